@@ -1,0 +1,182 @@
+"""The command line: `rollout-sim run`, `validate`, `schema`.
+
+Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
+`--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rollout_sim.simulate import Progress
+
+INTERRUPTED = 130
+SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rollout-sim")
+def app() -> None:
+    """Simulate rollouts of serverless functions before you deploy."""
+
+
+@app.command()
+@SCENARIO
+@click.option(
+    "--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be given several times."
+)
+@click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
+@click.option("--engine", type=click.Choice(["auto", "simpy"]), help="Instead of the scenario's.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files  [default: results/<scenario>]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("--events", is_flag=True, help="Also write every invocation (events.csv).")
+def run(
+    scenario: Path,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: str | None,
+    out: Path | None,
+    as_json: bool,
+    events: bool,
+) -> None:
+    """Run a scenario once per strategy: a table, plots and CSV files."""
+    from rollout_sim.output import run_json, write_run
+    from rollout_sim.scenario import Scenario
+    from rollout_sim.simulate import simulate_each
+
+    loaded = Scenario.load(scenario)
+    results = []
+    interrupted = False
+    try:
+        with _progress(f"{loaded.name}") as progress:
+            results.extend(simulate_each(loaded, strategies, seed=seed, events=events, progress=progress))
+    except KeyboardInterrupt:
+        interrupted = True
+    if results:
+        folder = out or Path("results") / scenario.stem
+        write_run(results, folder)
+        if as_json:
+            click.echo(json.dumps(run_json(results), indent=1))
+        else:
+            _show(results, folder)
+    if interrupted:
+        click.echo(
+            f"interrupted: {len(results)} of {len(strategies or loaded.strategies) or 1} strategies finished", err=True
+        )
+        raise SystemExit(INTERRUPTED)
+
+
+@app.command()
+@click.argument("scenarios", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
+def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
+    """Check scenario files, and do nothing else."""
+    import yaml
+
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.scenario import Scenario
+
+    problems: list[str] = []
+    for path in scenarios:
+        try:
+            loaded = Scenario.load(path)
+        except ScenarioError as error:
+            problems += error.problems
+            continue
+        if resolved:
+            click.echo(yaml.safe_dump(loaded.dump(), sort_keys=False, allow_unicode=True, width=100), nl=False)
+        else:
+            click.echo(f"{path}: valid")
+    if problems:
+        raise ScenarioError(problems)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from rollout_sim.scenario import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))
+
+
+def main() -> None:
+    """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
+    from rollout_sim.errors import ScenarioError
+
+    try:
+        app(standalone_mode=False)
+    except ScenarioError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(2) from None
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away; nothing is wrong with us
+    except OSError as error:
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+    raise SystemExit(2)
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Progress]:
+    """A bar on standard error for whatever takes more than a second, where somebody is watching."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    task = bar.add_task(label, total=1.0)
+    began = time.monotonic()
+
+    def report(done: float) -> None:
+        if not bar.live.is_started and time.monotonic() - began > 1:
+            bar.start()
+        bar.update(task, completed=done)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
+
+
+def _show(results: list, folder: Path) -> None:  # type: ignore[type-arg]
+    from rich.console import Console
+
+    from rollout_sim.tables import run_table, version_table
+
+    console = Console()
+    wide = console if console.is_terminal else Console(width=200)
+    first = results[0]
+    wide.print(f"[bold]{first.scenario.name}[/]  {first.scenario.description}", highlight=False)
+    wide.print(run_table(results), version_table(results))
+    wide.print(f"seed {first.seed}, plane {first.engine}: {first.engine_reason}", highlight=False)
+    for note in first.approximations:
+        wide.print(f"note: {note}", highlight=False)
+    wide.print(f"files in {folder}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

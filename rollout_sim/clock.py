@@ -1,0 +1,45 @@
+"""SimPy's environment with the order of one instant: see `COMPLETION`, `CONTROL`, `ARRIVAL` and `RETRY`."""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import Final
+
+from simpy import Environment, Event
+
+COMPLETION: Final = 2
+CONTROL: Final = 3
+ARRIVAL: Final = 4
+RETRY: Final = 5
+"""At equal times: completions, then control (datapoints, alarms, rollback, shifts), then arrivals, then retries.
+
+SimPy itself uses 0 and 1: a process that was just created starts before anything else of that instant.
+"""
+
+
+class At(Event):
+    """Happens at the absolute time `time` (s), among that instant's events by `priority`.
+
+    SimPy's own `Timeout` takes a delay, and now + (time - now) need not be `time`: an arrival could slip
+    past a shift that is due at the very same moment.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, env: Clock, time: float, priority: int) -> None:
+        # Event.__init__ and Environment.schedule written out: two of these per invocation.
+        self.env = env
+        self.callbacks = []
+        self._value = None
+        self._ok = True
+        heappush(env._queue, (time, priority, next(env._eid), self))
+
+
+class Clock(Environment):
+    """A SimPy environment whose events can be placed at an absolute time."""
+
+    def at(self, time: float, priority: int) -> At:
+        """An event at `time` (s), not before now."""
+        if time < self._now:
+            raise ValueError(f"time ({time}) must not be earlier than the current simulation time ({self._now})")
+        return At(self, time, priority)

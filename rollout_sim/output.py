@@ -1,0 +1,70 @@
+"""The files of a run: tables as CSV, pictures, and the recipe that makes them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rollout_sim.result import RunResult
+
+
+def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
+    """Writes everything about one run per strategy into the folder `out` (made if need be); returns the files."""
+    import matplotlib as mpl
+    import pandas as pd
+
+    mpl.use("Agg")
+    from rollout_sim import plots
+
+    out.mkdir(parents=True, exist_ok=True)
+    frames = {
+        "summary.csv": pd.DataFrame([_flat(result.summary) for result in results]),
+        "timeline.csv": pd.concat([result.timeline for result in results], ignore_index=True),
+        "alarms.csv": pd.concat([result.alarms for result in results], ignore_index=True),
+        "history.csv": pd.concat([result.changes for result in results], ignore_index=True),
+    }
+    events = [result.events for result in results if result.events is not None]
+    if events:
+        frames["events.csv"] = pd.concat(events, ignore_index=True)
+    written = []
+    for name, frame in frames.items():
+        frame.to_csv(out / name, index=False, lineterminator="\n")
+        written.append(out / name)
+    pictures = {"traffic.png": plots.traffic}
+    if results[0].scenario.slos:
+        pictures |= {"error_budget.png": plots.error_budget_figure, "burn_rate.png": plots.burn_rate_figure}
+    for name, draw in pictures.items():
+        figure = draw(results)
+        figure.savefig(out / name, metadata={"Software": None})
+        plots.close(figure)
+        written.append(out / name)
+    recipe = out / "recipe.json"
+    recipe.write_text(json.dumps([result.recipe for result in results], indent=1) + "\n", encoding="utf-8")
+    return [*written, recipe]
+
+
+def run_json(results: Sequence[RunResult]) -> dict[str, Any]:
+    """The document of `run --json`."""
+    first = results[0]
+    return {
+        "scenario": first.scenario.name,
+        "seed": first.seed,
+        "replications": 1,
+        "engine": first.engine,
+        "engine_reason": first.engine_reason,
+        "approximations": list(first.approximations),
+        "strategies": [result.summary for result in results],
+    }
+
+
+def _flat(summary: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots, for one row of a CSV."""
+    row: dict[str, Any] = {}
+    for key, value in summary.items():
+        if isinstance(value, dict):
+            row |= _flat(value, f"{prefix}{key}.")
+        else:
+            row[f"{prefix}{key}"] = value
+    return row

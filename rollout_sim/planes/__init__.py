@@ -1,0 +1,1 @@
+"""Data planes: what the invocations did, invocation by invocation or count by count."""

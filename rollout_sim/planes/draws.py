@@ -1,0 +1,102 @@
+"""The random numbers of one source's invocations, by block and attempt, shared by the per-invocation planes.
+
+Invocation `i` of a source has the same arrival, routing, failure and duration draws under every strategy.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.distributions import Distribution
+from rollout_sim.streams import BLOCK, Streams
+from rollout_sim.traffic import ArrivalProcess, Source
+
+Floats = NDArray[np.float64]
+
+ROUTE, FAULT, SERVICE, INIT, SLOW, JITTER = range(6)
+COLUMNS: Final = 6
+_KEPT_RETRY_BLOCKS: Final = 512
+NO_USER_TRAIT: Final = 2.0
+"""The trait of an invocation without a user: above every share, so that no subset fault hits it."""
+
+
+class AttemptDraws:
+    """The draws of the `attempt`-th try of each invocation of a block: uniforms of shape (COLUMNS, BLOCK)."""
+
+    __slots__ = ("_sizes", "fault", "jitter", "route", "slow", "times", "uniforms")
+
+    def __init__(self, uniforms: Floats, sizes: Floats | None) -> None:
+        self.uniforms = uniforms
+        self._sizes = sizes
+        self.route: list[float] = uniforms[ROUTE].tolist()
+        self.fault: list[float] = uniforms[FAULT].tolist()
+        self.slow: list[float] = uniforms[SLOW].tolist()
+        self.jitter: list[float] = uniforms[JITTER].tolist()
+        self.times: dict[tuple[str, bool], list[float]] = {}
+
+    def durations(self, version: str, duration: Distribution, per_mb: float) -> list[float]:
+        """Seconds that each invocation takes on `version`, before faults; by inverse transform of one uniform."""
+        key = (version, False)
+        times = self.times.get(key)
+        if times is None:
+            seconds = duration.ppf(self.uniforms[SERVICE])
+            if per_mb and self._sizes is not None:
+                seconds = seconds + per_mb * self._sizes
+            times = self.times[key] = seconds.tolist()
+        return times
+
+    def inits(self, version: str, init: Distribution) -> list[float]:
+        """Seconds that the cold start of each invocation takes on `version` (or the whole cold invocation)."""
+        key = (version, True)
+        times = self.times.get(key)
+        if times is None:
+            times = self.times[key] = init.ppf(self.uniforms[INIT]).tolist()
+        return times
+
+
+class Draws:
+    """Everything random about one source, in the order in which it is asked for or out of it."""
+
+    def __init__(self, source: Source, process: ArrivalProcess, streams: Streams, name: str) -> None:
+        self.source = source
+        self.process = process
+        self.streams = streams
+        self.name = name
+        self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
+
+    def attempt(self, block: int, attempt: int) -> AttemptDraws:
+        """The draws of a block's first, second, ... attempts (`attempt` from 1); retries are kept for a while."""
+        if attempt == 1:
+            return self._make(block, 1)
+        key = (block, attempt)
+        found = self._retries.get(key)
+        if found is None:
+            found = self._retries[key] = self._make(block, attempt)
+            if len(self._retries) > _KEPT_RETRY_BLOCKS:
+                self._retries.popitem(last=False)
+        return found
+
+    def users(self, block: int) -> list[int] | None:
+        """The user of each invocation of a block, or None where the source has no users."""
+        if self.source.users is None:
+            return None
+        u = self.streams.generator(f"{self.name}/users", block).random(BLOCK)
+        numbers: list[int] = self.source.users.pick(u).tolist()
+        return numbers
+
+    def _make(self, block: int, attempt: int) -> AttemptDraws:
+        uniforms = self.streams.generator(f"{self.name}/attempt", attempt, block).random((COLUMNS, BLOCK))
+        sizes = None
+        if self.source.size is not None:
+            sizes = self.source.size.ppf(self.streams.generator(f"{self.name}/size", block).random(BLOCK))
+        return AttemptDraws(uniforms, sizes)
+
+
+def traits(streams: Streams, users: int) -> list[float]:
+    """A number in [0, 1) for each user, always the same: below a subset fault's share the user belongs to it."""
+    numbers: list[float] = streams.generator("users/traits").random(users).tolist()
+    return numbers

@@ -1,0 +1,371 @@
+"""The reference plane: every request is a SimPy process that arrives, is routed, runs, fails or succeeds, retries."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim import faults
+from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY, At, Clock
+from rollout_sim.controller import Command
+from rollout_sim.errors import ScenarioError
+from rollout_sim.faults import CRASHED, ERROR, INIT_FAILED, OK, THROTTLED, TIMED_OUT
+from rollout_sim.function import Alias
+from rollout_sim.metrics import Metrics
+from rollout_sim.planes.counts import Counts
+from rollout_sim.planes.draws import NO_USER_TRAIT, AttemptDraws, Draws, traits
+from rollout_sim.planes.environments import Fleet, Pool
+from rollout_sim.scenario import INIT_LIMIT, FunctionSpec, Scenario, VersionSpec
+from rollout_sim.slo import RequestCounts
+from rollout_sim.streams import BLOCK, Streams
+from rollout_sim.traffic import Source, arrival_process, async_error_delay, async_throttle_delay
+
+MAX_PENDING: Final = 5_000_000
+"""Requests without an answer that fit into memory (about 2 KB each)."""
+
+
+@dataclass(slots=True)
+class _Version:
+    """One version at work: its behaviour in numbers and its pool of environments."""
+
+    number: str
+    spec: VersionSpec
+    rows: tuple[faults.FaultRow, ...]
+    pool: Pool
+    invocations: int = 0
+    errors: int = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One source at work: its draws, its alias, and for each version the place of its counts."""
+
+    index: int
+    source: Source
+    draws: Draws
+    alias: Alias
+    bases: dict[str, int]
+    traits: list[float]
+    active: bytearray
+    reached: bytearray
+    hurt: bytearray
+
+
+class SimpyPlane:
+    """Simulates every invocation on `clock`; counts go into `metrics` and `requests` (replication 0) at `advance`.
+
+    `aliases` are the function's own alias objects: whoever updates them changes the routing at once.
+    With `events`, every invocation is kept as a row of `EVENT_COLUMNS`.
+    """
+
+    EVENT_COLUMNS: Final = (
+        "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s", "init_s", "duration_s", "outcome", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        clock: Clock,
+        scenario: Scenario,
+        aliases: dict[str, Alias],
+        streams: Streams,
+        metrics: Metrics,
+        requests: RequestCounts,
+        *,
+        keep: float = 0.0,
+        events: bool = False,
+    ) -> None:
+        spec = scenario.function
+        self.clock = clock
+        self.scenario = scenario
+        self.counts = Counts(metrics, requests, [slo.latency for slo in scenario.slos], keep)
+        self.fleet = Fleet(spec.concurrency, spec.scale_up)
+        self.versions = {number: self._version(number, one, spec) for number, one in spec.versions.items()}
+        self.events: list[tuple[Any, ...]] | None = [] if events else None
+        self.pending = 0
+        self.tests = streams.generator("hook tests")
+        periods = metrics.periods
+        self.lanes = []
+        for i, source in enumerate(scenario.traffic):
+            name = f"traffic/{i}"
+            process = arrival_process(source.arrivals, streams, f"{name}/arrivals", scenario.horizon)
+            bases = {t.version: k * periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
+            users = source.users.count if source.users is not None else 0
+            self.lanes.append(
+                _Lane(
+                    index=i,
+                    source=source,
+                    draws=Draws(source, process, streams, name),
+                    alias=aliases[source.alias],
+                    bases=bases,
+                    traits=traits(streams, users) if users else [],
+                    active=bytearray(users),
+                    reached=bytearray(users),
+                    hurt=bytearray(users),
+                )
+            )
+        clock.process(self._traffic())
+
+    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _Version:
+        rows = faults.rows_of(spec.faults + self.scenario.incident, self.scenario.start)
+        pool = Pool(self.fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
+        if spec.provisioned:
+            pool.provision(spec.provisioned, 0.0)
+        return _Version(number, spec, rows, pool)
+
+    def advance(self) -> None:
+        """Hands over the counts of everything that has happened by now."""
+        self.counts.hand_over(self.clock.now)
+
+    def finish(self) -> None:
+        """Hands over everything, requests included, at the horizon."""
+        self.counts.finish(self.scenario.horizon)
+        self.counts.requests.pending[0] = self.pending
+
+    def provision(self, version: str, count: int) -> None:
+        """`count` environments of `version` are warm from now on."""
+        self.versions[version].pool.provision(count, self.clock.now)
+
+    def test(self, command: Command, version: str, failed: NDArray[np.int64]) -> None:
+        """Starts a hook's test invocations; `failed[0]` falls with every one that succeeds in time."""
+        assert command.hook is not None
+        failed[0] = command.hook.invocations
+        deadline = self.clock.now + command.hook.over
+        for k in range(command.hook.invocations):
+            at = self.clock.now + (k + 0.5) * command.hook.over / command.hook.invocations
+            self.clock.process(self._test(self.versions[version], at, deadline, failed))
+
+    def users(self) -> tuple[int, int, int]:
+        """Users since the rollout's start: active, served at least once by the new version, with a bad request."""
+        lanes = self.lanes
+        return (
+            sum(sum(one.active) for one in lanes),
+            sum(sum(one.reached) for one in lanes),
+            sum(sum(one.hurt) for one in lanes),
+        )
+
+    def _arrivals(self, lane: _Lane) -> Iterator[tuple[float, int, int, int, AttemptDraws, list[int] | None]]:
+        block = 0
+        while True:
+            times = lane.draws.process.block(block).tolist()
+            if not times:
+                return
+            draws, users = lane.draws.attempt(block, 1), lane.draws.users(block)
+            for j, t in enumerate(times):
+                yield t, lane.index, block, j, draws, users
+            if len(times) < BLOCK:
+                return
+            block += 1
+
+    def _traffic(self) -> Generator[At, None, None]:
+        """Sends every request on its way; at equal times the sources go in their order."""
+        clock, horizon = self.clock, self.scenario.horizon
+        makers = [self._request_maker(lane) for lane in self.lanes]
+        streams = [self._arrivals(lane) for lane in self.lanes]
+        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda one: one[:2])
+        process = clock.process
+        for t, lane, block, j, draws, users in merged:
+            if t >= horizon:
+                return
+            yield At(clock, t, ARRIVAL)
+            process(makers[lane](t, block, j, draws, users))
+
+    def _request_maker(self, lane: _Lane) -> Any:
+        """The process of one request of `lane`, with all that does not change bound once."""
+        scenario, clock, counts, fleet = self.scenario, self.clock, self.counts, self.fleet
+        source, route, events = lane.source, lane.alias.route, self.events
+        behave = self._behave
+        versions = {
+            number: (version, lane.bases[number]) for number, version in self.versions.items() if number in lane.bases
+        }
+        resolution, start_at, new = counts.resolution, scenario.start, scenario.new
+        invocations, durations = counts.invocations, counts.duration_sum
+        synchronous, retry = source.source == "http", source.retry
+        has_users, alias_name = source.users is not None, source.alias
+        lane_traits, active, reached, hurt = lane.traits, lane.active, lane.reached, lane.hurt
+        answer, watch = counts.answer, counts.watch
+
+        def request(
+            t: float, block: int, j: int, draws: AttemptDraws, users: list[int] | None
+        ) -> Generator[At, None, None]:
+            self.pending += 1
+            if self.pending > MAX_PENDING:
+                raise ScenarioError(
+                    [
+                        f"{scenario.name}: more than {MAX_PENDING} requests wait for an answer at {clock.now:g} s; lower the rate"
+                    ]
+                )
+            arrived = t
+            attempt, errors, throttles = 1, 0, 0
+            user = users[j] if users is not None else -1
+            trait = lane_traits[user] if has_users else NO_USER_TRAIT
+            while True:
+                version, base = versions[route(draws.route[j])]
+                environment = version.pool.take(t)
+                period = int(t // resolution)
+                if environment is None:
+                    outcome = THROTTLED
+                    counts.throttles[base + period] += 1
+                    if period < counts.dirty:
+                        counts.dirty = period
+                    if events is not None:
+                        events.append(
+                            (
+                                source.name,
+                                block * BLOCK + j,
+                                attempt,
+                                alias_name,
+                                version.number,
+                                -1,
+                                False,
+                                t,
+                                0.0,
+                                0.0,
+                                outcome,
+                                user,
+                            )
+                        )
+                else:
+                    cold = environment[3] < 0
+                    outcome, init, duration = behave(version, draws, j, t, cold, environment[1], fleet.running, trait)
+                    began = t
+                    if has_users and new == version.number and t >= start_at:
+                        reached[user] = 1
+                    t = t + init + duration
+                    yield At(clock, t, COMPLETION)
+                    if outcome <= ERROR:
+                        version.pool.give_back(environment, began, t)
+                    else:
+                        version.pool.destroy(environment, began, t)
+                    place = base + period
+                    invocations[place] += 1
+                    durations[place] += duration
+                    version.invocations += 1
+                    if outcome:
+                        counts.errors[place] += 1
+                        version.errors += 1
+                    if cold:
+                        counts.cold_starts[place] += 1
+                    if period < counts.dirty:
+                        counts.dirty = period
+                    if watch:
+                        counts.observe(place, duration)
+                    if events is not None:
+                        events.append(
+                            (
+                                source.name,
+                                block * BLOCK + j,
+                                attempt,
+                                alias_name,
+                                version.number,
+                                environment[2],
+                                cold,
+                                began,
+                                init,
+                                duration,
+                                outcome,
+                                user,
+                            )
+                        )
+                if outcome == OK:
+                    break
+                if synchronous:
+                    if (
+                        retry is None
+                        or attempt >= retry.attempts
+                        or ("throttle" if outcome == THROTTLED else "error") not in retry.on
+                    ):
+                        break
+                    delay = retry.delay(attempt, draws.jitter[j])
+                elif outcome == THROTTLED:
+                    throttles += 1
+                    delay = async_throttle_delay(throttles)
+                    if t + delay - arrived > source.max_event_age:
+                        break
+                else:
+                    errors += 1
+                    if errors > source.async_retries:
+                        break
+                    delay = async_error_delay(errors)
+                    if t + delay - arrived > source.max_event_age:
+                        break
+                attempt += 1
+                draws = lane.draws.attempt(block, attempt)
+                t = t + delay
+                yield At(clock, t, RETRY)
+            self.pending -= 1
+            bad = answer(base, arrived, t, outcome != OK)
+            if has_users and arrived >= start_at:
+                active[user] = 1
+                if bad:
+                    hurt[user] = 1
+
+        return request
+
+    def _behave(
+        self,
+        version: _Version,
+        draws: AttemptDraws,
+        j: int,
+        t: float,
+        cold: bool,
+        created: float,
+        running: int,
+        trait: float,
+    ) -> tuple[int, float, float]:
+        """Outcome, seconds of init and seconds of duration of an invocation that starts at `t`."""
+        spec, timeout = version.spec, self.scenario.function.timeout
+        number = version.number
+        duration, init = 0.0, 0.0
+        if cold and spec.cold_duration is not None:
+            duration = draws.inits(number, spec.cold_duration)[j]
+        else:
+            times = draws.times.get((number, False))
+            duration = (draws.durations(number, spec.duration, spec.per_mb) if times is None else times)[j]
+            if cold and spec.cold_start is not None:
+                init = draws.inits(number, spec.cold_start)[j]
+        if version.rows:
+            age = t - created
+            shares = faults.failure_shares(version.rows, spec.error_rate, t, cold, age, running, trait)
+            outcome = faults.outcome_of(draws.fault[j], *shares)
+            factor, add, init_factor, init_add = faults.slowdown(version.rows, t, age, running, draws.slow[j])
+            duration = duration * factor + add
+            if cold:
+                init = init * init_factor + init_add
+        else:
+            outcome = ERROR if draws.fault[j] < spec.error_rate else OK
+        if init > INIT_LIMIT:
+            init, outcome = INIT_LIMIT, INIT_FAILED
+        if outcome == INIT_FAILED:
+            return outcome, init, 0.0
+        if outcome == CRASHED:
+            return outcome, init, timeout
+        if duration >= timeout:
+            return TIMED_OUT, init, timeout
+        return outcome, init, duration
+
+    def _test(
+        self, version: _Version, at: float, deadline: float, failed: NDArray[np.int64]
+    ) -> Generator[At, None, None]:
+        """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
+        clock = self.clock
+        yield At(clock, at, ARRIVAL)
+        environment = version.pool.take(at)
+        if environment is None:
+            return
+        draws = AttemptDraws(self.tests.random((6, 1)), None)
+        cold = environment[3] < 0
+        outcome, init, duration = self._behave(
+            version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_TRAIT
+        )
+        end = at + init + duration
+        yield At(clock, end, COMPLETION)
+        (version.pool.give_back if outcome <= ERROR else version.pool.destroy)(environment, at, end)
+        version.invocations += 1
+        version.errors += outcome != OK
+        if outcome == OK and end <= deadline:
+            failed[0] -= 1

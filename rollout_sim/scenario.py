@@ -1,0 +1,384 @@
+"""Scenario: one file as types: function, traffic, faults, SLOs, alarms, rollout and strategies.
+
+`Scenario.load` reads, resolves (`like:`) and checks a file; `dump` writes it back fully resolved. All
+that is wrong with a file is told at once, each problem with its line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+from rollout_sim.alarms import Alarm
+from rollout_sim.aliases import LATEST
+from rollout_sim.distributions import DurationDistribution
+from rollout_sim.errors import ScenarioError
+from rollout_sim.faults import Fault
+from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
+from rollout_sim.slo import Objective
+from rollout_sim.strategies import StrategyField
+from rollout_sim.traffic import Source
+from rollout_sim.units import PositiveSeconds, Seconds, Share
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+INIT_LIMIT: Final = 10.0
+"""Seconds that Lambda gives an environment to initialise."""
+Engine = Literal["auto", "simpy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpec:
+    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults.
+
+    `cold_start` is the init before the duration; `cold_duration` instead gives the whole duration of a cold
+    invocation. `per_mb` (s) is added for every megabyte of the event that a source with `size` sends.
+    `provisioned` environments of this version are always warm.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    duration: DurationDistribution
+    cold_start: DurationDistribution | None = None
+    cold_duration: DurationDistribution | None = None
+    error_rate: Share = 0.0
+    per_mb: Seconds = 0.0
+    provisioned: int = 0
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cold_start is not None and self.cold_duration is not None:
+            raise ValueError(
+                "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
+            )
+        _count("provisioned", self.provisioned, 0, 100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
+
+    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse` (which idle
+    environment takes the next request: the newest, or the one that was busy last), `propagation` (how long an
+    alias update takes to reach the router).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    versions: dict[str, VersionSpec]
+    aliases: dict[str, str]
+    timeout: PositiveSeconds = 3.0
+    keep_alive: PositiveSeconds = 600.0
+    reserved_concurrency: int | None = None
+    account_concurrency: int = 1000
+    scale_up: int = 1000
+    reuse: Literal["newest", "most_recent"] = "newest"
+    propagation: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        if self.timeout > 900:
+            raise ValueError(f"`timeout` must be at most 15 min, got {self.timeout:g} s")
+        if self.reserved_concurrency is not None:
+            _count("reserved_concurrency", self.reserved_concurrency, 0, 1_000_000)
+        _count("account_concurrency", self.account_concurrency, 1, 1_000_000)
+        _count("scale_up", self.scale_up, 1, 1_000_000)
+        if not self.versions:
+            raise ValueError("`versions` is empty; allowed 1, 2, ... and $LATEST")
+        for number in self.versions:
+            if number != LATEST and not re.fullmatch(r"[1-9][0-9]*", number):
+                raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
+
+    @property
+    def concurrency(self) -> int:
+        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
+        return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """Which alias moves to which version, when (`start`, after time 0), watched by which alarms.
+
+    `revert` is the delay from the alarm to the alias pointing back.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alias: str
+    to: str
+    start: Seconds = 0.0
+    alarms: tuple[str, ...] = ()
+    revert: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCall:
+    """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alarms: tuple[str, ...]
+    response: DurationDistribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """Points `alias` to the version `to` at the simulation time `at`, all at once."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    at: Seconds
+    alias: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Everything that a simulation needs to know; immutable."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    function: FunctionSpec
+    traffic: tuple[Source, ...]
+    horizon: PositiveSeconds
+    description: str = ""
+    seed: int = 0
+    engine: Engine = "auto"
+    slos: tuple[Objective, ...] = ()
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    rollout: Rollout | None = None
+    strategies: dict[str, StrategyField] = field(default_factory=dict)
+    incident: tuple[Fault, ...] = ()
+    on_call: OnCall | None = None
+    promotions: tuple[Promotion, ...] = ()
+
+    def __post_init__(self) -> None:
+        _count("seed", self.seed, 0, 2**63 - 1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """The scenario in a YAML file. Raises ScenarioError with every problem, each with file and line."""
+        return cls.parse(read_yaml(Path(path)))
+
+    @classmethod
+    def parse(cls, document: Document) -> Scenario:
+        """The scenario in a document that was read already. Raises ScenarioError."""
+        from pydantic import ValidationError
+
+        data = resolve_likes(document)
+        try:
+            scenario = adapter().validate_python(data)
+        except ValidationError as error:
+            raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
+        scenario = scenario.with_files(document.path.parent)
+        problems = [
+            f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
+            for where, what in inconsistencies(scenario)
+        ]
+        if problems:
+            raise ScenarioError(problems)
+        return scenario
+
+    def dump(self) -> dict[str, Any]:
+        """The fully resolved scenario as plain data with units in the text: what `load` reads back to an equal one."""
+        data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True, by_alias=True)
+        return data
+
+    def with_files(self, folder: Path) -> Scenario:
+        """The same with file names taken relative to `folder`, the scenario's own."""
+        return replace(self, traffic=tuple(source.with_files(folder) for source in self.traffic))
+
+    @property
+    def alias(self) -> str:
+        """The alias that the rollout moves, or the first source's."""
+        return self.rollout.alias if self.rollout is not None else self.traffic[0].alias
+
+    @property
+    def start(self) -> float:
+        """The rollout's start (s), 0 without one; faults, incidents and reported times count from here."""
+        return self.rollout.start if self.rollout is not None else 0.0
+
+    @property
+    def old(self) -> str:
+        """The version that the rollout's alias points to when the rollout starts."""
+        moved = [
+            p.to for p in sorted(self.promotions, key=lambda p: p.at) if p.alias == self.alias and p.at <= self.start
+        ]
+        return moved[-1] if moved else self.function.aliases[self.alias]
+
+    @property
+    def new(self) -> str | None:
+        """The version that is rolled out, if any is."""
+        return self.rollout.to if self.rollout is not None else None
+
+
+@cache
+def adapter() -> TypeAdapter[Scenario]:
+    """Pydantic's reader and writer of a scenario."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Scenario)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file, for editors."""
+    schema = adapter().json_schema()
+    versions = schema["$defs"]["FunctionSpec"]["properties"]["versions"]
+    inherited = {"type": "object", "required": ["like"], "properties": {"like": {"type": ["string", "integer"]}}}
+    versions["additionalProperties"] = {"anyOf": [versions["additionalProperties"], inherited]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def resolve_likes(document: Document) -> dict[str, Any]:
+    """The document's data in the shape that the types take.
+
+    `like: 1` becomes a copy of version 1 under the fields given, numbers that stand for versions become
+    text, and a single incident becomes a list of one.
+    """
+    data = dict(document.data)
+    function = data.get("function")
+    if isinstance(function, dict):
+        function = dict(function)
+        data["function"] = function
+        if isinstance(function.get("versions"), dict):
+            given = {str(number): spec for number, spec in function["versions"].items()}
+            function["versions"] = {number: _inherit(number, given, document, ()) for number in given}
+        if isinstance(function.get("aliases"), dict):
+            function["aliases"] = {name: _text(version) for name, version in function["aliases"].items()}
+    if isinstance(data.get("rollout"), dict) and "to" in data["rollout"]:
+        data["rollout"] = {**data["rollout"], "to": _text(data["rollout"]["to"])}
+    if isinstance(data.get("promotions"), list):
+        data["promotions"] = [
+            {**one, "to": _text(one["to"])} if isinstance(one, dict) and "to" in one else one
+            for one in data["promotions"]
+        ]
+    if isinstance(data.get("incident"), dict):
+        data["incident"] = [data["incident"]]
+    return data
+
+
+def _inherit(number: str, given: dict[str, Any], document: Document, seen: tuple[str, ...]) -> Any:
+    spec = given[number]
+    if not isinstance(spec, dict) or "like" not in spec:
+        return spec
+    like = str(spec["like"])
+    where = ("function", "versions", number, "like")
+    if like not in given:
+        raise ScenarioError(
+            [
+                f"{document.path}:{locate(document, where)}: {dotted(where)}: there is no version {like}; allowed {', '.join(given)}"
+            ]
+        )
+    if like == number or like in seen:
+        raise ScenarioError(
+            [
+                f"{document.path}:{locate(document, where)}: {dotted(where)}: versions {number} and {like} are like each other"
+            ]
+        )
+    base = _inherit(like, given, document, (*seen, number))
+    own = {key: value for key, value in spec.items() if key != "like"}
+    if not isinstance(base, dict):
+        return base
+    for one, other in (("cold_start", "cold_duration"), ("cold_duration", "cold_start")):
+        if one in own:
+            base = {key: value for key, value in base.items() if key != other}
+    return {**base, **own}
+
+
+def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str]]:
+    """What does not fit together across sections: (where, what is wrong)."""
+    found: list[tuple[tuple[str | int, ...], str]] = []
+
+    def known(where: tuple[str | int, ...], kind: str, name: str, names: list[str]) -> None:
+        if name not in names:
+            found.append(
+                (where, f"there is no {kind} {name!r}; allowed {', '.join(names) or 'none'}{suggest(name, names)}")
+            )
+
+    function = scenario.function
+    versions, aliases, alarms = list(function.versions), list(function.aliases), list(scenario.alarms)
+    for alias, version in function.aliases.items():
+        known(("function", "aliases", alias), "version", version, versions)
+    if not scenario.traffic:
+        found.append((("traffic",), "has no source; at least one is needed"))
+    for i, source in enumerate(scenario.traffic):
+        known(("traffic", i, "alias"), "alias", source.alias, aliases)
+    for i, slo in enumerate(scenario.slos):
+        if slo.alias is not None:
+            known(("slos", i, "alias"), "alias", slo.alias, aliases)
+        if slo.name in [other.name for other in scenario.slos[:i]]:
+            found.append((("slos", i, "name"), f"two SLOs are called {slo.name!r}"))
+    for name, alarm in scenario.alarms.items():
+        if alarm.slo is not None:
+            known(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
+    for i, promotion in enumerate(scenario.promotions):
+        known(("promotions", i, "alias"), "alias", promotion.alias, aliases)
+        known(("promotions", i, "to"), "version", promotion.to, versions)
+        if scenario.rollout is not None and promotion.alias == scenario.alias and promotion.at > scenario.start:
+            found.append(
+                (("promotions", i, "at"), f"{promotion.alias!r} is moved by the rollout from {scenario.start:g} s on")
+            )
+    if scenario.on_call is not None:
+        for j, name in enumerate(scenario.on_call.alarms):
+            known(("on_call", "alarms", j), "alarm", name, alarms)
+    found += _rollout_inconsistencies(scenario, known, found)
+    faulty = [f for spec in function.versions.values() for f in spec.faults] + list(scenario.incident)
+    if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
+        found.append((("traffic",), "a subset fault hits a share of the users, but no source has `users`"))
+    provisioned = sum(spec.provisioned for spec in function.versions.values())
+    if provisioned > function.concurrency:
+        found.append(
+            (("function",), f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}")
+        )
+    return found
+
+
+def _rollout_inconsistencies(
+    scenario: Scenario, known: Any, found: list[Any]
+) -> list[tuple[tuple[str | int, ...], str]]:
+    rollout = scenario.rollout
+    if rollout is None:
+        return (
+            [(("strategies",), "there are strategies but no `rollout` to apply them to")] if scenario.strategies else []
+        )
+    known(("rollout", "alias"), "alias", rollout.alias, list(scenario.function.aliases))
+    known(("rollout", "to"), "version", rollout.to, list(scenario.function.versions))
+    for j, name in enumerate(rollout.alarms):
+        known(("rollout", "alarms", j), "alarm", name, list(scenario.alarms))
+    if found:
+        return []
+    wrong: list[tuple[tuple[str | int, ...], str]] = []
+    if not scenario.strategies:
+        wrong.append(
+            (
+                ("rollout",),
+                "a rollout needs `strategies`, such as {canary: {type: canary, percent: 10, interval: 10 min}}",
+            )
+        )
+    if rollout.start >= scenario.horizon:
+        wrong.append(
+            (("rollout", "start"), f"must come before the horizon ({scenario.horizon:g} s), got {rollout.start:g} s")
+        )
+    if LATEST in (rollout.to, scenario.old):
+        wrong.append(
+            (("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version")
+        )
+    if rollout.to == scenario.old:
+        wrong.append((("rollout", "to"), f"alias {rollout.alias!r} points to version {rollout.to} already"))
+    if all(source.alias != rollout.alias for source in scenario.traffic):
+        wrong.append((("rollout", "alias"), f"no source sends traffic to {rollout.alias!r}"))
+    return wrong
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _count(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be {low} to {high}, got {value}")

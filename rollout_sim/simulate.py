@@ -1,0 +1,377 @@
+"""One run: picks the plane, wires it to the controller, runs both under SimPy's clock.
+
+The order within an instant is `clock`'s: completions, control (datapoints, alarms, rollback, shifts), arrivals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from rollout_sim.alarm_bank import AlarmBank, BurnSource
+from rollout_sim.alarms import Alarm, evaluation_range
+from rollout_sim.aliases import LATEST
+from rollout_sim.clock import CONTROL, At, Clock
+from rollout_sim.controller import OUTCOMES, Controller, Pager
+from rollout_sim.errors import ScenarioError
+from rollout_sim.faults import OUTCOMES as INVOCATION_OUTCOMES
+from rollout_sim.function import Function
+from rollout_sim.metrics import Metrics, Target, scopes_of
+from rollout_sim.planes.simpy_plane import SimpyPlane
+from rollout_sim.result import RunResult, VersionSummary
+from rollout_sim.scenario import Scenario
+from rollout_sim.slo import RequestCounts
+from rollout_sim.streams import Streams
+from rollout_sim.traffic import arrival_process
+
+Progress = Callable[[float], None]
+
+STEADY: Final = "steady"
+NO_ROLLOUT: Final = "no rollout"
+SIMPY_RATE: Final = 100_000
+"""Invocations per second of computing that the SimPy plane manages, for refusing what cannot be waited for."""
+MAX_WAIT: Final = 86_400.0
+MAX_PLACES: Final = 50_000_000
+"""Periods x targets whose counts fit into memory."""
+_TICKS: Final = 400
+
+
+def simulate(
+    scenario: Scenario,
+    strategy: str | None = None,
+    *,
+    seed: int | None = None,
+    replication: int = 0,
+    events: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """One run of `scenario` under one of its strategies, on the SimPy plane.
+
+    `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
+    where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
+    called with the share of the horizon that is done. Raises ScenarioError for what cannot be run.
+    """
+    name = _chosen(scenario, strategy)
+    run = _Run(
+        scenario, name, Streams(seed=scenario.seed if seed is None else seed, replication=replication), events=events
+    )
+    return run.go(progress)
+
+
+def simulate_each(
+    scenario: Scenario,
+    strategies: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    events: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[RunResult]:
+    """One run per strategy (all of the scenario's by default), each beside the paired run without a rollout.
+
+    Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
+    """
+    if scenario.rollout is None:
+        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
+        return
+    names = [_chosen(scenario, name) for name in (strategies or scenario.strategies)]
+    check_size(scenario, runs=len(names) + 1)
+    parts = len(names) + 1
+
+    def part(k: int) -> Progress | None:
+        return None if progress is None else lambda done: progress((k + done) / parts)
+
+    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part(0))
+    for k, name in enumerate(names):
+        run = simulate(scenario, name, seed=seed, events=events, progress=part(k + 1))
+        yield replace(run, baseline=baseline)
+
+
+def check_size(scenario: Scenario, *, runs: int = 1) -> float:
+    """Expected invocations of one run. Raises ScenarioError where they or the counts exceed a day or the memory."""
+    streams = Streams(seed=scenario.seed)
+    expected = 0.0
+    for i, source in enumerate(scenario.traffic):
+        process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals", scenario.horizon)
+        expected += process.mean_rate(0.0, scenario.horizon) * scenario.horizon
+    wait = expected * runs / SIMPY_RATE
+    if wait > MAX_WAIT:
+        raise ScenarioError(
+            [
+                f"{scenario.name}: about {expected * runs:.3g} invocations ({expected:.3g} in each of {runs} runs) would take "
+                f"{wait / 86400:.3g} days on the simpy plane; allowed {MAX_WAIT * SIMPY_RATE:.3g}. Lower the rate or the horizon"
+            ]
+        )
+    places = len(_targets(scenario)) * scenario.horizon / _resolution(scenario)
+    if places > MAX_PLACES:
+        raise ScenarioError(
+            [
+                f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {_resolution(scenario):g} s for "
+                f"{len(_targets(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
+            ]
+        )
+    return expected
+
+
+def _chosen(scenario: Scenario, strategy: str | None) -> str:
+    if scenario.rollout is None:
+        if strategy not in (None, STEADY):
+            raise ScenarioError([f"{scenario.name}: there is no rollout, so no strategy {strategy!r}"])
+        return STEADY
+    if strategy is None and len(scenario.strategies) == 1:
+        return next(iter(scenario.strategies))
+    if strategy == NO_ROLLOUT or strategy in scenario.strategies:
+        return str(strategy)
+    got = "none" if strategy is None else repr(strategy)
+    raise ScenarioError([f"{scenario.name}: strategy: choose one, got {got}; allowed {', '.join(scenario.strategies)}"])
+
+
+def _targets(scenario: Scenario) -> tuple[Target, ...]:
+    """Every version that an alias with traffic can point to, in the scenario's order."""
+    targets: list[Target] = []
+    for alias in dict.fromkeys(source.alias for source in scenario.traffic):
+        behind = [scenario.function.aliases[alias], *(p.to for p in scenario.promotions if p.alias == alias)]
+        if scenario.rollout is not None and alias == scenario.alias:
+            behind.append(scenario.rollout.to)
+        targets += [Target(alias, version) for version in dict.fromkeys(behind)]
+    return tuple(targets)
+
+
+def _resolution(scenario: Scenario) -> float:
+    return float(math.gcd(60, *(round(alarm.period) for alarm in scenario.alarms.values())))
+
+
+class _Run:
+    """One run while it goes on: the clock, the function, the metrics, the plane, the controller."""
+
+    def __init__(self, scenario: Scenario, strategy: str, streams: Streams, *, events: bool) -> None:
+        check_size(scenario)
+        self.scenario = scenario
+        self.strategy = strategy
+        self.streams = streams
+        self.clock = Clock()
+        self.function = _function(scenario, self.clock)
+        targets = _targets(scenario)
+        slow = sorted({slo.latency for slo in scenario.slos if slo.latency is not None})
+        self.metrics = Metrics(
+            replications=1,
+            targets=targets,
+            resolution=_resolution(scenario),
+            horizon=scenario.horizon,
+            scopes=scopes_of(targets, scenario.alias, scenario.old, scenario.new),
+            percentiles=tuple(
+                {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
+            ),
+            slow_thresholds=tuple(slow),
+        )
+        self.counts = RequestCounts.empty(
+            replications=1, targets=len(targets), periods=self.metrics.periods, objectives=len(scenario.slos)
+        )
+        self.plane = SimpyPlane(
+            self.clock,
+            scenario,
+            {alias.name: alias for alias in self.function.list_aliases()},
+            streams,
+            self.metrics,
+            self.counts,
+            keep=max((_reach(alarm) for alarm in scenario.alarms.values()), default=0.0) + scenario.function.timeout,
+            events=events,
+        )
+        self.rates: dict[str, float] = {}
+        for lane in self.plane.lanes:
+            self.rates[lane.source.alias] = self.rates.get(lane.source.alias, 0.0) + lane.draws.process.long_run_rate
+        self.controller = self._controller()
+        self._applied = 0
+
+    def _controller(self) -> Controller:
+        scenario = self.scenario
+        rollout = scenario.rollout if self.strategy != NO_ROLLOUT else None
+        bank = AlarmBank(
+            scenario.alarms,
+            metrics=self.metrics,
+            objectives={
+                slo.name: burn_source(scenario, self.rates, slo.name, self.metrics.slow_thresholds)
+                for slo in scenario.slos
+            },
+        )
+        on_call = scenario.on_call
+        return Controller(
+            scenario.strategies[self.strategy].plan if rollout is not None else None,
+            bank,
+            replications=[self.streams],
+            start=scenario.start,
+            watched=rollout.alarms if rollout is not None else (),
+            revert=rollout.revert if rollout is not None else 0.0,
+            pager=Pager(alarms=on_call.alarms, response=on_call.response)
+            if on_call is not None and rollout is not None
+            else None,
+        )
+
+    def go(self, progress: Progress | None) -> RunResult:
+        """Runs to the horizon."""
+        self.clock.process(self._control())
+        for promotion in self.scenario.promotions:
+            self.clock.process(self._promote(promotion.at, promotion.alias, promotion.to))
+        if progress is not None:
+            self.clock.process(self._tick(progress))
+        self.clock.run(until=self.scenario.horizon)
+        self.plane.finish()
+        return self._result()
+
+    def _control(self) -> Generator[At, None, None]:
+        """Wakes the controller at the instants that it asks for, and hands on what it decides."""
+        controller, now = self.controller, -1.0
+        while (due := controller.next_time(now)) < self.scenario.horizon:
+            yield self.clock.at(due, CONTROL)
+            now = due
+            self.plane.advance()
+            commands = controller.act(now)
+            for command in commands:
+                assert self.scenario.new is not None
+                if command.kind == "provision":
+                    delay = controller.plan.allocation if controller.plan is not None else 0.0
+                    self.clock.process(self._provision(now + delay, self.scenario.new, command.count))
+                else:
+                    self.plane.test(command, self.scenario.new, controller.failed_tests)
+            for shift in controller.shifts[self._applied :]:
+                if self.scenario.function.propagation > 0:
+                    self.clock.process(self._update_later(shift.weight, shift.reason))
+                else:
+                    self._update(shift.weight, shift.reason)
+            self._applied = len(controller.shifts)
+
+    def _update(self, weight: float, reason: str) -> None:
+        """Points the alias as the controller wants it, through the function's own calls."""
+        scenario = self.scenario
+        assert scenario.new is not None
+        primary = scenario.new if weight == 1 else scenario.old
+        routing = {scenario.new: weight} if 0 < weight < 1 else {}
+        self.function.update_alias(scenario.alias, function_version=primary, routing_config=routing, reason=reason)
+
+    def _update_later(self, weight: float, reason: str) -> Generator[At, None, None]:
+        yield self.clock.at(self.clock.now + self.scenario.function.propagation, CONTROL)
+        self._update(weight, reason)
+
+    def _provision(self, at: float, version: str, count: int) -> Generator[At, None, None]:
+        yield self.clock.at(at, CONTROL)
+        self.plane.provision(version, count)
+
+    def _promote(self, at: float, alias: str, to: str) -> Generator[At, None, None]:
+        yield self.clock.at(at, CONTROL)
+        self.function.update_alias(alias, function_version=to, routing_config={}, reason="promotion")
+
+    def _tick(self, progress: Progress) -> Generator[At, None, None]:
+        for k in range(1, _TICKS):
+            yield self.clock.at(self.scenario.horizon * k / _TICKS, CONTROL)
+            progress(k / _TICKS)
+
+    def _result(self) -> RunResult:
+        scenario, controller = self.scenario, self.controller
+        users = self.plane.users()
+        return RunResult(
+            scenario=scenario,
+            strategy=self.strategy,
+            seed=self.streams.seed,
+            replication=self.streams.replication,
+            engine="simpy",
+            engine_reason="the reference plane: every invocation is a process",
+            outcome=OUTCOMES[controller.outcome[0]],
+            reason=controller.reason(0),
+            time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
+            time_to_full_s=_since(controller.full_at[0], scenario.start),
+            time_to_end_s=_since(controller.over_at[0], scenario.start),
+            on_call_rollback_s=_since(controller.paged_back_at[0], scenario.start),
+            metrics=self.metrics,
+            counts=self.counts,
+            shifts=tuple(controller.shifts),
+            alarm_log=tuple((at, *change) for at, _, *change in controller.alarm_log),
+            history=tuple(self.function.history),
+            versions=self._versions(),
+            rates=self.rates,
+            users=users if users[0] else None,
+            approximations=_approximations(scenario),
+            events=self._events(),
+        )
+
+    def _versions(self) -> dict[str, VersionSummary]:
+        horizon, result = self.scenario.horizon, {}
+        for number, version in self.plane.versions.items():
+            lived, worked = version.pool.seconds(horizon)
+            result[number] = VersionSummary(
+                invocations=version.invocations,
+                errors=version.errors,
+                cold_starts=version.pool.cold,
+                cold_start_probability=version.pool.cold / version.invocations if version.invocations else None,
+                environments=lived / horizon,
+                running=worked / horizon,
+                idle=(lived - worked) / horizon,
+            )
+        return result
+
+    def _events(self) -> Any:
+        if self.plane.events is None:
+            return None
+        import pandas as pd
+
+        frame = pd.DataFrame(self.plane.events, columns=list(SimpyPlane.EVENT_COLUMNS))
+        frame["start_s"] -= self.scenario.start
+        frame["outcome"] = np.array(INVOCATION_OUTCOMES, object)[frame["outcome"].to_numpy(int)]
+        frame.insert(0, "strategy", self.strategy)
+        return frame
+
+
+def burn_source(
+    scenario: Scenario, rates: dict[str, float], slo: str, slow_thresholds: tuple[float, ...]
+) -> BurnSource:
+    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
+    objective = next(one for one in scenario.slos if one.name == slo)
+    alias = objective.alias or scenario.alias
+    version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
+    rate = rates.get(alias, 0.0)
+    if objective.latency is None:
+        return BurnSource(
+            objective=objective.objective, slow=None, history_invocations=rate, history_bad=rate * version.error_rate
+        )
+    late = 1.0 - float(version.duration.cdf(np.array([objective.latency]))[0])
+    slow = slow_thresholds.index(objective.latency)
+    return BurnSource(objective=objective.objective, slow=slow, history_invocations=rate, history_bad=rate * late)
+
+
+def _function(scenario: Scenario, clock: Clock) -> Function:
+    """The function with its versions published and its aliases made, at time 0."""
+    function = Function(scenario.function.name, clock=lambda: clock.now)
+    numbers = {int(number) for number in scenario.function.versions if number != LATEST}
+    for number in range(1, max(numbers, default=0) + 1):
+        function.update_code(f"code of version {number}")
+        function.publish_version()
+    for number in set(range(1, max(numbers, default=0) + 1)) - numbers:
+        function.delete_version(str(number))
+    for alias, version in scenario.function.aliases.items():
+        function.create_alias(alias, function_version=version)
+    return function
+
+
+def _reach(alarm: Alarm) -> float:
+    """How far back (s) an alarm looks."""
+    return (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval
+
+
+def _since(at: float, start: float) -> float | None:
+    return None if math.isnan(at) else float(at - start)
+
+
+def _approximations(scenario: Scenario) -> tuple[str, ...]:
+    """What this run assumes where AWS does not say, as far as the scenario depends on it."""
+    notes = []
+    if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
+        notes.append(
+            "burn-rate windows that reach back before the start are filled with the old version's expected counts"
+        )
+    if scenario.slos:
+        notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
+    if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):
+        notes.append("a cold invocation given by cold_duration counts its init as Duration")
+    return tuple(notes)

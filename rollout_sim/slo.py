@@ -1,0 +1,87 @@
+"""Service level objectives: which requests are bad, how many of them a budget holds, how fast it burns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.units import PositiveSeconds, Share
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySli:
+    """Requests that take longer than `latency` (s), waits and init included, are bad; so are failed ones."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    latency: PositiveSeconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """An SLO: in every `window` (s) the share `objective` of the alias's requests is good.
+
+    `spent` is the share of the error budget already gone when the simulation starts.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    sli: Literal["errors"] | LatencySli = "errors"
+    objective: Share
+    window: PositiveSeconds = 30 * DAY
+    spent: Share = 0.0
+    alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.objective < 1:
+            raise ValueError(f"`objective` must lie between 0% and 100%, both excluded, got {self.objective:.6%}")
+
+    @property
+    def latency(self) -> float | None:
+        """The longest good latency (s), or None where only failures count."""
+        return self.sli.latency if isinstance(self.sli, LatencySli) else None
+
+
+def budget_events(objective: float, rate: float, window: float) -> float:
+    """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s)."""
+    return (1 - objective) * rate * window
+
+
+def burn_rate(bad: NDArray[np.float64], total: NDArray[np.float64], objective: float) -> NDArray[np.float64]:
+    """Bad share / (1 - objective), elementwise; 1 spends the budget in exactly one window; NaN without events."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(total > 0, bad / np.where(total > 0, total, 1), np.nan)
+    result: NDArray[np.float64] = share / (1 - objective)
+    return result
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestCounts:
+    """The truth that alarms never see: requests by replication, target and period of their arrival.
+
+    A request counts once, when it is answered for good, at the version of its last attempt. `bad` holds
+    requests that are bad for any objective; `bad_by[j]` those that are bad for objective j. Shapes:
+    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon.
+    """
+
+    requests: NDArray[np.int64]
+    bad: NDArray[np.int64]
+    bad_by: tuple[NDArray[np.int64], ...]
+    pending: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    @classmethod
+    def empty(cls, *, replications: int, targets: int, periods: int, objectives: int) -> RequestCounts:
+        """All zero."""
+        shape = (replications, targets, periods)
+        return cls(
+            requests=np.zeros(shape, np.int64),
+            bad=np.zeros(shape, np.int64),
+            bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
+            pending=np.zeros(replications, np.int64),
+        )

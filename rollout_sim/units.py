@@ -1,0 +1,172 @@
+"""Quantities as people write them, "80 ms", "50/s", "4%", to plain floats and back.
+
+This is the one place where text becomes a number. Inside the package times are seconds, rates are
+events per second, shares are fractions and sizes are megabytes; the annotated types at the end
+(`Seconds`, `PerSecond`, `Share`, ...) let a plain dataclass say which of these a field is.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal, Overflow
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+UNITS: Final[dict[str, dict[str, Decimal]]] = {
+    "duration": {
+        "us": Decimal("1e-6"),
+        "ms": Decimal("1e-3"),
+        "s": Decimal(1),
+        "min": Decimal(60),
+        "h": Decimal(3600),
+        "d": Decimal(86400),
+        "m": Decimal(60),
+    },
+    "rate": {"/s": Decimal(1), "/min": 1 / Decimal(60), "/h": 1 / Decimal(3600), "/d": 1 / Decimal(86400)},
+    "share": {"%": Decimal("0.01")},
+    "factor": {"x": Decimal(1)},
+    "size": {"KB": Decimal("1e-3"), "MB": Decimal(1), "GB": Decimal(1000)},
+}
+"""Every unit that a kind of quantity takes, and its value in the package's own unit."""
+
+_EXAMPLES: Final = {"duration": "80 ms", "rate": "50/s", "share": "4%", "factor": "2x", "size": "3 MB"}
+_ARTICLES: Final = {
+    "duration": "a duration",
+    "rate": "a rate",
+    "share": "a share",
+    "factor": "a factor",
+    "size": "a size",
+}
+_NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
+
+
+def parse(value: object, kind: str) -> float:
+    """The number that a text such as `80 ms` stands for, in the package's own unit.
+
+    `kind` is a key of `UNITS`. Raises ValueError for anything that is not a finite number followed
+    by one of the kind's units; a bare number is refused unless it is zero.
+    """
+    wanted = f"{_ARTICLES[kind]} needs a unit: {', '.join(u for u in UNITS[kind] if u != 'm')} (for example {_EXAMPLES[kind]})"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{wanted}, got {value!r}")
+    if not isinstance(value, str):
+        if value == 0:
+            return 0.0
+        raise ValueError(f"{wanted}, got the bare number {value!r}")
+    match = _NUMBER.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{wanted}, got {value!r}")
+    number, unit = Decimal(match[1]), match[2]
+    if unit == "" and number == 0:
+        return 0.0
+    if unit not in UNITS[kind]:
+        raise ValueError(f"{wanted}, got {value!r}")
+    try:
+        result = float(number * UNITS[kind][unit])
+    except Overflow:
+        result = math.inf
+    if not math.isfinite(result):
+        raise ValueError(f"{wanted}, got {value!r}, which is not finite")
+    return result
+
+
+def text(value: float, kind: str) -> str:
+    """`value`, in the package's own unit, as the shortest text that `parse` turns back into it."""
+    if value == 0:
+        return {"duration": "0 s", "rate": "0/s", "share": "0%", "factor": "0x", "size": "0 MB"}[kind]
+    gap = " " if kind in ("duration", "size") else ""
+    written = []
+    for unit, scale in UNITS[kind].items():
+        number = Decimal(repr(value)) / scale
+        for digits in range(1, 29):
+            candidate = f"{number:.{digits}g}"
+            if "e" in candidate:
+                candidate = f"{Decimal(candidate):f}"
+            if unit != "m" and parse(f"{candidate}{gap}{unit}", kind) == value:
+                written.append((len(candidate), f"{candidate}{gap}{unit}"))
+                break
+    return min(written)[1]
+
+
+def show_duration(seconds: float | None) -> str:
+    """A time for people: three digits at most, in the unit that reads best; `-` for none."""
+    if seconds is None or math.isnan(seconds):
+        return "-"
+    size = abs(seconds)
+    for unit, scale in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if size >= scale * (2 if unit in ("d", "h") else 1):
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms" if size else "0 s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """Marks a float field of a dataclass as a quantity written with its unit.
+
+    `low` and `high` bound the value in the package's own unit; `above` is an open lower end.
+    `bare` lets numbers without a unit through: `percent: 10` (taken as hundredths).
+    """
+
+    kind: str
+    low: float = 0.0
+    high: float = math.inf
+    above: float | None = None
+    bare: bool = False
+
+    def check(self, value: object) -> float:
+        """`value` (text, or a number where `bare`) as a float within the bounds; else ValueError."""
+        if self.bare and isinstance(value, int | float) and not isinstance(value, bool):
+            number = float(value) / 100 if self.kind == "share" else float(value)
+            if not math.isfinite(number):
+                raise ValueError(f"needs a finite number, got {value!r}")
+        else:
+            number = parse(value, self.kind)
+        if self.above is not None and number <= self.above:
+            raise ValueError(f"must be more than {text(self.above, self.kind)}, got {value!r}")
+        if not self.low <= number <= self.high:
+            ends = (
+                f"at least {text(self.low, self.kind)}"
+                if number < self.low
+                else f"at most {text(self.high, self.kind)}"
+            )
+            raise ValueError(f"must be {ends}, got {value!r}")
+        return number
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic reads and writes the field: text in a file, a float in memory."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self.check,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: None if value is None else text(value, self.kind)
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """What editors are told: a text with a unit, or a bare number where that is taken."""
+        units = "|".join(re.escape(u) for u in UNITS[self.kind])
+        text_schema: dict[str, Any] = {
+            "type": "string",
+            "pattern": rf"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*({units})\s*$",
+            "examples": [_EXAMPLES[self.kind]],
+        }
+        number: dict[str, Any] = {"type": "number"} if self.bare else {"const": 0}
+        return {"anyOf": [text_schema, number]}
+
+
+Seconds = Annotated[float, Quantity(kind="duration")]
+PositiveSeconds = Annotated[float, Quantity(kind="duration", above=0.0)]
+Instant = Annotated[float, Quantity(kind="duration", low=-math.inf)]
+PerSecond = Annotated[float, Quantity(kind="rate")]
+PositiveRate = Annotated[float, Quantity(kind="rate", above=0.0)]
+Share = Annotated[float, Quantity(kind="share", high=1.0)]
+PositiveShare = Annotated[float, Quantity(kind="share", above=0.0, high=1.0)]
+Percent = Annotated[float, Quantity(kind="share", above=0.0, high=1.0, bare=True)]
+Factor = Annotated[float, Quantity(kind="factor")]
+Megabytes = Annotated[float, Quantity(kind="size", above=0.0)]
