@@ -175,7 +175,7 @@ class Scenario:
             scenario = adapter().validate_python(data)
         except ValidationError as error:
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
-        scenario = scenario.with_files(document.path.parent)
+        scenario = scenario.with_files(document.path.parent, document)
         problems = [
             f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
             for where, what in inconsistencies(scenario)
@@ -189,9 +189,31 @@ class Scenario:
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True, by_alias=True)
         return data
 
-    def with_files(self, folder: Path) -> Scenario:
-        """The same with file names taken relative to `folder`, the scenario's own."""
-        return replace(self, traffic=tuple(source.with_files(folder) for source in self.traffic))
+    def with_files(self, folder: Path, document: Document) -> Scenario:
+        """The same with file names relative to `folder`, the scenario's own, and every file looked into once."""
+        problems, sources = [], []
+        for i, source in enumerate(self.traffic):
+            try:
+                found = source.with_files(folder)
+                if found.arrivals.trace is not None:
+                    found.arrivals.trace.read()
+                sources.append(found)
+            except ValueError as error:
+                problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
+        versions = {}
+        for number, spec in self.function.versions.items():
+            try:
+                times = {
+                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s")
+                    for name in ("duration", "cold_start", "cold_duration")
+                }
+                versions[number] = replace(spec, **times)
+            except ValueError as error:
+                where = ("function", "versions", number)
+                problems.append(f"{document.path}:{locate(document, where)}: {dotted(where)}: {error}")
+        if problems:
+            raise ScenarioError(problems)
+        return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     @property
     def alias(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from rollout_sim.alarm_bank import AlarmBank, BurnSource
 from rollout_sim.alarms import Alarm, evaluation_range
 from rollout_sim.aliases import LATEST
+from rollout_sim.arrivals import arrival_process
 from rollout_sim.clock import CONTROL, At, Clock
 from rollout_sim.controller import OUTCOMES, Controller, Pager
 from rollout_sim.errors import ScenarioError
@@ -26,7 +27,6 @@ from rollout_sim.result import RunResult, VersionSummary
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import Streams
-from rollout_sim.traffic import arrival_process
 
 Progress = Callable[[float], None]
 
@@ -95,8 +95,8 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
     streams = Streams(seed=scenario.seed)
     expected = 0.0
     for i, source in enumerate(scenario.traffic):
-        process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals", scenario.horizon)
-        expected += process.mean_rate(0.0, scenario.horizon) * scenario.horizon
+        process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
+        expected += process.mean_count(0.0, scenario.horizon)
     wait = expected * runs / SIMPY_RATE
     if wait > MAX_WAIT:
         raise ScenarioError(

@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rollout_sim.arrivals import ArrivalProcess
 from rollout_sim.distributions import Distribution
 from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.traffic import ArrivalProcess, Source
+from rollout_sim.traffic import Source
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +67,7 @@ class Draws:
         self.process = process
         self.streams = streams
         self.name = name
+        self._shares = source.users.shares() if source.users is not None else np.zeros(0)
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
     def attempt(self, block: int, attempt: int) -> AttemptDraws:
@@ -85,7 +87,7 @@ class Draws:
         if self.source.users is None:
             return None
         u = self.streams.generator(f"{self.name}/users", block).random(BLOCK)
-        numbers: list[int] = self.source.users.pick(u).tolist()
+        numbers: list[int] = np.searchsorted(self._shares, u, side="right").tolist()
         return numbers
 
     def _make(self, block: int, attempt: int) -> AttemptDraws:

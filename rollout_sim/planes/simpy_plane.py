@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim import faults
+from rollout_sim.arrivals import arrival_process
 from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY, At, Clock
 from rollout_sim.controller import Command
 from rollout_sim.errors import ScenarioError
@@ -23,7 +24,7 @@ from rollout_sim.planes.environments import Fleet, Pool
 from rollout_sim.scenario import INIT_LIMIT, FunctionSpec, Scenario, VersionSpec
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.traffic import Source, arrival_process, async_error_delay, async_throttle_delay
+from rollout_sim.traffic import Source, async_error_delay, async_throttle_delay
 
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
@@ -92,7 +93,7 @@ class SimpyPlane:
         self.lanes = []
         for i, source in enumerate(scenario.traffic):
             name = f"traffic/{i}"
-            process = arrival_process(source.arrivals, streams, f"{name}/arrivals", scenario.horizon)
+            process = arrival_process(source.arrivals, streams, f"{name}/arrivals")
             bases = {t.version: k * periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
             users = source.users.count if source.users is not None else 0
             self.lanes.append(

@@ -1,0 +1,307 @@
+"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, and traces."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.streams import BLOCK, Streams
+from rollout_sim.traces import MINUTE, Layout, Trace, read_trace
+from rollout_sim.units import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diurnal:
+    """A Poisson process whose rate swings like a cosine around `mean` by the share `amplitude`, highest at `peak` (s)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    mean: PositiveRate
+    amplitude: Share
+    period: PositiveSeconds = 86400.0
+    peak: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursty:
+    """A Markov-modulated Poisson process of two states with exponential stays, begun in its stationary state."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    low: PositiveRate
+    high: PositiveRate
+    stay_low: PositiveSeconds
+    stay_high: PositiveSeconds
+
+    def __post_init__(self) -> None:
+        if self.high <= self.low:
+            raise ValueError(f"`high` must lie above `low`, got {self.high:g}/s and {self.low:g}/s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFile:
+    """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
+
+    Counts are spread uniformly within their minute. A fractional scale keeps or adds each invocation by chance;
+    copies of a time stamp are displaced by up to one second.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    file: str
+    layout: Layout
+    function: str | None = None
+    column: str | None = None
+    speed: Factor = 1.0
+    scale: Factor = 1.0
+    repeat: bool = False
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        if self.speed <= 0 or self.scale <= 0:
+            raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
+
+    def read(self) -> Trace:
+        """The trace in the file. Raises ValueError."""
+        return read_trace(Path(self.folder) / self.file, self.layout, self.function, self.column)
+
+
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    poisson: PositiveRate | None = None
+    diurnal: Diurnal | None = None
+    bursty: Bursty | None = None
+    fixed: PositiveSeconds | None = None
+    trace: TraceFile | None = None
+    offset: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"arrivals are exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
+        if self.offset and self.fixed is None:
+            raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
+
+    def with_files(self, folder: Path) -> Arrivals:
+        """The same with the trace's file taken relative to `folder`."""
+        return self if self.trace is None else replace(self, trace=replace(self.trace, folder=str(folder)))
+
+
+class ArrivalProcess(Protocol):
+    """When the requests of one source come, in one replication."""
+
+    long_run_rate: float
+    """Arrivals per second in the long run."""
+
+    def block(self, number: int) -> Floats:
+        """The times (s) of the arrivals [number x BLOCK, (number + 1) x BLOCK), rising; fewer at the end. Asked in order."""
+        ...
+
+    def mean_count(self, start: float, end: float) -> float:
+        """Expected arrivals in [start, end)."""
+        ...
+
+
+def arrival_process(arrivals: Arrivals, streams: Streams, name: str) -> ArrivalProcess:
+    """The process behind `arrivals`, drawing from the streams called `name`."""
+    if arrivals.poisson is not None:
+        return _Warped(_Constant(arrivals.poisson), streams, name)
+    if arrivals.diurnal is not None:
+        return _Warped(_Cosine(arrivals.diurnal), streams, name)
+    if arrivals.bursty is not None:
+        return _Warped(_Switching(arrivals.bursty, streams, f"{name}/states"), streams, name)
+    if arrivals.fixed is not None:
+        return _Fixed(arrivals.fixed, arrivals.offset)
+    assert arrivals.trace is not None
+    return _Replay(arrivals.trace, arrivals.trace.read(), streams, name)
+
+
+class _Intensity(Protocol):
+    rate: float
+
+    def count(self, t: float) -> float: ...
+
+    def inverse(self, counts: Floats) -> Floats: ...
+
+
+class _Warped:
+    """A Poisson process of any intensity: unit-rate arrivals through the inverse of the expected count until t."""
+
+    def __init__(self, intensity: _Intensity, streams: Streams, name: str) -> None:
+        self.intensity = intensity
+        self.long_run_rate = intensity.rate
+        self._streams = streams
+        self._name = name
+        self._reached = 0.0
+
+    def block(self, number: int) -> Floats:
+        gaps = self._streams.generator(self._name, number).standard_exponential(BLOCK)
+        gaps[0] += self._reached
+        counts = np.cumsum(gaps)
+        self._reached = float(counts[-1])
+        return self.intensity.inverse(counts)
+
+    def mean_count(self, start: float, end: float) -> float:
+        return self.intensity.count(end) - self.intensity.count(start)
+
+
+class _Constant:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def count(self, t: float) -> float:
+        return self.rate * t
+
+    def inverse(self, counts: Floats) -> Floats:
+        return counts / self.rate
+
+
+class _Cosine:
+    """rate(t) = mean (1 + a cos(2 pi (t - peak) / period)); its integral is inverted by bisection to a nanosecond."""
+
+    def __init__(self, spec: Diurnal) -> None:
+        self.rate = spec.mean
+        self.turn = 2 * math.pi / spec.period
+        self.swing = spec.amplitude / self.turn
+        self.peak = spec.peak
+
+    def _count(self, t: Floats) -> Floats:
+        wave = np.sin(self.turn * (t - self.peak)) + math.sin(self.turn * self.peak)
+        result: Floats = self.rate * (t + self.swing * wave)
+        return result
+
+    def count(self, t: float) -> float:
+        return float(self._count(np.array(t)))
+
+    def inverse(self, counts: Floats) -> Floats:
+        low = np.maximum(counts / self.rate - 2 * self.swing, 0.0)
+        high = counts / self.rate + 2 * self.swing
+        for _ in range(max(1, math.ceil(math.log2(4 * self.swing / 1e-9 + 2)))):
+            middle = (low + high) / 2
+            below = self._count(middle) < counts
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.maximum.accumulate(high)
+
+
+class _Switching:
+    """The path of the two states, drawn as far as it is asked for; the expected count is piecewise linear in time."""
+
+    def __init__(self, spec: Bursty, streams: Streams, name: str) -> None:
+        self.spec = spec
+        share_high = spec.stay_high / (spec.stay_low + spec.stay_high)
+        self.rate = spec.low + (spec.high - spec.low) * share_high
+        self._rng = streams.generator(name)
+        self._high = bool(self._rng.random() < share_high)
+        self._times, self._counts = [0.0], [0.0]
+
+    def _extend(self) -> None:
+        """A thousand more stays."""
+        for stay in self._rng.standard_exponential(1000).tolist():
+            lasting = stay * (self.spec.stay_high if self._high else self.spec.stay_low)
+            rate = self.spec.high if self._high else self.spec.low
+            self._times.append(self._times[-1] + lasting)
+            self._counts.append(self._counts[-1] + lasting * rate)
+            self._high = not self._high
+
+    def count(self, t: float) -> float:
+        while self._times[-1] < t:
+            self._extend()
+        return float(np.interp(t, self._times, self._counts))
+
+    def inverse(self, counts: Floats) -> Floats:
+        while self._counts[-1] < counts[-1]:
+            self._extend()
+        return np.interp(counts, self._counts, self._times)
+
+
+class _Fixed:
+    def __init__(self, every: float, offset: float) -> None:
+        self.every = every
+        self.offset = offset
+        self.long_run_rate = 1 / every
+
+    def block(self, number: int) -> Floats:
+        result: Floats = self.offset + np.arange(number * BLOCK, (number + 1) * BLOCK) * self.every
+        return result
+
+    def mean_count(self, start: float, end: float) -> float:
+        until_start, until_end = (max(0, math.ceil((t - self.offset) / self.every)) for t in (start, end))
+        return float(until_end - until_start)
+
+
+class _Replay:
+    """A trace, pass by pass and minute by minute; each minute has its own stream."""
+
+    def __init__(self, spec: TraceFile, trace: Trace, streams: Streams, name: str) -> None:
+        self.spec = spec
+        self._streams = streams
+        self._name = name
+        self._length = trace.length
+        self._minutes = round(trace.length / MINUTE)
+        self._counts = trace.counts
+        self._times = trace.times
+        if trace.times is not None:
+            self._edges = np.searchsorted(trace.times, np.arange(self._minutes + 1) * MINUTE)
+            self._per_minute = np.diff(self._edges)
+        else:
+            assert trace.counts is not None
+            self._per_minute = trace.counts
+        self.long_run_rate = float(self._per_minute.sum()) * spec.scale * spec.speed / trace.length
+        self._minute = 0
+        self._left: Floats = np.zeros(0)
+
+    def block(self, number: int) -> Floats:
+        del number  # asked in order
+        parts = [self._left]
+        held = self._left.size
+        while held < BLOCK and (self.spec.repeat or self._minute < self._minutes) and self._per_minute.any():
+            times = self._of_minute(self._minute)
+            self._minute += 1
+            parts.append(times)
+            held += times.size
+        everything = np.concatenate(parts)
+        self._left = everything[BLOCK:]
+        return everything[:BLOCK]
+
+    def _of_minute(self, minute: int) -> Floats:
+        lap, place = divmod(minute, self._minutes)
+        rng = self._streams.generator(self._name, minute)
+        whole, part = divmod(self.spec.scale, 1.0)
+        count = int(self._per_minute[place])
+        copies = int(whole) + (rng.random(count) < part)
+        if self._times is None:
+            times = place * MINUTE + MINUTE * rng.random(int(copies.sum()))
+        else:
+            given = self._times[self._edges[place] : self._edges[place + 1]]
+            times = np.repeat(given, copies)
+            again = np.concatenate([[False], times[1:] == times[:-1]]) if whole > 1 or part else np.zeros(times.size, bool)
+            room = (place + 1) * MINUTE - times
+            times = times + again * rng.random(times.size) * np.minimum(1.0, room)
+        result: Floats = np.sort(lap * self._length + times) / self.spec.speed
+        return result
+
+    def mean_count(self, start: float, end: float) -> float:
+        edges = np.arange(self._minutes + 1) * MINUTE
+        counts = np.concatenate([[0.0], np.cumsum(self._per_minute)]) * self.spec.scale
+
+        def until(t: float) -> float:
+            lap, rest = divmod(max(t, 0.0) * self.spec.speed, self._length)
+            if not self.spec.repeat and lap >= 1:
+                return float(counts[-1])
+            return float(lap * counts[-1] + np.interp(rest, edges, counts))
+
+        return until(end) - until(start)
