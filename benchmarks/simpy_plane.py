@@ -1,4 +1,4 @@
-"""The SimPy plane beside a bare SimPy model of the same traffic, in turn, as a ratio: `python benchmarks/simpy_plane.py`.
+"""The SimPy plane beside a bare SimPy model of the same traffic, in turn, as a ratio.
 
 The bare model is what one would write first: a process per invocation that draws, routes, sleeps and counts.
 The ratio is taken pair by pair and its median printed; single times say little on a shared machine.
@@ -80,7 +80,8 @@ def main() -> None:
         ratios.append((our_time / our_count) / (bare_time / bare_count))
         rates.append(our_count / our_time)
     print(
-        f"simpy plane / bare SimPy, time per invocation: median {statistics.median(ratios):.2f} of {options.pairs} pairs "
+        f"simpy plane / bare SimPy, time per invocation: median {statistics.median(ratios):.2f} "
+        f"of {options.pairs} pairs "
         f"(min {min(ratios):.2f}, max {max(ratios):.2f}); bar 2.0"
     )
     print(f"simpy plane: {statistics.median(rates):,.0f} invocations/s at {options.rate:g} requests/s")

@@ -4,9 +4,9 @@ Floors
 ------
 A file imports only from lower floors; tests hold it.
 
-    0  units, streams, errors, distributions, traces, clock
-    1  aliases, arrivals, faults, strategies, metrics, slo
-    2  function, traffic, alarms, theory
+    0  units, streams, errors, traces, clock
+    1  aliases, distributions, arrivals, faults, strategies, metrics, slo
+    2  function, traffic, specs, alarms, theory
     3  alarm_bank, document
     4  scenario_file
     5  scenario

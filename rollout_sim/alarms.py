@@ -125,7 +125,7 @@ class Alarm:
     of: Scope = "alias"
     period: PositiveSeconds = 60.0
     datapoints: str = "1 of 1"
-    missing: Missing | Literal["notBreaching"] = "missing"
+    missing: Literal["missing", "ignore", "breaching", "not_breaching", "notBreaching"] = "missing"
     lag: Seconds = 0.0
     slo: str | None = None
     long: PositiveSeconds = _LONG

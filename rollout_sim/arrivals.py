@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diurnal:
-    """A Poisson process whose rate swings like a cosine around `mean` by the share `amplitude`, highest at `peak` (s)."""
+    """A Poisson process whose rate swings around `mean` by the share `amplitude` as a cosine, highest at `peak` (s)."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -108,7 +108,7 @@ class ArrivalProcess(Protocol):
     """Arrivals per second in the long run."""
 
     def block(self, number: int) -> Floats:
-        """The times (s) of the arrivals [number x BLOCK, (number + 1) x BLOCK), rising; fewer at the end. Asked in order."""
+        """The times (s) of arrivals [number x BLOCK, (number + 1) x BLOCK), rising; fewer at the end; asked in order."""
         ...
 
     def mean_count(self, start: float, end: float) -> float:
@@ -235,7 +235,8 @@ class _Fixed:
         self.long_run_rate = 1 / every
 
     def block(self, number: int) -> Floats:
-        result: Floats = self.offset + np.arange(number * BLOCK, (number + 1) * BLOCK) * self.every
+        index = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=np.float64)
+        result: Floats = self.offset + index * self.every
         return result
 
     def mean_count(self, start: float, end: float) -> float:
@@ -288,7 +289,9 @@ class _Replay:
         else:
             given = self._times[self._edges[place] : self._edges[place + 1]]
             times = np.repeat(given, copies)
-            again = np.concatenate([[False], times[1:] == times[:-1]]) if whole > 1 or part else np.zeros(times.size, bool)
+            again = (
+                np.concatenate([[False], times[1:] == times[:-1]]) if whole > 1 or part else np.zeros(times.size, bool)
+            )
             room = (place + 1) * MINUTE - times
             times = times + again * rng.random(times.size) * np.minimum(1.0, room)
         result: Floats = np.sort(lap * self._length + times) / self.spec.speed

@@ -10,12 +10,14 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from rollout_sim.result import RunResult
     from rollout_sim.simulate import Progress
 
 INTERRUPTED = 130
@@ -57,7 +59,9 @@ def run(
     from rollout_sim.simulate import simulate_each
 
     loaded = Scenario.load(scenario)
-    results = []
+    if engine is not None:
+        loaded = replace(loaded, engine=engine)  # type: ignore[arg-type]
+    results: list[RunResult] = []
     interrupted = False
     try:
         with _progress(f"{loaded.name}") as progress:
@@ -162,7 +166,7 @@ def _progress(label: str) -> Iterator[Progress]:
         bar.stop()
 
 
-def _show(results: list, folder: Path) -> None:  # type: ignore[type-arg]
+def _show(results: list[RunResult], folder: Path) -> None:
     from rich.console import Console
 
     from rollout_sim.tables import run_table, version_table

@@ -32,7 +32,7 @@ class At(Event):
         self.callbacks = []
         self._value = None
         self._ok = True
-        heappush(env._queue, (time, priority, next(env._eid), self))
+        heappush(env._queue, (time, priority, next(env._eid), self))  # type: ignore[misc]
 
 
 class Clock(Environment):

@@ -75,7 +75,7 @@ class Distribution:
         """The value below which the share `u` in [0, 1) lies, elementwise; rising in `u`."""
         from scipy.special import gammaincinv, ndtri
 
-        result: Floats
+        result: NDArray[Any]
         p = self.parameters
         if self.kind == "constant":
             return np.full(np.shape(u), p[0])
@@ -89,7 +89,7 @@ class Distribution:
             result = p[0] + (p[1] - p[0]) * u
         else:
             result = np.array(self.samples)[(np.asarray(u) * len(self.samples)).astype(int)]
-        return result
+        return np.asarray(result, np.float64)
 
     def cdf(self, x: Floats) -> Floats:
         """The share of values at or below `x`, elementwise."""
@@ -98,7 +98,7 @@ class Distribution:
         x = np.asarray(x, float)
         p = self.parameters
         positive = np.maximum(x, 0.0)
-        result: Floats
+        result: NDArray[Any]
         if self.kind == "constant":
             result = (x >= p[0]).astype(float)
         elif self.kind == "exponential":
@@ -112,7 +112,7 @@ class Distribution:
             result = np.clip((x - p[0]) / (p[1] - p[0]), 0.0, 1.0)
         else:
             result = np.searchsorted(np.array(self.samples), x, side="right") / len(self.samples)
-        return result
+        return np.asarray(result, np.float64)
 
     def with_files(self, folder: Path, unit: str) -> Distribution:
         """The same with the samples of an empirical distribution read, its file taken relative to `folder`."""
@@ -178,9 +178,8 @@ class _Reader:
             return Distribution("constant", (units.Quantity(kind=self.kind).check(value),))
         allowed = (*Distribution.PARAMETERS, "empirical")
         if len(value) != 1 or next(iter(value)) not in allowed:
-            raise ValueError(
-                f"a distribution is a plain {self.kind} or exactly one of {', '.join(allowed)}, got {', '.join(map(str, value)) or 'none'}"
-            )
+            got = ", ".join(map(str, value)) or "none"
+            raise ValueError(f"a distribution is a plain {self.kind} or exactly one of {', '.join(allowed)}, got {got}")
         name, fields = next(iter(value.items()))
         if not isinstance(fields, dict):
             raise ValueError(f"`{name}` takes named values, got {fields!r}")
@@ -243,7 +242,11 @@ class _Reader:
             }
             for name, fields in Distribution.PARAMETERS.items()
         ]
-        file = {"type": "object", "required": ["file"], "properties": dict.fromkeys(("file", "column", "unit"), {"type": "string"})}
+        file = {
+            "type": "object",
+            "required": ["file"],
+            "properties": {name: {"type": "string"} for name in ("file", "column", "unit")},
+        }
         shapes.append({"type": "object", "required": ["empirical"], "properties": {"empirical": file}})
         return {"anyOf": [text, {"const": 0}, *shapes]}
 

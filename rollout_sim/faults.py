@@ -111,7 +111,7 @@ class Leak:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What happens to invocations that start when more than `above` run in the function at once (themselves included)."""
+    """What happens to invocations that start when more than `above` run in the function, themselves included."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Percentile:
-    """A percentile of `Duration` that an alarm reads: whose (`of`), which (`share` in (0, 1]) and per what period (s)."""
+    """A percentile of `Duration` that an alarm reads: whose, which (`share` in (0, 1]) and per what `period` (s)."""
 
     of: Scope
     share: float
@@ -42,8 +42,9 @@ class Percentile:
 class Metrics:
     """Everything that the alarms can see, of a batch of replications; the data plane writes, the alarms read.
 
-    `scopes` says which targets (their indices) an alarm of that scope adds up. Arrays have the shape (replications, targets, periods of `resolution` seconds). `percentiles[key]`
-    has the shape (replications, periods of `key.period` seconds) and NaN where there is no datapoint.
+    `scopes` says which targets (their indices) an alarm of that scope adds up. Arrays have the shape (replications,
+    targets, periods of `resolution` seconds). `percentiles[key]` has the shape (replications, periods of
+    `key.period` seconds) and NaN where there is no datapoint.
     `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds.
     """
 

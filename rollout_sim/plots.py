@@ -23,7 +23,7 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 LINES: Final = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
 OLD, NEW = "#7A8B99", "#D55E00"
 """The old and the new version, wherever the two are drawn against each other."""
-STYLE: Final = {
+STYLE: Final[Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 150,
     "font.size": 10,
@@ -39,6 +39,7 @@ STYLE: Final = {
     "legend.frameon": False,
     "svg.hashsalt": "rollout_sim",
 }
+RED: Final = "#B00020"
 FIVE_MINUTES, HOUR = 300.0, 3600.0
 
 
@@ -65,9 +66,18 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
         ax.plot(times / scale, remaining, label=_label(result), **look_of, linewidth=1.8)
         _mark_shifts(ax, result, times, remaining, scale, look_of["color"])
     if lowest < 0:
-        ax.axhspan(min(lowest * 1.08, -0.02), 0, color="#B00020", alpha=0.08, zorder=0)
-        ax.text(0.995, 0, " overspent ", transform=ax.get_yaxis_transform(), ha="right", va="top", color="#B00020", fontsize=9)
-    ax.axhline(0, color="#B00020", linewidth=1.2)
+        ax.axhspan(min(lowest * 1.08, -0.02), 0, color=RED, alpha=0.08, zorder=0)
+        ax.text(
+            0.995,
+            0,
+            " overspent ",
+            transform=ax.get_yaxis_transform(),
+            ha="right",
+            va="top",
+            color=RED,
+            fontsize=9,
+        )
+    ax.axhline(0, color=RED, linewidth=1.2)
     top = 1.0 - slo.spent
     room = max(top - lowest, 1e-6)
     ax.set_ylim(lowest - 0.08 * room if lowest >= 0 else min(lowest * 1.08, -0.02), top + 0.05 * room)
@@ -101,8 +111,16 @@ def burn_rate(
     ax.yaxis.set_minor_formatter(NullFormatter())
     for level, meaning in ((14.4, "page: 2% of\n30 d in 1 h"), (1.0, "spends the\nbudget exactly")):
         ax.axhline(level, color="#555555", linewidth=0.9, linestyle=(0, (2, 2)))
-        note = {"fontsize": 8, "color": "#555555", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}}
-        ax.text(1.005, level, meaning, transform=ax.get_yaxis_transform(), ha="left", va="center", **note)
+        ax.text(
+            1.005,
+            level,
+            meaning,
+            transform=ax.get_yaxis_transform(),
+            ha="left",
+            va="center",
+            fontsize=8,
+            color="#555555",
+        )
     ax.set_ylabel(f"burn rate over {window / 60:g} min")
     ax.set_title(f"How fast the {slo.name} budget burns")
     _time_axis(ax, results[0], scale, unit)
@@ -120,7 +138,7 @@ def burn_rate_figure(results: Sequence[RunResult]) -> Figure:
 
 
 def traffic(results: Sequence[RunResult]) -> Figure:
-    """`traffic.png`: for each strategy the new version's weight, the requests by version, and each version's error rate."""
+    """`traffic.png`: for each strategy the new version's weight, invocations and error rates by version."""
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
             len(results), 3, figsize=(13.3, 1.4 + 1.9 * len(results)), sharex=True, squeeze=False, layout="constrained"
@@ -135,7 +153,11 @@ def traffic(results: Sequence[RunResult]) -> Figure:
                 ax.axvline(0, color="#555555", linewidth=0.8, linestyle=(0, (2, 2)))
         for ax, title in zip(
             grid[0],
-            (f"Weight of the new version\n{_label(results[0])}", "Invocations per second, by version\n", "Error rate, by version\n"),
+            (
+                f"Weight of the new version\n{_label(results[0])}",
+                "Invocations per second, by version\n",
+                "Error rate, by version\n",
+            ),
             strict=True,
         ):
             ax.set_title(title)
@@ -162,7 +184,15 @@ def _requests_panel(ax: Axes, result: RunResult, scale: float) -> None:
     old, new = (_of(result, version, result.metrics.invocations) for version in _versions(result))
     edges = _edges(result) / scale
     per_second = np.diff(_edges(result))
-    ax.stairs((old + new) / per_second, edges, baseline=old / per_second, fill=True, color=NEW, alpha=0.85, label=_name(result, 1))
+    ax.stairs(
+        (old + new) / per_second,
+        edges,
+        baseline=old / per_second,
+        fill=True,
+        color=NEW,
+        alpha=0.85,
+        label=_name(result, 1),
+    )
     ax.stairs(old / per_second, edges, fill=True, color=OLD, alpha=0.85, label=_name(result, 0))
     ax.set_ylim(bottom=0)
 
@@ -189,7 +219,9 @@ def _error_rates(result: RunResult) -> tuple[Any, Any, float]:
 def _per_slo(results: Sequence[RunResult], draw: Any) -> Figure:
     slos = results[0].scenario.slos
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(len(slos), 1, figsize=(10, 1.4 + 3.6 * len(slos)), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(
+            len(slos), 1, figsize=(10, 1.4 + 3.6 * len(slos)), squeeze=False, layout="constrained"
+        )
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -256,7 +288,9 @@ def _name(result: RunResult, which: int) -> str:
 
 
 def _of(result: RunResult, version: str | None, counts: Any) -> Any:
-    mine = [k for k, t in enumerate(result.metrics.targets) if t.version == version and t.alias == result.scenario.alias]
+    mine = [
+        k for k, t in enumerate(result.metrics.targets) if t.version == version and t.alias == result.scenario.alias
+    ]
     return counts[0, mine].sum(axis=0).astype(float)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from rollout_sim.function import HistoryEntry
+    from rollout_sim.aliases import HistoryEntry
     from rollout_sim.metrics import Metrics
 
 Floats = NDArray[np.float64]
@@ -166,7 +166,7 @@ class RunResult:
         import pandas as pd
 
         metrics, counts = self.metrics, self.counts
-        starts = np.arange(metrics.periods) * metrics.resolution
+        starts: Floats = np.arange(metrics.periods, dtype=np.float64) * metrics.resolution
         frames = []
         for k, target in enumerate(metrics.targets):
             columns: dict[str, Any] = {

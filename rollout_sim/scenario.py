@@ -6,134 +6,26 @@ that is wrong with a file is told at once, each problem with its line.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rollout_sim.alarms import Alarm
 from rollout_sim.aliases import LATEST
-from rollout_sim.distributions import DurationDistribution
 from rollout_sim.errors import ScenarioError
 from rollout_sim.faults import Fault
 from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
 from rollout_sim.slo import Objective
+from rollout_sim.specs import FunctionSpec, OnCall, Promotion, Rollout, VersionSpec, check_count
 from rollout_sim.strategies import StrategyField
 from rollout_sim.traffic import Source
-from rollout_sim.units import PositiveSeconds, Seconds, Share
+from rollout_sim.units import PositiveSeconds
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-INIT_LIMIT: Final = 10.0
-"""Seconds that Lambda gives an environment to initialise."""
 Engine = Literal["auto", "simpy"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionSpec:
-    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults.
-
-    `cold_start` is the init before the duration; `cold_duration` instead gives the whole duration of a cold
-    invocation. `per_mb` (s) is added for every megabyte of the event that a source with `size` sends.
-    `provisioned` environments of this version are always warm.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    duration: DurationDistribution
-    cold_start: DurationDistribution | None = None
-    cold_duration: DurationDistribution | None = None
-    error_rate: Share = 0.0
-    per_mb: Seconds = 0.0
-    provisioned: int = 0
-    faults: tuple[Fault, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.cold_start is not None and self.cold_duration is not None:
-            raise ValueError(
-                "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
-            )
-        _count("provisioned", self.provisioned, 0, 100_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionSpec:
-    """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
-
-    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse` (which idle
-    environment takes the next request: the newest, or the one that was busy last), `propagation` (how long an
-    alias update takes to reach the router).
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    name: str
-    versions: dict[str, VersionSpec]
-    aliases: dict[str, str]
-    timeout: PositiveSeconds = 3.0
-    keep_alive: PositiveSeconds = 600.0
-    reserved_concurrency: int | None = None
-    account_concurrency: int = 1000
-    scale_up: int = 1000
-    reuse: Literal["newest", "most_recent"] = "newest"
-    propagation: Seconds = 0.0
-
-    def __post_init__(self) -> None:
-        if self.timeout > 900:
-            raise ValueError(f"`timeout` must be at most 15 min, got {self.timeout:g} s")
-        if self.reserved_concurrency is not None:
-            _count("reserved_concurrency", self.reserved_concurrency, 0, 1_000_000)
-        _count("account_concurrency", self.account_concurrency, 1, 1_000_000)
-        _count("scale_up", self.scale_up, 1, 1_000_000)
-        if not self.versions:
-            raise ValueError("`versions` is empty; allowed 1, 2, ... and $LATEST")
-        for number in self.versions:
-            if number != LATEST and not re.fullmatch(r"[1-9][0-9]*", number):
-                raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
-
-    @property
-    def concurrency(self) -> int:
-        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
-        return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollout:
-    """Which alias moves to which version, when (`start`, after time 0), watched by which alarms.
-
-    `revert` is the delay from the alarm to the alias pointing back.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    alias: str
-    to: str
-    start: Seconds = 0.0
-    alarms: tuple[str, ...] = ()
-    revert: Seconds = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnCall:
-    """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    alarms: tuple[str, ...]
-    response: DurationDistribution
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion:
-    """Points `alias` to the version `to` at the simulation time `at`, all at once."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
-    at: Seconds
-    alias: str
-    to: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +50,7 @@ class Scenario:
     promotions: tuple[Promotion, ...] = ()
 
     def __post_init__(self) -> None:
-        _count("seed", self.seed, 0, 2**63 - 1)
+        check_count("seed", self.seed, 0, 2**63 - 1)
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
@@ -203,7 +95,7 @@ class Scenario:
         versions = {}
         for number, spec in self.function.versions.items():
             try:
-                times = {
+                times: dict[str, Any] = {
                     name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s")
                     for name in ("duration", "cold_start", "cold_duration")
                 }
@@ -296,7 +188,11 @@ def _inherit(number: str, given: dict[str, Any], document: Document, seen: tuple
                 f"{document.path}:{locate(document, where)}: {dotted(where)}: there is no version {like}; allowed {', '.join(given)}"
             ]
         )
-    if like == number or like in seen:
+    if like == number:
+        raise ScenarioError(
+            [f"{document.path}:{locate(document, where)}: {dotted(where)}: a version cannot be like itself"]
+        )
+    if like in seen:
         raise ScenarioError(
             [
                 f"{document.path}:{locate(document, where)}: {dotted(where)}: versions {number} and {like} are like each other"
@@ -399,8 +295,3 @@ def _rollout_inconsistencies(
 
 def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _count(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"`{name}` must be {low} to {high}, got {value}")

@@ -99,20 +99,19 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
         expected += process.mean_count(0.0, scenario.horizon)
     wait = expected * runs / SIMPY_RATE
     if wait > MAX_WAIT:
-        raise ScenarioError(
-            [
-                f"{scenario.name}: about {expected * runs:.3g} invocations ({expected:.3g} in each of {runs} runs) would take "
-                f"{wait / 86400:.3g} days on the simpy plane; allowed {MAX_WAIT * SIMPY_RATE:.3g}. Lower the rate or the horizon"
-            ]
+        problem = (
+            f"{scenario.name}: about {expected * runs:.3g} invocations ({expected:.3g} in each of {runs} runs) would "
+            f"take {wait / 86400:.3g} days on the simpy plane; allowed {MAX_WAIT * SIMPY_RATE:.3g}. "
+            "Lower the rate or the horizon"
         )
+        raise ScenarioError([problem])
     places = len(_targets(scenario)) * scenario.horizon / _resolution(scenario)
     if places > MAX_PLACES:
-        raise ScenarioError(
-            [
-                f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {_resolution(scenario):g} s for "
-                f"{len(_targets(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
-            ]
+        problem = (
+            f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {_resolution(scenario):g} s for "
+            f"{len(_targets(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
         )
+        raise ScenarioError([problem])
     return expected
 
 
@@ -287,7 +286,7 @@ class _Run:
             metrics=self.metrics,
             counts=self.counts,
             shifts=tuple(controller.shifts),
-            alarm_log=tuple((at, *change) for at, _, *change in controller.alarm_log),
+            alarm_log=tuple((at, name, old, new) for at, _, name, old, new in controller.alarm_log),
             history=tuple(self.function.history),
             versions=self._versions(),
             rates=self.rates,

@@ -40,7 +40,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not 0 < self.objective < 1:
-            raise ValueError(f"`objective` must lie between 0% and 100%, both excluded, got {self.objective:.6%}")
+            raise ValueError(f"`objective` must lie between 0% and 100%, both excluded, got {self.objective * 100:g}%")
 
     @property
     def latency(self) -> float | None:

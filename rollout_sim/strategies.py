@@ -294,7 +294,7 @@ class Predefined(_Common):
             raise ValueError(f"unknown CodeDeploy configuration {self.type!r}; allowed {', '.join(PREDEFINED)}")
         if match is None:
             return self._plan((1.0, 0.0))
-        kind: type[Canary] | type[Linear] = Canary if match[1] == "Canary" else Linear
+        kind: type[Canary | Linear] = Canary if match[1] == "Canary" else Linear
         shape = kind(percent=int(match[2]) / 100, interval=int(match[3]) * MINUTE)
         return self._plan(*((step.weight, step.hold) for step in shape.plan.steps))
 

@@ -46,7 +46,9 @@ def read_trace(path: Path, layout: Layout, function: str | None = None, column: 
             raise ValueError(f"{path}: has {size:,} bytes; allowed {MAX_BYTES:,}")
         with path.open(encoding="utf-8", newline="") as file:
             rows = _numbered(csv.reader(file), path)
-            reader = {"azure2019": _azure2019, "azure2021": _azure2021, "counts": _counts, "timestamps": _timestamps}[layout]
+            reader = {"azure2019": _azure2019, "azure2021": _azure2021, "counts": _counts, "timestamps": _timestamps}[
+                layout
+            ]
             trace = reader(rows, path, function, column)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None

@@ -51,7 +51,8 @@ class Users:
         """The cumulated share of the requests of users 0, 1, ...: shape (count,), ending at 1."""
         weights = np.arange(1, self.count + 1, dtype=float) ** -self.zipf
         cumulated: NDArray[np.float64] = np.cumsum(weights)
-        return cumulated / cumulated[-1]
+        cumulated /= cumulated[-1]
+        return cumulated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +129,9 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.retry is not None and self.source != "http":
-            raise ValueError(f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`async_retries`)")
+            raise ValueError(
+                f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`async_retries`)"
+            )
         if not 0 <= self.async_retries <= 2:
             raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
 

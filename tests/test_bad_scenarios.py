@@ -30,4 +30,6 @@ def test_there_are_bad_scenarios() -> None:
 def test_a_bad_scenario_gives_its_message(path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(path)
-    assert [problem.removeprefix(f"{path}:") for problem in caught.value.problems] == expected(path)
+    assert [
+        problem.removeprefix(f"{path}:").replace(f"{path.parent}/", "") for problem in caught.value.problems
+    ] == expected(path)

@@ -186,7 +186,7 @@ def test_deletion_is_refused_for_the_additional_version_too_and_names_every_alia
     f = function()
     f.update_alias("prod", routing_config={"2": 0.0})
     f.create_alias("beta", function_version="2")
-    with pytest.raises(ResourceConflictException, match="aliases beta, prod$"):
+    with pytest.raises(ResourceConflictException, match=r"aliases beta, prod$"):
         f.delete_version("2")
 
 
@@ -277,7 +277,7 @@ def test_refused_pointings(
     f.update_configuration(role=None, dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:queue")
     f.publish_version()
     before = state(f)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message):  # noqa: PT012 - one call, whichever it is
         if call == "create":
             f.create_alias("beta", function_version=version, routing_config=routing)
         elif call == "update":

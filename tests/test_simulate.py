@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from builders import scenario, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,6 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.result import RunResult
 from rollout_sim.simulate import NO_ROLLOUT, simulate, simulate_each
 from rollout_sim.theory import erlang_b, no_request_probability
-from builders import scenario, steady
 
 SIGMAS = 4.5
 
@@ -73,7 +73,10 @@ def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:
                 [
                     {"like": "1", "faults": [{"crash": "10%"}]},
                     {"like": "1", "faults": [{"init": "30%"}, {"latency": "50x", "ramp": "1 min"}]},
-                    {"like": "1", "faults": [{"leak": {"per": "1 min", "errors": "10%"}}, {"load": {"above": 1, "errors": "5%"}}]},
+                    {
+                        "like": "1",
+                        "faults": [{"leak": {"per": "1 min", "errors": "10%"}}, {"load": {"above": 1, "errors": "5%"}}],
+                    },
                 ]
             ),
         }
@@ -162,7 +165,9 @@ def test_no_rollout_is_the_paired_baseline() -> None:
 
 
 def test_an_arrival_at_the_instant_of_a_shift_meets_the_new_weight() -> None:
-    given_ = scenario(traffic=[{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 min"}}], rollout__alarms=[])
+    given_ = scenario(
+        traffic=[{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 min"}}], rollout__alarms=[]
+    )
     events = simulate(given_, "instant", events=True).events
     assert events is not None
     by_minute = events[events["attempt"] == 1].set_index("start_s")["version"]
@@ -218,7 +223,14 @@ def test_an_asynchronous_error_is_retried_after_one_and_two_minutes() -> None:
 def test_a_retry_that_succeeds_is_a_good_request_that_cost_two_invocations() -> None:
     given_ = steady(
         function__versions={"1": {"duration": "100 ms", "error_rate": "50%"}},
-        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": {"attempts": 5, "jitter": "none"}}],
+        traffic=[
+            {
+                "source": "http",
+                "alias": "prod",
+                "arrivals": {"poisson": "5/s"},
+                "retry": {"attempts": 5, "jitter": "none"},
+            }
+        ],
     )
     result = simulate(given_)
     near(result.bad_requests / result.requests, 0.5**5, math.sqrt(0.5**5 / result.requests))
@@ -285,7 +297,9 @@ def test_blue_green_warms_green_before_traffic() -> None:
         "warm": {"type": "blue_green", "provisioned": 15, "allocation": "1 min"},
         "cold": {"type": "blue_green"},
     }
-    given_ = scenario(strategies=strategies, rollout__alarms=[], function__versions__2={"like": "1", "error_rate": "0%"})
+    given_ = scenario(
+        strategies=strategies, rollout__alarms=[], function__versions__2={"like": "1", "error_rate": "0%"}
+    )
     warm, cold = simulate(given_, "warm"), simulate(given_, "cold")
     assert (warm.time_to_full_s, cold.time_to_full_s) == (90, 30)
     assert warm.versions["2"].cold_starts == 0
@@ -365,7 +379,9 @@ def test_propagation_delays_what_the_router_does_not_what_the_controller_decides
 
 def test_a_run_that_would_take_days_is_refused_with_the_figure() -> None:
     with pytest.raises(ScenarioError, match=r"5\.26e\+13 invocations"):
-        simulate(steady(horizon="36500 d", traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "16667/s"}}]))
+        simulate(
+            steady(horizon="36500 d", traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "16667/s"}}])
+        )
 
 
 def test_unknown_strategies_are_named() -> None:

@@ -38,8 +38,7 @@ class Fleet:
     def may_start(self, t: float) -> bool:
         """Whether one more environment may start at `t`; if so it is counted. Refilled continuously, never saved up."""
         tokens = self._tokens + (t - self._last) * self.rate
-        if tokens > self.scale_up:
-            tokens = self.scale_up
+        tokens = min(tokens, self.scale_up)
         self._last = t
         if tokens < 1.0:
             self._tokens = tokens

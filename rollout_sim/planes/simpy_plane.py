@@ -11,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim import faults
+from rollout_sim.aliases import Alias
 from rollout_sim.arrivals import arrival_process
 from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY, At, Clock
 from rollout_sim.controller import Command
 from rollout_sim.errors import ScenarioError
 from rollout_sim.faults import CRASHED, ERROR, INIT_FAILED, OK, THROTTLED, TIMED_OUT
-from rollout_sim.function import Alias
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes.counts import Counts
 from rollout_sim.planes.draws import NO_USER_TRAIT, AttemptDraws, Draws, traits
 from rollout_sim.planes.environments import Fleet, Pool
-from rollout_sim.scenario import INIT_LIMIT, FunctionSpec, Scenario, VersionSpec
+from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
+from rollout_sim.specs import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source, async_error_delay, async_throttle_delay
 
@@ -65,7 +66,8 @@ class SimpyPlane:
     """
 
     EVENT_COLUMNS: Final = (
-        "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s", "init_s", "duration_s", "outcome", "user",
+        "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s",
+        "init_s", "duration_s", "outcome", "user",
     )  # fmt: skip
 
     def __init__(
@@ -195,11 +197,8 @@ class SimpyPlane:
         ) -> Generator[At, None, None]:
             self.pending += 1
             if self.pending > MAX_PENDING:
-                raise ScenarioError(
-                    [
-                        f"{scenario.name}: more than {MAX_PENDING} requests wait for an answer at {clock.now:g} s; lower the rate"
-                    ]
-                )
+                waiting = f"more than {MAX_PENDING} requests wait for an answer at {clock.now:g} s"
+                raise ScenarioError([f"{scenario.name}: {waiting}; lower the rate"])
             arrived = t
             attempt, errors, throttles = 1, 0, 0
             user = users[j] if users is not None else -1
@@ -211,8 +210,7 @@ class SimpyPlane:
                 if environment is None:
                     outcome = THROTTLED
                     counts.throttles[base + period] += 1
-                    if period < counts.dirty:
-                        counts.dirty = period
+                    counts.dirty = min(counts.dirty, period)
                     if events is not None:
                         events.append(
                             (
@@ -251,8 +249,7 @@ class SimpyPlane:
                         version.errors += 1
                     if cold:
                         counts.cold_starts[place] += 1
-                    if period < counts.dirty:
-                        counts.dirty = period
+                    counts.dirty = min(counts.dirty, period)
                     if watch:
                         counts.observe(place, duration)
                     if events is not None:

@@ -1,0 +1,126 @@
+"""The parts of a scenario: function, versions, rollout, on-call and promotions, as the file describes them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from rollout_sim.aliases import LATEST
+from rollout_sim.distributions import DurationDistribution
+from rollout_sim.faults import Fault
+from rollout_sim.units import PositiveSeconds, Seconds, Share
+
+INIT_LIMIT: Final = 10.0
+"""Seconds that Lambda gives an environment to initialise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpec:
+    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults.
+
+    `cold_start` is the init before the duration; `cold_duration` instead gives the whole duration of a cold
+    invocation. `per_mb` (s) is added for every megabyte of the event that a source with `size` sends.
+    `provisioned` environments of this version are always warm.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    duration: DurationDistribution
+    cold_start: DurationDistribution | None = None
+    cold_duration: DurationDistribution | None = None
+    error_rate: Share = 0.0
+    per_mb: Seconds = 0.0
+    provisioned: int = 0
+    faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.cold_start is not None and self.cold_duration is not None:
+            raise ValueError(
+                "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
+            )
+        check_count("provisioned", self.provisioned, 0, 100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
+
+    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse` (which idle
+    environment takes the next request: the newest, or the one that was busy last), `propagation` (how long an
+    alias update takes to reach the router).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    versions: dict[str, VersionSpec]
+    aliases: dict[str, str]
+    timeout: PositiveSeconds = 3.0
+    keep_alive: PositiveSeconds = 600.0
+    reserved_concurrency: int | None = None
+    account_concurrency: int = 1000
+    scale_up: int = 1000
+    reuse: Literal["newest", "most_recent"] = "newest"
+    propagation: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        if self.timeout > 900:
+            raise ValueError(f"`timeout` must be at most 15 min, got {self.timeout:g} s")
+        if self.reserved_concurrency is not None:
+            check_count("reserved_concurrency", self.reserved_concurrency, 0, 1_000_000)
+        check_count("account_concurrency", self.account_concurrency, 1, 1_000_000)
+        check_count("scale_up", self.scale_up, 1, 1_000_000)
+        if not self.versions:
+            raise ValueError("`versions` is empty; allowed 1, 2, ... and $LATEST")
+        for number in self.versions:
+            if number != LATEST and not re.fullmatch(r"[1-9][0-9]*", number):
+                raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
+
+    @property
+    def concurrency(self) -> int:
+        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
+        return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """Which alias moves to which version, when (`start`, after time 0), watched by which alarms.
+
+    `revert` is the delay from the alarm to the alias pointing back.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alias: str
+    to: str
+    start: Seconds = 0.0
+    alarms: tuple[str, ...] = ()
+    revert: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCall:
+    """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alarms: tuple[str, ...]
+    response: DurationDistribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """Points `alias` to the version `to` at the simulation time `at`, all at once."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    at: Seconds
+    alias: str
+    to: str
+
+
+def check_count(name: str, value: int, low: int, high: int) -> None:
+    """Raises ValueError unless `value` lies in [low, high]."""
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must be {low} to {high}, got {value}")
