@@ -18,7 +18,7 @@ from pathlib import Path
 import simpy
 
 from rollout_sim.scenario import Scenario
-from rollout_sim.simulate import simulate
+from rollout_sim.simulation import simulate
 from rollout_sim.traffic import Arrivals
 
 CHECKOUT = Path(__file__).parent.parent / "scenarios" / "checkout.yaml"

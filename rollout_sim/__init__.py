@@ -13,7 +13,37 @@ A file imports only from lower floors; tests hold it.
     6  controller, planes/__init__, planes/counts, planes/draws, planes/environments
     7  planes/simpy_plane, plots
     8  result
-    9  simulate, tables
+    9  simulation, tables
     10  output
     11  cli
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.function import Function
+    from rollout_sim.result import RunResult
+    from rollout_sim.scenario import Scenario
+    from rollout_sim.simulation import simulate, simulate_each
+
+__all__ = ["Function", "RunResult", "Scenario", "ScenarioError", "simulate", "simulate_each"]
+
+_HOMES = {
+    "Function": "function",
+    "RunResult": "result",
+    "Scenario": "scenario",
+    "ScenarioError": "errors",
+    "simulate": "simulation",
+    "simulate_each": "simulation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, imported when they are first asked for, so that `rollout-sim --help` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

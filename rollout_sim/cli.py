@@ -18,7 +18,7 @@ import click
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
-    from rollout_sim.simulate import Progress
+    from rollout_sim.simulation import Progress
 
 INTERRUPTED = 130
 SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
@@ -56,7 +56,7 @@ def run(
     """Run a scenario once per strategy: a table, plots and CSV files."""
     from rollout_sim.output import run_json, write_run
     from rollout_sim.scenario import Scenario
-    from rollout_sim.simulate import simulate_each
+    from rollout_sim.simulation import simulate_each
 
     loaded = Scenario.load(scenario)
     if engine is not None:

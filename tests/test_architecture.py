@@ -24,7 +24,7 @@ MODULES = {
 MAX_LINES = 400
 
 AT_MODULE_LEVEL = {
-    "simpy": {"clock", "simulate", "planes/simpy_plane"},
+    "simpy": {"clock", "planes/simpy_plane"},
     "pydantic": set(),
     "numba": {"planes/compiled"},
     "matplotlib": {"plots"},

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.result import RunResult
-from rollout_sim.simulate import NO_ROLLOUT, simulate, simulate_each
+from rollout_sim.simulation import NO_ROLLOUT, simulate, simulate_each
 from rollout_sim.theory import erlang_b, no_request_probability
 
 SIGMAS = 4.5
