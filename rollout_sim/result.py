@@ -117,9 +117,10 @@ class RunResult:
 
     @property
     def bad_requests_new_version(self) -> int:
-        """Bad requests whose last attempt went to the new version."""
+        """Bad requests to the rollout's alias whose last attempt went to the new version."""
         new = self.scenario.new
-        return int(sum(self.counts.bad[0, k].sum() for k, t in enumerate(self.metrics.targets) if t.version == new))
+        mine = [k for k, t in enumerate(self.metrics.targets) if (t.alias, t.version) == (self.scenario.alias, new)]
+        return int(self.counts.bad[0, mine].sum())
 
     @property
     def cold_starts(self) -> int:
