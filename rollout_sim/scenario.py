@@ -78,7 +78,11 @@ class Scenario:
 
     def dump(self) -> dict[str, Any]:
         """The fully resolved scenario as plain data with units in the text: what `load` reads back to an equal one."""
-        data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True, by_alias=True)
+        data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
+        for name, strategy in self.strategies.items():
+            data["strategies"][name] = {"type": strategy.type, **data["strategies"][name]}
+        for source in data["traffic"]:
+            source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
         return data
 
     def with_files(self, folder: Path, document: Document) -> Scenario:
