@@ -10,11 +10,11 @@ A file imports only from lower floors; tests hold it.
     3  alarm_bank, document
     4  scenario_file
     5  scenario
-    6  controller, planes/__init__, planes/counts, planes/draws, planes/environments
-    7  planes/simpy_plane, plots
-    8  result
+    6  controller, planes/__init__, planes/counts, planes/draws, planes/environments, planes/arrival_counts, planes/obstacles
+    7  instruments, planes/simpy_plane, planes/outcome_shares, plots
+    8  result, planes/aggregate
     9  simulation, tables
-    10  output
+    10  replications, output
     11  cli
 """
 

@@ -15,6 +15,7 @@ from rollout_sim.traces import MINUTE, Layout, Trace, read_trace
 from rollout_sim.units import Factor, PositiveRate, PositiveSeconds, Seconds, Share
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,14 @@ class ArrivalProcess(Protocol):
         """Expected arrivals in [start, end)."""
         ...
 
+    def counts(self, edges: Floats, replications: int, rng: np.random.Generator) -> Counts:
+        """Arrivals between neighbouring `edges` (s), drawn at once: shape (replications, edges.size - 1).
+
+        Given its count, the arrivals of a cell are independent draws from the cell's intensity. Raises ValueError
+        where that is not so (`fixed` ones, time stamps, bursts that reach over cells, cells over several minutes).
+        """
+        ...
+
 
 def arrival_process(arrivals: Arrivals, streams: Streams, name: str) -> ArrivalProcess:
     """The process behind `arrivals`, drawing from the streams called `name`."""
@@ -157,6 +166,12 @@ class _Warped:
 
     def mean_count(self, start: float, end: float) -> float:
         return self.intensity.count(end) - self.intensity.count(start)
+
+    def counts(self, edges: Floats, replications: int, rng: np.random.Generator) -> Counts:
+        if isinstance(self.intensity, _Switching):
+            raise ValueError("bursts last from one period into the next")
+        expected = np.diff([self.intensity.count(edge) for edge in edges.tolist()])
+        return rng.poisson(expected, (replications, expected.size))
 
 
 class _Constant:
@@ -243,6 +258,10 @@ class _Fixed:
         until_start, until_end = (max(0, math.ceil((t - self.offset) / self.every)) for t in (start, end))
         return float(until_end - until_start)
 
+    def counts(self, edges: Floats, replications: int, rng: np.random.Generator) -> Counts:
+        del edges, replications, rng
+        raise ValueError("fixed arrivals come at exact times")
+
 
 class _Replay:
     """A trace, pass by pass and minute by minute; each minute has its own stream."""
@@ -308,3 +327,25 @@ class _Replay:
             return float(lap * counts[-1] + np.interp(rest, edges, counts))
 
         return until(end) - until(start)
+
+    def counts(self, edges: Floats, replications: int, rng: np.random.Generator) -> Counts:
+        if self._times is not None:
+            raise ValueError("time stamps are exact times")
+        result = np.zeros((replications, edges.size - 1), np.int64)
+        lasting = MINUTE / self.spec.speed
+        minutes = np.floor(edges[:-1] / lasting + 1e-9).astype(int)
+        if (edges[1:] > (minutes + 1) * lasting + 1e-6).any():
+            raise ValueError(
+                f"a minute of the trace ({lasting:g} s at its speed) and a period do not divide each other"
+            )
+        whole, part = divmod(self.spec.scale, 1.0)
+        for minute in np.unique(minutes):
+            lap, place = divmod(int(minute), self._minutes)
+            if lap and not self.spec.repeat:
+                break
+            given = int(self._per_minute[place])
+            copies = given * int(whole) + rng.binomial(given, part, replications)
+            mine = np.flatnonzero(minutes == minute)
+            shares = (edges[mine + 1] - edges[mine]) / lasting
+            result[:, mine] = rng.multinomial(copies, [*shares, max(0.0, 1.0 - shares.sum())])[:, :-1]
+        return result

@@ -7,6 +7,7 @@ and the hooks' results, so it cannot tell which data plane ran.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -67,7 +68,8 @@ class Controller:
 
     All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
     indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
-    has not happened. `failed_tests` is written by the data plane while a hook runs.
+    has not happened. `failed_tests` is written by the data plane while a hook runs. Without `record` there is
+    no log, and alarms are evaluated only while they can act, not before or at `watch_from` (s).
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Controller:
         revert: float = 0.0,
         pager: Pager | None = None,
         record: bool = True,
+        watch_from: float = -math.inf,
     ) -> None:
         streams = list(replications)
         size = len(streams)
@@ -90,6 +93,7 @@ class Controller:
         self.revert = revert
         self.pager = pager
         self.record = record
+        self.watch_from = watch_from
         self.weight: Floats = np.zeros(size)
         self.outcome = np.full(size, RUNNING if plan is not None else STEADY, np.int8)
         self.phase = np.full(size, PENDING if plan is not None else OVER, np.int8)
@@ -117,7 +121,7 @@ class Controller:
         """The next instant (s) after `now` at which `act` must be called; infinite when nothing can happen any more."""
         due = float(min(self.due.min(), self._page_due.min()))
         if self.record or self._needs_alarms().any():
-            due = min(due, self.bank.next_time(now))
+            due = min(due, self.bank.next_time(max(now, self.watch_from)))
         return due
 
     def act(self, now: float) -> list[Command]:

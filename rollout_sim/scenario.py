@@ -25,7 +25,7 @@ from rollout_sim.units import PositiveSeconds
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-Engine = Literal["auto", "simpy"]
+Engine = Literal["auto", "simpy", "aggregate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +120,13 @@ class Scenario:
     def start(self) -> float:
         """The rollout's start (s), 0 without one; faults, incidents and reported times count from here."""
         return self.rollout.start if self.rollout is not None else 0.0
+
+    @property
+    def acting(self) -> tuple[str, ...]:
+        """The alarms that do something: those that stop the rollout and those that page."""
+        stopping = self.rollout.alarms if self.rollout is not None else ()
+        paging = self.on_call.alarms if self.rollout is not None and self.on_call is not None else ()
+        return tuple(dict.fromkeys(stopping + paging))
 
     @property
     def old(self) -> str:

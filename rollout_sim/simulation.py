@@ -12,16 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from rollout_sim.alarm_bank import AlarmBank, BurnSource
-from rollout_sim.alarms import Alarm, evaluation_range
 from rollout_sim.aliases import LATEST
 from rollout_sim.arrivals import arrival_process
 from rollout_sim.clock import CONTROL, At, Clock
-from rollout_sim.controller import OUTCOMES, Controller, Pager
+from rollout_sim.controller import OUTCOMES
 from rollout_sim.errors import ScenarioError
 from rollout_sim.faults import OUTCOMES as INVOCATION_OUTCOMES
 from rollout_sim.function import Function
-from rollout_sim.metrics import Metrics, Target, scopes_of
+from rollout_sim.instruments import bank_of, controller_of, metrics_of, reach, resolution_of, targets_of
 from rollout_sim.planes.simpy_plane import SimpyPlane
 from rollout_sim.result import RunResult, VersionSummary
 from rollout_sim.scenario import Scenario
@@ -55,7 +53,10 @@ def simulate(
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. Raises ScenarioError for what cannot be run.
     """
-    name = _chosen(scenario, strategy)
+    name = chosen(scenario, strategy)
+    if scenario.engine == "aggregate":
+        problem = f"{scenario.name}: engine: aggregate draws counts for compare and sweep, not single runs"
+        raise ScenarioError([f"{problem}; allowed auto, simpy"])
     run = _Run(
         scenario, name, Streams(seed=scenario.seed if seed is None else seed, replication=replication), events=events
     )
@@ -77,7 +78,7 @@ def simulate_each(
     if scenario.rollout is None:
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
         return
-    names = [_chosen(scenario, name) for name in (strategies or scenario.strategies)]
+    names = [chosen(scenario, name) for name in (strategies or scenario.strategies)]
     check_size(scenario, runs=len(names) + 1)
     parts = len(names) + 1
 
@@ -105,17 +106,18 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
             "Lower the rate or the horizon"
         )
         raise ScenarioError([problem])
-    places = len(_targets(scenario)) * scenario.horizon / _resolution(scenario)
+    places = len(targets_of(scenario)) * scenario.horizon / resolution_of(scenario)
     if places > MAX_PLACES:
         problem = (
-            f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {_resolution(scenario):g} s for "
-            f"{len(_targets(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
+            f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {resolution_of(scenario):g} s for "
+            f"{len(targets_of(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
         )
         raise ScenarioError([problem])
     return expected
 
 
-def _chosen(scenario: Scenario, strategy: str | None) -> str:
+def chosen(scenario: Scenario, strategy: str | None) -> str:
+    """The strategy of that name, the only one for None. Raises ScenarioError naming those that there are."""
     if scenario.rollout is None:
         if strategy not in (None, STEADY):
             raise ScenarioError([f"{scenario.name}: there is no rollout, so no strategy {strategy!r}"])
@@ -128,21 +130,6 @@ def _chosen(scenario: Scenario, strategy: str | None) -> str:
     raise ScenarioError([f"{scenario.name}: strategy: choose one, got {got}; allowed {', '.join(scenario.strategies)}"])
 
 
-def _targets(scenario: Scenario) -> tuple[Target, ...]:
-    """Every version that an alias with traffic can point to, in the scenario's order."""
-    targets: list[Target] = []
-    for alias in dict.fromkeys(source.alias for source in scenario.traffic):
-        behind = [scenario.function.aliases[alias], *(p.to for p in scenario.promotions if p.alias == alias)]
-        if scenario.rollout is not None and alias == scenario.alias:
-            behind.append(scenario.rollout.to)
-        targets += [Target(alias, version) for version in dict.fromkeys(behind)]
-    return tuple(targets)
-
-
-def _resolution(scenario: Scenario) -> float:
-    return float(math.gcd(60, *(round(alarm.period) for alarm in scenario.alarms.values())))
-
-
 class _Run:
     """One run while it goes on: the clock, the function, the metrics, the plane, the controller."""
 
@@ -153,21 +140,12 @@ class _Run:
         self.streams = streams
         self.clock = Clock()
         self.function = _function(scenario, self.clock)
-        targets = _targets(scenario)
-        slow = sorted({slo.latency for slo in scenario.slos if slo.latency is not None})
-        self.metrics = Metrics(
-            replications=1,
-            targets=targets,
-            resolution=_resolution(scenario),
-            horizon=scenario.horizon,
-            scopes=scopes_of(targets, scenario.alias, scenario.old, scenario.new),
-            percentiles=tuple(
-                {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
-            ),
-            slow_thresholds=tuple(slow),
-        )
+        self.metrics = metrics_of(scenario)
         self.counts = RequestCounts.empty(
-            replications=1, targets=len(targets), periods=self.metrics.periods, objectives=len(scenario.slos)
+            replications=1,
+            targets=len(self.metrics.targets),
+            periods=self.metrics.periods,
+            objectives=len(scenario.slos),
         )
         self.plane = SimpyPlane(
             self.clock,
@@ -176,38 +154,21 @@ class _Run:
             streams,
             self.metrics,
             self.counts,
-            keep=max((_reach(alarm) for alarm in scenario.alarms.values()), default=0.0) + scenario.function.timeout,
+            keep=reach(alarm for alarm in scenario.alarms.values() if alarm.percentile is not None)
+            + scenario.function.timeout,
             events=events,
         )
         self.rates: dict[str, float] = {}
         for lane in self.plane.lanes:
             self.rates[lane.source.alias] = self.rates.get(lane.source.alias, 0.0) + lane.draws.process.long_run_rate
-        self.controller = self._controller()
+        moving = scenario.rollout is not None and strategy != NO_ROLLOUT
+        self.controller = controller_of(
+            scenario,
+            scenario.strategies[strategy].plan if moving else None,
+            bank_of(scenario, self.metrics, self.rates),
+            [streams],
+        )
         self._applied = 0
-
-    def _controller(self) -> Controller:
-        scenario = self.scenario
-        rollout = scenario.rollout if self.strategy != NO_ROLLOUT else None
-        bank = AlarmBank(
-            scenario.alarms,
-            metrics=self.metrics,
-            objectives={
-                slo.name: burn_source(scenario, self.rates, slo.name, self.metrics.slow_thresholds)
-                for slo in scenario.slos
-            },
-        )
-        on_call = scenario.on_call
-        return Controller(
-            scenario.strategies[self.strategy].plan if rollout is not None else None,
-            bank,
-            replications=[self.streams],
-            start=scenario.start,
-            watched=rollout.alarms if rollout is not None else (),
-            revert=rollout.revert if rollout is not None else 0.0,
-            pager=Pager(alarms=on_call.alarms, response=on_call.response)
-            if on_call is not None and rollout is not None
-            else None,
-        )
 
     def go(self, progress: Progress | None) -> RunResult:
         """Runs to the horizon."""
@@ -322,23 +283,6 @@ class _Run:
         return frame
 
 
-def burn_source(
-    scenario: Scenario, rates: dict[str, float], slo: str, slow_thresholds: tuple[float, ...]
-) -> BurnSource:
-    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
-    objective = next(one for one in scenario.slos if one.name == slo)
-    alias = objective.alias or scenario.alias
-    version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
-    rate = rates.get(alias, 0.0)
-    if objective.latency is None:
-        return BurnSource(
-            objective=objective.objective, slow=None, history_invocations=rate, history_bad=rate * version.error_rate
-        )
-    late = 1.0 - float(version.duration.cdf(np.array([objective.latency]))[0])
-    slow = slow_thresholds.index(objective.latency)
-    return BurnSource(objective=objective.objective, slow=slow, history_invocations=rate, history_bad=rate * late)
-
-
 def _function(scenario: Scenario, clock: Clock) -> Function:
     """The function with its versions published and its aliases made, at time 0."""
     function = Function(scenario.function.name, clock=lambda: clock.now)
@@ -351,11 +295,6 @@ def _function(scenario: Scenario, clock: Clock) -> Function:
     for alias, version in scenario.function.aliases.items():
         function.create_alias(alias, function_version=version)
     return function
-
-
-def _reach(alarm: Alarm) -> float:
-    """How far back (s) an alarm looks."""
-    return (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval
 
 
 def _since(at: float, start: float) -> float | None:

@@ -1,0 +1,106 @@
+"""Instruments: the metrics, alarms and controller that a scenario asks for, the same for every data plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from rollout_sim.alarm_bank import AlarmBank, BurnSource
+from rollout_sim.alarms import Alarm, evaluation_range
+from rollout_sim.controller import Controller, Pager
+from rollout_sim.metrics import Metrics, Target, scopes_of
+from rollout_sim.scenario import Scenario
+from rollout_sim.slo import Objective
+from rollout_sim.strategies import Plan
+from rollout_sim.streams import Streams
+
+
+def targets_of(scenario: Scenario) -> tuple[Target, ...]:
+    """Every version that an alias with traffic can point to, in the scenario's order."""
+    targets: list[Target] = []
+    for alias in dict.fromkeys(source.alias for source in scenario.traffic):
+        behind = [scenario.function.aliases[alias], *(p.to for p in scenario.promotions if p.alias == alias)]
+        if scenario.rollout is not None and alias == scenario.alias:
+            behind.append(scenario.rollout.to)
+        targets += [Target(alias, version) for version in dict.fromkeys(behind)]
+    return tuple(targets)
+
+
+def resolution_of(scenario: Scenario) -> float:
+    """The longest period (s) of which every alarm's is a whole multiple, at most a minute."""
+    return float(math.gcd(60, *(round(alarm.period) for alarm in scenario.alarms.values())))
+
+
+def metrics_of(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
+    """Empty metrics that hold what the scenario's alarms read, up to `horizon` (s, by default the scenario's)."""
+    targets = targets_of(scenario)
+    percentiles = {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
+    return Metrics(
+        replications=replications,
+        targets=targets,
+        resolution=resolution_of(scenario),
+        horizon=scenario.horizon if horizon is None else horizon,
+        scopes=scopes_of(targets, scenario.alias, scenario.old, scenario.new),
+        percentiles=tuple(percentiles),
+        slow_thresholds=tuple(sorted({slo.latency for slo in scenario.slos if slo.latency is not None})),
+    )
+
+
+def bank_of(
+    scenario: Scenario, metrics: Metrics, rates: Mapping[str, float], names: Sequence[str] | None = None
+) -> AlarmBank:
+    """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
+    alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
+    objectives = {slo.name: _burn_source(scenario, rates, slo, metrics.slow_thresholds) for slo in scenario.slos}
+    return AlarmBank(alarms, metrics=metrics, objectives=objectives)
+
+
+def controller_of(
+    scenario: Scenario,
+    plan: Plan | None,
+    bank: AlarmBank,
+    replications: Sequence[Streams],
+    *,
+    record: bool = True,
+    watch_from: float = -math.inf,
+) -> Controller:
+    """The controller that follows `plan`, with the alarms that may stop it and whoever is paged afterwards."""
+    on_call, rollout = scenario.on_call, scenario.rollout if plan is not None else None
+    return Controller(
+        plan,
+        bank,
+        replications=replications,
+        start=scenario.start,
+        watched=rollout.alarms if rollout is not None else (),
+        revert=rollout.revert if rollout is not None else 0.0,
+        pager=Pager(alarms=on_call.alarms, response=on_call.response) if on_call and rollout is not None else None,
+        record=record,
+        watch_from=watch_from,
+    )
+
+
+def reach(alarms: Iterable[Alarm]) -> float:
+    """How far back (s) the alarms look."""
+    looks = [
+        (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval
+        if alarm.slo is None
+        else alarm.long + 60.0 + alarm.lag + alarm.interval
+        for alarm in alarms
+    ]
+    return max(looks, default=0.0)
+
+
+def _burn_source(
+    scenario: Scenario, rates: Mapping[str, float], slo: Objective, slow_thresholds: tuple[float, ...]
+) -> BurnSource:
+    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
+    alias = slo.alias or scenario.alias
+    version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
+    rate = rates.get(alias, 0.0)
+    if slo.latency is None:
+        return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=rate * version.error_rate)
+    late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
+    slow = slow_thresholds.index(slo.latency)
+    return BurnSource(objective=slo.objective, slow=slow, history_invocations=rate, history_bad=rate * late)

@@ -1,0 +1,135 @@
+"""Why a scenario cannot be counted wholesale: the state that links its invocations, where something reads it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.arrivals import arrival_process
+from rollout_sim.distributions import Distribution
+from rollout_sim.scenario import Scenario
+from rollout_sim.specs import INIT_LIMIT, VersionSpec
+from rollout_sim.streams import Streams
+
+UNLIKELY: Final = 1e-6
+"""Chance per run below which a limit does not count as one that can bind."""
+_TAIL: Final = 1e-9
+
+
+def obstacles(scenario: Scenario) -> tuple[str, ...]:
+    """The reasons why the aggregate plane is not exact for `scenario`; none where it is.
+
+    A limit on concurrency or scale-up counts where a throttle in one run is likelier than `UNLIKELY`, with every
+    invocation cold and every fault at its worst (M/G/infinity in steady state).
+    """
+    found = [*_of_sources(scenario), *_of_versions(scenario), *_of_alarms(scenario)]
+    if not found:
+        found += _of_limits(scenario)
+    if scenario.rollout is not None and scenario.function.propagation > 0:
+        found.append("alias updates take time to propagate")
+    return tuple(dict.fromkeys(found))
+
+
+def _of_sources(scenario: Scenario) -> list[str]:
+    found = []
+    for i, source in enumerate(scenario.traffic):
+        name = source.name or f"traffic[{i}]"
+        if source.retry is not None and source.retry.attempts > 1 and "error" in source.retry.on:
+            found.append(f"{name}: clients retry errors")
+        if source.source != "http" and source.async_retries > 0:
+            found.append(f"{name}: Lambda retries asynchronous events")
+        if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
+            found.append(f"{name}: durations depend on the size of the event")
+        process = arrival_process(source.arrivals, Streams(seed=0), "obstacles")
+        trace = source.arrivals.trace
+        grid = 60.0 if trace is None else math.gcd(60_000, round(60_000 / trace.speed)) / 1000
+        if grid < 1:
+            found.append(f"{name}: the trace's speed makes its minutes too odd to count by")
+            continue
+        try:
+            process.counts(np.array([0.0, min(grid, scenario.horizon)]), 1, np.random.default_rng(0))
+        except ValueError as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
+def _of_versions(scenario: Scenario) -> list[str]:
+    found = []
+    kinds = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
+    latency = any(slo.latency is not None for slo in scenario.slos)
+    durations = any(scenario.alarms[name].metric == "duration" for name in scenario.acting)
+    for number, spec in scenario.function.versions.items():
+        rows = spec.faults + scenario.incident
+        found += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
+        if latency and spec.cold_start is not None:
+            found.append(f"version {number}: a latency SLO sees its cold starts")
+        if spec.cold_start is not None and _above(spec.cold_start, INIT_LIMIT) > _TAIL:
+            found.append(f"version {number}: cold starts can exceed the init limit of {INIT_LIMIT:g} s")
+        if spec.cold_duration is not None and (
+            latency or durations or _above(spec.cold_duration, scenario.function.timeout) > _TAIL
+        ):
+            found.append(f"version {number}: cold invocations have a duration of their own")
+    return found
+
+
+def _of_alarms(scenario: Scenario) -> list[str]:
+    return [
+        f"alarm {name}: reads a mean duration"
+        for name in scenario.acting
+        if (alarm := scenario.alarms[name]).metric == "duration" and alarm.percentile is None
+    ]
+
+
+def _of_limits(scenario: Scenario) -> list[str]:
+    from scipy.special import gammainc
+    from scipy.stats import poisson
+
+    function = scenario.function
+    highest, expected = _rates(scenario)
+    longest = max(_holding_time(scenario, spec) for spec in function.versions.values())
+    load = highest * longest
+    # P(Poisson(load) >= c): what an arrival sees of a system without limits.
+    found = []
+    if function.concurrency == 0 or expected * float(gammainc(function.concurrency, load)) > UNLIKELY:
+        found.append(f"the concurrency of {function.concurrency} can bind (up to {load:.3g} would run on average)")
+    crashing = max(
+        sum(f.crash or 0.0 for f in spec.faults + scenario.incident) + _above(spec.duration, function.timeout)
+        for spec in function.versions.values()
+    )
+    new = float(poisson.isf(UNLIKELY / max(expected, 1.0), load + 10 * highest * min(crashing, 1.0)))
+    if new > function.scale_up:
+        found.append(f"the scale-up rate of {function.scale_up} environments per 10 s can bind")
+    return found
+
+
+def _rates(scenario: Scenario) -> tuple[float, float]:
+    """The highest arrival rate of any minute (1/s), and the arrivals expected in all."""
+    edges = np.minimum(np.arange(0.0, scenario.horizon + 60.0, 60.0), scenario.horizon)
+    edges = np.unique(edges)
+    expected = np.zeros(edges.size - 1)
+    for source in scenario.traffic:
+        process = arrival_process(source.arrivals, Streams(seed=0), "obstacles")
+        expected += [process.mean_count(a, b) for a, b in zip(edges.tolist(), edges[1:].tolist(), strict=False)]
+    return float((expected / np.diff(edges)).max()), float(expected.sum())
+
+
+def _holding_time(scenario: Scenario, spec: VersionSpec) -> float:
+    """Mean seconds that an invocation holds its environment at most: cold, and every fault at its worst."""
+    timeout = scenario.function.timeout
+    rows = spec.faults + scenario.incident
+    mean = spec.duration.mean
+    for fault in rows:
+        if fault.kind == "latency" and fault.latency is not None:
+            mean += fault.share * (max(fault.latency.factor - 1, 0.0) * mean + fault.latency.add)
+    crash = 1 - math.prod(1 - f.crash for f in rows if f.crash is not None)
+    mean = (1 - crash) * min(mean, timeout) + crash * timeout
+    init = 0.0 if spec.cold_start is None else spec.cold_start.mean
+    whole = 0.0 if spec.cold_duration is None else spec.cold_duration.mean
+    return max(mean + init, whole)
+
+
+def _above(distribution: Distribution, limit: float) -> float:
+    """P(a value above `limit`)."""
+    return 1.0 - float(distribution.cdf(np.array([limit]))[0])
