@@ -4,7 +4,7 @@ Floors
 ------
 A file imports only from lower floors; tests hold it.
 
-    0  units, streams, errors, traces, clock
+    0  units, streams, errors, traces, clock, estimates
     1  aliases, distributions, arrivals, faults, strategies, metrics, slo
     2  function, traffic, specs, alarms, theory
     3  alarm_bank, document
@@ -15,7 +15,10 @@ A file imports only from lower floors; tests hold it.
     8  result, planes/aggregate
     9  simulation, tables
     10  replications, output
-    11  cli
+    11  experiments
+    12  comparison
+    13  comparison_plots, comparison_output
+    14  cli
 """
 
 from __future__ import annotations
@@ -24,15 +27,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rollout_sim.comparison import Comparison, compare
     from rollout_sim.errors import ScenarioError
     from rollout_sim.function import Function
     from rollout_sim.result import RunResult
     from rollout_sim.scenario import Scenario
     from rollout_sim.simulation import simulate, simulate_each
 
-__all__ = ["Function", "RunResult", "Scenario", "ScenarioError", "simulate", "simulate_each"]
+__all__ = ["Comparison", "Function", "RunResult", "Scenario", "ScenarioError", "compare", "simulate", "simulate_each"]
 
 _HOMES = {
+    "Comparison": "comparison",
+    "compare": "comparison",
     "Function": "function",
     "RunResult": "result",
     "Scenario": "scenario",

@@ -1,4 +1,4 @@
-"""The command line: `rollout-sim run`, `validate`, `schema`.
+"""The command line: `rollout-sim run`, `compare`, `validate`, `schema`.
 
 Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
 `--help` answers at once.
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,27 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
 
+STRATEGIES = click.option(
+    "--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be given several times."
+)
+SEED = click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
+ENGINE = click.option("--engine", type=click.Choice(["auto", "simpy", "aggregate"]), help="Instead of the scenario's.")
+OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files  [default: results/<scenario>]",
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+REPLICATIONS = click.option(
+    "--replications",
+    type=click.IntRange(1),
+    help="How many  [default: as many as take about ten seconds, at most 10,000]",
+)
+JOBS = click.option(
+    "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
+)
+CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="rollout-sim")
@@ -32,17 +53,11 @@ def app() -> None:
 
 @app.command()
 @SCENARIO
-@click.option(
-    "--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be given several times."
-)
-@click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
-@click.option("--engine", type=click.Choice(["auto", "simpy"]), help="Instead of the scenario's.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files  [default: results/<scenario>]",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@STRATEGIES
+@SEED
+@ENGINE
+@OUT
+@JSON
 @click.option("--events", is_flag=True, help="Also write every invocation (events.csv).")
 def run(
     scenario: Path,
@@ -80,6 +95,51 @@ def run(
             f"interrupted: {len(results)} of {len(strategies or loaded.strategies) or 1} strategies finished", err=True
         )
         raise SystemExit(INTERRUPTED)
+
+
+@app.command()
+@SCENARIO
+@REPLICATIONS
+@STRATEGIES
+@SEED
+@ENGINE
+@click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
+@JOBS
+@CLUSTER
+@OUT
+@JSON
+def compare(
+    scenario: Path,
+    replications: int | None,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: str | None,
+    twin: bool,
+    jobs: int,
+    cluster: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
+    from rollout_sim.comparison import compare as compare_strategies
+    from rollout_sim.comparison_output import comparison_table, write_comparison
+    from rollout_sim.scenario import Scenario
+
+    loaded = Scenario.load(scenario)
+    with _progress(loaded.name) as progress:
+        compared = compare_strategies(
+            loaded, replications, strategies,
+            seed=seed, engine=engine, twin=twin, jobs=_jobs(jobs), cluster=cluster, progress=progress,
+        )  # fmt: skip
+    folder = out or Path("results") / scenario.stem
+    write_comparison(compared, folder)
+    if as_json:
+        click.echo(json.dumps(compared.document, indent=1))
+        return
+    head = f"[bold]{loaded.name}[/]  {loaded.description}"
+    plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
+    notes = [f"note: {note}" for note in compared.document["approximations"]]
+    _print(head, comparison_table(compared), plane, *notes, f"files in {folder}")
 
 
 @app.command()
@@ -167,19 +227,30 @@ def _progress(label: str) -> Iterator[Progress]:
 
 
 def _show(results: list[RunResult], folder: Path) -> None:
-    from rich.console import Console
-
     from rollout_sim.tables import run_table, version_table
+
+    first = results[0]
+    head = f"[bold]{first.scenario.name}[/]  {first.scenario.description}"
+    plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
+    notes = [f"note: {note}" for note in first.approximations]
+    _print(head, run_table(results), version_table(results), plane, *notes, f"files in {folder}")
+
+
+def _print(*parts: Any) -> None:
+    """Prints lines and tables, wide where nobody's terminal is too narrow for them."""
+    from rich.console import Console
 
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
-    first = results[0]
-    wide.print(f"[bold]{first.scenario.name}[/]  {first.scenario.description}", highlight=False)
-    wide.print(run_table(results), version_table(results))
-    wide.print(f"seed {first.seed}, plane {first.engine}: {first.engine_reason}", highlight=False)
-    for note in first.approximations:
-        wide.print(f"note: {note}", highlight=False)
-    wide.print(f"files in {folder}", highlight=False, soft_wrap=True)
+    for part in parts:
+        wide.print(part, highlight=False, soft_wrap=isinstance(part, str))
+
+
+def _jobs(jobs: int) -> int:
+    """Raises click's error for a number of processes that makes no sense."""
+    if jobs == 0 or jobs < -1:
+        raise click.BadParameter(f"got {jobs}; allowed 1, 2, ... or -1 for all processors", param_hint="--jobs")
+    return jobs
 
 
 if __name__ == "__main__":

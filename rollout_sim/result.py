@@ -272,17 +272,9 @@ class RunResult:
     @property
     def recipe(self) -> dict[str, Any]:
         """What makes the same run again: the resolved scenario, seed, replication, engine and versions."""
-        from importlib.metadata import version
-
-        return {
-            "rollout_sim": version("rollout-sim"),
-            "numpy": version("numpy"),
-            "scenario": self.scenario.dump(),
-            "strategy": self.strategy,
-            "seed": self.seed,
-            "replication": self.replication,
-            "engine": self.engine,
-        }
+        return recipe_of(
+            self.scenario, strategy=self.strategy, seed=self.seed, replication=self.replication, engine=self.engine
+        )
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """The remaining error budget over time, as in `error_budget.png`."""
@@ -295,6 +287,14 @@ class RunResult:
 
         html: str = pd.DataFrame([self.summary]).drop(columns="versions").set_index("strategy").T.to_html()
         return html
+
+
+def recipe_of(scenario: Scenario, **choices: Any) -> dict[str, Any]:
+    """What makes a result again: versions, the resolved scenario, and the `choices` made beside it."""
+    from importlib.metadata import version
+
+    versions = {"rollout_sim": version("rollout-sim"), "numpy": version("numpy")}
+    return {**versions, "scenario": scenario.dump(), **choices}
 
 
 def _routing(routing: Any) -> str:

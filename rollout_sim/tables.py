@@ -81,7 +81,9 @@ def version_table(results: Sequence[RunResult]) -> Table:
 
 
 def share(value: float | None) -> str:
-    """A share as a percentage with three digits, `-` for none."""
+    """A share as a percentage with three digits, of what it misses 100% by where that is little; `-` for none."""
     if value is None:
         return "-"
-    return f"{value * 100:.0f}%" if abs(value) >= 10 else f"{value * 100:.3g}%"
+    if 0.99 < value < 1:
+        return f"{100 - float(f'{(1 - value) * 100:.2g}'):.10g}%"
+    return f"{value * 100:.0f}%" if abs(value) >= 0.995 else f"{value * 100:.3g}%"
