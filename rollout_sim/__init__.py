@@ -15,9 +15,9 @@ A file imports only from lower floors; tests hold it.
     8  result, planes/aggregate
     9  simulation, tables
     10  replications, output
-    11  experiments
+    11  experiments, comparison_plots
     12  comparison
-    13  comparison_plots, comparison_output
+    13  comparison_output
     14  cli
 """
 

@@ -14,7 +14,7 @@ from rollout_sim.controller import OUTCOMES
 from rollout_sim.errors import ScenarioError
 from rollout_sim.estimates import Estimate, difference, mean_of, share_of
 from rollout_sim.experiments import run_chunks
-from rollout_sim.replications import Chunk, Columns, Plane, plane_of, run_chunk, stack
+from rollout_sim.replications import Chunk, Columns, Plane, plane_of, run_chunk, stack, stopped
 from rollout_sim.scenario import Scenario
 from rollout_sim.simulation import STEADY, check_size, chosen
 
@@ -185,11 +185,6 @@ def chunks_of(
         )
         for first in range(0, replications, plane.batch)
     ]
-
-
-def stopped(columns: Columns) -> NDArray[np.bool_]:
-    """Whether the deployment was stopped: rolled back by an alarm, or failed in a hook."""
-    return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
 def approximations(scenario: Scenario, plane: Plane) -> tuple[str, ...]:

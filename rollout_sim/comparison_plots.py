@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from rollout_sim.comparison import Comparison, stopped
 from rollout_sim.plots import STYLE, look
+from rollout_sim.replications import stopped
 
 if TYPE_CHECKING:
+    from rollout_sim.comparison import Comparison
     from rollout_sim.slo import Objective
 
 AS_DESCRIBED, GOOD = "#222222", "#8A8F94"

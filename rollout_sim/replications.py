@@ -85,6 +85,11 @@ def stack(parts: Sequence[Mapping[str, Floats]]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def stopped(columns: Columns) -> NDArray[np.bool_]:
+    """Whether the deployment was stopped: rolled back by an alarm, or failed in a hook."""
+    return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
+
+
 def _row(scenario: Scenario, strategy: str, seed: int, replication: int) -> Columns:
     result = simulate(replace(scenario, engine="simpy"), strategy, seed=seed, replication=replication)
     numbers: dict[str, float | None] = {
