@@ -8,17 +8,18 @@ A file imports only from lower floors; tests hold it.
     1  aliases, distributions, arrivals, faults, strategies, metrics, slo
     2  function, traffic, specs, alarms, theory
     3  alarm_bank, document
-    4  scenario_file
+    4  scenario_file, axes
     5  scenario
     6  controller, planes/__init__, planes/counts, planes/draws, planes/environments, planes/arrival_counts, planes/obstacles
-    7  instruments, planes/simpy_plane, planes/outcome_shares, plots
+    7  closed_forms, instruments, planes/simpy_plane, planes/outcome_shares, plots
     8  result, planes/aggregate
     9  simulation, tables
     10  replications, output
     11  experiments, comparison_plots
     12  comparison
-    13  comparison_output
-    14  cli
+    13  comparison_output, sweeps, sweep_plots
+    14  sweep_output
+    15  cli
 """
 
 from __future__ import annotations
@@ -33,8 +34,20 @@ if TYPE_CHECKING:
     from rollout_sim.result import RunResult
     from rollout_sim.scenario import Scenario
     from rollout_sim.simulation import simulate, simulate_each
+    from rollout_sim.sweeps import Sweep, sweep
 
-__all__ = ["Comparison", "Function", "RunResult", "Scenario", "ScenarioError", "compare", "simulate", "simulate_each"]
+__all__ = [
+    "Comparison",
+    "Function",
+    "RunResult",
+    "Scenario",
+    "ScenarioError",
+    "Sweep",
+    "compare",
+    "simulate",
+    "simulate_each",
+    "sweep",
+]
 
 _HOMES = {
     "Comparison": "comparison",
@@ -45,6 +58,8 @@ _HOMES = {
     "ScenarioError": "errors",
     "simulate": "simulation",
     "simulate_each": "simulation",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line: `rollout-sim run`, `compare`, `validate`, `schema`.
+"""The command line: `rollout-sim run`, `compare`, `sweep`, `validate`, `schema`.
 
 Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
 `--help` answers at once.
@@ -140,6 +140,68 @@ def compare(
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     notes = [f"note: {note}" for note in compared.document["approximations"]]
     _print(head, comparison_table(compared), plane, *notes, f"files in {folder}")
+
+
+@app.command()
+@SCENARIO
+@click.option("--percent", help="Percentages of the canary or linear strategy, such as 1,2,5,10.")
+@click.option("--interval", help="Its intervals, such as 5m,10m,30m.")
+@click.option("--severity", help="Error rates of the new version's fault, such as 0%,0.5%,1%,5%; 0% is a good version.")
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="PATH=VALUES",
+    help="Any field of the scenario, such as alarms.errors.lag=0 s,60 s; may be given several times.",
+)
+@click.option("--replications", type=click.IntRange(1), default=1000, show_default=True, help="Of each cell.")
+@STRATEGIES
+@SEED
+@ENGINE
+@JOBS
+@CLUSTER
+@OUT
+def sweep(
+    scenario: Path,
+    percent: str | None,
+    interval: str | None,
+    severity: str | None,
+    axes: tuple[str, ...],
+    replications: int,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: str | None,
+    jobs: int,
+    cluster: str | None,
+    out: Path | None,
+) -> None:
+    """Sweep a grid of percentages, intervals, severities or any other field: a table, heat maps, power curves.
+
+    Finished cells are kept in the folder; the same command goes on where it was interrupted.
+    """
+    from rollout_sim.axes import chosen_axes
+    from rollout_sim.scenario_file import read_yaml
+    from rollout_sim.sweep_output import sweep_table, write_sweep
+    from rollout_sim.sweeps import sweep as run_sweep
+
+    document, varied = chosen_axes(
+        read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
+    )
+    folder = out or Path("results") / scenario.stem
+    alone = () if percent or interval else strategies
+    try:
+        with _progress(scenario.stem) as progress:
+            swept = run_sweep(
+                document, varied, replications, alone,
+                seed=seed, engine=engine, jobs=_jobs(jobs), cluster=cluster, out=folder, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = len(list((folder / "cells").glob("*.json")))
+        click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    write_sweep(swept, folder)
+    head = f"[bold]{swept.name}[/]  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
+    _print(head, sweep_table(swept), f"files in {folder}")
 
 
 @app.command()

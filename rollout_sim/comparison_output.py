@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollout_sim.estimates import Estimate
 from rollout_sim.result import recipe_of
-from rollout_sim.tables import share
+from rollout_sim.tables import interval_of, share, share_interval
 from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def comparison_table(comparison: Comparison) -> Table:
         back = found["time_to_rollback_s"]
         cells.append("-" if back is None else " / ".join(show_duration(back.quantiles[q][0]) for q in ("p50", "p95")))
         bad = found["bad_requests"]
-        cells.append("-" if bad is None else f"{_number(bad.mean)} [{_number(bad.low)}, {_number(bad.high)}]")
+        cells.append("-" if bad is None else interval_of(bad.mean, bad.low, bad.high))
         budgets = [found[f"budget_spent.{slo.name}"] for slo in slos]
         cells += [_shares(one) for one in budgets]
         cells += ["-" if one is None else share(one.quantiles["p95"][0]) for one in budgets]
@@ -78,12 +78,4 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
 
 
 def _shares(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    return f"{share(estimate.mean)} [{share(estimate.low)}, {share(estimate.high)}]"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "-" if estimate is None else share_interval(estimate.mean, estimate.low, estimate.high)

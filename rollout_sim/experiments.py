@@ -54,7 +54,7 @@ def _on_cluster(chunks: Sequence[Chunk], address: str) -> Iterator[tuple[int, Re
 
         # Pure: a chunk whose worker died is simply computed again by another one.
         futures = client.map(_numbered, list(enumerate(chunks)), pure=False, retries=3)
-        for future in as_completed(futures):
+        for future in as_completed(futures, loop=client.loop):
             yield cast("tuple[int, Result]", future.result())
             future.release()
 

@@ -87,3 +87,20 @@ def share(value: float | None) -> str:
     if 0.99 < value < 1:
         return f"{100 - float(f'{(1 - value) * 100:.2g}'):.10g}%"
     return f"{value * 100:.0f}%" if abs(value) >= 0.995 else f"{value * 100:.3g}%"
+
+
+def share_interval(mean: float, low: float | None, high: float | None) -> str:
+    """A share and its interval."""
+    return f"{share(mean)} [{share(low)}, {share(high)}]"
+
+
+def interval_of(mean: float, low: float | None, high: float | None) -> str:
+    """A number and its interval."""
+    return f"{number(mean)} [{number(low)}, {number(high)}]"
+
+
+def number(value: float | None) -> str:
+    """A number with three digits or its thousands marked, `-` for none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,191 @@
+"""Pictures of a sweep: heat maps with the numbers in their cells, and power curves with the closed form over them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
+
+from rollout_sim import units
+from rollout_sim.closed_forms import stop_probability
+from rollout_sim.plots import STYLE, look
+from rollout_sim.tables import share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rollout_sim.sweeps import Sweep
+
+MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad requests, mean"}
+"""The estimates that have a heat map."""
+_MOST_PANELS: Final = 12
+
+
+def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str, *, ax: Axes | None = None) -> Axes:
+    """One estimate's means over the axes `x` and `y`, of the rows that have the values `where`."""
+    ax = _axes(ax)
+    frame = _rows(sweep, estimate, where)
+    columns, rows = (_values(sweep, name) for name in (x, y))
+    means = np.full((len(rows), len(columns)), np.nan)
+    for a, b, mean in zip(frame[y], frame[x], frame["mean"], strict=True):
+        means[rows.index(a), columns.index(b)] = mean
+    is_share = estimate == "stopped"
+    # One scale for all panels of an estimate.
+    top = 1.0 if is_share else float(_rows(sweep, estimate, {})["mean"].max()) or 1.0
+    ax.imshow(means, cmap="cividis", vmin=0.0, vmax=top, aspect="auto")
+    for (i, j), mean in np.ndenumerate(means):
+        text = (
+            "-" if math.isnan(mean) else share(mean) if is_share else f"{mean:,.3g}" if mean < 1000 else f"{mean:,.0f}"
+        )
+        ax.text(j, i, text, ha="center", va="center", fontsize=9, color="black" if mean > 0.55 * top else "white")
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(visible=False)
+    return ax
+
+
+def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: Axes | None = None) -> Axes:
+    """Probability of being stopped against severity, one line per value of the axis `lines`, the closed form dashed."""
+    ax = _axes(ax)
+    dashed = False
+    for k, value in enumerate(_values(sweep, lines) if lines else [""]):
+        chosen = where | ({lines: value} if lines else {})
+        frame = _rows(sweep, "stopped", chosen)
+        severity = np.array([units.parse(text, "share") for text in frame["severity"]])
+        order = np.argsort(severity)
+        x, mean, low, high = (
+            np.asarray(a, float)[order] for a in (severity, frame["mean"], frame["low"], frame["high"])
+        )
+        colour = look(k)["color"]
+        label = f"{value}%" if lines == "percent" else value or "simulated"
+        ax.errorbar(
+            x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2, markersize=4, label=label
+        )
+        exact = _closed_form(sweep, chosen)
+        if exact is not None:
+            ax.plot(x, exact[order], color=colour, linestyle="--", linewidth=1.4)
+            dashed = True
+        else:
+            ax.plot(x, mean, color=colour, linewidth=1.0, alpha=0.6)
+    if dashed:
+        ax.plot([], [], color="#555555", linestyle="--", linewidth=1.4, label="closed form")
+    positive = sorted({units.parse(text, "share") for text in _values(sweep, "severity")} - {0.0})
+    if len(positive) > 1 and positive[-1] / positive[0] >= 8:
+        ax.set_xscale("symlog", linthresh=positive[0])
+        ax.set_xlim(0 if "0%" in _values(sweep, "severity") else positive[0] * 0.8, positive[-1] * 1.25)
+        ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_locator(FixedLocator([units.parse(text, "share") for text in _values(sweep, "severity")]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v * 100:g}%"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(-0.03, 1.03)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_xlabel("severity: error rate of the fault")
+    ax.set_ylabel("probability of being stopped")
+    return ax
+
+
+def heat_map_figure(sweep: Sweep) -> Figure | None:
+    """`heat_maps.png`: a row per estimate, a column per combination of the other axes; None with a single axis."""
+    wide = [one.name for one in sweep.axes if len(one.values) > 1]
+    if len(wide) < 2:
+        return None
+    y, x = wide[0], wide[1]
+    panels = _panels(sweep, {x, y})
+    with plt.rc_context(STYLE):
+        cells = (len(_values(sweep, x)), len(_values(sweep, y)))
+        size = (max(2.6, 0.75 * cells[0] + 1.2), max(1.6, 0.42 * cells[1] + 1.1))
+        figure, grid = plt.subplots(
+            len(MAPPED),
+            len(panels),
+            figsize=(max(size[0] * len(panels), 5.5), size[1] * len(MAPPED) + 0.6),
+            squeeze=False,
+            layout="constrained",
+        )
+        for row, (estimate, title) in zip(grid, MAPPED.items(), strict=True):
+            for ax, where in zip(row, panels, strict=True):
+                heat_map(sweep, estimate, where, x, y, ax=ax)
+                ax.set_title(f"{title}\n{_where(where)}" if where else title, fontsize=10)
+        _headline(figure, sweep)
+    return figure
+
+
+def power_figure(sweep: Sweep) -> Figure | None:
+    """`power.png`: the power curves, a panel per combination of the remaining axes; None without a severity axis."""
+    names = [one.name for one in sweep.axes]
+    if "severity" not in names or len(_values(sweep, "severity")) < 2:
+        return None
+    lines = next((name for name in ("percent", *names) if name in names and name != "severity"), None)
+    panels = _panels(sweep, {"severity", lines})
+    with plt.rc_context(STYLE):
+        columns = min(len(panels), 3)
+        rows = math.ceil(len(panels) / columns)
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(max(4.4 * columns, 6.0), 3.4 * rows + 0.9), squeeze=False, layout="constrained"
+        )
+        for ax, where in zip(grid.flat, panels, strict=False):
+            power_curve(sweep, lines, where, ax=ax)
+            ax.set_title(_where(where), fontsize=10)
+        for ax in grid.flat[len(panels) :]:
+            ax.set_visible(False)
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(labels)), title=lines)
+        _headline(figure, sweep)
+    return figure
+
+
+def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    """The closed form of each cell with the values `where`, in the grid's order; None where any has none."""
+    found = []
+    for cell in sweep.cells:
+        values = dict(zip([one.name for one in sweep.axes], map(str, cell.values), strict=True))
+        if all(values.get(name, where[name]) == where[name] for name in where):
+            name = where.get("strategy", cell.chunks[0].strategies[0])
+            found.append(stop_probability(cell.scenario, name))
+    return None if any(one is None for one in found) else np.array(found, float)
+
+
+def _panels(sweep: Sweep, used: set[str | None]) -> list[dict[str, str]]:
+    """The combinations of everything that a panel does not show, strategies included."""
+    combinations: list[dict[str, str]] = [{}]
+    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.chunks[0].strategies))
+    names = [one.name for one in sweep.axes if one.name not in used]
+    for name in names:
+        combinations = [one | {name: value} for one in combinations for value in _values(sweep, name)]
+    if len(strategies) > 1:
+        combinations = [one | {"strategy": value} for one in combinations for value in strategies]
+    return combinations[:_MOST_PANELS]
+
+
+def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:
+    frame = sweep.frame
+    chosen = frame["estimate"] == estimate
+    for name, value in where.items():
+        chosen &= frame[name] == value
+    return frame[chosen]
+
+
+def _values(sweep: Sweep, name: str) -> list[str]:
+    return [str(value) for one in sweep.axes if one.name == name for value in one.values]
+
+
+def _where(where: dict[str, str]) -> str:
+    return ", ".join(value if name == "strategy" else f"{name} {value}" for name, value in where.items())
+
+
+def _headline(figure: Figure, sweep: Sweep) -> None:
+    text = f"{sweep.name}: {sweep.replications:,} replications of each of {len(sweep.cells):,} cells"
+    figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    with plt.rc_context(STYLE):
+        return plt.subplots(figsize=(7, 4), layout="constrained")[1]
