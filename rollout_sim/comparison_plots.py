@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from rollout_sim.plots import STYLE, look
 from rollout_sim.replications import stopped
+from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
     from rollout_sim.comparison import Comparison
@@ -86,7 +87,7 @@ def budgets(comparison: Comparison, slo: Objective | None = None, *, ax: Axes | 
     ax.set_ylim(0, 1.03)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:g}%"))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel(f"share of the {slo.name} budget spent, {slo.window / 86400:g} d window")
+    ax.set_xlabel(f"share of the {slo.name} budget spent ({show_duration(slo.window)} window)")
     ax.set_ylabel("replications that spend more")
     ax.set_title("What does it cost?")
     return ax

@@ -6,6 +6,7 @@ colour, so that the same strategy looks the same in every picture and in print.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from rollout_sim.metrics import Target
+from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
@@ -144,19 +148,22 @@ def traffic(results: Sequence[RunResult]) -> Figure:
             len(results), 3, figsize=(13.3, 1.4 + 1.9 * len(results)), sharex=True, squeeze=False, layout="constrained"
         )
         scale, unit = _time_unit(results[0])
-        top = max(_error_rates(result)[2] for result in results)
+        per = _bin(results[0])
+        width = per * results[0].metrics.resolution
+        top = max(_error_rates(result, per)[2] for result in results)
+        every, seconds = _rate_unit(results[0])
         for row, result in zip(grid, results, strict=True):
             _weight_panel(row[0], result, scale)
-            _requests_panel(row[1], result, scale)
-            _error_panel(row[2], result, scale, top)
+            _requests_panel(row[1], result, scale, per, seconds)
+            _error_panel(row[2], result, scale, top, per)
             for ax in row:
                 ax.axvline(0, color="#555555", linewidth=0.8, linestyle=(0, (2, 2)))
         for ax, title in zip(
             grid[0],
             (
                 f"Weight of the new version\n{_label(results[0])}",
-                "Invocations per second, by version\n",
-                "Error rate, by version\n",
+                f"Invocations per {every}, by version\nin bins of {show_duration(width)}",
+                f"Errors and throttles, by version\nshare of attempts in {show_duration(width)}",
             ),
             strict=True,
         ):
@@ -180,40 +187,64 @@ def _weight_panel(ax: Axes, result: RunResult, scale: float) -> None:
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _requests_panel(ax: Axes, result: RunResult, scale: float) -> None:
-    old, new = (_of(result, version, result.metrics.invocations) for version in _versions(result))
-    edges = _edges(result) / scale
-    per_second = np.diff(_edges(result))
+def _requests_panel(ax: Axes, result: RunResult, scale: float, per: int, seconds: float) -> None:
+    old, new = (_of(result, version, result.metrics.invocations, per) for version in _versions(result))
+    edges = _edges(result, per)
+    rate = np.diff(edges) / seconds
     ax.stairs(
-        (old + new) / per_second,
-        edges,
-        baseline=old / per_second,
+        (old + new) / rate,
+        edges / scale,
+        baseline=old / rate,
         fill=True,
         color=NEW,
         alpha=0.85,
         label=_name(result, 1),
     )
-    ax.stairs(old / per_second, edges, fill=True, color=OLD, alpha=0.85, label=_name(result, 0))
+    ax.stairs(old / rate, edges / scale, fill=True, color=OLD, alpha=0.85, label=_name(result, 0))
     ax.set_ylim(bottom=0)
 
 
-def _error_panel(ax: Axes, result: RunResult, scale: float, top: float) -> None:
-    old, new, _ = _error_rates(result)
-    middles = (_edges(result)[:-1] + _edges(result)[1:]) / 2 / scale
-    ax.plot(middles, old, color=OLD, linewidth=1.8)
-    ax.plot(middles, new, color=NEW, linewidth=1.5, marker=".", markersize=4)
-    ax.set_ylim(0, max(top * 1.1, 1e-3))
+def _error_panel(ax: Axes, result: RunResult, scale: float, top: float, per: int) -> None:
+    old, new, _ = _error_rates(result, per)
+    edges = _edges(result, per)
+    middles = (edges[:-1] + edges[1:]) / 2 / scale
+    ax.plot(middles, old, color=OLD, linewidth=1.8, marker=".", markersize=3)
+    ax.plot(middles, new, color=NEW, linewidth=1.5, marker=".", markersize=5)
+    ax.set_ylim(-0.03 * top, max(top * 1.1, 1e-3))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _error_rates(result: RunResult) -> tuple[Any, Any, float]:
-    """Errors and throttles over attempts, per period, of the old and the new version, and the larger of their maxima."""
+def _error_rates(result: RunResult, per: int) -> tuple[Any, Any, float]:
+    """Errors and throttles over attempts, per bin, of the old and the new version, and the larger of their maxima."""
     rates = []
     for version in _versions(result):
-        attempts = _of(result, version, result.metrics.invocations) + _of(result, version, result.metrics.throttles)
-        failed = _of(result, version, result.metrics.errors) + _of(result, version, result.metrics.throttles)
+        throttles = _of(result, version, result.metrics.throttles, per)
+        attempts = _of(result, version, result.metrics.invocations, per) + throttles
+        failed = _of(result, version, result.metrics.errors, per) + throttles
         rates.append(np.divide(failed, attempts, out=np.full(attempts.shape, np.nan), where=attempts > 0))
     return rates[0], rates[1], float(np.nanmax(np.concatenate(rates), initial=0.0))
+
+
+def _bin(result: RunResult) -> int:
+    """Periods that one bin of the traffic picture holds: enough for ten invocations, and at most 120 bins."""
+    metrics = result.metrics
+    for_detail = metrics.periods / 120
+    for_counts = 10 * metrics.periods / max(int(metrics.invocations.sum()), 1)
+    per = max(1.0, for_detail, min(for_counts, metrics.periods / 12))
+    minutes = per * metrics.resolution / 60
+    nice = next(
+        (m for m in (1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440) if m >= minutes), math.ceil(minutes / 1440) * 1440
+    )
+    return max(1, round(nice * 60 / metrics.resolution)) if minutes > 1 else max(1, math.ceil(per))
+
+
+def _rate_unit(result: RunResult) -> tuple[str, float]:
+    """The unit in which the traffic is a readable number: its name and its seconds."""
+    per_second = int(result.metrics.invocations.sum()) / result.metrics.horizon
+    return next(
+        ((name, seconds) for name, seconds in (("second", 1.0), ("minute", 60.0)) if per_second * seconds >= 1),
+        ("hour", HOUR),
+    )
 
 
 def _per_slo(results: Sequence[RunResult], draw: Any) -> Figure:
@@ -225,7 +256,8 @@ def _per_slo(results: Sequence[RunResult], draw: Any) -> Figure:
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), handlelength=3.2)
+        columns = max(1, min(3, 110 // (max(map(len, labels)) + 8)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2)
     return figure
 
 
@@ -247,10 +279,9 @@ def _mark_shifts(ax: Axes, result: RunResult, times: Any, remaining: Any, scale:
 
 def _budget_title(result: RunResult, slo: Objective) -> str:
     whole = result.budget(slo).whole
-    days = slo.window / 86400
     what = f"{slo.objective:.6%}".rstrip("%").rstrip("0").rstrip(".") + "%"
     return (
-        f"{slo.name} {what} over {days:g} d: share of the error budget left\n"
+        f"{slo.name} {what} over {show_duration(slo.window)}: share of the error budget left\n"
         f"bad requests observed; whole budget forecast at {whole:,.0f} bad requests;  | shift,  × rollback"
     )
 
@@ -268,14 +299,15 @@ def _index(result: RunResult) -> int:
 
 
 def _label(result: RunResult) -> str:
-    outcome = result.outcome.replace("_", " ")
+    outcome = result.outcome_text
     return f"{result.strategy} ({outcome})" if outcome != result.strategy else result.strategy
 
 
-def _edges(result: RunResult) -> Any:
-    """Period edges in seconds from the rollout's start."""
+def _edges(result: RunResult, per: int = 1) -> Any:
+    """Edges of bins of `per` periods, in seconds from the rollout's start."""
     metrics = result.metrics
-    return np.minimum(np.arange(metrics.periods + 1) * metrics.resolution, metrics.horizon) - result.scenario.start
+    bins = math.ceil(metrics.periods / per)
+    return np.minimum(np.arange(bins + 1) * per * metrics.resolution, metrics.horizon) - result.scenario.start
 
 
 def _versions(result: RunResult) -> tuple[str, str | None]:
@@ -287,11 +319,11 @@ def _name(result: RunResult, which: int) -> str:
     return f"version {version} ({('old', 'new')[which]})" if result.scenario.new is not None else f"version {version}"
 
 
-def _of(result: RunResult, version: str | None, counts: Any) -> Any:
-    mine = [
-        k for k, t in enumerate(result.metrics.targets) if t.version == version and t.alias == result.scenario.alias
-    ]
-    return counts[0, mine].sum(axis=0).astype(float)
+def _of(result: RunResult, version: str | None, counts: Any, per: int) -> Any:
+    """One version's counts behind the rollout's alias, in bins of `per` periods."""
+    target = Target(result.scenario.alias, version or "")
+    mine = [k for k, one in enumerate(result.metrics.targets) if one == target]
+    return np.add.reduceat(counts[0, mine].sum(axis=0).astype(float), np.arange(0, result.metrics.periods, per))
 
 
 def _time_unit(result: RunResult) -> tuple[float, str]:

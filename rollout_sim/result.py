@@ -101,6 +101,12 @@ class RunResult:
     baseline: RunResult | None = field(default=None, repr=False)
 
     @property
+    def outcome_text(self) -> str:
+        """The outcome in words, with what on-call did afterwards."""
+        text = self.outcome.replace("_", " ")
+        return text if self.on_call_rollback_s is None else f"{text}, then on-call"
+
+    @property
     def requests(self) -> int:
         """Requests that were answered, good or bad, over the whole horizon."""
         return int(self.counts.requests[0].sum())

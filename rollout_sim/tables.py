@@ -45,10 +45,7 @@ def run_table(results: Sequence[RunResult]) -> Table:
         ]
         if first.users_affected is not None:
             cells += [share(result.users_reached), share(result.users_affected)]
-        outcome = result.outcome.replace("_", " ")
-        if result.on_call_rollback_s is not None:
-            outcome += ", then on-call"
-        table.add_row(result.strategy, outcome, *cells)
+        table.add_row(result.strategy, result.outcome_text, *cells)
     return table
 
 
