@@ -12,6 +12,7 @@ import pytest
 from rollout_sim.alarm_bank import AlarmBank, BurnSource
 from rollout_sim.alarms import STATES, Alarm, Metric, Missing
 from rollout_sim.metrics import Metrics, Percentile, Scope, Target, scopes_of
+from rollout_sim.theory import mean_run_length
 
 OLD, NEW, OTHER = Target("prod", "1"), Target("prod", "2"), Target("test", "2")
 
@@ -349,3 +350,27 @@ def test_a_batch_is_its_rows() -> None:
         changes += changed.sum(axis=0)
         t = together.next_time(t)
     assert changes.min() > 5  # every alarm really moves, beyond its first evaluation
+
+
+@pytest.mark.parametrize(("m", "n", "lag"), [(1, 1, 0), (2, 2, 0), (2, 3, 0), (3, 5, 1), (3, 3, 2)])
+def test_run_lengths_meet_their_expectation(m: int, n: int, lag: int) -> None:
+    """4,000 alarms on independent minutes that breach with 0.4: mean run length within 4 standard errors, one in 16,000."""
+    size, periods, breach = 4000, 600, 0.4
+    metrics = store(replications=size, horizon=60.0 * periods)
+    metrics.invocations[:, 1] = 1
+    metrics.errors[:, 1] = np.random.default_rng(m * 10 + n).random((size, periods)) < breach
+    watched = bank(
+        metrics,
+        a=Alarm(
+            metric="errors", threshold="> 0", of="new_version", datapoints=f"{m} of {n}", lag=60.0 * lag,
+            missing="not_breaching",
+        ),
+    )  # fmt: skip
+    fired = np.zeros(size)
+    for k in range(1, periods + 1):
+        watched.evaluate(60.0 * k)
+        fired[(watched.states[:, 0] == STATES.index("ALARM")) & (fired == 0)] = k
+    assert (fired > 0).all()
+    assert abs(fired.mean() - mean_run_length(breach, m, n, lag)) < 4 * fired.std() / math.sqrt(size)
+    # The test can fail: one more in M and N is further away.
+    assert abs(fired.mean() - mean_run_length(breach, m + 1, n + 1, lag)) > 4 * fired.std() / math.sqrt(size)
