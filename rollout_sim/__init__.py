@@ -12,8 +12,8 @@ A file imports only from lower floors; tests hold it.
     5  scenario
     6  controller, planes/__init__, planes/counts, planes/draws, planes/environments, planes/arrival_counts, planes/obstacles
     7  closed_forms, instruments, planes/simpy_plane, planes/outcome_shares, plots
-    8  result, planes/aggregate
-    9  simulation, tables
+    8  result, planes/hook_tests
+    9  simulation, tables, planes/aggregate
     10  replications, output
     11  experiments, comparison_plots
     12  comparison

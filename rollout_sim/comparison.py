@@ -197,8 +197,8 @@ def approximations(scenario: Scenario, plane: Plane) -> tuple[str, ...]:
         cold = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
         if cold and scenario.acting:
             notes.append("a cold start's init does not delay when its datapoint becomes visible")
-        if cold and any(s.plan.before or s.plan.after for s in scenario.strategies.values()):
-            notes.append("hook tests that are still running when the hook ends are counted as if warm")
+        if cold and any(strategy.plan.after for strategy in scenario.strategies.values()):
+            notes.append("tests of the post-traffic hook find a warm environment")
     return tuple(notes)
 
 

@@ -160,8 +160,10 @@ def _follow(
         plane.advance(due, controller.weight)
         now = due
         for command in controller.act(now):
-            if command.hook is not None:
-                plane.test(command.hook, now, command.mask, controller.failed_tests)
+            if command.hook is not None and plan is not None:
+                # Before the first shift only provisioned environments are warm; afterwards traffic keeps them so.
+                warm = plan.provisioned if command.hook is plan.before else math.inf
+                plane.test(command.hook, now, command.mask, controller.failed_tests, warm=warm)
     return controller, plane.finish(controller.weight)
 
 

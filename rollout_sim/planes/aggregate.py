@@ -21,6 +21,7 @@ from rollout_sim.alarms import Alarm
 from rollout_sim.arrivals import arrival_process
 from rollout_sim.metrics import Metrics, Percentile
 from rollout_sim.planes.arrival_counts import ArrivalCounts, Cursor, cell_of
+from rollout_sim.planes.hook_tests import failed_tests
 from rollout_sim.planes.outcome_shares import NEGLIGIBLE, Behaviour, outcome_shares
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import Objective
@@ -168,19 +169,15 @@ class AggregatePlane:
         self._pools.clear()
         return self.truth
 
-    def test(self, hook: Hook, now: float, mask: NDArray[np.bool_], failed: Counts) -> None:
-        """Failures of a hook's tests in the replications of `mask`: errors, time-outs, and those not over in time."""
-        assert self.scenario.new is not None
-        gap, deadline = hook.over / hook.invocations, now + hook.over
-        alike: dict[float, int] = {}
-        for k in range(hook.invocations):
-            at = now + (k + 0.5) * gap
-            shares = outcome_shares(self.traffic.behaviours[self.scenario.new], at, at + 1e-6, (deadline,))
-            good = round(float(shares[0, :, 0].sum()), 12)
-            alike[good] = alike.get(good, 0) + 1
-        failed[mask] = 0
-        for good, tests in alike.items():
-            failed[mask] += self._rng.binomial(tests, 1 - good, int(mask.sum()))
+    def test(self, hook: Hook, now: float, mask: NDArray[np.bool_], failed: Counts, *, warm: float) -> None:
+        """Failures of a hook's tests in the replications of `mask`, with so many `warm` environments of the new version."""
+        new = self.scenario.new
+        assert new is not None
+        spec = self.scenario.function.versions[new]
+        failed[mask] = failed_tests(
+            spec, self.traffic.behaviours[new], hook, now,
+            warm=spec.provisioned + warm, replications=int(mask.sum()), rng=self._rng,
+        )  # fmt: skip
 
     # Drawing
 
