@@ -7,12 +7,14 @@ Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -241,6 +243,14 @@ def main() -> None:
     """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
     from rollout_sim.errors import ScenarioError
 
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         app(standalone_mode=False)
     except ScenarioError as error:
@@ -249,15 +259,23 @@ def main() -> None:
         error.show()
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        _interrupted()
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away; nothing is wrong with us
-    except OSError as error:
-        _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+    except Exception as error:
+        if interrupted:  # an extension module may make an error of its own out of the interruption
+            _interrupted()
+        if isinstance(error, OSError):
+            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        raise
 
 
-def _fail(message: str) -> None:
+def _interrupted() -> NoReturn:
+    click.echo("interrupted", err=True)
+    raise SystemExit(INTERRUPTED) from None
+
+
+def _fail(message: str) -> NoReturn:
     click.echo(message, err=True)
     raise SystemExit(2)
 

@@ -11,6 +11,8 @@ from scipy import stats
 
 from rollout_sim.comparison import compare
 
+pytestmark = pytest.mark.long
+
 HOOK: dict[str, Any] = {"invocations": 6, "over": "12 s", "max_failures": 1}
 CASES: dict[str, dict[str, Any]] = {
     "overlapping and late": {"duration": {"uniform": {"low": "0 s", "high": "5 s"}}, "cold_start": "1500 ms"},

@@ -16,6 +16,8 @@ from scipy import stats
 from rollout_sim.replications import Chunk, Columns, Plane, plane_of, run_chunk, stack
 from rollout_sim.scenario import Scenario
 
+pytestmark = pytest.mark.long
+
 LEVEL = 1e-4
 REFERENCE = 150
 """Replications on the SimPy plane; the aggregate plane has 4096."""

@@ -22,6 +22,8 @@ from rollout_sim.document import Document
 from rollout_sim.errors import ScenarioError
 from rollout_sim.sweeps import Sweep, sweep
 
+pytestmark = pytest.mark.long
+
 COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
 
 
@@ -137,7 +139,7 @@ def test_an_interrupted_sweep_keeps_its_cells_and_ends_in_the_same_bytes(
     wait_for_a_cell(tmp_path / "cut")
     os.killpg(cut.pid, kill)
     _, errors = cut.communicate(timeout=60)
-    assert cut.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL)
+    assert cut.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL), errors
     assert "Traceback" not in errors
     kept = len(list((tmp_path / "cut" / "cells").glob("*.json")))
     assert 1 <= kept < 12, "killed too late to show anything"

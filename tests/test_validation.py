@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from validation import PAGE, ROWS, Row, alarm_fired, bad, number, replicated, share, stats
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.what}, {row.plane}" for row in ROWS])
 def test_the_figure_is_met(row: Row) -> None:
