@@ -8,8 +8,8 @@ A file imports only from lower floors; tests hold it.
     1  aliases, distributions, arrivals, faults, strategies, metrics, slo
     2  function, traffic, specs, alarms, theory
     3  alarm_bank, document
-    4  scenario_file, axes
-    5  scenario
+    4  scenario_file, axes, plots_style
+    5  scenario, plots_traffic
     6  controller, planes/__init__, planes/counts, planes/draws, planes/environments, planes/arrival_counts, planes/obstacles
     7  closed_forms, instruments, planes/simpy_plane, planes/outcome_shares, plots
     8  result, planes/hook_tests

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from builders import data, scenario, steady
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.patches import StepPatch
+from numpy.typing import NDArray
 
 mpl.use("Agg")
 
@@ -18,9 +22,12 @@ from rollout_sim import comparison_plots, plots, sweep_plots
 from rollout_sim.axes import chosen_axes
 from rollout_sim.comparison import compare
 from rollout_sim.document import Document
+from rollout_sim.plots_traffic import bin_edges, bin_periods
 from rollout_sim.result import RunResult
 from rollout_sim.simulation import simulate, simulate_each
 from rollout_sim.sweeps import Sweep, sweep
+
+SLOW = {"source": "http", "alias": "prod", "arrivals": {"poisson": "6/min"}}
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +66,61 @@ def test_the_rollback_is_marked_where_it_happened(results: list[RunResult]) -> N
     assert canary.outcome == "rolled_back"
     ax = plots.error_budget([canary])
     crosses = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "X"]
-    assert crosses == [(canary.time_to_rollback_s or 0) / 60]
+    assert crosses == [(canary.time_to_rollback_s or 0) / 60] * 2  # on the line, and in the lane above
+
+
+def test_each_shift_is_marked_in_its_strategys_lane(results: list[RunResult]) -> None:
+    ax = plots.error_budget(results)
+    for k, result in enumerate(results):
+        colour = plots.COLOURS[k]
+        ticks = [line for line in ax.lines if line.get_marker() == "|" and to_hex(line.get_color()).upper() == colour]
+        shifts = [(shift.at - result.scenario.start) / 60 for shift in result.shifts if shift.weight > shift.before]
+        assert [float(np.asarray(line.get_xdata())[0]) for line in ticks] == shifts
+    heights = [line.get_transform().transform((0, 1))[1] for line in ax.lines if line.get_marker() == "|"]
+    assert heights == sorted(heights, reverse=True)  # in the legend's order, from the top
+    assert min(heights) > ax.get_window_extent().y1
+
+
+def test_a_rollback_by_on_call_is_marked_and_named() -> None:
+    given = scenario(
+        horizon="1 h",
+        slos=[{"name": "availability", "objective": "99%"}],
+        alarms__page={
+            "metric": "burn_rate",
+            "slo": "availability",
+            "long": "10 min",
+            "short": "5 min",
+            "threshold": "> 3",
+        },
+        rollout__alarms=[],
+        on_call={"alarms": ["page"], "response": "5 min"},
+    )
+    result = simulate(given, "canary")
+    assert result.on_call_rollback_s is not None
+    ax = plots.error_budget([result])
+    crosses = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "X"]
+    assert crosses == pytest.approx([result.on_call_rollback_s / 60] * 2)
+    assert "canary (promoted, then on-call)" in [line.get_label() for line in ax.lines]
+    assert "alarm page, over\n10 min and 5 min" in [text.get_text() for text in plots.burn_rate([result]).texts]
+
+
+def test_the_right_axis_counts_the_bad_requests(results: list[RunResult]) -> None:
+    ax = plots.error_budget(results)
+    ax.figure.canvas.draw()
+    worst = max(results, key=lambda result: result.bad_requests)
+    left = 1 - worst.budget(worst.scenario.slos[0]).spent
+    (count,) = ax.child_axes
+    place = count.transData.transform((0, worst.bad_requests))[1]
+    assert place == pytest.approx(ax.transData.transform((0, left))[1])
+
+
+def test_a_budget_that_nobody_touches_keeps_a_readable_axis() -> None:
+    given = scenario(function__versions__1={"duration": "100 ms"}, function__versions__2={"like": "1"})
+    ax = plots.error_budget([simulate(given, "canary")])
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(set(labels)) == len(labels)
+    assert "100%" in labels
 
 
 def test_below_zero_is_in_the_picture() -> None:
@@ -79,26 +140,98 @@ def test_a_strategy_has_the_same_colour_everywhere(results: list[RunResult]) -> 
             assert lines["canary"].upper() == plots.COLOURS[1]
 
 
-@pytest.mark.parametrize("rate", ["20/s", "1/min"])
-def test_bins_conserve_the_invocations(rate: str) -> None:
-    given = scenario(
-        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": rate}}], horizon="3 h", rollout__alarms=[]
+def quiet(**changes: Any) -> RunResult:
+    """A service with one request a minute for three hours, rolled out linearly to the end."""
+    changes = {"horizon": "3 h", "rollout__alarms": [], **changes}
+    return simulate(
+        scenario(traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/min"}}], **changes), "linear"
     )
-    result = simulate(given, "linear")
-    panel = plots.traffic([result]).axes[1]
-    seconds = {"second": 1, "minute": 60, "hour": 3600}[panel.get_title(loc="left").split()[2].rstrip(",")]
-    assert seconds == (1 if rate == "20/s" else 3600)
-    drawn = 0.0
-    for patch in panel.patches:
-        values, edges, baseline = patch.get_data()  # type: ignore[attr-defined]
-        drawn += float(((values - (0 if baseline is None else baseline)) * np.diff(edges * 60)).sum()) / seconds
-    assert drawn == pytest.approx(result.metrics.invocations.sum())
-    if rate == "1/min":
-        assert "in bins of 15 min" in panel.get_title(loc="left")
 
 
-def test_a_steady_run_has_a_picture() -> None:
-    assert len(plots.traffic([simulate(steady(horizon="5 min"))]).axes) == 3
+def steps(ax: Axes) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Heights and edges of each stack drawn."""
+    found = []
+    for patch in ax.patches:
+        assert isinstance(patch, StepPatch)
+        values, edges, baseline = patch.get_data()
+        found.append((np.asarray(values) - np.asarray(baseline), np.asarray(edges)))
+    return found
+
+
+@pytest.mark.parametrize("per", [1, 4, 7])
+def test_bins_conserve_each_versions_invocations(results: list[RunResult], per: int) -> None:
+    for result in results:
+        drawn = [
+            float((heights * np.diff(edges)).sum()) for heights, edges in steps(plots.invocations(result, per, 60.0))
+        ]
+        assert drawn == pytest.approx([result.versions[number].invocations for number in ("1", "2")])
+
+
+def test_bins_are_wide_enough_for_a_quiet_service_and_say_so() -> None:
+    result = quiet()
+    assert bin_periods(result) == 15
+    titles = [text.get_text() for ax in plots.traffic([result]).axes for text in ax.texts]
+    assert "Invocations per hour, by version\nin bins of 15 min" in titles
+    (_, edges), *_ = steps(plots.invocations(result))
+    assert 0 in edges  # so that no bin mixes the time before the rollout with the time after
+    assert edges[0] == -5
+
+
+@pytest.mark.parametrize("horizon", ["20 min", "5 h", "7 h", "2 d"])
+def test_bins_are_at_most_a_hundred_and_twenty_and_whole_periods(horizon: str) -> None:
+    result = simulate(scenario(horizon=horizon, traffic=[SLOW]), "instant")
+    per = bin_periods(result)
+    widths = np.diff(bin_edges(result, per))[1:-1]
+    assert result.metrics.periods / per <= 120
+    assert widths == pytest.approx(per * result.metrics.resolution)
+
+
+def test_error_rates_have_points_only_where_something_was_attempted(results: list[RunResult]) -> None:
+    canary = next(result for result in results if result.strategy == "canary")
+    _, new = plots.error_rates(canary, 1).lines[:2]
+    shown = np.isfinite(np.asarray(new.get_ydata(), float))
+    target = [(one.alias, one.version) for one in canary.metrics.targets].index(("prod", "2"))
+    attempted = canary.metrics.invocations[0, target] > 0
+    assert 0 < shown.sum() < 10
+    np.testing.assert_array_equal(shown, attempted)
+    rates = canary.metrics.errors[0, target][attempted] / canary.metrics.invocations[0, target][attempted]
+    np.testing.assert_allclose(np.asarray(new.get_ydata(), float)[attempted], rates)
+
+
+def test_the_weight_that_is_drawn_is_the_aliass(results: list[RunResult]) -> None:
+    for result in results:
+        values, edges, _ = plots.weight(result).patches[0].get_data()  # type: ignore[attr-defined]
+        middles = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2 * 60 + result.scenario.start
+        np.testing.assert_allclose(values, result.weights(middles))
+
+
+def test_burn_rates_of_a_quiet_service_are_taken_over_longer_windows() -> None:
+    result = quiet(horizon="12 h")
+    slo = result.scenario.slos[0]
+    assert plots.burn_window(result, slo) == 1800
+    (line,) = [line for line in plots.burn_rate([result]).lines if str(line.get_label()).startswith("linear")]
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), result.budget(slo).burn_rate(30))
+    assert plots.burn_window(simulate(scenario(), "canary"), slo) == 300
+
+
+def test_names_are_readable_however_long() -> None:
+    long = {f"strategy {k} with a name that goes on and on and on": {"type": "all_at_once"} for k in range(8)}
+    figure = plots.error_budget_figure(list(simulate_each(scenario(strategies=long))))
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 8
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x0 >= 0
+    assert box.x1 <= whole.width
+    assert figure.axes[0].get_window_extent().height > 2.2 * figure.dpi
+
+
+def test_a_steady_run_shows_its_only_version() -> None:
+    figure = plots.traffic([simulate(steady(horizon="5 min"))])
+    assert len(figure.axes) == 2  # a weight would say nothing
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["version 1"]
+    assert figure.axes[0].get_xlabel() == "minutes"
+    assert len(plots.error_budget([simulate(steady(horizon="5 min"))]).lines) == 1
 
 
 def test_the_stopping_picture_shows_estimates_and_their_intervals() -> None:
