@@ -303,7 +303,8 @@ def _progress(label: str) -> Iterator[Progress]:
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _show(results: list[RunResult], folder: Path) -> None:

@@ -193,7 +193,8 @@ def approximations(scenario: Scenario, plane: Plane) -> tuple[str, ...]:
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
     if plane.engine == "aggregate":
-        notes.append("strategies are paired by their arrivals only")
+        if len(scenario.strategies) > 1:
+            notes.append("strategies are paired by their arrivals only")
         cold = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
         if cold and scenario.acting:
             notes.append("a cold start's init does not delay when its datapoint becomes visible")
