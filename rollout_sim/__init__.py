@@ -10,7 +10,8 @@ A file imports only from lower floors; tests hold it.
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
     5  scenario, plots_traffic
-    6  controller, planes/__init__, planes/counts, planes/draws, planes/environments, planes/arrival_counts, planes/obstacles
+    6  controller, planes/__init__, planes/arrival_counts, planes/counts, planes/draws, planes/environments
+    6  planes/obstacles
     7  closed_forms, instruments, planes/simpy_plane, planes/outcome_shares, plots
     8  result, planes/hook_tests
     9  simulation, tables, planes/aggregate
