@@ -10,17 +10,18 @@ A file imports only from lower floors; tests hold it.
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
     5  scenario, plots_traffic
-    6  controller, planes/__init__, planes/arrival_counts, planes/counts, planes/draws, planes/environments
-    6  planes/obstacles
-    7  closed_forms, instruments, planes/simpy_plane, planes/outcome_shares, plots
-    8  result, planes/hook_tests
-    9  simulation, tables, planes/aggregate
-    10  replications, output
-    11  experiments, comparison_plots
-    12  comparison
-    13  comparison_output, sweeps, sweep_plots
-    14  sweep_output
-    15  cli
+    6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
+    6  planes/arrays, planes/compiler, planes/obstacles, planes/samples
+    7  closed_forms, instruments, planes/array_environments, planes/counts, planes/layout, planes/outcome_shares, plots
+    8  planes/kernel, planes/simpy_plane
+    9  planes/compiled, planes/hook_tests, result
+    10  planes/aggregate, simulation, tables
+    11  output, replications
+    12  comparison_plots, experiments
+    13  comparison
+    14  comparison_output, sweep_plots, sweeps
+    15  sweep_output
+    16  cli
 """
 
 from __future__ import annotations

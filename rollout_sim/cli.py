@@ -20,6 +20,7 @@ import click
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
+    from rollout_sim.scenario import Engine
     from rollout_sim.simulation import Progress
 
 INTERRUPTED = 130
@@ -29,7 +30,9 @@ STRATEGIES = click.option(
     "--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be given several times."
 )
 SEED = click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
-ENGINE = click.option("--engine", type=click.Choice(["auto", "simpy", "aggregate"]), help="Instead of the scenario's.")
+ENGINE = click.option(
+    "--engine", type=click.Choice(["auto", "simpy", "compiled", "aggregate"]), help="Instead of the scenario's."
+)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -65,7 +68,7 @@ def run(
     scenario: Path,
     strategies: tuple[str, ...],
     seed: int | None,
-    engine: str | None,
+    engine: Engine | None,
     out: Path | None,
     as_json: bool,
     events: bool,
@@ -77,7 +80,7 @@ def run(
 
     loaded = Scenario.load(scenario)
     if engine is not None:
-        loaded = replace(loaded, engine=engine)  # type: ignore[arg-type]
+        loaded = replace(loaded, engine=engine)
     results: list[RunResult] = []
     interrupted = False
     try:
@@ -115,7 +118,7 @@ def compare(
     replications: int | None,
     strategies: tuple[str, ...],
     seed: int | None,
-    engine: str | None,
+    engine: Engine | None,
     twin: bool,
     jobs: int,
     cluster: str | None,
@@ -172,7 +175,7 @@ def sweep(
     replications: int,
     strategies: tuple[str, ...],
     seed: int | None,
-    engine: str | None,
+    engine: Engine | None,
     jobs: int,
     cluster: str | None,
     out: Path | None,

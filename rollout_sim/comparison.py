@@ -15,7 +15,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.estimates import Estimate, difference, mean_of, share_of
 from rollout_sim.experiments import run_chunks
 from rollout_sim.replications import Chunk, Columns, Plane, plane_of, run_chunk, stack, stopped
-from rollout_sim.scenario import Scenario
+from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import STEADY, check_size, chosen
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def compare(
     strategies: Sequence[str] = (),
     *,
     seed: int | None = None,
-    engine: str | None = None,
+    engine: Engine | None = None,
     twin: bool = True,
     jobs: int = 1,
     cluster: str | None = None,
@@ -138,7 +138,7 @@ def compare(
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, plane_of(good, engine))]
     if plane.engine != "aggregate":
-        check_size(scenario, runs=len(names) * len(sides) * (replications or FEWEST))
+        check_size(replace(scenario, engine=plane.engine), runs=len(names) * len(sides) * (replications or FEWEST))
     if replications is None:
         replications = _affordable(sides, names, seed)
     chunks = [chunk for one, its_plane in sides for chunk in chunks_of(one, names, its_plane, seed, replications)]

@@ -281,3 +281,42 @@ def slowdown(
             factor *= max(0.0, 1.0 + (row[5] - 1.0) * strength * age / row[7])
             add += row[6] * strength * age / row[7]
     return factor, add, init_factor, init_add
+
+
+def went(
+    rows: tuple[FaultRow, ...],
+    error_rate: float,
+    timeout: float,
+    init_limit: float,
+    u: float,
+    u_slow: float,
+    t: float,
+    cold: bool,
+    age: float,
+    running: int,
+    trait: float,
+    duration: float,
+    init: float,
+) -> tuple[int, float, float]:
+    """Outcome, seconds of init and of duration of an invocation that starts at `t` and without faults took these times.
+
+    `u` decides about failure, `u_slow` about slowness; the other arguments are those of `failure_shares`.
+    """
+    if len(rows) > 0:
+        init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, trait)
+        outcome = outcome_of(u, init_share, crash, error)
+        factor, add, init_factor, init_add = slowdown(rows, t, age, running, u_slow)
+        duration = duration * factor + add
+        if cold:
+            init = init * init_factor + init_add
+    else:
+        outcome = ERROR if u < error_rate else OK
+    if init > init_limit:
+        init, outcome = init_limit, INIT_FAILED
+    if outcome == INIT_FAILED:
+        return outcome, init, 0.0
+    if outcome == CRASHED:
+        return outcome, init, timeout
+    if duration >= timeout:
+        return TIMED_OUT, init, timeout
+    return outcome, init, duration

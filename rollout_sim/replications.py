@@ -20,7 +20,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.instruments import bank_of, controller_of, metrics_of, reach, resolution_of, targets_of
 from rollout_sim.planes.aggregate import AggregatePlane, Traffic, Truth
 from rollout_sim.planes.obstacles import obstacles
-from rollout_sim.scenario import Scenario
+from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import simulate
 from rollout_sim.slo import budget_events
 from rollout_sim.streams import Streams
@@ -38,7 +38,7 @@ BATCH_PLACES: Final = 1 << 23
 class Plane:
     """Which plane runs the replications, why, and how many of them at a time."""
 
-    engine: str
+    engine: Engine
     reason: str
     batch: int
 
@@ -55,11 +55,11 @@ class Chunk:
     count: int
 
 
-def plane_of(scenario: Scenario, engine: str | None = None) -> Plane:
+def plane_of(scenario: Scenario, engine: Engine | None = None) -> Plane:
     """The plane that `engine` (by default the scenario's) stands for. Raises ScenarioError where it is not exact."""
     engine = engine or scenario.engine
-    if engine == "simpy":
-        return Plane(engine="simpy", reason="asked for", batch=1)
+    if engine in ("simpy", "compiled"):
+        return Plane(engine=engine, reason="asked for", batch=1)
     found = obstacles(scenario)
     if not found:
         places = len(targets_of(scenario)) * scenario.horizon / resolution_of(scenario)
@@ -77,7 +77,7 @@ def run_chunk(chunk: Chunk) -> dict[str, Columns]:
     if chunk.plane.engine == "aggregate":
         return _batch(chunk)
     scenario, numbers = chunk.scenario, range(chunk.first, chunk.first + chunk.count)
-    return {name: stack([_row(scenario, name, chunk.seed, number) for number in numbers]) for name in chunk.strategies}
+    return {name: stack([_row(scenario, name, chunk, number) for number in numbers]) for name in chunk.strategies}
 
 
 def stack(parts: Sequence[Mapping[str, Floats]]) -> Columns:
@@ -90,8 +90,8 @@ def stopped(columns: Columns) -> NDArray[np.bool_]:
     return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
-def _row(scenario: Scenario, strategy: str, seed: int, replication: int) -> Columns:
-    result = simulate(replace(scenario, engine="simpy"), strategy, seed=seed, replication=replication)
+def _row(scenario: Scenario, strategy: str, chunk: Chunk, replication: int) -> Columns:
+    result = simulate(replace(scenario, engine=chunk.plane.engine), strategy, seed=chunk.seed, replication=replication)
     numbers: dict[str, float | None] = {
         "outcome": OUTCOMES.index(result.outcome),
         "time_to_rollback_s": result.time_to_rollback_s,

@@ -25,7 +25,7 @@ from rollout_sim.units import PositiveSeconds
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-Engine = Literal["auto", "simpy", "aggregate"]
+Engine = Literal["auto", "simpy", "compiled", "aggregate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ The order within an instant is `clock`'s: completions, control (datapoints, alar
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,18 +21,25 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.faults import OUTCOMES as INVOCATION_OUTCOMES
 from rollout_sim.function import Function
 from rollout_sim.instruments import bank_of, controller_of, metrics_of, reach, resolution_of, targets_of
+from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.simpy_plane import SimpyPlane
 from rollout_sim.result import RunResult, VersionSummary
-from rollout_sim.scenario import Scenario
+from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import Streams
+
+if TYPE_CHECKING:
+    from rollout_sim.planes.compiled import CompiledPlane
 
 Progress = Callable[[float], None]
 
 STEADY: Final = "steady"
 NO_ROLLOUT: Final = "no rollout"
-SIMPY_RATE: Final = 100_000
-"""Invocations per second of computing that the SimPy plane manages, for refusing what cannot be waited for."""
+RATES: Final = {"simpy": 100_000, "compiled": 3_000_000}
+"""Invocations per second of computing that a plane manages, for refusing what cannot be waited for."""
+WORTH_LOADING: Final = 20_000
+WORTH_COMPILING: Final = 10_000_000
+"""Expected invocations from which on `auto` takes the compiled plane: when it is compiled already, and when not."""
 MAX_WAIT: Final = 86_400.0
 MAX_PLACES: Final = 50_000_000
 """Periods x targets whose counts fit into memory."""
@@ -47,16 +55,13 @@ def simulate(
     events: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
-    """One run of `scenario` under one of its strategies, on the SimPy plane.
+    """One run of `scenario` under one of its strategies, on the plane that `engine_of` picks.
 
     `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. Raises ScenarioError for what cannot be run.
     """
     name = chosen(scenario, strategy)
-    if scenario.engine == "aggregate":
-        problem = f"{scenario.name}: engine: aggregate draws counts for compare and sweep, not single runs"
-        raise ScenarioError([f"{problem}; allowed auto, simpy"])
     run = _Run(
         scenario, name, Streams(seed=scenario.seed if seed is None else seed, replication=replication), events=events
     )
@@ -98,11 +103,12 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
     for i, source in enumerate(scenario.traffic):
         process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
         expected += process.mean_count(0.0, scenario.horizon)
-    wait = expected * runs / SIMPY_RATE
+    engine = "simpy" if scenario.engine == "simpy" or not compiled_available() else "compiled"
+    wait = expected * runs / RATES[engine]
     if wait > MAX_WAIT:
         problem = (
             f"{scenario.name}: about {expected * runs:.3g} invocations ({expected:.3g} in each of {runs} runs) would "
-            f"take {wait / 86400:.3g} days on the simpy plane; allowed {MAX_WAIT * SIMPY_RATE:.3g}. "
+            f"take {wait / 86400:.3g} days on the {engine} plane; allowed {MAX_WAIT * RATES[engine]:.3g}. "
             "Lower the rate or the horizon"
         )
         raise ScenarioError([problem])
@@ -114,6 +120,39 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
         )
         raise ScenarioError([problem])
     return expected
+
+
+def compiled_available() -> bool:
+    """Whether Numba is installed."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def engine_of(scenario: Scenario, expected: float) -> tuple[Engine, str]:
+    """The plane for a run of so many expected invocations, and why; the results are the same on both.
+
+    Raises ScenarioError for the compiled plane without Numba, and for the aggregate plane, which has no single runs.
+    """
+    if scenario.engine == "aggregate":
+        problem = f"{scenario.name}: engine: aggregate draws counts for compare and sweep, not single runs"
+        raise ScenarioError([f"{problem}; allowed auto, simpy, compiled"])
+    if scenario.engine == "simpy":
+        return "simpy", "the reference plane: every invocation is a process"
+    if not compiled_available():
+        if scenario.engine == "compiled":
+            problem = f"{scenario.name}: engine: compiled needs Numba"
+            raise ScenarioError([f"{problem}; pip install 'rollout-sim[compiled]' brings it"])
+        return "simpy", "Numba is not installed"
+    if scenario.engine == "compiled":
+        return "compiled", "asked for"
+    if expected < WORTH_LOADING:
+        return "simpy", "too small to be worth loading the compiled kernel"
+    from rollout_sim.planes.kernel import compiled_before
+
+    if compiled_before():
+        return "compiled", "equal to the simpy plane, invocation by invocation"
+    if expected < WORTH_COMPILING:
+        return "simpy", "too small to be worth compiling the kernel, which is not cached yet"
+    return "compiled", "equal to the simpy plane; the kernel was compiled first, which takes a minute, once"
 
 
 def chosen(scenario: Scenario, strategy: str | None) -> str:
@@ -134,7 +173,7 @@ class _Run:
     """One run while it goes on: the clock, the function, the metrics, the plane, the controller."""
 
     def __init__(self, scenario: Scenario, strategy: str, streams: Streams, *, events: bool) -> None:
-        check_size(scenario)
+        self.engine, self.engine_reason = engine_of(scenario, check_size(scenario))
         self.scenario = scenario
         self.strategy = strategy
         self.streams = streams
@@ -147,7 +186,7 @@ class _Run:
             periods=self.metrics.periods,
             objectives=len(scenario.slos),
         )
-        self.plane = SimpyPlane(
+        self.plane = _plane(self.engine)(
             self.clock,
             scenario,
             {alias.name: alias for alias in self.function.list_aliases()},
@@ -207,6 +246,7 @@ class _Run:
         """Points the alias as the controller wants it, through the function's own calls."""
         scenario = self.scenario
         assert scenario.new is not None
+        self.plane.advance()
         primary = scenario.new if weight == 1 else scenario.old
         routing = {scenario.new: weight} if 0 < weight < 1 else {}
         self.function.update_alias(scenario.alias, function_version=primary, routing_config=routing, reason=reason)
@@ -217,10 +257,12 @@ class _Run:
 
     def _provision(self, at: float, version: str, count: int) -> Generator[At, None, None]:
         yield self.clock.at(at, CONTROL)
+        self.plane.advance()
         self.plane.provision(version, count)
 
     def _promote(self, at: float, alias: str, to: str) -> Generator[At, None, None]:
         yield self.clock.at(at, CONTROL)
+        self.plane.advance()
         self.function.update_alias(alias, function_version=to, routing_config={}, reason="promotion")
 
     def _tick(self, progress: Progress) -> Generator[At, None, None]:
@@ -236,8 +278,8 @@ class _Run:
             strategy=self.strategy,
             seed=self.streams.seed,
             replication=self.streams.replication,
-            engine="simpy",
-            engine_reason="the reference plane: every invocation is a process",
+            engine=self.engine,
+            engine_reason=self.engine_reason,
             outcome=OUTCOMES[controller.outcome[0]],
             reason=controller.reason(0),
             time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
@@ -276,11 +318,20 @@ class _Run:
             return None
         import pandas as pd
 
-        frame = pd.DataFrame(self.plane.events, columns=list(SimpyPlane.EVENT_COLUMNS))
+        frame = pd.DataFrame(self.plane.events, columns=list(EVENT_COLUMNS))
         frame["start_s"] -= self.scenario.start
         frame["outcome"] = np.array(INVOCATION_OUTCOMES, object)[frame["outcome"].to_numpy(int)]
         frame.insert(0, "strategy", self.strategy)
         return frame
+
+
+def _plane(engine: str) -> type[SimpyPlane | CompiledPlane]:
+    """The class of a per-invocation plane; Numba is imported only for the one that needs it."""
+    if engine == "simpy":
+        return SimpyPlane
+    from rollout_sim.planes.compiled import CompiledPlane
+
+    return CompiledPlane
 
 
 def _function(scenario: Scenario, clock: Clock) -> Function:

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +18,7 @@ from rollout_sim.document import Document
 from rollout_sim.errors import ScenarioError
 from rollout_sim.experiments import run_chunks
 from rollout_sim.replications import Chunk, Columns, plane_of, stack
-from rollout_sim.scenario import Scenario
+from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import STEADY, check_size, chosen
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def sweep(
     strategies: Sequence[str] = (),
     *,
     seed: int | None = None,
-    engine: str | None = None,
+    engine: Engine | None = None,
     jobs: int = 1,
     cluster: str | None = None,
     out: Path | None = None,
@@ -117,7 +117,7 @@ def _grid(
     replications: int,
     strategies: tuple[str, ...],
     seed: int | None,
-    engine: str | None,
+    engine: Engine | None,
 ) -> list[Cell]:
     """All cells, each of them checked."""
     if not axes or any(not one.values for one in axes):
@@ -139,7 +139,7 @@ def _grid(
         its_seed = scenario.seed if seed is None else seed
         plane = plane_of(scenario, engine)
         if plane.engine != "aggregate":
-            check_size(scenario, runs=replications * len(names) * size)
+            check_size(replace(scenario, engine=plane.engine), runs=replications * len(names) * size)
         chunks = tuple(chunks_of(scenario, names, plane, its_seed, replications))
         cells.append(Cell(values=values, scenario=scenario, chunks=chunks, key=_key(scenario, chunks[0], replications)))
     return cells

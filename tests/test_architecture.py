@@ -26,7 +26,7 @@ MAX_LINES = 400
 AT_MODULE_LEVEL = {
     "simpy": {"clock", "planes/simpy_plane"},
     "pydantic": set(),
-    "numba": {"planes/compiled"},
+    "numba": {"planes/compiler"},
     "matplotlib": {"plots", "plots_style", "plots_traffic", "comparison_plots", "sweep_plots"},
 }
 """The modules that are about a library; all others import it inside a function, if at all."""

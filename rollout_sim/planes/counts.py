@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from rollout_sim.metrics import Metrics, Percentile
+from rollout_sim.metrics import Metrics
+from rollout_sim.planes.samples import Samples
 from rollout_sim.slo import RequestCounts
 
 
@@ -35,9 +34,7 @@ class Counts:
         self.bad = [0] * size
         self.bad_by = [[0] * size for _ in latencies]
         self.watch = bool(metrics.percentiles or metrics.slow_thresholds)
-        self._samples: dict[int, list[float]] = {}
-        self._keep = keep
-        self._forgotten = 0
+        self.samples = Samples(metrics, keep)
 
     def answer(self, base: int, arrived: float, t: float, failed: bool) -> bool:
         """Counts a request that arrived at `arrived` and got its last answer at `t`; returns whether it is bad."""
@@ -57,8 +54,8 @@ class Counts:
         for threshold, slow in zip(self.metrics.slow_thresholds, self.slow, strict=True):
             if duration > threshold:
                 slow[place] += 1
-        if self.metrics.percentiles and place % self.metrics.periods >= self._forgotten:
-            self._samples.setdefault(place, []).append(duration)
+        if self.metrics.percentiles:
+            self.samples.add(place, duration)
 
     def hand_over(self, now: float) -> None:
         """Copies what has changed since the last call, up to the period of `now`, into replication 0 of the metrics."""
@@ -78,12 +75,7 @@ class Counts:
                 array[0, k, low:high] = counts[k * periods + low : k * periods + high]
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self.duration_sum[k * periods + low : k * periods + high]
-        for key, points in metrics.percentiles.items():
-            per = round(key.period / self.resolution)
-            for period in range(max(low, self._forgotten) // per, (high - 1) // per + 1):
-                if period * per >= self._forgotten:
-                    points[0, period] = self._percentile(key, range(period * per, (period + 1) * per))
-        self._forget(now)
+        self.samples.hand_over(low, high, now)
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""
@@ -94,27 +86,3 @@ class Counts:
         self.requests.bad[0] = np.reshape(self.bad, shape)
         for counts, array in zip(self.bad_by, self.requests.bad_by, strict=True):
             array[0] = np.reshape(counts, shape)
-
-    def _percentile(self, key: Percentile, periods: range) -> float:
-        """The nearest-rank percentile: the smallest duration that at least the share `key.share` does not exceed."""
-        width = self.metrics.periods
-        samples = [
-            duration
-            for target in self.metrics.scopes[key.of]
-            for period in periods
-            for duration in self._samples.get(target * width + period, ())
-        ]
-        if not samples:
-            return math.nan
-        rank = max(math.ceil(key.share * len(samples) - 1e-9), 1) - 1
-        return float(np.partition(np.array(samples), rank)[rank])
-
-    def _forget(self, now: float) -> None:
-        """Drops durations that no alarm can look at any more; what still arrives for them is not kept either."""
-        first = int((now - self._keep) // self.resolution)
-        if not self._samples or first <= self._forgotten:
-            return
-        self._forgotten = first
-        width = self.metrics.periods
-        for place in [place for place in self._samples if place % width < first]:
-            del self._samples[place]

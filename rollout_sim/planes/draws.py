@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rollout_sim.arrivals import ArrivalProcess
+from rollout_sim.arrivals import ArrivalProcess, arrival_process
 from rollout_sim.distributions import Distribution
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source
@@ -20,6 +20,13 @@ Floats = NDArray[np.float64]
 
 ROUTE, FAULT, SERVICE, INIT, SLOW, JITTER = range(6)
 COLUMNS: Final = 6
+EVENT_COLUMNS: Final = (
+    "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s",
+    "init_s", "duration_s", "outcome", "user",
+)  # fmt: skip
+"""An invocation as a row, where all are kept."""
+MAX_PENDING: Final = 5_000_000
+"""Requests without an answer that fit into memory (about 2 KB each)."""
 _KEPT_RETRY_BLOCKS: Final = 512
 NO_USER_TRAIT: Final = 2.0
 """The trait of an invocation without a user: above every share, so that no subset fault hits it."""
@@ -44,9 +51,7 @@ class AttemptDraws:
         key = (version, False)
         times = self.times.get(key)
         if times is None:
-            seconds = duration.ppf(self.uniforms[SERVICE])
-            if per_mb and self._sizes is not None:
-                seconds = seconds + per_mb * self._sizes
+            seconds = service_times(duration, per_mb, self.uniforms[SERVICE], self._sizes)
             times = self.times[key] = seconds.tolist()
         return times
 
@@ -70,6 +75,11 @@ class Draws:
         self._shares = source.users.shares() if source.users is not None else np.zeros(0)
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
+    @classmethod
+    def of(cls, source: Source, streams: Streams, name: str) -> Draws:
+        """The draws of a source whose streams begin with `name`."""
+        return cls(source, arrival_process(source.arrivals, streams, f"{name}/arrivals"), streams, name)
+
     def attempt(self, block: int, attempt: int) -> AttemptDraws:
         """The draws of a block's first, second, ... attempts (`attempt` from 1); retries are kept for a while."""
         if attempt == 1:
@@ -91,11 +101,23 @@ class Draws:
         return numbers
 
     def _make(self, block: int, attempt: int) -> AttemptDraws:
-        uniforms = self.streams.generator(f"{self.name}/attempt", attempt, block).random((COLUMNS, BLOCK))
-        sizes = None
-        if self.source.size is not None:
-            sizes = self.source.size.ppf(self.streams.generator(f"{self.name}/size", block).random(BLOCK))
-        return AttemptDraws(uniforms, sizes)
+        return AttemptDraws(self.generator(block, attempt).random((COLUMNS, BLOCK)), self.sizes(block))
+
+    def generator(self, block: int, attempt: int) -> np.random.Generator:
+        """The stream of a block's `attempt`-th tries: `COLUMNS` rows of `BLOCK` uniforms."""
+        return self.streams.generator(f"{self.name}/attempt", attempt, block)
+
+    def sizes(self, block: int) -> Floats | None:
+        """The size (MB) of each event of a block, None where events have none."""
+        if self.source.size is None:
+            return None
+        return self.source.size.ppf(self.streams.generator(f"{self.name}/size", block).random(BLOCK))
+
+
+def service_times(duration: Distribution, per_mb: float, u: Floats, sizes: Floats | None) -> Floats:
+    """Seconds that invocations with the uniforms `u` and `sizes` (MB) take, before faults."""
+    seconds = duration.ppf(u)
+    return seconds + per_mb * sizes if per_mb and sizes is not None else seconds
 
 
 def traits(streams: Streams, users: int) -> list[float]:

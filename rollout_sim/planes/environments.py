@@ -11,7 +11,7 @@ from typing import Final
 SCALE_UP_WINDOW: Final = 10.0
 """Seconds in which a function may start as many environments as its scale-up limit."""
 _PROVISIONED: Final = -(1 << 62)
-_SWEEP: Final = 1024
+SWEEP: Final = 1024
 
 Environment = tuple[int, float, float, float]
 """Priority (lowest first), created at (s), identity, idle since (s). Identities count up from 0 per function."""
@@ -77,7 +77,7 @@ class Pool:
         self.busy = 0
         self.cold = 0
         self._recent = most_recent
-        self._sweep_at = _SWEEP
+        self._sweep_at = SWEEP
         self._lived = 0.0
         self._worked = 0.0
         self._created_busy = 0.0
@@ -166,4 +166,4 @@ class Pool:
                 self._lived += environment[3] + self.keep_alive - environment[1]
         heapify(alive)
         self.idle = alive
-        self._sweep_at = max(_SWEEP, 2 * len(alive))
+        self._sweep_at = max(SWEEP, 2 * len(alive))

@@ -5,30 +5,26 @@ from __future__ import annotations
 import heapq
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim import faults
 from rollout_sim.aliases import Alias
-from rollout_sim.arrivals import arrival_process
 from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY, At, Clock
 from rollout_sim.controller import Command
 from rollout_sim.errors import ScenarioError
-from rollout_sim.faults import CRASHED, ERROR, INIT_FAILED, OK, THROTTLED, TIMED_OUT
+from rollout_sim.faults import ERROR, OK, THROTTLED
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes.counts import Counts
-from rollout_sim.planes.draws import NO_USER_TRAIT, AttemptDraws, Draws, traits
+from rollout_sim.planes.draws import MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, traits
 from rollout_sim.planes.environments import Fleet, Pool
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.specs import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source, async_error_delay, async_throttle_delay
-
-MAX_PENDING: Final = 5_000_000
-"""Requests without an answer that fit into memory (about 2 KB each)."""
 
 
 @dataclass(slots=True)
@@ -65,11 +61,6 @@ class SimpyPlane:
     With `events`, every invocation is kept as a row of `EVENT_COLUMNS`.
     """
 
-    EVENT_COLUMNS: Final = (
-        "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s",
-        "init_s", "duration_s", "outcome", "user",
-    )  # fmt: skip
-
     def __init__(
         self,
         clock: Clock,
@@ -95,14 +86,13 @@ class SimpyPlane:
         self.lanes = []
         for i, source in enumerate(scenario.traffic):
             name = f"traffic/{i}"
-            process = arrival_process(source.arrivals, streams, f"{name}/arrivals")
             bases = {t.version: k * periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
             users = source.users.count if source.users is not None else 0
             self.lanes.append(
                 _Lane(
                     index=i,
                     source=source,
-                    draws=Draws(source, process, streams, name),
+                    draws=Draws.of(source, streams, name),
                     alias=aliases[source.alias],
                     bases=bases,
                     traits=traits(streams, users) if users else [],
@@ -326,25 +316,10 @@ class SimpyPlane:
             duration = (draws.durations(number, spec.duration, spec.per_mb) if times is None else times)[j]
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[j]
-        if version.rows:
-            age = t - created
-            shares = faults.failure_shares(version.rows, spec.error_rate, t, cold, age, running, trait)
-            outcome = faults.outcome_of(draws.fault[j], *shares)
-            factor, add, init_factor, init_add = faults.slowdown(version.rows, t, age, running, draws.slow[j])
-            duration = duration * factor + add
-            if cold:
-                init = init * init_factor + init_add
-        else:
-            outcome = ERROR if draws.fault[j] < spec.error_rate else OK
-        if init > INIT_LIMIT:
-            init, outcome = INIT_LIMIT, INIT_FAILED
-        if outcome == INIT_FAILED:
-            return outcome, init, 0.0
-        if outcome == CRASHED:
-            return outcome, init, timeout
-        if duration >= timeout:
-            return TIMED_OUT, init, timeout
-        return outcome, init, duration
+        return faults.went(
+            version.rows, spec.error_rate, timeout, INIT_LIMIT, draws.fault[j], draws.slow[j], t,
+            cold, t - created, running, trait, duration, init,
+        )  # fmt: skip
 
     def _test(
         self, version: _Version, at: float, deadline: float, failed: NDArray[np.int64]

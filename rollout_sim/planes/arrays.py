@@ -1,0 +1,121 @@
+"""The arrays of the compiled plane: their columns, and the state that the kernel reads and writes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
+FULL_IDLE, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
+"""Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
+
+# Columns of the integer and float state of the whole, of a version, of a lane and of a request.
+(
+    BUSY,
+    RUNNING,
+    MADE,
+    LIMIT,
+    SEQUENCE,
+    EVENTS,
+    FREE,
+    PENDING,
+    ARRIVAL_SEQUENCE,
+    LOGGED,
+    SAMPLED,
+    TESTED,
+    MOST,
+    MOST_PENDING,
+) = range(14)
+TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT = range(9)
+V_BUSY, V_COLD, V_RETURNS, V_SWEEP_AT, V_IDLE, V_INVOCATIONS, V_ERRORS, V_COLD_KIND, V_ROWS, V_NEW, V_GOOD = range(11)
+V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
+(
+    L_POSITION,
+    L_LENGTH,
+    L_BLOCK,
+    L_PRIMARY,
+    L_ADDITIONAL,
+    L_SYNCHRONOUS,
+    L_ATTEMPTS,
+    L_ON_ERROR,
+    L_ON_THROTTLE,
+    L_FULL_JITTER,
+    L_USERS,
+    L_ASYNC_RETRIES,
+    L_USER_BASE,
+) = range(13)
+L_WEIGHT, L_MAX_AGE = range(2)
+(
+    R_LANE,
+    R_BLOCK,
+    R_PLACE,
+    R_ATTEMPT,
+    R_ERRORS,
+    R_THROTTLES,
+    R_USER,
+    R_VERSION,
+    R_OUTCOME,
+    R_COLD,
+    R_PRIORITY,
+    R_IDENTITY,
+    R_PERIOD,
+    R_TEST,
+) = range(14)
+R_ARRIVED, R_BEGAN, R_INIT, R_DURATION, R_CREATED, R_JITTER = range(6)
+
+
+class State(NamedTuple):
+    """Everything that the kernel reads and writes; see the columns above. `n` and `x` are the whole's numbers."""
+
+    n: Ints
+    x: Floats
+    want: Ints
+    versions: Ints
+    version_times: Floats
+    lanes: Ints
+    lane_times: Floats
+    bases: Ints
+    arrivals: Floats
+    users: Ints
+    traits: Floats
+    marks: NDArray[np.uint8]
+    waits: Floats
+    async_waits: Floats
+    rows: Floats
+    uniforms: Floats
+    services: Floats
+    inits: Floats
+    loaded: Ints
+    keys: Ints
+    idle_priority: Ints
+    idle_created: Floats
+    idle_identity: Ints
+    idle_since: Floats
+    event_time: Floats
+    event_class: Ints
+    event_sequence: Ints
+    event_request: Ints
+    requests: Ints
+    request_times: Floats
+    free: Ints
+    invocations: Ints
+    errors: Ints
+    throttles: Ints
+    cold_starts: Ints
+    durations: Floats
+    slow: Ints
+    slow_limits: Floats
+    asked: Ints
+    bad: Ints
+    bad_by: Ints
+    latencies: Floats
+    log: Ints
+    log_times: Floats
+    sample_places: Ints
+    samples: Floats
+    tests: Floats

@@ -1,0 +1,311 @@
+"""The compiled plane: the SimPy plane's model, run by a Numba kernel over pre-drawn blocks; equal to the last bit.
+
+This side lays out the arrays, loads what the kernel asks for, and takes out what it has counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.aliases import Alias
+from rollout_sim.clock import ARRIVAL, Clock
+from rollout_sim.controller import Command
+from rollout_sim.errors import ScenarioError
+from rollout_sim.metrics import Metrics
+from rollout_sim.planes import arrays as k
+from rollout_sim.planes.array_environments import add_provisioned, push_event
+from rollout_sim.planes.draws import COLUMNS, INIT, MAX_PENDING, SERVICE, AttemptDraws, Draws, service_times
+from rollout_sim.planes.kernel import advance
+from rollout_sim.planes.layout import RETRY_SLOTS, laid_out
+from rollout_sim.planes.samples import Samples
+from rollout_sim.scenario import Scenario
+from rollout_sim.slo import RequestCounts
+from rollout_sim.streams import BLOCK, Streams
+from rollout_sim.traffic import Source
+
+
+@dataclass(slots=True)
+class Lane:
+    """One source at work: its draws and its alias."""
+
+    source: Source
+    draws: Draws
+    alias: Alias
+
+
+class Pool:
+    """What the run's summary asks of a version's environments."""
+
+    def __init__(self, plane: CompiledPlane, version: int) -> None:
+        self.plane = plane
+        self.version = version
+
+    @property
+    def cold(self) -> int:
+        """Cold starts."""
+        return int(self.plane.state.versions[self.version, k.V_COLD])
+
+    def seconds(self, t: float) -> tuple[float, float]:
+        """Environment-seconds and running seconds from the start until `t`."""
+        s, v = self.plane.state, self.version
+        lived, worked, created, started = s.version_times[v, : k.V_ERROR_RATE].tolist()
+        busy, idle, keep_alive = int(s.versions[v, k.V_BUSY]), int(s.versions[v, k.V_IDLE]), float(s.x[k.KEEP_ALIVE])
+        total = lived + busy * t - created
+        for made, since in zip(s.idle_created[v, :idle].tolist(), s.idle_since[v, :idle].tolist(), strict=True):
+            total += min(since + keep_alive, t) - made if since < math.inf else t - made
+        return total, worked + busy * t - started
+
+
+class Version:
+    """One version at work."""
+
+    def __init__(self, plane: CompiledPlane, version: int) -> None:
+        self.plane = plane
+        self.version = version
+        self.pool = Pool(plane, version)
+
+    @property
+    def invocations(self) -> int:
+        """Invocations that ended, tests included."""
+        return int(self.plane.state.versions[self.version, k.V_INVOCATIONS])
+
+    @property
+    def errors(self) -> int:
+        """Those that failed."""
+        return int(self.plane.state.versions[self.version, k.V_ERRORS])
+
+
+class CompiledPlane:
+    """Takes and offers what `SimpyPlane` does; the traffic moves on when `advance` is called."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        scenario: Scenario,
+        aliases: dict[str, Alias],
+        streams: Streams,
+        metrics: Metrics,
+        requests: RequestCounts,
+        *,
+        keep: float = 0.0,
+        events: bool = False,
+    ) -> None:
+        self.clock = clock
+        self.scenario = scenario
+        self.metrics = metrics
+        self.requests = requests
+        self.samples = Samples(metrics, keep)
+        self.events: list[tuple[Any, ...]] | None = [] if events else None
+        self.names = tuple(scenario.function.versions)
+        self.specs = tuple(scenario.function.versions.values())
+        self.lanes = [
+            Lane(source, Draws.of(source, streams, f"traffic/{i}"), aliases[source.alias])
+            for i, source in enumerate(scenario.traffic)
+        ]
+        self.tests = streams.generator("hook tests")
+        self._testing: tuple[NDArray[np.int64], int, int] | None = None
+        self._slots: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+        self._generators: dict[int, np.random.Generator] = {}
+        self._earliest = metrics.periods
+        self._sizes: dict[int, NDArray[np.float64] | None] = {}
+        self.state = laid_out(scenario, metrics, requests, streams, events=events)
+        self.versions = {name: Version(self, v) for v, name in enumerate(self.names)}
+        for name, spec in zip(self.names, self.specs, strict=True):
+            if spec.provisioned:
+                self.provision(name, spec.provisioned)
+
+    # What the run asks for
+
+    def advance(self) -> None:
+        """Runs everything up to now and shows the metrics what is over."""
+        self._run_until(self.clock.now, closed=True)
+
+    def finish(self) -> None:
+        """Runs everything up to the horizon and hands over the requests."""
+        self._run_until(self.scenario.horizon, closed=False)
+        for counted, array in zip(self.state.bad_by, self.requests.bad_by, strict=True):
+            array[0] = counted.reshape(array[0].shape)
+        self.requests.pending[0] = self.state.n[k.PENDING]
+
+    def provision(self, version: str, count: int) -> None:
+        """`count` environments of `version` are warm from now on."""
+        v = self.names.index(version)
+        while self.state.versions[v, k.V_IDLE] + count >= self.state.idle_since.shape[1]:
+            self._more_idle()
+        self.state.n[k.LIMIT] -= count
+        for _ in range(count):
+            add_provisioned(self.state, v, float(self.clock.now))
+
+    def test(self, command: Command, version: str, failed: NDArray[np.int64]) -> None:
+        """Starts a hook's test invocations; `failed[0]` falls with every one that succeeds in time."""
+        assert command.hook is not None
+        hook, v = command.hook, self.names.index(version)
+        self._draw_tests(v, hook.invocations)
+        while self.state.n[k.FREE] <= hook.invocations:
+            self._more_requests()
+        s = self.state
+        failed[0] = hook.invocations
+        self._testing = (failed, v, hook.invocations)
+        s.versions[v, k.V_GOOD] = 0
+        for i in range(hook.invocations):
+            s.n[k.FREE] -= 1
+            r = int(s.free[s.n[k.FREE]])
+            s.requests[r] = 0
+            s.requests[r, [k.R_TEST, k.R_VERSION]] = 1, v
+            s.request_times[r, k.R_JITTER] = self.clock.now + hook.over  # when it has to be over
+            push_event(s, self.clock.now + (i + 0.5) * hook.over / hook.invocations, ARRIVAL, r)
+
+    def users(self) -> tuple[int, int, int]:
+        """Users since the rollout's start: active, served at least once by the new version, with a bad request."""
+        active, reached, hurt = self.state.marks.sum(axis=1, dtype=np.int64).tolist()
+        return active, reached, hurt
+
+    # What the kernel asks for
+
+    def _run_until(self, t: float, *, closed: bool) -> None:
+        for number, lane in enumerate(self.lanes):
+            alias, row = lane.alias, self.state.lanes[number]
+            row[k.L_PRIMARY] = self.names.index(alias.function_version)
+            additional = alias.additional_version
+            row[k.L_ADDITIONAL] = -1 if additional is None else self.names.index(additional)
+            self.state.lane_times[number, k.L_WEIGHT] = alias.additional_weight
+        answers = {
+            k.NEED_BLOCK: self._load_block, k.NEED_DRAWS: self._load_draws, k.NEED_ALL_DRAWS: self._load_all,
+            k.NEED_TIMES: self._load_times, k.NEED_INITS: self._load_inits, k.FULL_IDLE: self._more_idle,
+            k.FULL_REQUESTS: self._more_requests, k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
+        }  # fmt: skip
+        while (code := advance(self.state, float(t), closed)) != k.DONE:
+            if code == k.TOO_MANY:
+                waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+                raise ScenarioError([f"{self.scenario.name}: {waiting}; lower the rate"])
+            answers[code]()
+        for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
+            array[0] = counted.reshape(array[0].shape)
+        if self._testing is not None:
+            failed, v, count = self._testing
+            failed[0] = count - self.state.versions[v, k.V_GOOD]
+        low = self._drain_samples()
+        if self.metrics.percentiles:
+            self.samples.hand_over(low, min(int(t // self.metrics.resolution) + 1, self.metrics.periods), t)
+        self._drain_log()
+
+    def _load_block(self) -> None:
+        """The next block of a source's arrivals, with its users."""
+        s, lane = self.state, int(self.state.want[0])
+        number = int(s.lanes[lane, k.L_BLOCK]) + 1
+        draws = self.lanes[lane].draws
+        times = draws.process.block(number)
+        s.arrivals[lane, : times.size] = times
+        s.lanes[lane, [k.L_POSITION, k.L_LENGTH, k.L_BLOCK]] = 0, times.size, number
+        s.loaded[lane] = 0
+        users = draws.users(number)
+        if users is not None:
+            s.users[lane] = users
+
+    def _load_draws(self) -> None:
+        """The first uniforms of an attempt: routing, faults and service."""
+        s = self.state
+        lane, attempt, block = s.want[:3].tolist()
+        slot = lane
+        if attempt > 1:
+            if len(self._slots) < RETRY_SLOTS:
+                slot = len(self.lanes) + len(self._slots)
+            else:
+                slot = self._slots.popitem(last=False)[1]
+            self._slots[lane, attempt, block] = slot
+            s.keys[slot] = lane, attempt, block
+        s.loaded[slot] = 0
+        draws = self.lanes[lane].draws
+        rng = self._generators[slot] = draws.generator(block, attempt)
+        rng.random(out=s.uniforms[slot, : SERVICE + 1])
+        s.loaded[slot, 0] = 1
+        self._sizes[slot] = draws.sizes(block)
+
+    def _load_all(self) -> None:
+        self._load_rest(int(self.state.want[3]))
+
+    def _load_rest(self, slot: int) -> None:
+        """The uniforms that only some invocations need, from where `_load_draws` left the stream."""
+        if self.state.loaded[slot, 0] == 1:
+            self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
+            self.state.loaded[slot, 0] = 2
+
+    def _load_times(self) -> None:
+        """How long a block's invocations take on a version."""
+        s, (slot, v) = self.state, self.state.want[3:5].tolist()
+        spec = self.specs[v]
+        s.services[slot, v] = service_times(spec.duration, spec.per_mb, s.uniforms[slot, SERVICE], self._sizes[slot])
+        s.loaded[slot, 1 + v] = 1
+
+    def _load_inits(self) -> None:
+        """How long a block's cold starts take on a version."""
+        s, (slot, v) = self.state, self.state.want[3:5].tolist()
+        init = self.specs[v].cold_duration or self.specs[v].cold_start
+        assert init is not None
+        self._load_rest(slot)
+        s.inits[slot, v] = init.ppf(s.uniforms[slot, INIT])
+        s.loaded[slot, 1 + len(self.names) + v] = 1
+
+    def _draw_tests(self, v: int, count: int) -> None:
+        """So many more tests' uniforms and times, behind those that were drawn and not used."""
+        spec, rows = self.specs[v], [self.state.tests[self.state.n[k.TESTED] :]]
+        while sum(map(len, rows)) < count:
+            draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
+            init = spec.cold_duration or spec.cold_start
+            times = (
+                draws.durations("", spec.duration, spec.per_mb)[0],
+                draws.inits("", init)[0] if init is not None else 0.0,
+            )
+            rows.append(np.array([[draws.fault[0], draws.slow[0], *times]]))
+        self.state.n[k.TESTED] = 0
+        self.state = self.state._replace(tests=np.concatenate(rows))
+
+    def _more_idle(self) -> None:
+        s = self.state
+        names = ("idle_priority", "idle_created", "idle_identity", "idle_since")
+        self.state = s._replace(**{name: _doubled(getattr(s, name), 1) for name in names})
+
+    def _more_requests(self) -> None:
+        s = self.state
+        before = s.free.size
+        names = ("event_time", "event_class", "event_sequence", "event_request", "requests", "request_times", "free")
+        self.state = s._replace(**{name: _doubled(getattr(s, name), 0) for name in names})
+        free = int(s.n[k.FREE])
+        self.state.free[free : free + before] = np.arange(before, 2 * before)
+        s.n[k.FREE] += before
+
+    def _drain_samples(self) -> int:
+        """Hands the durations on; returns the earliest period among them."""
+        s, count = self.state, int(self.state.n[k.SAMPLED])
+        s.n[k.SAMPLED] = 0
+        places = s.sample_places[:count].tolist()
+        for place, duration in zip(places, s.samples[:count].tolist(), strict=True):
+            self.samples.add(place, duration)
+        self._earliest = min([self._earliest, *(place % self.metrics.periods for place in places)])
+        return self._earliest
+
+    def _drain_log(self) -> None:
+        s, count = self.state, int(self.state.n[k.LOGGED])
+        s.n[k.LOGGED] = 0
+        if self.events is None:
+            return
+        for row, (start, init, duration) in zip(s.log[:count].tolist(), s.log_times[:count].tolist(), strict=True):
+            lane, block, j, attempt, v, environment, cold, outcome, user = row
+            source = self.lanes[lane].source
+            self.events.append(
+                (
+                    source.name, block * BLOCK + j, attempt, source.alias, self.names[v], environment, bool(cold),
+                    start, init, duration, outcome, user,
+                )
+            )  # fmt: skip
+
+
+def _doubled(array: NDArray[Any], axis: int) -> NDArray[Any]:
+    """`array` with as much room again along `axis`."""
+    return np.concatenate([array, np.zeros_like(array)], axis=axis)

@@ -1,0 +1,65 @@
+"""The compiler: Numba as the kernel needs it, and where compiled code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import numba
+
+_njit: Any = numba.njit
+_config: Any = numba.config
+_folders: list[Path] = []
+
+
+def inlined(function: Any) -> Any:
+    """Compiled into its callers: arrays that are handed over one by one cost more than what is done with them.
+
+    Without reference counts, for the same reason: the arrays outlive every call.
+    """
+    return _njit(function, inline="always", _nrt=False)
+
+
+def with_names(function: Any, **names: Any) -> Any:
+    """A plain function compiled as it stands, with compiled ones in place of what it calls."""
+    copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
+    return inlined(copy)
+
+
+def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
+    """Compiled when it is first called, and kept for other processes until it or one of the `sources` changes."""
+    folder = _cache_folder(sources)
+    before = _config.CACHE_DIR
+    try:
+        if folder is not None:
+            _config.CACHE_DIR = str(folder)
+            _folders.append(folder)
+        return _njit(function, cache=folder is not None, _nrt=False)
+    finally:
+        _config.CACHE_DIR = before
+
+
+def compiled_before() -> bool:
+    """Whether all that is kept is there already, so that nobody has to wait for the compiler."""
+    return bool(_folders) and all(any(folder.rglob("*.nbc")) for folder in _folders)
+
+
+def _cache_folder(sources: tuple[ModuleType, ...]) -> Path | None:
+    """A folder for each version of what is compiled in, of the user's or a temporary one; None where nothing can be kept."""
+    digest = hashlib.sha256(b"".join(Path(str(one.__file__)).read_bytes() for one in sources)).hexdigest()[:16]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    for base in [Path(given)] if given else [home, Path(tempfile.gettempdir())]:
+        folder = base / "rollout_sim" / digest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    return None

@@ -1,0 +1,385 @@
+"""The compiled plane's kernel: requests arrive, are routed, run, fail or succeed, retry and are answered.
+
+Event by event what `simpy_plane` does, in the same order and with the same arithmetic, so that the results are equal to
+the last bit. The fault rules are compiled from `faults` itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rollout_sim import faults
+from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY
+from rollout_sim.faults import OK, THROTTLED
+from rollout_sim.planes import array_environments, arrays
+from rollout_sim.planes.array_environments import leave, pop_event, push_event, take
+from rollout_sim.planes.arrays import (
+    ARRIVAL_SEQUENCE,
+    DONE,
+    EVENTS,
+    FREE,
+    FULL_IDLE,
+    FULL_LOG,
+    FULL_REQUESTS,
+    FULL_SAMPLES,
+    HORIZON,
+    KEEP_ALIVE,
+    L_ADDITIONAL,
+    L_ASYNC_RETRIES,
+    L_ATTEMPTS,
+    L_BLOCK,
+    L_FULL_JITTER,
+    L_LENGTH,
+    L_MAX_AGE,
+    L_ON_ERROR,
+    L_ON_THROTTLE,
+    L_POSITION,
+    L_PRIMARY,
+    L_SYNCHRONOUS,
+    L_USER_BASE,
+    L_USERS,
+    L_WEIGHT,
+    LOGGED,
+    MOST_PENDING,
+    NEED_ALL_DRAWS,
+    NEED_BLOCK,
+    NEED_DRAWS,
+    NEED_INITS,
+    NEED_TIMES,
+    PENDING,
+    R_ARRIVED,
+    R_ATTEMPT,
+    R_BEGAN,
+    R_BLOCK,
+    R_COLD,
+    R_CREATED,
+    R_DURATION,
+    R_ERRORS,
+    R_IDENTITY,
+    R_INIT,
+    R_JITTER,
+    R_LANE,
+    R_OUTCOME,
+    R_PERIOD,
+    R_PLACE,
+    R_TEST,
+    R_THROTTLES,
+    R_USER,
+    R_VERSION,
+    RESOLUTION,
+    RUNNING,
+    SAMPLED,
+    SEQUENCE,
+    START_AT,
+    TESTED,
+    TIMEOUT,
+    TOO_MANY,
+    V_COLD_KIND,
+    V_ERROR_RATE,
+    V_ERRORS,
+    V_GOOD,
+    V_IDLE,
+    V_INVOCATIONS,
+    V_NEW,
+    V_ROWS,
+    State,
+)
+from rollout_sim.planes.compiler import compiled_before, inlined, kept, with_names
+from rollout_sim.planes.draws import FAULT, JITTER, NO_USER_TRAIT, ROUTE, SLOW
+from rollout_sim.specs import INIT_LIMIT
+from rollout_sim.streams import BLOCK
+
+__all__ = ["advance", "compiled_before"]
+
+_intensity = with_names(faults.intensity)
+_failure_shares = with_names(faults.failure_shares, intensity=_intensity)
+_slowdown = with_names(faults.slowdown, intensity=_intensity)
+_outcome_of = with_names(faults.outcome_of)
+_went = with_names(faults.went, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of)
+
+
+@inlined
+def _slot(s: State, lane: int, attempt: int, block: int) -> int:
+    """Where the draws of a block's attempt are; -1: not loaded."""
+    if attempt == 1:
+        return lane
+    for slot in range(s.lanes.shape[0], s.keys.shape[0]):
+        if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
+            return slot
+    return -1
+
+
+@inlined
+def _version_of(s: State, lane: int, u: float) -> int:
+    """The alias's routing rule."""
+    additional = s.lanes[lane, L_ADDITIONAL]
+    return int(s.lanes[lane, L_PRIMARY] if additional < 0 or u >= s.lane_times[lane, L_WEIGHT] else additional)
+
+
+@inlined
+def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> int:
+    """What has to be loaded before an attempt can start, DONE if nothing."""
+    slot, versions = _slot(s, lane, attempt, block), s.versions.shape[0]
+    s.want[0], s.want[1], s.want[2] = lane, attempt, block
+    if slot < 0 or s.loaded[slot, 0] == 0:
+        return NEED_DRAWS
+    v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
+    s.want[3], s.want[4] = slot, v
+    if s.loaded[slot, 0] == 1 and (s.versions[v, V_ROWS] > 0 or s.lanes[lane, L_FULL_JITTER] == 1):
+        return NEED_ALL_DRAWS
+    if s.loaded[slot, 1 + v] == 0:
+        return NEED_TIMES
+    if s.versions[v, V_COLD_KIND] > 0 and s.loaded[slot, 1 + versions + v] == 0:
+        warm = s.versions[v, V_IDLE] > 0 and s.idle_since[v, 0] + s.x[KEEP_ALIVE] >= t
+        if not warm:
+            return NEED_INITS
+    return DONE
+
+
+@inlined
+def _log(s: State, r: int, t: float) -> None:
+    """Keeps an attempt as a row of the events."""
+    row = s.n[LOGGED]
+    s.n[LOGGED] += 1
+    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_IDENTITY, R_COLD, R_OUTCOME, R_USER)):
+        s.log[row, k] = s.requests[r, column]
+    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = (
+        t,
+        s.request_times[r, R_INIT],
+        s.request_times[r, R_DURATION],
+    )
+
+
+@inlined
+def _answer(s: State, r: int, t: float) -> None:
+    """The request's last attempt is over at `t`: it is good or bad, for each objective."""
+    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.request_times[r, R_ARRIVED]
+    failed = s.requests[r, R_OUTCOME] != OK
+    place = s.bases[lane, s.requests[r, R_VERSION]] + int(arrived // s.x[RESOLUTION])
+    s.n[PENDING] -= 1
+    s.asked[place] += 1
+    bad = failed
+    for k in range(s.latencies.size):
+        if failed or (not np.isnan(s.latencies[k]) and t - arrived > s.latencies[k]):
+            s.bad_by[k, place] += 1
+            bad = True
+    if bad:
+        s.bad[place] += 1
+    if s.lanes[lane, L_USERS] > 0 and arrived >= s.x[START_AT]:
+        s.marks[0, s.lanes[lane, L_USER_BASE] + user] = 1
+        if bad:
+            s.marks[2, s.lanes[lane, L_USER_BASE] + user] = 1
+    s.free[s.n[FREE]] = r
+    s.n[FREE] += 1
+
+
+@inlined
+def _after(s: State, r: int, t: float) -> None:
+    """What follows an attempt that is over at `t`: the answer, or another attempt."""
+    lane, outcome = s.requests[r, R_LANE], s.requests[r, R_OUTCOME]
+    if outcome == OK:
+        _answer(s, r, t)
+        return
+    if s.lanes[lane, L_SYNCHRONOUS] == 1:
+        attempt = s.requests[r, R_ATTEMPT]
+        tried = s.lanes[lane, L_ON_THROTTLE] if outcome == THROTTLED else s.lanes[lane, L_ON_ERROR]
+        if attempt >= s.lanes[lane, L_ATTEMPTS] or tried == 0:
+            _answer(s, r, t)
+            return
+        delay = s.waits[lane, attempt]
+        if s.lanes[lane, L_FULL_JITTER] == 1:
+            delay = delay * s.request_times[r, R_JITTER]
+    else:
+        if outcome == THROTTLED:
+            s.requests[r, R_THROTTLES] += 1
+            delay = s.async_waits[1, min(s.requests[r, R_THROTTLES], s.async_waits.shape[1] - 1)]
+        else:
+            s.requests[r, R_ERRORS] += 1
+            if s.requests[r, R_ERRORS] > s.lanes[lane, L_ASYNC_RETRIES]:
+                _answer(s, r, t)
+                return
+            delay = s.async_waits[0, s.requests[r, R_ERRORS]]
+        if t + delay - s.request_times[r, R_ARRIVED] > s.lane_times[lane, L_MAX_AGE]:
+            _answer(s, r, t)
+            return
+    s.requests[r, R_ATTEMPT] += 1
+    push_event(s, t + delay, RETRY, r)
+
+
+@inlined
+def _run(
+    s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, trait: float
+) -> None:
+    """Lets request `r`, which has its environment, run from `t` on."""
+    cold = s.requests[r, R_COLD] == 1
+    duration = service
+    if cold and s.versions[v, V_COLD_KIND] == 2:
+        duration, init = init, 0.0
+    elif not cold:
+        init = 0.0
+    outcome, init, duration = _went(
+        s.rows[v, : s.versions[v, V_ROWS]], s.version_times[v, V_ERROR_RATE], s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
+        cold, t - s.request_times[r, R_CREATED], s.n[RUNNING], trait, duration, init,
+    )  # fmt: skip
+    s.requests[r, R_OUTCOME] = outcome
+    s.request_times[r, R_BEGAN], s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = t, init, duration
+    push_event(s, t + init + duration, COMPLETION, r)
+
+
+@inlined
+def _start(s: State, r: int, t: float) -> None:
+    """Starts an attempt of request `r` at `t`; everything that it needs is loaded."""
+    lane, j = s.requests[r, R_LANE], s.requests[r, R_PLACE]
+    slot = _slot(s, lane, s.requests[r, R_ATTEMPT], s.requests[r, R_BLOCK])
+    v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
+    period = int(t // s.x[RESOLUTION])
+    s.requests[r, R_VERSION], s.requests[r, R_PERIOD] = v, period
+    if s.lanes[lane, L_FULL_JITTER] == 1:
+        s.request_times[r, R_JITTER] = s.uniforms[slot, JITTER, j]
+    user = s.requests[r, R_USER]
+    if not take(s, v, t, r):
+        s.throttles[s.bases[lane, v] + period] += 1
+        s.requests[r, R_OUTCOME], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = THROTTLED, -1, 0
+        s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = 0.0, 0.0
+        if s.log.shape[0] > 0:
+            _log(s, r, t)
+        _after(s, r, t)
+        return
+    trait = s.traits[s.lanes[lane, L_USER_BASE] + user] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
+    if s.lanes[lane, L_USERS] > 0 and s.versions[v, V_NEW] == 1 and t >= s.x[START_AT]:
+        s.marks[1, s.lanes[lane, L_USER_BASE] + user] = 1
+    u, u_slow = s.uniforms[slot, FAULT, j], 0.0
+    if s.versions[v, V_ROWS] > 0:
+        u_slow = s.uniforms[slot, SLOW, j]
+    _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], trait)
+
+
+@inlined
+def _start_test(s: State, r: int, t: float) -> None:
+    """Starts a hook's test: straight to its version, in nobody's alias metrics."""
+    v = s.requests[r, R_VERSION]
+    if not take(s, v, t, r):
+        s.free[s.n[FREE]] = r
+        s.n[FREE] += 1
+        return
+    u = s.tests[s.n[TESTED]]
+    s.n[TESTED] += 1
+    _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_TRAIT)
+
+
+@inlined
+def _complete(s: State, r: int, t: float) -> None:
+    """The invocation of request `r` ends at `t`."""
+    v, outcome = s.requests[r, R_VERSION], s.requests[r, R_OUTCOME]
+    leave(s, r, t)
+    s.versions[v, V_INVOCATIONS] += 1
+    if outcome != OK:
+        s.versions[v, V_ERRORS] += 1
+    if s.requests[r, R_TEST] == 1:
+        if outcome == OK and t <= s.request_times[r, R_JITTER]:
+            s.versions[v, V_GOOD] += 1
+        s.free[s.n[FREE]] = r
+        s.n[FREE] += 1
+        return
+    place, duration = s.bases[s.requests[r, R_LANE], v] + s.requests[r, R_PERIOD], s.request_times[r, R_DURATION]
+    s.invocations[place] += 1
+    s.durations[place] += duration
+    if outcome != OK:
+        s.errors[place] += 1
+    if s.requests[r, R_COLD] == 1:
+        s.cold_starts[place] += 1
+    for k in range(s.slow_limits.size):
+        if duration > s.slow_limits[k]:
+            s.slow[k, place] += 1
+    if s.samples.size > 0:
+        s.sample_places[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = place, duration
+        s.n[SAMPLED] += 1
+    if s.log.shape[0] > 0:
+        _log(s, r, s.request_times[r, R_BEGAN])
+    _after(s, r, t)
+
+
+@inlined
+def _next_arrival(s: State) -> tuple[int, float]:
+    """The lane whose request comes next and when; -1 without one, -2 where `want` says which lane has to be loaded."""
+    lane, earliest = -1, np.inf
+    for one in range(s.lanes.shape[0]):
+        position = s.lanes[one, L_POSITION]
+        if position == s.lanes[one, L_LENGTH]:
+            if position == BLOCK:
+                s.want[0] = one
+                return -2, 0.0
+            continue
+        if s.arrivals[one, position] < earliest:
+            lane, earliest = one, s.arrivals[one, position]
+    return (lane, earliest) if earliest < s.x[HORIZON] else (-1, np.inf)
+
+
+@inlined
+def _arrive(s: State, lane: int, t: float) -> None:
+    """The next request of a lane comes."""
+    s.n[FREE] -= 1
+    r, j = s.free[s.n[FREE]], s.lanes[lane, L_POSITION]
+    s.lanes[lane, L_POSITION] += 1
+    s.n[PENDING] += 1
+    s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
+    s.n[SEQUENCE] += 1
+    s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE] = lane, s.lanes[lane, L_BLOCK], j
+    s.requests[r, R_ATTEMPT], s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES], s.requests[r, R_TEST] = 1, 0, 0, 0
+    s.requests[r, R_USER] = s.users[lane, j] if s.lanes[lane, L_USERS] > 0 else -1
+    s.request_times[r, R_ARRIVED] = t
+    _start(s, r, t)
+
+
+def _advance(s: State, until: float, closed: bool) -> int:
+    """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
+    while True:
+        lane, t = _next_arrival(s)
+        if lane == -2:
+            return NEED_BLOCK
+        kind, r = ARRIVAL, -1
+        if s.n[EVENTS] > 0:
+            top = s.event_time[0]
+            earlier = top < t or (
+                top == t
+                and (
+                    s.event_class[0] < ARRIVAL
+                    or (s.event_class[0] == ARRIVAL and s.event_sequence[0] < s.n[ARRIVAL_SEQUENCE])
+                )
+            )
+            if earlier:
+                t, kind, r = top, s.event_class[0], s.event_request[0]
+        if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
+            return DONE
+        if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
+            return FULL_LOG
+        if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
+            return FULL_SAMPLES
+        if kind == COMPLETION:
+            if s.versions[s.requests[r, R_VERSION], V_IDLE] + 1 >= s.idle_since.shape[1]:
+                return FULL_IDLE
+            pop_event(s)
+            _complete(s, r, t)
+        elif r < 0:
+            if s.n[FREE] == 0:
+                return FULL_REQUESTS
+            code = _needs(s, lane, s.lanes[lane, L_BLOCK], s.lanes[lane, L_POSITION], 1, t)
+            if code != DONE:
+                return int(code)
+            _arrive(s, lane, t)
+            if s.n[PENDING] > s.n[MOST_PENDING]:
+                return TOO_MANY
+        elif s.requests[r, R_TEST] == 1:
+            pop_event(s)
+            _start_test(s, r, t)
+        else:
+            code = _needs(
+                s, s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE], s.requests[r, R_ATTEMPT], t
+            )
+            if code != DONE:
+                return int(code)
+            pop_event(s)
+            _start(s, r, t)
+
+
+advance = kept(_advance, faults, arrays, array_environments)

@@ -1,0 +1,120 @@
+"""The compiled plane's arrays, laid out for a scenario."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from rollout_sim import faults
+from rollout_sim.metrics import Metrics
+from rollout_sim.planes import arrays as k
+from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, traits
+from rollout_sim.planes.environments import SCALE_UP_WINDOW, SWEEP
+from rollout_sim.scenario import Scenario
+from rollout_sim.slo import RequestCounts
+from rollout_sim.streams import BLOCK, Streams
+from rollout_sim.traffic import async_error_delay, async_throttle_delay
+
+RETRY_SLOTS: Final = 64
+"""Blocks of draws of second and later attempts that are held at a time."""
+_THROTTLE_DELAYS: Final = 12
+
+
+def laid_out(
+    scenario: Scenario, metrics: Metrics, counted: RequestCounts, streams: Streams, *, events: bool
+) -> k.State:
+    """All arrays, before anything has happened; counts go straight into `metrics` and `counted` (replication 0)."""
+    function, sources = scenario.function, scenario.traffic
+    names, specs = tuple(function.versions), tuple(function.versions.values())
+    lanes, versions, places = len(sources), len(names), len(metrics.targets) * metrics.periods
+    retries = any(source.source != "http" or source.retry is not None for source in sources)
+    slots = lanes + (RETRY_SLOTS if retries else 0)
+    rows = [faults.rows_of(spec.faults + scenario.incident, scenario.start) for spec in specs]
+    users = [source.users.count if source.users is not None else 0 for source in sources]
+    attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
+    whole, idle = 1024, 256
+    ints, floats = np.int64, np.float64
+    s = k.State(
+        n=np.zeros(14, ints),
+        x=np.zeros(9, floats),
+        want=np.zeros(5, ints),
+        versions=np.zeros((versions, 11), ints),
+        version_times=np.zeros((versions, 5), floats),
+        lanes=np.zeros((lanes, 13), ints),
+        lane_times=np.zeros((lanes, 2), floats),
+        bases=np.zeros((lanes, versions), ints),
+        arrivals=np.zeros((lanes, BLOCK), floats),
+        users=np.zeros((lanes, BLOCK if any(users) else 1), ints),
+        traits=np.concatenate([np.array(traits(streams, count)) if count else np.zeros(0) for count in users]),
+        marks=np.zeros((3, sum(users)), np.uint8),
+        waits=np.zeros((lanes, attempts + 1), floats),
+        async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
+        rows=np.zeros((versions, max(map(len, rows)) or 1, 8), floats),
+        uniforms=np.zeros((slots, COLUMNS, BLOCK), floats),
+        services=np.zeros((slots, versions, BLOCK), floats),
+        inits=np.zeros((slots, versions, BLOCK), floats),
+        loaded=np.zeros((slots, 1 + 2 * versions), ints),
+        keys=np.full((slots, 3), -1, ints),
+        idle_priority=np.zeros((versions, idle), ints),
+        idle_created=np.zeros((versions, idle), floats),
+        idle_identity=np.zeros((versions, idle), ints),
+        idle_since=np.zeros((versions, idle), floats),
+        event_time=np.zeros(whole, floats),
+        event_class=np.zeros(whole, ints),
+        event_sequence=np.zeros(whole, ints),
+        event_request=np.zeros(whole, ints),
+        requests=np.zeros((whole, 14), ints),
+        request_times=np.zeros((whole, 6), floats),
+        free=np.arange(whole),
+        invocations=metrics.invocations[0].reshape(-1),
+        errors=metrics.errors[0].reshape(-1),
+        throttles=metrics.throttles[0].reshape(-1),
+        cold_starts=metrics.cold_starts[0].reshape(-1),
+        durations=metrics.duration_sum[0].reshape(-1),
+        slow=np.zeros((len(metrics.slow_thresholds), places), ints),
+        slow_limits=np.array(metrics.slow_thresholds, floats),
+        asked=counted.requests[0].reshape(-1),
+        bad=counted.bad[0].reshape(-1),
+        bad_by=np.zeros((len(scenario.slos), places), ints),
+        latencies=np.array([math.nan if slo.latency is None else slo.latency for slo in scenario.slos], floats),
+        log=np.zeros((BLOCK if events else 0, 9), ints),
+        log_times=np.zeros((BLOCK if events else 0, 3), floats),
+        sample_places=np.zeros(BLOCK if metrics.percentiles else 0, ints),
+        samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
+        tests=np.zeros((0, 4), floats),
+    )
+    s.n[[k.LIMIT, k.FREE, k.MOST, k.MOST_PENDING]] = (
+        function.concurrency, whole, function.reuse == "most_recent", MAX_PENDING,
+    )  # fmt: skip
+    s.x[:] = (
+        function.scale_up, 0.0, function.scale_up, function.scale_up / SCALE_UP_WINDOW, function.keep_alive,
+        function.timeout, metrics.resolution, scenario.horizon, scenario.start,
+    )  # fmt: skip
+    for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
+        kind = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
+        s.versions[v, [k.V_SWEEP_AT, k.V_COLD_KIND, k.V_ROWS, k.V_NEW]] = (
+            SWEEP,
+            kind,
+            len(its_rows),
+            name == scenario.new,
+        )
+        s.version_times[v, k.V_ERROR_RATE] = spec.error_rate
+        s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
+    for number, (source, count) in enumerate(zip(sources, users, strict=True)):
+        retry = source.retry
+        s.lanes[number] = (
+            BLOCK, BLOCK, -1, 0, -1, source.source == "http", 1 if retry is None else retry.attempts,
+            retry is not None and "error" in retry.on, retry is not None and "throttle" in retry.on,
+            retry is not None and retry.jitter == "full", count, source.async_retries, sum(users[:number]),
+        )  # fmt: skip
+        s.lane_times[number, k.L_MAX_AGE] = source.max_event_age
+        for attempt in range(1, retry.attempts + 1) if retry is not None else ():
+            s.waits[number, attempt] = retry.delay(attempt, 1.0) if retry is not None else 0.0
+        for place, target in enumerate(metrics.targets):
+            if target.alias == source.alias:
+                s.bases[number, names.index(target.version)] = place * metrics.periods
+    s.async_waits[0, 1:3] = [async_error_delay(failures) for failures in (1, 2)]
+    s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _THROTTLE_DELAYS)]
+    return s
