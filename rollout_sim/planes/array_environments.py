@@ -19,11 +19,13 @@ from rollout_sim.planes.arrays import (
     MADE,
     MOST,
     R_BEGAN,
+    R_CLASS,
     R_COLD,
     R_CREATED,
     R_IDENTITY,
     R_OUTCOME,
     R_PRIORITY,
+    R_SEQUENCE,
     R_VERSION,
     REFILL,
     RUNNING,
@@ -48,36 +50,30 @@ PROVISIONED: Final = -(1 << 62)
 
 
 @inlined
-def _before(s: State, a: int, b: int) -> bool:
-    if s.event_time[a] != s.event_time[b]:
-        return bool(s.event_time[a] < s.event_time[b])
-    if s.event_class[a] != s.event_class[b]:
-        return bool(s.event_class[a] < s.event_class[b])
-    return bool(s.event_sequence[a] < s.event_sequence[b])
+def _before(s: State, t: float, r: int, place: int) -> bool:
+    """Whether the event of request `r` at `t` comes before the one at `place`: by time, then class, then age."""
+    if t != s.event_time[place]:
+        return bool(t < s.event_time[place])
+    other = s.event_request[place]
+    if s.requests[r, R_CLASS] != s.requests[other, R_CLASS]:
+        return bool(s.requests[r, R_CLASS] < s.requests[other, R_CLASS])
+    return bool(s.requests[r, R_SEQUENCE] < s.requests[other, R_SEQUENCE])
 
 
 @inlined
-def _swap_event(s: State, a: int, b: int) -> None:
-    s.event_time[a], s.event_time[b] = s.event_time[b], s.event_time[a]
-    s.event_class[a], s.event_class[b] = s.event_class[b], s.event_class[a]
-    s.event_sequence[a], s.event_sequence[b] = s.event_sequence[b], s.event_sequence[a]
-    s.event_request[a], s.event_request[b] = s.event_request[b], s.event_request[a]
-
-
-@inlined
-def push_event(s: State, t: float, kind: int, request: int) -> None:
-    """Places an event of a request; there is room."""
+def push_event(s: State, t: float, kind: int, r: int) -> None:
+    """Places the event of request `r`, its only one; there is room."""
+    s.requests[r, R_CLASS], s.requests[r, R_SEQUENCE] = kind, s.n[SEQUENCE]
+    s.n[SEQUENCE] += 1
     place = s.n[EVENTS]
     s.n[EVENTS] += 1
-    s.event_time[place], s.event_class[place], s.event_request[place] = t, kind, request
-    s.event_sequence[place] = s.n[SEQUENCE]
-    s.n[SEQUENCE] += 1
     while place > 0:
         parent = (place - 1) >> 1
-        if not _before(s, place, parent):
+        if not _before(s, t, r, parent):
             break
-        _swap_event(s, place, parent)
+        s.event_time[place], s.event_request[place] = s.event_time[parent], s.event_request[parent]
         place = parent
+    s.event_time[place], s.event_request[place] = t, r
 
 
 @inlined
@@ -85,18 +81,19 @@ def pop_event(s: State) -> None:
     """Takes the first event out."""
     last = s.n[EVENTS] - 1
     s.n[EVENTS] = last
-    _swap_event(s, 0, last)
+    t, r = s.event_time[last], s.event_request[last]
     place = 0
     while True:
         child = 2 * place + 1
         if child >= last:
             break
-        if child + 1 < last and _before(s, child + 1, child):
+        if child + 1 < last and _before(s, s.event_time[child + 1], s.event_request[child + 1], child):
             child += 1
-        if not _before(s, child, place):
+        if _before(s, t, r, child):
             break
-        _swap_event(s, child, place)
+        s.event_time[place], s.event_request[place] = s.event_time[child], s.event_request[child]
         place = child
+    s.event_time[place], s.event_request[place] = t, r
 
 
 @inlined

@@ -30,8 +30,9 @@ FULL_IDLE, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
     TESTED,
     MOST,
     MOST_PENDING,
-) = range(14)
-TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT = range(9)
+    PERIOD,
+) = range(15)
+TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END = range(10)
 V_BUSY, V_COLD, V_RETURNS, V_SWEEP_AT, V_IDLE, V_INVOCATIONS, V_ERRORS, V_COLD_KIND, V_ROWS, V_NEW, V_GOOD = range(11)
 V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
 (
@@ -65,7 +66,10 @@ L_WEIGHT, L_MAX_AGE = range(2)
     R_IDENTITY,
     R_PERIOD,
     R_TEST,
-) = range(14)
+    R_CLASS,
+    R_SEQUENCE,
+    R_FIRST_PERIOD,
+) = range(17)
 R_ARRIVED, R_BEGAN, R_INIT, R_DURATION, R_CREATED, R_JITTER = range(6)
 
 
@@ -97,8 +101,6 @@ class State(NamedTuple):
     idle_identity: Ints
     idle_since: Floats
     event_time: Floats
-    event_class: Ints
-    event_sequence: Ints
     event_request: Ints
     requests: Ints
     request_times: Floats

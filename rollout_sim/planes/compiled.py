@@ -274,7 +274,7 @@ class CompiledPlane:
     def _more_requests(self) -> None:
         s = self.state
         before = s.free.size
-        names = ("event_time", "event_class", "event_sequence", "event_request", "requests", "request_times", "free")
+        names = ("event_time", "event_request", "requests", "request_times", "free")
         self.state = s._replace(**{name: _doubled(getattr(s, name), 0) for name in names})
         free = int(s.n[k.FREE])
         self.state.free[free : free + before] = np.arange(before, 2 * before)

@@ -47,14 +47,18 @@ from rollout_sim.planes.arrays import (
     NEED_INITS,
     NEED_TIMES,
     PENDING,
+    PERIOD,
+    PERIOD_END,
     R_ARRIVED,
     R_ATTEMPT,
     R_BEGAN,
     R_BLOCK,
+    R_CLASS,
     R_COLD,
     R_CREATED,
     R_DURATION,
     R_ERRORS,
+    R_FIRST_PERIOD,
     R_IDENTITY,
     R_INIT,
     R_JITTER,
@@ -62,6 +66,7 @@ from rollout_sim.planes.arrays import (
     R_OUTCOME,
     R_PERIOD,
     R_PLACE,
+    R_SEQUENCE,
     R_TEST,
     R_THROTTLES,
     R_USER,
@@ -155,7 +160,7 @@ def _answer(s: State, r: int, t: float) -> None:
     """The request's last attempt is over at `t`: it is good or bad, for each objective."""
     lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.request_times[r, R_ARRIVED]
     failed = s.requests[r, R_OUTCOME] != OK
-    place = s.bases[lane, s.requests[r, R_VERSION]] + int(arrived // s.x[RESOLUTION])
+    place = s.bases[lane, s.requests[r, R_VERSION]] + s.requests[r, R_FIRST_PERIOD]
     s.n[PENDING] -= 1
     s.asked[place] += 1
     bad = failed
@@ -227,12 +232,21 @@ def _run(
 
 
 @inlined
+def _period(s: State, t: float) -> int:
+    """The period that contains `t`; attempts start in the order of time, so it is nearly always the last one's."""
+    if t >= s.x[PERIOD_END]:
+        s.n[PERIOD] = int(t // s.x[RESOLUTION])
+        s.x[PERIOD_END] = (s.n[PERIOD] + 1) * s.x[RESOLUTION]
+    return int(s.n[PERIOD])
+
+
+@inlined
 def _start(s: State, r: int, t: float) -> None:
     """Starts an attempt of request `r` at `t`; everything that it needs is loaded."""
     lane, j = s.requests[r, R_LANE], s.requests[r, R_PLACE]
     slot = _slot(s, lane, s.requests[r, R_ATTEMPT], s.requests[r, R_BLOCK])
     v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
-    period = int(t // s.x[RESOLUTION])
+    period = _period(s, t)
     s.requests[r, R_VERSION], s.requests[r, R_PERIOD] = v, period
     if s.lanes[lane, L_FULL_JITTER] == 1:
         s.request_times[r, R_JITTER] = s.uniforms[slot, JITTER, j]
@@ -327,7 +341,7 @@ def _arrive(s: State, lane: int, t: float) -> None:
     s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE] = lane, s.lanes[lane, L_BLOCK], j
     s.requests[r, R_ATTEMPT], s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES], s.requests[r, R_TEST] = 1, 0, 0, 0
     s.requests[r, R_USER] = s.users[lane, j] if s.lanes[lane, L_USERS] > 0 else -1
-    s.request_times[r, R_ARRIVED] = t
+    s.request_times[r, R_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
     _start(s, r, t)
 
 
@@ -339,16 +353,13 @@ def _advance(s: State, until: float, closed: bool) -> int:
             return NEED_BLOCK
         kind, r = ARRIVAL, -1
         if s.n[EVENTS] > 0:
-            top = s.event_time[0]
-            earlier = top < t or (
-                top == t
-                and (
-                    s.event_class[0] < ARRIVAL
-                    or (s.event_class[0] == ARRIVAL and s.event_sequence[0] < s.n[ARRIVAL_SEQUENCE])
-                )
+            top, first = s.event_time[0], s.event_request[0]
+            its_kind = s.requests[first, R_CLASS]
+            older = its_kind < ARRIVAL or (
+                its_kind == ARRIVAL and s.requests[first, R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE]
             )
-            if earlier:
-                t, kind, r = top, s.event_class[0], s.event_request[0]
+            if top < t or (top == t and older):
+                t, kind, r = top, its_kind, first
         if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
             return DONE
         if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:

@@ -37,8 +37,8 @@ def laid_out(
     whole, idle = 1024, 256
     ints, floats = np.int64, np.float64
     s = k.State(
-        n=np.zeros(14, ints),
-        x=np.zeros(9, floats),
+        n=np.zeros(15, ints),
+        x=np.zeros(10, floats),
         want=np.zeros(5, ints),
         versions=np.zeros((versions, 11), ints),
         version_times=np.zeros((versions, 5), floats),
@@ -62,10 +62,8 @@ def laid_out(
         idle_identity=np.zeros((versions, idle), ints),
         idle_since=np.zeros((versions, idle), floats),
         event_time=np.zeros(whole, floats),
-        event_class=np.zeros(whole, ints),
-        event_sequence=np.zeros(whole, ints),
         event_request=np.zeros(whole, ints),
-        requests=np.zeros((whole, 14), ints),
+        requests=np.zeros((whole, 17), ints),
         request_times=np.zeros((whole, 6), floats),
         free=np.arange(whole),
         invocations=metrics.invocations[0].reshape(-1),
@@ -88,7 +86,7 @@ def laid_out(
     s.n[[k.LIMIT, k.FREE, k.MOST, k.MOST_PENDING]] = (
         function.concurrency, whole, function.reuse == "most_recent", MAX_PENDING,
     )  # fmt: skip
-    s.x[:] = (
+    s.x[:9] = (
         function.scale_up, 0.0, function.scale_up, function.scale_up / SCALE_UP_WINDOW, function.keep_alive,
         function.timeout, metrics.resolution, scenario.horizon, scenario.start,
     )  # fmt: skip
