@@ -1,0 +1,63 @@
+"""The compiled plane beside the SimPy plane and a bare SimPy model of the same traffic: checkout with a limit and retries.
+
+Ratios of runs that alternate, medians of several; single times say little on a shared machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+
+from simpy_plane import CHECKOUT, bare
+
+from rollout_sim.scenario import Engine, Scenario
+from rollout_sim.simulation import simulate
+from rollout_sim.traffic import Arrivals, ClientRetry
+
+
+def production(rate: float, seconds: float, *, retry: bool) -> Scenario:
+    """Checkout at `rate` requests per second for some time, with cold starts, keep-alive, a limit and a canary."""
+    scenario = Scenario.load(CHECKOUT)
+    source = replace(
+        scenario.traffic[0], arrivals=Arrivals(poisson=rate), users=None, retry=ClientRetry() if retry else None
+    )
+    function = replace(
+        scenario.function, reserved_concurrency=round(0.3 * rate) + 50, scale_up=100_000, account_concurrency=100_000
+    )
+    assert scenario.rollout is not None
+    rollout = replace(scenario.rollout, start=60.0)
+    return replace(scenario, traffic=(source,), function=function, rollout=rollout, horizon=seconds)
+
+
+def rate_of(scenario: Scenario, engine: Engine) -> float:
+    """Invocations per second of computing of one run."""
+    began = time.perf_counter()
+    result = simulate(replace(scenario, engine=engine), "canary 10%")
+    return sum(one.invocations for one in result.versions.values()) / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5, help="runs per figure")
+    repeat = parser.parse_args().repeat
+    rate_of(production(50, 60, retry=False), "compiled")  # compiles, or loads what is cached
+    for retry in (False, True):
+        for rate, seconds in ((50.0, 3600.0), (1000.0, 900.0), (10_000.0, 300.0)):
+            found = [rate_of(production(rate, seconds, retry=retry), "compiled") for _ in range(repeat)]
+            words = "with" if retry else "without"
+            print(f"{rate:8,.0f}/s {words} retries: {statistics.median(found):12,.0f} invocations/s on one core")
+    long, short = production(1000.0, 900.0, retry=False), production(1000.0, 400.0, retry=False)
+    pairs = []
+    for k in range(repeat):
+        compiled, simpy = rate_of(long, "compiled"), rate_of(short, "simpy")
+        took, count = bare(1000.0, 300.0, k)
+        pairs.append((compiled / simpy, compiled / (count / took)))
+    for name, column in (("the SimPy plane (asked for 100)", 0), ("a bare SimPy model (asked for 50)", 1)):
+        print(f"times as fast as {name}: {statistics.median(pair[column] for pair in pairs):.0f}")
+
+
+if __name__ == "__main__":
+    main()
