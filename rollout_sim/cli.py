@@ -20,7 +20,7 @@ import click
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
-    from rollout_sim.scenario import Engine
+    from rollout_sim.scenario import Engine, Scenario
     from rollout_sim.simulation import Progress
 
 INTERRUPTED = 130
@@ -81,6 +81,7 @@ def run(
     loaded = Scenario.load(scenario)
     if engine is not None:
         loaded = replace(loaded, engine=engine)
+    _announce_compiling(loaded)
     results: list[RunResult] = []
     interrupted = False
     try:
@@ -308,6 +309,17 @@ def _progress(label: str) -> Iterator[Progress]:
     finally:
         if bar.live.is_started:
             bar.stop()
+
+
+def _announce_compiling(scenario: Scenario) -> None:
+    """Says what the wait is where the first use of the compiled plane compiles its kernel."""
+    from rollout_sim.simulation import check_size, engine_of
+
+    if scenario.engine != "aggregate" and engine_of(scenario, check_size(scenario))[0] == "compiled":
+        from rollout_sim.planes.kernel import compiled_before
+
+        if not compiled_before():
+            click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)
 
 
 def _show(results: list[RunResult], folder: Path) -> None:
