@@ -75,7 +75,7 @@ def main() -> None:
     for _ in range(options.repeat):
         times.append(seconds(thousand))
         began = time.perf_counter()
-        result = simulate(replace(thousand, horizon=660.0), "10% 1 min")
+        result = simulate(replace(thousand, horizon=660.0, engine="simpy"), "10% 1 min")
         simpy.append(result.requests / (time.perf_counter() - began))
     took, runs = statistics.median(times), 1000 * len(thousand.strategies)
     invocations = runs * 1000 * thousand.horizon / took

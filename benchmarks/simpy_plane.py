@@ -49,14 +49,14 @@ def bare(rate: float, horizon: float, seed: int) -> tuple[float, int]:
 def ours(scenario: Scenario, strategy: str, seed: int) -> tuple[float, int]:
     """Seconds and invocations of one run on the SimPy plane, start to result."""
     began = time.perf_counter()
-    result = simulate(scenario, strategy, seed=seed)
+    result = simulate(replace(scenario, engine="simpy"), strategy, seed=seed)
     return time.perf_counter() - began, sum(one.invocations for one in result.versions.values())
 
 
 def peak_memory(scenario: Scenario, strategy: str) -> float:
     """Peak of what Python holds during a run, in MB."""
     tracemalloc.start()
-    simulate(scenario, strategy)
+    simulate(replace(scenario, engine="simpy"), strategy)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6
@@ -72,7 +72,7 @@ def main() -> None:
     scenario = Scenario.load(CHECKOUT)
     sources = (replace(scenario.traffic[0], arrivals=Arrivals(poisson=options.rate)),)
     scenario = replace(scenario, traffic=sources)
-    simulate(replace(scenario, horizon=700.0), options.strategy)
+    simulate(replace(scenario, horizon=700.0, engine="simpy"), options.strategy)
     ratios, rates = [], []
     for pair in range(options.pairs):
         bare_time, bare_count = bare(options.rate, scenario.horizon, pair)

@@ -4,24 +4,25 @@ Floors
 ------
 A file imports only from lower floors; tests hold it.
 
-    0  units, streams, errors, traces, clock, estimates
+    0  units, streams, errors, traces, clock, estimates, folders
     1  aliases, distributions, arrivals, faults, strategies, metrics, slo
     2  function, traffic, specs, alarms, theory
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
     5  scenario, plots_traffic
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
-    6  planes/arrays, planes/compiler, planes/obstacles, planes/samples
+    6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples
     7  closed_forms, instruments, planes/array_environments, planes/counts, planes/layout, planes/outcome_shares, plots
-    8  planes/kernel, planes/simpy_plane
-    9  planes/compiled, planes/hook_tests, result
-    10  planes/aggregate, simulation, tables
-    11  output, replications
-    12  comparison_plots, experiments
-    13  comparison
-    14  comparison_output, sweep_plots, sweeps
-    15  sweep_output
-    16  cli
+    8  planes/array_requests, planes/simpy_plane
+    9  planes/kernel, planes/hook_tests, result
+    10  planes/aggregate, planes/compiled
+    11  simulation, tables
+    12  output, replications
+    13  comparison_plots, experiments
+    14  comparison
+    15  comparison_output, sweep_plots, sweeps
+    16  sweep_output
+    17  cli
 """
 
 from __future__ import annotations

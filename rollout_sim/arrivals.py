@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traces import MINUTE, Layout, Trace, read_trace
-from rollout_sim.units import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+from rollout_sim.units import Factor, PositiveRate, PositiveSeconds, Seconds, Share, ticks
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -109,7 +109,10 @@ class ArrivalProcess(Protocol):
     """Arrivals per second in the long run."""
 
     def block(self, number: int) -> Floats:
-        """The times (s) of arrivals [number x BLOCK, (number + 1) x BLOCK), rising; fewer at the end; asked in order."""
+        """The times (s, whole microseconds) of arrivals [number x BLOCK, (number + 1) x BLOCK).
+
+        They never fall; there are fewer of them at the end; blocks are asked for in order.
+        """
         ...
 
     def mean_count(self, start: float, end: float) -> float:
@@ -162,7 +165,7 @@ class _Warped:
         gaps[0] += self._reached
         counts = np.cumsum(gaps)
         self._reached = float(counts[-1])
-        return self.intensity.inverse(counts)
+        return ticks(self.intensity.inverse(counts))
 
     def mean_count(self, start: float, end: float) -> float:
         return self.intensity.count(end) - self.intensity.count(start)
@@ -251,8 +254,7 @@ class _Fixed:
 
     def block(self, number: int) -> Floats:
         index = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=np.float64)
-        result: Floats = self.offset + index * self.every
-        return result
+        return ticks(self.offset + index * self.every)
 
     def mean_count(self, start: float, end: float) -> float:
         until_start, until_end = (max(0, math.ceil((t - self.offset) / self.every)) for t in (start, end))
@@ -313,8 +315,7 @@ class _Replay:
             )
             room = (place + 1) * MINUTE - times
             times = times + again * rng.random(times.size) * np.minimum(1.0, room)
-        result: Floats = np.sort(lap * self._length + times) / self.spec.speed
-        return result
+        return ticks(np.sort(lap * self._length + times) / self.spec.speed)
 
     def mean_count(self, start: float, end: float) -> float:
         edges = np.arange(self._minutes + 1) * MINUTE

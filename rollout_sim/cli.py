@@ -128,7 +128,7 @@ def compare(
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
     from rollout_sim.comparison import compare as compare_strategies
-    from rollout_sim.comparison_output import comparison_table, write_comparison
+    from rollout_sim.comparison_output import comparison_sheet, write_comparison
     from rollout_sim.scenario import Scenario
 
     loaded = Scenario.load(scenario)
@@ -142,10 +142,10 @@ def compare(
     if as_json:
         click.echo(json.dumps(compared.document, indent=1))
         return
-    head = f"[bold]{loaded.name}[/]  {loaded.description}"
+    head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     notes = [f"note: {note}" for note in compared.document["approximations"]]
-    _print(head, comparison_table(compared), plane, *notes, f"files in {folder}")
+    _print(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")
 
 
 @app.command()
@@ -187,7 +187,7 @@ def sweep(
     """
     from rollout_sim.axes import chosen_axes
     from rollout_sim.scenario_file import read_yaml
-    from rollout_sim.sweep_output import sweep_table, write_sweep
+    from rollout_sim.sweep_output import sweep_sheet, write_sweep
     from rollout_sim.sweeps import sweep as run_sweep
 
     document, varied = chosen_axes(
@@ -206,8 +206,8 @@ def sweep(
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
         raise SystemExit(INTERRUPTED) from None
     write_sweep(swept, folder)
-    head = f"[bold]{swept.name}[/]  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
-    _print(head, sweep_table(swept), f"files in {folder}")
+    head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
+    _print(head, sweep_sheet(swept), f"files in {folder}")
 
 
 @app.command()
@@ -323,23 +323,26 @@ def _announce_compiling(scenario: Scenario) -> None:
 
 
 def _show(results: list[RunResult], folder: Path) -> None:
-    from rollout_sim.tables import run_table, version_table
+    from rollout_sim.tables import run_sheet, version_sheet
 
     first = results[0]
-    head = f"[bold]{first.scenario.name}[/]  {first.scenario.description}"
+    head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    _print(head, run_table(results), version_table(results), plane, *notes, f"files in {folder}")
+    _print(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")
 
 
 def _print(*parts: Any) -> None:
-    """Prints lines and tables, wide where nobody's terminal is too narrow for them."""
+    """Prints lines and sheets, as wide as the terminal; wide where there is none."""
     from rich.console import Console
+
+    from rollout_sim.tables import Sheet
 
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
     for part in parts:
-        wide.print(part, highlight=False, soft_wrap=isinstance(part, str))
+        for one in part.tables(wide.width) if isinstance(part, Sheet) else [part]:
+            wide.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
 
 
 def _jobs(jobs: int) -> int:

@@ -20,6 +20,7 @@ from rollout_sim.alarms import STATES
 from rollout_sim.distributions import Distribution
 from rollout_sim.strategies import Hook, Plan
 from rollout_sim.streams import Streams
+from rollout_sim.units import tick, ticks
 
 PENDING, WARMING, TESTING_BEFORE, SHIFTING, TESTING_AFTER, BAKING, REVERTING, OVER = range(8)
 OUTCOMES: Final = ("running", "promoted", "rolled_back", "failed", "blocked", "steady")
@@ -180,7 +181,7 @@ class Controller:
     def _start_revert(self, mask: Mask, now: float, verdict: int) -> None:
         self.phase[mask] = REVERTING
         self.verdict[mask] = verdict
-        self.due[mask] = now + self.revert
+        self.due[mask] = tick(now + self.revert)
 
     def _finish_reverts(self, now: float) -> None:
         back = (self.phase == REVERTING) & (self.due <= now)
@@ -231,7 +232,7 @@ class Controller:
 
     def _enter(self, mask: Mask, phase: int, due: float) -> None:
         self.phase[mask] = phase
-        self.due[mask] = due
+        self.due[mask] = tick(due)
 
     def _enter_hook_or_next(self, mask: Mask, hook: Hook | None, phase: int, now: float) -> None:
         if not mask.any():
@@ -283,7 +284,7 @@ class Controller:
             step = plan.steps[k]
             here = moving & (self.step == k)
             self._set_weight(here, step.weight, now)
-            self.due[here] = now + step.hold
+            self.due[here] = tick(now + step.hold)
             if step.weight == 1:
                 self.full_at[here] = now
 
@@ -293,7 +294,7 @@ class Controller:
             return
         watching = (self.outcome == PROMOTED) & np.isnan(self.paged_back_at) & np.isinf(self._page_due)
         paged = watching & self._in_alarm(self._paging)
-        self._page_due[paged] = now + self._response[paged]
+        self._page_due[paged] = ticks(now + self._response[paged])
         answered = self._page_due <= now
         if answered.any():
             if self.record:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from rollout_sim import units
-from rollout_sim.units import Instant, PositiveSeconds, PositiveShare, Seconds, Share
+from rollout_sim.units import Instant, PositiveSeconds, PositiveShare, Seconds, Share, tick
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -300,15 +300,16 @@ def went(
 ) -> tuple[int, float, float]:
     """Outcome, seconds of init and of duration of an invocation that starts at `t` and without faults took these times.
 
-    `u` decides about failure, `u_slow` about slowness; the other arguments are those of `failure_shares`.
+    `u` decides about failure, `u_slow` about slowness; the other arguments are those of `failure_shares`. What
+    faults do to whole microseconds is rounded to whole microseconds.
     """
     if len(rows) > 0:
         init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, trait)
         outcome = outcome_of(u, init_share, crash, error)
         factor, add, init_factor, init_add = slowdown(rows, t, age, running, u_slow)
-        duration = duration * factor + add
+        duration = tick(min(duration * factor + add, timeout))
         if cold:
-            init = init * init_factor + init_add
+            init = tick(min(init * init_factor + init_add, 2 * init_limit))
     else:
         outcome = ERROR if u < error_rate else OK
     if init > init_limit:

@@ -53,7 +53,7 @@ def bank_of(
 ) -> AlarmBank:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
     alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
-    objectives = {slo.name: _burn_source(scenario, rates, slo, metrics.slow_thresholds) for slo in scenario.slos}
+    objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
     return AlarmBank(alarms, metrics=metrics, objectives=objectives)
 
 
@@ -92,15 +92,19 @@ def reach(alarms: Iterable[Alarm]) -> float:
     return max(looks, default=0.0)
 
 
-def _burn_source(
-    scenario: Scenario, rates: Mapping[str, float], slo: Objective, slow_thresholds: tuple[float, ...]
-) -> BurnSource:
+def _burn_source(scenario: Scenario, rates: Mapping[str, float], slo: Objective, metrics: Metrics) -> BurnSource:
     """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
     alias = slo.alias or scenario.alias
     version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
     rate = rates.get(alias, 0.0)
+    targets = None
+    if alias != scenario.alias:
+        targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=rate * version.error_rate)
+        bad = rate * version.error_rate
+        return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
-    slow = slow_thresholds.index(slo.latency)
-    return BurnSource(objective=slo.objective, slow=slow, history_invocations=rate, history_bad=rate * late)
+    return BurnSource(
+        objective=slo.objective, slow=metrics.slow_thresholds.index(slo.latency),
+        history_invocations=rate, history_bad=rate * late, targets=targets,
+    )  # fmt: skip

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from rollout_sim.folders import publishing
 from rollout_sim.result import RunResult
+
+FILES: Final = (
+    "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
+    "traffic.png", "error_budget.png", "burn_rate.png", "recipe.json",
+)  # fmt: skip
 
 
 def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
@@ -18,7 +24,6 @@ def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
     mpl.use("Agg")
     from rollout_sim import plots
 
-    out.mkdir(parents=True, exist_ok=True)
     frames = {
         "summary.csv": pd.DataFrame([_flat(result.summary) for result in results]),
         "timeline.csv": pd.concat([result.timeline for result in results], ignore_index=True),
@@ -28,21 +33,19 @@ def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
     events = [result.events for result in results if result.events is not None]
     if events:
         frames["events.csv"] = pd.concat(events, ignore_index=True)
-    written = []
-    for name, frame in frames.items():
-        frame.to_csv(out / name, index=False, lineterminator="\n")
-        written.append(out / name)
     pictures = {"traffic.png": plots.traffic}
     if results[0].scenario.slos:
         pictures |= {"error_budget.png": plots.error_budget_figure, "burn_rate.png": plots.burn_rate_figure}
-    for name, draw in pictures.items():
-        figure = draw(results)
-        figure.savefig(out / name, metadata={"Software": None})
-        plots.close(figure)
-        written.append(out / name)
-    recipe = out / "recipe.json"
-    recipe.write_text(json.dumps([result.recipe for result in results], indent=1) + "\n", encoding="utf-8")
-    return [*written, recipe]
+    with publishing(out, FILES) as folder:
+        for name, frame in frames.items():
+            frame.to_csv(folder / name, index=False, lineterminator="\n")
+        for name, draw in pictures.items():
+            figure = draw(results)
+            figure.savefig(folder / name, metadata={"Software": None})
+            plots.close(figure)
+        recipe = json.dumps([result.recipe for result in results], indent=1)
+        (folder / "recipe.json").write_text(recipe + "\n", encoding="utf-8")
+    return [out / name for name in FILES if (out / name).exists()]
 
 
 def run_json(results: Sequence[RunResult]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ STYLE: Final[Any] = {
     "grid.linewidth": 0.8,
     "axes.axisbelow": True,
     "legend.frameon": False,
+    "text.parse_math": False,  # names may hold dollar signs
     "svg.hashsalt": "rollout_sim",
 }
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
     from rollout_sim.aliases import HistoryEntry
     from rollout_sim.metrics import Metrics
+    from rollout_sim.planes.audience import Users
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSummary:
-    """One version's invocations and environments over the run; the last three are averages over time, None where unknown."""
+    """One version's invocations that ended, tests included, and its environments over the run.
+
+    The last three are averages over time; None where unknown.
+    """
 
     invocations: int
     errors: int
@@ -73,7 +77,7 @@ class RunResult:
     """One strategy, one replication. Times (`*_s`) are seconds from the rollout's start, None where it did not happen.
 
     `baseline` is the paired run without a rollout, on the same random numbers; the difference to it is what the
-    rollout caused. `users` counts those active since the rollout's start, reached by the new version, affected.
+    rollout caused.
     """
 
     scenario: Scenario
@@ -95,7 +99,7 @@ class RunResult:
     history: tuple[HistoryEntry, ...]
     versions: dict[str, VersionSummary]
     rates: dict[str, float]
-    users: tuple[int, int, int] | None
+    users: Users | None
     approximations: tuple[str, ...] = ()
     events: pd.DataFrame | None = None
     baseline: RunResult | None = field(default=None, repr=False)
@@ -140,13 +144,18 @@ class RunResult:
 
     @property
     def users_affected(self) -> float | None:
-        """Share of the users active since the rollout's start who had at least one bad request."""
-        return self.users[2] / self.users[0] if self.users and self.users[0] else None
+        """Share of the users active while the new version took part in the traffic who had a bad request meanwhile."""
+        return self.users.hurt / self.users.active if self.users else None
 
     @property
     def users_reached(self) -> float | None:
         """Share of those users whom the new version served at least once."""
-        return self.users[1] / self.users[0] if self.users and self.users[0] else None
+        return self.users.reached / self.users.active if self.users and self.scenario.new is not None else None
+
+    @property
+    def users_reached_while_split(self) -> float | None:
+        """Share of the users active while traffic was split between two versions whom the new one served meanwhile."""
+        return self.users.split_reached / self.users.split if self.users and self.users.split else None
 
     def budget(self, slo: Objective) -> Budget:
         """The error budget of one of the scenario's SLOs."""
@@ -159,6 +168,12 @@ class RunResult:
             bad=self.counts.bad_by[j][0, mine].sum(axis=0).astype(float),
             requests=self.counts.requests[0, mine].sum(axis=0).astype(float),
         )
+
+    def caused(self, slo: Objective) -> float | None:
+        """Share of the window's budget that went because of the rollout: more than without it, on the same numbers."""
+        if self.baseline is None:
+            return None
+        return self.budget(slo).spent - self.baseline.budget(slo).spent
 
     def weights(self, times: Floats) -> Floats:
         """The new version's weight at each time (s, from the simulation's start), the shift of that instant included."""
@@ -247,7 +262,7 @@ class RunResult:
         budgets = {slo.name: self.budget(slo).spent for slo in self.scenario.slos}
         caused = None
         if self.baseline is not None:
-            caused = {slo.name: budgets[slo.name] - self.baseline.budget(slo).spent for slo in self.scenario.slos}
+            caused = {slo.name: self.caused(slo) for slo in self.scenario.slos}
         return {
             "strategy": self.strategy,
             "outcome": self.outcome,
@@ -267,6 +282,7 @@ class RunResult:
             "throttles": self.throttles,
             "users_affected": self.users_affected,
             "users_reached": self.users_reached,
+            "users_reached_while_split": self.users_reached_while_split,
             "versions": {
                 number: {
                     name: getattr(one, name) for name in one.__dataclass_fields__ if getattr(one, name) is not None

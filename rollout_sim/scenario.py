@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from rollout_sim.alarms import Alarm
-from rollout_sim.aliases import LATEST
-from rollout_sim.errors import ScenarioError
+from rollout_sim.aliases import LATEST, check_alias_name
+from rollout_sim.errors import ScenarioError, ValidationException
 from rollout_sim.faults import Fault
 from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
 from rollout_sim.slo import Objective
@@ -25,6 +25,8 @@ from rollout_sim.units import PositiveSeconds
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+NO_ROLLOUT: Final = "no rollout"
+"""The name of the paired run that moves nothing."""
 Engine = Literal["auto", "simpy", "compiled", "aggregate"]
 
 
@@ -233,6 +235,11 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
     versions, aliases, alarms = list(function.versions), list(function.aliases), list(scenario.alarms)
     for alias, version in function.aliases.items():
         known(("function", "aliases", alias), "version", version, versions)
+        try:
+            check_alias_name(alias)
+        except ValidationException:
+            what = f"is no name for an alias, got {alias!r}; allowed letters, digits, - and _, not digits alone"
+            found.append((("function", "aliases", alias), what))
     if not scenario.traffic:
         found.append((("traffic",), "has no source; at least one is needed"))
     for i, source in enumerate(scenario.traffic):
@@ -245,6 +252,10 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
     for name, alarm in scenario.alarms.items():
         if alarm.slo is not None:
             known(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
+            other = next((slo.alias for slo in scenario.slos if slo.name == alarm.slo), None)
+            if alarm.of != "alias" and scenario.traffic and other not in (None, scenario.alias):
+                what = f"the SLO {alarm.slo!r} is about {other!r}, which the rollout does not move"
+                found.append((("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"))
     for i, promotion in enumerate(scenario.promotions):
         known(("promotions", i, "alias"), "alias", promotion.alias, aliases)
         known(("promotions", i, "to"), "version", promotion.to, versions)
@@ -259,11 +270,21 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
     faulty = [f for spec in function.versions.values() for f in spec.faults] + list(scenario.incident)
     if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
         found.append((("traffic",), "a subset fault hits a share of the users, but no source has `users`"))
+    if function.versions.get(LATEST) is not None and function.versions[LATEST].provisioned:
+        where = ("function", "versions", LATEST, "provisioned")
+        found.append((where, "provisioned concurrency belongs to a numbered version, never $LATEST"))
     provisioned = sum(spec.provisioned for spec in function.versions.values())
     if provisioned > function.concurrency:
         found.append(
             (("function",), f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}")
         )
+    for name, strategy in scenario.strategies.items():
+        more = provisioned + strategy.plan.provisioned
+        if strategy.plan.provisioned and more > function.concurrency:
+            what = f"with the versions' own makes {more} provisioned environments; allowed {function.concurrency}"
+            found.append((("strategies", name, "provisioned"), what))
+        if name == NO_ROLLOUT:
+            found.append((("strategies", name), "the name stands for the run without a rollout; choose another"))
     return found
 
 

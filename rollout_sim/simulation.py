@@ -24,7 +24,8 @@ from rollout_sim.instruments import bank_of, controller_of, metrics_of, reach, r
 from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.simpy_plane import SimpyPlane
 from rollout_sim.result import RunResult, VersionSummary
-from rollout_sim.scenario import Engine, Scenario
+from rollout_sim.scenario import NO_ROLLOUT, Engine, Scenario
+from rollout_sim.scenario_file import suggest
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import Streams
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 
 STEADY: Final = "steady"
-NO_ROLLOUT: Final = "no rollout"
 RATES: Final = {"simpy": 100_000, "compiled": 3_000_000}
 """Invocations per second of computing that a plane manages, for refusing what cannot be waited for."""
 WORTH_LOADING: Final = 20_000
@@ -83,7 +83,7 @@ def simulate_each(
     if scenario.rollout is None:
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
         return
-    names = [chosen(scenario, name) for name in (strategies or scenario.strategies)]
+    names = list(dict.fromkeys(chosen(scenario, name) for name in (strategies or scenario.strategies)))
     check_size(scenario, runs=len(names) + 1)
     parts = len(names) + 1
 
@@ -166,7 +166,8 @@ def chosen(scenario: Scenario, strategy: str | None) -> str:
     if strategy == NO_ROLLOUT or strategy in scenario.strategies:
         return str(strategy)
     got = "none" if strategy is None else repr(strategy)
-    raise ScenarioError([f"{scenario.name}: strategy: choose one, got {got}; allowed {', '.join(scenario.strategies)}"])
+    allowed = f"allowed {', '.join(scenario.strategies)}{suggest(strategy or '', scenario.strategies)}"
+    raise ScenarioError([f"{scenario.name}: strategy: choose one, got {got}; {allowed}"])
 
 
 class _Run:
@@ -211,9 +212,9 @@ class _Run:
 
     def go(self, progress: Progress | None) -> RunResult:
         """Runs to the horizon."""
-        self.clock.process(self._control())
-        for promotion in self.scenario.promotions:
+        for promotion in self.scenario.promotions:  # before the control, so that they come first in their instant
             self.clock.process(self._promote(promotion.at, promotion.alias, promotion.to))
+        self.clock.process(self._control())
         if progress is not None:
             self.clock.process(self._tick(progress))
         self.clock.run(until=self.scenario.horizon)
@@ -293,7 +294,7 @@ class _Run:
             history=tuple(self.function.history),
             versions=self._versions(),
             rates=self.rates,
-            users=users if users[0] else None,
+            users=users if users.active else None,
             approximations=_approximations(scenario),
             events=self._events(),
         )
@@ -305,8 +306,8 @@ class _Run:
             result[number] = VersionSummary(
                 invocations=version.invocations,
                 errors=version.errors,
-                cold_starts=version.pool.cold,
-                cold_start_probability=version.pool.cold / version.invocations if version.invocations else None,
+                cold_starts=version.cold_starts,
+                cold_start_probability=version.cold_starts / version.invocations if version.invocations else None,
                 environments=lived / horizon,
                 running=worked / horizon,
                 idle=(lived - worked) / horizon,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -46,6 +47,14 @@ class Objective:
     def latency(self) -> float | None:
         """The longest good latency (s), or None where only failures count."""
         return self.sli.latency if isinstance(self.sli, LatencySli) else None
+
+
+def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[tuple[int, float | None]]:
+    """The objectives that judge requests to `alias`: index and longest good latency (s), None where only failures count.
+
+    Objectives without an alias of their own are about the alias `default`.
+    """
+    return [(j, slo.latency) for j, slo in enumerate(objectives) if (slo.alias or default) == alias]
 
 
 def budget_events(objective: float, rate: float, window: float) -> float:

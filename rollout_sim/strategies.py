@@ -6,7 +6,7 @@ Shifts happen at the start of each increment. The controller is the only one who
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
 
 from rollout_sim.units import Percent, PositiveSeconds, PositiveShare, Seconds
@@ -140,17 +140,19 @@ class BlueGreen(_Common):
     """Green is warmed and tested, then takes all traffic at once; blue is kept to switch back to while it bakes.
 
     `provisioned` environments of green are warmed up first, which takes `allocation`; the pre-traffic hook
-    tests green. By default ten test invocations over 30 s and no provisioned environments.
+    tests green. By default ten test invocations over 30 s and no provisioned environments; blue/green without a
+    test before the switch is `all_at_once` with a `bake`.
     """
 
     type: Literal["blue_green"] = "blue_green"
     provisioned: int = 0
     allocation: Seconds = 90.0
-    hooks: Hooks = field(default_factory=lambda: Hooks(before_allow_traffic=Hook()))
 
     def __post_init__(self) -> None:
         if not 0 <= self.provisioned <= 100_000:
             raise ValueError(f"`provisioned` must be 0 to 100000 environments, got {self.provisioned}")
+        if self.hooks.before_allow_traffic is None:
+            object.__setattr__(self, "hooks", replace(self.hooks, before_allow_traffic=Hook()))
 
     @property
     def plan(self) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_sim.units import show_duration
@@ -13,68 +14,94 @@ if TYPE_CHECKING:
     from rollout_sim.result import RunResult
 
 
-def run_table(results: Sequence[RunResult]) -> Table:
-    """What came out of one run per strategy."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """Headings (lines separated by newlines) and rows of text; the first `left` columns are names, the others numbers."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left: int = 1
+    caption: str = ""
+
+    def tables(self, width: int) -> list[Table]:
+        """The sheet as one table if it fits into `width` characters, else turned around, a few rows at a time.
+
+        Nothing is ever cut: a row on its own is written however narrow the terminal is.
+        """
+        columns = list(zip(self.headings, *self.rows, strict=True))
+        if _needed(columns) <= width:
+            return [_table(self.headings, self.rows, self.left, self.caption)]
+        headings = tuple(heading.replace("\n", " ") for heading in self.headings)
+        tables, rows = [], list(self.rows)
+        while rows:
+            count = 1
+            while count < len(rows) and _needed([headings, *rows[: count + 1]]) <= width:
+                count += 1
+            part, rows = rows[:count], rows[count:]
+            lines = list(zip(headings, *part, strict=True))
+            tables.append(_table(lines[0], tuple(lines[1:]), 1, "" if rows else self.caption))
+        return tables
+
+
+def _needed(columns: Sequence[Sequence[str]]) -> int:
+    """Characters that a table with these columns takes."""
+    return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns)
+
+
+def _table(headings: tuple[str, ...], rows: tuple[tuple[str, ...], ...], left: int, caption: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    first = results[0]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("strategy", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    headings = ["rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests", "by new\nversion"]
-    headings += [f"budget spent\n{slo.name}" for slo in first.scenario.slos]
-    headings += ["cold\nstarts", "throttles"]
-    if first.users_affected is not None:
-        headings += ["users\nreached", "users\naffected"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for result in results:
-        spent = [share(result.budget(slo).spent) for slo in first.scenario.slos]
-        cells = [
-            show_duration(
-                result.time_to_rollback_s if result.on_call_rollback_s is None else result.on_call_rollback_s
-            ),
-            show_duration(result.time_to_full_s),
-            f"{result.requests:,}",
-            f"{result.bad_requests:,}",
-            share(result.bad_requests_new_version / result.bad_requests) if result.bad_requests else "-",
-            *spent,
-            f"{result.cold_starts:,}",
-            f"{result.throttles:,}",
-        ]
-        if first.users_affected is not None:
-            cells += [share(result.users_reached), share(result.users_affected)]
-        table.add_row(result.strategy, result.outcome_text, *cells)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption or None)
+    for k, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if k < left else "right", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def version_table(results: Sequence[RunResult]) -> Table:
-    """Each version's invocations and environments, averaged over the run."""
-    from rich import box
-    from rich.table import Table
+def run_sheet(results: Sequence[RunResult]) -> Sheet:
+    """What came out of one run per strategy."""
+    first = results[0]
+    headings = ["strategy", "outcome", "rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests"]
+    headings += ["by new\nversion"]
+    for slo in first.scenario.slos:
+        headings += [f"budget spent\n{slo.name}"]
+        headings += ["of it by\nrollout"] if first.baseline is not None else []
+    headings += ["cold\nstarts", "throttles"]
+    with_users = any(result.users is not None for result in results)
+    if with_users:
+        headings += ["users\nreached", "reached\nwhile split", "users\naffected"]
+    rows = []
+    for result in results:
+        back = result.time_to_rollback_s if result.on_call_rollback_s is None else result.on_call_rollback_s
+        cells = [result.strategy, result.outcome_text, show_duration(back), show_duration(result.time_to_full_s)]
+        cells += [f"{result.requests:,}", f"{result.bad_requests:,}"]
+        cells += [share(result.bad_requests_new_version / result.bad_requests) if result.bad_requests else "-"]
+        for slo in first.scenario.slos:
+            cells.append(share(result.budget(slo).spent))
+            cells += [share(result.caused(slo))] if first.baseline is not None else []
+        cells += [f"{result.cold_starts:,}", f"{result.throttles:,}"]
+        if with_users:
+            cells += [share(result.users_reached), share(result.users_reached_while_split)]
+            cells += [share(result.users_affected)]
+        rows.append(tuple(cells))
+    return Sheet(headings=tuple(headings), rows=tuple(rows), left=2)
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in ("strategy", "version"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("invocations", "errors", "cold starts", "P(cold)", "environments", "running", "idle"):
-        table.add_column(heading, justify="right", no_wrap=True)
+
+def version_sheet(results: Sequence[RunResult]) -> Sheet:
+    """Each version's invocations and environments, averaged over the run."""
+    headings = ("strategy", "version", "invocations", "errors", "cold\nstarts", "P(cold)", "environments")
+    rows = []
     for result in results:
         for number, one in result.versions.items():
             if not one.invocations:
                 continue
             averages = [("-" if x is None else f"{x:.4g}") for x in (one.environments, one.running, one.idle)]
             cold = "-" if one.cold_starts is None else f"{one.cold_starts:,}"
-            table.add_row(
-                result.strategy,
-                number,
-                f"{one.invocations:,}",
-                f"{one.errors:,}",
-                cold,
-                share(one.cold_start_probability),
-                *averages,
-            )
-    return table
+            counts = (f"{one.invocations:,}", f"{one.errors:,}", cold, share(one.cold_start_probability))
+            rows.append((result.strategy, number, *counts, *averages))
+    return Sheet(headings=(*headings, "running", "idle"), rows=tuple(rows), left=2)
 
 
 def share(value: float | None) -> str:

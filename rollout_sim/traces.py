@@ -85,7 +85,7 @@ def _count(text: str, path: Path, line: int) -> int:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (value >= 0 and value == math.floor(value) and value <= MAX_INVOCATIONS):
+    if not (0 <= value <= MAX_INVOCATIONS and value == math.floor(value)):
         raise ValueError(f"{path}:{line}: a count is a whole number from 0 to {MAX_INVOCATIONS:,}, got {text!r}")
     return int(value)
 

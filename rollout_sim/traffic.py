@@ -79,7 +79,10 @@ class ClientRetry:
 
     def delay(self, attempt: int, u: float) -> float:
         """Seconds between the end of `attempt` (from 1) and the next; `u` in [0, 1) is the jitter's draw."""
-        wait = min(self.cap, self.base * self.factor ** (attempt - 1))
+        try:
+            wait = min(self.cap, self.base * self.factor ** (attempt - 1))
+        except OverflowError:
+            wait = self.cap
         return wait * u if self.jitter == "full" else wait
 
 

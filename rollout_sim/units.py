@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal, Overflow
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -34,6 +36,12 @@ UNITS: Final[dict[str, dict[str, Decimal]]] = {
 }
 """Every unit that a kind of quantity takes, and its value in the package's own unit."""
 
+MAXIMA: Final = {"duration": 36_500 * 86400.0, "rate": 1e9, "share": 1e6, "factor": 1e6, "size": 1e6}
+"""The largest value of each kind, in the package's own unit: a hundred years, a billion a second, a terabyte."""
+TICK: Final = 1e-6
+"""Seconds by which times are told apart: everything happens at a whole microsecond."""
+_TICKS: Final = 1e6
+
 _EXAMPLES: Final = {"duration": "80 ms", "rate": "50/s", "share": "4%", "factor": "2x", "size": "3 MB"}
 _ARTICLES: Final = {
     "duration": "a duration",
@@ -45,13 +53,33 @@ _ARTICLES: Final = {
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
 
+def _decimal(text: str) -> Decimal:
+    """The number in a text; one that not even a Decimal can hold counts as infinite."""
+    try:
+        return Decimal(text)
+    except (Overflow, InvalidOperation):
+        return Decimal("Infinity")
+
+
 def parse(value: object, kind: str) -> float:
     """The number that a text such as `80 ms` stands for, in the package's own unit.
 
-    `kind` is a key of `UNITS`. Raises ValueError for anything that is not a finite number followed
+    `kind` is a key of `UNITS`. Raises ValueError for anything that is not a number within `MAXIMA` followed
     by one of the kind's units; a bare number is refused unless it is zero.
     """
-    wanted = f"{_ARTICLES[kind]} needs a unit: {', '.join(u for u in UNITS[kind] if u != 'm')} (for example {_EXAMPLES[kind]})"
+    result = _value(value, kind)
+    if abs(result) > MAXIMA[kind]:
+        raise ValueError(f"must be at most {text(MAXIMA[kind], kind)}, got {value!r}")
+    return result
+
+
+def _wanted(kind: str) -> str:
+    units = ", ".join(unit for unit in UNITS[kind] if unit != "m")
+    return f"{_ARTICLES[kind]} needs a unit: {units} (for example {_EXAMPLES[kind]})"
+
+
+def _value(value: object, kind: str) -> float:
+    wanted = _wanted(kind)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{wanted}, got {value!r}")
     if not isinstance(value, str):
@@ -61,17 +89,28 @@ def parse(value: object, kind: str) -> float:
     match = _NUMBER.fullmatch(value)
     if match is None:
         raise ValueError(f"{wanted}, got {value!r}")
-    number, unit = Decimal(match[1]), match[2]
+    number, unit = _decimal(match[1]), match[2]
     if unit == "" and number == 0:
         return 0.0
     if unit not in UNITS[kind]:
         raise ValueError(f"{wanted}, got {value!r}")
     try:
         result = float(number * UNITS[kind][unit])
-    except Overflow:
+    except (Overflow, InvalidOperation):
         result = math.inf
-    if not math.isfinite(result):
-        raise ValueError(f"{wanted}, got {value!r}, which is not finite")
+    return result
+
+
+def tick(t: float) -> float:
+    """`t` (s) to the nearest microsecond, so that times that are equal on paper are equal: 3 x 0.1 s is 0.3 s."""
+    return math.floor(t * _TICKS + 0.5) / _TICKS
+
+
+def ticks(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`tick` of each of `times` (s), to the same bit."""
+    import numpy as np
+
+    result: NDArray[np.float64] = np.floor(times * _TICKS + 0.5) / _TICKS
     return result
 
 
@@ -87,7 +126,7 @@ def text(value: float, kind: str) -> str:
             candidate = f"{number:.{digits}g}"
             if "e" in candidate:
                 candidate = f"{Decimal(candidate):f}"
-            if unit != "m" and parse(f"{candidate}{gap}{unit}", kind) == value:
+            if unit != "m" and _value(f"{candidate}{gap}{unit}", kind) == value:
                 written.append((len(candidate), f"{candidate}{gap}{unit}"))
                 break
     return min(written)[1]
@@ -161,7 +200,7 @@ class Quantity:
 
 
 Seconds = Annotated[float, Quantity(kind="duration")]
-PositiveSeconds = Annotated[float, Quantity(kind="duration", above=0.0)]
+PositiveSeconds = Annotated[float, Quantity(kind="duration", low=TICK)]
 Instant = Annotated[float, Quantity(kind="duration", low=-math.inf)]
 PerSecond = Annotated[float, Quantity(kind="rate")]
 PositiveRate = Annotated[float, Quantity(kind="rate", above=0.0)]

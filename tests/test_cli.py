@@ -128,3 +128,36 @@ def test_help_comes_without_the_heavy_libraries() -> None:
     script = f"import sys, rollout_sim.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"description": "serves [/api/v1]", "name": "[/x]"},
+        {"strategies": {"a [/b] $_$": {"type": "all_at_once"}}, "slos": [{"name": "$_$", "objective": "99%"}]},
+    ],
+)
+def test_names_that_look_like_markup_are_printed_as_they_stand(changes: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(data(horizon="6 min", **changes)))
+    done = call("run", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in ("[/api/v1]", "[/x]") if "name" in changes else ("a [/b] $_$", "$_$"):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"function__aliases": {"2024": "1"}, "rollout__alias": "2024"},
+        {"horizon": "1e9999999999999999999 ms"},
+        {"horizon": "1e-9999999999999999999 ms"},
+    ],
+)
+def test_odd_input_is_one_message(changes: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(data(**changes)))
+    done = call("run", path, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "got" in done.stderr

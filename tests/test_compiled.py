@@ -95,7 +95,7 @@ strategies = st.sampled_from(
         {"type": "canary", "percent": 20, "interval": "50 s"},
         {"type": "linear", "percent": 30, "interval": "20 s", "bake": "1 min"},
         {"type": "all_at_once", "bake": "2 min"},
-        {"type": "blue_green", "provisioned": 3, "allocation": "15 s", "bake": "90 s"},
+        {"type": "blue_green", "provisioned": 2, "allocation": "15 s", "bake": "90 s"},
         {"type": "blue_green", "bake": "1 min",
          "hooks": {"before_allow_traffic": {"invocations": 7, "over": "9 s", "max_failures": 4},
                    "after_allow_traffic": {"invocations": 3, "over": "5 s", "max_failures": 2}}},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sim import units
-from rollout_sim.units import UNITS, Quantity, parse, show_duration, text
+from rollout_sim.units import MAXIMA, UNITS, Quantity, parse, show_duration, text
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_reads_the_nearest_float(written: object, kind: str, value: float) -> No
         ("1_000 s", "duration", "got '1_000 s'"),
         ("nan s", "duration", "got 'nan s'"),
         ("inf s", "duration", "got 'inf s'"),
-        ("1e400 s", "duration", "not finite"),
+        ("1e400 s", "duration", "at most 36500 d"),
         ("", "rate", "got ''"),
         (True, "duration", "got True"),
         (False, "share", "got False"),
@@ -76,8 +76,9 @@ def test_a_refusal_lists_the_units() -> None:
         parse("80", "duration")
 
 
-@given(kind=st.sampled_from(list(UNITS)), value=st.floats(allow_nan=False, min_value=-1e15, max_value=1e15))
-def test_text_is_read_back_to_the_very_same_float(kind: str, value: float) -> None:
+@given(kind=st.sampled_from(list(UNITS)), share=st.floats(min_value=-1, max_value=1))
+def test_text_is_read_back_to_the_very_same_float(kind: str, share: float) -> None:
+    value = share * MAXIMA[kind]
     assert parse(text(value, kind), kind) == value
 
 

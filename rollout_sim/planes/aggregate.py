@@ -24,9 +24,10 @@ from rollout_sim.planes.arrival_counts import ArrivalCounts, Cursor, cell_of
 from rollout_sim.planes.hook_tests import failed_tests
 from rollout_sim.planes.outcome_shares import NEGLIGIBLE, Behaviour, outcome_shares
 from rollout_sim.scenario import Scenario
-from rollout_sim.slo import Objective
+from rollout_sim.slo import judging
 from rollout_sim.strategies import Hook
 from rollout_sim.streams import Streams
+from rollout_sim.units import TICK
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -44,8 +45,8 @@ class Traffic:
         edges = {slo.latency for slo in scenario.slos if slo.latency is not None}
         for alarm in (scenario.alarms[name] for name in scenario.acting):
             if alarm.percentile is not None:
-                # At or above the limit is above the number before it.
-                edges.add(alarm.limit if alarm.comparator in (">", "<=") else math.nextafter(alarm.limit, 0.0))
+                # At or above the limit is above the microsecond before it.
+                edges.add(alarm.limit if alarm.comparator in (">", "<=") else alarm.limit - TICK)
         self.edges = tuple(sorted(edges))
         self.behaviours = {
             number: Behaviour(
@@ -290,22 +291,19 @@ class AggregatePlane:
         requests = over.sum(axis=(0, 1))
         self.truth.requests += requests
         self.truth.pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
-        bad = np.zeros_like(requests)
-        for j, slo in enumerate(self.scenario.slos):
-            one = self._bad(slo, over)
+        bad = over[1].sum(axis=0)
+        for j, latency in judging(self.scenario.slos, alias, self.scenario.alias):
+            one = self._bad(latency, over)
             bad = np.maximum(bad, one)  # a slower limit's bad requests are among a faster one's
-            if (slo.alias or self.scenario.alias) == alias:
-                self.truth.bad_by[j][:] += one
-        if not self.scenario.slos:
-            bad = over[1].sum(axis=0)
+            self.truth.bad_by[j][:] += one
         self.truth.bad += bad
         if (alias, version) == (self.scenario.alias, self.scenario.new):
             self.truth.bad_new += bad
 
-    def _bad(self, slo: Objective, over: Counts) -> Counts:
+    def _bad(self, latency: float | None, over: Counts) -> Counts:
         bad: Counts = over[1].sum(axis=0)
-        if slo.latency is not None:
-            bad = bad + over[0, self.traffic.edges.index(slo.latency) + 1 :].sum(axis=0)
+        if latency is not None:
+            bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
         return bad
 
     # Showing

@@ -33,7 +33,6 @@ from rollout_sim.planes.arrays import (
     SEQUENCE,
     TOKENS,
     V_BUSY,
-    V_COLD,
     V_CREATED_BUSY,
     V_IDLE,
     V_LIVED,
@@ -216,7 +215,6 @@ def take(s: State, v: int, t: float, r: int) -> bool:
             return False
         identity = s.n[MADE]
         s.n[MADE] += 1
-        s.versions[v, V_COLD] += 1
         priority, created = -identity, t
     if priority >= PROVISIONED // 2:
         s.n[BUSY] += 1

@@ -48,7 +48,7 @@ V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
     L_FULL_JITTER,
     L_USERS,
     L_ASYNC_RETRIES,
-    L_USER_BASE,
+    L_SERVICE,
 ) = range(13)
 L_WEIGHT, L_MAX_AGE = range(2)
 (
@@ -69,7 +69,8 @@ L_WEIGHT, L_MAX_AGE = range(2)
     R_CLASS,
     R_SEQUENCE,
     R_FIRST_PERIOD,
-) = range(17)
+    R_SERVED,
+) = range(18)
 R_ARRIVED, R_BEGAN, R_INIT, R_DURATION, R_CREATED, R_JITTER = range(6)
 
 

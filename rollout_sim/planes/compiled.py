@@ -20,7 +20,8 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
 from rollout_sim.planes.array_environments import add_provisioned, push_event
-from rollout_sim.planes.draws import COLUMNS, INIT, MAX_PENDING, SERVICE, AttemptDraws, Draws, service_times
+from rollout_sim.planes.audience import Users, service
+from rollout_sim.planes.draws import COLUMNS, INIT, MAX_PENDING, SERVICE, AttemptDraws, Draws, init_times, service_times
 from rollout_sim.planes.kernel import advance
 from rollout_sim.planes.layout import RETRY_SLOTS, laid_out
 from rollout_sim.planes.samples import Samples
@@ -28,6 +29,7 @@ from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source
+from rollout_sim.units import tick
 
 
 @dataclass(slots=True)
@@ -45,11 +47,6 @@ class Pool:
     def __init__(self, plane: CompiledPlane, version: int) -> None:
         self.plane = plane
         self.version = version
-
-    @property
-    def cold(self) -> int:
-        """Cold starts."""
-        return int(self.plane.state.versions[self.version, k.V_COLD])
 
     def seconds(self, t: float) -> tuple[float, float]:
         """Environment-seconds and running seconds from the start until `t`."""
@@ -79,6 +76,11 @@ class Version:
     def errors(self) -> int:
         """Those that failed."""
         return int(self.plane.state.versions[self.version, k.V_ERRORS])
+
+    @property
+    def cold_starts(self) -> int:
+        """Those that began in a new environment."""
+        return int(self.plane.state.versions[self.version, k.V_COLD])
 
 
 class CompiledPlane:
@@ -158,13 +160,12 @@ class CompiledPlane:
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
             s.requests[r, [k.R_TEST, k.R_VERSION]] = 1, v
-            s.request_times[r, k.R_JITTER] = self.clock.now + hook.over  # when it has to be over
-            push_event(s, self.clock.now + (i + 0.5) * hook.over / hook.invocations, ARRIVAL, r)
+            s.request_times[r, k.R_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
+            push_event(s, tick(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
 
-    def users(self) -> tuple[int, int, int]:
-        """Users since the rollout's start: active, served at least once by the new version, with a bad request."""
-        active, reached, hurt = self.state.marks.sum(axis=1, dtype=np.int64).tolist()
-        return active, reached, hurt
+    def users(self) -> Users:
+        """The users of the rollout's alias, from the rollout's start on."""
+        return Users(*self.state.marks.sum(axis=1, dtype=np.int64).tolist())
 
     # What the kernel asks for
 
@@ -175,6 +176,8 @@ class CompiledPlane:
             additional = alias.additional_version
             row[k.L_ADDITIONAL] = -1 if additional is None else self.names.index(additional)
             self.state.lane_times[number, k.L_WEIGHT] = alias.additional_weight
+            if alias.name == self.scenario.alias:
+                row[k.L_SERVICE] = service(alias, self.scenario.new)
         answers = {
             k.NEED_BLOCK: self._load_block, k.NEED_DRAWS: self._load_draws, k.NEED_ALL_DRAWS: self._load_all,
             k.NEED_TIMES: self._load_times, k.NEED_INITS: self._load_inits, k.FULL_IDLE: self._more_idle,
@@ -249,7 +252,7 @@ class CompiledPlane:
         init = self.specs[v].cold_duration or self.specs[v].cold_start
         assert init is not None
         self._load_rest(slot)
-        s.inits[slot, v] = init.ppf(s.uniforms[slot, INIT])
+        s.inits[slot, v] = init_times(init, s.uniforms[slot, INIT])
         s.loaded[slot, 1 + len(self.names) + v] = 1
 
     def _draw_tests(self, v: int, count: int) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes.samples import Samples
 from rollout_sim.slo import RequestCounts
+from rollout_sim.units import tick
 
 
 class Counts:
@@ -17,11 +18,10 @@ class Counts:
     for `keep` seconds.
     """
 
-    def __init__(self, metrics: Metrics, requests: RequestCounts, latencies: list[float | None], keep: float) -> None:
+    def __init__(self, metrics: Metrics, requests: RequestCounts, keep: float) -> None:
         size = len(metrics.targets) * metrics.periods
         self.metrics = metrics
         self.requests = requests
-        self.latencies = latencies
         self.resolution = metrics.resolution
         self.dirty = metrics.periods
         self.invocations = [0] * size
@@ -32,17 +32,20 @@ class Counts:
         self.slow = [[0] * size for _ in metrics.slow_thresholds]
         self.asked = [0] * size
         self.bad = [0] * size
-        self.bad_by = [[0] * size for _ in latencies]
+        self.bad_by = [[0] * size for _ in requests.bad_by]
         self.watch = bool(metrics.percentiles or metrics.slow_thresholds)
         self.samples = Samples(metrics, keep)
 
-    def answer(self, base: int, arrived: float, t: float, failed: bool) -> bool:
-        """Counts a request that arrived at `arrived` and got its last answer at `t`; returns whether it is bad."""
+    def answer(self, base: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
+        """Counts a request that arrived at `arrived` and got its last answer at `t`; returns whether it is bad.
+
+        `judged` are the objectives that it falls under, from `slo.judging`; where there is none, failures are bad.
+        """
         place = base + int(arrived // self.resolution)
         self.asked[place] += 1
         bad = failed
-        for j, latency in enumerate(self.latencies):
-            if failed or (latency is not None and t - arrived > latency):
+        for j, latency in judged:
+            if failed or (latency is not None and t > tick(arrived + latency)):
                 self.bad_by[j][place] += 1
                 bad = True
         if bad:

@@ -15,6 +15,7 @@ from rollout_sim.arrivals import ArrivalProcess, arrival_process
 from rollout_sim.distributions import Distribution
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source
+from rollout_sim.units import MAXIMA, ticks
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,7 @@ EVENT_COLUMNS: Final = (
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
 _KEPT_RETRY_BLOCKS: Final = 512
+_LONGEST: Final = MAXIMA["duration"]
 NO_USER_TRAIT: Final = 2.0
 """The trait of an invocation without a user: above every share, so that no subset fault hits it."""
 
@@ -60,7 +62,7 @@ class AttemptDraws:
         key = (version, True)
         times = self.times.get(key)
         if times is None:
-            times = self.times[key] = init.ppf(self.uniforms[INIT]).tolist()
+            times = self.times[key] = init_times(init, self.uniforms[INIT]).tolist()
         return times
 
 
@@ -115,12 +117,16 @@ class Draws:
 
 
 def service_times(duration: Distribution, per_mb: float, u: Floats, sizes: Floats | None) -> Floats:
-    """Seconds that invocations with the uniforms `u` and `sizes` (MB) take, before faults."""
+    """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults."""
     seconds = duration.ppf(u)
-    return seconds + per_mb * sizes if per_mb and sizes is not None else seconds
+    return ticks(np.minimum(seconds + per_mb * sizes if per_mb and sizes is not None else seconds, _LONGEST))
 
 
-def traits(streams: Streams, users: int) -> list[float]:
+def init_times(init: Distribution, u: Floats) -> Floats:
+    """Seconds (whole microseconds) that cold starts with the uniforms `u` take, before faults."""
+    return ticks(np.minimum(init.ppf(u), _LONGEST))
+
+
+def traits(streams: Streams, users: int) -> Floats:
     """A number in [0, 1) for each user, always the same: below a subset fault's share the user belongs to it."""
-    numbers: list[float] = streams.generator("users/traits").random(users).tolist()
-    return numbers
+    return streams.generator("users/traits").random(users)

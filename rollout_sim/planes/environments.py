@@ -64,7 +64,6 @@ class Pool:
         "_sweep_at",
         "_worked",
         "busy",
-        "cold",
         "fleet",
         "idle",
         "keep_alive",
@@ -75,7 +74,6 @@ class Pool:
         self.keep_alive = keep_alive
         self.idle: list[Environment] = []
         self.busy = 0
-        self.cold = 0
         self._recent = most_recent
         self._sweep_at = SWEEP
         self._lived = 0.0
@@ -99,7 +97,6 @@ class Pool:
                 return None
             identity = fleet.made
             fleet.made = identity + 1
-            self.cold += 1
             found = (-identity, t, identity, -1.0)
         if found[0] >= _PROVISIONED // 2:
             fleet.busy += 1

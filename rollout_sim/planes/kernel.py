@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollout_sim import faults
-from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY
+from rollout_sim import faults, units
+from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
-from rollout_sim.planes import array_environments, arrays
+from rollout_sim.planes import array_environments, array_requests, arrays
 from rollout_sim.planes.array_environments import leave, pop_event, push_event, take
+from rollout_sim.planes.array_requests import after, log, meet, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
     DONE,
@@ -25,18 +26,12 @@ from rollout_sim.planes.arrays import (
     HORIZON,
     KEEP_ALIVE,
     L_ADDITIONAL,
-    L_ASYNC_RETRIES,
-    L_ATTEMPTS,
     L_BLOCK,
     L_FULL_JITTER,
     L_LENGTH,
-    L_MAX_AGE,
-    L_ON_ERROR,
-    L_ON_THROTTLE,
     L_POSITION,
     L_PRIMARY,
-    L_SYNCHRONOUS,
-    L_USER_BASE,
+    L_SERVICE,
     L_USERS,
     L_WEIGHT,
     LOGGED,
@@ -67,6 +62,7 @@ from rollout_sim.planes.arrays import (
     R_PERIOD,
     R_PLACE,
     R_SEQUENCE,
+    R_SERVED,
     R_TEST,
     R_THROTTLES,
     R_USER,
@@ -75,10 +71,10 @@ from rollout_sim.planes.arrays import (
     RUNNING,
     SAMPLED,
     SEQUENCE,
-    START_AT,
     TESTED,
     TIMEOUT,
     TOO_MANY,
+    V_COLD,
     V_COLD_KIND,
     V_ERROR_RATE,
     V_ERRORS,
@@ -89,6 +85,7 @@ from rollout_sim.planes.arrays import (
     V_ROWS,
     State,
 )
+from rollout_sim.planes.audience import SPLIT
 from rollout_sim.planes.compiler import compiled_before, inlined, kept, with_names
 from rollout_sim.planes.draws import FAULT, JITTER, NO_USER_TRAIT, ROUTE, SLOW
 from rollout_sim.specs import INIT_LIMIT
@@ -100,7 +97,7 @@ _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
 _outcome_of = with_names(faults.outcome_of)
-_went = with_names(faults.went, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of)
+_went = with_names(faults.went, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of)
 
 
 @inlined
@@ -142,76 +139,6 @@ def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> i
 
 
 @inlined
-def _log(s: State, r: int, t: float) -> None:
-    """Keeps an attempt as a row of the events."""
-    row = s.n[LOGGED]
-    s.n[LOGGED] += 1
-    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_IDENTITY, R_COLD, R_OUTCOME, R_USER)):
-        s.log[row, k] = s.requests[r, column]
-    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = (
-        t,
-        s.request_times[r, R_INIT],
-        s.request_times[r, R_DURATION],
-    )
-
-
-@inlined
-def _answer(s: State, r: int, t: float) -> None:
-    """The request's last attempt is over at `t`: it is good or bad, for each objective."""
-    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.request_times[r, R_ARRIVED]
-    failed = s.requests[r, R_OUTCOME] != OK
-    place = s.bases[lane, s.requests[r, R_VERSION]] + s.requests[r, R_FIRST_PERIOD]
-    s.n[PENDING] -= 1
-    s.asked[place] += 1
-    bad = failed
-    for k in range(s.latencies.size):
-        if failed or (not np.isnan(s.latencies[k]) and t - arrived > s.latencies[k]):
-            s.bad_by[k, place] += 1
-            bad = True
-    if bad:
-        s.bad[place] += 1
-    if s.lanes[lane, L_USERS] > 0 and arrived >= s.x[START_AT]:
-        s.marks[0, s.lanes[lane, L_USER_BASE] + user] = 1
-        if bad:
-            s.marks[2, s.lanes[lane, L_USER_BASE] + user] = 1
-    s.free[s.n[FREE]] = r
-    s.n[FREE] += 1
-
-
-@inlined
-def _after(s: State, r: int, t: float) -> None:
-    """What follows an attempt that is over at `t`: the answer, or another attempt."""
-    lane, outcome = s.requests[r, R_LANE], s.requests[r, R_OUTCOME]
-    if outcome == OK:
-        _answer(s, r, t)
-        return
-    if s.lanes[lane, L_SYNCHRONOUS] == 1:
-        attempt = s.requests[r, R_ATTEMPT]
-        tried = s.lanes[lane, L_ON_THROTTLE] if outcome == THROTTLED else s.lanes[lane, L_ON_ERROR]
-        if attempt >= s.lanes[lane, L_ATTEMPTS] or tried == 0:
-            _answer(s, r, t)
-            return
-        delay = s.waits[lane, attempt]
-        if s.lanes[lane, L_FULL_JITTER] == 1:
-            delay = delay * s.request_times[r, R_JITTER]
-    else:
-        if outcome == THROTTLED:
-            s.requests[r, R_THROTTLES] += 1
-            delay = s.async_waits[1, min(s.requests[r, R_THROTTLES], s.async_waits.shape[1] - 1)]
-        else:
-            s.requests[r, R_ERRORS] += 1
-            if s.requests[r, R_ERRORS] > s.lanes[lane, L_ASYNC_RETRIES]:
-                _answer(s, r, t)
-                return
-            delay = s.async_waits[0, s.requests[r, R_ERRORS]]
-        if t + delay - s.request_times[r, R_ARRIVED] > s.lane_times[lane, L_MAX_AGE]:
-            _answer(s, r, t)
-            return
-    s.requests[r, R_ATTEMPT] += 1
-    push_event(s, t + delay, RETRY, r)
-
-
-@inlined
 def _run(
     s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, trait: float
 ) -> None:
@@ -228,7 +155,7 @@ def _run(
     )  # fmt: skip
     s.requests[r, R_OUTCOME] = outcome
     s.request_times[r, R_BEGAN], s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = t, init, duration
-    push_event(s, t + init + duration, COMPLETION, r)
+    push_event(s, tick(t + init + duration), COMPLETION, r)
 
 
 @inlined
@@ -256,12 +183,15 @@ def _start(s: State, r: int, t: float) -> None:
         s.requests[r, R_OUTCOME], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = THROTTLED, -1, 0
         s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = 0.0, 0.0
         if s.log.shape[0] > 0:
-            _log(s, r, t)
-        _after(s, r, t)
+            log(s, r, t)
+        after(s, r, t)
         return
-    trait = s.traits[s.lanes[lane, L_USER_BASE] + user] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
-    if s.lanes[lane, L_USERS] > 0 and s.versions[v, V_NEW] == 1 and t >= s.x[START_AT]:
-        s.marks[1, s.lanes[lane, L_USER_BASE] + user] = 1
+    trait = s.traits[user] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
+    if s.versions[v, V_NEW] == 1 and serves(s, lane, t):
+        meet(s, user, s.lanes[lane, L_SERVICE])
+        s.marks[1, user] = 1
+        if s.lanes[lane, L_SERVICE] == SPLIT:
+            s.marks[4, user] = 1
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
     if s.versions[v, V_ROWS] > 0:
         u_slow = s.uniforms[slot, SLOW, j]
@@ -289,6 +219,8 @@ def _complete(s: State, r: int, t: float) -> None:
     s.versions[v, V_INVOCATIONS] += 1
     if outcome != OK:
         s.versions[v, V_ERRORS] += 1
+    if s.requests[r, R_COLD] == 1:
+        s.versions[v, V_COLD] += 1
     if s.requests[r, R_TEST] == 1:
         if outcome == OK and t <= s.request_times[r, R_JITTER]:
             s.versions[v, V_GOOD] += 1
@@ -309,8 +241,8 @@ def _complete(s: State, r: int, t: float) -> None:
         s.sample_places[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = place, duration
         s.n[SAMPLED] += 1
     if s.log.shape[0] > 0:
-        _log(s, r, s.request_times[r, R_BEGAN])
-    _after(s, r, t)
+        log(s, r, s.request_times[r, R_BEGAN])
+    after(s, r, t)
 
 
 @inlined
@@ -342,6 +274,10 @@ def _arrive(s: State, lane: int, t: float) -> None:
     s.requests[r, R_ATTEMPT], s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES], s.requests[r, R_TEST] = 1, 0, 0, 0
     s.requests[r, R_USER] = s.users[lane, j] if s.lanes[lane, L_USERS] > 0 else -1
     s.request_times[r, R_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
+    s.requests[r, R_SERVED] = 0
+    if serves(s, lane, t):
+        s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
+        meet(s, s.requests[r, R_USER], s.lanes[lane, L_SERVICE])
     _start(s, r, t)
 
 
@@ -393,4 +329,4 @@ def _advance(s: State, until: float, closed: bool) -> int:
             _start(s, r, t)
 
 
-advance = kept(_advance, faults, arrays, array_environments)
+advance = kept(_advance, units, faults, arrays, array_environments, array_requests)

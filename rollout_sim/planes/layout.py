@@ -10,10 +10,11 @@ import numpy as np
 from rollout_sim import faults
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
+from rollout_sim.planes.audience import ABSENT, MARKS
 from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, traits
 from rollout_sim.planes.environments import SCALE_UP_WINDOW, SWEEP
 from rollout_sim.scenario import Scenario
-from rollout_sim.slo import RequestCounts
+from rollout_sim.slo import RequestCounts, judging
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import async_error_delay, async_throttle_delay
 
@@ -47,8 +48,8 @@ def laid_out(
         bases=np.zeros((lanes, versions), ints),
         arrivals=np.zeros((lanes, BLOCK), floats),
         users=np.zeros((lanes, BLOCK if any(users) else 1), ints),
-        traits=np.concatenate([np.array(traits(streams, count)) if count else np.zeros(0) for count in users]),
-        marks=np.zeros((3, sum(users)), np.uint8),
+        traits=traits(streams, max(users)),
+        marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((lanes, attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
         rows=np.zeros((versions, max(map(len, rows)) or 1, 8), floats),
@@ -63,7 +64,7 @@ def laid_out(
         idle_since=np.zeros((versions, idle), floats),
         event_time=np.zeros(whole, floats),
         event_request=np.zeros(whole, ints),
-        requests=np.zeros((whole, 17), ints),
+        requests=np.zeros((whole, 18), ints),
         request_times=np.zeros((whole, 6), floats),
         free=np.arange(whole),
         invocations=metrics.invocations[0].reshape(-1),
@@ -76,7 +77,7 @@ def laid_out(
         asked=counted.requests[0].reshape(-1),
         bad=counted.bad[0].reshape(-1),
         bad_by=np.zeros((len(scenario.slos), places), ints),
-        latencies=np.array([math.nan if slo.latency is None else slo.latency for slo in scenario.slos], floats),
+        latencies=np.full((lanes, len(scenario.slos)), math.nan),
         log=np.zeros((BLOCK if events else 0, 9), ints),
         log_times=np.zeros((BLOCK if events else 0, 3), floats),
         sample_places=np.zeros(BLOCK if metrics.percentiles else 0, ints),
@@ -105,9 +106,11 @@ def laid_out(
         s.lanes[number] = (
             BLOCK, BLOCK, -1, 0, -1, source.source == "http", 1 if retry is None else retry.attempts,
             retry is not None and "error" in retry.on, retry is not None and "throttle" in retry.on,
-            retry is not None and retry.jitter == "full", count, source.async_retries, sum(users[:number]),
+            retry is not None and retry.jitter == "full", count, source.async_retries, ABSENT,
         )  # fmt: skip
         s.lane_times[number, k.L_MAX_AGE] = source.max_event_age
+        for j, latency in judging(scenario.slos, source.alias, scenario.alias):
+            s.latencies[number, j] = math.inf if latency is None else latency
         for attempt in range(1, retry.attempts + 1) if retry is not None else ():
             s.waits[number, attempt] = retry.delay(attempt, 1.0) if retry is not None else 0.0
         for place, target in enumerate(metrics.targets):

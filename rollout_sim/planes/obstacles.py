@@ -75,11 +75,15 @@ def _of_versions(scenario: Scenario) -> list[str]:
 
 
 def _of_alarms(scenario: Scenario) -> list[str]:
-    return [
-        f"alarm {name}: reads a mean duration"
-        for name in scenario.acting
-        if (alarm := scenario.alarms[name]).metric == "duration" and alarm.percentile is None
-    ]
+    found = []
+    for name in scenario.acting:
+        alarm = scenario.alarms[name]
+        if alarm.metric == "duration" and alarm.percentile is None:
+            found.append(f"alarm {name}: reads a mean duration")
+        aliases = {slo.alias or scenario.alias for slo in scenario.slos if slo.name == alarm.slo}
+        if aliases - {scenario.alias}:
+            found.append(f"alarm {name}: reads the budget of another alias")
+    return found
 
 
 def _of_limits(scenario: Scenario) -> list[str]:

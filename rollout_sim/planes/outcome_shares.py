@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rollout_sim import faults
 from rollout_sim.distributions import Distribution
 from rollout_sim.planes.draws import NO_USER_TRAIT
+from rollout_sim.units import TICK
 
 Floats = NDArray[np.float64]
 
@@ -103,6 +104,7 @@ def _mean(behaviour: Behaviour, nodes: Floats, weights: Floats, seen: tuple[floa
     upper = np.append(behaviour.edges, math.inf)
     stuck = int(np.searchsorted(behaviour.edges, timeout))  # the bin of an invocation that runs into the timeout
     rest = np.append(seen, math.inf)
+    half = TICK / 2  # durations are rounded to whole microseconds
     for state in _alike(behaviour, nodes):
         t = nodes[state[0]]
         weight = weights[state[0]]
@@ -113,7 +115,7 @@ def _mean(behaviour: Behaviour, nodes: Floats, weights: Floats, seen: tuple[floa
         in_time = np.diff((left >= timeout).astype(float), axis=0, prepend=0.0) @ weight
         for part, (factor, add) in _slowdowns(behaviour, t[0]):
             # P(duration <= min(bin's end, seconds left), and below the timeout), of shape (classes, bins, nodes)
-            limit = np.minimum(np.minimum(upper[None, :, None], left[:, None, :]), np.nextafter(timeout, 0.0))
+            limit = np.minimum(np.minimum(upper[None, :, None] + half, left[:, None, :]), timeout - half)
             below = behaviour.duration.cdf((limit - add) / factor) if factor > 0 else (limit >= add).astype(float)
             done = np.diff(np.diff(below, axis=0, prepend=0.0), axis=1, prepend=0.0) @ weight
             shares[0] += part * (1 - crash) * (1 - error) * done.T

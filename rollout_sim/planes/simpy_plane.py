@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,16 @@ from rollout_sim.controller import Command
 from rollout_sim.errors import ScenarioError
 from rollout_sim.faults import ERROR, OK, THROTTLED
 from rollout_sim.metrics import Metrics
+from rollout_sim.planes.audience import ABSENT, Audience, Users, service
 from rollout_sim.planes.counts import Counts
 from rollout_sim.planes.draws import MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, traits
 from rollout_sim.planes.environments import Fleet, Pool
 from rollout_sim.scenario import Scenario
-from rollout_sim.slo import RequestCounts
+from rollout_sim.slo import RequestCounts, judging
 from rollout_sim.specs import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import Source, async_error_delay, async_throttle_delay
+from rollout_sim.units import tick
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class _Version:
     pool: Pool
     invocations: int = 0
     errors: int = 0
+    cold_starts: int = 0
 
 
 @dataclass(slots=True)
@@ -48,10 +52,6 @@ class _Lane:
     draws: Draws
     alias: Alias
     bases: dict[str, int]
-    traits: list[float]
-    active: bytearray
-    reached: bytearray
-    hurt: bytearray
 
 
 class SimpyPlane:
@@ -76,18 +76,20 @@ class SimpyPlane:
         spec = scenario.function
         self.clock = clock
         self.scenario = scenario
-        self.counts = Counts(metrics, requests, [slo.latency for slo in scenario.slos], keep)
+        self.counts = Counts(metrics, requests, keep)
         self.fleet = Fleet(spec.concurrency, spec.scale_up)
         self.versions = {number: self._version(number, one, spec) for number, one in spec.versions.items()}
         self.events: list[tuple[Any, ...]] | None = [] if events else None
         self.pending = 0
         self.tests = streams.generator("hook tests")
+        people = max((source.users.count for source in scenario.traffic if source.users is not None), default=0)
+        self.traits = array("d", traits(streams, people).tobytes())
+        self.audience = Audience(people)
         periods = metrics.periods
         self.lanes = []
         for i, source in enumerate(scenario.traffic):
             name = f"traffic/{i}"
             bases = {t.version: k * periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
-            users = source.users.count if source.users is not None else 0
             self.lanes.append(
                 _Lane(
                     index=i,
@@ -95,10 +97,6 @@ class SimpyPlane:
                     draws=Draws.of(source, streams, name),
                     alias=aliases[source.alias],
                     bases=bases,
-                    traits=traits(streams, users) if users else [],
-                    active=bytearray(users),
-                    reached=bytearray(users),
-                    hurt=bytearray(users),
                 )
             )
         clock.process(self._traffic())
@@ -127,19 +125,14 @@ class SimpyPlane:
         """Starts a hook's test invocations; `failed[0]` falls with every one that succeeds in time."""
         assert command.hook is not None
         failed[0] = command.hook.invocations
-        deadline = self.clock.now + command.hook.over
+        deadline = tick(self.clock.now + command.hook.over)
         for k in range(command.hook.invocations):
-            at = self.clock.now + (k + 0.5) * command.hook.over / command.hook.invocations
+            at = tick(self.clock.now + (k + 0.5) * command.hook.over / command.hook.invocations)
             self.clock.process(self._test(self.versions[version], at, deadline, failed))
 
-    def users(self) -> tuple[int, int, int]:
-        """Users since the rollout's start: active, served at least once by the new version, with a bad request."""
-        lanes = self.lanes
-        return (
-            sum(sum(one.active) for one in lanes),
-            sum(sum(one.reached) for one in lanes),
-            sum(sum(one.hurt) for one in lanes),
-        )
+    def users(self) -> Users:
+        """The users of the rollout's alias, from the rollout's start on."""
+        return self.audience.users()
 
     def _arrivals(self, lane: _Lane) -> Iterator[tuple[float, int, int, int, AttemptDraws, list[int] | None]]:
         block = 0
@@ -177,10 +170,11 @@ class SimpyPlane:
         }
         resolution, start_at, new = counts.resolution, scenario.start, scenario.new
         invocations, durations = counts.invocations, counts.duration_sum
-        synchronous, retry = source.source == "http", source.retry
+        synchronous, retry, oldest = source.source == "http", source.retry, source.max_event_age
         has_users, alias_name = source.users is not None, source.alias
-        lane_traits, active, reached, hurt = lane.traits, lane.active, lane.reached, lane.hurt
-        answer, watch = counts.answer, counts.watch
+        alias, lane_traits, audience = lane.alias, self.traits, self.audience
+        counted, hurt = has_users and alias_name == scenario.alias, audience.hurt
+        answer, watch, judged = counts.answer, counts.watch, judging(scenario.slos, alias_name, scenario.alias)
 
         def request(
             t: float, block: int, j: int, draws: AttemptDraws, users: list[int] | None
@@ -189,10 +183,13 @@ class SimpyPlane:
             if self.pending > MAX_PENDING:
                 waiting = f"more than {MAX_PENDING} requests wait for an answer at {clock.now:g} s"
                 raise ScenarioError([f"{scenario.name}: {waiting}; lower the rate"])
-            arrived = t
+            arrived, latest = t, tick(t + oldest)
             attempt, errors, throttles = 1, 0, 0
             user = users[j] if users is not None else -1
             trait = lane_traits[user] if has_users else NO_USER_TRAIT
+            served = service(alias, new) if counted and t >= start_at else ABSENT
+            if served:
+                audience.meet(user, served)
             while True:
                 version, base = versions[route(draws.route[j])]
                 environment = version.pool.take(t)
@@ -222,9 +219,9 @@ class SimpyPlane:
                     cold = environment[3] < 0
                     outcome, init, duration = behave(version, draws, j, t, cold, environment[1], fleet.running, trait)
                     began = t
-                    if has_users and new == version.number and t >= start_at:
-                        reached[user] = 1
-                    t = t + init + duration
+                    if counted and new == version.number and t >= start_at:
+                        audience.reach(user, service(alias, new))
+                    t = tick(t + init + duration)
                     yield At(clock, t, COMPLETION)
                     if outcome <= ERROR:
                         version.pool.give_back(environment, began, t)
@@ -239,6 +236,7 @@ class SimpyPlane:
                         version.errors += 1
                     if cold:
                         counts.cold_starts[place] += 1
+                        version.cold_starts += 1
                     counts.dirty = min(counts.dirty, period)
                     if watch:
                         counts.observe(place, duration)
@@ -272,25 +270,23 @@ class SimpyPlane:
                 elif outcome == THROTTLED:
                     throttles += 1
                     delay = async_throttle_delay(throttles)
-                    if t + delay - arrived > source.max_event_age:
+                    if tick(t + delay) > latest:
                         break
                 else:
                     errors += 1
                     if errors > source.async_retries:
                         break
                     delay = async_error_delay(errors)
-                    if t + delay - arrived > source.max_event_age:
+                    if tick(t + delay) > latest:
                         break
                 attempt += 1
                 draws = lane.draws.attempt(block, attempt)
-                t = t + delay
+                t = tick(t + delay)
                 yield At(clock, t, RETRY)
             self.pending -= 1
-            bad = answer(base, arrived, t, outcome != OK)
-            if has_users and arrived >= start_at:
-                active[user] = 1
-                if bad:
-                    hurt[user] = 1
+            bad = answer(base, arrived, t, outcome != OK, judged)
+            if bad and served:
+                hurt[user] = 1
 
         return request
 
@@ -335,10 +331,11 @@ class SimpyPlane:
         outcome, init, duration = self._behave(
             version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_TRAIT
         )
-        end = at + init + duration
+        end = tick(at + init + duration)
         yield At(clock, end, COMPLETION)
         (version.pool.give_back if outcome <= ERROR else version.pool.destroy)(environment, at, end)
         version.invocations += 1
         version.errors += outcome != OK
+        version.cold_starts += cold
         if outcome == OK and end <= deadline:
             failed[0] -= 1

@@ -1,0 +1,130 @@
+"""A request of the compiled plane between its attempts: whose it is, what follows a failure, when it is answered."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rollout_sim import units
+from rollout_sim.clock import RETRY
+from rollout_sim.faults import OK, THROTTLED
+from rollout_sim.planes.array_environments import push_event
+from rollout_sim.planes.arrays import (
+    FREE,
+    L_ASYNC_RETRIES,
+    L_ATTEMPTS,
+    L_FULL_JITTER,
+    L_MAX_AGE,
+    L_ON_ERROR,
+    L_ON_THROTTLE,
+    L_SERVICE,
+    L_SYNCHRONOUS,
+    L_USERS,
+    LOGGED,
+    PENDING,
+    R_ARRIVED,
+    R_ATTEMPT,
+    R_BLOCK,
+    R_COLD,
+    R_DURATION,
+    R_ERRORS,
+    R_FIRST_PERIOD,
+    R_IDENTITY,
+    R_INIT,
+    R_JITTER,
+    R_LANE,
+    R_OUTCOME,
+    R_PLACE,
+    R_SERVED,
+    R_THROTTLES,
+    R_USER,
+    R_VERSION,
+    START_AT,
+    State,
+)
+from rollout_sim.planes.audience import ABSENT, SPLIT
+from rollout_sim.planes.compiler import inlined, with_names
+
+tick = with_names(units.tick)
+
+
+@inlined
+def log(s: State, r: int, t: float) -> None:
+    """Keeps an attempt as a row of the events."""
+    row = s.n[LOGGED]
+    s.n[LOGGED] += 1
+    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_IDENTITY, R_COLD, R_OUTCOME, R_USER)):
+        s.log[row, k] = s.requests[r, column]
+    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = (
+        t,
+        s.request_times[r, R_INIT],
+        s.request_times[r, R_DURATION],
+    )
+
+
+@inlined
+def serves(s: State, lane: int, t: float) -> bool:
+    """Whether a lane's users count and the new version takes part in their traffic."""
+    return bool(s.lanes[lane, L_USERS] > 0 and s.lanes[lane, L_SERVICE] != ABSENT and t >= s.x[START_AT])
+
+
+@inlined
+def meet(s: State, user: int, served: int) -> None:
+    """`Audience.meet`."""
+    s.marks[0, user] = 1
+    if served == SPLIT:
+        s.marks[3, user] = 1
+
+
+@inlined
+def _answer(s: State, r: int, t: float) -> None:
+    """The request's last attempt is over at `t`: it is good or bad, for each objective."""
+    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.request_times[r, R_ARRIVED]
+    failed = s.requests[r, R_OUTCOME] != OK
+    place = s.bases[lane, s.requests[r, R_VERSION]] + s.requests[r, R_FIRST_PERIOD]
+    s.n[PENDING] -= 1
+    s.asked[place] += 1
+    bad = failed
+    for k in range(s.latencies.shape[1]):
+        latency = s.latencies[lane, k]  # NaN: not judged by this objective; infinite: failures only
+        if not np.isnan(latency) and (failed or (latency < np.inf and t > tick(arrived + latency))):
+            s.bad_by[k, place] += 1
+            bad = True
+    if bad:
+        s.bad[place] += 1
+    if bad and s.requests[r, R_SERVED] > 0:
+        s.marks[2, user] = 1
+    s.free[s.n[FREE]] = r
+    s.n[FREE] += 1
+
+
+@inlined
+def after(s: State, r: int, t: float) -> None:
+    """What follows an attempt that is over at `t`: the answer, or another attempt."""
+    lane, outcome = s.requests[r, R_LANE], s.requests[r, R_OUTCOME]
+    if outcome == OK:
+        _answer(s, r, t)
+        return
+    if s.lanes[lane, L_SYNCHRONOUS] == 1:
+        attempt = s.requests[r, R_ATTEMPT]
+        tried = s.lanes[lane, L_ON_THROTTLE] if outcome == THROTTLED else s.lanes[lane, L_ON_ERROR]
+        if attempt >= s.lanes[lane, L_ATTEMPTS] or tried == 0:
+            _answer(s, r, t)
+            return
+        delay = s.waits[lane, attempt]
+        if s.lanes[lane, L_FULL_JITTER] == 1:
+            delay = delay * s.request_times[r, R_JITTER]
+    else:
+        if outcome == THROTTLED:
+            s.requests[r, R_THROTTLES] += 1
+            delay = s.async_waits[1, min(s.requests[r, R_THROTTLES], s.async_waits.shape[1] - 1)]
+        else:
+            s.requests[r, R_ERRORS] += 1
+            if s.requests[r, R_ERRORS] > s.lanes[lane, L_ASYNC_RETRIES]:
+                _answer(s, r, t)
+                return
+            delay = s.async_waits[0, s.requests[r, R_ERRORS]]
+        if tick(t + delay) > tick(s.request_times[r, R_ARRIVED] + s.lane_times[lane, L_MAX_AGE]):
+            _answer(s, r, t)
+            return
+    s.requests[r, R_ATTEMPT] += 1
+    push_event(s, tick(t + delay), RETRY, r)
