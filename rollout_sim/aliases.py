@@ -73,12 +73,12 @@ def flat_routing(routing: RoutingConfig) -> dict[str, float]:
     weights: dict[str, float] = {}
     for key, weight in (inner if isinstance(inner, Mapping) and len(routing) == 1 else routing).items():
         where = f"Value '{{{key}={weight}}}' at 'routingConfig.additionalVersionWeights'"
-        if not re.fullmatch("[0-9]+", key):
+        if not isinstance(key, str) or not re.fullmatch("[0-9]+", key):
             raise _invalid(
                 where, "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [0-9]+]"
             )
         # Written so that NaN is refused as well.
-        if isinstance(weight, Mapping) or not 0.0 <= weight <= 1.0:
+        if not isinstance(weight, int | float) or not 0.0 <= weight <= 1.0:
             raise _invalid(
                 where,
                 "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, "

@@ -70,10 +70,20 @@ class TraceFile:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
 
     def read(self) -> Trace:
-        """The trace in the file. Raises ValueError."""
-        return read_trace(Path(self.folder) / self.file, self.layout, self.function, self.column)
+        """The trace in the file. Raises ValueError, also where it is too dense at its `scale`."""
+        path = Path(self.folder) / self.file
+        trace = read_trace(path, self.layout, self.function, self.column)
+        densest = float(trace.per_minute.max()) * self.scale
+        if densest > MAX_PER_MINUTE:
+            raise ValueError(
+                f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {self.scale:g}x`; "
+                f"allowed {MAX_PER_MINUTE:,}"
+            )
+        return trace
 
 
+MAX_PER_MINUTE = 20_000_000
+"""Arrivals in one minute of a trace that fit into memory."""
 KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace")
 
 
@@ -276,23 +286,21 @@ class _Replay:
         self._minutes = round(trace.length / MINUTE)
         self._counts = trace.counts
         self._times = trace.times
-        if trace.times is not None:
-            self._edges = np.searchsorted(trace.times, np.arange(self._minutes + 1) * MINUTE)
-            self._per_minute = np.diff(self._edges)
-        else:
-            assert trace.counts is not None
-            self._per_minute = trace.counts
+        self._per_minute = trace.per_minute
+        self._edges = np.concatenate([[0], np.cumsum(self._per_minute)])
+        self._busy = np.flatnonzero(self._per_minute)
         self.long_run_rate = float(self._per_minute.sum()) * spec.scale * spec.speed / trace.length
-        self._minute = 0
+        self._served = 0
         self._left: Floats = np.zeros(0)
 
     def block(self, number: int) -> Floats:
         del number  # asked in order
         parts = [self._left]
         held = self._left.size
-        while held < BLOCK and (self.spec.repeat or self._minute < self._minutes) and self._per_minute.any():
-            times = self._of_minute(self._minute)
-            self._minute += 1
+        while held < BLOCK and self._busy.size and (self.spec.repeat or self._served < self._busy.size):
+            lap, place = divmod(self._served, self._busy.size)
+            times = self._of_minute(lap * self._minutes + int(self._busy[place]))
+            self._served += 1
             parts.append(times)
             held += times.size
         everything = np.concatenate(parts)

@@ -7,6 +7,7 @@ Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def app() -> None:
 @ENGINE
 @OUT
 @JSON
-@click.option("--events", is_flag=True, help="Also write every invocation (events.csv).")
+@click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
     scenario: Path,
     strategies: tuple[str, ...],
@@ -265,7 +266,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away; nothing is wrong with us
+        # The reader of our output went away; nothing is wrong with us, and nothing is left to flush at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if interrupted:  # an extension module may make an error of its own out of the interruption
             _interrupted()

@@ -132,7 +132,7 @@ def compare(
     """
     if replications is not None and replications < 1:
         raise ScenarioError([f"replications: at least 1, got {replications}"])
-    names = tuple(chosen(scenario, name) for name in (strategies or scenario.strategies or (STEADY,)))
+    names = tuple(dict.fromkeys(chosen(scenario, name) for name in (strategies or scenario.strategies or (STEADY,))))
     seed = scenario.seed if seed is None else seed
     plane = plane_of(scenario, engine)
     good = good_twin(scenario) if twin else None

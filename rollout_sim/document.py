@@ -206,6 +206,9 @@ class _Reader:
         text: str = node.value
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
+            if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                self.refuse(node, where, f"holds half of a surrogate pair, got {shorten(ascii(text))}")
+                return ascii(text)
             return text
         if kind == "null" and text in ("", "~", "null", "Null", "NULL"):
             return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 from rollout_sim.alarms import Alarm
 from rollout_sim.aliases import LATEST, check_alias_name
 from rollout_sim.errors import ScenarioError, ValidationException
-from rollout_sim.faults import Fault
+from rollout_sim.faults import Fault, Slowdown
 from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
 from rollout_sim.slo import Objective
 from rollout_sim.specs import FunctionSpec, OnCall, Promotion, Rollout, VersionSpec, check_count
@@ -25,6 +25,8 @@ from rollout_sim.units import PositiveSeconds
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+MAX_STAYS: Final = 2_000_000
+"""Stays of a bursty source that fit into memory."""
 NO_ROLLOUT: Final = "no rollout"
 """The name of the paired run that moves nothing."""
 Engine = Literal["auto", "simpy", "compiled", "aggregate"]
@@ -244,6 +246,11 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
         found.append((("traffic",), "has no source; at least one is needed"))
     for i, source in enumerate(scenario.traffic):
         known(("traffic", i, "alias"), "alias", source.alias, aliases)
+        bursty = source.arrivals.bursty
+        stays = 0.0 if bursty is None else 2 * scenario.horizon / (bursty.stay_low + bursty.stay_high)
+        if stays > MAX_STAYS:
+            what = f"makes {stays:.3g} stays until the horizon; allowed {MAX_STAYS:.3g}"
+            found.append((("traffic", i, "arrivals", "bursty"), what))
     for i, slo in enumerate(scenario.slos):
         if slo.alias is not None:
             known(("slos", i, "alias"), "alias", slo.alias, aliases)
@@ -270,6 +277,15 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
     faulty = [f for spec in function.versions.values() for f in spec.faults] + list(scenario.incident)
     if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
         found.append((("traffic",), "a subset fault hits a share of the users, but no source has `users`"))
+    sized = any(source.size is not None for source in scenario.traffic)
+    for number, spec in function.versions.items():
+        if spec.per_mb and not sized:
+            where = ("function", "versions", number, "per_mb")
+            found.append((where, "does nothing: no source gives its events a `size`"))
+        for j, fault in enumerate(spec.faults):
+            if isinstance(fault.init, Slowdown) and fault.init.factor != 1 and spec.cold_start is None:
+                what = f"does nothing: version {number} has no `cold_start` to be longer; give a duration to add"
+                found.append((("function", "versions", number, "faults", j, "init"), what))
     if function.versions.get(LATEST) is not None and function.versions[LATEST].provisioned:
         where = ("function", "versions", LATEST, "provisioned")
         found.append((where, "provisioned concurrency belongs to a numbered version, never $LATEST"))

@@ -41,8 +41,10 @@ WORTH_LOADING: Final = 20_000
 WORTH_COMPILING: Final = 10_000_000
 """Expected invocations from which on `auto` takes the compiled plane: when it is compiled already, and when not."""
 MAX_WAIT: Final = 86_400.0
-MAX_PLACES: Final = 50_000_000
-"""Periods x targets whose counts fit into memory."""
+MAX_PLACES: Final = 20_000_000
+"""Periods x targets x runs whose counts fit into memory."""
+MAX_EVENTS: Final = 5_000_000
+"""Invocations that can be kept one by one (about 500 bytes each)."""
 _TICKS: Final = 400
 
 
@@ -84,7 +86,7 @@ def simulate_each(
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
         return
     names = list(dict.fromkeys(chosen(scenario, name) for name in (strategies or scenario.strategies)))
-    check_size(scenario, runs=len(names) + 1)
+    check_size(scenario, runs=len(names) + 1, events=events)
     parts = len(names) + 1
 
     def part(k: int) -> Progress | None:
@@ -96,8 +98,11 @@ def simulate_each(
         yield replace(run, baseline=baseline)
 
 
-def check_size(scenario: Scenario, *, runs: int = 1) -> float:
-    """Expected invocations of one run. Raises ScenarioError where they or the counts exceed a day or the memory."""
+def check_size(scenario: Scenario, *, runs: int = 1, events: bool = False) -> float:
+    """Expected invocations of one run. Raises ScenarioError where they or the counts exceed a day or the memory.
+
+    With `events` all of them are kept.
+    """
     streams = Streams(seed=scenario.seed)
     expected = 0.0
     for i, source in enumerate(scenario.traffic):
@@ -112,11 +117,16 @@ def check_size(scenario: Scenario, *, runs: int = 1) -> float:
             "Lower the rate or the horizon"
         )
         raise ScenarioError([problem])
-    places = len(targets_of(scenario)) * scenario.horizon / resolution_of(scenario)
+    if events and expected * runs > MAX_EVENTS:
+        problem = f"{scenario.name}: about {expected * runs:.3g} invocations are too many to keep (--events)"
+        raise ScenarioError(
+            [f"{problem}; allowed {MAX_EVENTS:.3g}. Choose one strategy, or lower the rate or the horizon"]
+        )
+    places = len(targets_of(scenario)) * scenario.horizon / resolution_of(scenario) * runs
     if places > MAX_PLACES:
         problem = (
             f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {resolution_of(scenario):g} s for "
-            f"{len(targets_of(scenario))} targets makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
+            f"{len(targets_of(scenario))} targets in {runs} runs makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
         )
         raise ScenarioError([problem])
     return expected
@@ -174,7 +184,7 @@ class _Run:
     """One run while it goes on: the clock, the function, the metrics, the plane, the controller."""
 
     def __init__(self, scenario: Scenario, strategy: str, streams: Streams, *, events: bool) -> None:
-        self.engine, self.engine_reason = engine_of(scenario, check_size(scenario))
+        self.engine, self.engine_reason = engine_of(scenario, check_size(scenario, events=events))
         self.scenario = scenario
         self.strategy = strategy
         self.streams = streams
@@ -295,7 +305,7 @@ class _Run:
             versions=self._versions(),
             rates=self.rates,
             users=users if users.active else None,
-            approximations=_approximations(scenario),
+            approximations=_approximations(scenario, int(self.metrics.throttles.sum())),
             events=self._events(),
         )
 
@@ -353,12 +363,22 @@ def _since(at: float, start: float) -> float | None:
     return None if math.isnan(at) else float(at - start)
 
 
-def _approximations(scenario: Scenario) -> tuple[str, ...]:
+def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
     notes = []
     if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
         notes.append(
             "burn-rate windows that reach back before the start are filled with the old version's expected counts"
+        )
+    latency = {slo.name for slo in scenario.slos if slo.latency is not None}
+    if any(alarm.slo in latency for alarm in scenario.alarms.values()):
+        notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
+    far = [name for name in scenario.acting if reach([scenario.alarms[name]]) > scenario.start]
+    if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
+        notes.append("alarms find no datapoints from before the simulation's start, which the rollout's start is near")
+    if throttles:
+        notes.append(
+            "the scale-up rate is a bucket that starts full: up to twice as many environments in the first 10 s of a burst"
         )
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")

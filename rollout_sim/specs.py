@@ -11,6 +11,7 @@ from rollout_sim.distributions import DurationDistribution
 from rollout_sim.faults import Fault
 from rollout_sim.units import PositiveSeconds, Seconds, Share
 
+MAX_VERSION: Final = 10_000
 INIT_LIMIT: Final = 10.0
 """Seconds that Lambda gives an environment to initialise."""
 
@@ -76,6 +77,8 @@ class FunctionSpec:
         for number in self.versions:
             if number != LATEST and not re.fullmatch(r"[1-9][0-9]*", number):
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
+            if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
+                raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
 
     @property
     def concurrency(self) -> int:

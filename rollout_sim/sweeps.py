@@ -135,7 +135,9 @@ def _grid(
     cells = []
     for values in itertools.product(*(one.values for one in axes)):
         scenario = _parsed(document, axes, values)
-        names = tuple(chosen(scenario, name) for name in (strategies or scenario.strategies or (STEADY,)))
+        names = tuple(
+            dict.fromkeys(chosen(scenario, name) for name in (strategies or scenario.strategies or (STEADY,)))
+        )
         its_seed = scenario.seed if seed is None else seed
         plane = plane_of(scenario, engine)
         if plane.engine != "aggregate":

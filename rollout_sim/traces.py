@@ -18,6 +18,7 @@ Layout = Literal["azure2019", "azure2021", "counts", "timestamps"]
 MAX_BYTES: Final = 1 << 30
 MAX_ROWS: Final = 10_000_000
 MAX_INVOCATIONS: Final = 100_000_000
+MAX_MINUTES: Final = 10 * 365 * 1440
 MINUTE: Final = 60.0
 
 
@@ -32,6 +33,14 @@ class Trace:
     times: Floats | None
     length: float
 
+    @property
+    def per_minute(self) -> NDArray[np.int64]:
+        """Invocations that start in each minute."""
+        if self.times is None:
+            assert self.counts is not None
+            return self.counts
+        return np.diff(np.searchsorted(self.times, np.arange(round(self.length / MINUTE) + 1) * MINUTE))
+
 
 def read_trace(path: Path, layout: Layout, function: str | None = None, column: str | None = None) -> Trace:
     """The trace in a CSV file. Raises ValueError with file, line and the offending figure.
@@ -40,6 +49,8 @@ def read_trace(path: Path, layout: Layout, function: str | None = None, column: 
     of `function`. `azure2021`: app, func, end_timestamp, duration (s); start = end - duration; `function` is `func` or
     `app/func`. `counts`: one count per row and minute. `timestamps`: seconds or ISO 8601. The last two take `column`.
     """
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r}: cannot be read: the name holds a null character")
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -181,4 +192,8 @@ def _from_times(times: list[float], path: Path, function: str | None) -> Trace:
         raise ValueError(f"{path}: holds no invocation" + (f" of {function!r}" if function else ""))
     starts = np.sort(np.array(times))
     starts -= math.floor(starts[0] / MINUTE) * MINUTE
-    return Trace(counts=None, times=starts, length=(math.floor(starts[-1] / MINUTE) + 1) * MINUTE)
+    minutes = math.floor(starts[-1] / MINUTE) + 1
+    if minutes > MAX_MINUTES:
+        days = minutes / 1440
+        raise ValueError(f"{path}: spans {days:,.4g} days from the first to the last invocation; allowed 3,650")
+    return Trace(counts=None, times=starts, length=minutes * MINUTE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,10 @@ import yaml
 from builders import data
 
 COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
+
+
+def http(**arrivals: object) -> dict[str, object]:
+    return {"source": "http", "alias": "prod", "arrivals": arrivals}
 
 
 def call(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -62,7 +67,9 @@ def test_events_writes_every_invocation(small: Path) -> None:
     call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
     events = pd.read_csv(small.parent / "o" / "events.csv")
     timeline = pd.read_csv(small.parent / "o" / "timeline.csv")
-    assert len(events) == timeline["invocations"].sum() + timeline["throttles"].sum()
+    running = events["start_s"] + events["init_s"] + events["duration_s"] >= (20 - 5) * 60
+    ended = timeline["invocations"].sum() + timeline["throttles"].sum()
+    assert len(events) == ended + running.sum()
 
 
 def test_the_same_seed_writes_the_same_bytes(small: Path) -> None:
@@ -123,6 +130,34 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     assert "Traceback" not in errors
 
 
+def test_a_typo_in_a_strategys_name_finds_the_right_one(small: Path) -> None:
+    done = call("run", small, "--strategy", "canry", cwd=small.parent)
+    assert done.returncode == 2
+    assert "did you mean 'canary'?" in done.stderr
+
+
+def test_what_an_earlier_run_left_goes_away(small: Path) -> None:
+    call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
+    assert (small.parent / "o" / "events.csv").exists()
+    call("run", small, "--strategy", "canary", "--strategy", "canary", "--out", "o", cwd=small.parent)
+    assert not (small.parent / "o" / "events.csv").exists()
+    assert len(pd.read_csv(small.parent / "o" / "summary.csv")) == 1
+    assert not [path for path in (small.parent / "o").iterdir() if path.name.startswith(".")]
+
+
+def test_events_that_do_not_fit_are_refused(small: Path) -> None:
+    small.write_text(yaml.safe_dump(data(horizon="30 d", traffic=[http(poisson="90/s")])))
+    done = call("run", small, "--events", cwd=small.parent)
+    assert done.returncode == 2
+    assert "too many to keep (--events); allowed 5e+06" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
+    script = f"{' '.join(COMMAND)} schema | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_comes_without_the_heavy_libraries() -> None:
     heavy = ["numpy", "pandas", "matplotlib", "simpy", "scipy", "pydantic"]
     script = f"import sys, rollout_sim.cli; print([m for m in {heavy} if m in sys.modules])"
@@ -152,12 +187,30 @@ def test_names_that_look_like_markup_are_printed_as_they_stand(changes: dict[str
         {"function__aliases": {"2024": "1"}, "rollout__alias": "2024"},
         {"horizon": "1e9999999999999999999 ms"},
         {"horizon": "1e-9999999999999999999 ms"},
+        {"name": "\ud800x"},
+        {"function__versions": {"20240101": {"duration": "1 s"}}, "function__aliases": {"prod": "20240101"}},
+        {"traffic": [http(bursty={"low": "1/s", "high": "2/s", "stay_low": "1 us", "stay_high": "1 us"})]},
+        {"traffic": [http(trace={"file": "far.csv", "layout": "timestamps"})]},
+        {"traffic": [http(trace={"file": "dense.csv", "layout": "counts", "scale": "1000000x"})]},
+        {"traffic": [http(trace={"file": "a\0b", "layout": "counts"})]},
+        {"traffic": [http(trace={"file": "inf.csv", "layout": "counts"})]},
+        {"function__versions__1__per_mb": "10 ms"},
+        {"function__versions__2": {"duration": "1 s", "faults": [{"init": "2x"}]}},
+        {"function__versions__2": {"like": "1", "faults": [{"latency": "1e300x"}]}},
+        {"strategies": {"no rollout": {"type": "all_at_once"}}},
+        {"strategies": {"green": {"type": "blue_green", "provisioned": 5000}}},
+        {"function__versions__$LATEST": {"duration": "1 s", "provisioned": 1}},
     ],
 )
 def test_odd_input_is_one_message(changes: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
+    (tmp_path / "far.csv").write_text("t\n0\n1e15\n")
+    (tmp_path / "dense.csv").write_text("n\n1000000\n")
+    (tmp_path / "inf.csv").write_text("n\n1e400\n")
     path.write_text(yaml.safe_dump(data(**changes)))
     done = call("run", path, cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "got" in done.stderr
+    assert re.match(r".*odd\.yaml:\d+: ", done.stderr)
+    assert any(word in done.stderr for word in ("got", "allowed", "does nothing", "belongs to", "stands for", "null"))
+    assert not (tmp_path / "results").exists()

@@ -21,7 +21,17 @@ from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
 from rollout_sim.planes.array_environments import add_provisioned, push_event
 from rollout_sim.planes.audience import Users, service
-from rollout_sim.planes.draws import COLUMNS, INIT, MAX_PENDING, SERVICE, AttemptDraws, Draws, init_times, service_times
+from rollout_sim.planes.draws import (
+    COLUMNS,
+    HOOK_TEST,
+    INIT,
+    MAX_PENDING,
+    SERVICE,
+    AttemptDraws,
+    Draws,
+    init_times,
+    service_times,
+)
 from rollout_sim.planes.kernel import advance
 from rollout_sim.planes.layout import RETRY_SLOTS, laid_out
 from rollout_sim.planes.samples import Samples
@@ -159,7 +169,8 @@ class CompiledPlane:
             s.n[k.FREE] -= 1
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
-            s.requests[r, [k.R_TEST, k.R_VERSION]] = 1, v
+            s.requests[r, [k.R_TEST, k.R_VERSION, k.R_LANE, k.R_PLACE, k.R_ATTEMPT, k.R_USER]] = 1, v, -1, i, 1, -1
+            s.request_times[r] = 0.0
             s.request_times[r, k.R_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
             push_event(s, tick(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
 
@@ -300,10 +311,11 @@ class CompiledPlane:
             return
         for row, (start, init, duration) in zip(s.log[:count].tolist(), s.log_times[:count].tolist(), strict=True):
             lane, block, j, attempt, v, environment, cold, outcome, user = row
-            source = self.lanes[lane].source
+            source = self.lanes[lane].source if lane >= 0 else None
+            name, alias = (HOOK_TEST, "") if source is None else (source.name, source.alias)
             self.events.append(
                 (
-                    source.name, block * BLOCK + j, attempt, source.alias, self.names[v], environment, bool(cold),
+                    name, block * BLOCK + j, attempt, alias, self.names[v], environment, bool(cold),
                     start, init, duration, outcome, user,
                 )
             )  # fmt: skip

@@ -26,6 +26,8 @@ EVENT_COLUMNS: Final = (
     "init_s", "duration_s", "outcome", "user",
 )  # fmt: skip
 """An invocation as a row, where all are kept."""
+HOOK_TEST: Final = "hook test"
+"""The source of a hook's tests, which go to the version itself and have no alias."""
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
 _KEPT_RETRY_BLOCKS: Final = 512

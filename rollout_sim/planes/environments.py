@@ -13,7 +13,7 @@ SCALE_UP_WINDOW: Final = 10.0
 _PROVISIONED: Final = -(1 << 62)
 SWEEP: Final = 1024
 
-Environment = tuple[int, float, float, float]
+Environment = tuple[int, float, int, float]
 """Priority (lowest first), created at (s), identity, idle since (s). Identities count up from 0 per function."""
 
 

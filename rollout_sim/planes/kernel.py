@@ -155,6 +155,8 @@ def _run(
     )  # fmt: skip
     s.requests[r, R_OUTCOME] = outcome
     s.request_times[r, R_BEGAN], s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = t, init, duration
+    if s.log.shape[0] > 0:
+        log(s, r, t)
     push_event(s, tick(t + init + duration), COMPLETION, r)
 
 
@@ -203,6 +205,9 @@ def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
     v = s.requests[r, R_VERSION]
     if not take(s, v, t, r):
+        if s.log.shape[0] > 0:
+            s.requests[r, R_OUTCOME], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = THROTTLED, -1, 0
+            log(s, r, t)
         s.free[s.n[FREE]] = r
         s.n[FREE] += 1
         return
@@ -240,8 +245,6 @@ def _complete(s: State, r: int, t: float) -> None:
     if s.samples.size > 0:
         s.sample_places[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = place, duration
         s.n[SAMPLED] += 1
-    if s.log.shape[0] > 0:
-        log(s, r, s.request_times[r, R_BEGAN])
     after(s, r, t)
 
 

@@ -20,7 +20,7 @@ from rollout_sim.faults import ERROR, OK, THROTTLED
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes.audience import ABSENT, Audience, Users, service
 from rollout_sim.planes.counts import Counts
-from rollout_sim.planes.draws import MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, traits
+from rollout_sim.planes.draws import HOOK_TEST, MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, traits
 from rollout_sim.planes.environments import Fleet, Pool
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts, judging
@@ -128,7 +128,7 @@ class SimpyPlane:
         deadline = tick(self.clock.now + command.hook.over)
         for k in range(command.hook.invocations):
             at = tick(self.clock.now + (k + 0.5) * command.hook.over / command.hook.invocations)
-            self.clock.process(self._test(self.versions[version], at, deadline, failed))
+            self.clock.process(self._test(self.versions[version], k, at, deadline, failed))
 
     def users(self) -> Users:
         """The users of the rollout's alias, from the rollout's start on."""
@@ -164,7 +164,7 @@ class SimpyPlane:
         """The process of one request of `lane`, with all that does not change bound once."""
         scenario, clock, counts, fleet = self.scenario, self.clock, self.counts, self.fleet
         source, route, events = lane.source, lane.alias.route, self.events
-        behave = self._behave
+        behave, log = self._behave, self._log
         versions = {
             number: (version, lane.bases[number]) for number, version in self.versions.items() if number in lane.bases
         }
@@ -199,26 +199,17 @@ class SimpyPlane:
                     counts.throttles[base + period] += 1
                     counts.dirty = min(counts.dirty, period)
                     if events is not None:
-                        events.append(
-                            (
-                                source.name,
-                                block * BLOCK + j,
-                                attempt,
-                                alias_name,
-                                version.number,
-                                -1,
-                                False,
-                                t,
-                                0.0,
-                                0.0,
-                                outcome,
-                                user,
-                            )
-                        )
+                        log(lane, block * BLOCK + j, attempt, version, -1, False, t, 0.0, 0.0, outcome, user)
                 else:
                     cold = environment[3] < 0
                     outcome, init, duration = behave(version, draws, j, t, cold, environment[1], fleet.running, trait)
                     began = t
+                    if events is not None:
+                        request_number, environment_number = block * BLOCK + j, environment[2]
+                        log(
+                            lane, request_number, attempt, version, environment_number, cold, t, init, duration,
+                            outcome, user,
+                        )  # fmt: skip
                     if counted and new == version.number and t >= start_at:
                         audience.reach(user, service(alias, new))
                     t = tick(t + init + duration)
@@ -240,23 +231,6 @@ class SimpyPlane:
                     counts.dirty = min(counts.dirty, period)
                     if watch:
                         counts.observe(place, duration)
-                    if events is not None:
-                        events.append(
-                            (
-                                source.name,
-                                block * BLOCK + j,
-                                attempt,
-                                alias_name,
-                                version.number,
-                                environment[2],
-                                cold,
-                                began,
-                                init,
-                                duration,
-                                outcome,
-                                user,
-                            )
-                        )
                 if outcome == OK:
                     break
                 if synchronous:
@@ -290,6 +264,17 @@ class SimpyPlane:
 
         return request
 
+    def _log(
+        self, lane: _Lane | None, number: int, attempt: int, version: _Version, environment: int, cold: bool,
+        start: float, init: float, duration: float, outcome: int, user: int,
+    ) -> None:  # fmt: skip
+        """Keeps an invocation as a row of the events; without a lane it is a hook's test."""
+        assert self.events is not None
+        source, alias = (HOOK_TEST, "") if lane is None else (lane.source.name, lane.source.alias)
+        self.events.append(
+            (source, number, attempt, alias, version.number, environment, cold, start, init, duration, outcome, user)
+        )
+
     def _behave(
         self,
         version: _Version,
@@ -318,19 +303,23 @@ class SimpyPlane:
         )  # fmt: skip
 
     def _test(
-        self, version: _Version, at: float, deadline: float, failed: NDArray[np.int64]
+        self, version: _Version, number: int, at: float, deadline: float, failed: NDArray[np.int64]
     ) -> Generator[At, None, None]:
         """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
         clock = self.clock
         yield At(clock, at, ARRIVAL)
         environment = version.pool.take(at)
         if environment is None:
+            if self.events is not None:
+                self._log(None, number, 1, version, -1, False, at, 0.0, 0.0, THROTTLED, -1)
             return
         draws = AttemptDraws(self.tests.random((6, 1)), None)
         cold = environment[3] < 0
         outcome, init, duration = self._behave(
             version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_TRAIT
         )
+        if self.events is not None:
+            self._log(None, number, 1, version, environment[2], cold, at, init, duration, outcome, -1)
         end = tick(at + init + duration)
         yield At(clock, end, COMPLETION)
         (version.pool.give_back if outcome <= ERROR else version.pool.destroy)(environment, at, end)
