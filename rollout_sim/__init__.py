@@ -12,7 +12,8 @@ A file imports only from lower floors; tests hold it.
     5  scenario, plots_traffic
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples
-    7  closed_forms, instruments, planes/array_environments, planes/counts, planes/layout, planes/outcome_shares, plots
+    7  closed_forms, instruments, plots
+    7  planes/array_environments, planes/array_events, planes/counts, planes/layout, planes/outcome_shares
     8  planes/array_requests, planes/simpy_plane
     9  planes/kernel, planes/hook_tests, result
     10  planes/aggregate, planes/compiled

@@ -61,7 +61,7 @@ faults = st.fixed_dictionaries(
         percent(1, 60).map(lambda x: {"errors": x}),
         st.sampled_from([{"latency": "2x"}, {"latency": "700 ms", "share": "40%"}]),
         percent(1, 30).map(lambda x: {"crash": x}),
-        st.sampled_from([{"init": "40%"}, {"init": "3x"}, {"init": "9 s"}]),
+        st.sampled_from([{"init": "40%"}, {"init": "3 s"}, {"init": "9 s"}]),
         st.just({"leak": {"per": "30 s", "errors": "20%", "latency": "100 ms"}}),
         st.just({"load": {"above": 2, "errors": "30%", "latency": "1.5x"}}),
         st.just({"subset": {"users": "20%", "errors": "50%"}}),
@@ -116,12 +116,13 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     version: dict[str, Any] = {"duration": draw(durations), "error_rate": draw(percent(0, 20))}
     version |= draw(st.sampled_from([{}, {"cold_start": "700 ms"}, {"cold_duration": {"exponential": {"mean": "2 s"}}},
                                      {"cold_start": {"gamma": {"mean": "1 s", "sd": "3 s"}}}]))  # fmt: skip
-    version["per_mb"] = draw(st.sampled_from(["0 s", "40 ms"]))
     version["provisioned"] = draw(st.sampled_from([0, 0, 2]))
     traffic = [draw(sources)]
     if not traffic[0].get("users"):
         traffic[0]["users"] = {"count": 5}
     traffic += draw(st.lists(sources, max_size=1))
+    if any("size" in source for source in traffic):
+        version["per_mb"] = draw(st.sampled_from(["0 s", "40 ms"]))
     return scenario(
         seed=draw(st.integers(0, 10_000)),
         horizon=draw(st.sampled_from(["4 min", "190 s"])),

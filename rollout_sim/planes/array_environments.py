@@ -1,6 +1,7 @@
-"""The compiled plane's events and environments: what SimPy's queue and `environments` do, over arrays.
+"""The compiled plane's environments: what `environments` does, over arrays, in the same order and with the same sums.
 
-In the same order and with the same arithmetic, heapq's included, so that sums of times agree to the last bit.
+The idle environments of a version stand in a row, the next one to be taken last; each as a key, its priority and
+its place in `env_times` in one number.
 """
 
 from __future__ import annotations
@@ -12,25 +13,22 @@ import numpy as np
 from rollout_sim.faults import ERROR
 from rollout_sim.planes.arrays import (
     BUSY,
-    EVENTS,
+    E_CREATED,
+    E_SINCE,
+    ENV_FREE,
     KEEP_ALIVE,
     LAST,
     LIMIT,
     MADE,
     MOST,
-    R_BEGAN,
-    R_CLASS,
     R_COLD,
-    R_CREATED,
-    R_IDENTITY,
+    R_ENV,
     R_OUTCOME,
-    R_PRIORITY,
-    R_SEQUENCE,
     R_VERSION,
     REFILL,
     RUNNING,
     SCALE_UP,
-    SEQUENCE,
+    T_BEGAN,
     TOKENS,
     V_BUSY,
     V_CREATED_BUSY,
@@ -45,142 +43,82 @@ from rollout_sim.planes.arrays import (
 from rollout_sim.planes.compiler import inlined
 from rollout_sim.planes.environments import SWEEP
 
-PROVISIONED: Final = -(1 << 62)
+PROVISIONED: Final = -(1 << 38)
+"""Priorities of provisioned environments count up from here; all others lie far above."""
+_HALF: Final = PROVISIONED // 2
+_SHIFT: Final = 24
+MAX_ENVIRONMENTS: Final = 1 << _SHIFT
+_PLACE: Final = MAX_ENVIRONMENTS - 1
 
 
 @inlined
-def _before(s: State, t: float, r: int, place: int) -> bool:
-    """Whether the event of request `r` at `t` comes before the one at `place`: by time, then class, then age."""
-    if t != s.event_time[place]:
-        return bool(t < s.event_time[place])
-    other = s.event_request[place]
-    if s.requests[r, R_CLASS] != s.requests[other, R_CLASS]:
-        return bool(s.requests[r, R_CLASS] < s.requests[other, R_CLASS])
-    return bool(s.requests[r, R_SEQUENCE] < s.requests[other, R_SEQUENCE])
-
-
-@inlined
-def push_event(s: State, t: float, kind: int, r: int) -> None:
-    """Places the event of request `r`, its only one; there is room."""
-    s.requests[r, R_CLASS], s.requests[r, R_SEQUENCE] = kind, s.n[SEQUENCE]
-    s.n[SEQUENCE] += 1
-    place = s.n[EVENTS]
-    s.n[EVENTS] += 1
-    while place > 0:
-        parent = (place - 1) >> 1
-        if not _before(s, t, r, parent):
-            break
-        s.event_time[place], s.event_request[place] = s.event_time[parent], s.event_request[parent]
-        place = parent
-    s.event_time[place], s.event_request[place] = t, r
-
-
-@inlined
-def pop_event(s: State) -> None:
-    """Takes the first event out."""
-    last = s.n[EVENTS] - 1
-    s.n[EVENTS] = last
-    t, r = s.event_time[last], s.event_request[last]
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= last:
-            break
-        if child + 1 < last and _before(s, s.event_time[child + 1], s.event_request[child + 1], child):
-            child += 1
-        if _before(s, t, r, child):
-            break
-        s.event_time[place], s.event_request[place] = s.event_time[child], s.event_request[child]
-        place = child
-    s.event_time[place], s.event_request[place] = t, r
-
-
-@inlined
-def _move_idle(s: State, v: int, to: int, source: int) -> None:
-    s.idle_priority[v, to] = s.idle_priority[v, source]
-    s.idle_created[v, to] = s.idle_created[v, source]
-    s.idle_identity[v, to] = s.idle_identity[v, source]
-    s.idle_since[v, to] = s.idle_since[v, source]
-
-
-@inlined
-def _rise(s: State, v: int, start: int, place: int) -> None:
-    """Heapq's sift towards the root, of the environment at `place`."""
-    priority, created = s.idle_priority[v, place], s.idle_created[v, place]
-    identity, since = s.idle_identity[v, place], s.idle_since[v, place]
-    while place > start:
-        parent = (place - 1) >> 1
-        if not priority < s.idle_priority[v, parent]:
-            break
-        _move_idle(s, v, place, parent)
-        place = parent
-    s.idle_priority[v, place], s.idle_created[v, place] = priority, created
-    s.idle_identity[v, place], s.idle_since[v, place] = identity, since
-
-
-@inlined
-def _sink(s: State, v: int, place: int) -> None:
-    """Heapq's sift to a leaf and back up, of the environment at `place`."""
-    size, start = s.versions[v, V_IDLE], place
-    priority, created = s.idle_priority[v, place], s.idle_created[v, place]
-    identity, since = s.idle_identity[v, place], s.idle_since[v, place]
-    child = 2 * place + 1
-    while child < size:
-        if child + 1 < size and not s.idle_priority[v, child] < s.idle_priority[v, child + 1]:
-            child += 1
-        _move_idle(s, v, place, child)
-        place = child
-        child = 2 * place + 1
-    s.idle_priority[v, place], s.idle_created[v, place] = priority, created
-    s.idle_identity[v, place], s.idle_since[v, place] = identity, since
-    _rise(s, v, start, place)
-
-
-@inlined
-def push_idle(s: State, v: int, priority: int, created: float, identity: int, since: float) -> None:
-    """An environment of version `v` is idle; there is room."""
-    place = s.versions[v, V_IDLE]
+def push_idle(s: State, v: int, priority: int, env: int) -> None:
+    """An environment of version `v` is idle."""
+    key, place = priority * MAX_ENVIRONMENTS + env, s.versions[v, V_IDLE]
     s.versions[v, V_IDLE] += 1
-    s.idle_priority[v, place], s.idle_created[v, place] = priority, created
-    s.idle_identity[v, place], s.idle_since[v, place] = identity, since
-    _rise(s, v, 0, place)
+    while place > 0 and s.idle[v, place - 1] < key:
+        s.idle[v, place] = s.idle[v, place - 1]
+        place -= 1
+    s.idle[v, place] = key
 
 
 @inlined
-def _pop_idle(s: State, v: int) -> None:
-    """Takes the first idle environment out, leaving it behind the last place."""
-    last = s.versions[v, V_IDLE] - 1
-    s.versions[v, V_IDLE] = last
-    priority, created = s.idle_priority[v, 0], s.idle_created[v, 0]
-    identity, since = s.idle_identity[v, 0], s.idle_since[v, 0]
-    if last > 0:
-        _move_idle(s, v, 0, last)
-        _sink(s, v, 0)
-    s.idle_priority[v, last], s.idle_created[v, last] = priority, created
-    s.idle_identity[v, last], s.idle_since[v, last] = identity, since
+def next_idle(s: State, v: int) -> int:
+    """The idle environment of version `v` that would be taken next; there is one."""
+    return int(s.idle[v, s.versions[v, V_IDLE] - 1] & _PLACE)
+
+
+@inlined
+def identity_of(s: State, env: int) -> int:
+    """An environment's number within its function."""
+    priority = s.env_priority[env]
+    return int(priority - PROVISIONED if priority < _HALF else -priority)
+
+
+@inlined
+def _made(s: State, t: float) -> int:
+    """A new environment's place; its priority is that of the newest. There is room."""
+    s.n[ENV_FREE] -= 1
+    env = s.env_free[s.n[ENV_FREE]]
+    s.env_priority[env], s.env_times[env, E_CREATED] = -s.n[MADE], t
+    s.n[MADE] += 1
+    return int(env)
+
+
+@inlined
+def _gone(s: State, v: int, env: int, lived: float) -> None:
+    """An environment is no more, after so many seconds."""
+    s.version_times[v, V_LIVED] += lived
+    s.env_free[s.n[ENV_FREE]] = env
+    s.n[ENV_FREE] += 1
 
 
 @inlined
 def add_provisioned(s: State, v: int, t: float) -> None:
-    """One more environment of version `v` that is kept warm."""
-    identity = s.n[MADE]
-    s.n[MADE] += 1
-    push_idle(s, v, PROVISIONED + identity, t, identity, np.inf)
+    """One more environment of version `v` that is kept warm; there is room."""
+    env = _made(s, t)
+    s.env_priority[env] = PROVISIONED - s.env_priority[env]
+    s.env_times[env, E_SINCE] = np.inf
+    push_idle(s, v, s.env_priority[env], env)
 
 
 @inlined
 def _sweep(s: State, v: int, t: float) -> None:
-    kept, keep_alive = 0, s.x[KEEP_ALIVE]
-    for place in range(s.versions[v, V_IDLE]):
-        if s.idle_since[v, place] + keep_alive >= t:
-            _move_idle(s, v, kept, place)
-            kept += 1
+    """Drops the environments that died unseen, the first ones first."""
+    keep_alive, idle = s.x[KEEP_ALIVE], s.versions[v, V_IDLE]
+    to = idle
+    for place in range(idle - 1, -1, -1):
+        env = s.idle[v, place] & _PLACE
+        since = s.env_times[env, E_SINCE]
+        if since + keep_alive >= t:
+            to -= 1
+            s.idle[v, to] = s.idle[v, place]
         else:
-            s.version_times[v, V_LIVED] += s.idle_since[v, place] + keep_alive - s.idle_created[v, place]
-    s.versions[v, V_IDLE] = kept
-    for place in range(kept // 2 - 1, -1, -1):
-        _sink(s, v, place)
-    s.versions[v, V_SWEEP_AT] = max(SWEEP, 2 * kept)
+            _gone(s, v, env, since + keep_alive - s.env_times[env, E_CREATED])
+    for place in range(idle - to):
+        s.idle[v, place] = s.idle[v, to + place]
+    s.versions[v, V_IDLE] = idle - to
+    s.versions[v, V_SWEEP_AT] = max(SWEEP, 2 * (idle - to))
 
 
 @inlined
@@ -197,42 +135,40 @@ def _may_start(s: State, t: float) -> bool:
 
 @inlined
 def take(s: State, v: int, t: float, r: int) -> bool:
-    """Gives request `r` an environment of version `v`; False: throttled."""
-    provisioned = s.versions[v, V_IDLE] > 0 and s.idle_priority[v, 0] < PROVISIONED // 2
-    if s.n[BUSY] >= s.n[LIMIT] and not provisioned:
+    """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
+    idle = s.versions[v, V_IDLE]
+    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, idle - 1] < _HALF * MAX_ENVIRONMENTS):
         return False
-    found = False
-    while s.versions[v, V_IDLE] > 0:
-        _pop_idle(s, v)
-        place = s.versions[v, V_IDLE]
-        if s.idle_since[v, place] + s.x[KEEP_ALIVE] >= t:
-            found = True
-            priority, created, identity = s.idle_priority[v, place], s.idle_created[v, place], s.idle_identity[v, place]
-            break
-        s.version_times[v, V_LIVED] += s.idle_since[v, place] + s.x[KEEP_ALIVE] - s.idle_created[v, place]
-    if not found:
+    env = -1
+    while idle > 0 and env < 0:
+        idle -= 1
+        env = s.idle[v, idle] & _PLACE
+        since = s.env_times[env, E_SINCE]
+        if since + s.x[KEEP_ALIVE] < t:
+            _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.env_times[env, E_CREATED])
+            env = -1
+    s.versions[v, V_IDLE] = idle
+    s.requests[r, R_COLD] = env < 0
+    if env < 0:
         if not _may_start(s, t):
             return False
-        identity = s.n[MADE]
-        s.n[MADE] += 1
-        priority, created = -identity, t
-    if priority >= PROVISIONED // 2:
+        env = _made(s, t)
+    if s.env_priority[env] >= _HALF:
         s.n[BUSY] += 1
     s.n[RUNNING] += 1
     s.versions[v, V_BUSY] += 1
-    s.version_times[v, V_CREATED_BUSY] += created
+    s.version_times[v, V_CREATED_BUSY] += s.env_times[env, E_CREATED]
     s.version_times[v, V_STARTED_BUSY] += t
-    s.requests[r, R_PRIORITY], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = priority, identity, not found
-    s.request_times[r, R_CREATED] = created
+    s.requests[r, R_ENV] = env
     return True
 
 
 @inlined
 def leave(s: State, r: int, t: float) -> None:
-    """The environment of request `r`, which began at its `R_BEGAN`, is idle or destroyed from `t` on."""
-    v, priority = s.requests[r, R_VERSION], s.requests[r, R_PRIORITY]
-    created, began = s.request_times[r, R_CREATED], s.request_times[r, R_BEGAN]
-    if priority >= PROVISIONED // 2:
+    """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
+    v, env, began = s.requests[r, R_VERSION], s.requests[r, R_ENV], s.times[r, T_BEGAN]
+    created, priority = s.env_times[env, E_CREATED], s.env_priority[env]
+    if priority >= _HALF:
         s.n[BUSY] -= 1
     s.n[RUNNING] -= 1
     s.versions[v, V_BUSY] -= 1
@@ -240,16 +176,15 @@ def leave(s: State, r: int, t: float) -> None:
     s.version_times[v, V_STARTED_BUSY] -= began
     s.version_times[v, V_WORKED] += t - began
     if s.requests[r, R_OUTCOME] > ERROR:
-        s.version_times[v, V_LIVED] += t - created
-        if priority < PROVISIONED // 2:
+        _gone(s, v, env, t - created)
+        if priority < _HALF:
             add_provisioned(s, v, t)
         return
-    since = t
-    if priority < PROVISIONED // 2:
-        since = np.inf
-    elif s.n[MOST] == 1:
-        s.versions[v, V_RETURNS] += 1
-        priority = -s.versions[v, V_RETURNS]
-    push_idle(s, v, priority, created, s.requests[r, R_IDENTITY], since)
+    if priority >= _HALF:
+        s.env_times[env, E_SINCE] = t
+        if s.n[MOST] == 1:
+            s.versions[v, V_RETURNS] += 1
+            priority = -s.versions[v, V_RETURNS]
+    push_idle(s, v, priority, env)
     if s.versions[v, V_IDLE] > s.versions[v, V_SWEEP_AT]:
         _sweep(s, v, t)

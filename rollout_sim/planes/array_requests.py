@@ -7,7 +7,8 @@ import numpy as np
 from rollout_sim import units
 from rollout_sim.clock import RETRY
 from rollout_sim.faults import OK, THROTTLED
-from rollout_sim.planes.array_environments import push_event
+from rollout_sim.planes.array_environments import identity_of
+from rollout_sim.planes.array_events import push_event
 from rollout_sim.planes.arrays import (
     FREE,
     L_ASYNC_RETRIES,
@@ -21,16 +22,12 @@ from rollout_sim.planes.arrays import (
     L_USERS,
     LOGGED,
     PENDING,
-    R_ARRIVED,
     R_ATTEMPT,
     R_BLOCK,
     R_COLD,
-    R_DURATION,
+    R_ENV,
     R_ERRORS,
     R_FIRST_PERIOD,
-    R_IDENTITY,
-    R_INIT,
-    R_JITTER,
     R_LANE,
     R_OUTCOME,
     R_PLACE,
@@ -39,6 +36,10 @@ from rollout_sim.planes.arrays import (
     R_USER,
     R_VERSION,
     START_AT,
+    T_ARRIVED,
+    T_DURATION,
+    T_INIT,
+    T_JITTER,
     State,
 )
 from rollout_sim.planes.audience import ABSENT, SPLIT
@@ -52,12 +53,14 @@ def log(s: State, r: int, t: float) -> None:
     """Keeps an attempt as a row of the events."""
     row = s.n[LOGGED]
     s.n[LOGGED] += 1
-    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_IDENTITY, R_COLD, R_OUTCOME, R_USER)):
+    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_ENV, R_COLD, R_OUTCOME, R_USER)):
         s.log[row, k] = s.requests[r, column]
+    if s.requests[r, R_ENV] >= 0:
+        s.log[row, 5] = identity_of(s, s.requests[r, R_ENV])
     s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = (
         t,
-        s.request_times[r, R_INIT],
-        s.request_times[r, R_DURATION],
+        s.times[r, T_INIT],
+        s.times[r, T_DURATION],
     )
 
 
@@ -78,7 +81,7 @@ def meet(s: State, user: int, served: int) -> None:
 @inlined
 def _answer(s: State, r: int, t: float) -> None:
     """The request's last attempt is over at `t`: it is good or bad, for each objective."""
-    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.request_times[r, R_ARRIVED]
+    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.times[r, T_ARRIVED]
     failed = s.requests[r, R_OUTCOME] != OK
     place = s.bases[lane, s.requests[r, R_VERSION]] + s.requests[r, R_FIRST_PERIOD]
     s.n[PENDING] -= 1
@@ -112,7 +115,7 @@ def after(s: State, r: int, t: float) -> None:
             return
         delay = s.waits[lane, attempt]
         if s.lanes[lane, L_FULL_JITTER] == 1:
-            delay = delay * s.request_times[r, R_JITTER]
+            delay = delay * s.times[r, T_JITTER]
     else:
         if outcome == THROTTLED:
             s.requests[r, R_THROTTLES] += 1
@@ -123,7 +126,7 @@ def after(s: State, r: int, t: float) -> None:
                 _answer(s, r, t)
                 return
             delay = s.async_waits[0, s.requests[r, R_ERRORS]]
-        if tick(t + delay) > tick(s.request_times[r, R_ARRIVED] + s.lane_times[lane, L_MAX_AGE]):
+        if tick(t + delay) > tick(s.times[r, T_ARRIVED] + s.lane_times[lane, L_MAX_AGE]):
             _answer(s, r, t)
             return
     s.requests[r, R_ATTEMPT] += 1

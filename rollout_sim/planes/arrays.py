@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
-FULL_IDLE, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
+FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
 
-# Columns of the integer and float state of the whole, of a version, of a lane and of a request.
+# Columns of the integer and float state of the whole, of a version, of a lane, of a request and of an environment.
 (
     BUSY,
     RUNNING,
@@ -31,8 +31,10 @@ FULL_IDLE, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
     MOST,
     MOST_PENDING,
     PERIOD,
-) = range(15)
-TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END = range(10)
+    CURSOR,
+    ENV_FREE,
+) = range(17)
+TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END, PER_SECOND = range(11)
 V_BUSY, V_COLD, V_RETURNS, V_SWEEP_AT, V_IDLE, V_INVOCATIONS, V_ERRORS, V_COLD_KIND, V_ROWS, V_NEW, V_GOOD = range(11)
 V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
 (
@@ -62,8 +64,8 @@ L_WEIGHT, L_MAX_AGE = range(2)
     R_VERSION,
     R_OUTCOME,
     R_COLD,
-    R_PRIORITY,
-    R_IDENTITY,
+    R_ENV,
+    R_NEXT,
     R_PERIOD,
     R_TEST,
     R_CLASS,
@@ -71,7 +73,8 @@ L_WEIGHT, L_MAX_AGE = range(2)
     R_FIRST_PERIOD,
     R_SERVED,
 ) = range(18)
-R_ARRIVED, R_BEGAN, R_INIT, R_DURATION, R_CREATED, R_JITTER = range(6)
+T_ARRIVED, T_BEGAN, T_INIT, T_DURATION, T_JITTER, T_DUE = range(6)
+E_CREATED, E_SINCE = range(2)
 
 
 class State(NamedTuple):
@@ -97,14 +100,13 @@ class State(NamedTuple):
     inits: Floats
     loaded: Ints
     keys: Ints
-    idle_priority: Ints
-    idle_created: Floats
-    idle_identity: Ints
-    idle_since: Floats
-    event_time: Floats
-    event_request: Ints
+    idle: Ints
+    env_priority: Ints
+    env_times: Floats
+    env_free: Ints
+    buckets: Ints
     requests: Ints
-    request_times: Floats
+    times: Floats
     free: Ints
     invocations: Ints
     errors: Ints

@@ -19,7 +19,8 @@ from rollout_sim.controller import Command
 from rollout_sim.errors import ScenarioError
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
-from rollout_sim.planes.array_environments import add_provisioned, push_event
+from rollout_sim.planes.array_environments import MAX_ENVIRONMENTS, add_provisioned
+from rollout_sim.planes.array_events import push_event
 from rollout_sim.planes.audience import Users, service
 from rollout_sim.planes.draws import (
     COLUMNS,
@@ -64,7 +65,7 @@ class Pool:
         lived, worked, created, started = s.version_times[v, : k.V_ERROR_RATE].tolist()
         busy, idle, keep_alive = int(s.versions[v, k.V_BUSY]), int(s.versions[v, k.V_IDLE]), float(s.x[k.KEEP_ALIVE])
         total = lived + busy * t - created
-        for made, since in zip(s.idle_created[v, :idle].tolist(), s.idle_since[v, :idle].tolist(), strict=True):
+        for made, since in s.env_times[s.idle[v, :idle][::-1] % MAX_ENVIRONMENTS].tolist():
             total += min(since + keep_alive, t) - made if since < math.inf else t - made
         return total, worked + busy * t - started
 
@@ -127,6 +128,8 @@ class CompiledPlane:
         self._earliest = metrics.periods
         self._sizes: dict[int, NDArray[np.float64] | None] = {}
         self.state = laid_out(scenario, metrics, requests, streams, events=events)
+        rate = sum(lane.draws.process.long_run_rate for lane in self.lanes)
+        self.state.x[k.PER_SECOND] = min(2 * rate, 1e6)
         self.versions = {name: Version(self, v) for v, name in enumerate(self.names)}
         for name, spec in zip(self.names, self.specs, strict=True):
             if spec.provisioned:
@@ -148,8 +151,8 @@ class CompiledPlane:
     def provision(self, version: str, count: int) -> None:
         """`count` environments of `version` are warm from now on."""
         v = self.names.index(version)
-        while self.state.versions[v, k.V_IDLE] + count >= self.state.idle_since.shape[1]:
-            self._more_idle()
+        while self.state.n[k.ENV_FREE] < count:
+            self._more_environments()
         self.state.n[k.LIMIT] -= count
         for _ in range(count):
             add_provisioned(self.state, v, float(self.clock.now))
@@ -170,8 +173,8 @@ class CompiledPlane:
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
             s.requests[r, [k.R_TEST, k.R_VERSION, k.R_LANE, k.R_PLACE, k.R_ATTEMPT, k.R_USER]] = 1, v, -1, i, 1, -1
-            s.request_times[r] = 0.0
-            s.request_times[r, k.R_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
+            s.times[r] = 0.0
+            s.times[r, k.T_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
             push_event(s, tick(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
 
     def users(self) -> Users:
@@ -191,7 +194,7 @@ class CompiledPlane:
                 row[k.L_SERVICE] = service(alias, self.scenario.new)
         answers = {
             k.NEED_BLOCK: self._load_block, k.NEED_DRAWS: self._load_draws, k.NEED_ALL_DRAWS: self._load_all,
-            k.NEED_TIMES: self._load_times, k.NEED_INITS: self._load_inits, k.FULL_IDLE: self._more_idle,
+            k.NEED_TIMES: self._load_times, k.NEED_INITS: self._load_inits, k.FULL_ENVIRONMENTS: self._more_environments,
             k.FULL_REQUESTS: self._more_requests, k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
         }  # fmt: skip
         while (code := advance(self.state, float(t), closed)) != k.DONE:
@@ -280,18 +283,38 @@ class CompiledPlane:
         self.state.n[k.TESTED] = 0
         self.state = self.state._replace(tests=np.concatenate(rows))
 
-    def _more_idle(self) -> None:
+    def _more_environments(self) -> None:
         s = self.state
-        names = ("idle_priority", "idle_created", "idle_identity", "idle_since")
-        self.state = s._replace(**{name: _doubled(getattr(s, name), 1) for name in names})
+        before = s.env_free.size
+        more = {name: _doubled(getattr(s, name), 0) for name in ("env_priority", "env_times", "env_free")}
+        self.state = s._replace(idle=_doubled(s.idle, 1), **more)
+        free = int(s.n[k.ENV_FREE])
+        self.state.env_free[free : free + before] = np.arange(before, 2 * before)
+        s.n[k.ENV_FREE] += before
 
     def _more_requests(self) -> None:
+        """Twice as many places, and as many buckets as places, so that few events share one."""
         s = self.state
         before = s.free.size
-        names = ("event_time", "event_request", "requests", "request_times", "free")
-        self.state = s._replace(**{name: _doubled(getattr(s, name), 0) for name in names})
+        waiting: list[int] = []
+        for first in s.buckets.tolist():
+            r = first
+            while r >= 0:
+                waiting.append(r)
+                r = int(s.requests[r, k.R_NEXT])
+        self.state = s._replace(
+            buckets=np.full(2 * before, -1),
+            **{name: _doubled(getattr(s, name), 0) for name in ("requests", "times", "free")},
+        )
+        s = self.state
+        keys = s.times[waiting, k.T_DUE], s.requests[waiting, k.R_CLASS], s.requests[waiting, k.R_SEQUENCE]
+        buckets = (s.times[waiting, k.T_DUE] * s.x[k.PER_SECOND]).astype(np.int64) % s.buckets.size
+        for place in np.lexsort(keys[::-1])[::-1].tolist():
+            r, bucket = waiting[place], buckets[place]
+            s.requests[r, k.R_NEXT] = s.buckets[bucket]
+            s.buckets[bucket] = r
         free = int(s.n[k.FREE])
-        self.state.free[free : free + before] = np.arange(before, 2 * before)
+        s.free[free : free + before] = np.arange(before, 2 * before)
         s.n[k.FREE] += before
 
     def _drain_samples(self) -> int:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import Final
 
 SCALE_UP_WINDOW: Final = 10.0
@@ -135,7 +135,7 @@ class Pool:
     def seconds(self, t: float) -> tuple[float, float]:
         """Environment-seconds and running seconds from the start until `t`."""
         lived = self._lived + self.busy * t - self._created_busy
-        for _, created, _, since in self.idle:
+        for _, created, _, since in sorted(self.idle):
             lived += min(since + self.keep_alive, t) - created if since < float("inf") else t - created
         return lived, self._worked + self.busy * t - self._started_busy
 
@@ -156,11 +156,10 @@ class Pool:
     def _sweep(self, t: float) -> None:
         """Drops the idle environments that died unseen, so that the pool does not grow with the horizon."""
         alive = []
-        for environment in self.idle:
+        for environment in sorted(self.idle):
             if environment[3] + self.keep_alive >= t:
                 alive.append(environment)
             else:
                 self._lived += environment[3] + self.keep_alive - environment[1]
-        heapify(alive)
         self.idle = alive
         self._sweep_at = max(SWEEP, 2 * len(alive))

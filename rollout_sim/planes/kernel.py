@@ -11,15 +11,18 @@ import numpy as np
 from rollout_sim import faults, units
 from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
-from rollout_sim.planes import array_environments, array_requests, arrays
-from rollout_sim.planes.array_environments import leave, pop_event, push_event, take
+from rollout_sim.planes import array_environments, array_events, array_requests, arrays
+from rollout_sim.planes.array_environments import leave, next_idle, take
+from rollout_sim.planes.array_events import first_event, pop_event, push_event
 from rollout_sim.planes.array_requests import after, log, meet, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
     DONE,
-    EVENTS,
+    E_CREATED,
+    E_SINCE,
+    ENV_FREE,
     FREE,
-    FULL_IDLE,
+    FULL_ENVIRONMENTS,
     FULL_LOG,
     FULL_REQUESTS,
     FULL_SAMPLES,
@@ -44,19 +47,13 @@ from rollout_sim.planes.arrays import (
     PENDING,
     PERIOD,
     PERIOD_END,
-    R_ARRIVED,
     R_ATTEMPT,
-    R_BEGAN,
     R_BLOCK,
     R_CLASS,
     R_COLD,
-    R_CREATED,
-    R_DURATION,
+    R_ENV,
     R_ERRORS,
     R_FIRST_PERIOD,
-    R_IDENTITY,
-    R_INIT,
-    R_JITTER,
     R_LANE,
     R_OUTCOME,
     R_PERIOD,
@@ -71,6 +68,12 @@ from rollout_sim.planes.arrays import (
     RUNNING,
     SAMPLED,
     SEQUENCE,
+    T_ARRIVED,
+    T_BEGAN,
+    T_DUE,
+    T_DURATION,
+    T_INIT,
+    T_JITTER,
     TESTED,
     TIMEOUT,
     TOO_MANY,
@@ -131,10 +134,12 @@ def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> i
         return NEED_ALL_DRAWS
     if s.loaded[slot, 1 + v] == 0:
         return NEED_TIMES
-    if s.versions[v, V_COLD_KIND] > 0 and s.loaded[slot, 1 + versions + v] == 0:
-        warm = s.versions[v, V_IDLE] > 0 and s.idle_since[v, 0] + s.x[KEEP_ALIVE] >= t
-        if not warm:
-            return NEED_INITS
+    if (
+        s.versions[v, V_COLD_KIND] > 0
+        and s.loaded[slot, 1 + versions + v] == 0
+        and (s.versions[v, V_IDLE] == 0 or s.env_times[next_idle(s, v), E_SINCE] + s.x[KEEP_ALIVE] < t)
+    ):
+        return NEED_INITS
     return DONE
 
 
@@ -151,10 +156,10 @@ def _run(
         init = 0.0
     outcome, init, duration = _went(
         s.rows[v, : s.versions[v, V_ROWS]], s.version_times[v, V_ERROR_RATE], s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.request_times[r, R_CREATED], s.n[RUNNING], trait, duration, init,
+        cold, t - s.env_times[s.requests[r, R_ENV], E_CREATED], s.n[RUNNING], trait, duration, init,
     )  # fmt: skip
     s.requests[r, R_OUTCOME] = outcome
-    s.request_times[r, R_BEGAN], s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = t, init, duration
+    s.times[r, T_BEGAN], s.times[r, T_INIT], s.times[r, T_DURATION] = t, init, duration
     if s.log.shape[0] > 0:
         log(s, r, t)
     push_event(s, tick(t + init + duration), COMPLETION, r)
@@ -178,12 +183,12 @@ def _start(s: State, r: int, t: float) -> None:
     period = _period(s, t)
     s.requests[r, R_VERSION], s.requests[r, R_PERIOD] = v, period
     if s.lanes[lane, L_FULL_JITTER] == 1:
-        s.request_times[r, R_JITTER] = s.uniforms[slot, JITTER, j]
+        s.times[r, T_JITTER] = s.uniforms[slot, JITTER, j]
     user = s.requests[r, R_USER]
     if not take(s, v, t, r):
         s.throttles[s.bases[lane, v] + period] += 1
-        s.requests[r, R_OUTCOME], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = THROTTLED, -1, 0
-        s.request_times[r, R_INIT], s.request_times[r, R_DURATION] = 0.0, 0.0
+        s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
+        s.times[r, T_INIT], s.times[r, T_DURATION] = 0.0, 0.0
         if s.log.shape[0] > 0:
             log(s, r, t)
         after(s, r, t)
@@ -206,7 +211,7 @@ def _start_test(s: State, r: int, t: float) -> None:
     v = s.requests[r, R_VERSION]
     if not take(s, v, t, r):
         if s.log.shape[0] > 0:
-            s.requests[r, R_OUTCOME], s.requests[r, R_IDENTITY], s.requests[r, R_COLD] = THROTTLED, -1, 0
+            s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
             log(s, r, t)
         s.free[s.n[FREE]] = r
         s.n[FREE] += 1
@@ -227,12 +232,12 @@ def _complete(s: State, r: int, t: float) -> None:
     if s.requests[r, R_COLD] == 1:
         s.versions[v, V_COLD] += 1
     if s.requests[r, R_TEST] == 1:
-        if outcome == OK and t <= s.request_times[r, R_JITTER]:
+        if outcome == OK and t <= s.times[r, T_JITTER]:
             s.versions[v, V_GOOD] += 1
         s.free[s.n[FREE]] = r
         s.n[FREE] += 1
         return
-    place, duration = s.bases[s.requests[r, R_LANE], v] + s.requests[r, R_PERIOD], s.request_times[r, R_DURATION]
+    place, duration = s.bases[s.requests[r, R_LANE], v] + s.requests[r, R_PERIOD], s.times[r, T_DURATION]
     s.invocations[place] += 1
     s.durations[place] += duration
     if outcome != OK:
@@ -276,7 +281,7 @@ def _arrive(s: State, lane: int, t: float) -> None:
     s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE] = lane, s.lanes[lane, L_BLOCK], j
     s.requests[r, R_ATTEMPT], s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES], s.requests[r, R_TEST] = 1, 0, 0, 0
     s.requests[r, R_USER] = s.users[lane, j] if s.lanes[lane, L_USERS] > 0 else -1
-    s.request_times[r, R_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
+    s.times[r, T_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
     s.requests[r, R_SERVED] = 0
     if serves(s, lane, t):
         s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
@@ -290,27 +295,27 @@ def _advance(s: State, until: float, closed: bool) -> int:
         lane, t = _next_arrival(s)
         if lane == -2:
             return NEED_BLOCK
-        kind, r = ARRIVAL, -1
-        if s.n[EVENTS] > 0:
-            top, first = s.event_time[0], s.event_request[0]
-            its_kind = s.requests[first, R_CLASS]
-            older = its_kind < ARRIVAL or (
-                its_kind == ARRIVAL and s.requests[first, R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE]
-            )
-            if top < t or (top == t and older):
-                t, kind, r = top, its_kind, first
+        kind, r = ARRIVAL, first_event(s, min(t, until))
+        if r >= 0:
+            its_kind, due = s.requests[r, R_CLASS], s.times[r, T_DUE]
+            older = its_kind < ARRIVAL or (its_kind == ARRIVAL and s.requests[r, R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE])
+            if due < t or (due == t and older):
+                t, kind = due, its_kind
+            else:
+                r = -1
         if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
             return DONE
         if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
             return FULL_LOG
-        if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
-            return FULL_SAMPLES
         if kind == COMPLETION:
-            if s.versions[s.requests[r, R_VERSION], V_IDLE] + 1 >= s.idle_since.shape[1]:
-                return FULL_IDLE
-            pop_event(s)
+            if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
+                return FULL_SAMPLES
+            pop_event(s, r)
             _complete(s, r, t)
-        elif r < 0:
+            continue
+        if s.n[ENV_FREE] == 0:
+            return FULL_ENVIRONMENTS
+        if r < 0:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             code = _needs(s, lane, s.lanes[lane, L_BLOCK], s.lanes[lane, L_POSITION], 1, t)
@@ -320,7 +325,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
             if s.n[PENDING] > s.n[MOST_PENDING]:
                 return TOO_MANY
         elif s.requests[r, R_TEST] == 1:
-            pop_event(s)
+            pop_event(s, r)
             _start_test(s, r, t)
         else:
             code = _needs(
@@ -328,8 +333,8 @@ def _advance(s: State, until: float, closed: bool) -> int:
             )
             if code != DONE:
                 return int(code)
-            pop_event(s)
+            pop_event(s, r)
             _start(s, r, t)
 
 
-advance = kept(_advance, units, faults, arrays, array_environments, array_requests)
+advance = kept(_advance, units, faults, arrays, array_events, array_environments, array_requests)

@@ -35,11 +35,11 @@ def laid_out(
     rows = [faults.rows_of(spec.faults + scenario.incident, scenario.start) for spec in specs]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
-    whole, idle = 1024, 256
+    whole = 1024  # a power of two, which the number of buckets is
     ints, floats = np.int64, np.float64
     s = k.State(
-        n=np.zeros(15, ints),
-        x=np.zeros(10, floats),
+        n=np.zeros(17, ints),
+        x=np.zeros(11, floats),
         want=np.zeros(5, ints),
         versions=np.zeros((versions, 11), ints),
         version_times=np.zeros((versions, 5), floats),
@@ -58,14 +58,13 @@ def laid_out(
         inits=np.zeros((slots, versions, BLOCK), floats),
         loaded=np.zeros((slots, 1 + 2 * versions), ints),
         keys=np.full((slots, 3), -1, ints),
-        idle_priority=np.zeros((versions, idle), ints),
-        idle_created=np.zeros((versions, idle), floats),
-        idle_identity=np.zeros((versions, idle), ints),
-        idle_since=np.zeros((versions, idle), floats),
-        event_time=np.zeros(whole, floats),
-        event_request=np.zeros(whole, ints),
+        idle=np.zeros((versions, whole), ints),
+        env_priority=np.zeros(whole, ints),
+        env_times=np.zeros((whole, 2), floats),
+        env_free=np.arange(whole),
+        buckets=np.full(whole, -1),
         requests=np.zeros((whole, 18), ints),
-        request_times=np.zeros((whole, 6), floats),
+        times=np.zeros((whole, 6), floats),
         free=np.arange(whole),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
@@ -84,8 +83,8 @@ def laid_out(
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
-    s.n[[k.LIMIT, k.FREE, k.MOST, k.MOST_PENDING]] = (
-        function.concurrency, whole, function.reuse == "most_recent", MAX_PENDING,
+    s.n[[k.LIMIT, k.FREE, k.ENV_FREE, k.MOST, k.MOST_PENDING]] = (
+        function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
     )  # fmt: skip
     s.x[:9] = (
         function.scale_up, 0.0, function.scale_up, function.scale_up / SCALE_UP_WINDOW, function.keep_alive,
