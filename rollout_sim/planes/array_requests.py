@@ -94,7 +94,7 @@ def _answer(s: State, r: int, t: float) -> None:
             bad = True
     if bad:
         s.bad[place] += 1
-    if bad and s.requests[r, R_SERVED] > 0:
+    if bad and s.lanes[lane, L_USERS] > 0 and s.requests[r, R_SERVED] > 0:
         s.marks[2, user] = 1
     s.free[s.n[FREE]] = r
     s.n[FREE] += 1

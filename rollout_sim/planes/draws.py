@@ -5,6 +5,7 @@ Invocation `i` of a source has the same arrival, routing, failure and duration d
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Final
 
@@ -19,8 +20,8 @@ from rollout_sim.units import MAXIMA, ticks
 
 Floats = NDArray[np.float64]
 
-ROUTE, FAULT, SERVICE, INIT, SLOW, JITTER = range(6)
-COLUMNS: Final = 6
+ROUTE, FAULT, SERVICE, INIT, SLOW = range(5)
+COLUMNS: Final = 5
 EVENT_COLUMNS: Final = (
     "source", "request", "attempt", "alias", "version", "environment", "cold", "start_s",
     "init_s", "duration_s", "outcome", "user",
@@ -31,6 +32,7 @@ HOOK_TEST: Final = "hook test"
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
 _KEPT_RETRY_BLOCKS: Final = 512
+_HALF_OF_THE_DIGITS: Final = float(1 << 26)
 _LONGEST: Final = MAXIMA["duration"]
 NO_USER_TRAIT: Final = 2.0
 """The trait of an invocation without a user: above every share, so that no subset fault hits it."""
@@ -39,7 +41,7 @@ NO_USER_TRAIT: Final = 2.0
 class AttemptDraws:
     """The draws of the `attempt`-th try of each invocation of a block: uniforms of shape (COLUMNS, BLOCK)."""
 
-    __slots__ = ("_sizes", "fault", "jitter", "route", "slow", "times", "uniforms")
+    __slots__ = ("_sizes", "fault", "route", "slow", "times", "uniforms")
 
     def __init__(self, uniforms: Floats, sizes: Floats | None) -> None:
         self.uniforms = uniforms
@@ -47,7 +49,6 @@ class AttemptDraws:
         self.route: list[float] = uniforms[ROUTE].tolist()
         self.fault: list[float] = uniforms[FAULT].tolist()
         self.slow: list[float] = uniforms[SLOW].tolist()
-        self.jitter: list[float] = uniforms[JITTER].tolist()
         self.times: dict[tuple[str, bool], list[float]] = {}
 
     def durations(self, version: str, duration: Distribution, per_mb: float) -> list[float]:
@@ -127,6 +128,15 @@ def service_times(duration: Distribution, per_mb: float, u: Floats, sizes: Float
 def init_times(init: Distribution, u: Floats) -> Floats:
     """Seconds (whole microseconds) that cold starts with the uniforms `u` take, before faults."""
     return ticks(np.minimum(init.ppf(u), _LONGEST))
+
+
+def jitter(u: float) -> float:
+    """The draw in [0, 1) of a retry's jitter: the lower half of the digits of the attempt's routing draw `u`.
+
+    A routing weight looks at the upper ones, so the two are independent, and one number serves for both.
+    """
+    digits = u * _HALF_OF_THE_DIGITS
+    return digits - math.floor(digits)
 
 
 def traits(streams: Streams, users: int) -> Floats:

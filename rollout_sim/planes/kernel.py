@@ -11,7 +11,7 @@ import numpy as np
 from rollout_sim import faults, units
 from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
-from rollout_sim.planes import array_environments, array_events, array_requests, arrays
+from rollout_sim.planes import array_environments, array_events, array_requests, arrays, draws
 from rollout_sim.planes.array_environments import leave, next_idle, take
 from rollout_sim.planes.array_events import first_event, pop_event, push_event
 from rollout_sim.planes.array_requests import after, log, meet, serves, tick
@@ -35,6 +35,7 @@ from rollout_sim.planes.arrays import (
     L_POSITION,
     L_PRIMARY,
     L_SERVICE,
+    L_SYNCHRONOUS,
     L_USERS,
     L_WEIGHT,
     LOGGED,
@@ -86,11 +87,12 @@ from rollout_sim.planes.arrays import (
     V_INVOCATIONS,
     V_NEW,
     V_ROWS,
+    V_SLOW,
     State,
 )
 from rollout_sim.planes.audience import SPLIT
 from rollout_sim.planes.compiler import compiled_before, inlined, kept, with_names
-from rollout_sim.planes.draws import FAULT, JITTER, NO_USER_TRAIT, ROUTE, SLOW
+from rollout_sim.planes.draws import FAULT, NO_USER_TRAIT, ROUTE, SLOW, jitter
 from rollout_sim.specs import INIT_LIMIT
 from rollout_sim.streams import BLOCK
 
@@ -100,6 +102,7 @@ _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
 _outcome_of = with_names(faults.outcome_of)
+_jitter = with_names(jitter)
 _went = with_names(faults.went, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of)
 
 
@@ -122,25 +125,26 @@ def _version_of(s: State, lane: int, u: float) -> int:
 
 
 @inlined
-def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> int:
-    """What has to be loaded before an attempt can start, DONE if nothing."""
-    slot, versions = _slot(s, lane, attempt, block), s.versions.shape[0]
-    s.want[0], s.want[1], s.want[2] = lane, attempt, block
+def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> tuple[int, int, int]:
+    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
+    slot, v, code, versions = _slot(s, lane, attempt, block), -1, DONE, s.versions.shape[0]
     if slot < 0 or s.loaded[slot, 0] == 0:
-        return NEED_DRAWS
-    v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
-    s.want[3], s.want[4] = slot, v
-    if s.loaded[slot, 0] == 1 and (s.versions[v, V_ROWS] > 0 or s.lanes[lane, L_FULL_JITTER] == 1):
-        return NEED_ALL_DRAWS
-    if s.loaded[slot, 1 + v] == 0:
-        return NEED_TIMES
-    if (
-        s.versions[v, V_COLD_KIND] > 0
-        and s.loaded[slot, 1 + versions + v] == 0
-        and (s.versions[v, V_IDLE] == 0 or s.env_times[next_idle(s, v), E_SINCE] + s.x[KEEP_ALIVE] < t)
-    ):
-        return NEED_INITS
-    return DONE
+        code = NEED_DRAWS
+    else:
+        v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
+        if s.loaded[slot, 0] == 1 and s.versions[v, V_SLOW] == 1:
+            code = NEED_ALL_DRAWS
+        elif s.loaded[slot, 1 + v] == 0:
+            code = NEED_TIMES
+        elif (
+            s.versions[v, V_COLD_KIND] > 0
+            and s.loaded[slot, 1 + versions + v] == 0
+            and (s.versions[v, V_IDLE] == 0 or s.env_times[next_idle(s, v), E_SINCE] + s.x[KEEP_ALIVE] < t)
+        ):
+            code = NEED_INITS
+    if code != DONE:
+        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = lane, attempt, block, slot, v
+    return code, slot, v
 
 
 @inlined
@@ -175,16 +179,12 @@ def _period(s: State, t: float) -> int:
 
 
 @inlined
-def _start(s: State, r: int, t: float) -> None:
-    """Starts an attempt of request `r` at `t`; everything that it needs is loaded."""
-    lane, j = s.requests[r, R_LANE], s.requests[r, R_PLACE]
-    slot = _slot(s, lane, s.requests[r, R_ATTEMPT], s.requests[r, R_BLOCK])
-    v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
+def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, user: int) -> None:
+    """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
     period = _period(s, t)
     s.requests[r, R_VERSION], s.requests[r, R_PERIOD] = v, period
     if s.lanes[lane, L_FULL_JITTER] == 1:
-        s.times[r, T_JITTER] = s.uniforms[slot, JITTER, j]
-    user = s.requests[r, R_USER]
+        s.times[r, T_JITTER] = _jitter(s.uniforms[slot, ROUTE, j])
     if not take(s, v, t, r):
         s.throttles[s.bases[lane, v] + period] += 1
         s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
@@ -200,9 +200,16 @@ def _start(s: State, r: int, t: float) -> None:
         if s.lanes[lane, L_SERVICE] == SPLIT:
             s.marks[4, user] = 1
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
-    if s.versions[v, V_ROWS] > 0:
+    if s.versions[v, V_SLOW] == 1:
         u_slow = s.uniforms[slot, SLOW, j]
     _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], trait)
+
+
+@inlined
+def _end_test(s: State, r: int) -> None:
+    s.requests[r, R_TEST] = 0
+    s.free[s.n[FREE]] = r
+    s.n[FREE] += 1
 
 
 @inlined
@@ -213,8 +220,7 @@ def _start_test(s: State, r: int, t: float) -> None:
         if s.log.shape[0] > 0:
             s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
             log(s, r, t)
-        s.free[s.n[FREE]] = r
-        s.n[FREE] += 1
+        _end_test(s, r)
         return
     u = s.tests[s.n[TESTED]]
     s.n[TESTED] += 1
@@ -234,8 +240,7 @@ def _complete(s: State, r: int, t: float) -> None:
     if s.requests[r, R_TEST] == 1:
         if outcome == OK and t <= s.times[r, T_JITTER]:
             s.versions[v, V_GOOD] += 1
-        s.free[s.n[FREE]] = r
-        s.n[FREE] += 1
+        _end_test(s, r)
         return
     place, duration = s.bases[s.requests[r, R_LANE], v] + s.requests[r, R_PERIOD], s.times[r, T_DURATION]
     s.invocations[place] += 1
@@ -270,32 +275,36 @@ def _next_arrival(s: State) -> tuple[int, float]:
 
 
 @inlined
-def _arrive(s: State, lane: int, t: float) -> None:
-    """The next request of a lane comes."""
+def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
+    """The next request of a lane comes, and goes to version `v`; its draws are in `slot`."""
     s.n[FREE] -= 1
-    r, j = s.free[s.n[FREE]], s.lanes[lane, L_POSITION]
+    r, j, user = s.free[s.n[FREE]], s.lanes[lane, L_POSITION], -1
     s.lanes[lane, L_POSITION] += 1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
     s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE] = lane, s.lanes[lane, L_BLOCK], j
-    s.requests[r, R_ATTEMPT], s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES], s.requests[r, R_TEST] = 1, 0, 0, 0
-    s.requests[r, R_USER] = s.users[lane, j] if s.lanes[lane, L_USERS] > 0 else -1
+    s.requests[r, R_ATTEMPT] = 1
+    if s.lanes[lane, L_SYNCHRONOUS] == 0:
+        s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES] = 0, 0
+    if s.lanes[lane, L_USERS] > 0:
+        user = s.users[lane, j]
+        s.requests[r, R_SERVED] = 0
+        if serves(s, lane, t):
+            s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
+            meet(s, user, s.lanes[lane, L_SERVICE])
+    s.requests[r, R_USER] = user
     s.times[r, T_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
-    s.requests[r, R_SERVED] = 0
-    if serves(s, lane, t):
-        s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
-        meet(s, s.requests[r, R_USER], s.lanes[lane, L_SERVICE])
-    _start(s, r, t)
+    _start(s, r, t, lane, j, slot, v, user)
 
 
 def _advance(s: State, until: float, closed: bool) -> int:
     """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
+    lane, arrival = _next_arrival(s)
     while True:
-        lane, t = _next_arrival(s)
         if lane == -2:
             return NEED_BLOCK
-        kind, r = ARRIVAL, first_event(s, min(t, until))
+        t, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, until))
         if r >= 0:
             its_kind, due = s.requests[r, R_CLASS], s.times[r, T_DUE]
             older = its_kind < ARRIVAL or (its_kind == ARRIVAL and s.requests[r, R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE])
@@ -305,8 +314,6 @@ def _advance(s: State, until: float, closed: bool) -> int:
                 r = -1
         if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
             return DONE
-        if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
-            return FULL_LOG
         if kind == COMPLETION:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
                 return FULL_SAMPLES
@@ -315,26 +322,28 @@ def _advance(s: State, until: float, closed: bool) -> int:
             continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
+        if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
+            return FULL_LOG
         if r < 0:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
-            code = _needs(s, lane, s.lanes[lane, L_BLOCK], s.lanes[lane, L_POSITION], 1, t)
+            code, slot, v = _needs(s, lane, s.lanes[lane, L_BLOCK], s.lanes[lane, L_POSITION], 1, t)
             if code != DONE:
                 return int(code)
-            _arrive(s, lane, t)
+            _arrive(s, lane, t, slot, v)
             if s.n[PENDING] > s.n[MOST_PENDING]:
                 return TOO_MANY
+            lane, arrival = _next_arrival(s)
         elif s.requests[r, R_TEST] == 1:
             pop_event(s, r)
             _start_test(s, r, t)
         else:
-            code = _needs(
-                s, s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE], s.requests[r, R_ATTEMPT], t
-            )
+            its_lane, j = s.requests[r, R_LANE], s.requests[r, R_PLACE]
+            code, slot, v = _needs(s, its_lane, s.requests[r, R_BLOCK], j, s.requests[r, R_ATTEMPT], t)
             if code != DONE:
                 return int(code)
             pop_event(s, r)
-            _start(s, r, t)
+            _start(s, r, t, its_lane, j, slot, v, s.requests[r, R_USER])
 
 
-advance = kept(_advance, units, faults, arrays, array_events, array_environments, array_requests)
+advance = kept(_advance, units, faults, draws, arrays, array_events, array_environments, array_requests)

@@ -41,7 +41,7 @@ def laid_out(
         n=np.zeros(17, ints),
         x=np.zeros(11, floats),
         want=np.zeros(5, ints),
-        versions=np.zeros((versions, 11), ints),
+        versions=np.zeros((versions, 12), ints),
         version_times=np.zeros((versions, 5), floats),
         lanes=np.zeros((lanes, 13), ints),
         lane_times=np.zeros((lanes, 2), floats),
@@ -92,11 +92,12 @@ def laid_out(
     )  # fmt: skip
     for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
         kind = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
-        s.versions[v, [k.V_SWEEP_AT, k.V_COLD_KIND, k.V_ROWS, k.V_NEW]] = (
+        s.versions[v, [k.V_SWEEP_AT, k.V_COLD_KIND, k.V_ROWS, k.V_NEW, k.V_SLOW]] = (
             SWEEP,
             kind,
             len(its_rows),
             name == scenario.new,
+            any(row[0] == faults.LATENCY for row in its_rows),
         )
         s.version_times[v, k.V_ERROR_RATE] = spec.error_rate
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))

@@ -20,7 +20,7 @@ from rollout_sim.faults import ERROR, OK, THROTTLED
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes.audience import ABSENT, Audience, Users, service
 from rollout_sim.planes.counts import Counts
-from rollout_sim.planes.draws import HOOK_TEST, MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, traits
+from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, jitter, traits
 from rollout_sim.planes.environments import Fleet, Pool
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts, judging
@@ -240,7 +240,7 @@ class SimpyPlane:
                         or ("throttle" if outcome == THROTTLED else "error") not in retry.on
                     ):
                         break
-                    delay = retry.delay(attempt, draws.jitter[j])
+                    delay = retry.delay(attempt, jitter(draws.route[j]))
                 elif outcome == THROTTLED:
                     throttles += 1
                     delay = async_throttle_delay(throttles)
@@ -313,7 +313,7 @@ class SimpyPlane:
             if self.events is not None:
                 self._log(None, number, 1, version, -1, False, at, 0.0, 0.0, THROTTLED, -1)
             return
-        draws = AttemptDraws(self.tests.random((6, 1)), None)
+        draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
         cold = environment[3] < 0
         outcome, init, duration = self._behave(
             version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_TRAIT
