@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 from simpy_plane import CHECKOUT, bare
 
 from rollout_sim.scenario import Engine, Scenario
@@ -38,6 +42,30 @@ def rate_of(scenario: Scenario, engine: Engine) -> float:
     return sum(one.invocations for one in result.versions.values()) / (time.perf_counter() - began)
 
 
+def numpy_rate(count: int, seed: int) -> float:
+    """How many invocations' random numbers NumPy draws per second: gap, routing, failure and a lognormal duration."""
+    rng, block = np.random.Generator(np.random.SFC64(seed)), 4096
+    began = time.perf_counter()
+    for _ in range(count // block):
+        rng.standard_exponential(block)
+        rng.random((2, block))
+        rng.lognormal(0.0, 1.0, block)
+    return count / (time.perf_counter() - began)
+
+
+def memory(invocations: float) -> float:
+    """Peak resident memory of a process that runs so many invocations, in MB."""
+    script = (
+        "import resource; from dataclasses import replace; from compiled_plane import production, simulate;"
+        f"simulate(replace(production(10_000.0, {invocations / 10_000}, retry=True), engine='compiled'), 'canary 10%');"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    )
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,9 +82,12 @@ def main() -> None:
     for k in range(repeat):
         compiled, simpy = rate_of(long, "compiled"), rate_of(short, "simpy")
         took, count = bare(1000.0, 300.0, k)
-        pairs.append((compiled / simpy, compiled / (count / took)))
-    for name, column in (("the SimPy plane (asked for 100)", 0), ("a bare SimPy model (asked for 50)", 1)):
-        print(f"times as fast as {name}: {statistics.median(pair[column] for pair in pairs):.0f}")
+        pairs.append((compiled / simpy, compiled / (count / took), compiled / numpy_rate(3_000_000, k)))
+    names = ("the SimPy plane (aim 100)", "a bare SimPy model (aim 50)", "NumPy drawing the same numbers (aim 0.3)")
+    for column, name in enumerate(names):
+        print(f"times as fast as {name}: {statistics.median(pair[column] for pair in pairs):.3g}")
+    for invocations in (1e6, 1e8):
+        print(f"peak memory of {invocations:.0e} invocations: {memory(invocations):.0f} MB (aim below 400)")
 
 
 if __name__ == "__main__":
