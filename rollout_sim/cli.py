@@ -21,7 +21,7 @@ import click
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
-    from rollout_sim.scenario import Engine, Scenario
+    from rollout_sim.scenario import Engine
     from rollout_sim.simulation import Progress
 
 INTERRUPTED = 130
@@ -77,12 +77,13 @@ def run(
     """Run a scenario once per strategy: a table, plots and CSV files."""
     from rollout_sim.output import run_json, write_run
     from rollout_sim.scenario import Scenario
-    from rollout_sim.simulation import simulate_each
+    from rollout_sim.simulation import check_size, engine_of, simulate_each
 
     loaded = Scenario.load(scenario)
     if engine is not None:
         loaded = replace(loaded, engine=engine)
-    _announce_compiling(loaded)
+    if loaded.engine != "aggregate":
+        _announce_compiling(engine_of(loaded, check_size(loaded))[0])
     results: list[RunResult] = []
     interrupted = False
     try:
@@ -130,9 +131,11 @@ def compare(
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
     from rollout_sim.comparison import compare as compare_strategies
     from rollout_sim.comparison_output import comparison_sheet, write_comparison
+    from rollout_sim.replications import plane_of
     from rollout_sim.scenario import Scenario
 
     loaded = Scenario.load(scenario)
+    _announce_compiling(plane_of(loaded, engine).engine)
     with _progress(loaded.name) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,
@@ -187,6 +190,8 @@ def sweep(
     Finished cells are kept in the folder; the same command goes on where it was interrupted.
     """
     from rollout_sim.axes import chosen_axes
+    from rollout_sim.replications import plane_of
+    from rollout_sim.scenario import Scenario
     from rollout_sim.scenario_file import read_yaml
     from rollout_sim.sweep_output import sweep_sheet, write_sweep
     from rollout_sim.sweeps import sweep as run_sweep
@@ -194,6 +199,7 @@ def sweep(
     document, varied = chosen_axes(
         read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
     )
+    _announce_compiling(plane_of(Scenario.load(scenario), engine).engine)
     folder = out or Path("results") / scenario.stem
     alone = () if percent or interval else strategies
     try:
@@ -313,11 +319,9 @@ def _progress(label: str) -> Iterator[Progress]:
             bar.stop()
 
 
-def _announce_compiling(scenario: Scenario) -> None:
+def _announce_compiling(engine: str) -> None:
     """Says what the wait is where the first use of the compiled plane compiles its kernel."""
-    from rollout_sim.simulation import check_size, engine_of
-
-    if scenario.engine != "aggregate" and engine_of(scenario, check_size(scenario))[0] == "compiled":
+    if engine == "compiled":
         from rollout_sim.planes.kernel import compiled_before
 
         if not compiled_before():

@@ -21,7 +21,7 @@ from rollout_sim.instruments import bank_of, controller_of, metrics_of, reach, r
 from rollout_sim.planes.aggregate import AggregatePlane, Traffic, Truth
 from rollout_sim.planes.obstacles import obstacles
 from rollout_sim.scenario import Engine, Scenario
-from rollout_sim.simulation import simulate
+from rollout_sim.simulation import check_size, engine_of, simulate
 from rollout_sim.slo import budget_events
 from rollout_sim.streams import Streams
 
@@ -30,6 +30,10 @@ Columns = dict[str, Floats]
 """What came out, by name: each of shape (replications,), NaN where it did not happen or is not known."""
 
 LARGEST_BATCH: Final = 1024
+WORTH_COMPILED: Final = 2_000
+"""Expected invocations of a run from which on the compiled plane is the faster one."""
+STUDY: Final = 100
+"""Runs that a study has at least, for deciding whether the kernel is worth compiling."""
 BATCH_PLACES: Final = 1 << 23
 """Replications x targets x periods of one batch: what bounds the memory."""
 
@@ -69,7 +73,16 @@ def plane_of(scenario: Scenario, engine: Engine | None = None) -> Plane:
         raise ScenarioError(
             [f"{scenario.name}: engine: aggregate is not exact here: {'; '.join(found)}; allowed simpy"]
         )
-    return Plane(engine="simpy", reason=f"aggregate would not be exact: {'; '.join(found)}", batch=1)
+    single, why = _single(scenario)
+    return Plane(engine=single, reason=f"aggregate would not be exact: {'; '.join(found)}; {why}", batch=1)
+
+
+def _single(scenario: Scenario) -> tuple[Engine, str]:
+    """The per-invocation plane for a study, and why; the results are the same on both."""
+    expected = check_size(scenario)
+    if expected < WORTH_COMPILED:
+        return "simpy", "runs are too small for the compiled plane"
+    return engine_of(replace(scenario, engine="auto"), expected * STUDY)
 
 
 def run_chunk(chunk: Chunk) -> dict[str, Columns]:
