@@ -208,14 +208,15 @@ def _affordable(sides: Sequence[tuple[Scenario, Plane]], names: tuple[str, ...],
 
     Not the first one, which pays for what is loaded and compiled once.
     """
-    fastest = min(plane.batch for _, plane in sides)
-    times = []
-    for _ in range(2):
-        began = time.perf_counter()
-        for one, plane in sides:
-            run_chunk(Chunk(scenario=one, strategies=names, plane=plane, seed=seed, first=0, count=plane.batch))
-        times.append(time.perf_counter() - began)
-    each = min(times) / fastest
+    each = 0.0
+    for one, plane in sides:
+        chunk = Chunk(scenario=one, strategies=names, plane=plane, seed=seed, first=0, count=plane.batch)
+        times = []
+        for _ in range(2):
+            began = time.perf_counter()
+            run_chunk(chunk)
+            times.append(time.perf_counter() - began)
+        each += min(times) / plane.batch
     count = int(min(max(SECONDS / each, FEWEST), MOST))
     digits: int = 10 ** (len(str(count)) - 1)
     return count // digits * digits
