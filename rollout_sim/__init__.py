@@ -6,7 +6,7 @@ A file imports only from lower floors; tests hold it.
 
     0  units, streams, errors, traces, clock, estimates, folders
     1  aliases, distributions, arrivals, faults, strategies, metrics, slo
-    2  function, traffic, specs, alarms, theory
+    2  function, traffic, specs, alarms, theory, goals
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
     5  scenario, plots_traffic
@@ -19,10 +19,12 @@ A file imports only from lower floors; tests hold it.
     10  planes/aggregate, planes/compiled
     11  simulation, tables
     12  output, replications
-    13  comparison_plots, experiments
-    14  comparison
-    15  comparison_output, sweep_plots, sweeps
-    16  sweep_output
+    12  candidates
+    13  comparison_plots, experiments, screening, worlds
+    14  comparison, feasibility, recommendation_plots
+    15  comparison_output, recommendation, sweep_plots, sweeps
+    16  recommendation_output, sweep_output
+    16  console
     17  cli
 """
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from rollout_sim.comparison import Comparison, compare
     from rollout_sim.errors import ScenarioError
     from rollout_sim.function import Function
+    from rollout_sim.recommendation import Recommendation, recommend
     from rollout_sim.result import RunResult
     from rollout_sim.scenario import Scenario
     from rollout_sim.simulation import simulate, simulate_each
@@ -43,11 +46,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Function",
+    "Recommendation",
     "RunResult",
     "Scenario",
     "ScenarioError",
     "Sweep",
     "compare",
+    "recommend",
     "simulate",
     "simulate_each",
     "sweep",
@@ -56,6 +61,8 @@ __all__ = [
 _HOMES = {
     "Comparison": "comparison",
     "compare": "comparison",
+    "Recommendation": "recommendation",
+    "recommend": "recommendation",
     "Function": "function",
     "RunResult": "result",
     "Scenario": "scenario",

@@ -1,4 +1,4 @@
-"""The command line: `rollout-sim run`, `compare`, `sweep`, `validate`, `schema`.
+"""The command line: `rollout-sim run`, `compare`, `sweep`, `recommend`, `validate`, `schema`.
 
 Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
 `--help` answers at once.
@@ -10,19 +10,18 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
+
+from rollout_sim import console
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
     from rollout_sim.scenario import Engine
-    from rollout_sim.simulation import Progress
 
 INTERRUPTED = 130
 SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
@@ -83,11 +82,11 @@ def run(
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
-        _announce_compiling(engine_of(loaded, check_size(loaded))[0])
+        console.announce_compiling(engine_of(loaded, check_size(loaded))[0])
     results: list[RunResult] = []
     interrupted = False
     try:
-        with _progress(f"{loaded.name}") as progress:
+        with console.progress(f"{loaded.name}") as progress:
             results.extend(simulate_each(loaded, strategies, seed=seed, events=events, progress=progress))
     except KeyboardInterrupt:
         interrupted = True
@@ -135,8 +134,8 @@ def compare(
     from rollout_sim.scenario import Scenario
 
     loaded = Scenario.load(scenario)
-    _announce_compiling(plane_of(loaded, engine).engine)
-    with _progress(loaded.name) as progress:
+    console.announce_compiling(plane_of(loaded, engine).engine)
+    with console.progress(loaded.name) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,
             seed=seed, engine=engine, twin=twin, jobs=_jobs(jobs), cluster=cluster, progress=progress,
@@ -149,7 +148,7 @@ def compare(
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     notes = [f"note: {note}" for note in compared.document["approximations"]]
-    _print(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")
+    console.show(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")
 
 
 @app.command()
@@ -199,11 +198,11 @@ def sweep(
     document, varied = chosen_axes(
         read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
     )
-    _announce_compiling(plane_of(Scenario.load(scenario), engine).engine)
+    console.announce_compiling(plane_of(Scenario.load(scenario), engine).engine)
     folder = out or Path("results") / scenario.stem
     alone = () if percent or interval else strategies
     try:
-        with _progress(scenario.stem) as progress:
+        with console.progress(scenario.stem) as progress:
             swept = run_sweep(
                 document, varied, replications, alone,
                 seed=seed, engine=engine, jobs=_jobs(jobs), cluster=cluster, out=folder, progress=progress,
@@ -214,7 +213,56 @@ def sweep(
         raise SystemExit(INTERRUPTED) from None
     write_sweep(swept, folder)
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
-    _print(head, sweep_sheet(swept), f"files in {folder}")
+    console.show(head, sweep_sheet(swept), f"files in {folder}")
+
+
+@app.command()
+@SCENARIO
+@click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
+@SEED
+@ENGINE
+@JOBS
+@OUT
+@JSON
+def recommend(
+    scenario: Path,
+    keep_alarms: bool,
+    seed: int | None,
+    engine: Engine | None,
+    jobs: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Recommend the rollout to use, and say why: percentage, bake, alarm.
+
+    Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
+    """
+    from rollout_sim.recommendation import recommend as find
+    from rollout_sim.recommendation_output import (
+        assumed,
+        contender_sheet,
+        document,
+        remarks,
+        sentence,
+        write_recommendation,
+    )
+    from rollout_sim.replications import plane_of
+    from rollout_sim.scenario import Scenario
+
+    loaded = Scenario.load(scenario)
+    console.announce_compiling(plane_of(loaded, engine).engine)
+    with console.progress(loaded.name) as progress:
+        found = find(loaded, keep_alarms=keep_alarms, seed=seed, engine=engine, jobs=_jobs(jobs), progress=progress)
+    folder = out or Path("results") / scenario.stem
+    write_recommendation(found, folder)
+    if as_json:
+        click.echo(json.dumps(document(found), indent=1))
+        return
+    answer = f"{loaded.name}: {sentence(found)}"
+    plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
+    notes = [f"note: {note}" for note in found.notes]
+    parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
+    console.show(*parts)
 
 
 @app.command()
@@ -292,42 +340,6 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(2)
 
 
-@contextmanager
-def _progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes more than a second, where somebody is watching."""
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    task = bar.add_task(label, total=1.0)
-    began = time.monotonic()
-
-    def report(done: float) -> None:
-        if not bar.live.is_started and time.monotonic() - began > 1:
-            bar.start()
-        bar.update(task, completed=done)
-
-    try:
-        yield report
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
-def _announce_compiling(engine: str) -> None:
-    """Says what the wait is where the first use of the compiled plane compiles its kernel."""
-    if engine == "compiled":
-        from rollout_sim.planes.kernel import compiled_before
-
-        if not compiled_before():
-            click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)
-
-
 def _show(results: list[RunResult], folder: Path) -> None:
     from rollout_sim.tables import run_sheet, version_sheet
 
@@ -335,20 +347,7 @@ def _show(results: list[RunResult], folder: Path) -> None:
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    _print(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")
-
-
-def _print(*parts: Any) -> None:
-    """Prints lines and sheets, as wide as the terminal; wide where there is none."""
-    from rich.console import Console
-
-    from rollout_sim.tables import Sheet
-
-    console = Console()
-    wide = console if console.is_terminal else Console(width=200)
-    for part in parts:
-        for one in part.tables(wide.width) if isinstance(part, Sheet) else [part]:
-            wide.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
+    console.show(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")
 
 
 def _jobs(jobs: int) -> int:

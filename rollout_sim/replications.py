@@ -127,7 +127,7 @@ def _batch(chunk: Chunk) -> dict[str, Columns]:
     streams = Streams(seed=chunk.seed, replication=chunk.first // size)
     replications = [Streams(seed=chunk.seed, replication=chunk.first + k) for k in range(size)]
     traffic = Traffic(scenario, streams, replications=size, resolution=resolution_of(scenario))
-    rates = _rates(scenario)
+    rates = rates_of(scenario)
     result = {}
     for name in chunk.strategies:
         # All strategies draw from the same stream: where they do the same, they meet the same.
@@ -201,7 +201,7 @@ def _columns(scenario: Scenario, controller: Controller, truth: Truth, rates: Ma
     }
 
 
-def _rates(scenario: Scenario) -> dict[str, float]:
+def rates_of(scenario: Scenario) -> dict[str, float]:
     """Long-run arrivals per second by alias."""
     rates: dict[str, float] = {}
     for source in scenario.traffic:

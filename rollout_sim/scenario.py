@@ -15,6 +15,7 @@ from rollout_sim.alarms import Alarm
 from rollout_sim.aliases import LATEST, check_alias_name
 from rollout_sim.errors import ScenarioError, ValidationException
 from rollout_sim.faults import Fault, Slowdown
+from rollout_sim.goals import Goal, Risk
 from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
 from rollout_sim.slo import Objective
 from rollout_sim.specs import FunctionSpec, OnCall, Promotion, Rollout, VersionSpec, check_count
@@ -52,6 +53,8 @@ class Scenario:
     incident: tuple[Fault, ...] = ()
     on_call: OnCall | None = None
     promotions: tuple[Promotion, ...] = ()
+    risk: Risk | None = None
+    goal: Goal | None = None
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, 0, 2**63 - 1)

@@ -321,10 +321,10 @@ class CompiledPlane:
         """Hands the durations on; returns the earliest period among them."""
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
-        places = s.sample_places[:count].tolist()
-        for place, duration in zip(places, s.samples[:count].tolist(), strict=True):
-            self.samples.add(place, duration)
-        self._earliest = min([self._earliest, *(place % self.metrics.periods for place in places)])
+        if count:
+            places = s.sample_places[:count]
+            self.samples.add_all(places, s.samples[:count])
+            self._earliest = min(self._earliest, int((places % self.metrics.periods).min()))
         return self._earliest
 
     def _drain_log(self) -> None:

@@ -1,0 +1,122 @@
+"""Pictures of a recommendation: what each contender costs and takes, and how small a fault it sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from rollout_sim.plots import STYLE, look
+from rollout_sim.plots_style import GREY
+
+if TYPE_CHECKING:
+    from rollout_sim.recommendation import Recommendation
+    from rollout_sim.worlds import Figures
+
+_MINUTE: Final = 60.0
+
+
+def pareto(found: Recommendation, *, ax: Axes | None = None) -> Axes:
+    """Expected bad requests against minutes to full traffic, coloured by how often the fault of the goal is caught."""
+    ax = _axes(ax)
+    figures = _all(found)
+    minutes = np.array([one.time_to_full / _MINUTE for one in figures])
+    bad = np.array([one.bad.mean for one in figures])
+    caught = np.array([np.nan if one.caught is None else one.caught.mean for one in figures])
+    reach = np.array([(one.bad.mean - (one.bad.low or 0.0), (one.bad.high or 0.0) - one.bad.mean) for one in figures]).T
+    ax.errorbar(minutes, bad, yerr=np.maximum(reach, 0.0), fmt="none", ecolor="#B0B5B9", capsize=2, zorder=1)
+    if np.isnan(caught).all():
+        ax.scatter(minutes, bad, s=60, color=GREY, zorder=2)
+    else:
+        points = ax.scatter(minutes, bad, c=caught, cmap="cividis", vmin=0, vmax=1, s=60, edgecolor="white", zorder=2)
+        bar = ax.figure.colorbar(points, ax=ax, format=PercentFormatter(1.0))
+        bar.set_label("caught: the fault of the goal")
+        bar.outline.set_visible(False)
+    front = _front(minutes, bad)
+    ax.plot(minutes[front], bad[front], color=GREY, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
+    if found.winner is not None:
+        ax.plot(minutes[0], bad[0], marker="o", markersize=15, markerfacecolor="none", color="#D55E00", linestyle="none",
+                label=f"recommended: {found.winner.name}")  # fmt: skip
+    ax.set_yscale("symlog", linthresh=max(1.0, float(np.abs(bad).min()) or 1.0))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.set_ylim(bottom=min(0.0, float(bad.min()) * 1.2))
+    ax.set_xlim(left=-0.04 * max(float(minutes.max()), 1.0))
+    ax.set_xlabel("minutes to full traffic, when nothing stops it")
+    ax.set_ylabel("bad requests that a release adds\non average (95% intervals)")
+    ax.set_title("What the contenders cost and how long they take")
+    ax.legend(loc="upper right", fontsize=9)
+    return ax
+
+
+def power(found: Recommendation, *, ax: Axes | None = None) -> Axes:
+    """How often the recommended rollout and the obvious ones stop a version, against how bad it is."""
+    ax = _axes(ax)
+    figures = found.confirmed
+    errors = found.risk.severity.error_rate is not None
+    for k, one in enumerate(figures):
+        severities = np.array([severity for severity, _ in one.power])
+        means = np.array([estimate.mean for _, estimate in one.power])
+        low = np.array([estimate.low or 0.0 for _, estimate in one.power])
+        high = np.array([estimate.high or 0.0 for _, estimate in one.power])
+        label = one.candidate.name + (" (recommended)" if found.winner == one.candidate else "")
+        ax.plot(severities, means, marker="o", label=label, **look(k))
+        ax.fill_between(severities, low, high, color=look(k)["color"], alpha=0.15, linewidth=0)
+        ax.axhline(one.false_rollback.mean, color=look(k)["color"], linewidth=0.8, linestyle=(0, (1, 3)))
+    ax.set_xscale("log")
+    show = (lambda value, _: f"{value * 100:.3g}%") if errors else (lambda value, _: f"{value:.3g}x")
+    ax.xaxis.set_major_formatter(FuncFormatter(show))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlabel("errors that the new version adds" if errors else "times as long as the old version takes")
+    ax.set_ylabel("stopped (95% intervals)")
+    ax.set_title("How bad a version has to be to be stopped (dotted: a good one)")
+    ax.legend(loc="lower right", fontsize=9)
+    return ax
+
+
+def pareto_figure(found: Recommendation) -> Figure:
+    """`pareto` as a figure of its own."""
+    with plt.rc_context(STYLE):
+        figure, ax = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+        pareto(found, ax=ax)
+    return figure
+
+
+def power_figure(found: Recommendation) -> Figure:
+    """`power` as a figure of its own."""
+    with plt.rc_context(STYLE):
+        figure, ax = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+        power(found, ax=ax)
+    return figure
+
+
+def _all(found: Recommendation) -> list[Figures]:
+    """The winner (or the best) first, each candidate once, the confirmed figures before the others."""
+    seen: dict[str, Figures] = {}
+    for one in (*found.confirmed, *found.contenders):
+        seen.setdefault(one.candidate.label, one)
+    return list(seen.values())
+
+
+def _front(
+    minutes: np.ndarray[tuple[int], np.dtype[np.float64]], bad: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> list[int]:
+    """The points that no other beats in both, from left to right."""
+    front: list[int] = []
+    for k in np.lexsort((bad, minutes)).tolist():
+        if not front or bad[k] < bad[front[-1]]:
+            front.append(k)
+    return front
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    with plt.rc_context(STYLE):
+        _, made = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+    return made
