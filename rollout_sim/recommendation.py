@@ -36,6 +36,8 @@ FAST_BURN: Final = 14.4
 """The burn rate at which a page is due: what a rollout should catch unless the goal says otherwise."""
 PROMISING: Final = (48, 10)
 """Candidates that are simulated at all: where whole periods are drawn, and where every invocation is simulated."""
+CHOICES: Final = 3
+"""Alarms of each strategy that may be promising."""
 CONTENDERS: Final = (8, 4)
 """Of these, the ones that are looked at closely."""
 BATCHES: Final = (256, 1024, 1024)
@@ -46,12 +48,16 @@ SINGLE: Final = (4, 12, 40)
 """Replications of each world, where every invocation is simulated."""
 FRESH: Final = 1 << 20
 """The first replication of the confirmation."""
+CLOSE: Final = 0.1
+"""By how much more a simpler candidate may cost, where the replications cannot tell it from the best."""
 OBVIOUS: Final = ("Canary10Percent5Minutes", "AllAtOnce")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """What came out: `winner` None where nothing keeps the goal. `contenders` are in the order of preference.
+    """What came out: `winner` None where nothing keeps the goal.
+
+    `explored` were simulated briefly, `contenders` more closely; both are in the order of preference.
 
     The first of `confirmed` is the winner, then the obvious alternatives. `ties` are contenders that the figures cannot
     tell from the winner.
@@ -64,6 +70,7 @@ class Recommendation:
     plane: Plane
     searched: int
     winner: Candidate | None
+    explored: tuple[Figures, ...]
     contenders: tuple[Figures, ...]
     confirmed: tuple[Figures, ...]
     ties: tuple[Candidate, ...]
@@ -130,9 +137,9 @@ def recommend(
     report = progress or (lambda _: None)
     promising, searched = search.promising(keep_alarms=keep_alarms)
     report(0.1)
-    ranked = search.rank(search.figures(promising, 0))
+    explored = search.rank(search.figures(promising, 0))
     report(0.5)
-    ranked = search.rank(search.figures([one.candidate for one in ranked[: search.contenders]], 1))
+    ranked = search.rank(search.figures([one.candidate for one in explored[: search.contenders]], 1))
     report(0.75)
     keeping = [one for one in ranked if not one.misses(goal)]
     winner, ties, confirmed = search.confirm(keeping)
@@ -145,6 +152,7 @@ def recommend(
         plane=search.plane,
         searched=searched,
         winner=winner,
+        explored=tuple(explored),
         contenders=tuple(ranked),
         confirmed=tuple(confirmed),
         ties=tuple(ties),
@@ -229,9 +237,14 @@ class _Search:
             if CATCH in names:
                 assert self.goal.catch is not None
                 short = short + np.maximum(0.0, self.goal.catch.at_least - seen.stopped[:, names.index(CATCH)])
-            value = bad if self.goal.minimise != "time_to_full" else np.full(bad.size, strategy.plan.time_to_full)
+            minutes = strategy.plan.time_to_full / 60
+            value = bad if self.goal.minimise != "time_to_full" else np.full(bad.size, minutes)
+            if self.goal.prices is not None:
+                price = self.goal.prices
+                false = weights[names.index(GOOD)] * seen.stopped[:, names.index(GOOD)]
+                value = price.bad_request * bad + price.minute_of_delay * minutes + price.false_rollback * false
             order = np.lexsort((value, np.round(short, 3)))
-            for k in order[:2]:
+            for k in order[:CHOICES]:
                 candidate = Candidate(name=name, strategy=strategy, alarm=choices[k], effort=effort + 1)
                 scored.append((round(float(short[k]), 3) > 0, float(value[k] + 1e6 * short[k]), candidate))
         scored.sort(key=lambda one: one[:2])
@@ -240,7 +253,7 @@ class _Search:
 
     def _false_limit(self) -> float:
         limit = self.goal.false_rollback
-        return 1.0 if limit is None else 0.7 * limit.at_most
+        return 1.0 if limit is None else limit.at_most
 
     def figures(self, candidates: Sequence[Candidate], stage: int, first: int = 0) -> list[Figures]:
         """The figures of each candidate, from so many replications of each world as the stage has."""
@@ -330,6 +343,7 @@ class _Search:
 
 
 def _alike(one: Figures, best: Figures) -> bool:
-    """Whether what is minimised cannot be told apart: their intervals overlap."""
+    """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
     low, high = one.objective.low, best.objective.high
-    return low is not None and high is not None and low <= high
+    close = one.objective.mean <= best.objective.mean * (1 + CLOSE)
+    return low is not None and high is not None and low <= high and close

@@ -12,6 +12,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from rollout_sim.plots import STYLE, look
 from rollout_sim.plots_style import GREY
+from rollout_sim.replications import rates_of
+from rollout_sim.slo import budget_events
 
 if TYPE_CHECKING:
     from rollout_sim.recommendation import Recommendation
@@ -21,33 +23,57 @@ _MINUTE: Final = 60.0
 
 
 def pareto(found: Recommendation, *, ax: Axes | None = None) -> Axes:
-    """Expected bad requests against minutes to full traffic, coloured by how often the fault of the goal is caught."""
+    """The budget that a release spends on average against minutes to full traffic, coloured by how often it is caught.
+
+    Small points were simulated briefly, large ones closely.
+    """
     ax = _axes(ax)
+    slo = found.scenario.slos[0]
+    whole = budget_events(slo.objective, rates_of(found.scenario)[found.scenario.alias], slo.window)
     figures = _all(found)
+    brief = len(found.explored)
     minutes = np.array([one.time_to_full / _MINUTE for one in figures])
-    bad = np.array([one.bad.mean for one in figures])
+    spent = np.array([max(one.bad.mean, 0.0) / whole for one in figures])
     caught = np.array([np.nan if one.caught is None else one.caught.mean for one in figures])
-    reach = np.array([(one.bad.mean - (one.bad.low or 0.0), (one.bad.high or 0.0) - one.bad.mean) for one in figures]).T
-    ax.errorbar(minutes, bad, yerr=np.maximum(reach, 0.0), fmt="none", ecolor="#B0B5B9", capsize=2, zorder=1)
+    sizes = np.array([28.0 if k < brief else 80.0 for k in range(len(figures))])
+    front = _front(minutes, spent)
+    ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
     if np.isnan(caught).all():
-        ax.scatter(minutes, bad, s=60, color=GREY, zorder=2)
+        ax.scatter(minutes, spent, s=sizes, color=GREY, zorder=2)
     else:
-        points = ax.scatter(minutes, bad, c=caught, cmap="cividis", vmin=0, vmax=1, s=60, edgecolor="white", zorder=2)
+        points = ax.scatter(
+            minutes,
+            spent,
+            c=caught,
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+            s=sizes,
+            edgecolor="white",
+            linewidth=0.6,
+            zorder=2,
+        )
         bar = ax.figure.colorbar(points, ax=ax, format=PercentFormatter(1.0))
-        bar.set_label("caught: the fault of the goal")
+        bar.set_label("how often the fault of the goal is caught")
         bar.outline.set_visible(False)
-    front = _front(minutes, bad)
-    ax.plot(minutes[front], bad[front], color=GREY, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
-    if found.winner is not None:
-        ax.plot(minutes[0], bad[0], marker="o", markersize=15, markerfacecolor="none", color="#D55E00", linestyle="none",
-                label=f"recommended: {found.winner.name}")  # fmt: skip
-    ax.set_yscale("symlog", linthresh=max(1.0, float(np.abs(bad).min()) or 1.0))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    ax.set_ylim(bottom=min(0.0, float(bad.min()) * 1.2))
-    ax.set_xlim(left=-0.04 * max(float(minutes.max()), 1.0))
+    for one in found.confirmed:
+        chosen = found.winner == one.candidate
+        place = one.time_to_full / _MINUTE, max(one.bad.mean, 0.0) / whole
+        ax.annotate(
+            f"{one.candidate.name} (recommended)" if chosen else one.candidate.name, place,
+            xytext=(9, 9), textcoords="offset points", fontsize=9, fontweight="bold" if chosen else "normal",
+        )  # fmt: skip
+        if chosen:
+            ax.plot(
+                *place, marker="o", markersize=16, markerfacecolor="none", color="#D55E00", linestyle="none", zorder=3
+            )
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g}%"))
+    ax.set_ylim(top=float(spent.max()) * 4)
+    ax.set_xlim(-0.04 * max(float(minutes.max()), 1.0), max(float(minutes.max()), 1.0) * 1.25)
     ax.set_xlabel("minutes to full traffic, when nothing stops it")
-    ax.set_ylabel("bad requests that a release adds\non average (95% intervals)")
-    ax.set_title("What the contenders cost and how long they take")
+    ax.set_ylabel(f"{slo.name} budget that a release spends on average")
+    ax.set_title("What the candidates cost and how long they take")
     ax.legend(loc="upper right", fontsize=9)
     return ax
 
@@ -75,7 +101,7 @@ def power(found: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("errors that the new version adds" if errors else "times as long as the old version takes")
     ax.set_ylabel("stopped (95% intervals)")
     ax.set_title("How bad a version has to be to be stopped (dotted: a good one)")
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend(loc="center right", fontsize=9)
     return ax
 
 
@@ -96,11 +122,8 @@ def power_figure(found: Recommendation) -> Figure:
 
 
 def _all(found: Recommendation) -> list[Figures]:
-    """The winner (or the best) first, each candidate once, the confirmed figures before the others."""
-    seen: dict[str, Figures] = {}
-    for one in (*found.confirmed, *found.contenders):
-        seen.setdefault(one.candidate.label, one)
-    return list(seen.values())
+    """Those simulated briefly, then those simulated closely."""
+    return [*found.explored, *found.contenders, *found.confirmed]
 
 
 def _front(

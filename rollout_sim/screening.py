@@ -26,7 +26,7 @@ MINUTE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
-    """Of one strategy: P(stopped) and expected bad requests of the new version, each of shape (alarms, scenarios)."""
+    """Of one strategy: P(stopped), and the expected bad requests that it adds; each of shape (alarms, scenarios)."""
 
     stopped: Floats
     bad: Floats
@@ -48,6 +48,7 @@ class Screen:
         watched = min(math.floor(plan.length / MINUTE + 1e-9), len(weights))
         failing = np.array([self._failing(one) for one in self.scenarios])
         passed = np.array([self._passes(plan, share) for share in failing])
+        added = failing - self._usual()
         shape = (len(self.alarms), len(self.scenarios))
         bad, stopped = np.zeros(shape), np.zeros(shape)
         groups: dict[tuple[int, int, int], list[int]] = {}
@@ -59,7 +60,7 @@ class Screen:
             alive = np.concatenate([np.ones((1 + lag, *alive.shape[1:])), alive])[: watched + 1]
             there = np.concatenate([alive[:-1], np.repeat(alive[-1:], len(weights) - watched, axis=0)])
             sent = self.rate * MINUTE * np.array(weights)
-            bad[members] = np.tensordot(sent, there, axes=(0, 0)) * failing * passed
+            bad[members] = np.tensordot(sent, there, axes=(0, 0)) * added * passed
             stopped[members] = 1 - alive[-1] * passed
         return Screened(stopped=stopped, bad=bad)
 
@@ -86,6 +87,13 @@ class Screen:
         """The share of the new version's requests that is bad for the first SLO, half way to the horizon."""
         latency, error = scenario.slos[0].latency, self._errors(scenario)
         return error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency))
+
+    def _usual(self) -> float:
+        """The share of the old version's requests that is bad for the first SLO."""
+        first = self.scenarios[0]
+        spec, latency = first.function.versions[first.old], first.slos[0].latency
+        slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
+        return 1 - (1 - spec.error_rate) * (1 - slow)
 
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
