@@ -19,13 +19,16 @@ A file imports only from lower floors; tests hold it.
     10  planes/aggregate, planes/compiled
     11  simulation, tables
     12  output, replications
-    12  candidates
+    12  candidates, artefacts/__init__, artefacts/snippets
     13  comparison_plots, experiments, screening, worlds
+    13  artefacts/cloudwatch, artefacts/codedeploy, artefacts/kubernetes
     14  comparison, feasibility, recommendation_plots
+    14  artefacts/cloudformation
     15  comparison_output, recommendation, sweep_plots, sweeps
     16  recommendation_output, sweep_output
-    16  console
-    17  cli
+    16  console, commands/__init__, commands/options
+    17  commands/run, commands/compare, commands/sweep, commands/recommend, commands/validate
+    18  cli
 """
 
 from __future__ import annotations

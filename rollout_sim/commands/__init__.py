@@ -1,0 +1,1 @@
+"""Commands: one file for each noun of the command line; heavy imports happen inside."""

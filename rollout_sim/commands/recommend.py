@@ -1,0 +1,66 @@
+"""`rollout-sim recommend`: the rollout to use, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_sim import console
+from rollout_sim.commands.options import ENGINE, JOBS, JSON, OUT, SCENARIO, SEED, checked_jobs
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario import Engine
+
+
+@click.command()
+@SCENARIO
+@click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
+@SEED
+@ENGINE
+@JOBS
+@OUT
+@JSON
+def recommend(
+    scenario: Path,
+    keep_alarms: bool,
+    seed: int | None,
+    engine: Engine | None,
+    jobs: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Recommend the rollout to use, and say why: percentage, bake, alarm.
+
+    Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
+    """
+    from rollout_sim.recommendation import recommend as find
+    from rollout_sim.recommendation_output import (
+        assumed,
+        contender_sheet,
+        document,
+        remarks,
+        sentence,
+        write_recommendation,
+    )
+    from rollout_sim.replications import plane_of
+    from rollout_sim.scenario import Scenario
+
+    loaded = Scenario.load(scenario)
+    console.announce_compiling(plane_of(loaded, engine).engine)
+    with console.progress(loaded.name) as progress:
+        found = find(
+            loaded, keep_alarms=keep_alarms, seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress
+        )
+    folder = out or Path("results") / scenario.stem
+    write_recommendation(found, folder)
+    if as_json:
+        click.echo(json.dumps(document(found), indent=1))
+        return
+    answer = f"{loaded.name}: {sentence(found)}"
+    plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
+    notes = [f"note: {note}" for note in found.notes]
+    parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
+    console.show(*parts)

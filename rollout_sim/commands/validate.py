@@ -1,0 +1,45 @@
+"""`rollout-sim validate` and `schema`: scenario files as such."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command()
+@click.argument("scenarios", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
+def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
+    """Check scenario files, and do nothing else."""
+    import yaml
+
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.scenario import Scenario
+
+    problems: list[str] = []
+    for path in scenarios:
+        try:
+            loaded = Scenario.load(path)
+        except ScenarioError as error:
+            problems += error.problems
+            continue
+        if resolved:
+            click.echo(yaml.safe_dump(loaded.dump(), sort_keys=False, allow_unicode=True, width=100), nl=False)
+        else:
+            click.echo(f"{path}: valid")
+    if problems:
+        raise ScenarioError(problems)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from rollout_sim.scenario import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))
