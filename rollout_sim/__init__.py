@@ -9,6 +9,7 @@ A file imports only from lower floors; tests hold it.
     2  function, traffic, specs, alarms, theory, goals
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
+    4  scenario_text
     5  scenario, plots_traffic
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples

@@ -71,13 +71,22 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-for _name, _pattern, _first in (
+RESOLVERS: Final = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9]+", list("-+0123456789")),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
-):
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"(?:{_pattern})\Z"), _first)
+)
+"""What is not text: YAML's name for it, its pattern, the letters that it starts with."""
+
+
+def add_resolvers(kind: type[yaml.SafeLoader | yaml.SafeDumper]) -> None:
+    """Makes a loader or dumper of PyYAML's tell text from the rest by `RESOLVERS`."""
+    for name, pattern, first in RESOLVERS:
+        kind.add_implicit_resolver(f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z"), first)
+
+
+add_resolvers(_Loader)
 
 
 def read_yaml(path: Path) -> Document:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()
@@ -17,10 +13,9 @@ if TYPE_CHECKING:
 @click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
 def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
     """Check scenario files, and do nothing else."""
-    import yaml
-
     from rollout_sim.errors import ScenarioError
     from rollout_sim.scenario import Scenario
+    from rollout_sim.scenario_text import plain
 
     problems: list[str] = []
     for path in scenarios:
@@ -30,7 +25,7 @@ def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
             problems += error.problems
             continue
         if resolved:
-            click.echo(yaml.safe_dump(loaded.dump(), sort_keys=False, allow_unicode=True, width=100), nl=False)
+            click.echo(plain(loaded.dump()), nl=False)
         else:
             click.echo(f"{path}: valid")
     if problems:
