@@ -22,13 +22,15 @@ A file imports only from lower floors; tests hold it.
     12  output, replications
     12  candidates, artefacts/__init__, artefacts/snippets
     13  comparison_plots, experiments, screening, worlds
-    13  artefacts/cloudwatch, artefacts/codedeploy, artefacts/kubernetes
+    13  artefacts/cloudwatch, artefacts/codedeploy, artefacts/intrinsics, artefacts/kubernetes, artefacts/openslo
     14  comparison, feasibility, recommendation_plots
-    14  artefacts/cloudformation
+    14  artefacts/cloudformation, artefacts/sam
+    15  artefacts/template_scenario
     15  comparison_output, recommendation, sweep_plots, sweeps
     16  recommendation_output, sweep_output
     16  console, commands/__init__, commands/options
     17  commands/run, commands/compare, commands/sweep, commands/recommend, commands/validate
+    17  commands/export, commands/importing
     18  cli
 """
 

@@ -15,6 +15,8 @@ from typing import NoReturn
 import click
 
 from rollout_sim.commands.compare import compare
+from rollout_sim.commands.export import export
+from rollout_sim.commands.importing import import_
 from rollout_sim.commands.options import INTERRUPTED
 from rollout_sim.commands.recommend import recommend
 from rollout_sim.commands.run import run
@@ -28,7 +30,7 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (run, compare, sweep, recommend, validate, schema):
+for command in (run, compare, sweep, recommend, export, import_, validate, schema):
     app.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from rollout_sim.artefacts.cloudwatch import alarm_ids, alarm_resource
@@ -15,19 +16,22 @@ HOOK_CODE: Final = """\
 import boto3, json, os, time
 
 codedeploy, target = boto3.client("codedeploy"), boto3.client("lambda")
-TESTS, SECONDS, MAX_FAILURES = {tests}, {seconds:g}, {failures}
+TESTS, SECONDS = int(os.environ["TESTS"]), float(os.environ["SECONDS"])
 
 
 def handler(event, context):
-    failures = 0
-    for _ in range(TESTS):
-        answer = target.invoke(FunctionName=os.environ["NEW_VERSION"], Payload=json.dumps({{"test": True}}))
-        failures += "FunctionError" in answer
-        time.sleep(SECONDS / TESTS)
+    failures, start = 0, time.monotonic()
+    for k in range(TESTS):
+        time.sleep(max(0, start + k * SECONDS / TESTS - time.monotonic()))
+        try:
+            answer = target.invoke(FunctionName=os.environ["NEW_VERSION"], Payload=json.dumps({"test": True}))
+            failures += "FunctionError" in answer
+        except target.exceptions.TooManyRequestsException:
+            failures += 1
     codedeploy.put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
         lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
-        status="Failed" if failures > MAX_FAILURES else "Succeeded",
+        status="Failed" if failures > int(os.environ["MAX_FAILURES"]) else "Succeeded",
     )
 """
 LONGEST_HOOK: Final = 870.0
@@ -62,7 +66,7 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "CodeUri": {"Bucket": Ref("CodeBucket"), "Key": Ref("CodeKey")},
         "Handler": "index.handler",
         "Runtime": "python3.13",
-        "Timeout": max(1, round(scenario.function.timeout)),
+        "Timeout": math.ceil(scenario.function.timeout),
         "AutoPublishAlias": scenario.rollout.alias,
         "DeploymentPreference": preference,
     }
@@ -74,6 +78,13 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
+    provisioned = scenario.function.versions[scenario.old].provisioned
+    if provisioned:
+        properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
+    if scenario.function.timeout != properties["Timeout"]:
+        remarks.append(
+            f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
+        )
     said = (*remarks_of(plan), *remarks, "Handler, Runtime and CodeUri are placeholders: keep your function's own")
     return Snippet(text=as_yaml(template, remarks=said), remarks=said)
 
@@ -95,7 +106,10 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
     }  # fmt: skip
     if alarms:
         group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(one)} for one in alarms]}
-    parameters: dict[str, Any] = {"FunctionName": {"Type": "String"}, "ServiceRoleArn": {"Type": "String"}}
+    parameters: dict[str, Any] = {
+        "FunctionName": {"Type": "String", "Default": scenario.function.name},
+        "ServiceRoleArn": {"Type": "String"},
+    }
     if any(scenario.alarms[one].of == "new_version" for one in scenario.rollout.alarms):
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
@@ -110,10 +124,13 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
             **alarms,
         },
     }
-    said = [*remarks_of(plan), *remarks]
+    said = [
+        *remarks_of(plan), *remarks,
+        f"name Application and DeploymentGroup in the UpdatePolicy (CodeDeployLambdaAliasUpdate) of the alias {scenario.alias}",
+    ]  # fmt: skip
     if plan.before is not None or plan.after is not None:
         said.append(
-            "hooks belong to the AppSpec or to the alias' UpdatePolicy (BeforeAllowTrafficHook): see export sam"
+            "hooks belong there too (BeforeAllowTrafficHook, AfterAllowTrafficHook): see export sam for their code"
         )
     return Snippet(text=as_yaml(template, remarks=tuple(said)), remarks=tuple(said))
 
@@ -138,7 +155,7 @@ def _capital(value: Any) -> Any:
 def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, Any], list[str]]:
     """The alarm resources of the rollout, by logical id, and remarks on what is left out."""
     assert scenario.rollout is not None
-    ids = alarm_ids(scenario.rollout.alarms, "")
+    ids = alarm_ids(scenario.rollout.alarms)
     resources, remarks = {}, []
     for name in scenario.rollout.alarms:
         try:
@@ -155,17 +172,19 @@ def _hook(scenario: Scenario, label: str, hook: Hook, function: str) -> dict[str
     """A function that tests the new version and tells CodeDeploy."""
     if hook.over > LONGEST_HOOK:
         raise ScenarioError([f"hooks: a hook's function runs at most {LONGEST_HOOK:g} s, got {hook.over:g} s"])
-    code = HOOK_CODE.format(tests=hook.invocations, seconds=hook.over, failures=hook.max_failures)
+    variables = {"TESTS": hook.invocations, "SECONDS": hook.over, "MAX_FAILURES": hook.max_failures}
     return {
         "Type": "AWS::Serverless::Function",
         "Properties": {
-            "FunctionName": f"CodeDeployHook_{scenario.function.name}_{label}"[:64],
-            "InlineCode": code,
+            "FunctionName": f"CodeDeployHook_{scenario.function.name[:36]}_{label}",
+            "InlineCode": HOOK_CODE,
             "Handler": "index.handler",
             "Runtime": "python3.13",
             "Timeout": round(hook.over) + 30,
             "DeploymentPreference": {"Enabled": False},
-            "Environment": {"Variables": {"NEW_VERSION": Ref(f"{function}.Version")}},
+            "Environment": {
+                "Variables": {"NEW_VERSION": Ref(f"{function}.Version"), **{key: f"{value:g}" for key, value in variables.items()}}
+            },
             "Policies": [
                 {
                     "Version": "2012-10-17",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rollout_sim.alarms import Alarm
-from rollout_sim.artefacts.snippets import Sub, logical
+from rollout_sim.artefacts.snippets import Ref, Sub, logical
 from rollout_sim.errors import ScenarioError
 from rollout_sim.units import text
 
@@ -22,8 +22,8 @@ METRICS: Final = {"invocations": "Invocations", "errors": "Errors", "throttles":
 _RATE: Final = "errors / invocations"
 
 
-def alarm_resource(alarm: Alarm, function: Any, alias: str, version: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The resource of one alarm, and remarks; `function` and `version` may be intrinsics.
+def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The resource of one alarm, and remarks; `version` is the new version's number, or what stands for it.
 
     Raises ScenarioError for an alarm that CloudWatch has no single alarm for.
     """
@@ -74,11 +74,10 @@ def alarm_resource(alarm: Alarm, function: Any, alias: str, version: Any) -> tup
     return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, remarks
 
 
-def _dimensions(alarm: Alarm, function: Any, alias: str, version: Any) -> list[dict[str, Any]]:
-    name = "${" + str(function) + "}" if not isinstance(function, Sub) else str(function)
+def _dimensions(alarm: Alarm, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"Name": "FunctionName", "Value": function},
-        {"Name": "Resource", "Value": Sub(f"{name}:{alias}")},
+        {"Name": "Resource", "Value": Sub(f"${{{function}}}:{alias}")},
     ]
     if alarm.of == "new_version":
         found.append({"Name": "ExecutedVersion", "Value": version})
@@ -133,6 +132,10 @@ def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def alarm_ids(names: tuple[str, ...], prefix: str) -> dict[str, str]:
-    """The logical id of each alarm."""
-    return {name: logical(f"{prefix} {name} alarm") for name in names}
+def alarm_ids(names: tuple[str, ...]) -> dict[str, str]:
+    """A logical id for each alarm; names that differ only in signs are numbered."""
+    found: dict[str, str] = {}
+    for name in names:
+        one = logical(f"{name} alarm")
+        found[name] = one if one not in found.values() else f"{one}{len(found) + 1}"
+    return found

@@ -11,9 +11,7 @@ from rollout_sim.scenario import Scenario
 from rollout_sim.strategies import CODEDEPLOY_LIMIT, PREDEFINED, Plan, Predefined
 
 MINUTE: Final = 60.0
-_BAKE: Final = (
-    "CodeDeploy has no bake after the last shift: its alarms stop acting there; let a post-traffic hook wait instead"
-)
+_BAKE: Final = "CodeDeploy has no bake after the last shift: its alarms stop acting there; a canary of 99% for that long comes nearest"
 
 
 def predefined_name(plan: Plan) -> str | None:

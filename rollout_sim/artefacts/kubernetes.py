@@ -30,11 +30,15 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
     template = f"{dashed(scenario.function.name)}-alarms"
     documents: list[dict[str, Any]] = []
     if metrics:
-        canary["analysis"] = {"templates": [{"templateName": template}], "startingStep": 1}
+        canary["analysis"] = {
+            "templates": [{"templateName": template}],
+            "startingStep": 1,
+            "args": _arguments(scenario),
+        }
         documents.append(
             {
                 "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": template},
-                "spec": {"metrics": metrics},
+                "spec": {"args": [{"name": one["name"]} for one in _arguments(scenario)], "metrics": metrics},
             }
         )  # fmt: skip
     rollout = {
@@ -42,6 +46,7 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "spec": {"strategy": {"canary": canary}},
     }  # fmt: skip
     remarks += [_HOOKS] if plan.before or plan.after else []
+    remarks += ["the queries read Lambda's metrics: put in the namespace and dimensions of yours"] if metrics else []
     said = ("selector and pod template of the Rollout are yours", *remarks)
     return Snippet(text=as_yaml(rollout, *documents, remarks=said), remarks=said)
 
@@ -100,7 +105,7 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     metrics, remarks = [], []
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
-        if alarm.metric in ("burn_rate", "throttles", "invocations") or alarm.comparator not in (">", ">="):
+        if alarm.metric not in ("errors", "error_rate", "duration") or alarm.of == "old_version":
             remarks.append(
                 f"left out: the alarm {name}: an analysis of {alarm.metric} {alarm.threshold} is yours to write"
             )
@@ -118,6 +123,16 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     return metrics, remarks
 
 
+def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
+    """What the queries are about; Argo knows its new version by the hash of the pod template."""
+    function = scenario.function.name
+    return [
+        {"name": "function", "value": function},
+        {"name": "resource", "value": f"{function}:{scenario.alias}"},
+        {"name": "version", "valueFrom": {"podTemplateHashValue": "Latest"}},
+    ]
+
+
 def _limit(alarm: Alarm) -> str:
     return f"{alarm.limit * 1000:g}" if alarm.metric == "duration" else f"{alarm.limit:g}"
 
@@ -128,6 +143,8 @@ def _queries(alarm: Alarm) -> list[dict[str, Any]]:
             {"name": "FunctionName", "value": "{{args.function}}"},
             {"name": "Resource", "value": "{{args.resource}}"},
         ]
+        if alarm.of == "new_version":
+            dimensions.append({"name": "ExecutedVersion", "value": "{{args.version}}"})
         inner = {"metric": {"namespace": "AWS/Lambda", "metricName": metric, "dimensions": dimensions}}
         return {
             "id": identity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -39,10 +39,20 @@ class Sub(str):
 
 
 class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - CloudFormation refuses aliases, whatever the value
+        return True
+
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's own form
         super().increase_indent(flow, False)
 
+    def choose_scalar_style(self) -> str:
+        event, analysis = self.event, self.analysis
+        if isinstance(event, yaml.ScalarEvent) and event.tag in _TAGS and analysis and analysis.allow_block_plain:
+            return ""
+        return str(super().choose_scalar_style())
 
+
+_TAGS: Final = ("!Ref", "!GetAtt", "!Sub")
 for _kind in (Ref, GetAtt, Sub):
     _Dumper.add_representer(
         _kind, lambda dumper, value: dumper.represent_scalar(f"!{type(value).__name__}", str(value))
@@ -75,6 +85,6 @@ def chosen_strategy(scenario: Scenario, strategy: str | None) -> tuple[str, Any]
     from rollout_sim.simulation import chosen
 
     if scenario.rollout is None:
-        raise ScenarioError([f"{scenario.name}: there is no rollout to export"])
+        raise ScenarioError([f"{scenario.name}: rollout: there is none to export"])
     name = chosen(scenario, strategy)
     return name, scenario.strategies[name]
