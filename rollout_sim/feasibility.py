@@ -70,6 +70,11 @@ def needed_requests(error_rate: float, probability: float, at_least: int = 1) ->
     return time_to_detect(1.0, 1.0, error_rate, at_least, probability)
 
 
+def needed_tests(error_rate: float, probability: float) -> int:
+    """Tests of a version until at least one fails with that probability."""
+    return math.ceil(math.log1p(-probability) / math.log1p(-error_rate)) if error_rate < 1 else 1
+
+
 def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
     assert goal.catch is not None
     share, found = goal.catch.at_least, []
@@ -97,7 +102,7 @@ def _low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
     if expected >= HANDFUL:
         return []
     error_rate = goal.catch.of.spread.low if goal.catch is not None and goal.catch.of.error_rate else 0.05
-    tests = math.ceil(math.log(0.05) / math.log1p(-error_rate)) if error_rate < 1 else 1
+    tests = needed_tests(error_rate, 0.95)
     tested = (
         f"synthetic traffic through the pre-traffic hook waits for nobody: {tests:,} tests, as blue/green has them, find "
         f"{error_rate:.2%} errors with 95%"

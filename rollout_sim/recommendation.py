@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rollout_sim.artefacts.codedeploy import shortcoming
 from rollout_sim.candidates import Candidate, alarms, placed, strategies
 from rollout_sim.errors import ScenarioError
 from rollout_sim.experiments import run_chunks
@@ -119,6 +120,7 @@ def recommend(
     scenario: Scenario,
     *,
     keep_alarms: bool = False,
+    codedeploy: bool = False,
     seed: int | None = None,
     engine: Engine | None = None,
     jobs: int = 1,
@@ -126,8 +128,9 @@ def recommend(
 ) -> Recommendation:
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
-    With `keep_alarms` only strategies are searched, watched by the alarms of the file. `progress` is called with the
-    share that is done. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
+    With `keep_alarms` only strategies are searched, watched by the alarms of the file; with `codedeploy` only those that
+    CodeDeploy can carry out. `progress` is called with the share that is done.
+    Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
     """
     _check(scenario)
     risk = scenario.risk or default_risk(scenario)
@@ -135,7 +138,7 @@ def recommend(
     seed = scenario.seed if seed is None else seed
     search = _Search(scenario, goal, risk, seed, engine, jobs)
     report = progress or (lambda _: None)
-    promising, searched = search.promising(keep_alarms=keep_alarms)
+    promising, searched = search.promising(keep_alarms=keep_alarms, codedeploy=codedeploy)
     report(0.1)
     explored = search.rank(search.figures(promising, 0))
     report(0.5)
@@ -213,14 +216,15 @@ class _Search:
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
         self.rate = rates_of(scenario)[scenario.alias]
 
-    def promising(self, *, keep_alarms: bool) -> tuple[list[Candidate], int]:
+    def promising(self, *, keep_alarms: bool, codedeploy: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were."""
         found = strategies(self.scenario)
         limit = self.goal.time_to_full
         found = {
             name: one
             for name, one in found.items()
-            if limit is None or one[0].plan.time_to_full <= limit.at_most or name in OBVIOUS
+            if (limit is None or one[0].plan.time_to_full <= limit.at_most or name in OBVIOUS)
+            and not (codedeploy and shortcoming(one[0].plan))
         }
         if keep_alarms:
             every = [Candidate(name=n, strategy=s, alarm=None, effort=e) for n, (s, e) in found.items()]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rollout_sim.artefacts.codedeploy import shortcoming
 from rollout_sim.estimates import Estimate
 from rollout_sim.folders import publishing
 from rollout_sim.result import recipe_of
@@ -37,8 +38,8 @@ def sentence(found: Recommendation) -> str:
     text += f": full traffic after {show_duration(one.time_to_full)}, {_number(one.bad)} bad requests per release on average"
     if one.caught is not None and found.goal.catch is not None:
         severity = found.goal.catch.of
-        text += f", catches {severity.show(severity.spread.low)} in {share(one.caught.mean)} of the rollouts"
-    return f"{text}, rolls a good version back in {share(one.false_rollback.mean)}"
+        text += f", catches {severity.show(severity.spread.low)} in {_shares(one.caught)} of the rollouts"
+    return f"{text}, rolls a good version back in {_shares(one.false_rollback)}"
 
 
 def assumed(found: Recommendation) -> list[str]:
@@ -74,6 +75,8 @@ def remarks(found: Recommendation) -> list[str]:
     if found.ties:
         names = "; ".join(one.label for one in found.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
+    if found.winner is not None and (why := shortcoming(found.winner.plan)) is not None:
+        lines.append(f"CodeDeploy cannot carry it out: {why}; --codedeploy searches among what it can")
     return [*lines, *found.advice.remedies]
 
 
@@ -138,7 +141,7 @@ def write_recommendation(found: Recommendation, out: Path) -> list[Path]:
 
 def _cells(one: Figures, goal: Goal) -> tuple[str, ...]:
     caught = "-" if one.caught is None else _shares(one.caught)
-    budget = share_interval(one.budget.mean, one.budget.low, one.budget.high)
+    budget = _shares(one.budget)
     bad = interval_of(one.bad.mean, one.bad.low, one.bad.high)
     return (
         one.candidate.name, one.candidate.alarm_text, caught, _shares(one.false_rollback), bad, budget,
@@ -168,10 +171,10 @@ def _chosen(found: Recommendation) -> dict[str, Any]:
 
 def _missed(one: Figures, name: str) -> str:
     if name == "catch":
-        return "-" if one.caught is None else share(one.caught.mean)
+        return "-" if one.caught is None else _shares(one.caught)
     if name == "false_rollback":
-        return share(one.false_rollback.mean)
-    return share(one.budget.mean) if name == "budget" else show_duration(one.time_to_full)
+        return _shares(one.false_rollback)
+    return _shares(one.budget) if name == "budget" else show_duration(one.time_to_full)
 
 
 def _shares(estimate: Estimate) -> str:

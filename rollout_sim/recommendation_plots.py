@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from numpy.typing import NDArray
 
 from rollout_sim.plots import STYLE, look
 from rollout_sim.plots_style import GREY
@@ -25,7 +26,8 @@ _MINUTE: Final = 60.0
 def pareto(found: Recommendation, *, ax: Axes | None = None) -> Axes:
     """The budget that a release spends on average against minutes to full traffic, coloured by how often it is caught.
 
-    Small points were simulated briefly, large ones closely.
+    Small points were simulated briefly, large ones closely; crosses miss a limit of the goal. The front is of those that
+    keep the goal, or of all where none does.
     """
     ax = _axes(ax)
     slo = found.scenario.slos[0]
@@ -36,34 +38,30 @@ def pareto(found: Recommendation, *, ax: Axes | None = None) -> Axes:
     spent = np.array([max(one.bad.mean, 0.0) / whole for one in figures])
     caught = np.array([np.nan if one.caught is None else one.caught.mean for one in figures])
     sizes = np.array([28.0 if k < brief else 80.0 for k in range(len(figures))])
-    front = _front(minutes, spent)
+    keeps = np.array([not one.misses(found.goal) for one in figures])
+    front = _front(minutes, spent, keeps if keeps.any() else ~keeps)
     ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
-    if np.isnan(caught).all():
-        ax.scatter(minutes, spent, s=sizes, color=GREY, zorder=2)
-    else:
+    colours: dict[str, Any] = {"color": GREY} if np.isnan(caught).all() else {"cmap": "cividis", "vmin": 0, "vmax": 1}
+    for chosen, marker, label in ((keeps, "o", "keeps the goal"), (~keeps, "X", "misses a limit")):
+        shade = {} if "color" in colours else {"c": caught[chosen]}
         points = ax.scatter(
-            minutes,
-            spent,
-            c=caught,
-            cmap="cividis",
-            vmin=0,
-            vmax=1,
-            s=sizes,
-            edgecolor="white",
-            linewidth=0.6,
-            zorder=2,
-        )
+            minutes[chosen], spent[chosen], s=sizes[chosen], marker=marker, label=label, edgecolor=GREY, linewidth=0.6,
+            zorder=2, **colours, **shade,
+        )  # fmt: skip
+    if "cmap" in colours:
         bar = ax.figure.colorbar(points, ax=ax, format=PercentFormatter(1.0))
         bar.set_label("how often the fault of the goal is caught")
         bar.outline.set_visible(False)
     for one in found.confirmed:
-        chosen = found.winner == one.candidate
+        winning = found.winner == one.candidate
         place = one.time_to_full / _MINUTE, max(one.bad.mean, 0.0) / whole
         ax.annotate(
-            f"{one.candidate.name} (recommended)" if chosen else one.candidate.name, place,
-            xytext=(9, 9), textcoords="offset points", fontsize=9, fontweight="bold" if chosen else "normal",
+            f"{one.candidate.name} (recommended)" if winning else one.candidate.name, place,
+            xytext=(36, 64) if winning else (9, 9), textcoords="offset points", fontsize=9,
+            fontweight="bold" if winning else "normal", arrowprops={"arrowstyle": "-", "color": GREY} if winning else None,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}, zorder=4,
         )  # fmt: skip
-        if chosen:
+        if winning:
             ax.plot(
                 *place, marker="o", markersize=16, markerfacecolor="none", color="#D55E00", linestyle="none", zorder=3
             )
@@ -126,12 +124,12 @@ def _all(found: Recommendation) -> list[Figures]:
     return [*found.explored, *found.contenders, *found.confirmed]
 
 
-def _front(
-    minutes: np.ndarray[tuple[int], np.dtype[np.float64]], bad: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> list[int]:
-    """The points that no other beats in both, from left to right."""
+def _front(minutes: NDArray[np.float64], bad: NDArray[np.float64], among: NDArray[np.bool_]) -> list[int]:
+    """The points among those that no other of them beats in both, from left to right."""
     front: list[int] = []
     for k in np.lexsort((bad, minutes)).tolist():
+        if not among[k]:
+            continue
         if not front or bad[k] < bad[front[-1]]:
             front.append(k)
     return front

@@ -120,7 +120,7 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     slow = data(horizon="12 h", traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "100/s"}}])
     small.write_text(yaml.safe_dump(slow))
     with subprocess.Popen(
-        [*COMMAND, "run", str(small)], cwd=small.parent, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "run", str(small), "--engine", "simpy"], cwd=small.parent, stderr=subprocess.PIPE, text=True
     ) as process:
         time.sleep(4)
         process.send_signal(signal.SIGINT)

@@ -17,6 +17,7 @@ from builders import scenario
 from numpy.typing import NDArray
 from scipy import stats
 from validation_environments import MEASUREMENTS, environments, measured_table, measurements
+from validation_recommendation import recommendations
 from validation_rows import SIGMAS, Ours, Row, exact, mean, share
 
 from rollout_sim.comparison import compare
@@ -187,7 +188,14 @@ def latest(columns: Columns) -> Ours:
     return Ours(value=float(times[0]))
 
 
-ROWS = [*detection(), *budgets(), *alarms(), *environments(), *(measurements() if MEASUREMENTS.exists() else ())]
+ROWS = [
+    *detection(),
+    *budgets(),
+    *alarms(),
+    *recommendations(),
+    *environments(),
+    *(measurements() if MEASUREMENTS.exists() else ()),
+]
 
 
 def page() -> str:
@@ -203,6 +211,10 @@ def page() -> str:
         "Written by `python tests/validation.py`; `pytest` checks every row. That the planes agree with each other in",
         "distribution, on scenarios drawn at random and on chosen ones, is checked by `tests/test_planes_agree.py`, and both",
         "files show that a wrong weight, a wrong lag and an M or N that is off by one turn them red.",
+        "",
+        "For `recommend`, every candidate of a small grid is simulated with many replications: what the search recommends is",
+        "the best of them or within its interval. Its intervals hold the truth as often as they say, and the requests,",
+        "minutes and tests that it advises where nothing satisfies the goal do what it says, in simulation.",
     ]
     for group in dict.fromkeys(row.group for row in ROWS):
         text += ["", f"## {group}", "", "| what | expected | plane | ours | verdict |", "|---|---|---|---|---|"]

@@ -47,10 +47,19 @@ def routing(name: str, plan: Plan) -> dict[str, Any]:
     )
     if not even:
         weights = ", ".join(f"{step.weight:.6g}" for step in steps)
-        raise ScenarioError([f"{problem}, got the weights {weights}; argo and flagger take any steps"])
+        raise ScenarioError([f"{problem}, got the weights {weights}; Argo takes any steps"])
     if (len(steps) - 1) * interval > CODEDEPLOY_LIMIT:
         raise ScenarioError([f"{problem}, within {CODEDEPLOY_LIMIT} min from the first shift to the last"])
     return {"type": "TimeBasedLinear", "timeBasedLinear": {"linearPercentage": whole, "linearInterval": interval}}
+
+
+def shortcoming(plan: Plan) -> str | None:
+    """Why CodeDeploy cannot carry out the plan as it is, or None where it can."""
+    try:
+        routing("it", plan)
+    except ScenarioError as error:
+        return error.problems[0].partition(": ")[2]
+    return _BAKE if plan.bake else None
 
 
 def config_name(scenario: Scenario, strategy: str) -> str:

@@ -46,10 +46,9 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
     def choose_scalar_style(self) -> str:
-        event, analysis = self.event, self.analysis
-        if isinstance(event, yaml.ScalarEvent) and event.tag in _TAGS and analysis and analysis.allow_block_plain:
-            return ""
-        return str(super().choose_scalar_style())
+        style, event, analysis = str(super().choose_scalar_style()), self.event, self.analysis
+        tagged = isinstance(event, yaml.ScalarEvent) and event.tag in _TAGS
+        return "" if tagged and analysis and analysis.allow_block_plain else style
 
 
 _TAGS: Final = ("!Ref", "!GetAtt", "!Sub")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @SCENARIO
 @click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
+@click.option("--codedeploy", is_flag=True, help="Search only strategies that CodeDeploy can carry out.")
 @SEED
 @ENGINE
 @JOBS
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 def recommend(
     scenario: Path,
     keep_alarms: bool,
+    codedeploy: bool,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
@@ -36,6 +39,7 @@ def recommend(
 
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
     """
+    from rollout_sim.artefacts.codedeploy import shortcoming
     from rollout_sim.recommendation import recommend as find
     from rollout_sim.recommendation_output import (
         assumed,
@@ -52,8 +56,9 @@ def recommend(
     console.announce_compiling(plane_of(loaded, engine).engine)
     with console.progress(loaded.name) as progress:
         found = find(
-            loaded, keep_alarms=keep_alarms, seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress
-        )
+            loaded, keep_alarms=keep_alarms, codedeploy=codedeploy,
+            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
+        )  # fmt: skip
     folder = out or Path("results") / scenario.stem
     write_recommendation(found, folder)
     if as_json:
@@ -62,5 +67,8 @@ def recommend(
     answer = f"{loaded.name}: {sentence(found)}"
     plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
     notes = [f"note: {note}" for note in found.notes]
+    if found.winner is not None:
+        target = "argo" if shortcoming(found.winner.plan) else "sam"
+        notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
     parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
     console.show(*parts)
