@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,10 +11,13 @@ from typing import Any, Final
 from rollout_sim.alarms import Alarm, Metric
 from rollout_sim.scenario import Scenario
 from rollout_sim.strategies import (
+    HOOK_LIMIT,
     PREDEFINED,
     AllAtOnce,
     BlueGreen,
     Canary,
+    Hook,
+    Hooks,
     Linear,
     Plan,
     Predefined,
@@ -26,6 +30,8 @@ MINUTE: Final = 60.0
 PERCENTS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 INTERVALS: Final = (2.0, 5.0, 10.0, 15.0, 30.0)
 """Minutes."""
+TESTS: Final = ((30, 60.0, 0), (100, 120.0, 1), (300, 300.0, 3))
+"""Tests before blue/green switches, besides its ten: how many, over how many seconds at least, and how many may fail."""
 ERROR_COUNTS: Final = (0, 1, 2, 5, 10, 20, 50)
 ERROR_SHARES: Final = (0.005, 0.01, 0.02, 0.05, 0.1)
 SLOWER: Final = (1.2, 1.5, 2.0, 3.0)
@@ -66,14 +72,15 @@ def describe(alarm: Alarm) -> str:
     return f"{metric} {alarm.threshold} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}"
 
 
-def strategies(scenario: Scenario) -> dict[str, tuple[Any, int]]:
+def strategies(scenario: Scenario, *, quiet: bool = False) -> dict[str, tuple[Any, int]]:
     """The strategies that end before the horizon, by name, with how much effort each is to set up (0: a name to enter).
 
-    The file's own come first, under their names.
+    The file's own come first, under their names. Where traffic is too low for a canary (`quiet`), there are more tests
+    before a switch to choose from.
     """
     found: dict[str, tuple[Any, int]] = {name: (one, 0) for name, one in scenario.strategies.items()}
     known = [one.plan for one in scenario.strategies.values()]
-    for name, strategy, effort in _grid():
+    for name, strategy, effort in _grid(_longest(scenario) if quiet else math.inf):
         plan = strategy.plan
         if scenario.start + plan.length <= scenario.horizon and plan not in known:
             known.append(plan)
@@ -81,7 +88,7 @@ def strategies(scenario: Scenario) -> dict[str, tuple[Any, int]]:
     return found
 
 
-def _grid() -> Iterator[tuple[str, Any, int]]:
+def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:
     for name in PREDEFINED:
         yield name, Predefined(type=name), 0
     for percent, minutes, bake in itertools.product(PERCENTS, INTERVALS, (0.0, 10.0)):
@@ -91,12 +98,27 @@ def _grid() -> Iterator[tuple[str, Any, int]]:
     for bake in (5.0, 10.0, 30.0):
         yield f"all at once{_baking(bake)}", AllAtOnce(bake=bake * MINUTE), 1
         yield f"blue/green{_baking(bake)}", BlueGreen(bake=bake * MINUTE), 2
+        for tests, least, failures in TESTS:
+            over = max(least, 2 * tests * longest)  # the last test starts half a test's time before the hook is judged
+            if over > HOOK_LIMIT:
+                continue
+            hook = Hook(invocations=tests, over=over, max_failures=failures)
+            tested = BlueGreen(hooks=Hooks(before_allow_traffic=hook), bake=bake * MINUTE)
+            few = f" (at most {failures} failed)" if failures else ""
+            yield f"blue/green with {tests} tests{few}{_baking(bake)}", tested, 2
     for percent, minutes in itertools.product((0.1, 0.2, 0.25), (1.0, 2.0, 5.0, 10.0)):
         name = f"linear {percent:.0%} every {show_duration(minutes * MINUTE)}"
         yield name, Linear(percent=percent, interval=minutes * MINUTE), 2
     for weights, minutes in itertools.product(((0.01, 0.1), (0.05, 0.25), (0.01, 0.1, 0.5)), (2.0, 5.0, 10.0)):
         name = f"steps {', '.join(f'{w:.0%}' for w in weights)}, {show_duration(minutes * MINUTE)} each"
         yield name, Steps(steps=tuple(Step(weight=w, hold=minutes * MINUTE) for w in weights)), 3
+
+
+def _longest(scenario: Scenario) -> float:
+    """Seconds that hardly any test of a good version takes, its cold start included."""
+    spec = scenario.function.versions[scenario.old]
+    cold = spec.cold_duration or spec.cold_start
+    return sum(float(one.ppf(_share(0.9999))[0]) for one in (spec.duration, cold) if one is not None)
 
 
 def _baking(minutes: float) -> str:

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rollout_sim.estimates import Estimate
 from rollout_sim.folders import publishing
 from rollout_sim.result import recipe_of
-from rollout_sim.tables import Sheet, interval_of, share, share_interval
+from rollout_sim.tables import Sheet, interval_of, share, shares
 from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
@@ -30,14 +29,14 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
     rows = []
     for name in comparison.columns:
         found = comparison.estimates(name)
-        cells = [name, _shares(found["stopped"])]
-        cells += [] if twin is None else [_shares(twin.estimates(name)["stopped"])]
+        cells = [name, shares(found["stopped"])]
+        cells += [] if twin is None else [shares(twin.estimates(name)["stopped"])]
         back, bad = found["time_to_rollback_s"], found["bad_requests"]
         cells.append("-" if back is None else " / ".join(show_duration(back.quantiles[q][0]) for q in ("p50", "p95")))
         cells.append("-" if bad is None else interval_of(bad.mean, bad.low, bad.high))
         for slo in slos:
             budget = found[f"budget_spent.{slo.name}"]
-            cells += [_shares(budget), "-" if budget is None else share(budget.quantiles["p95"][0])]
+            cells += [shares(budget), "-" if budget is None else share(budget.quantiles["p95"][0])]
         rows.append(tuple(cells))
     return Sheet(headings=tuple(headings), rows=tuple(rows))
 
@@ -69,7 +68,3 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
         close(figure)
         (folder / FILES[3]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES]
-
-
-def _shares(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else share_interval(estimate.mean, estimate.low, estimate.high)

@@ -9,6 +9,7 @@ from typing import Final
 
 from rollout_sim.goals import Goal
 from rollout_sim.scenario import Scenario
+from rollout_sim.tables import shares
 from rollout_sim.theory import detection_probability, time_to_detect
 from rollout_sim.units import show_duration
 from rollout_sim.worlds import Figures
@@ -41,13 +42,12 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Figures], *, rate: f
     if goal.catch is not None and goal.catch.of.error_rate is not None:
         remedies += _for_catching(goal, goal.catch.of.spread.low, rate)
     if binding == "budget":
-        remedies.append(
-            f"a limit of {min(one.budget.mean for one in ranked):.2%} of the budget would be kept by the thriftiest contender"
-        )
+        least = min((one.budget for one in ranked), key=lambda one: one.mean)
+        remedies.append(f"the thriftiest contender spends {shares(least)} of the budget (95th percentile)")
     if binding == "false_rollback":
         best = min(ranked, key=lambda one: one.false_rollback.mean)
         remedies.append(
-            f"the alarm `{best.candidate.alarm_text}` errs least, in {best.false_rollback.mean:.2%} of the rollouts; "
+            f"the alarm `{best.candidate.alarm_text}` errs least, in {shares(best.false_rollback)} of the rollouts; "
             "more datapoints or a higher threshold err less and catch later"
         )
     return Advice(
@@ -95,12 +95,22 @@ def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
     return found
 
 
+def quiet(scenario: Scenario, goal: Goal, rate: float) -> bool:
+    """Whether even the longest 10% canary is expected to see fewer than a handful of requests."""
+    return rate * 0.1 * _longest(scenario, goal) < HANDFUL
+
+
+def _longest(scenario: Scenario, goal: Goal) -> float:
+    """Seconds that a canary may take."""
+    return scenario.horizon - scenario.start if goal.time_to_full is None else goal.time_to_full.at_most
+
+
 def _low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
     """The honest word where a canary sees next to nothing."""
-    most = scenario.horizon - scenario.start if goal.time_to_full is None else goal.time_to_full.at_most
-    expected = rate * 0.1 * most
-    if expected >= HANDFUL:
+    if not quiet(scenario, goal, rate):
         return []
+    most = _longest(scenario, goal)
+    expected = rate * 0.1 * most
     error_rate = goal.catch.of.spread.low if goal.catch is not None and goal.catch.of.error_rate else 0.05
     tests = needed_tests(error_rate, 0.95)
     tested = (

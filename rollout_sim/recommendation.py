@@ -16,7 +16,7 @@ from rollout_sim.artefacts.codedeploy import shortcoming
 from rollout_sim.candidates import Candidate, alarms, placed, strategies
 from rollout_sim.errors import ScenarioError
 from rollout_sim.experiments import run_chunks
-from rollout_sim.feasibility import Advice, advise
+from rollout_sim.feasibility import Advice, advise, quiet
 from rollout_sim.goals import AtMost, AtMostTime, Catch, Goal, Risk, Severity, Spread
 from rollout_sim.instruments import targets_of
 from rollout_sim.planes.obstacles import obstacles
@@ -45,6 +45,8 @@ BATCHES: Final = (256, 1024, 1024)
 """Replications at a time of each world, where whole periods are drawn: of the promising, the contenders, the confirmed."""
 RUNS: Final = (1, 2, 4)
 """How many of these batches."""
+STAGES: Final = (0.1, 0.5, 0.75, 1.0)
+"""How much of the work is done, by experience, when a stage begins and ends."""
 SINGLE: Final = (4, 12, 40)
 """Replications of each world, where every invocation is simulated."""
 FRESH: Final = 1 << 20
@@ -136,17 +138,12 @@ def recommend(
     risk = scenario.risk or default_risk(scenario)
     goal = scenario.goal or default_goal(scenario)
     seed = scenario.seed if seed is None else seed
-    search = _Search(scenario, goal, risk, seed, engine, jobs)
-    report = progress or (lambda _: None)
+    search = _Search(scenario, goal, risk, seed, engine, jobs, progress or (lambda _: None))
     promising, searched = search.promising(keep_alarms=keep_alarms, codedeploy=codedeploy)
-    report(0.1)
     explored = search.rank(search.figures(promising, 0))
-    report(0.5)
     ranked = search.rank(search.figures([one.candidate for one in explored[: search.contenders]], 1))
-    report(0.75)
     keeping = [one for one in ranked if not one.misses(goal)]
     winner, ties, confirmed = search.confirm(keeping)
-    report(1.0)
     return Recommendation(
         scenario=scenario,
         goal=goal,
@@ -160,7 +157,7 @@ def recommend(
         confirmed=tuple(confirmed),
         ties=tuple(ties),
         advice=advise(scenario, goal, ranked, rate=search.rate, found=winner is not None),
-        notes=search.notes(),
+        notes=search.notes(winner),
     )
 
 
@@ -203,8 +200,12 @@ def _check(scenario: Scenario) -> None:
 class _Search:
     """What all stages share."""
 
-    def __init__(self, scenario: Scenario, goal: Goal, risk: Risk, seed: int, engine: Engine | None, jobs: int) -> None:
+    def __init__(
+        self, scenario: Scenario, goal: Goal, risk: Risk, seed: int, engine: Engine | None, jobs: int,
+        report: Progress = lambda _: None,
+    ) -> None:  # fmt: skip
         self.scenario = scenario
+        self.report = report
         self.goal = goal
         self.seed = seed
         self.engine = engine
@@ -218,7 +219,7 @@ class _Search:
 
     def promising(self, *, keep_alarms: bool, codedeploy: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were."""
-        found = strategies(self.scenario)
+        found = strategies(self.scenario, quiet=quiet(self.scenario, self.goal, self.rate))
         limit = self.goal.time_to_full
         found = {
             name: one
@@ -271,10 +272,14 @@ class _Search:
                 work += [(group[0], world.name, chunk) for chunk in self._chunks(changed, stage, first)]
         still = replace(self.scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None)
         work += [(None, "", chunk) for chunk in self._chunks(still, stage, first)]
-        found: dict[int, dict[str, Columns]] = dict(run_chunks([chunk for *_, chunk in work], jobs=self.jobs))
+        results: dict[int, dict[str, Columns]] = {}
+        begin, end = STAGES[stage : stage + 2]
+        for number, result in run_chunks([chunk for *_, chunk in work], jobs=self.jobs):
+            results[number] = result
+            self.report(begin + (end - begin) * len(results) / len(work))
         parts: dict[tuple[Any, str, str], list[Columns]] = {}
         for number, (leader, world_name, _) in enumerate(work):
-            for name, columns in found[number].items():
+            for name, columns in results[number].items():
                 parts.setdefault((None if leader is None else leader.alarm, world_name, name), []).append(columns)
         baseline = stack(parts[None, "", STEADY])
         return [
@@ -329,7 +334,7 @@ class _Search:
             keeping = [one for one in keeping if one is not first]
         return None, [], self.figures(obvious, 2, FRESH)
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
         severities = sum(1 for world in self.worlds.values() if world.weight) - 1
         found = [
@@ -341,6 +346,8 @@ class _Search:
             found.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
         if reasons := obstacles(self.worlds[GOOD].scenario):
             found.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
+        if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
+            found.append("tests in hooks are taken to fail as often as real requests would")
         if len(targets_of(self.scenario)) > 2:
             found.append("traffic to other aliases is part of the runs")
         return tuple(found)

@@ -10,7 +10,7 @@ from rollout_sim.artefacts.codedeploy import shortcoming
 from rollout_sim.estimates import Estimate
 from rollout_sim.folders import publishing
 from rollout_sim.result import recipe_of
-from rollout_sim.tables import Sheet, interval_of, share, share_interval
+from rollout_sim.tables import Sheet, interval_of, share, shares
 from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def sentence(found: Recommendation) -> str:
     text += f": full traffic after {show_duration(one.time_to_full)}, {_number(one.bad)} bad requests per release on average"
     if one.caught is not None and found.goal.catch is not None:
         severity = found.goal.catch.of
-        text += f", catches {severity.show(severity.spread.low)} in {_shares(one.caught)} of the rollouts"
-    return f"{text}, rolls a good version back in {_shares(one.false_rollback)}"
+        text += f", catches {severity.show(severity.spread.low)} in {shares(one.caught)} of the rollouts"
+    return f"{text}, rolls a good version back in {shares(one.false_rollback)}"
 
 
 def assumed(found: Recommendation) -> list[str]:
@@ -140,11 +140,11 @@ def write_recommendation(found: Recommendation, out: Path) -> list[Path]:
 
 
 def _cells(one: Figures, goal: Goal) -> tuple[str, ...]:
-    caught = "-" if one.caught is None else _shares(one.caught)
-    budget = _shares(one.budget)
+    caught = shares(one.caught)
+    budget = shares(one.budget)
     bad = interval_of(one.bad.mean, one.bad.low, one.bad.high)
     return (
-        one.candidate.name, one.candidate.alarm_text, caught, _shares(one.false_rollback), bad, budget,
+        one.candidate.name, one.candidate.alarm_text, caught, shares(one.false_rollback), bad, budget,
         show_duration(one.time_to_full), ", ".join(name.replace("_", " ") for name in one.misses(goal)) or "-",
     )  # fmt: skip
 
@@ -171,14 +171,10 @@ def _chosen(found: Recommendation) -> dict[str, Any]:
 
 def _missed(one: Figures, name: str) -> str:
     if name == "catch":
-        return "-" if one.caught is None else _shares(one.caught)
+        return shares(one.caught)
     if name == "false_rollback":
-        return _shares(one.false_rollback)
-    return _shares(one.budget) if name == "budget" else show_duration(one.time_to_full)
-
-
-def _shares(estimate: Estimate) -> str:
-    return share_interval(estimate.mean, estimate.low, estimate.high)
+        return shares(one.false_rollback)
+    return shares(one.budget) if name == "budget" else show_duration(one.time_to_full)
 
 
 def _number(estimate: Estimate) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollout_sim.estimates import Estimate
 from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ def share(value: float | None) -> str:
 def share_interval(mean: float, low: float | None, high: float | None) -> str:
     """A share and its interval."""
     return f"{share(mean)} [{share(low)}, {share(high)}]"
+
+
+def shares(estimate: Estimate | None) -> str:
+    """An estimated share and its interval, `-` for none."""
+    return "-" if estimate is None else share_interval(estimate.mean, estimate.low, estimate.high)
 
 
 def interval_of(mean: float, low: float | None, high: float | None) -> str:

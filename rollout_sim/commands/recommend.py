@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def recommend(
     plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
     notes = [f"note: {note}" for note in found.notes]
     if found.winner is not None:
-        target = "argo" if shortcoming(found.winner.plan) else "sam"
+        target = "argo" if shortcoming(replace(found.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
     parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
     console.show(*parts)
