@@ -15,9 +15,11 @@ from typing import NoReturn
 import click
 
 from rollout_sim.commands.compare import compare
+from rollout_sim.commands.completion import completion
 from rollout_sim.commands.export import export
 from rollout_sim.commands.importing import import_
-from rollout_sim.commands.options import INTERRUPTED
+from rollout_sim.commands.init import init
+from rollout_sim.commands.options import INTERRUPTED, PROGRAM
 from rollout_sim.commands.recommend import recommend
 from rollout_sim.commands.run import run
 from rollout_sim.commands.sweep import sweep
@@ -30,7 +32,7 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (run, compare, sweep, recommend, export, import_, validate, schema):
+for command in (init, run, compare, sweep, recommend, export, import_, validate, schema, completion):
     app.add_command(command)
 
 
@@ -47,7 +49,7 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     try:
-        app(standalone_mode=False)
+        app(prog_name=PROGRAM, standalone_mode=False)
     except ScenarioError as error:
         _fail(str(error))
     except click.ClickException as error:

@@ -6,12 +6,21 @@ from pathlib import Path
 
 import click
 
+from rollout_sim.commands.scenario_files import ScenarioPath, complete_strategy
+
+PROGRAM = "rollout-sim"
+"""What the program is called, however it was started; shells complete by this name."""
 INTERRUPTED = 130
 """The exit status of an interrupted command."""
-SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
+SCENARIO = click.argument("scenario", type=ScenarioPath())
 
 STRATEGIES = click.option(
-    "--strategy", "strategies", multiple=True, metavar="NAME", help="Only this one; may be given several times."
+    "--strategy",
+    "strategies",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; may be given several times.",
+    shell_complete=complete_strategy,
 )
 SEED = click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
 ENGINE = click.option(

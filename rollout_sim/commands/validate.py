@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from rollout_sim.commands.scenario_files import ScenarioPath
+
 
 @click.command()
-@click.argument("scenarios", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.argument("scenarios", type=ScenarioPath(), nargs=-1, required=True)
 @click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
 def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
     """Check scenario files, and do nothing else."""
