@@ -11,6 +11,7 @@ A file imports only from lower floors; tests hold it.
     4  scenario_file, axes, plots_style
     4  scenario_text
     5  starter
+    6  schema
     5  scenario, plots_traffic
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples

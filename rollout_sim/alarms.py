@@ -120,16 +120,27 @@ class Alarm:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     metric: Metric
+    """What is watched. `error_rate` is errors / invocations; `burn_rate` needs `slo`."""
     threshold: str
+    """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`."""
     statistic: str | None = None
+    """`sum` (the default for counts), `average` (for shares and `duration`) or a percentile such as `p99`."""
     of: Scope = "alias"
+    """The alias as a whole, or one of the two versions behind it."""
     period: PositiveSeconds = 60.0
+    """The length of a datapoint: 10, 20 or 30 s, or whole minutes."""
     datapoints: str = "1 of 1"
+    """M of N: how many of the newest datapoints must breach."""
     missing: Literal["missing", "ignore", "breaching", "not_breaching", "notBreaching"] = "missing"
+    """What a period without a datapoint counts as, in CloudWatch's four treatments."""
     lag: Seconds = 0.0
+    """How long after its end a period becomes visible."""
     slo: str | None = None
+    """With `burn_rate`: the name of the SLO."""
     long: PositiveSeconds = _LONG
+    """With `burn_rate`: the long window."""
     short: PositiveSeconds = _SHORT
+    """With `burn_rate`: the short window; both must breach."""
 
     def __post_init__(self) -> None:
         if self.metric not in get_args(Metric):

@@ -25,9 +25,13 @@ class Diurnal:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     mean: PositiveRate
+    """The rate on average."""
     amplitude: Share
+    """How far the rate swings around the mean, as a share of it."""
     period: PositiveSeconds = 86400.0
+    """The time from one peak to the next."""
     peak: Seconds = 0.0
+    """When the first peak is, counted from the simulation's start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +41,13 @@ class Bursty:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     low: PositiveRate
+    """The rate in the quiet state."""
     high: PositiveRate
+    """The rate in a burst."""
     stay_low: PositiveSeconds
+    """How long the quiet state lasts on average."""
     stay_high: PositiveSeconds
+    """How long a burst lasts on average."""
 
     def __post_init__(self) -> None:
         if self.high <= self.low:
@@ -57,13 +65,21 @@ class TraceFile:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     file: str
+    """The file's name, relative to the scenario."""
     layout: Layout
+    """How the file is laid out: Azure's two, `counts` per minute, or `timestamps`."""
     function: str | None = None
+    """The function's row in an Azure file."""
     column: str | None = None
+    """The column to read."""
     speed: Factor = 1.0
+    """How many times as fast it is replayed."""
     scale: Factor = 1.0
+    """How many times as dense it is replayed."""
     repeat: bool = False
+    """Begin again at the end."""
     folder: str = ""
+    """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
@@ -94,11 +110,17 @@ class Arrivals:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     poisson: PositiveRate | None = None
+    """A Poisson process of a constant rate."""
     diurnal: Diurnal | None = None
+    """A rate that swings with the time of day."""
     bursty: Bursty | None = None
+    """A rate that jumps between two states."""
     fixed: PositiveSeconds | None = None
+    """The time from each arrival to the next, a fixed beat."""
     trace: TraceFile | None = None
+    """Recorded traffic."""
     offset: Seconds = 0.0
+    """With `fixed`: when the first one comes."""
 
     def __post_init__(self) -> None:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]

@@ -101,8 +101,11 @@ class Leak:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     per: PositiveSeconds
+    """The age of an environment after which `errors` and `latency` have their full size once."""
     errors: Share = 0.0
+    """More invocations that fail, for each `per` of age."""
     latency: SlowdownField = Slowdown()
+    """More time (`1.1x` or `20 ms`), for each `per` of age."""
 
     def __post_init__(self) -> None:
         if self.errors == 0 and self.latency == Slowdown():
@@ -116,8 +119,11 @@ class Load:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     above: int
+    """Invocations running in the function beyond which it happens."""
     errors: Share = 0.0
+    """The share of those invocations that fails."""
     latency: SlowdownField = Slowdown()
+    """How much longer they take: `2x` or `200 ms`."""
 
     def __post_init__(self) -> None:
         if self.above < 0:
@@ -133,7 +139,9 @@ class Subset:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     users: PositiveShare
+    """The share of the users that is hit, always the same ones."""
     errors: PositiveShare = 1.0
+    """The share of their requests that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,16 +156,27 @@ class Fault:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     errors: PositiveShare | None = None
+    """The share of invocations that end in a handled exception, on top of the version's own."""
     latency: SlowdownField | None = None
+    """How much longer invocations take: `2x` or `200 ms`."""
     crash: PositiveShare | None = None
+    """The share of invocations that run into the timeout and destroy their environment."""
     init: InitField | None = None
+    """Cold starts that fail (`5%`), or take longer (`2x`, `500 ms`)."""
     leak: Leak | None = None
+    """Gets worse with the age of an environment."""
     load: Load | None = None
+    """Happens above a concurrency."""
     subset: Subset | None = None
+    """Hits always the same share of the users."""
     share: PositiveShare = 1.0
+    """With `latency`: the share of the invocations that is slower."""
     onset: Instant = 0.0
+    """When it sets in, counted from the rollout's start."""
     ramp: Seconds = 0.0
+    """How long it takes to rise to its full size."""
     until: Instant | None = None
+    """When it ends; without it, never."""
 
     def __post_init__(self) -> None:
         given = [kind for kind in KINDS if getattr(self, kind) is not None]

@@ -84,7 +84,9 @@ class Severity:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     error_rate: ErrorRates | None = None
+    """More invocations that fail: one share, or `{loguniform: [0.2%, 50%]}`."""
     latency: Latencies | None = None
+    """How many times as long invocations take: one factor, or `{loguniform: [1.2x, 5x]}`."""
 
     def __post_init__(self) -> None:
         if (self.error_rate is None) == (self.latency is None):
@@ -117,8 +119,11 @@ class Risk:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     p_bad: PositiveShare = 0.15
+    """The share of releases that are bad."""
     severity: Severity = Severity(error_rate=Spread(0.002, 0.5))
+    """How bad a bad one is."""
     onset: Seconds = 0.0
+    """When that sets in, counted from the rollout's start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,9 @@ class Catch:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     of: Severity
+    """The smallest fault that matters."""
     at_least: PositiveShare = 0.95
+    """The probability with which it must be stopped."""
 
     def __post_init__(self) -> None:
         if self.of.spread.low != self.of.spread.high:
@@ -142,6 +149,7 @@ class AtMost:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: Share
+    """The limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +159,7 @@ class AtMostTime:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: PositiveSeconds
+    """The limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +169,11 @@ class Prices:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     bad_request: float = 0.0
+    """Of one bad request."""
     minute_of_delay: float = 0.0
+    """Of every minute until a good version serves everybody."""
     false_rollback: float = 0.0
+    """Of stopping a good version."""
 
     def __post_init__(self) -> None:
         for name in ("bad_request", "minute_of_delay", "false_rollback"):
@@ -182,11 +194,17 @@ class Goal:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     catch: Catch | None = None
+    """Which fault must be caught, and how often."""
     false_rollback: AtMost | None = None
+    """How often a good version may be stopped."""
     budget: AtMost | None = None
+    """The share of the first SLO's budget that the rollout may spend, at the 95th percentile over the risk."""
     time_to_full: AtMostTime | None = None
+    """How long until a good version serves everybody."""
     minimise: Minimise = "expected_bad_requests"
+    """What is the least among the candidates that keep the limits; `cost` needs `prices`."""
     prices: Prices | None = None
+    """What things cost, in any one currency."""
 
     def __post_init__(self) -> None:
         if (self.minimise == "cost") != (self.prices is not None):

@@ -40,21 +40,37 @@ class Scenario:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
+    """What the function or the question is called; results carry it."""
     function: FunctionSpec
+    """The Lambda function: its versions and aliases."""
     traffic: tuple[Source, ...]
+    """Who calls it: one or more sources."""
     horizon: PositiveSeconds
+    """How long the simulation lasts."""
     description: str = ""
+    """One line for people; printed above the results."""
     seed: int = 0
+    """The number from which all chance is drawn; the same seed gives the same bytes."""
     engine: Engine = "auto"
+    """The data plane; `auto` takes the cheapest one that is exact for the scenario."""
     slos: tuple[Objective, ...] = ()
+    """The objectives whose error budgets are counted."""
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    """CloudWatch's alarms by name; `rollout` and `on_call` say which of them act."""
     rollout: Rollout | None = None
+    """What is rolled out, when, and watched by what. Without it the run is a steady state."""
     strategies: dict[str, StrategyField] = field(default_factory=dict)
+    """The strategies to compare, by a name of your own; `type` says which kind each is."""
     incident: tuple[Fault, ...] = ()
+    """Faults that hit every version alike, such as a dependency that fails; one fault or a list."""
     on_call: OnCall | None = None
+    """Who reacts to a page after the deployment is over; without it nobody does."""
     promotions: tuple[Promotion, ...] = ()
+    """Moves of other aliases on the way, each all at once."""
     risk: Risk | None = None
+    """How releases go wrong; `recommend` weighs candidates by it."""
     goal: Goal | None = None
+    """What `recommend` must keep and minimise."""
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, 0, 2**63 - 1)
@@ -155,15 +171,6 @@ def adapter() -> TypeAdapter[Scenario]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Scenario)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a scenario file, for editors."""
-    schema = adapter().json_schema()
-    versions = schema["$defs"]["FunctionSpec"]["properties"]["versions"]
-    inherited = {"type": "object", "required": ["like"], "properties": {"like": {"type": ["string", "integer"]}}}
-    versions["additionalProperties"] = {"anyOf": [versions["additionalProperties"], inherited]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def resolve_likes(document: Document) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class LatencySli:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     latency: PositiveSeconds
+    """The limit; waits and the init of a cold start count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +34,17 @@ class Objective:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
+    """What the SLO is called."""
     sli: Literal["errors"] | LatencySli = "errors"
+    """What makes a request bad: `errors` (failed or throttled), or slower than `{latency: ...}`."""
     objective: Share
+    """The share of requests that must be good."""
     window: PositiveSeconds = 30 * DAY
+    """The time over which the budget counts."""
     spent: Share = 0.0
+    """The share of the budget that is gone when the simulation starts."""
     alias: str | None = None
+    """Whose requests count; without it, those of the rollout's alias."""
 
     def __post_init__(self) -> None:
         if not 0 < self.objective < 1:

@@ -28,12 +28,19 @@ class VersionSpec:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     duration: DurationDistribution
+    """How long an invocation runs, without the init of a cold start."""
     cold_start: DurationDistribution | None = None
+    """The init that a cold invocation waits for before its duration."""
     cold_duration: DurationDistribution | None = None
+    """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
     error_rate: Share = 0.0
+    """The share of invocations that end in a handled exception."""
     per_mb: Seconds = 0.0
+    """Added to the duration for every megabyte of the event, which a source with `size` sends."""
     provisioned: int = 0
+    """Environments of this version that are always warm."""
     faults: tuple[Fault, ...] = ()
+    """What is wrong with the version; may be empty."""
 
     def __post_init__(self) -> None:
         if self.cold_start is not None and self.cold_duration is not None:
@@ -55,15 +62,25 @@ class FunctionSpec:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
+    """The function's name."""
     versions: dict[str, VersionSpec]
+    """How each version behaves, by number or `$LATEST`; `like: 1` copies another version's fields."""
     aliases: dict[str, str]
+    """The version that each alias points to at time 0."""
     timeout: PositiveSeconds = 3.0
+    """Longer invocations are stopped and count as errors; at most 15 min."""
     keep_alive: PositiveSeconds = 600.0
+    """How long an idle environment lives. AWS does not document it; measured 5 to 15 min."""
     reserved_concurrency: int | None = None
+    """Invocations that may run at once, all versions together; without it the account's limit holds."""
     account_concurrency: int = 1000
+    """The account's limit of invocations that run at once."""
     scale_up: int = 1000
+    """New environments that may start within 10 s."""
     reuse: Literal["newest", "most_recent"] = "newest"
+    """Which idle environment takes the next request: the newest, or the one that was busy last."""
     propagation: Seconds = 0.0
+    """How long an update of an alias takes to reach the router."""
 
     def __post_init__(self) -> None:
         if self.timeout > 900:
@@ -96,10 +113,15 @@ class Rollout:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alias: str
+    """The alias that moves."""
     to: str
+    """The version that it moves to."""
     start: Seconds = 0.0
+    """When the rollout starts, counted from the simulation's start."""
     alarms: tuple[str, ...] = ()
+    """Names of the alarms that stop it; each in ALARM points the alias back."""
     revert: Seconds = 0.0
+    """The delay from the alarm to the alias pointing back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +131,9 @@ class OnCall:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alarms: tuple[str, ...]
+    """Names of the alarms that page somebody."""
     response: DurationDistribution
+    """How long it takes from the page until the alias points back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +143,11 @@ class Promotion:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at: Seconds
+    """When, counted from the simulation's start."""
     alias: str
+    """The alias that moves."""
     to: str
+    """The version that it moves to."""
 
 
 def check_count(name: str, value: int, low: int, high: int) -> None:

@@ -32,8 +32,11 @@ class Hook:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     invocations: int = 10
+    """How many test invocations are sent."""
     over: PositiveSeconds = 30.0
+    """The time over which they are spread."""
     max_failures: int = 0
+    """How many may fail."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.invocations <= 100_000:
@@ -53,7 +56,9 @@ class Hooks:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     before_allow_traffic: Hook | None = None
+    """Tests before the first shift."""
     after_allow_traffic: Hook | None = None
+    """Tests after the last shift."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,9 @@ class Step:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     weight: PositiveShare
+    """The new version's share of the requests."""
     hold: Seconds = 0.0
+    """How long it is held."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,9 @@ class _Common:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     bake: Seconds = 0.0
+    """How long the alarms go on acting after the last shift."""
     hooks: Hooks = field(default_factory=Hooks)
+    """Tests before and after the shifts."""
 
     def _plan(self, *steps: tuple[float, float]) -> Plan:
         return Plan(
@@ -128,6 +137,7 @@ class AllAtOnce(_Common):
     """Every request goes to the new version at the start (an instant rollout)."""
 
     type: Literal["all_at_once"] = "all_at_once"
+    """Which strategy this is."""
 
     @property
     def plan(self) -> Plan:
@@ -145,8 +155,11 @@ class BlueGreen(_Common):
     """
 
     type: Literal["blue_green"] = "blue_green"
+    """Which strategy this is."""
     provisioned: int = 0
+    """Environments of green that are warmed up first."""
     allocation: Seconds = 90.0
+    """How long warming them up takes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.provisioned <= 100_000:
@@ -173,8 +186,11 @@ class Canary(_Common):
     """`percent` of the requests for `interval`, then all of them."""
 
     type: Literal["canary"] = "canary"
+    """Which strategy this is."""
     percent: Percent
+    """The new version's share of the requests while it is a canary; also without the sign, as `10`."""
     interval: PositiveSeconds
+    """How long it is one."""
 
     def __post_init__(self) -> None:
         _below_full(self.percent)
@@ -190,8 +206,11 @@ class Linear(_Common):
     """`percent` more of the requests at the start of every `interval`: 10% every 10 min is at 100% after 90 min."""
 
     type: Literal["linear"] = "linear"
+    """Which strategy this is."""
     percent: Percent
+    """What each step adds to the new version's share; also without the sign, as `10`."""
     interval: PositiveSeconds
+    """The time from each step to the next."""
 
     def __post_init__(self) -> None:
         _below_full(self.percent)
@@ -214,7 +233,9 @@ class Steps(_Common):
     """Any list of weights and holds; all of the traffic follows the last hold."""
 
     type: Literal["steps"] = "steps"
+    """Which strategy this is."""
     steps: tuple[Step, ...]
+    """Weights and how long each is held."""
 
     def __post_init__(self) -> None:
         if not self.steps:
@@ -235,8 +256,11 @@ class TimeBasedCanary(_Common):
     """A custom CodeDeploy deployment configuration, in CodeDeploy's own words: percent and minutes."""
 
     type: Literal["TimeBasedCanary"] = "TimeBasedCanary"
+    """Which strategy this is."""
     CanaryPercentage: int
+    """The canary's percentage, a whole number."""
     CanaryInterval: int
+    """Its interval in minutes."""
 
     def __post_init__(self) -> None:
         _whole("CanaryPercentage", self.CanaryPercentage, 99)
@@ -253,8 +277,11 @@ class TimeBasedLinear(_Common):
     """A custom CodeDeploy deployment configuration, in CodeDeploy's own words: percent and minutes."""
 
     type: Literal["TimeBasedLinear"] = "TimeBasedLinear"
+    """Which strategy this is."""
     LinearPercentage: int
+    """What each step adds, in whole percent."""
     LinearInterval: int
+    """Minutes from each step to the next."""
 
     def __post_init__(self) -> None:
         _whole("LinearPercentage", self.LinearPercentage, 99)
@@ -286,6 +313,7 @@ class Predefined(_Common):
     """One of CodeDeploy's predefined configurations by its name, with or without `CodeDeployDefault.Lambda`."""
 
     type: str
+    """The configuration's name, such as `Canary10Percent5Minutes`."""
 
     @property
     def plan(self) -> Plan:

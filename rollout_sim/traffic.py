@@ -39,7 +39,9 @@ class Users:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     count: int
+    """How many users there are."""
     zipf: float = 0.0
+    """How unevenly they use it: 0 all alike, 1.1 as on the web."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_USERS:
@@ -65,11 +67,17 @@ class ClientRetry:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     attempts: int = 3
+    """Attempts in all, the first included."""
     on: tuple[Literal["throttle", "error"], ...] = ("throttle", "error")
+    """What is tried again."""
     base: PositiveSeconds = 0.1
+    """The back-off after the first attempt."""
     factor: Factor = 2.0
+    """How much longer each further back-off is."""
     cap: Seconds = 20.0
+    """The longest back-off."""
     jitter: Literal["full", "none"] = "full"
+    """`full` draws the wait uniformly between 0 and the back-off."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.attempts <= 100:
@@ -121,14 +129,23 @@ class Source:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     source: Literal["http", "data", "schedule"]
+    """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda."""
     alias: str
+    """The alias that it calls."""
     arrivals: Arrivals
+    """When the events come."""
     name: str = ""
+    """What it is called in the results, where there are several."""
     users: Users | None = None
+    """With it every request belongs to a user."""
     retry: RetryField | None = None
+    """How an `http` client tries again; `standard` and `legacy` are botocore's modes."""
     size: SizeDistribution | None = None
+    """The size of each event; see a version's `per_mb`."""
     async_retries: int = 2
+    """How often Lambda retries a function error of a queued event."""
     max_event_age: Seconds = 21600.0
+    """How long Lambda retries a throttled event."""
 
     def __post_init__(self) -> None:
         if self.retry is not None and self.source != "http":

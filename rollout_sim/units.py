@@ -176,6 +176,18 @@ class Quantity:
             raise ValueError(f"must be {ends}, got {value!r}")
         return number
 
+    @property
+    def range(self) -> str:
+        """What is allowed, for people: `a share: %; more than 0%, at most 100%`."""
+        units = ", ".join(unit for unit in UNITS[self.kind] if unit != "m")
+        high = min(self.high, MAXIMA[self.kind])
+        if self.above is not None:
+            low = f"; more than {text(self.above, self.kind)}"
+        else:
+            low = "; may be negative" if self.low == -math.inf else f"; at least {text(self.low, self.kind)}"
+        end = f", at most {text(high, self.kind)}" if high < MAXIMA[self.kind] else ""
+        return f"{_ARTICLES[self.kind]} in {units}{low if self.low or self.above is not None else ''}{end}"
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """How pydantic reads and writes the field: text in a file, a float in memory."""
         from pydantic_core import core_schema
@@ -191,6 +203,8 @@ class Quantity:
         """What editors are told: a text with a unit, or a bare number where that is taken."""
         units = "|".join(re.escape(u) for u in UNITS[self.kind])
         text_schema: dict[str, Any] = {
+            "title": self.kind,
+            "description": self.range,
             "type": "string",
             "pattern": rf"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*({units})\s*$",
             "examples": [_EXAMPLES[self.kind]],

@@ -10,7 +10,8 @@ import yaml
 
 from rollout_sim.document import Document
 from rollout_sim.output import run_json, write_run
-from rollout_sim.scenario import Scenario, json_schema
+from rollout_sim.scenario import Scenario
+from rollout_sim.schema import json_schema
 from rollout_sim.simulation import simulate_each
 
 FOLDER = Path(__file__).parents[1] / "scenarios"

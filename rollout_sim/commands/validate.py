@@ -37,6 +37,6 @@ def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
 @click.command()
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from rollout_sim.scenario import json_schema
+    from rollout_sim.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1))
