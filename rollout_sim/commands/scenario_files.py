@@ -36,12 +36,14 @@ class ScenarioPath(click.Path):
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
-    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
         """What to do where no file is given."""
         found = scenario_files()
-        program = "" if ctx is None else ctx.command_path
-        if not found:
+        if not found or ctx is None:
             return "Pass a scenario file; `rollout-sim init` writes one to start from"
+        arguments = [one.name for one in ctx.command.params if isinstance(one, click.Argument) and one is not param]
+        given = [str(ctx.params[name]) for name in arguments if name is not None and ctx.params.get(name)]
+        program = " ".join([ctx.command_path, *given])
         lines = [f"  {program} {shlex.quote(str(path))}" for path in found[:_SHOWN]]
         more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         text = "\n".join(lines)
