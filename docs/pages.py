@@ -1,19 +1,24 @@
 """Pages made while the site is built, by mkdocs-gen-files: nothing on them is written a second time.
 
-The scenario reference comes from the JSON Schema, the Python reference from `rollout_sim.__all__`, validation and
-changes from the files at the root.
+The scenario reference comes from the JSON Schema, the commands from click, the Python reference from
+`rollout_sim.__all__`, validation and changes from the files at the root.
 """
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
+import click
 import mkdocs_gen_files
 
 import rollout_sim
+from rollout_sim import units
+from rollout_sim.cli import app
+from rollout_sim.commands.options import PROGRAM
 from rollout_sim.schema import json_schema
-from rollout_sim.starter import Starter
+from rollout_sim.starter import QUESTIONS, Starter
 from rollout_sim.units import UNITS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +37,7 @@ def scenario_page() -> str:
         "`rollout-sim init` writes one with your own figures; this is what it writes when nothing is known:",
         "",
         "```yaml",
-        Starter().text().rstrip(),
+        Starter(guessed=frozenset(QUESTIONS)).text().rstrip(),
         "```",
         "",
         "Below is every field. A mistake gives one message with file, line, what is wrong and what would be right;",
@@ -105,33 +110,32 @@ def in_order(schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
 
 def part(name: str, schema: dict[str, Any]) -> list[str]:
     """One part: its text and the table of its fields."""
+    text = schema["description"].split("\nRaises ")[0]
     rows = [
-        f"| `{field}` | {kind(shown)} | {default(field, shown, schema)} | {cell(shown['description'])} |"
+        f"| `{field}` | {cell(shown['description'])}<br>{default(field, shown, schema)} {kind(shown)} |"
         for field, shown in schema["properties"].items()
     ]
-    text = schema["description"].split("\nRaises ")[0]
-    return [f"## {name}", "", text, "", "| field | type | default | meaning |", "|---|---|---|---|", *rows, ""]
+    return [f"## {name}", "", text, "", "| field | meaning, default, type |", "|---|---|", *rows, ""]
 
 
 def default(field: str, shown: dict[str, Any], schema: dict[str, Any]) -> str:
-    """The default as the file would write it."""
+    """Whether the field must be given, else its default as the file would write it."""
     if field in schema.get("required", []):
-        return "**required**"
+        return "**required**:"
     value = shown.get("default")
     if value in (None, "", [], {}):
-        return "none"
-    if isinstance(value, dict):
-        return f"`{flow(value)}`"
-    return f"`{', '.join(value) if isinstance(value, list) else value}`".replace("True", "true").replace(
-        "False", "false"
-    )
+        return "optional:"
+    text = ", ".join(value) if isinstance(value, list) else flow(value)
+    return f"default `{text}`:"
 
 
 def flow(value: Any) -> str:
     """A value in YAML's flow style."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {flow(one)}" for key, one in value.items() if one is not None) + "}"
-    return "[" + ", ".join(map(flow, value)) + "]" if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def kind(shown: dict[str, Any]) -> str:
@@ -162,7 +166,10 @@ def plain_kind(shown: dict[str, Any]) -> str:
         case "object":
             return f"`{flow(dict.fromkeys(shown['properties'], '...'))}`"
         case "string" if "title" in shown and shown["title"] in UNITS:
-            return f"[{shown['description']}](#quantities)"
+            _, _, bounds = shown["description"].partition("; ")
+            noise = f"at least {units.text(units.TICK, 'duration')}"
+            more = f", {bounds}" if bounds and bounds != noise else ""
+            return f"[{shown['title']}](#quantities){more}"
         case "string" if "examples" in shown:
             return "such as " + ", ".join(f"`{one}`" for one in shown["examples"])
         case list() as several:
@@ -182,6 +189,45 @@ def python_page() -> str:
     return "\n\n".join([head, *names, "::: rollout_sim.theory"]) + "\n"
 
 
+def commands_page() -> str:
+    """Every command as its `--help` has it, with the options in a table."""
+    context = click.Context(app, info_name=PROGRAM)
+    return (
+        "\n".join([(ROOT / "docs" / "commands.head.md").read_text(encoding="utf-8"), *command_parts(app, context)])
+        + "\n"
+    )
+
+
+def command_parts(group: click.Group, context: click.Context) -> list[str]:
+    """The commands of a group in the order in which they were added."""
+    lines = []
+    for name, command in group.commands.items():
+        inner = click.Context(command, info_name=name, parent=context)
+        lines += [
+            f"## {inner.command_path}",
+            "",
+            "```text",
+            command.get_usage(inner).removeprefix("Usage: "),
+            "```",
+            "",
+        ]
+        paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+        for one in paragraphs:
+            # A paragraph that starts with \\b keeps its lines.
+            lines += ["```text", one.removeprefix("\b\n"), "```", ""] if one.startswith("\b") else [one, ""]
+        if isinstance(command, click.Group):
+            lines += command_parts(command, inner)
+            continue
+        records = [
+            record
+            for one in command.get_params(inner)
+            if isinstance(one, click.Option) and (record := one.get_help_record(inner))
+        ]
+        rows = [f"| `{cell(names)}` | {cell(text)} |" for names, text in records if "--help" not in names]
+        lines += ["| option | meaning |", "|---|---|", *rows, ""] if rows else []
+    return lines
+
+
 def root_page(name: str) -> str:
     """A file at the root of the repository."""
     return (ROOT / name).read_text(encoding="utf-8")
@@ -189,6 +235,7 @@ def root_page(name: str) -> str:
 
 for target, text in {
     "scenario.md": scenario_page(),
+    "commands.md": commands_page(),
     "python.md": python_page(),
     "validation.md": root_page("VALIDATION.md"),
     "changelog.md": root_page("CHANGELOG.md"),

@@ -27,21 +27,26 @@ COMMANDS = {
 """Command to the files that it writes, and what they are called in `docs/`."""
 
 
+def take(command: str, folder: Path, target: Path) -> dict[str, Path]:
+    """Copies the pictures that `command` has just written under `folder` to `target`."""
+    taken = {}
+    for written, called in COMMANDS.get(" ".join(command.split()), {}).items():
+        taken[called] = target / called
+        shutil.copy(folder / "results" / Path(shlex.split(command)[1]).stem / written, taken[called])
+    return taken
+
+
 def make(target: Path) -> list[Path]:
     """Runs every command in a folder of its own and copies the pictures to `target`."""
     target.mkdir(parents=True, exist_ok=True)
-    made = []
+    made: list[Path] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(ROOT / "scenarios", folder / "scenarios")
-        for command, pictures in COMMANDS.items():
-            words = shlex.split(command)
-            subprocess.run(
-                [sys.executable, "-m", "rollout_sim.cli", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL
-            )
-            for written, called in pictures.items():
-                made.append(target / called)
-                shutil.copy(folder / "results" / Path(words[1]).stem / written, made[-1])
+        for command in COMMANDS:
+            program = [sys.executable, "-m", "rollout_sim.cli", *shlex.split(command)]
+            subprocess.run(program, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            made += take(command, folder, target).values()
     return made
 
 
