@@ -110,21 +110,19 @@ def alarm_state(
 class Alarm:
     """An alarm on one metric: in ALARM when `datapoints` (M of N) periods breach the `threshold`.
 
-    `statistic` is `sum` (the default for counts), `average` (the default for shares and `duration`) or a percentile of
-    `duration` such as `p99`. `error_rate` is metric maths, errors / invocations. `burn_rate` compares how many times
-    faster than allowed the error budget of `slo` burns, over the newest `long` and the newest `short` seconds; both
-    must breach. `lag` is how long after its end a period becomes visible (s).
+    `burn_rate` is how many times faster than allowed the error budget of `slo` burns, over the newest `long` and the
+    newest `short` seconds.
     Raises ValueError where fields contradict each other or CloudWatch would refuse them.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     metric: Metric
-    """What is watched. `error_rate` is errors / invocations; `burn_rate` needs `slo`."""
+    """What is watched. `error_rate` is metric maths, errors / invocations; `burn_rate` needs `slo`."""
     threshold: str
     """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`."""
     statistic: str | None = None
-    """`sum` (the default for counts), `average` (for shares and `duration`) or a percentile such as `p99`."""
+    """`sum` (the default for counts), `average` (for shares and `duration`) or a percentile of `duration`: `p99`."""
     of: Scope = "alias"
     """The alias as a whole, or one of the two versions behind it."""
     period: PositiveSeconds = 60.0

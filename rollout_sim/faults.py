@@ -148,9 +148,7 @@ class Subset:
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given. `errors`: handled exceptions; `crash`: runs into the timeout and
-    destroys the environment; `latency`: `2x` or `200 ms` longer, for `share` of the invocations; `init`:
-    cold starts that fail (`5%`) or take longer (`2x`, `500 ms`).
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load` or `subset`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}

@@ -18,12 +18,7 @@ INIT_LIMIT: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSpec:
-    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults.
-
-    `cold_start` is the init before the duration; `cold_duration` instead gives the whole duration of a cold
-    invocation. `per_mb` (s) is added for every megabyte of the event that a source with `size` sends.
-    `provisioned` environments of this version are always warm.
-    """
+    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -54,9 +49,7 @@ class VersionSpec:
 class FunctionSpec:
     """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
 
-    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse` (which idle
-    environment takes the next request: the newest, or the one that was busy last), `propagation` (how long an
-    alias update takes to reach the router).
+    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse`, `propagation`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -105,10 +98,7 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """Which alias moves to which version, when (`start`, after time 0), watched by which alarms.
-
-    `revert` is the delay from the alarm to the alias pointing back.
-    """
+    """Which alias moves to which version, when, watched by which alarms."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

@@ -119,12 +119,7 @@ RetryField = Annotated[ClientRetry, _Preset()]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One stream of events to one alias.
-
-    `http` is synchronous: the client waits, and may `retry`. `data` events (an upload, say) and a `schedule` are
-    asynchronous: Lambda queues them, retries a function error `async_retries` times and a throttle until
-    `max_event_age` (s). `size` (MB) is drawn for every event. `users` gives every request a user.
-    """
+    """One stream of events to one alias: calls of clients that wait, data events (an upload, say), or a schedule."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 

@@ -12,7 +12,7 @@ from rollout_sim.commands.options import PROGRAM
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print the script that makes SHELL complete commands, options, scenario files and strategies.
+    """Print the script that makes SHELL complete commands, options, scenario files and strategies.
 
     \b
     bash   rollout-sim completion bash > ~/.local/share/bash-completion/completions/rollout-sim
@@ -20,7 +20,7 @@ def completion(context: click.Context, shell: str) -> None:
     fish   rollout-sim completion fish > ~/.config/fish/completions/rollout-sim.fish
 
     Or for this session, in bash and zsh: eval "$(rollout-sim completion bash)"
-    """
+    """  # noqa: D301 - click's sign for lines that are kept, a backspace
     kind = get_completion_class(shell)
     assert kind is not None, shell
     variable = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
