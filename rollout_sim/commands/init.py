@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rollout_sim.starter import Starter
 
 
-class _Answer(click.ParamType):  # type: ignore[type-arg] - generic in newer click only
+class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
     """A quantity with its unit, as `starter.QUESTIONS` allows it."""
 
     def __init__(self, question: str, metavar: str) -> None:
