@@ -202,9 +202,8 @@ def test_no_link_of_the_site_is_broken_and_nothing_is_fetched(site) -> None:
                 if link in page.loads:
                     broken.append(f"{path.name} loads {link}")
                 continue
-            # The page for what is not found is shown for any address, so its links begin at the root.
-            base = path.parents[len(path.parents) - 1] if not parts.path else path.parent
-            target = path if not parts.path else (base / unquote(parts.path).removeprefix("/")).resolve()
+            # 404.html is shown for any address, so its links begin at the root, where it lies itself.
+            target = path if not parts.path else (path.parent / unquote(parts.path).removeprefix("/")).resolve()
             if not target.exists():
                 broken.append(f"{path.name}: {link}")
             elif parts.fragment and target in site and unquote(parts.fragment) not in site[target].anchors:
