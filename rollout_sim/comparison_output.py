@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rollout_sim.folders import publishing
+from rollout_sim.folders import pictures, publishing
 from rollout_sim.result import recipe_of
 from rollout_sim.tables import Sheet, interval_of, share, shares
 from rollout_sim.units import show_duration
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rollout_sim.comparison import Comparison
 
 
-FILES: Final = ("estimates.csv", "replications.csv", "comparison.png", "comparison_recipe.json")
+FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
 
 
 def comparison_sheet(comparison: Comparison) -> Sheet:
@@ -41,14 +41,17 @@ def comparison_sheet(comparison: Comparison) -> Sheet:
     return Sheet(headings=tuple(headings), rows=tuple(rows))
 
 
-def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
-    """Writes estimates, every replication, the picture and the recipe into the folder `out`; returns the files."""
+def write_comparison(comparison: Comparison, out: Path, suffix: str = "png") -> list[Path]:
+    """Writes estimates, every replication, the picture and the recipe into the folder `out`; returns the files.
+
+    The picture is of the format `suffix`, one of `folders.FORMATS`.
+    """
     import matplotlib as mpl
     import pandas as pd
 
     mpl.use("Agg")
     from rollout_sim import comparison_plots
-    from rollout_sim.plots import close
+    from rollout_sim.plots_style import save
 
     every = [
         pd.DataFrame({"version": label, "strategy": name, "replication": range(one.replications), **columns})
@@ -63,8 +66,6 @@ def write_comparison(comparison: Comparison, out: Path) -> list[Path]:
     with publishing(out, FILES) as folder:
         comparison.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         replications.to_csv(folder / FILES[1], index=False, lineterminator="\n")
-        figure = comparison_plots.comparison_figure(comparison)
-        figure.savefig(folder / FILES[2], metadata={"Software": None})
-        close(figure)
-        (folder / FILES[3]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
-    return [out / name for name in FILES]
+        save(comparison_plots.comparison_figure(comparison), folder / f"comparison.{suffix}")
+        (folder / FILES[2]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+    return [out / name for name in FILES if (out / name).exists()]

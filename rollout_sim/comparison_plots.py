@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from rollout_sim.plots import STYLE, look
+from rollout_sim.plots_style import HALF, SLIDE, STYLE, look, place
 from rollout_sim.replications import stopped
 from rollout_sim.units import show_duration
 
@@ -47,11 +47,11 @@ def stopping(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
             label=label,
             markerfacecolor=colour if one is comparison else "white",
         )
-        for mean, place in zip(means, places, strict=True):
+        for mean, at in zip(means, places, strict=True):
             left = mean > 0.85
             ax.annotate(
                 _percent(float(mean)),
-                (mean, place),
+                (mean, at),
                 xytext=(-10 if left else 10, 0),
                 textcoords="offset points",
                 ha="right" if left else "left",
@@ -74,11 +74,11 @@ def budgets(comparison: Comparison, slo: Objective | None = None, *, ax: Axes | 
     ax = _axes(ax)
     slo = slo or comparison.scenario.slos[0]
     floor = np.inf
-    for k, (name, columns) in enumerate(comparison.columns.items()):
+    for name, columns in comparison.columns.items():
         spent = np.sort(columns[f"budget_spent.{slo.name}"])
         floor = min(floor, float(spent[spent > 0].min(initial=np.inf)))
         more = 1 - np.arange(spent.size) / spent.size
-        ax.step(spent, more, where="post", label=name, linewidth=1.8, **look(k))
+        ax.step(spent, more, where="post", label=name, linewidth=1.8, **look(place(comparison.scenario, name)))
     highest = max(float(c[f"budget_spent.{slo.name}"].max()) for c in comparison.columns.values())
     if np.isfinite(floor) and highest > 20 * floor:
         ax.set_xscale("log")
@@ -107,10 +107,11 @@ def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         beside = (k - (len(names) - 1) / 2) * 0.012 * latest
         minutes = comparison.columns[name]["time_to_rollback_s"][back] / 60
         bad = comparison.columns[name]["bad_requests"][back]
-        colour: dict[str, Any] = {"color": look(k)["color"]}
+        rank = place(comparison.scenario, name)
+        colour: dict[str, Any] = {"color": look(rank)["color"]}
         ax.plot(minutes[:_DOTS] + beside, bad[:_DOTS], ".", alpha=0.25, markersize=5, **colour)
         middle = (float(np.median(minutes)) + beside, float(np.median(bad)))
-        ax.plot(*middle, "osD^vP*X"[k % 8], markersize=9, markeredgecolor="white", label=name, **colour)
+        ax.plot(*middle, "osD^vP*X"[rank % 8], markersize=9, markeredgecolor="white", label=name, **colour)
     if not any(one.any() for one in reverted.values()):
         ax.text(0.5, 0.5, "nothing was rolled back", transform=ax.transAxes, ha="center", color="#555555")
     ax.set_xlim(0, latest * 1.08 if latest else 1)
@@ -126,7 +127,9 @@ def comparison_figure(comparison: Comparison) -> Figure:
     with plt.rc_context(STYLE):
         names = len(comparison.columns)
         panels = 3 if comparison.scenario.slos else 2
-        figure, axes = plt.subplots(1, panels, figsize=(4.6 * panels, 3.4 + 0.25 * names), layout="constrained")
+        figure, axes = plt.subplots(
+            1, panels, figsize=(SLIDE[0] / 3 * panels, min(3.6 + 0.28 * names, SLIDE[1])), layout="constrained"
+        )
         stopping(comparison, ax=axes[0])
         if comparison.scenario.slos:
             budgets(comparison, ax=axes[1])
@@ -149,4 +152,4 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(8, 4.5), layout="constrained")[1]
+        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -7,6 +7,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+FORMATS: Final = ("png", "svg", "pdf")
+"""What pictures can be written as."""
+
+
+def pictures(*stems: str) -> tuple[str, ...]:
+    """The names of pictures in any format: what an earlier run of a command may have left."""
+    return tuple(f"{stem}.{suffix}" for stem in stems for suffix in FORMATS)
 
 
 @contextmanager

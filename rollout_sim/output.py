@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.folders import publishing
+from rollout_sim.folders import pictures, publishing
 from rollout_sim.result import RunResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILES: Final = (
     "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
-    "traffic.png", "error_budget.png", "burn_rate.png", "recipe.json",
+    *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
 
 
-def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
-    """Writes everything about one run per strategy into the folder `out` (made if need be); returns the files."""
+def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> list[Path]:
+    """Writes everything about one run per strategy into the folder `out` (made if need be); returns the files.
+
+    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    """
     import matplotlib as mpl
     import pandas as pd
 
@@ -33,16 +39,14 @@ def write_run(results: Sequence[RunResult], out: Path) -> list[Path]:
     events = [result.events for result in results if result.events is not None]
     if events:
         frames["events.csv"] = pd.concat(events, ignore_index=True)
-    pictures = {"traffic.png": plots.traffic}
+    drawn: dict[str, Callable[[Sequence[RunResult]], Figure]] = {"traffic": plots.traffic}
     if results[0].scenario.slos:
-        pictures |= {"error_budget.png": plots.error_budget_figure, "burn_rate.png": plots.burn_rate_figure}
+        drawn |= {"error_budget": plots.error_budget_figure, "burn_rate": plots.burn_rate_figure}
     with publishing(out, FILES) as folder:
         for name, frame in frames.items():
             frame.to_csv(folder / name, index=False, lineterminator="\n")
-        for name, draw in pictures.items():
-            figure = draw(results)
-            figure.savefig(folder / name, metadata={"Software": None})
-            plots.close(figure)
+        for name, draw in drawn.items():
+            plots.save(draw(results), folder / f"{name}.{suffix}")
         recipe = json.dumps([result.recipe for result in results], indent=1)
         (folder / "recipe.json").write_text(recipe + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]

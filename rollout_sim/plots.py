@@ -20,6 +20,7 @@ from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from rollout_sim.plots_style import (
     COLOURS,
     GREY,
+    HALF,
     HOUR,
     LINES,
     STYLE,
@@ -28,6 +29,7 @@ from rollout_sim.plots_style import (
     percent_axis,
     period_edges,
     rank,
+    save,
     time_axis,
     time_unit,
 )
@@ -45,12 +47,12 @@ __all__ = [
     "burn_rate",
     "burn_rate_figure",
     "burn_window",
-    "close",
     "error_budget",
     "error_budget_figure",
     "error_rates",
     "invocations",
     "look",
+    "save",
     "traffic",
     "weight",
 ]
@@ -63,11 +65,6 @@ PAGE: Final = 14.4
 _WINDOWS: Final = (5, 10, 15, 30, 60, 120, 240, 360, 720, 1440)
 _ENOUGH: Final = 20
 """Requests that the window of a burn rate holds on average, if the horizon is long enough for that."""
-
-
-def close(figure: Figure) -> None:
-    """Forgets a figure that has been saved."""
-    plt.close(figure)
 
 
 def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, ax: Axes | None = None) -> Axes:
@@ -142,12 +139,12 @@ def burn_rate(
 def error_budget_figure(results: Sequence[RunResult]) -> Figure:
     """`error_budget.png`: one panel per SLO."""
     lanes = LANE * len(results) / 72 if results[0].scenario.rollout is not None else 0.0
-    return _per_slo(results, error_budget, 3.8 + lanes)
+    return _per_slo(results, error_budget, lanes)
 
 
 def burn_rate_figure(results: Sequence[RunResult]) -> Figure:
     """`burn_rate.png`: one panel per SLO."""
-    return _per_slo(results, burn_rate, 3.8)
+    return _per_slo(results, burn_rate, 0.0)
 
 
 def burn_window(result: RunResult, slo: Objective) -> float:
@@ -158,16 +155,15 @@ def burn_window(result: RunResult, slo: Objective) -> float:
     return next((window for window in fitting if window * rate >= _ENOUGH), fitting[-1])
 
 
-def _per_slo(results: Sequence[RunResult], draw: Any, height: float) -> Figure:
-    """One panel per SLO, each `height` inches high, over one legend."""
+def _per_slo(results: Sequence[RunResult], draw: Any, extra: float) -> Figure:
+    """One panel per SLO over one legend; `extra` inches of each are not for its axes."""
     slos = results[0].scenario.slos
     longest = max(len(caption(result)) for result in results)
     columns = max(1, min(3, len(results), 110 // (longest + 8)))
     legend = 0.3 + 0.22 * -(-len(results) // columns)
+    height = max(HALF[1] - legend, (2.9 + extra) * len(slos), 2.9 + extra) + legend
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            len(slos), 1, figsize=(10, height * len(slos) + legend), squeeze=False, layout="constrained"
-        )
+        figure, axes = plt.subplots(len(slos), 1, figsize=(HALF[0], height), squeeze=False, layout="constrained")
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
         handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -259,4 +255,4 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(10, 4.5), layout="constrained")[1]
+        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
+    from rollout_sim.scenario import Scenario
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F00")
 LINES: Final = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
@@ -31,18 +35,42 @@ STYLE: Final[Any] = {
     "text.parse_math": False,  # names may hold dollar signs
     "svg.hashsalt": "rollout_sim",
 }
+SLIDE: Final = (13.33, 7.5)
+"""A slide (inches): no picture is larger unless it has more to show than fits. Smaller ones have the same letters, and
+grow with the slide."""
+HALF: Final = (10.0, 5.6)
+"""A picture of one chart: of a slide's shape, at three quarters of its size."""
+_UNDATED: Final[dict[str, dict[str, None]]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+"""What a file must not say, so that the same picture is the same bytes."""
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour and line style of the `index`-th strategy of a scenario."""
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)]}
+    """Colour and line style of the `index`-th strategy of a scenario: no two of the first 64 have both in common."""
+    turn, place = divmod(index, len(COLOURS))
+    return {"color": COLOURS[place], "linestyle": LINES[(place + turn) % len(LINES)]}
+
+
+def place(scenario: Scenario, strategy: str) -> int:
+    """The place of a strategy in the scenario: its look follows from it, whatever else is drawn. Strangers come last."""
+    names = list(scenario.strategies)
+    return names.index(strategy) if strategy in names else len(names)
 
 
 def rank(result: RunResult) -> int:
-    """The place of the result's strategy in the scenario; its look follows from it, whichever results are drawn."""
-    names = list(result.scenario.strategies)
-    return names.index(result.strategy) if result.strategy in names else len(names)
+    """The place of the result's strategy in its scenario."""
+    return place(result.scenario, result.strategy)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure in the format of the file's name, without a date, and forgets it."""
+    with plt.rc_context(STYLE):
+        figure.savefig(path, metadata=_UNDATED[path.suffix])
+    plt.close(figure)
 
 
 def caption(result: RunResult) -> str:

@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from rollout_sim.metrics import Target
-from rollout_sim.plots_style import HOUR, MINUTE, STYLE, caption, percent_axis, period_edges, time_axis, time_unit
+from rollout_sim.plots_style import (
+    HOUR,
+    MINUTE,
+    SLIDE,
+    STYLE,
+    caption,
+    percent_axis,
+    period_edges,
+    time_axis,
+    time_unit,
+)
 from rollout_sim.units import show_duration
 
 if TYPE_CHECKING:
@@ -27,11 +37,11 @@ _ENOUGH: Final = 10
 _MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440)
 
 
-def traffic(results: Sequence[RunResult]) -> Figure:
+def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = None) -> Figure:
     """`traffic.png`: for each strategy the new version's weight, invocations and error rates by version.
 
     Without a rollout there is no weight to show. Counts are added up in bins of whole periods, aligned to the
-    rollout's start.
+    rollout's start. `size` is the figure's, in inches: a slide's, or higher where the rows would be too flat.
     """
     first = results[0]
     rolled = first.scenario.new is not None
@@ -52,7 +62,7 @@ def traffic(results: Sequence[RunResult]) -> Figure:
         figure, grid = plt.subplots(
             len(results),
             len(panels),
-            figsize=(4.45 * len(panels), 1.4 + 1.9 * len(results)),
+            figsize=size or (SLIDE[0] / 3 * len(panels), 1.4 + len(results) * _row_height(len(results))),
             squeeze=False,
             layout="constrained",
         )
@@ -165,6 +175,11 @@ def binned(result: RunResult, version: str, counts: Any, per: int) -> Any:
     target = Target(result.scenario.alias, version)
     mine = [k for k, one in enumerate(result.metrics.targets) if one == target]
     return np.add.reduceat(counts[0, mine].sum(axis=0).astype(float), _first_periods(result, per))
+
+
+def _row_height(rows: int) -> float:
+    """Inches: what a slide has left for each of so many rows, within what can be read and what looks empty."""
+    return min(1.9, max(0.95, (SLIDE[1] - 1.4) / rows))
 
 
 def _first_periods(result: RunResult, per: int) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.artefacts.codedeploy import shortcoming
 from rollout_sim.estimates import Estimate
-from rollout_sim.folders import publishing
+from rollout_sim.folders import pictures, publishing
 from rollout_sim.result import recipe_of
 from rollout_sim.tables import Sheet, interval_of, share, shares
 from rollout_sim.units import show_duration
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rollout_sim.recommendation import Recommendation
     from rollout_sim.worlds import Figures
 
-FILES: Final = ("contenders.csv", "pareto.png", "power.png", "recommended.yaml", "recommendation_recipe.json")
+FILES: Final = ("contenders.csv", "recommended.yaml", "recommendation_recipe.json", *pictures("pareto", "power"))
 LIMITS: Final = {
     "catch": "does not catch the fault of the goal",
     "false_rollback": "rolls a good version back",
@@ -114,28 +114,27 @@ def document(found: Recommendation) -> dict[str, Any]:
     }
 
 
-def write_recommendation(found: Recommendation, out: Path) -> list[Path]:
-    """Writes the table, the pictures, the chosen scenario and the recipe into the folder `out`; returns the files."""
+def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") -> list[Path]:
+    """Writes the table, the pictures, the chosen scenario and the recipe into the folder `out`; returns the files.
+
+    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    """
     import matplotlib as mpl
     import yaml
 
     mpl.use("Agg")
     from rollout_sim import recommendation_plots
-    from rollout_sim.plots import close
+    from rollout_sim.plots_style import save
 
     with publishing(out, FILES) as folder:
         found.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
-        for name, draw in zip(
-            FILES[1:3], (recommendation_plots.pareto_figure, recommendation_plots.power_figure), strict=True
-        ):
-            figure = draw(found)
-            figure.savefig(folder / name, metadata={"Software": None})
-            close(figure)
+        save(recommendation_plots.pareto_figure(found), folder / f"pareto.{suffix}")
+        save(recommendation_plots.power_figure(found), folder / f"power.{suffix}")
         if found.winner is not None:
             text = yaml.safe_dump(found.chosen_scenario.dump(), sort_keys=False, allow_unicode=True, width=100)
-            (folder / FILES[3]).write_text(text, encoding="utf-8")
+            (folder / FILES[1]).write_text(text, encoding="utf-8")
         recipe = recipe_of(found.scenario, seed=found.seed, engine=found.plane.engine)
-        (folder / FILES[4]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+        (folder / FILES[2]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]
 
 

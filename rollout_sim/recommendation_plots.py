@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from rollout_sim.plots import STYLE, look
-from rollout_sim.plots_style import GREY
+from rollout_sim.plots_style import GREY, HALF, STYLE, look
 from rollout_sim.replications import rates_of
 from rollout_sim.slo import budget_events
 
@@ -81,15 +80,20 @@ def power(found: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     figures = found.confirmed
     errors = found.risk.severity.error_rate is not None
-    for k, one in enumerate(figures):
+    known = list(found.scenario.strategies)
+    for one in figures:
+        if one.candidate.name not in known or one.candidate.alarm is not None:  # not one of the file's
+            known.append(one.candidate.label)
+        own = one.candidate.name if one.candidate.alarm is None else one.candidate.label
+        looks = look(known.index(own))
         severities = np.array([severity for severity, _ in one.power])
         means = np.array([estimate.mean for _, estimate in one.power])
         low = np.array([estimate.low or 0.0 for _, estimate in one.power])
         high = np.array([estimate.high or 0.0 for _, estimate in one.power])
         label = one.candidate.name + (" (recommended)" if found.winner == one.candidate else "")
-        ax.plot(severities, means, marker="o", label=label, **look(k))
-        ax.fill_between(severities, low, high, color=look(k)["color"], alpha=0.15, linewidth=0)
-        ax.axhline(one.false_rollback.mean, color=look(k)["color"], linewidth=0.8, linestyle=(0, (1, 3)))
+        ax.plot(severities, means, marker="o", label=label, **looks)
+        ax.fill_between(severities, low, high, color=looks["color"], alpha=0.15, linewidth=0)
+        ax.axhline(one.false_rollback.mean, color=looks["color"], linewidth=0.8, linestyle=(0, (1, 3)))
     ax.set_xscale("log")
     show = (lambda value, _: f"{value * 100:.3g}%") if errors else (lambda value, _: f"{value:.3g}x")
     ax.xaxis.set_major_formatter(FuncFormatter(show))
@@ -106,7 +110,7 @@ def power(found: Recommendation, *, ax: Axes | None = None) -> Axes:
 def pareto_figure(found: Recommendation) -> Figure:
     """`pareto` as a figure of its own."""
     with plt.rc_context(STYLE):
-        figure, ax = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+        figure, ax = plt.subplots(figsize=HALF, layout="constrained")
         pareto(found, ax=ax)
     return figure
 
@@ -114,7 +118,7 @@ def pareto_figure(found: Recommendation) -> Figure:
 def power_figure(found: Recommendation) -> Figure:
     """`power` as a figure of its own."""
     with plt.rc_context(STYLE):
-        figure, ax = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+        figure, ax = plt.subplots(figsize=HALF, layout="constrained")
         power(found, ax=ax)
     return figure
 
@@ -139,5 +143,5 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     with plt.rc_context(STYLE):
-        _, made = plt.subplots(figsize=(9.5, 5.2), layout="constrained")
+        _, made = plt.subplots(figsize=HALF, layout="constrained")
     return made

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rollout_sim.folders import publishing
+from rollout_sim.folders import pictures, publishing
 from rollout_sim.result import recipe_of
 from rollout_sim.tables import Sheet, interval_of, share_interval
 
 if TYPE_CHECKING:
     from rollout_sim.sweeps import Sweep
 
-FILES: Final = ("sweep.csv", "heat_maps.png", "power.png", "sweep_recipe.json")
+FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power"))
 SHOWN: Final = 40
 """Rows of the table in the terminal; the file has all of them."""
 
@@ -38,13 +38,16 @@ def sweep_sheet(swept: Sweep) -> Sheet:
     )
 
 
-def write_sweep(swept: Sweep, out: Path) -> list[Path]:
-    """Writes the tidy table, the pictures that the axes allow and the recipe into the folder `out`; returns the files."""
+def write_sweep(swept: Sweep, out: Path, suffix: str = "png") -> list[Path]:
+    """Writes the tidy table, the pictures that the axes allow and the recipe into the folder `out`; returns the files.
+
+    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     from rollout_sim import sweep_plots
-    from rollout_sim.plots import close
+    from rollout_sim.plots_style import save
 
     recipe = recipe_of(
         swept.cells[0].scenario,
@@ -54,10 +57,9 @@ def write_sweep(swept: Sweep, out: Path) -> list[Path]:
     )
     with publishing(out, FILES) as folder:
         swept.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
-        for name, draw in zip(FILES[1:3], (sweep_plots.heat_map_figure, sweep_plots.power_figure), strict=True):
+        for name, draw in (("heat_maps", sweep_plots.heat_map_figure), ("power", sweep_plots.power_figure)):
             figure = draw(swept)
             if figure is not None:
-                figure.savefig(folder / name, metadata={"Software": None})
-                close(figure)
-        (folder / FILES[3]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+                save(figure, folder / f"{name}.{suffix}")
+        (folder / FILES[1]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]

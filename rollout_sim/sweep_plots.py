@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from rollout_sim import units
 from rollout_sim.closed_forms import stop_probability
-from rollout_sim.plots import STYLE, look
+from rollout_sim.plots_style import HALF, SLIDE, STYLE, look, place
 from rollout_sim.tables import share
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad requests, mean"}
 """The estimates that have a heat map."""
 _MOST_PANELS: Final = 12
+_MEANINGS: Final = {"%": "error rate of the fault", "x": "factor of the fault", "s": "time that the fault adds"}
+"""What a severity is, by the end of its text."""
 
 
 def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str, *, ax: Axes | None = None) -> Axes:
@@ -52,18 +54,22 @@ def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str,
 
 
 def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: Axes | None = None) -> Axes:
-    """Probability of being stopped against severity, one line per value of the axis `lines`, the closed form dashed."""
+    """Probability of being stopped against severity, the closed form dashed.
+
+    One line per value of the axis `lines`, or per strategy for `strategy`; None is a single line.
+    """
     ax = _axes(ax)
     dashed = False
     for k, value in enumerate(_values(sweep, lines) if lines else [""]):
         chosen = where | ({lines: value} if lines else {})
         frame = _rows(sweep, "stopped", chosen)
-        severity = np.array([units.parse(text, "share") for text in frame["severity"]])
+        severity = np.array([severity_of(text) for text in frame["severity"]])
         order = np.argsort(severity)
         x, mean, low, high = (
             np.asarray(a, float)[order] for a in (severity, frame["mean"], frame["low"], frame["high"])
         )
-        colour = look(k)["color"]
+        strategy = chosen.get("strategy")
+        colour = look(k if strategy is None else place(sweep.cells[0].scenario, strategy))["color"]
         label = f"{value}%" if lines == "percent" else value or "simulated"
         ax.errorbar(
             x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2, markersize=4, label=label
@@ -76,19 +82,26 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
             ax.plot(x, mean, color=colour, linewidth=1.0, alpha=0.6)
     if dashed:
         ax.plot([], [], color="#555555", linestyle="--", linewidth=1.4, label="closed form")
-    positive = sorted({units.parse(text, "share") for text in _values(sweep, "severity")} - {0.0})
+    written = {severity_of(text): text for text in _values(sweep, "severity")}
+    positive = sorted(set(written) - {0.0})
     if len(positive) > 1 and positive[-1] / positive[0] >= 8:
         ax.set_xscale("symlog", linthresh=positive[0])
-        ax.set_xlim(0 if "0%" in _values(sweep, "severity") else positive[0] * 0.8, positive[-1] * 1.25)
+        ax.set_xlim(0 if 0.0 in written else positive[0] * 0.8, positive[-1] * 1.25)
         ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_locator(FixedLocator([units.parse(text, "share") for text in _values(sweep, "severity")]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v * 100:g}%"))
+    ax.xaxis.set_major_locator(FixedLocator(list(written)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: written.get(v, "")))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel("severity: error rate of the fault")
+    ax.set_xlabel(f"severity: {_MEANINGS[next(iter(written.values()))[-1]]}")
     ax.set_ylabel("probability of being stopped")
     return ax
+
+
+def severity_of(text: str) -> float:
+    """A severity as a number: a share, a factor such as `2x`, or a time."""
+    kinds = {"%": "share", "x": "factor"}
+    return units.parse(text, kinds.get(text.strip()[-1:], "duration"))
 
 
 def heat_map_figure(sweep: Sweep) -> Figure | None:
@@ -122,12 +135,18 @@ def power_figure(sweep: Sweep) -> Figure | None:
     if "severity" not in names or len(_values(sweep, "severity")) < 2:
         return None
     lines = next((name for name in ("percent", *names) if name in names and name != "severity"), None)
+    if lines is None and len(_values(sweep, "strategy")) > 1:
+        lines = "strategy"
     panels = _panels(sweep, {"severity", lines})
     with plt.rc_context(STYLE):
         columns = min(len(panels), 3)
         rows = math.ceil(len(panels) / columns)
         figure, grid = plt.subplots(
-            rows, columns, figsize=(max(4.4 * columns, 6.0), 3.4 * rows + 0.9), squeeze=False, layout="constrained"
+            rows,
+            columns,
+            figsize=(max(SLIDE[0] / 3 * columns, 7.5), 3.4 * rows + 0.9),
+            squeeze=False,
+            layout="constrained",
         )
         for ax, where in zip(grid.flat, panels, strict=False):
             power_curve(sweep, lines, where, ax=ax)
@@ -154,7 +173,7 @@ def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtyp
 def _panels(sweep: Sweep, used: set[str | None]) -> list[dict[str, str]]:
     """The combinations of everything that a panel does not show, strategies included."""
     combinations: list[dict[str, str]] = [{}]
-    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.chunks[0].strategies))
+    strategies = _values(sweep, "strategy") if "strategy" not in used else []
     names = [one.name for one in sweep.axes if one.name not in used]
     for name in names:
         combinations = [one | {name: value} for one in combinations for value in _values(sweep, name)]
@@ -172,6 +191,9 @@ def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:
 
 
 def _values(sweep: Sweep, name: str) -> list[str]:
+    """The values of an axis as text; `strategy` is one in all but name."""
+    if name == "strategy":
+        return list(dict.fromkeys(one for cell in sweep.cells for one in cell.chunks[0].strategies))
     return [str(value) for one in sweep.axes if one.name == name for value in one.values]
 
 
@@ -188,4 +210,4 @@ def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
     with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(7, 4), layout="constrained")[1]
+        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -223,7 +223,7 @@ def test_names_are_readable_however_long() -> None:
     box, whole = legend.get_window_extent(), figure.bbox
     assert box.x0 >= 0
     assert box.x1 <= whole.width
-    assert figure.axes[0].get_window_extent().height > 2.2 * figure.dpi
+    assert figure.axes[0].get_window_extent().height > 2.1 * figure.dpi
 
 
 def test_a_steady_run_shows_its_only_version() -> None:

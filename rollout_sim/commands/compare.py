@@ -12,6 +12,7 @@ from rollout_sim import console
 from rollout_sim.commands.options import (
     CLUSTER,
     ENGINE,
+    FORMAT,
     JOBS,
     JSON,
     OUT,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @JOBS
 @CLUSTER
 @OUT
+@FORMAT
 @JSON
 def compare(
     scenario: Path,
@@ -47,6 +49,7 @@ def compare(
     jobs: int,
     cluster: str | None,
     out: Path | None,
+    suffix: str,
     as_json: bool,
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
@@ -63,7 +66,7 @@ def compare(
             seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
         )  # fmt: skip
     folder = out or Path("results") / scenario.stem
-    write_comparison(compared, folder)
+    write_comparison(compared, folder, suffix)
     if as_json:
         click.echo(json.dumps(compared.document, indent=1))
         return

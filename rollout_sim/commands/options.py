@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rollout_sim.commands.scenario_files import ScenarioPath, complete_strategy
+from rollout_sim.folders import FORMATS
 
 PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
@@ -30,6 +31,9 @@ OUT = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the files  [default: results/<scenario>]",
+)
+FORMAT = click.option(
+    "--format", "suffix", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of the pictures."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 REPLICATIONS = click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim import console
-from rollout_sim.commands.options import ENGINE, JOBS, JSON, OUT, SCENARIO, SEED, checked_jobs
+from rollout_sim.commands.options import ENGINE, FORMAT, JOBS, JSON, OUT, SCENARIO, SEED, checked_jobs
 
 if TYPE_CHECKING:
     from rollout_sim.scenario import Engine
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @ENGINE
 @JOBS
 @OUT
+@FORMAT
 @JSON
 def recommend(
     scenario: Path,
@@ -34,6 +35,7 @@ def recommend(
     engine: Engine | None,
     jobs: int,
     out: Path | None,
+    suffix: str,
     as_json: bool,
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
@@ -61,7 +63,7 @@ def recommend(
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
     folder = out or Path("results") / scenario.stem
-    write_recommendation(found, folder)
+    write_recommendation(found, folder, suffix)
     if as_json:
         click.echo(json.dumps(document(found), indent=1))
         return

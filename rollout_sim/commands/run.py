@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim import console
-from rollout_sim.commands.options import ENGINE, INTERRUPTED, JSON, OUT, SCENARIO, SEED, STRATEGIES
+from rollout_sim.commands.options import ENGINE, FORMAT, INTERRUPTED, JSON, OUT, SCENARIO, SEED, STRATEGIES
 
 if TYPE_CHECKING:
     from rollout_sim.result import RunResult
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @SEED
 @ENGINE
 @OUT
+@FORMAT
 @JSON
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
@@ -31,6 +32,7 @@ def run(
     seed: int | None,
     engine: Engine | None,
     out: Path | None,
+    suffix: str,
     as_json: bool,
     events: bool,
 ) -> None:
@@ -53,7 +55,7 @@ def run(
         interrupted = True
     if results:
         folder = out or Path("results") / scenario.stem
-        write_run(results, folder)
+        write_run(results, folder, suffix)
         if as_json:
             click.echo(json.dumps(run_json(results), indent=1))
         else:

@@ -11,6 +11,7 @@ from rollout_sim import console
 from rollout_sim.commands.options import (
     CLUSTER,
     ENGINE,
+    FORMAT,
     INTERRUPTED,
     JOBS,
     OUT,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @JOBS
 @CLUSTER
 @OUT
+@FORMAT
 def sweep(
     scenario: Path,
     percent: str | None,
@@ -56,6 +58,7 @@ def sweep(
     jobs: int,
     cluster: str | None,
     out: Path | None,
+    suffix: str,
 ) -> None:
     """Sweep a grid of percentages, intervals, severities or any other field: a table, heat maps, power curves.
 
@@ -84,6 +87,6 @@ def sweep(
         kept = len(list((folder / "cells").glob("*.json")))
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
         raise SystemExit(INTERRUPTED) from None
-    write_sweep(swept, folder)
+    write_sweep(swept, folder, suffix)
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     console.show(head, sweep_sheet(swept), f"files in {folder}")
