@@ -10,9 +10,8 @@ A file imports only from lower floors; tests hold it.
     3  alarm_bank, document
     4  scenario_file, axes, plots_style
     4  scenario_text
-    5  starter
+    5  scenario, plots_traffic, starter
     6  schema
-    5  scenario, plots_traffic
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples
     7  closed_forms, instruments, plots
@@ -29,13 +28,15 @@ A file imports only from lower floors; tests hold it.
     14  artefacts/cloudformation, artefacts/sam
     15  artefacts/template_scenario
     15  comparison_output, recommendation, sweep_plots, sweeps
-    16  recommendation_output, sweep_output
     15  commands/scenario_files
+    16  recommendation_output, report, report_figures, sweep_output
+    17  report_page
     16  console, commands/__init__, commands/options
     17  commands/run, commands/compare, commands/sweep, commands/recommend, commands/validate
     17  commands/export, commands/importing
     17  commands/init, commands/completion
-    18  cli
+    18  commands/report
+    19  cli
 """
 
 from __future__ import annotations

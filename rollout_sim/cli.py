@@ -21,6 +21,7 @@ from rollout_sim.commands.importing import import_
 from rollout_sim.commands.init import init
 from rollout_sim.commands.options import INTERRUPTED, PROGRAM
 from rollout_sim.commands.recommend import recommend
+from rollout_sim.commands.report import report
 from rollout_sim.commands.run import run
 from rollout_sim.commands.sweep import sweep
 from rollout_sim.commands.validate import schema, validate
@@ -32,7 +33,7 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (init, run, compare, sweep, recommend, export, import_, validate, schema, completion):
+for command in (init, run, compare, sweep, recommend, report, export, import_, validate, schema, completion):
     app.add_command(command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,6 +64,13 @@ def place(scenario: Scenario, strategy: str) -> int:
 def rank(result: RunResult) -> int:
     """The place of the result's strategy in its scenario."""
     return place(result.scenario, result.strategy)
+
+
+def write_svg(figure: Figure, stream: BinaryIO) -> None:
+    """Writes a figure as SVG, without a date, and forgets it."""
+    with plt.rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata=_UNDATED[".svg"])
+    plt.close(figure)
 
 
 def save(figure: Figure, path: Path) -> None:

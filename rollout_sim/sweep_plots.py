@@ -144,7 +144,7 @@ def power_figure(sweep: Sweep) -> Figure | None:
         figure, grid = plt.subplots(
             rows,
             columns,
-            figsize=(max(SLIDE[0] / 3 * columns, 7.5), 3.4 * rows + 0.9),
+            figsize=HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.4 * rows + 0.9),
             squeeze=False,
             layout="constrained",
         )
@@ -154,7 +154,7 @@ def power_figure(sweep: Sweep) -> Figure | None:
         for ax in grid.flat[len(panels) :]:
             ax.set_visible(False)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(labels)), title=lines)
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns + 2), title=lines)
         _headline(figure, sweep)
     return figure
 

@@ -27,7 +27,15 @@ AT_MODULE_LEVEL = {
     "simpy": {"clock", "planes/simpy_plane"},
     "pydantic": set(),
     "numba": {"planes/compiler"},
-    "matplotlib": {"plots", "plots_style", "plots_traffic", "comparison_plots", "sweep_plots", "recommendation_plots"},
+    "matplotlib": {
+        "plots",
+        "plots_style",
+        "plots_traffic",
+        "comparison_plots",
+        "sweep_plots",
+        "recommendation_plots",
+        "report_figures",
+    },
 }
 """The modules that are about a library; all others import it inside a function, if at all."""
 
