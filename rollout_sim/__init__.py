@@ -5,10 +5,14 @@ Floors
 A file imports only from lower floors; tests hold it.
 
     0  units, streams, errors, traces, clock, estimates, folders
-    1  aliases, distributions, arrivals, faults, strategies, metrics, slo
-    2  function, traffic, specs, alarms, theory, goals
+    1  aliases, distributions, metrics, slo
+    1  registry, own_arrivals
+    2  function, alarms, theory
+    2  arrivals, faults, strategies
     3  alarm_bank, document
+    3  traffic, specs, goals, own_faults
     4  scenario_file, axes, plots_style
+    4  extensions, own_checks
     4  scenario_text
     5  scenario, plots_traffic, starter
     6  schema

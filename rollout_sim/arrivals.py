@@ -1,15 +1,17 @@
-"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, and traces."""
+"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, traces, and people's own."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rollout_sim.own_arrivals import Expected, Listed, check_own_arrivals
+from rollout_sim.registry import ARRIVALS, ByType
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traces import MINUTE, Layout, Trace, read_trace
 from rollout_sim.units import Factor, PositiveRate, PositiveSeconds, Seconds, Share, ticks
@@ -100,12 +102,15 @@ class TraceFile:
 
 MAX_PER_MINUTE = 20_000_000
 """Arrivals in one minute of a trace that fit into memory."""
-KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace")
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrivals:
-    """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes."""
+    """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes.
+
+    `own` is a registered class, by its `type` (see `extensions`).
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -119,6 +124,8 @@ class Arrivals:
     """The time from each arrival to the next, a fixed beat."""
     trace: TraceFile | None = None
     """Recorded traffic."""
+    own: Annotated[Any, ByType(ARRIVALS)] | None = None
+    """Arrivals of your own, by their `type`: a class registered with `extensions`."""
     offset: Seconds = 0.0
     """With `fixed`: when the first one comes."""
 
@@ -128,6 +135,8 @@ class Arrivals:
             raise ValueError(f"arrivals are exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
         if self.offset and self.fixed is None:
             raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
+        if self.own is not None:
+            check_own_arrivals(self.own)
 
     def with_files(self, folder: Path) -> Arrivals:
         """The same with the trace's file taken relative to `folder`."""
@@ -160,8 +169,12 @@ class ArrivalProcess(Protocol):
         ...
 
 
-def arrival_process(arrivals: Arrivals, streams: Streams, name: str) -> ArrivalProcess:
-    """The process behind `arrivals`, drawing from the streams called `name`."""
+def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: float = math.inf) -> ArrivalProcess:
+    """The process behind `arrivals`, drawing from the streams called `name`; own ones end at the `horizon` (s)."""
+    if arrivals.own is not None:
+        if hasattr(arrivals.own, "expected"):
+            return _Warped(Expected(arrivals.own, horizon), streams, name)
+        return Listed(arrivals.own, streams.generator(name), horizon)
     if arrivals.poisson is not None:
         return _Warped(_Constant(arrivals.poisson), streams, name)
     if arrivals.diurnal is not None:
@@ -205,7 +218,7 @@ class _Warped:
     def counts(self, edges: Floats, replications: int, rng: np.random.Generator) -> Counts:
         if isinstance(self.intensity, _Switching):
             raise ValueError("bursts last from one period into the next")
-        expected = np.diff([self.intensity.count(edge) for edge in edges.tolist()])
+        expected = np.maximum(np.diff([self.intensity.count(edge) for edge in edges.tolist()]), 0.0)
         return rng.poisson(expected, (replications, expected.size))
 
 

@@ -30,7 +30,7 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     alarm, spec = scenario.alarms[alarm_name[0]], scenario.function.versions[scenario.new]
     sources = [source for source in scenario.traffic if source.alias == scenario.alias]
     plan = scenario.strategies[strategy].plan
-    rows = faults.rows_of(spec.faults + scenario.incident, scenario.start)
+    rows = faults.rows_of(scenario.faults_of(scenario.new), scenario.start)
     rate = sources[0].arrivals.poisson
     timed_out = 1.0 - float(spec.duration.cdf(np.array([math.nextafter(scenario.function.timeout, 0.0)]))[0])
     if (

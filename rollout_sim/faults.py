@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from rollout_sim import units
+from rollout_sim.registry import FAULTS, ByType
 from rollout_sim.units import Instant, PositiveSeconds, PositiveShare, Seconds, Share, tick
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
 KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
+OWN: Final = "own"
 
 OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
 OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
@@ -148,7 +150,7 @@ class Subset:
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load` or `subset`.
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `own`.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -167,6 +169,8 @@ class Fault:
     """Happens above a concurrency."""
     subset: Subset | None = None
     """Hits always the same share of the users."""
+    own: Annotated[Any, ByType(FAULTS)] | None = None
+    """A fault of your own, by its `type`: a class registered with `extensions`."""
     share: PositiveShare = 1.0
     """With `latency`: the share of the invocations that is slower."""
     onset: Instant = 0.0
@@ -177,9 +181,12 @@ class Fault:
     """When it ends; without it, never."""
 
     def __post_init__(self) -> None:
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        kinds = (*KINDS, OWN)
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"a fault is exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
+            raise ValueError(f"a fault is exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
+        if self.own is not None and self.ramp:
+            raise ValueError("`ramp` belongs to built-in faults; an own one says itself how it rises")
         if self.share != 1 and given != ["latency"]:
             raise ValueError(f"`share` belongs to a latency fault, got it with {given[0]}")
         if self.until is not None and self.until <= self.onset:
@@ -187,11 +194,14 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """Which of `KINDS` it is."""
-        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+        """Which of `KINDS` it is, or `own`."""
+        return next(kind for kind in (*KINDS, OWN) if getattr(self, kind) is not None)
 
     def row(self, zero: float) -> FaultRow:
-        """The fault as numbers; `zero` is the simulation time (s) that `onset` and `until` count from."""
+        """The fault as numbers; `zero` is the simulation time (s) that `onset` and `until` count from.
+
+        An own fault has none: `own_faults.unfolded` says which built-in ones it comes to.
+        """
         share, slow, parameter = 0.0, Slowdown(), 0.0
         if self.errors is not None or self.crash is not None:
             share = self.errors if self.errors is not None else self.crash or 0.0

@@ -7,7 +7,7 @@ that is wrong with a file is told at once, each problem with its line.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -16,6 +16,9 @@ from rollout_sim.aliases import LATEST, check_alias_name
 from rollout_sim.errors import ScenarioError, ValidationException
 from rollout_sim.faults import Fault, Slowdown
 from rollout_sim.goals import Goal, Risk
+from rollout_sim.own_checks import own_problems
+from rollout_sim.own_faults import unfolded
+from rollout_sim.registry import generation
 from rollout_sim.scenario_file import Document, dotted, locate, problems_of, read_yaml, suggest
 from rollout_sim.slo import Objective
 from rollout_sim.specs import FunctionSpec, OnCall, Promotion, Rollout, VersionSpec, check_count
@@ -102,8 +105,6 @@ class Scenario:
     def dump(self) -> dict[str, Any]:
         """The fully resolved scenario as plain data with units in the text: what `load` reads back to an equal one."""
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
-        for name, strategy in self.strategies.items():
-            data["strategies"][name] = {"type": strategy.type, **data["strategies"][name]}
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
         return data
@@ -151,6 +152,10 @@ class Scenario:
         paging = self.on_call.alarms if self.rollout is not None and self.on_call is not None else ()
         return tuple(dict.fromkeys(stopping + paging))
 
+    def faults_of(self, version: str) -> tuple[Fault, ...]:
+        """What is wrong with a version, incidents included; own faults as the built-in ones that they come to."""
+        return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
+
     @property
     def old(self) -> str:
         """The version that the rollout's alias points to when the rollout starts."""
@@ -165,11 +170,16 @@ class Scenario:
         return self.rollout.to if self.rollout is not None else None
 
 
-@cache
 def adapter() -> TypeAdapter[Scenario]:
-    """Pydantic's reader and writer of a scenario."""
+    """Pydantic's reader and writer of a scenario, with all classes that are registered by now."""
+    return _adapter(generation())
+
+
+@lru_cache(maxsize=1)
+def _adapter(registered: int) -> TypeAdapter[Scenario]:
     from pydantic import TypeAdapter
 
+    del registered
     return TypeAdapter(Scenario)
 
 
@@ -235,7 +245,9 @@ def _inherit(number: str, given: dict[str, Any], document: Document, seen: tuple
 
 def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str]]:
     """What does not fit together across sections: (where, what is wrong)."""
-    found: list[tuple[tuple[str | int, ...], str]] = []
+    found = own_problems(scenario)
+    if found:
+        return found
 
     def known(where: tuple[str | int, ...], kind: str, name: str, names: list[str]) -> None:
         if name not in names:
@@ -284,7 +296,7 @@ def inconsistencies(scenario: Scenario) -> list[tuple[tuple[str | int, ...], str
         for j, name in enumerate(scenario.on_call.alarms):
             known(("on_call", "alarms", j), "alarm", name, alarms)
     found += _rollout_inconsistencies(scenario, known, found)
-    faulty = [f for spec in function.versions.values() for f in spec.faults] + list(scenario.incident)
+    faulty = [fault for number in versions for fault in scenario.faults_of(number)]
     if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
         found.append((("traffic",), "a subset fault hits a share of the users, but no source has `users`"))
     sized = any(source.size is not None for source in scenario.traffic)

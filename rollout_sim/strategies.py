@@ -5,15 +5,14 @@ Shifts happen at the start of each increment. The controller is the only one who
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 
+from rollout_sim.registry import STRATEGIES, ByType
 from rollout_sim.units import Percent, PositiveSeconds, PositiveShare, Seconds
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
 
 MINUTE = 60.0
 HOOK_LIMIT: Final = 3600.0
@@ -91,6 +90,11 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.steps or self.steps[-1].weight != 1:
             raise ValueError("a plan ends with a step at 100%")
+        weights = [0.0, *(step.weight for step in self.steps)]
+        if not all(later > earlier for earlier, later in itertools.pairwise(weights)):
+            raise ValueError(f"a plan's weights rise from above 0 to 1, got {', '.join(f'{w:g}' for w in weights[1:])}")
+        if not all(0 <= step.hold < math.inf for step in self.steps) or not 0 <= self.bake < math.inf:
+            raise ValueError("a plan's steps and its bake last from 0 s on, and not for ever")
 
     @property
     def length(self) -> float:
@@ -339,22 +343,10 @@ TYPES: Final[dict[str, type[Any]]] = {
     "TimeBasedLinear": TimeBasedLinear,
     **{f"{prefix}{name}": Predefined for prefix in ("", PREFIX) for name in PREDEFINED},
 }
-"""Every `type:` that a scenario's strategy takes, and the class that holds its fields."""
+"""Every built-in `type:` of a scenario's strategy, and the class that holds its fields."""
 
 
-class _ByType:
-    """Lets the field `type` choose the class."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        schemas = {cls: handler.generate_schema(cls) for cls in set(TYPES.values())}
-        return core_schema.tagged_union_schema(
-            {name: schemas[cls] for name, cls in TYPES.items()}, discriminator="type"
-        )
-
-
-StrategyField = Annotated[Any, _ByType()]
+StrategyField = Annotated[Any, ByType(STRATEGIES, TYPES)]
 
 
 def _below_full(percent: float) -> None:

@@ -17,6 +17,7 @@ from rollout_sim.comparison import Comparison, chunks_of
 from rollout_sim.document import Document
 from rollout_sim.errors import ScenarioError
 from rollout_sim.experiments import run_chunks
+from rollout_sim.registry import fingerprint
 from rollout_sim.replications import Chunk, Columns, plane_of, stack
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import STEADY, check_size, chosen
@@ -172,8 +173,10 @@ def _key(scenario: Scenario, chunk: Chunk, replications: int) -> str:
 
 
 def _files(scenario: Scenario) -> list[str]:
-    """What the files say that the scenario reads."""
-    said = []
+    """What the files say that the scenario reads, and the code of the own classes that it names."""
+    owned: list[object] = [*scenario.strategies.values(), *(source.arrivals.own for source in scenario.traffic)]
+    owned += [f.own for spec in scenario.function.versions.values() for f in (*spec.faults, *scenario.incident)]
+    said = fingerprint(owned)
     for source in scenario.traffic:
         if (trace := source.arrivals.trace) is not None:
             said.append(hashlib.sha256((Path(trace.folder) / trace.file).read_bytes()).hexdigest())

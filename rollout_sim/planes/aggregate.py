@@ -53,7 +53,7 @@ class Traffic:
                 duration=spec.duration,
                 error_rate=spec.error_rate,
                 timeout=scenario.function.timeout,
-                rows=faults.rows_of(spec.faults + scenario.incident, scenario.start),
+                rows=faults.rows_of(scenario.faults_of(number), scenario.start),
                 edges=self.edges,
             )
             for number, spec in scenario.function.versions.items()
@@ -75,7 +75,8 @@ class Traffic:
     def shares(self, lane: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> Floats:
         """`outcome_shares` of one source's invocations, computed once for all intervals that are alike."""
         behaviour = self.behaviours[version]
-        even = self.scenario.traffic[lane].arrivals.diurnal is None
+        arrivals = self.scenario.traffic[lane].arrivals
+        even = arrivals.diurnal is None and arrivals.own is None
         if behaviour.steady_between(start, end) and (even or not seen):
             ahead = tuple(round(instant - end, 6) for instant in seen)
             key: Key = (version, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)

@@ -118,7 +118,7 @@ class CompiledPlane:
         self.names = tuple(scenario.function.versions)
         self.specs = tuple(scenario.function.versions.values())
         self.lanes = [
-            Lane(source, Draws.of(source, streams, f"traffic/{i}"), aliases[source.alias])
+            Lane(source, Draws.of(source, streams, f"traffic/{i}", scenario.horizon), aliases[source.alias])
             for i, source in enumerate(scenario.traffic)
         ]
         self.tests = streams.generator("hook tests")

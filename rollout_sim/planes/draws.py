@@ -81,9 +81,9 @@ class Draws:
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
     @classmethod
-    def of(cls, source: Source, streams: Streams, name: str) -> Draws:
-        """The draws of a source whose streams begin with `name`."""
-        return cls(source, arrival_process(source.arrivals, streams, f"{name}/arrivals"), streams, name)
+    def of(cls, source: Source, streams: Streams, name: str, horizon: float) -> Draws:
+        """The draws of a source whose streams begin with `name`, as far as the `horizon` (s)."""
+        return cls(source, arrival_process(source.arrivals, streams, f"{name}/arrivals", horizon), streams, name)
 
     def attempt(self, block: int, attempt: int) -> AttemptDraws:
         """The draws of a block's first, second, ... attempts (`attempt` from 1); retries are kept for a while."""

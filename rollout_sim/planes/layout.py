@@ -32,7 +32,7 @@ def laid_out(
     lanes, versions, places = len(sources), len(names), len(metrics.targets) * metrics.periods
     retries = any(source.source != "http" or source.retry is not None for source in sources)
     slots = lanes + (RETRY_SLOTS if retries else 0)
-    rows = [faults.rows_of(spec.faults + scenario.incident, scenario.start) for spec in specs]
+    rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
     whole = 1024  # a power of two, which the number of buckets is

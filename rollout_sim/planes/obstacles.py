@@ -9,6 +9,7 @@ import numpy as np
 
 from rollout_sim.arrivals import arrival_process
 from rollout_sim.distributions import Distribution
+from rollout_sim.faults import Fault
 from rollout_sim.scenario import Scenario
 from rollout_sim.specs import INIT_LIMIT, VersionSpec
 from rollout_sim.streams import Streams
@@ -61,7 +62,7 @@ def _of_versions(scenario: Scenario) -> list[str]:
     latency = any(slo.latency is not None for slo in scenario.slos)
     durations = any(scenario.alarms[name].metric == "duration" for name in scenario.acting)
     for number, spec in scenario.function.versions.items():
-        rows = spec.faults + scenario.incident
+        rows = scenario.faults_of(number)
         found += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
         if latency and spec.cold_start is not None:
             found.append(f"version {number}: a latency SLO sees its cold starts")
@@ -92,15 +93,20 @@ def _of_limits(scenario: Scenario) -> list[str]:
 
     function = scenario.function
     highest, expected = _rates(scenario)
-    longest = max(_holding_time(scenario, spec) for spec in function.versions.values())
+    longest = max(
+        _holding_time(function.timeout, spec, together)
+        for number, spec in function.versions.items()
+        for together in _at_once(scenario.faults_of(number))
+    )
     load = highest * longest
     # P(Poisson(load) >= c): what an arrival sees of a system without limits.
     found = []
     if function.concurrency == 0 or expected * float(gammainc(function.concurrency, load)) > UNLIKELY:
         found.append(f"the concurrency of {function.concurrency} can bind (up to {load:.3g} would run on average)")
     crashing = max(
-        sum(f.crash or 0.0 for f in spec.faults + scenario.incident) + _above(spec.duration, function.timeout)
-        for spec in function.versions.values()
+        sum(f.crash or 0.0 for f in together) + _above(spec.duration, function.timeout)
+        for number, spec in function.versions.items()
+        for together in _at_once(scenario.faults_of(number))
     )
     new = float(poisson.isf(UNLIKELY / max(expected, 1.0), load + 10 * highest * min(crashing, 1.0)))
     if new > function.scale_up:
@@ -119,15 +125,21 @@ def _rates(scenario: Scenario) -> tuple[float, float]:
     return float((expected / np.diff(edges)).max()), float(expected.sum())
 
 
-def _holding_time(scenario: Scenario, spec: VersionSpec) -> float:
-    """Mean seconds that an invocation holds its environment at most: cold, and every fault at its worst."""
-    timeout = scenario.function.timeout
-    rows = spec.faults + scenario.incident
+def _at_once(faults: tuple[Fault, ...]) -> list[tuple[Fault, ...]]:
+    """The faults that are there at the same time, for each instant at which one sets in; once without any."""
+    return [
+        tuple(f for f in faults if f.onset <= t and (f.until is None or t < f.until))
+        for t in sorted({f.onset for f in faults})
+    ] or [()]
+
+
+def _holding_time(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> float:
+    """Mean seconds that an invocation holds its environment at most: cold, and every one of these faults at its worst."""
     mean = spec.duration.mean
-    for fault in rows:
+    for fault in faults:
         if fault.kind == "latency" and fault.latency is not None:
             mean += fault.share * (max(fault.latency.factor - 1, 0.0) * mean + fault.latency.add)
-    crash = 1 - math.prod(1 - f.crash for f in rows if f.crash is not None)
+    crash = 1 - math.prod(1 - f.crash for f in faults if f.crash is not None)
     mean = (1 - crash) * min(mean, timeout) + crash * timeout
     init = 0.0 if spec.cold_start is None else spec.cold_start.mean
     whole = 0.0 if spec.cold_duration is None else spec.cold_duration.mean

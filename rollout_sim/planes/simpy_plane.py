@@ -94,7 +94,7 @@ class SimpyPlane:
                 _Lane(
                     index=i,
                     source=source,
-                    draws=Draws.of(source, streams, name),
+                    draws=Draws.of(source, streams, name, scenario.horizon),
                     alias=aliases[source.alias],
                     bases=bases,
                 )
@@ -102,7 +102,7 @@ class SimpyPlane:
         clock.process(self._traffic())
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _Version:
-        rows = faults.rows_of(spec.faults + self.scenario.incident, self.scenario.start)
+        rows = faults.rows_of(self.scenario.faults_of(number), self.scenario.start)
         pool = Pool(self.fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)

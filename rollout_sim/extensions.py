@@ -1,0 +1,88 @@
+"""Extension points: an arrival process, a fault and a strategy of your own, used by name from a scenario file.
+
+Each is a frozen dataclass with its name as the field `type`, and one or two members more. Its other fields are the
+fields of the file; annotated with `Seconds`, `Share`, ... they take quantities with a unit, and mistakes in them get the
+usual messages.
+
+    @own_strategy
+    @dataclass(frozen=True, kw_only=True)
+    class Doubling:
+        type: Literal["doubling"] = "doubling"
+        first: Percent
+        hold: Seconds
+
+        @property
+        def plan(self) -> Plan:                      # weights that rise to 1, and how long each is held
+            ...
+
+    @own_arrivals
+    @dataclass(frozen=True, kw_only=True)
+    class LunchPeak:
+        type: Literal["lunch_peak"] = "lunch_peak"
+        ...
+        def expected(self, t):                       # expected requests in [0, t), for an array of times in seconds;
+            ...                                      # or times(self, rng): yields the times themselves
+        @property
+        def mean_rate(self) -> float: ...            # requests per second in the long run
+
+    @own_fault
+    @dataclass(frozen=True, kw_only=True)
+    class Flapping:
+        type: Literal["flapping"] = "flapping"
+        ...
+        step: ClassVar[float] = 10.0                 # each answer holds for so many seconds
+        def at(self, seconds):                       # what is wrong so long after the onset: built-in faults
+            return [Fault(errors=0.2)] if seconds % 180 < 30 else []
+
+In the file they stand where the built-in ones do:
+
+    strategies: {doubling: {type: doubling, first: 1%, hold: 2 min}}
+    traffic: [{source: http, alias: prod, arrivals: {own: {type: lunch_peak, ...}}}]
+    faults: [{own: {type: flapping}, onset: 2 min}]
+
+The decorator makes a class known to this process, which is what a notebook needs. For the command line an installed
+package names it as an entry point: `[project.entry-points."rollout_sim.strategies"] doubling = "my_package:Doubling"`, in
+the same way `rollout_sim.arrivals` and `rollout_sim.faults`.
+
+All three data planes take them, apart from arrivals given by `times`, which cannot be counted wholesale: the aggregate
+plane refuses those, and says so. An own fault is turned into built-in ones, at most `MAX_PIECES` of them.
+"""
+
+from __future__ import annotations
+
+from rollout_sim.faults import Fault, Slowdown
+from rollout_sim.own_arrivals import ArrivalTimes, ExpectedArrivals
+from rollout_sim.own_faults import MAX_PIECES, OwnFault
+from rollout_sim.registry import ARRIVALS, FAULTS, STRATEGIES
+from rollout_sim.strategies import Hook, Plan, Step, Strategy
+from rollout_sim.units import Factor, Percent, PositiveRate, PositiveSeconds, PositiveShare, Seconds, Share
+
+__all__ = [
+    "MAX_PIECES",
+    "ArrivalTimes",
+    "ExpectedArrivals",
+    "Factor",
+    "Fault",
+    "Hook",
+    "OwnFault",
+    "Percent",
+    "Plan",
+    "PositiveRate",
+    "PositiveSeconds",
+    "PositiveShare",
+    "Seconds",
+    "Share",
+    "Slowdown",
+    "Step",
+    "Strategy",
+    "own_arrivals",
+    "own_fault",
+    "own_strategy",
+]
+
+own_strategy = STRATEGIES
+"""Registers a `Strategy`: anything with a `plan`."""
+own_arrivals = ARRIVALS
+"""Registers an `ExpectedArrivals` or `ArrivalTimes`."""
+own_fault = FAULTS
+"""Registers an `OwnFault`."""
