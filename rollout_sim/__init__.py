@@ -12,10 +12,11 @@ A file imports only from lower floors; tests hold it.
     3  alarm_bank, document
     3  traffic, specs, goals, own_faults
     4  scenario_file, axes, plots_style
-    4  extensions, own_checks
+    4  extensions, own_checks, tables
     4  scenario_text
     5  scenario, plots_traffic, starter
     6  schema
+    6  plots_inside
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples
     7  closed_forms, instruments, plots
@@ -23,24 +24,28 @@ A file imports only from lower floors; tests hold it.
     8  planes/array_requests, planes/simpy_plane
     9  planes/kernel, planes/hook_tests, result
     10  planes/aggregate, planes/compiled
-    11  simulation, tables
+    11  simulation
     12  output, replications
     12  candidates, artefacts/__init__, artefacts/snippets
     13  comparison_plots, experiments, screening, worlds
+    13  sweep_plots
     13  artefacts/cloudwatch, artefacts/codedeploy, artefacts/intrinsics, artefacts/kubernetes, artefacts/openslo
-    14  comparison, feasibility, recommendation_plots
+    14  feasibility, recommendation_plots
+    14  comparison_output, sweep_output
     14  artefacts/cloudformation, artefacts/sam
     15  artefacts/template_scenario
-    15  comparison_output, recommendation, sweep_plots, sweeps
+    15  comparison, recommendation_output
+    16  recommendation, sweeps
+    16  explorer
     15  commands/scenario_files
-    16  recommendation_output, report, report_figures, sweep_output
-    17  report_page
+    17  report, report_figures
+    18  report_page
     16  console, commands/__init__, commands/options
     17  commands/run, commands/compare, commands/sweep, commands/recommend, commands/validate
     17  commands/export, commands/importing
     17  commands/init, commands/completion
-    18  commands/report
-    19  cli
+    19  commands/report
+    20  cli
 """
 
 from __future__ import annotations

@@ -69,6 +69,21 @@ def chosen_axes(
     return document, tuple(found)
 
 
+def written_axes(
+    document: Document, texts: Sequence[str], strategies: Sequence[str] = ()
+) -> tuple[Document, tuple[Axis, ...]]:
+    """`chosen_axes` of texts such as `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` and `path.to.field=...`."""
+    named: dict[str, str] = {}
+    others = []
+    for text in texts:
+        name, _, values = text.partition("=")
+        if name.strip() in ("percent", "interval", "severity"):
+            named[name.strip()] = values
+        else:
+            others.append(text)
+    return chosen_axes(document, **named, axes=others, strategies=strategies)
+
+
 def axis(document: Document, text: str) -> Axis:
     """An axis written as `path.to.field=value,value,...`. Raises ScenarioError for a path that leads nowhere."""
     path, equals, values = text.partition("=")

@@ -108,9 +108,14 @@ class Comparison:
 
         return stopping(self, ax=ax)
 
+    def __repr__(self) -> str:
+        count = f"{self.replications:,} replications of each strategy (seed {self.seed}, {self.plane.engine} plane)"
+        return f"{self.scenario.name}: {count}"
+
     def _repr_html_(self) -> str:
-        html: str = self.frame.to_html(index=False)
-        return html
+        from rollout_sim.comparison_output import comparison_sheet
+
+        return comparison_sheet(self).html(repr(self))
 
 
 def compare(

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from rollout_sim.plots_style import HALF, SLIDE, STYLE, look, place
+from rollout_sim.plots_style import HALF, SLIDE, look, place, styled
 from rollout_sim.replications import stopped
 from rollout_sim.units import show_duration
 
@@ -124,7 +124,7 @@ def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """`comparison.png`: the three pictures beside each other."""
-    with plt.rc_context(STYLE):
+    with styled():
         names = len(comparison.columns)
         panels = 3 if comparison.scenario.slos else 2
         figure, axes = plt.subplots(
@@ -151,5 +151,5 @@ def _percent(share: float) -> str:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    with plt.rc_context(STYLE):
+    with styled():
         return plt.subplots(figsize=HALF, layout="constrained")[1]

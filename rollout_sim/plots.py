@@ -30,6 +30,7 @@ from rollout_sim.plots_style import (
     period_edges,
     rank,
     save,
+    styled,
     time_axis,
     time_unit,
 )
@@ -162,7 +163,7 @@ def _per_slo(results: Sequence[RunResult], draw: Any, extra: float) -> Figure:
     columns = max(1, min(3, len(results), 110 // (longest + 8)))
     legend = 0.3 + 0.22 * -(-len(results) // columns)
     height = max(HALF[1] - legend, (2.9 + extra) * len(slos), 2.9 + extra) + legend
-    with plt.rc_context(STYLE):
+    with styled():
         figure, axes = plt.subplots(len(slos), 1, figsize=(HALF[0], height), squeeze=False, layout="constrained")
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
@@ -254,5 +255,5 @@ def _note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, flo
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    with plt.rc_context(STYLE):
+    with styled():
         return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -49,6 +52,21 @@ _UNDATED: Final[dict[str, dict[str, None]]] = {
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
+@contextmanager
+def styled() -> Iterator[None]:
+    """What is drawn inside has the package's style.
+
+    The first figure of a session loads the backend, which says whether figures show themselves (in a notebook they
+    do); that must not be forgotten with the style.
+    """
+    with mpl.rc_context(STYLE):
+        try:
+            yield
+        finally:
+            shown = mpl.is_interactive()
+    mpl.interactive(shown)
+
+
 def look(index: int) -> dict[str, Any]:
     """Colour and line style of the `index`-th strategy of a scenario: no two of the first 64 have both in common."""
     turn, place = divmod(index, len(COLOURS))
@@ -75,7 +93,7 @@ def write_svg(figure: Figure, stream: BinaryIO) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure in the format of the file's name, without a date, and forgets it."""
-    with plt.rc_context(STYLE):
+    with styled():
         figure.savefig(path, metadata=_UNDATED[path.suffix])
     plt.close(figure)
 

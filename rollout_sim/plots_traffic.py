@@ -17,10 +17,10 @@ from rollout_sim.plots_style import (
     HOUR,
     MINUTE,
     SLIDE,
-    STYLE,
     caption,
     percent_axis,
     period_edges,
+    styled,
     time_axis,
     time_unit,
 )
@@ -58,7 +58,7 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
         (lambda result, ax: error_rates(result, per, ax=ax), f"Errors and throttles{by}\nshare of attempts in {width}"),
     ]
     panels = panels if rolled else panels[1:]
-    with plt.rc_context(STYLE):
+    with styled():
         figure, grid = plt.subplots(
             len(results),
             len(panels),
@@ -215,5 +215,5 @@ def _total(result: RunResult) -> int:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    with plt.rc_context(STYLE):
+    with styled():
         return plt.subplots(figsize=(7, 3), layout="constrained")[1]

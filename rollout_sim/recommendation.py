@@ -113,9 +113,15 @@ class Recommendation:
 
         return pareto(self, ax=ax)
 
+    def __repr__(self) -> str:
+        from rollout_sim.recommendation_output import sentence
+
+        return f"{self.scenario.name}: {sentence(self)}"
+
     def _repr_html_(self) -> str:
-        html: str = self.frame.to_html(index=False)
-        return html
+        from rollout_sim.recommendation_output import contender_sheet
+
+        return contender_sheet(self).html(repr(self))
 
 
 def recommend(

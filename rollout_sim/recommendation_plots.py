@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from rollout_sim.plots_style import GREY, HALF, STYLE, look
+from rollout_sim.plots_style import GREY, HALF, look, styled
 from rollout_sim.replications import rates_of
 from rollout_sim.slo import budget_events
 
@@ -109,7 +109,7 @@ def power(found: Recommendation, *, ax: Axes | None = None) -> Axes:
 
 def pareto_figure(found: Recommendation) -> Figure:
     """`pareto` as a figure of its own."""
-    with plt.rc_context(STYLE):
+    with styled():
         figure, ax = plt.subplots(figsize=HALF, layout="constrained")
         pareto(found, ax=ax)
     return figure
@@ -117,7 +117,7 @@ def pareto_figure(found: Recommendation) -> Figure:
 
 def power_figure(found: Recommendation) -> Figure:
     """`power` as a figure of its own."""
-    with plt.rc_context(STYLE):
+    with styled():
         figure, ax = plt.subplots(figsize=HALF, layout="constrained")
         power(found, ax=ax)
     return figure
@@ -142,6 +142,6 @@ def _front(minutes: NDArray[np.float64], bad: NDArray[np.float64], among: NDArra
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    with plt.rc_context(STYLE):
+    with styled():
         _, made = plt.subplots(figsize=HALF, layout="constrained")
     return made

@@ -304,11 +304,14 @@ class RunResult:
 
         return error_budget([self], ax=ax)
 
-    def _repr_html_(self) -> str:
-        import pandas as pd
+    def __repr__(self) -> str:
+        told = self.reason or self.outcome_text
+        return f"{self.strategy}, {told} (seed {self.seed}, replication {self.replication}, {self.engine} plane)"
 
-        html: str = pd.DataFrame([self.summary]).drop(columns="versions").set_index("strategy").T.to_html()
-        return html
+    def _repr_html_(self) -> str:
+        from rollout_sim.tables import run_sheet, version_sheet
+
+        return run_sheet([self]).html(repr(self)) + version_sheet([self]).html()
 
 
 def recipe_of(scenario: Scenario, **choices: Any) -> dict[str, Any]:

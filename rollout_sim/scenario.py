@@ -24,7 +24,7 @@ from rollout_sim.slo import Objective
 from rollout_sim.specs import FunctionSpec, OnCall, Promotion, Rollout, VersionSpec, check_count
 from rollout_sim.strategies import StrategyField
 from rollout_sim.traffic import Source
-from rollout_sim.units import PositiveSeconds
+from rollout_sim.units import PositiveSeconds, show_duration
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -134,6 +134,12 @@ class Scenario:
         if problems:
             raise ScenarioError(problems)
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+
+    def _repr_html_(self) -> str:
+        from rollout_sim.tables import scenario_sheet
+
+        about = f"{self.name}: {self.description}" if self.description else self.name
+        return scenario_sheet(self).html(f"{about} ({show_duration(self.horizon)}, seed {self.seed})")
 
     @property
     def alias(self) -> str:

@@ -18,8 +18,8 @@ SHOWN: Final = 40
 """Rows of the table in the terminal; the file has all of them."""
 
 
-def sweep_sheet(swept: Sweep) -> Sheet:
-    """One row per cell and strategy, the first `SHOWN`."""
+def sweep_sheet(swept: Sweep, rest: str = FILES[0]) -> Sheet:
+    """One row per cell and strategy, the first `SHOWN`; `rest` says where all of them are."""
     names = [one.name for one in swept.axes]
     found: dict[tuple[str, ...], dict[str, str]] = {}
     for row in swept.rows:
@@ -34,7 +34,7 @@ def sweep_sheet(swept: Sweep) -> Sheet:
         headings=(*names, "strategy", "stopped\n[95%]", "bad requests\nmean [95%]", "plane"),
         rows=rows[:SHOWN],
         left=len(names) + 1,
-        caption=f"{len(rows) - SHOWN:,} more rows in sweep.csv" if len(rows) > SHOWN else "",
+        caption=f"{len(rows) - SHOWN:,} more rows in {rest}" if len(rows) > SHOWN else "",
     )
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from rollout_sim import units
 from rollout_sim.closed_forms import stop_probability
-from rollout_sim.plots_style import HALF, SLIDE, STYLE, look, place
+from rollout_sim.plots_style import HALF, SLIDE, look, place, styled
 from rollout_sim.tables import share
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad requests, mean"}
 """The estimates that have a heat map."""
+SHARES: Final = ("stopped", "rolled_back", "promoted", "failed", "blocked")
+"""The estimates that are probabilities."""
 _MOST_PANELS: Final = 12
 _MEANINGS: Final = {"%": "error rate of the fault", "x": "factor of the fault", "s": "time that the fault adds"}
 """What a severity is, by the end of its text."""
@@ -98,6 +100,58 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
     return ax
 
 
+def trend(
+    sweep: Sweep, estimate: str, x: str, lines: str | None, where: dict[str, str], *, ax: Axes | None = None
+) -> Axes:
+    """One estimate against the values of the axis `x`, evenly spaced; one line per value of the axis `lines`, if any."""
+    ax = _axes(ax)
+    columns, values = _values(sweep, x), _values(sweep, lines) if lines else [""]
+    for k, value in enumerate(values):
+        frame = _rows(sweep, estimate, where | ({lines: value} if lines else {})).set_index(x).reindex(columns)
+        mean, low, high = (np.asarray(frame[name], float) for name in ("mean", "low", "high"))
+        style = look(place(sweep.cells[0].scenario, value) if lines == "strategy" else k)
+        # A little beside each other, so that intervals can be told apart.
+        places = np.arange(len(columns)) + (k - (len(values) - 1) / 2) * 0.06
+        reach = np.maximum([mean - low, high - mean], 0.0)
+        ax.errorbar(places, mean, yerr=reach, marker="o", capsize=3, markersize=5, label=value, **style)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_xlim(-0.4, len(columns) - 0.6)
+    ax.set_xlabel(x)
+    if estimate in SHARES:
+        ax.set_ylabel(f"probability of being {estimate.replace('_', ' ')}")
+        ax.set_ylim(-0.03, 1.03)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    else:
+        ax.set_ylabel(f"{estimate.replace('_', ' ')}, mean")
+        ax.set_ylim(bottom=0)
+    if lines:
+        ax.legend(title=lines)
+    return ax
+
+
+def picture(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> Axes:
+    """What a sweep shows of itself: power curves, a heat map, or a line, of the rows that have the values `where`.
+
+    Raises ValueError for a value that is not there, and where an axis is left that the picture has no room for.
+    """
+    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.chunks[0].strategies))
+    names = {one.name: _values(sweep, one.name) for one in sweep.axes if len(one.values) > 1}
+    names |= {"strategy": strategies} if len(strategies) > 1 else {}
+    for name, value in where.items():
+        if value not in names.get(name, ()):
+            raise ValueError(f"there is no {name} {value!r}; allowed {', '.join(names.get(name, ())) or 'none'}")
+    free = [name for name in names if name not in where]
+    if len(free) > 2:
+        raise ValueError(f"say which {free[-1]}; allowed {', '.join(names[free[-1]])}")
+    if "severity" in free:
+        return power_curve(sweep, next((name for name in free if name != "severity"), None), where, ax=ax)
+    if "strategy" in free:
+        return trend(sweep, "stopped", free[0] if free[1:] else sweep.axes[0].name, "strategy", where, ax=ax)
+    if len(free) == 2:
+        return heat_map(sweep, "stopped", where, free[1], free[0], ax=ax)
+    return trend(sweep, "stopped", free[0] if free else sweep.axes[0].name, None, where, ax=ax)
+
+
 def severity_of(text: str) -> float:
     """A severity as a number: a share, a factor such as `2x`, or a time."""
     kinds = {"%": "share", "x": "factor"}
@@ -111,7 +165,7 @@ def heat_map_figure(sweep: Sweep) -> Figure | None:
         return None
     y, x = wide[0], wide[1]
     panels = _panels(sweep, {x, y})
-    with plt.rc_context(STYLE):
+    with styled():
         cells = (len(_values(sweep, x)), len(_values(sweep, y)))
         size = (max(2.6, 0.75 * cells[0] + 1.2), max(1.6, 0.42 * cells[1] + 1.1))
         figure, grid = plt.subplots(
@@ -138,7 +192,7 @@ def power_figure(sweep: Sweep) -> Figure | None:
     if lines is None and len(_values(sweep, "strategy")) > 1:
         lines = "strategy"
     panels = _panels(sweep, {"severity", lines})
-    with plt.rc_context(STYLE):
+    with styled():
         columns = min(len(panels), 3)
         rows = math.ceil(len(panels) / columns)
         figure, grid = plt.subplots(
@@ -209,5 +263,5 @@ def _headline(figure: Figure, sweep: Sweep) -> None:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    with plt.rc_context(STYLE):
+    with styled():
         return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.axes import Axis, at
+from rollout_sim.axes import Axis, at, written_axes
 from rollout_sim.comparison import Comparison, chunks_of
-from rollout_sim.document import Document
+from rollout_sim.document import Document, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.experiments import run_chunks
 from rollout_sim.registry import fingerprint
@@ -24,6 +24,7 @@ from rollout_sim.simulation import STEADY, check_size, chosen
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 Progress = Callable[[float], None]
 
@@ -59,14 +60,29 @@ class Sweep:
 
         return pd.DataFrame(self.rows)
 
+    def plot(self, ax: Axes | None = None, **where: str) -> Axes:
+        """The power curves where severities vary, else a heat map of how often the version is stopped, or a line.
+
+        `where` chooses a value of each axis that is left over, and of `strategy`. Raises ValueError where one is missing.
+        """
+        from rollout_sim.sweep_plots import picture
+
+        return picture(self, where, ax=ax)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.name}: {self.replications:,} replications of each of {len(self.cells):,} cells (seed {self.seed})"
+        )
+
     def _repr_html_(self) -> str:
-        html: str = self.frame.to_html(index=False)
-        return html
+        from rollout_sim.sweep_output import sweep_sheet
+
+        return sweep_sheet(self, "its .frame").html(repr(self))
 
 
 def sweep(
-    document: Document,
-    axes: Sequence[Axis],
+    document: Document | str | Path,
+    axes: Sequence[Axis] | Sequence[str],
     replications: int = REPLICATIONS,
     strategies: Sequence[str] = (),
     *,
@@ -79,11 +95,22 @@ def sweep(
 ) -> Sweep:
     """Every combination of the `axes`' values, each replicated like a comparison without a twin.
 
+    `document` may be the scenario file's path, and the axes texts: `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%`
+    or any field's path, `alarms.errors.lag=0 s,2 min`.
+
     With `out`, each cell is written there (`cells/`) as soon as it is done and read back where it is there already, so
     that an interrupted sweep goes on. `progress` is called with the share of the work that is done.
     Raises ScenarioError for an axis or a cell that makes no sense, before anything runs.
     """
-    cells = _grid(document, tuple(axes), replications, tuple(strategies), seed, engine)
+    if not isinstance(document, Document):
+        document = read_yaml(Path(document))
+    words = [one for one in axes if isinstance(one, str)]
+    axes = tuple(one for one in axes if not isinstance(one, str))
+    if words:
+        document, written = written_axes(document, words, strategies)
+        axes += written
+        strategies = () if any(one.name in ("percent", "interval") for one in written) else strategies
+    cells = _grid(document, axes, replications, tuple(strategies), seed, engine)
     folder = None if out is None else out / "cells"
     kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key)) is not None}
     waiting = list({cell.key: cell for cell in cells if cell.key not in kept}.values())

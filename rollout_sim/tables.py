@@ -1,10 +1,11 @@
-"""Tables for the terminal: one row per strategy, times and shares as people read them."""
+"""Tables for the terminal and for notebooks: one row per strategy, times and shares as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from rollout_sim.estimates import Estimate
 from rollout_sim.units import show_duration
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from rollout_sim.result import RunResult
+    from rollout_sim.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,22 @@ class Sheet:
             lines = list(zip(headings, *part, strict=True))
             tables.append(_table(lines[0], tuple(lines[1:]), 1, "" if rows else self.caption))
         return tables
+
+    def html(self, heading: str = "") -> str:
+        """The sheet as an HTML table under a heading, all text escaped: what a notebook shows."""
+        sides = ["left" if k < self.left else "right" for k in range(len(self.headings))]
+
+        def line(tag: str, cells: Sequence[str]) -> str:
+            parts = [
+                f'<{tag} style="text-align:{side}">{escape(cell).replace(chr(10), "<br>")}</{tag}>'
+                for side, cell in zip(sides, cells, strict=True)
+            ]
+            return f"<tr>{''.join(parts)}</tr>"
+
+        top = f"<p><b>{escape(heading)}</b></p>" if heading else ""
+        below = f"<p>{escape(self.caption)}</p>" if self.caption else ""
+        body = "".join(line("td", row) for row in self.rows)
+        return f"{top}<table><thead>{line('th', self.headings)}</thead><tbody>{body}</tbody></table>{below}"
 
 
 def _needed(columns: Sequence[Sequence[str]]) -> int:
@@ -103,6 +121,38 @@ def version_sheet(results: Sequence[RunResult]) -> Sheet:
             counts = (f"{one.invocations:,}", f"{one.errors:,}", cold, share(one.cold_start_probability))
             rows.append((result.strategy, number, *counts, *averages))
     return Sheet(headings=(*headings, "running", "idle"), rows=tuple(rows), left=2)
+
+
+def scenario_sheet(scenario: Scenario) -> Sheet:
+    """What a scenario describes, part by part, each in the words of its file."""
+    data = scenario.dump()
+    function = dict(data["function"])
+    named: dict[str, Mapping[str, Any]] = {"version": function.pop("versions"), "alias": function.pop("aliases")}
+    rows = [("function", function.pop("name"), _one_line(function))]
+    rows += [("source", one.pop("name", one["alias"]), _one_line(one)) for one in map(dict, data.get("traffic", ()))]
+    rows += [("SLO", one.pop("name"), _one_line(one)) for one in map(dict, data.get("slos", ()))]
+    named |= {"alarm": data.get("alarms", {}), "strategy": data.get("strategies", {})}
+    rows += [(part, name, _one_line(one)) for part, those in named.items() for name, one in those.items()]
+    for part in ("rollout", "incident", "on_call", "promotions", "risk", "goal"):
+        rows += [(part, "", _one_line(data[part]))] if part in data else []
+    return Sheet(headings=("part", "name", "description"), rows=tuple(rows), left=3)
+
+
+def _one_line(value: Any) -> str:
+    """Plain data as YAML on one line, without braces around it."""
+    import yaml
+
+    if isinstance(value, str):
+        return value
+
+    def listed(one: Any) -> Any:
+        if isinstance(one, Mapping):
+            return {key: listed(part) for key, part in one.items()}
+        return [listed(part) for part in one] if isinstance(one, list | tuple) else one
+
+    text: str = yaml.safe_dump(listed(value), sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6)
+    text = text.removesuffix("\n").removesuffix("\n...")
+    return text[1:-1] if text[:1] + text[-1:] in ("{}", "[]") else text
 
 
 def share(value: float | None) -> str:

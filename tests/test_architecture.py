@@ -35,6 +35,8 @@ AT_MODULE_LEVEL = {
         "sweep_plots",
         "recommendation_plots",
         "report_figures",
+        "explorer",
+        "plots_inside",
     },
 }
 """The modules that are about a library; all others import it inside a function, if at all."""
