@@ -16,9 +16,9 @@ A file imports only from lower floors; tests hold it.
     4  scenario_text
     5  scenario, plots_traffic, starter
     6  schema
-    6  plots_inside
     6  controller, planes/__init__, planes/arrival_counts, planes/draws, planes/environments
     6  planes/arrays, planes/audience, planes/compiler, planes/obstacles, planes/samples
+    6  plots_inside
     7  closed_forms, instruments, plots
     7  planes/array_environments, planes/array_events, planes/counts, planes/layout, planes/outcome_shares
     8  planes/array_requests, planes/simpy_plane

@@ -98,7 +98,7 @@ class Explorer:
             axes[0].set_title("How often is it stopped?")
             axes[1].set_ylim(0, 1.25 * max(one["bad_requests"].high or 0.0 for one in (*curve, here, good)) or 1)
             axes[1].set_title(f"Bad requests in {show_duration(self.scenario.horizon)}, mean")
-            axes[0].legend(loc="center right", fontsize=9)
+            axes[0].legend(loc="center right", fontsize=9, frameon=True, framealpha=0.9, edgecolor="none")
             figure.suptitle(self.sentence(setting, here, good), x=0.01, ha="left", fontsize=10)
         return figure
 
@@ -127,7 +127,7 @@ class Explorer:
         interval = w.SelectionSlider(
             options=MINUTES, value=round(start.interval / 60), description="for minutes", **wide
         )
-        picture = w.Image(format="png", layout=w.Layout(width="960px"))
+        picture = w.Image(format="png", layout=w.Layout(width="100%", max_width="960px"))
 
         def draw(_: object = None) -> None:
             setting = Setting(
