@@ -186,7 +186,7 @@ def python_page() -> str:
     """What `from rollout_sim import ...` offers, and the closed forms."""
     names = [f"::: {getattr(rollout_sim, name).__module__}.{name}" for name in rollout_sim.__all__]
     head = (ROOT / "docs" / "python.head.md").read_text(encoding="utf-8")
-    return "\n\n".join([head, *names, "::: rollout_sim.theory"]) + "\n"
+    return "\n\n".join([head, *names, "::: rollout_sim.extensions", "::: rollout_sim.theory"]) + "\n"
 
 
 def commands_page() -> str:

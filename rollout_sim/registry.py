@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from rollout_sim.errors import ScenarioError
 
@@ -65,6 +65,10 @@ class Registry:
         for need in self.needs:
             if not any(one in fields or hasattr(cls, one) for one in need):
                 raise TypeError(f"{where} needs {' or '.join(need)}")
+        try:
+            get_type_hints(given, include_extras=True)
+        except NameError as error:
+            raise TypeError(f"{where} has an annotation that is not known at its module's top level: {error}") from None
         if name in self.taken:
             raise ValueError(f"{where}: the name {name!r} is taken; choose another")
         if "__pydantic_config__" not in cls.__dict__:
@@ -132,7 +136,10 @@ class ByType:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(schema) if self._types() else {"not": {}}
+        if self._types():
+            return handler(schema)
+        # Somebody else may have registered what the file names, so an editor only sees that it is a mapping with a type.
+        return {"type": "object", "required": ["type"], "properties": {"type": {"type": "string"}}}
 
     def _refuse(self, value: object) -> None:
         name = value.get("type") if isinstance(value, dict) else value

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, get_type_hints
 
+from rollout_sim.registry import ARRIVALS, FAULTS
 from rollout_sim.scenario import adapter
 from rollout_sim.strategies import PREDEFINED, PREFIX
 from rollout_sim.traffic import PRESETS
@@ -39,6 +40,10 @@ def json_schema() -> dict[str, Any]:
     for reference in schema["properties"]["strategies"]["additionalProperties"]["oneOf"]:
         strategy = definitions[reference["$ref"].rsplit("/", 1)[1]]
         strategy["required"] = list(dict.fromkeys(["type", *strategy.get("required", [])]))
+    for registry in (ARRIVALS, FAULTS):
+        for cls in registry.classes().values():
+            own = definitions[cls.__name__]
+            own["required"] = list(dict.fromkeys(["type", *own.get("required", [])]))
     incident = schema["properties"]["incident"]
     faults = {"type": incident.pop("type"), "items": incident.pop("items")}
     incident["anyOf"] = [faults, faults["items"]]
@@ -70,7 +75,11 @@ def field_docs(kind: type) -> dict[str, str]:
 def _own_docs(module: str) -> dict[str, dict[str, str]]:
     """Class to field to text, as the module's source has them."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(sys.modules[module])).body:
+    try:
+        source = inspect.getsource(sys.modules[module])
+    except (OSError, TypeError):  # a class of somebody's notebook
+        return found
+    for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             texts = found.setdefault(node.name, {})
             for line, below in zip(node.body, node.body[1:], strict=False):

@@ -22,6 +22,7 @@ import pytest
 
 import rollout_sim
 from rollout_sim.cli import app
+from rollout_sim.registry import STRATEGIES
 from rollout_sim.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
@@ -142,7 +143,9 @@ def test_python_blocks_run(page, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     scope: dict[str, object] = {}
     for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), scope)
+        exec(compile(block, str(page), "exec", dont_inherit=True), scope)
+    for name in [*STRATEGIES.classes()]:  # other tests read which names there are
+        STRATEGIES.forget(name)
     session = "\n".join(blocks(page, "pycon"))
     test = doctest.DocTestParser().get_doctest(session, {}, page.name, str(page), 0)
     assert doctest.DocTestRunner().run(test).failed == 0

@@ -36,8 +36,9 @@ from rollout_sim.extensions import (
     own_strategy,
 )
 from rollout_sim.registry import fingerprint
-from rollout_sim.scenario import Scenario, json_schema
+from rollout_sim.scenario import Scenario
 from rollout_sim.scenario_text import plain
+from rollout_sim.schema import json_schema
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.sweeps import sweep
 
@@ -269,7 +270,8 @@ def test_a_scenario_with_own_classes_comes_back_as_it_was_written(tmp_path: Path
 
 def test_the_json_schema_knows_them_and_forgets_them() -> None:
     schema = json_schema()
-    assert schema["$defs"]["OwnCanary"]["required"] == ["percent", "interval"]
+    assert schema["$defs"]["OwnCanary"]["required"] == ["type", "percent", "interval"]
+    assert schema["$defs"]["Surge"]["required"] == ["type", "base"]
     assert schema["$defs"]["Surge"]["additionalProperties"] is False
     own_strategy.forget("own_canary")
     assert "OwnCanary" not in json_schema()["$defs"]
@@ -311,7 +313,7 @@ def test_a_name_that_nobody_registered_says_so() -> None:
     try:
         with pytest.raises(ScenarioError, match="own: is not known, got 'x'; no faults of your own are registered"):
             scenario(function__versions__2=failing({"own": {"type": "x"}}))
-        assert json_schema()["$defs"]["Fault"]["properties"]["own"]["anyOf"][0] == {"not": {}}
+        assert json_schema()["$defs"]["Fault"]["properties"]["own"]["anyOf"][0]["required"] == ["type"]
     finally:
         own_fault(Flapping)
         own_fault(Constant)
@@ -404,6 +406,12 @@ def test_a_class_that_cannot_be_used_is_not_registered(registry: Any, members: d
     with pytest.raises(TypeError, match=message):
         registry(dataclass(frozen=True)(bare))
     assert "bare" not in registry.classes()
+
+
+def test_an_annotation_that_nobody_can_find_is_told_at_once() -> None:
+    lost = type("Lost", (), {"type": "lost", "plan": 1, "__annotations__": {"type": "Unknown"}})
+    with pytest.raises(TypeError, match=r"Lost has an annotation that is not known .*: name 'Unknown' is not defined"):
+        own_strategy(dataclass(frozen=True)(lost))
 
 
 def test_a_built_in_name_is_taken() -> None:
