@@ -11,27 +11,33 @@ usual messages.
         first: Percent
         hold: Seconds
 
+        # Weights that rise to 1, and how long each is held.
         @property
-        def plan(self) -> Plan:                      # weights that rise to 1, and how long each is held
-            ...
+        def plan(self) -> Plan: ...
 
     @own_arrivals
     @dataclass(frozen=True, kw_only=True)
     class LunchPeak:
         type: Literal["lunch_peak"] = "lunch_peak"
         ...
-        def expected(self, t):                       # expected requests in [0, t), for an array of times in seconds;
-            ...                                      # or times(self, rng): yields the times themselves
+
+        # Requests per second in the long run: a field or a property.
         @property
-        def mean_rate(self) -> float: ...            # requests per second in the long run
+        def mean_rate(self) -> float: ...
+
+        # Expected requests in [0, t), for an array of times in seconds;
+        # or instead `times(self, rng)`, which yields the times.
+        def expected(self, t): ...
 
     @own_fault
     @dataclass(frozen=True, kw_only=True)
     class Flapping:
         type: Literal["flapping"] = "flapping"
-        ...
-        step: ClassVar[float] = 10.0                 # each answer holds for so many seconds
-        def at(self, seconds):                       # what is wrong so long after the onset: built-in faults
+        step: ClassVar[float] = 10.0
+
+        # What is wrong so long after the onset: built-in faults.
+        # Each answer holds for `step` seconds.
+        def at(self, seconds):
             return [Fault(errors=0.2)] if seconds % 180 < 30 else []
 
 In the file they stand where the built-in ones do:
