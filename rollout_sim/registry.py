@@ -151,7 +151,7 @@ class ByType:
 def fingerprint(objects: Iterable[object]) -> list[str]:
     """What the code of these objects' registered classes says, so that what was computed with other code is not reused.
 
-    The source of the module, or, where that cannot be read (in a notebook), the compiled methods.
+    The source of the module, or, where that cannot be read (in a notebook), the compiled methods and plain values.
     """
     found = []
     for cls in dict.fromkeys(type(one) for one in objects):
@@ -161,12 +161,15 @@ def fingerprint(objects: Iterable[object]) -> list[str]:
         if cls.__module__ != "__main__" and getattr(module, "__file__", None):
             found.append(hashlib.sha256(inspect.getsource(module).encode()).hexdigest())
         else:
-            codes = [_code(member) for _, member in sorted(vars(cls).items())]
-            found.append(hashlib.sha256(b"".join(marshal.dumps(code) for code in codes if code)).hexdigest())
+            parts = [f"{name}{_said(member)!r}" for name, member in sorted(vars(cls).items())]
+            found.append(hashlib.sha256("\n".join(parts).encode()).hexdigest())
     return found
 
 
-def _code(member: object) -> CodeType | None:
-    """The compiled code of a method or property."""
+def _said(member: object) -> object:
+    """The compiled code of a method or property, or a plain value; None for anything else."""
     function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-    return getattr(function, "__code__", None)
+    code: CodeType | None = getattr(function, "__code__", None)
+    if code is not None:
+        return marshal.dumps(code)
+    return member if isinstance(member, str | int | float | tuple) else None
