@@ -59,7 +59,7 @@ def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
 def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, tmp_path: Path) -> None:
     files = write_recommendation(checkout, tmp_path / "o")
     assert [path.name for path in files] == [
-        "contenders.csv", "pareto.png", "power.png", "recommended.yaml", "recommendation_recipe.json",
+        "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "power.png",
     ]  # fmt: skip
     chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
     assert checkout.winner is not None
