@@ -155,6 +155,22 @@ def test_what_a_target_cannot_express_is_said() -> None:
     assert "webhook" in flagger
 
 
+def test_names_that_lambda_refuses_are_left_to_cloudformation(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = scenario(function__name='a/b "c" ünï', strategies={"hooked": STRATEGIES["hooked"]})
+    snippet = export_sam(odd)
+    assert lint(snippet.text) == []
+    assert "is no name for a function" in " ".join(snippet.remarks)
+    functions = [
+        one for one in translated(snippet.text, monkeypatch)["Resources"].values() if "Function" in one["Type"]
+    ]
+    names = [one["Properties"].get("FunctionName") for one in functions if one["Type"] == "AWS::Lambda::Function"]
+    assert sorted(names, key=str) == ["CodeDeployHook_a-b-c-n_PostTraffic", "CodeDeployHook_a-b-c-n_PreTraffic", None]
+
+
+def test_periods_that_lambdas_metrics_do_not_have_are_said() -> None:
+    assert "once a minute" in " ".join(export_sam(EVERY, "AllAtOnce").remarks)
+
+
 def test_a_hook_that_lambda_cannot_run_that_long_is_refused() -> None:
     long = {"type": "blue_green", "hooks": {"before_allow_traffic": {"invocations": 5, "over": "20 min"}}}
     with pytest.raises(ScenarioError, match="at most 870 s, got 1200 s"):

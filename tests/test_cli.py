@@ -214,3 +214,24 @@ def test_odd_input_is_one_message(changes: dict[str, object], tmp_path: Path) ->
     assert re.match(r".*odd\.yaml:\d+: ", done.stderr)
     assert any(word in done.stderr for word in ("got", "allowed", "does nothing", "belongs to", "stands for", "null"))
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "pictures"),
+    [
+        ("run", [], {"traffic", "error_budget", "burn_rate"}),
+        ("compare", ["--replications", "20"], {"comparison"}),
+        ("sweep", ["--replications", "20", "--severity", "1%,5%", "--percent", "5,10"], {"heat_maps", "power"}),
+    ],
+)
+def test_pictures_come_in_the_format_asked_for_and_the_others_go(
+    command: str, options: list[str], pictures: set[str], small: Path
+) -> None:
+    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        done = call(command, small, *options, "--format", suffix, "--out", "o", cwd=small.parent)
+        assert done.returncode == 0, done.stderr
+        drawn = [path for path in (small.parent / "o").iterdir() if path.suffix in (".png", ".svg", ".pdf")]
+        assert {path.name for path in drawn} == {f"{name}.{suffix}" for name in pictures}
+        assert all(path.read_bytes().startswith(start) for path in drawn)
+    refused = call(command, small, *options, "--format", "gif", cwd=small.parent)
+    assert (refused.returncode, refused.stdout) == (2, "")

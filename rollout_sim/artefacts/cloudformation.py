@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Final
 
 from rollout_sim.artefacts.cloudwatch import alarm_ids, alarm_resource
 from rollout_sim.artefacts.codedeploy import config_name, predefined_name, remarks_of, routing
-from rollout_sim.artefacts.snippets import GetAtt, Ref, Snippet, Sub, as_yaml, chosen_strategy, logical
+from rollout_sim.artefacts.snippets import GetAtt, Ref, Snippet, Sub, as_yaml, chosen_strategy, dashed, logical
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario import Scenario
 from rollout_sim.strategies import Hook, Plan
@@ -34,6 +35,7 @@ def handler(event, context):
         status="Failed" if failures > int(os.environ["MAX_FAILURES"]) else "Succeeded",
     )
 """
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 LONGEST_HOOK: Final = 870.0
 """Seconds that a hook can test within Lambda's own limit of 15 minutes."""
 
@@ -62,7 +64,6 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     if hooks:
         preference["Hooks"] = hooks
     properties: dict[str, Any] = {
-        "FunctionName": scenario.function.name,
         "CodeUri": {"Bucket": Ref("CodeBucket"), "Key": Ref("CodeKey")},
         "Handler": "index.handler",
         "Runtime": "python3.13",
@@ -70,6 +71,12 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "AutoPublishAlias": scenario.rollout.alias,
         "DeploymentPreference": preference,
     }
+    if _NAME.fullmatch(scenario.function.name):
+        properties = {"FunctionName": scenario.function.name, **properties}
+    else:
+        remarks.append(
+            f"{scenario.function.name!r} is no name for a function; allowed letters, digits, - and _, at most 64"
+        )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
     template = {
@@ -176,7 +183,7 @@ def _hook(scenario: Scenario, label: str, hook: Hook, function: str) -> dict[str
     return {
         "Type": "AWS::Serverless::Function",
         "Properties": {
-            "FunctionName": f"CodeDeployHook_{scenario.function.name[:36]}_{label}",
+            "FunctionName": f"CodeDeployHook_{dashed(scenario.function.name)[:36]}_{label}",
             "InlineCode": HOOK_CODE,
             "Handler": "index.handler",
             "Runtime": "python3.13",

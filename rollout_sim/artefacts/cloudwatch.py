@@ -70,8 +70,12 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
             "Namespace": "AWS/Lambda", "MetricName": METRICS[alarm.metric], "Dimensions": dimensions,
             "Period": period, **which,
         }  # fmt: skip
-    remarks = ("the delay of datapoints (`lag`) is CloudWatch's own, not a setting",) if alarm.lag else ()
-    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, remarks
+    remarks = ["the delay of datapoints (`lag`) is CloudWatch's own, not a setting"] if alarm.lag else []
+    if period < 60:
+        remarks.append(
+            f"Lambda's metrics come once a minute: an alarm with periods of {period} s misses data in most of them"
+        )
+    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, tuple(remarks)
 
 
 def _dimensions(alarm: Alarm, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
