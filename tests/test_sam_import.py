@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,48 @@ def test_what_cannot_be_resolved_says_why(value: Any, what: str) -> None:
     template = {"Parameters": {"S": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/x"}}}
     with pytest.raises(UnresolvedError, match=what):
         Resolver(template, {}).value(value)
+
+
+NONSENSE = (
+    None,
+    [],
+    {},
+    "x",
+    5,
+    -1,
+    True,
+    ["a", {"b": 1}],
+    {"Ref": "Nope"},
+    {"Fn::If": ["A", "b"]},
+    "NaN",
+    float("inf"),
+)
+
+
+def test_nonsense_anywhere_in_a_template_is_a_message_or_a_remark_never_a_crash(tmp_path: Path) -> None:
+    from cfnlint.decode.cfn_yaml import loads
+
+    path = tmp_path / "template.yaml"
+    template = json.loads(json.dumps(loads(TEMPLATE)))
+    refused: list[str] = []
+    for k, where in enumerate(list(places(template))):
+        changed = copy.deepcopy(template)
+        place = changed
+        for part in where[:-1]:
+            place = place[part]
+        place[where[-1]] = NONSENSE[k % len(NONSENSE)]
+        path.write_text(json.dumps(changed).replace("Infinity", "1e999"))
+        try:
+            from_sam(path)
+        except ScenarioError as error:
+            refused.append(str(error))
+    assert len(refused) > 10
+    assert [one for one in refused if "template.yaml" not in one] == []
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to everything inside a template."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield (*way, key)
+        yield from places(inner, (*way, key))

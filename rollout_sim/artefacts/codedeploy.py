@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rollout_sim.artefacts.snippets import Snippet, chosen_strategy, dashed
@@ -97,8 +98,10 @@ def export(scenario: Scenario, strategy: str | None = None) -> Snippet:
     return Snippet(text=json.dumps(document, indent=2) + "\n", remarks=tuple(remarks))
 
 
-def strategy_of(config: dict[str, Any] | str) -> dict[str, Any]:
+def strategy_of(config: Mapping[str, Any] | str) -> dict[str, Any]:
     """A scenario's strategy from a configuration's name or its routing. Raises ValueError for what is not known."""
+    if not isinstance(config, str | Mapping):
+        raise ValueError(f"the deployment configuration is a name or a routing, got {config!r}")
     if isinstance(config, str):
         name = config.removeprefix("CodeDeployDefault.Lambda").removeprefix("CodeDeployDefault.")
         if name not in PREDEFINED:
@@ -107,6 +110,8 @@ def strategy_of(config: dict[str, Any] | str) -> dict[str, Any]:
     lowered = {key[:1].lower() + key[1:]: value for key, value in config.items()}
     kind = lowered.get("type")
     inner = lowered.get(f"{str(kind)[:1].lower()}{str(kind)[1:]}", {})
+    if not isinstance(inner, Mapping):
+        inner = {}
     numbers = {key[:1].upper() + key[1:]: int(value) for key, value in inner.items()}
     if kind == "AllAtOnce":
         return {"type": "AllAtOnce"}

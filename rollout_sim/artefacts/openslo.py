@@ -100,7 +100,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ScenarioError([f"{path}: no YAML: {' '.join(str(error).split())}"]) from None
     flat = [inner for one in documents for inner in (one if isinstance(one, list) else [one])]
-    named = {(one.get("kind"), one.get("metadata", {}).get("name")): one for one in flat if isinstance(one, Mapping)}
+    named = {(str(one.get("kind")), _name(one)): one for one in flat if isinstance(one, Mapping)}
     entries: list[dict[str, Any]] = []
     remarks: list[str] = []
     for number, one in enumerate(flat, 1):
@@ -121,7 +121,10 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _name(document: Mapping[str, Any]) -> str:
-    return str(document.get("metadata", {}).get("name", "an SLO without a name"))
+    metadata = document.get("metadata")
+    return (
+        str(metadata.get("name")) if isinstance(metadata, Mapping) and "name" in metadata else "an SLO without a name"
+    )
 
 
 def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: list[str]) -> Iterator[dict[str, Any]]:
@@ -132,7 +135,7 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
         raise ValueError(f"budgetingMethod: got {method!r}; allowed Occurrences")
     indicator = spec.get("indicator")
     if indicator is None:
-        reference = spec["indicatorRef"]
+        reference = str(spec["indicatorRef"])
         if ("SLI", reference) not in named:
             raise ValueError(f"indicatorRef: no SLI {reference!r} in this file")
         indicator = named["SLI", reference]

@@ -7,7 +7,7 @@ know (traffic, error rates, durations, SLO) gets a default and a comment that sa
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from rollout_sim.artefacts.cloudwatch import alarm_of
 from rollout_sim.artefacts.codedeploy import strategy_of
 from rollout_sim.artefacts.intrinsics import MISSING, Resolver, UnresolvedError
 from rollout_sim.artefacts.snippets import dashed
+from rollout_sim.document import shorten
 from rollout_sim.errors import ScenarioError
 
 FUNCTION: Final = "AWS::Serverless::Function"
@@ -29,15 +30,15 @@ class Deployed:
 
     def __init__(self, resolver: Resolver, identity: str, properties: Mapping[str, Any]) -> None:
         self.resolver = resolver
-        self.identity = identity
+        self.identity = identity = str(identity)
         self.properties = properties
         self.remarks: list[str] = []
-        self.name = str(self._take(properties, "FunctionName", identity))
-        self.alias = str(self._take(properties, "AutoPublishAlias", "live"))
-        self.timeout = float(self._take(properties, "Timeout", 3))
-        self.reserved = self._take(properties, "ReservedConcurrentExecutions", None)
-        provisioned = self._take(properties, "ProvisionedConcurrencyConfig", None) or {}
-        self.provisioned = int(provisioned.get("ProvisionedConcurrentExecutions", 0))
+        self.name: str = self._take(properties, "FunctionName", str, identity)
+        self.alias: str = self._take(properties, "AutoPublishAlias", str, "live")
+        self.timeout: int = self._take(properties, "Timeout", int, 3)
+        self.reserved: int | None = self._take(properties, "ReservedConcurrentExecutions", int, None)
+        provisioned = self._take(properties, "ProvisionedConcurrencyConfig", _mapping, {})
+        self.provisioned: int = self._take(provisioned, "ProvisionedConcurrentExecutions", int, 0)
         self.source = self._source()
         preference = self._preference()
         self.strategy = self._strategy(preference)
@@ -45,8 +46,12 @@ class Deployed:
 
     def _source(self) -> dict[str, Any]:
         """What the events of the function say about its traffic."""
-        events = self._take(self.properties, "Events", None) or {}
-        kinds = {str(name): (str(one.get("Type")), one.get("Properties") or {}) for name, one in events.items()}
+        events = self._take(self.properties, "Events", _mapping, {})
+        kinds = {
+            str(name): (str(one.get("Type")), self._take(one, "Properties", _mapping, {}))
+            for name, one in events.items()
+            if isinstance(one, Mapping)
+        }
         for name, (kind, properties) in kinds.items():
             if kind in SCHEDULED:
                 match = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", str(properties.get("Schedule", "")))
@@ -63,26 +68,32 @@ class Deployed:
         http = not found or bool(found & set(SYNCHRONOUS))
         return {"source": "http" if http else "data", "alias": self.alias, "arrivals": {"poisson": "10/s"}}
 
-    def _take(self, properties: Mapping[str, Any], name: str, default: Any) -> Any:
-        """The resolved property, or the default: silently where it is not given, with a remark where it is not known."""
+    def _take(self, properties: Mapping[str, Any], name: str, kind: Callable[[Any], Any], default: Any) -> Any:
+        """The resolved property as `kind` reads it, or the default.
+
+        The default comes silently where the property is not given, with a remark where it is not known or makes no sense.
+        """
         if name not in properties:
             return default
         try:
             value = self.resolver.value(properties[name])
+            return default if value is MISSING else kind(value)
         except UnresolvedError as error:
-            self.remarks.append(f"{name}: {error}" + ("" if default is None else f"; {default} is the default"))
-            return default
-        return default if value is MISSING else value
+            what = str(error)
+        except (TypeError, ValueError, OverflowError):
+            what = f"cannot be read, got {shorten(str(properties[name]))}"
+        self.remarks.append(f"{name}: {what}" + (f"; {default} is the default" if default else ""))
+        return default
 
     def _preference(self) -> Mapping[str, Any]:
         """The fields of the deployment preference, each still unresolved; none where it is switched off."""
         given = self.properties.get("DeploymentPreference")
         if isinstance(given, Mapping) and len(given) == 1 and "Fn::If" in given:
-            given = self._take(self.properties, "DeploymentPreference", None)
+            given = self._take(self.properties, "DeploymentPreference", _mapping, None)
         if not isinstance(given, Mapping):
             self.remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
             return {}
-        if str(self._take(given, "Enabled", True)).lower() == "false":
+        if str(self._take(given, "Enabled", str, "true")).lower() == "false":
             self.remarks.append(
                 "the DeploymentPreference is not enabled: the alias moves all at once, and nothing watches"
             )
@@ -90,18 +101,18 @@ class Deployed:
         return given
 
     def _strategy(self, preference: Mapping[str, Any]) -> dict[str, Any]:
-        kind = self._take(preference, "Type", "AllAtOnce")
+        kind: str = self._take(preference, "Type", str, "AllAtOnce")
         config: Any = kind
         for identity, resource in self.resolver.resources.items():
             if resource.get("Type") == "AWS::CodeDeploy::DeploymentConfig":
-                inner = self.resolver.value(resource.get("Properties", {}))
-                if str(kind) in (identity, str(inner.get("DeploymentConfigName"))):
-                    config = inner["TrafficRoutingConfig"]
+                inner = self._take(resource, "Properties", _mapping, {})
+                if kind in (identity, str(inner.get("DeploymentConfigName"))):
+                    config = inner.get("TrafficRoutingConfig")
         try:
             strategy = strategy_of(config)
         except ValueError as error:
             raise UnresolvedError(f"DeploymentPreference.Type: {error}") from None
-        hooks = self._take(preference, "Hooks", None) or {}
+        hooks = self._take(preference, "Hooks", _mapping, {})
         named = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
         found = {named[name]: self._hook(str(hook)) for name, hook in hooks.items() if name in named}
         return strategy | ({"hooks": found} if found else {})
@@ -109,15 +120,15 @@ class Deployed:
     def _hook(self, identity: str) -> dict[str, Any]:
         """How a hook tests, by the environment variables TESTS, SECONDS and MAX_FAILURES of its function."""
         properties = self.resolver.resources.get(identity, {}).get("Properties", {})
-        environment = self._take(properties, "Environment", None) or {}
-        variables = environment.get("Variables", {})
+        environment = self._take(properties, "Environment", _mapping, {})
+        variables = self._take(environment, "Variables", _mapping, {})
         try:
             return {
                 "invocations": int(variables["TESTS"]),
                 "over": f"{float(variables['SECONDS']):g} s",
                 "max_failures": int(variables["MAX_FAILURES"]),
             }
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, TypeError):
             self.remarks.append(
                 f"how often the hook {identity} calls the new version is not in the template: 10 times in 30 s"
             )
@@ -126,7 +137,7 @@ class Deployed:
     def _alarms(self, preference: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         given = preference.get("Alarms") or []
         if not isinstance(given, list):
-            given = self._take(preference, "Alarms", None) or []
+            given = self._take(preference, "Alarms", _items, [])
         found = {}
         for one in given:
             name = one
@@ -134,7 +145,7 @@ class Deployed:
                 name = self.resolver.value(one)
                 if name is not MISSING:
                     found[dashed(_spaced(str(name)))] = self._alarm(str(name))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 self.remarks.append(f"left out: the alarm {name}: {what}")
         return found
@@ -152,7 +163,7 @@ class Deployed:
             wanted = {
                 key: value for key, value in properties.items() if not key.endswith("Actions") and key not in _SAID
             }
-            resolved = self.resolver.value(wanted)
+            resolved = _mapping(self.resolver.value(wanted))
             self._check_dimensions(name, resolved)
             return alarm_of(resolved)
         raise ValueError("is not in the template")
@@ -226,6 +237,24 @@ def read(path: Path, function: str | None = None, parameters: Mapping[str, str] 
     return deployed
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Raises TypeError for anything else."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"not a mapping, got {value!r}")
+    return value
+
+
+def _items(value: Any) -> list[Any]:
+    """Raises TypeError for anything but a list."""
+    if not isinstance(value, list):
+        raise TypeError(f"not a list, got {value!r}")
+    return value
+
+
+def _has_properties(resource: Any) -> bool:
+    return isinstance(resource, Mapping) and isinstance(resource.get("Properties") or {}, Mapping)
+
+
 def _off(preference: Any) -> bool:
     return isinstance(preference, Mapping) and str(preference.get("Enabled", True)).lower() == "false"
 
@@ -241,9 +270,13 @@ def _template(path: Path) -> dict[str, Any]:
     if errors:
         raise ScenarioError([f"{path}:{one.linenumber}: {one.message}" for one in errors])
     resources = template.get("Resources") if isinstance(template, Mapping) else None
-    if not isinstance(resources, Mapping) or not all(isinstance(one, Mapping) for one in resources.values()):
-        raise ScenarioError([f"{path}: Resources: a template needs them as a mapping of resources"])
+    if not isinstance(resources, Mapping) or not all(map(_has_properties, resources.values())):
+        raise ScenarioError([f"{path}: Resources: a template needs them as a mapping of resources with `Properties`"])
     found = dict(template)
+    for section in ("Parameters", "Conditions", "Mappings"):
+        found[section] = found.get(section) or {}
+        if not isinstance(found[section], Mapping):
+            raise ScenarioError([f"{path}: {section}: must be a mapping, got {shorten(str(found[section]))}"])
     try:
         merged = Globals(found)
         found["Resources"] = {
