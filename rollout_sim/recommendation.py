@@ -276,7 +276,9 @@ class _Search:
             for world in self.worlds.values():
                 changed = placed(world.scenario, group)
                 work += [(group[0], world.name, chunk) for chunk in self._chunks(changed, stage, first)]
-        still = replace(self.scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None)
+        still = replace(
+            self.worlds[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
+        )
         work += [(None, "", chunk) for chunk in self._chunks(still, stage, first)]
         results: dict[int, dict[str, Columns]] = {}
         begin, end = STAGES[stage : stage + 2]

@@ -208,3 +208,12 @@ def test_what_a_recommendation_needs(changes: dict[str, object]) -> None:
 def test_the_stages_fit_together() -> None:
     assert len(recommendation.BATCHES) == len(recommendation.RUNS) == len(recommendation.SINGLE) == 3
     assert all(recommendation.FRESH % batch == 0 for batch in recommendation.BATCHES)
+
+
+def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_plane() -> None:
+    """The file's faults are set aside, in the run without a rollout too: a leak of the new version changes nothing."""
+    leaking = scenario(function__versions__2={"like": "1", "faults": [{"leak": {"per": "10 min", "errors": "1%"}}]})
+    good = scenario(function__versions__2={"like": "1"})
+    found, expected = recommend(leaking), recommend(good)
+    assert found.plane.engine == "aggregate"
+    assert [one.bad for one in found.confirmed] == [one.bad for one in expected.confirmed]
