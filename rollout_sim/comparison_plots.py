@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rollout_sim.comparison import Comparison
     from rollout_sim.slo import Objective
 
-AS_DESCRIBED, GOOD = "#222222", "#8A8F94"
+AS_DESCRIBED, GOOD = "#222222", "#6B7177"
 """The version as described, and its good twin: no strategy's colours."""
 _DOTS: Final = 300
 """Replications that a cloud of points shows."""

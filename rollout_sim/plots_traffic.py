@@ -48,14 +48,14 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
     per = bin_periods(first)
     width = show_duration(per * first.metrics.resolution)
     every, seconds = _rate_unit(first)
-    by = ", by version" if rolled else ""
+    by = "by version, " if rolled else ""
     panels: list[tuple[Callable[[RunResult, Axes], Axes], str]] = [
         (lambda result, ax: weight(result, ax=ax), "Weight of\nthe new version"),
         (
             lambda result, ax: invocations(result, per, seconds, ax=ax),
-            f"Invocations per {every}{by}\nin bins of {width}",
+            f"Invocations per {every}\n{by}in bins of {width}",
         ),
-        (lambda result, ax: error_rates(result, per, ax=ax), f"Errors and throttles{by}\nshare of attempts in {width}"),
+        (lambda result, ax: error_rates(result, per, ax=ax), f"Errors and throttles\n{by}of attempts in {width}"),
     ]
     panels = panels if rolled else panels[1:]
     with styled():
@@ -73,6 +73,10 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
             row[0].set_title(caption(result), fontsize=10, fontweight="normal")
+        if rolled:  # said once: three times it would not fit
+            figure.supxlabel(grid[-1][0].get_xlabel(), fontsize=10)
+            for ax in grid[-1]:
+                ax.set_xlabel("")
         for k, (ax, (_, title)) in enumerate(zip(grid[0], panels, strict=True)):
             if k >= len(panels) - 2:  # the same scale for all strategies
                 widest = max((other.get_ylim() for other in grid[:, k]), key=lambda limits: limits[1])

@@ -195,20 +195,15 @@ def power_figure(sweep: Sweep) -> Figure | None:
     with styled():
         columns = min(len(panels), 3)
         rows = math.ceil(len(panels) / columns)
-        figure, grid = plt.subplots(
-            rows,
-            columns,
-            figsize=HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.4 * rows + 0.9),
-            squeeze=False,
-            layout="constrained",
-        )
+        size = HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.4 * rows + 0.9)
+        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
         for ax, where in zip(grid.flat, panels, strict=False):
             power_curve(sweep, lines, where, ax=ax)
             ax.set_title(_where(where), fontsize=10)
         for ax in grid.flat[len(panels) :]:
             ax.set_visible(False)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns + 2), title=lines)
+        figure.legend(handles, labels, loc="outside lower center", ncols=_fitting(labels, size[0]), title=lines)
         _headline(figure, sweep)
     return figure
 
@@ -253,6 +248,12 @@ def _values(sweep: Sweep, name: str) -> list[str]:
 
 def _where(where: dict[str, str]) -> str:
     return ", ".join(value if name == "strategy" else f"{name} {value}" for name, value in where.items())
+
+
+def _fitting(labels: list[str], width: float) -> int:
+    """Columns of a legend that fit into `width` inches."""
+    each = 0.7 + 0.09 * max(len(label) for label in labels)
+    return max(1, min(len(labels), 7, int(width / each)))
 
 
 def _headline(figure: Figure, sweep: Sweep) -> None:

@@ -22,6 +22,7 @@ from rollout_sim import comparison_plots, plots, sweep_plots
 from rollout_sim.axes import chosen_axes
 from rollout_sim.comparison import compare
 from rollout_sim.document import Document
+from rollout_sim.plots_style import SLIDE
 from rollout_sim.plots_traffic import bin_edges, bin_periods
 from rollout_sim.result import RunResult
 from rollout_sim.simulation import simulate, simulate_each
@@ -171,7 +172,7 @@ def test_bins_are_wide_enough_for_a_quiet_service_and_say_so() -> None:
     result = quiet()
     assert bin_periods(result) == 15
     titles = [text.get_text() for ax in plots.traffic([result]).axes for text in ax.texts]
-    assert "Invocations per hour, by version\nin bins of 15 min" in titles
+    assert "Invocations per hour\nby version, in bins of 15 min" in titles
     (_, edges), *_ = steps(plots.invocations(result))
     assert 0 in edges  # so that no bin mixes the time before the rollout with the time after
     assert edges[0] == -5
@@ -274,3 +275,37 @@ def test_a_sweep_of_one_axis_has_no_heat_map() -> None:
     alone = sweep(document, axes, 20)
     assert sweep_plots.heat_map_figure(alone) is None
     assert sweep_plots.power_figure(alone) is None
+
+
+def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
+    """The third of the file keeps the third colour where it is the only one."""
+    given = scenario()
+    alone = compare(given, 40, ["linear"], twin=False)
+    expected = plots.COLOURS[2]
+    (run,) = simulate_each(given, ["linear"])
+    drawn = [
+        plots.burn_rate([run]).lines[0],
+        comparison_plots.budgets(alone).lines[0],
+        next(line for line in comparison_plots.price(alone).lines if line.get_label() == "linear"),
+    ]
+    document, axes = chosen_axes(Document(data=data(), lines={}, path=Path("x")), severity="0%,20%")
+    swept = sweep(document, axes, 20, ["linear"])
+    drawn += [line for line in sweep_plots.power_curve(swept, "strategy", {}).lines if line.get_linestyle() == "--"][:1]
+    assert [to_hex(line.get_color()).upper() for line in drawn] == [expected] * 4
+
+
+def test_no_two_looks_are_alike() -> None:
+    looks = [plots.look(k) for k in range(64)]
+    assert len({(one["color"], one["linestyle"]) for one in looks}) == 64
+
+
+def test_pictures_fit_a_slide(results: list[RunResult]) -> None:
+    width, height = SLIDE
+    for figure in (
+        plots.traffic(results),
+        plots.error_budget_figure(results),
+        plots.burn_rate_figure(results),
+        comparison_plots.comparison_figure(compare(scenario(), 20)),
+    ):
+        assert figure.get_figwidth() <= width + 1e-9
+        assert figure.get_figheight() <= height + 1e-9
