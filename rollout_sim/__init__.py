@@ -38,14 +38,16 @@ A file imports only from lower floors; tests hold it.
     16  recommendation, sweeps
     16  explorer
     15  commands/scenario_files
-    17  report, report_figures
-    18  report_page
     16  console, commands/__init__, commands/options
     17  commands/run, commands/compare, commands/sweep, commands/recommend, commands/validate
     17  commands/export, commands/importing
     17  commands/init, commands/completion
-    19  commands/report
-    20  cli
+    14  verdict
+    17  sensitivity, report_figures
+    18  report
+    19  report_page
+    20  commands/report
+    21  cli
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -82,13 +82,6 @@ def place(scenario: Scenario, strategy: str) -> int:
 def rank(result: RunResult) -> int:
     """The place of the result's strategy in its scenario."""
     return place(result.scenario, result.strategy)
-
-
-def write_svg(figure: Figure, stream: BinaryIO) -> None:
-    """Writes a figure as SVG, without a date, and forgets it."""
-    with plt.rc_context(STYLE):
-        figure.savefig(stream, format="svg", metadata=_UNDATED[".svg"])
-    plt.close(figure)
 
 
 def save(figure: Figure, path: Path) -> None:

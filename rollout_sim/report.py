@@ -1,190 +1,167 @@
-"""Report: one page about a scenario's rollouts, for whoever has to decide: the answer first, then what it rests on."""
+"""Report: everything that the page says about one scenario, simulated."""
 
 from __future__ import annotations
 
-import platform
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from rollout_sim.comparison import Comparison, approximations, compare
-from rollout_sim.document import Document
+from rollout_sim.comparison import Comparison, compare
 from rollout_sim.errors import ScenarioError
-from rollout_sim.recommendation import Recommendation, recommend
-from rollout_sim.replications import plane_of, rates_of
+from rollout_sim.instruments import resolution_of, targets_of
+from rollout_sim.recommendation import Recommendation, default_goal, default_risk, recommend
+from rollout_sim.replications import plane_of
+from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
-from rollout_sim.simulation import simulate_each
-from rollout_sim.tables import interval_of, shares
-from rollout_sim.units import show_duration, text
-
-if TYPE_CHECKING:
-    from rollout_sim.result import RunResult
-    from rollout_sim.sweeps import Sweep
+from rollout_sim.sensitivity import Sensitivity, sensitivity
+from rollout_sim.simulation import RATES, check_size, simulate_each
+from rollout_sim.worlds import worlds_of
 
 Progress = Callable[[float], None]
 
-SEVERITIES: Final = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
-"""How bad the version is in the sensitivity, as multiples of the file's own fault."""
-PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "simpy", "matplotlib")
-OFTEN: Final = 0.05
-"""A good version that is stopped more often than this is worth a warning."""
+MOST: Final = 10_000
+FEWEST: Final = 20
+CELL: Final = 1_000
+"""Replications of a comparison at most and at least, and of a severity at most."""
+SECONDS: Final = 10.0
+"""What the comparison is meant to take at most, and so is the sensitivity, by the planes' nominal speed."""
+PER_PLACE, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
+"""Nominal seconds: of a period of a target, of a replication and of a run."""
+SEARCHABLE: Final = 4_000.0
+"""Periods x targets up to which a recommendation takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the page is made of; `swept` and `recommended` are None where `omitted` says why."""
+    """One run per strategy, the comparison, and what is recommended.
 
-    path: Path
+    `placed` is the recommended strategy in the scenario as described. Where something was left out, `why_not` says why:
+    by `recommendation` and `sensitivity`. `command` makes the same page again.
+    """
+
     scenario: Scenario
-    comparison: Comparison
-    results: tuple[RunResult, ...]
-    swept: Sweep | None
-    recommended: Recommendation | None
-    omitted: tuple[str, ...]
+    seed: int
     command: str
-
-    @property
-    def question(self) -> str:
-        """What is to be decided."""
-        given = self.scenario
-        assert given.rollout is not None
-        watched = ", ".join(given.rollout.alarms) or "no alarm"
-        return (
-            f"The alias {given.rollout.alias} of {given.function.name} is to move from version {given.old} to version "
-            f"{given.new}, at {rates_of(given)[given.alias]:.4g} requests a second, watched by {watched}. "
-            f"Which of {len(self.comparison.columns)} rollouts?"
-        )
-
-    @property
-    def answer(self) -> list[str]:
-        """The strategy of the file that costs the fewest bad requests, in sentences with intervals."""
-        compared = self.comparison
-        bad = {name: compared.estimates(name)["bad_requests"] for name in compared.columns}
-        known = {name: one for name, one in bad.items() if one is not None}
-        best = min(known, key=lambda name: known[name].mean)
-        first, found = known[best], compared.estimates(best)
-        within = show_duration(self.scenario.horizon)
-        cost = interval_of(first.mean, first.low, first.high)
-        said = [
-            f"Of the {len(known)} rollouts in the file, {best} costs the fewest bad requests: {cost} within {within}."
-        ]
-        stops = f"It stops version {self.scenario.new} in {shares(found['stopped'])} of the rollouts"
-        if compared.twin is None:
-            said.append(f"{stops}.")
-        else:
-            good = compared.twin.estimates(best)["stopped"]
-            said.append(f"{stops}, and would stop a good version in {shares(good)}.")
-            if good is not None and good.low is not None and good.low > OFTEN:
-                said.append("That is often: look at the alarm before the strategy.")
-        near = [
-            name
-            for name, one in known.items()
-            if name != best and one.low is not None and first.high is not None and one.low <= first.high
-        ]
-        if near:
-            said.append(f"The figures cannot tell it from {', '.join(near)}.")
-        return said
-
-    @property
-    def assumptions(self) -> list[str]:
-        """What the figures assume beyond the file."""
-        compared = self.comparison
-        plane = f"Drawn on the {compared.plane.engine} plane: {compared.plane.reason}."
-        found = [f"{note[:1].upper()}{note[1:]}." for note in approximations(self.scenario, compared.plane)]
-        return [plane, *found, *self.omitted]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """The versions that made the page."""
-        from importlib.metadata import version
-
-        return {"Python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    runs: tuple[RunResult, ...]
+    compared: Comparison
+    found: Recommendation | None
+    placed: Comparison | None
+    spread: Sensitivity | None
+    why_not: dict[str, str]
 
 
-def report(
-    document: Document,
+def make_report(
+    path: Path,
     *,
-    replications: int | None = None,
     strategies: Sequence[str] = (),
+    replications: int | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Report:
-    """Compares the file's strategies, varies how bad the version is, searches for a better rollout, and runs each once.
+    """Simulates what the page of the scenario in `path` needs.
 
-    Raises ScenarioError for a scenario without a rollout, and for what cannot be run.
+    Without `replications` as many as the plane manages in seconds by its nominal speed, so that the number, and with it
+    every figure, is the same on all machines. `progress` is called with the share that is done. Raises ScenarioError
+    for what cannot be run.
     """
-    scenario = Scenario.parse(document)
-    if scenario.rollout is None or not scenario.strategies:
-        raise ScenarioError(
-            [
-                f"{document.path}: a report compares rollouts, and there is none; `rollout-sim run` describes a steady run"
-            ]
-        )
-    steps = progress or (lambda _: None)
+    scenario = Scenario.load(path)
+    command = _command(path, strategies, replications, seed, engine)
     seed = scenario.seed if seed is None else seed
-    compared = compare(
-        scenario, replications, strategies, seed=seed, engine=engine, jobs=jobs,
-        progress=lambda done: steps(0.4 * done),
-    )  # fmt: skip
-    omitted: list[str] = []
-    swept = _sensitivity(document, compared, strategies, seed, engine, jobs, omitted)
-    steps(0.6)
-    found = _search(scenario, seed, engine, jobs, omitted)
-    steps(0.85)
-    shown = replace(scenario, engine="auto") if scenario.engine == "aggregate" else scenario
-    results = tuple(simulate_each(shown, tuple(compared.columns), seed=seed))
-    steps(1.0)
-    options = [f"--replications {compared.replications}", f"--seed {seed}"]
-    options += [f"--engine {engine}"] if engine else []
-    options += [f"--strategy {shlex.quote(name)}" for name in strategies]
+    count = replications or affordable(scenario, engine, len(strategies or scenario.strategies) or 1, MOST)
+    part = _parts(progress)
+    single = replace(scenario, engine=engine or scenario.engine)
+    if single.engine == "aggregate":  # it has no single runs to look at
+        single = replace(single, engine="auto")
+    runs = tuple(simulate_each(single, strategies, seed=seed, progress=part(0.0, 0.25)))
+    compared = compare(scenario, count, strategies, seed=seed, engine=engine, jobs=jobs, progress=part(0.25, 0.5))
+    why_not: dict[str, str] = {}
+    found = placed = None
+    if reason := _unsearchable(scenario, path, engine):
+        why_not["recommendation"] = reason
+    else:
+        found = recommend(scenario, seed=seed, engine=engine, jobs=jobs, progress=part(0.5, 0.85))
+        if found.winner is not None:
+            placed = compare(found.chosen_scenario, count, seed=seed, engine=engine, jobs=jobs)
+    spread = None
+    chosen = None if placed is None or found is None else found.chosen_scenario
+    if scenario.new is None:
+        why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
+    else:
+        cells = min(count, affordable(scenario, engine, 6 * (len(strategies or scenario.strategies) or 1), CELL))
+        spread = sensitivity(
+            scenario, chosen, path, cells, strategies,
+            coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part(0.85, 1.0),
+        )  # fmt: skip
     return Report(
-        path=document.path, scenario=scenario, comparison=compared, results=results, swept=swept, recommended=found,
-        omitted=tuple(omitted),
-        command=f"rollout-sim report {shlex.quote(str(document.path))} {' '.join(options)}",
+        scenario=scenario, seed=seed, command=command, runs=runs, compared=compared, found=found, placed=placed,
+        spread=spread, why_not=why_not,
     )  # fmt: skip
 
 
-def _sensitivity(
-    document: Document,
-    compared: Comparison,
-    strategies: Sequence[str],
-    seed: int,
-    engine: Engine | None,
-    jobs: int,
-    omitted: list[str],
-) -> Sweep | None:
-    """The same strategies for a better and a worse version, in a fifth of the comparison's replications each."""
-    from rollout_sim.axes import chosen_axes
-    from rollout_sim.sweeps import sweep
-
-    scenario = compared.scenario
-    assert scenario.new is not None
-    own = next((fault.errors for fault in scenario.function.versions[scenario.new].faults if fault.errors), None)
-    if own is None:
-        omitted.append(f"No sensitivity to the severity: version {scenario.new} of the file has no fault of `errors`.")
-        return None
-    values = dict.fromkeys(text(round(min(1.0, own * times), 6), "share") for times in SEVERITIES)
-    varied, axes = chosen_axes(document, severity=",".join(values), strategies=strategies)
-    count = max(10, compared.replications // 5)
-    return sweep(varied, axes, count, tuple(strategies), seed=seed, engine=engine, jobs=jobs)
-
-
-def _search(
-    scenario: Scenario, seed: int, engine: Engine | None, jobs: int, omitted: list[str]
-) -> Recommendation | None:
-    """What `recommend` says, where whole periods can be drawn: elsewhere the search takes minutes."""
+def affordable(scenario: Scenario, engine: Engine | None, strategies: int, most: int) -> int:
+    """Replications of so many strategies, with their good twins, that take about `SECONDS` at the plane's nominal speed."""
     plane = plane_of(scenario, engine)
-    if plane.engine != "aggregate":
-        omitted.append(
-            f"No search for a better rollout, which takes minutes here; `rollout-sim recommend` does it: {plane.reason}."
-        )
-        return None
+    if plane.engine == "aggregate":
+        each = PER_BATCHED + PER_PLACE * _places(scenario)
+    else:
+        each = PER_RUN + check_size(scenario) / RATES[plane.engine]
+    count = int(min(max(SECONDS / (2 * strategies * each), FEWEST), most))
+    digits: int = 10 ** (len(str(count)) - 1)
+    return count // digits * digits
+
+
+def _places(scenario: Scenario) -> float:
+    return len(targets_of(scenario)) * scenario.horizon / resolution_of(scenario)
+
+
+def _unsearchable(scenario: Scenario, path: Path, engine: Engine | None) -> str:
+    """Why no recommendation is made here; empty where one is."""
+    if scenario.rollout is None:
+        return "nothing is rolled out"
+    if not scenario.rollout.alarms:
+        return "no alarm watches the rollout, and a recommendation starts from one"
+    if not scenario.slos:
+        return "the scenario has no SLO, which says what requests are bad"
+    if scenario.slos[0].alias not in (None, scenario.alias):
+        return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
+    worlds = worlds_of(scenario, scenario.goal or default_goal(scenario), scenario.risk or default_risk(scenario))
     try:
-        return recommend(scenario, seed=seed, engine=engine, jobs=jobs)
+        planes = [plane_of(world.scenario, engine) for world in worlds.values()]
     except ScenarioError as error:
-        omitted.append(f"No search for a better rollout: {'; '.join(error.problems)}.")
-        return None
+        return "; ".join(error.problems)
+    slow = next((plane.reason for plane in planes if plane.engine != "aggregate"), "")
+    if not slow and _places(scenario) > SEARCHABLE:
+        slow = "the horizon is long"
+    if not slow:
+        return ""
+    return f"a search takes minutes here ({slow}); rollout-sim recommend {shlex.quote(_shown(path))} makes it"
+
+
+def _command(
+    path: Path, strategies: Sequence[str], replications: int | None, seed: int | None, engine: Engine | None
+) -> str:
+    """The command as it was given."""
+    words = ["rollout-sim", "report", _shown(path)]
+    for name in strategies:
+        words += ["--strategy", name]
+    for option, value in (("--seed", seed), ("--replications", replications), ("--engine", engine)):
+        words += [] if value is None else [option, str(value)]
+    return shlex.join(words)
+
+
+def _shown(path: Path) -> str:
+    """The path as it was given, without the folders of this machine where it was absolute."""
+    return path.name if path.is_absolute() else path.as_posix()
+
+
+def _parts(progress: Progress | None) -> Callable[[float, float], Progress | None]:
+    """Progress of the whole from that of a part."""
+
+    def part(start: float, end: float) -> Progress | None:
+        return None if progress is None else lambda done: progress(start + (end - start) * done)
+
+    return part

@@ -1,4 +1,4 @@
-"""`rollout-sim report`: one page about a scenario's rollouts."""
+"""`rollout-sim report`: one page to send to a colleague."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim import console
-from rollout_sim.commands.options import ENGINE, JOBS, REPLICATIONS, SCENARIO, SEED, STRATEGIES, checked_jobs
+from rollout_sim.commands.options import ENGINE, JOBS, SCENARIO, SEED, STRATEGIES, checked_jobs
 
 if TYPE_CHECKING:
     from rollout_sim.scenario import Engine
@@ -17,38 +17,41 @@ if TYPE_CHECKING:
 @click.command()
 @SCENARIO
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The file  [default: results/<scenario>/report.html]"
+    "--replications",
+    type=click.IntRange(1),
+    help="How many  [default: what takes seconds on the plane, at most 10,000]",
 )
-@REPLICATIONS
 @STRATEGIES
 @SEED
 @ENGINE
 @JOBS
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file  [default: results/<scenario>/report.html]",
+)
 def report(
     scenario: Path,
-    out: Path | None,
     replications: int | None,
     strategies: tuple[str, ...],
     seed: int | None,
     engine: Engine | None,
     jobs: int,
+    out: Path | None,
 ) -> None:
-    """Write one self-contained HTML page: which rollout, why, and what that rests on."""
+    """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
     from rollout_sim.replications import plane_of
-    from rollout_sim.report import report as made
-    from rollout_sim.report_page import page
+    from rollout_sim.report import make_report
+    from rollout_sim.report_page import write_report
     from rollout_sim.scenario import Scenario
-    from rollout_sim.scenario_file import read_yaml
+    from rollout_sim.verdict import verdict
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(plane_of(loaded, engine).engine)
     with console.progress(loaded.name) as progress:
-        found = made(
-            read_yaml(scenario), replications=replications, strategies=strategies,
+        made = make_report(
+            scenario, strategies=strategies, replications=replications,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
-    html = page(found)
-    path = out or Path("results") / scenario.stem / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8")
-    console.show(f"{loaded.name}: {' '.join(found.answer)}", f"page in {path}")
+    file = write_report(made, out or Path("results") / scenario.stem / "report.html")
+    console.show(*verdict(made.compared).sentences, f"report in {file}")
