@@ -47,11 +47,12 @@ def stopping(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
             label=label,
             markerfacecolor=colour if one is comparison else "white",
         )
-        for mean, at in zip(means, places, strict=True):
-            left = mean > 0.85
+        for e, mean, at in zip(found, means, places, strict=True):
+            left = mean > 0.85 or (e is not None and e.high is not None and e.high > 0.9)
+            end = mean if e is None else e.low if left else e.high  # beside the interval, not across it
             ax.annotate(
                 _percent(float(mean)),
-                (mean, at),
+                (mean if end is None else end, at),
                 xytext=(-10 if left else 10, 0),
                 textcoords="offset points",
                 ha="right" if left else "left",

@@ -28,12 +28,12 @@ PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "pandas", "matplotlib", "sim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One strategy in the comparison table: its cells are the estimate and, below it, its interval."""
+    """One strategy in the comparison table: each cell an estimate and the lines below it, its interval first."""
 
     name: str
     swatch: str
     note: str
-    cells: tuple[tuple[str, str], ...]
+    cells: tuple[tuple[str, ...], ...]
     kind: str = ""
 
 
@@ -148,8 +148,11 @@ def _recommendation(report: Report) -> dict[str, Any]:
 
 
 def _columns(report: Report) -> list[str]:
-    return [heading.replace(" [95%]", "").replace("\n[95%]", "").replace("\n", " ") for heading in
-            comparison_sheet(report.compared).headings[1:]]  # fmt: skip
+    """The headings of the comparison, one for each SLO: its tail stands in the same cell."""
+    headings = comparison_sheet(report.compared).headings[1:]
+    plain_ones = [heading.replace("[95%]", "").replace("\n", " ").strip() for heading in headings]
+    first = len(plain_ones) - 2 * len(report.scenario.slos)
+    return plain_ones[:first] + plain_ones[first::2]
 
 
 def _rows(report: Report) -> list[Row]:
@@ -165,7 +168,7 @@ def _rows(report: Report) -> list[Row]:
                 name=name,
                 swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
                 note=_words(dumped[name], first="type") if name in dumped else "",
-                cells=tuple(_cell(cell) for cell in cells),
+                cells=_cells(report, cells),
                 kind="best" if name == best and len(report.compared.columns) > 1 else "",
             )
         )
@@ -174,17 +177,21 @@ def _rows(report: Report) -> list[Row]:
         winner = report.found.winner
         note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         shown = swatch(len(scenario.strategies))
-        rows.append(Row(name=name, swatch=shown, note=note, cells=tuple(map(_cell, cells)), kind="recommended"))
+        rows.append(Row(name=name, swatch=shown, note=note, cells=_cells(report, cells), kind="recommended"))
     return rows
 
 
-def _cell(text: str) -> tuple[str, str]:
-    """The estimate, and its interval below it."""
-    mean, below = apart(text)
-    if below:
-        return mean, below
-    median, _, tail = text.partition(" / ")
-    return median, tail
+def _cells(report: Report, texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Below each estimate its interval, and below that a budget's tail."""
+    first = len(texts) - 2 * len(report.scenario.slos)
+    budgets = [(*_cell(mean), f"p95 {tail}") for mean, tail in zip(texts[first::2], texts[first + 1 :: 2], strict=True)]
+    return (*(_cell(text) for text in texts[:first]), *budgets)
+
+
+def _cell(text: str) -> tuple[str, ...]:
+    mean, interval = apart(text)
+    median, _, tail = mean.partition(" / ")
+    return (median, *(one for one in (interval, tail) if one))
 
 
 def _pictures(report: Report) -> dict[str, list[Picture]]:
