@@ -32,7 +32,7 @@ def test_the_page_is_current() -> None:
 
 @pytest.mark.skipif(not MEASUREMENTS.exists(), reason="the measurements are not beside the project")
 def test_the_measurements_are_among_the_rows() -> None:
-    assert sum(row.at_most and row.group == "Measurements" for row in ROWS) == 2
+    assert sum(row.at_most and row.group == "Measurements on AWS Lambda" for row in ROWS) == 2
 
 
 def chain_row(words: str, m: int, n: int, lag: int) -> Row:
