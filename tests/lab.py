@@ -83,8 +83,12 @@ def first(driver: Any, css: str, text: str = "") -> Any:
 
 
 def run_all(driver: Any) -> None:
-    """Waits for the kernel, then takes Run > Run All Cells from the menu."""
+    """Waits for the kernel, then takes Run > Run All Cells from the menu.
+
+    The indicator says idle before there is a kernel, too, and running without one asks for one in a dialogue.
+    """
     until(lambda: first(driver, ".jp-Notebook"), "the notebook")
+    until(lambda: first(driver, ".jp-KernelName", "Python 3"), "a kernel")
     until(lambda: first(driver, '.jp-Notebook-ExecutionIndicator[data-status="idle"]'), "an idle kernel")
     until(lambda: first(driver, ".lm-MenuBar-itemLabel", "Run"), "the menu").click()
     until(lambda: first(driver, '.lm-Menu-item[data-command="runmenu:run-all"]'), "Run All Cells").click()
