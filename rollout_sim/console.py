@@ -11,24 +11,28 @@ import click
 if TYPE_CHECKING:
     from rollout_sim.simulation import Progress
 
+PATIENCE = 1.0
+"""Seconds that pass without a word."""
+
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes more than a second, where somebody is watching."""
+    """A bar on standard error for whatever takes longer than `PATIENCE`, where somebody is watching."""
     import time
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task(label, total=1.0)
     began = time.monotonic()
 
     def report(done: float) -> None:
-        if not bar.live.is_started and time.monotonic() - began > 1:
+        if not bar.live.is_started and time.monotonic() - began > PATIENCE:
             bar.start()
         bar.update(task, completed=done)
 

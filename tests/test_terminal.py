@@ -59,16 +59,19 @@ def test_columns_says_the_width_instead_of_the_terminal(small) -> None:
     )
 
 
-def test_no_color_is_honoured_also_by_the_progress_bar(tmp_path) -> None:
+def test_a_slow_commands_bar_honours_no_color_takes_any_name_and_leaves_pipes_alone(tmp_path) -> None:
     script = (
-        "import time\nfrom rollout_sim import console\n"
-        "with console.progress('x') as report:\n    time.sleep(1.05)\n    report(0.5)\n    time.sleep(0.3)\n"
+        "import time\nfrom rollout_sim import console\nconsole.PATIENCE = 0\n"
+        "with console.progress('a [/b]') as report:\n    report(0.5)\n    time.sleep(0.3)\n"
     )
     command = [sys.executable, "-c", script]
+    silent = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    assert silent.stdout == silent.stderr == ""
     with_colour = at_terminal(cwd=tmp_path, command=command)
     assert COLOUR.search(with_colour.raw), with_colour.raw
     without = at_terminal(cwd=tmp_path, command=command, env={"NO_COLOR": "1"})
     assert "50%" in without.raw
+    assert "a [/b]" in without.raw
     assert not COLOUR.search(without.raw)
 
 
