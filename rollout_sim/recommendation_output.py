@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from rollout_sim.recommendation import Recommendation
     from rollout_sim.worlds import Figures
 
-FILES: Final = ("contenders.csv", "recommended.yaml", "recommendation_recipe.json", *pictures("pareto", "power"))
+FILES: Final = (
+    "contenders.csv",
+    "recommended.yaml",
+    "recommendation_recipe.json",
+    *pictures("pareto", "recommended_power"),
+)
 LIMITS: Final = {
     "catch": "does not catch the fault of the goal",
     "false_rollback": "rolls a good version back",
@@ -129,7 +134,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
     with publishing(out, FILES) as folder:
         found.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         save(recommendation_plots.pareto_figure(found), folder / f"pareto.{suffix}")
-        save(recommendation_plots.power_figure(found), folder / f"power.{suffix}")
+        save(recommendation_plots.power_figure(found), folder / f"recommended_power.{suffix}")
         if found.winner is not None:
             text = yaml.safe_dump(found.chosen_scenario.dump(), sort_keys=False, allow_unicode=True, width=100)
             (folder / FILES[1]).write_text(text, encoding="utf-8")

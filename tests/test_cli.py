@@ -16,6 +16,8 @@ import pytest
 import yaml
 from builders import data
 
+from rollout_sim import comparison_output, output, recommendation_output, sweep_output
+
 COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
 
 
@@ -156,6 +158,11 @@ def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
     script = f"{' '.join(COMMAND)} schema | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_command_overwrites_what_another_one_wrote_into_the_same_folder() -> None:
+    names = [name for one in (output, comparison_output, sweep_output, recommendation_output) for name in one.FILES]
+    assert sorted(set(names)) == sorted(names)
 
 
 def test_help_comes_without_the_heavy_libraries() -> None:

@@ -59,7 +59,7 @@ def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
 def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, tmp_path: Path) -> None:
     files = write_recommendation(checkout, tmp_path / "o")
     assert [path.name for path in files] == [
-        "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "power.png",
+        "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
     ]  # fmt: skip
     chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
     assert checkout.winner is not None
@@ -68,6 +68,7 @@ def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, 
     assert chosen.alarms[chosen.rollout.alarms[0]] == checkout.winner.alarm
 
 
+@pytest.mark.long
 def test_a_quiet_service_is_told_the_truth() -> None:
     """A request a minute: no percentage helps, tests in the pre-traffic hook do."""
     found = recommend(Scenario.load(QUIET))
@@ -99,6 +100,7 @@ def test_what_cannot_be_had_is_infeasible_and_says_what_binds() -> None:
         _ = found.chosen_scenario
 
 
+@pytest.mark.long
 def test_what_is_minimised_decides() -> None:
     """When time is all that counts, the fastest that keeps the goal; when delays cost nothing and errors much, another."""
     given = Scenario.load(CHECKOUT)
