@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -15,8 +17,16 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long tests are not traced where coverage is measured: tracing doubles what they take."""
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker("no_cover")
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Long tests are not traced where coverage is measured: tracing doubles what they take.
+
+    pytest-cov's own marker for that has no effect in the processes of pytest-xdist.
+    """
+    tracer = sys.gettrace()
+    if item.get_closest_marker("long"):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)
