@@ -21,7 +21,7 @@ A file imports only from lower floors; tests hold it.
     6  plots_inside
     7  closed_forms, instruments, plots
     7  planes/array_environments, planes/array_events, planes/counts, planes/layout, planes/outcome_shares
-    8  planes/array_requests, planes/simpy_plane
+    8  planes/array_requests, planes/loading, planes/simpy_plane
     9  planes/kernel, planes/hook_tests, result
     10  planes/aggregate, planes/compiled
     11  simulation

@@ -101,9 +101,19 @@ def _value(value: object, kind: str) -> float:
     return result
 
 
+def micros(t: float) -> int:
+    """`t` (s) in whole microseconds, to the nearest one."""
+    return math.floor(t * _TICKS + 0.5)
+
+
+def seconds(due: int) -> float:
+    """The time (s) of so many microseconds."""
+    return due / _TICKS
+
+
 def tick(t: float) -> float:
     """`t` (s) to the nearest microsecond, so that times that are equal on paper are equal: 3 x 0.1 s is 0.3 s."""
-    return math.floor(t * _TICKS + 0.5) / _TICKS
+    return seconds(micros(t))
 
 
 def ticks(times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -38,7 +38,9 @@ from rollout_sim.planes.arrays import (
     V_STARTED_BUSY,
     V_SWEEP_AT,
     V_WORKED,
+    Place,
     State,
+    at,
 )
 from rollout_sim.planes.compiler import inlined
 from rollout_sim.planes.environments import SWEEP
@@ -56,16 +58,16 @@ def push_idle(s: State, v: int, priority: int, env: int) -> None:
     """An environment of version `v` is idle."""
     key, place = priority * MAX_ENVIRONMENTS + env, s.versions[v, V_IDLE]
     s.versions[v, V_IDLE] += 1
-    while place > 0 and s.idle[v, place - 1] < key:
-        s.idle[v, place] = s.idle[v, place - 1]
+    while place > 0 and s.idle[v, at(place - 1)] < key:
+        s.idle[v, at(place)] = s.idle[v, at(place - 1)]
         place -= 1
-    s.idle[v, place] = key
+    s.idle[v, at(place)] = key
 
 
 @inlined
-def next_idle(s: State, v: int) -> int:
+def next_idle(s: State, v: int) -> Place:
     """The idle environment of version `v` that would be taken next; there is one."""
-    return int(s.idle[v, s.versions[v, V_IDLE] - 1] & _PLACE)
+    return at(s.idle[v, at(s.versions[v, V_IDLE] - 1)] & _PLACE)
 
 
 @inlined
@@ -76,13 +78,13 @@ def identity_of(s: State, env: int) -> int:
 
 
 @inlined
-def _made(s: State, t: float) -> int:
+def _made(s: State, t: float) -> Place:
     """A new environment's place; its priority is that of the newest. There is room."""
     s.n[ENV_FREE] -= 1
-    env = s.env_free[s.n[ENV_FREE]]
+    env = at(s.env_free[at(s.n[ENV_FREE])])
     s.env_priority[env], s.env_times[env, E_CREATED] = -s.n[MADE], t
     s.n[MADE] += 1
-    return int(env)
+    return env
 
 
 @inlined
@@ -137,19 +139,20 @@ def _may_start(s: State, t: float) -> bool:
 def take(s: State, v: int, t: float, r: int) -> bool:
     """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
     idle = s.versions[v, V_IDLE]
-    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, idle - 1] < _HALF * MAX_ENVIRONMENTS):
+    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
-    env = -1
-    while idle > 0 and env < 0:
+    env, cold = at(0), True
+    while idle > 0 and cold:
         idle -= 1
-        env = s.idle[v, idle] & _PLACE
+        env = at(s.idle[v, at(idle)] & _PLACE)
         since = s.env_times[env, E_SINCE]
         if since + s.x[KEEP_ALIVE] < t:
             _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.env_times[env, E_CREATED])
-            env = -1
+        else:
+            cold = False
     s.versions[v, V_IDLE] = idle
-    s.requests[r, R_COLD] = env < 0
-    if env < 0:
+    s.requests[r, R_COLD] = cold
+    if cold:
         if not _may_start(s, t):
             return False
         env = _made(s, t)
@@ -166,7 +169,7 @@ def take(s: State, v: int, t: float, r: int) -> bool:
 @inlined
 def leave(s: State, r: int, t: float) -> None:
     """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
-    v, env, began = s.requests[r, R_VERSION], s.requests[r, R_ENV], s.times[r, T_BEGAN]
+    v, env, began = at(s.requests[r, R_VERSION]), at(s.requests[r, R_ENV]), s.times[r, T_BEGAN]
     created, priority = s.env_times[env, E_CREATED], s.env_priority[env]
     if priority >= _HALF:
         s.n[BUSY] -= 1

@@ -1,54 +1,79 @@
 """The compiled plane's queue of events: what SimPy's heap does, as a calendar of buckets (Brown, 1988).
 
 An event belongs to one request, which waits for one at a time. A bucket holds the events of one slice of time, and
-of the slices a whole turn of the calendar later, sorted; slices are about as long as the time between two events.
+of the slices a whole turn of the calendar later, sorted. Slices are shorter than the time between two events, so that
+few share one; a bit per bucket tells the empty ones. Times are whole microseconds, a slice a power of two of them.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
+import numpy as np
+
 from rollout_sim.planes.arrays import (
     CURSOR,
     EVENTS,
-    PER_SECOND,
     R_CLASS,
+    R_DUE,
     R_NEXT,
     R_SEQUENCE,
     SEQUENCE,
-    T_DUE,
+    SLICE,
+    WORD,
     State,
+    at,
 )
-from rollout_sim.planes.compiler import inlined
+from rollout_sim.planes.compiler import inlined, trailing_zeros
+
+_ONE: Final = np.uint64(1)
+
+
+def slice_of(rate: float) -> int:
+    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees a quarter of one."""
+    return max(0, math.floor(math.log2(250_000 / rate)))
 
 
 @inlined
-def push_event(s: State, t: float, kind: int, r: int) -> None:
-    """Places the event of request `r` at `t` (s), not before now: after all those of its time and class."""
-    s.requests[r, R_CLASS], s.requests[r, R_SEQUENCE], s.times[r, T_DUE] = kind, s.n[SEQUENCE], t
-    s.n[SEQUENCE] += 1
-    s.n[EVENTS] += 1
-    bucket = int(t * s.x[PER_SECOND]) & (s.buckets.size - 1)
+def push_event(s: State, due: int, kind: int, r: int) -> None:
+    """Places the event of request `r` at `due` (µs), not before now: after all those of its time and class."""
+    bucket = at((due >> s.n[SLICE]) & (s.buckets.size - 1))
     before, after = -1, s.buckets[bucket]
     while after >= 0 and (
-        s.times[after, T_DUE] < t or (s.times[after, T_DUE] == t and s.requests[after, R_CLASS] <= kind)
+        s.requests[at(after), R_DUE] < due
+        or (s.requests[at(after), R_DUE] == due and s.requests[at(after), R_CLASS] <= kind)
     ):
-        before, after = after, s.requests[after, R_NEXT]
-    s.requests[r, R_NEXT] = after
+        before, after = after, s.requests[at(after), R_NEXT]
     if before < 0:
         s.buckets[bucket] = r
+        s.filled[bucket // WORD] |= _ONE << np.uint64(bucket % WORD)
     else:
-        s.requests[before, R_NEXT] = r
+        s.requests[at(before), R_NEXT] = r
+    s.requests[r, R_CLASS], s.requests[r, R_SEQUENCE], s.requests[r, R_DUE] = kind, s.n[SEQUENCE], due
+    s.requests[r, R_NEXT] = after
+    s.n[SEQUENCE] += 1
+    s.n[EVENTS] += 1
 
 
 @inlined
-def first_event(s: State, limit: float) -> int:
-    """The request whose event is first; -1 where none is left in the slice of time of `limit` (s), or before."""
+def first_event(s: State, limit: int) -> int:
+    """The request whose event is first; -1 where none is left in the slice of time of `limit` (µs), or before."""
     if s.n[EVENTS] == 0:
         return -1
-    per_second, mask = s.x[PER_SECOND], s.buckets.size - 1
-    cursor, last = s.n[CURSOR], int(limit * per_second)
+    mask, bits = s.buckets.size - 1, s.n[SLICE]
+    cursor, last = s.n[CURSOR], limit >> bits
     while cursor <= last:
-        r = s.buckets[cursor & mask]
-        if r >= 0 and int(s.times[r, T_DUE] * per_second) == cursor:
+        bucket = at(cursor & mask)
+        word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
+        if word == 0:
+            cursor += WORD - bucket % WORD
+            continue
+        cursor += trailing_zeros(word)
+        if cursor > last:
+            break
+        r = s.buckets[at(cursor & mask)]
+        if s.requests[at(r), R_DUE] >> bits == cursor:
             s.n[CURSOR] = cursor
             return int(r)
         cursor += 1
@@ -59,5 +84,8 @@ def first_event(s: State, limit: float) -> int:
 @inlined
 def pop_event(s: State, r: int) -> None:
     """Takes out the first event, which is that of request `r`."""
-    s.buckets[int(s.times[r, T_DUE] * s.x[PER_SECOND]) & (s.buckets.size - 1)] = s.requests[r, R_NEXT]
+    bucket = at((s.requests[r, R_DUE] >> s.n[SLICE]) & (s.buckets.size - 1))
+    after = s.requests[r, R_NEXT]
+    s.buckets[bucket] = after
+    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
     s.n[EVENTS] -= 1

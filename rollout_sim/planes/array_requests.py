@@ -41,11 +41,14 @@ from rollout_sim.planes.arrays import (
     T_INIT,
     T_JITTER,
     State,
+    at,
 )
 from rollout_sim.planes.audience import ABSENT, SPLIT
 from rollout_sim.planes.compiler import inlined, with_names
 
-tick = with_names(units.tick)
+micros = with_names(units.micros)
+seconds = with_names(units.seconds)
+tick = with_names(units.tick, micros=micros, seconds=seconds)
 
 
 @inlined
@@ -81,9 +84,9 @@ def meet(s: State, user: int, served: int) -> None:
 @inlined
 def _answer(s: State, r: int, t: float) -> None:
     """The request's last attempt is over at `t`: it is good or bad, for each objective."""
-    lane, user, arrived = s.requests[r, R_LANE], s.requests[r, R_USER], s.times[r, T_ARRIVED]
+    lane, user, arrived = at(s.requests[r, R_LANE]), s.requests[r, R_USER], s.times[r, T_ARRIVED]
     failed = s.requests[r, R_OUTCOME] != OK
-    place = s.bases[lane, s.requests[r, R_VERSION]] + s.requests[r, R_FIRST_PERIOD]
+    place = at(s.bases[lane, at(s.requests[r, R_VERSION])] + s.requests[r, R_FIRST_PERIOD])
     s.n[PENDING] -= 1
     s.asked[place] += 1
     bad = failed
@@ -96,14 +99,14 @@ def _answer(s: State, r: int, t: float) -> None:
         s.bad[place] += 1
     if bad and s.lanes[lane, L_USERS] > 0 and s.requests[r, R_SERVED] > 0:
         s.marks[2, user] = 1
-    s.free[s.n[FREE]] = r
+    s.free[at(s.n[FREE])] = r
     s.n[FREE] += 1
 
 
 @inlined
 def after(s: State, r: int, t: float) -> None:
     """What follows an attempt that is over at `t`: the answer, or another attempt."""
-    lane, outcome = s.requests[r, R_LANE], s.requests[r, R_OUTCOME]
+    lane, outcome = at(s.requests[r, R_LANE]), s.requests[r, R_OUTCOME]
     if outcome == OK:
         _answer(s, r, t)
         return
@@ -130,4 +133,4 @@ def after(s: State, r: int, t: float) -> None:
             _answer(s, r, t)
             return
     s.requests[r, R_ATTEMPT] += 1
-    push_event(s, tick(t + delay), RETRY, r)
+    push_event(s, micros(t + delay), RETRY, r)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+PER_PLACE: Final = 4
+"""Buckets of the queue for each place of a request."""
+WORD: Final = 64
+"""Buckets that share a word of bits."""
+Place = np.uint32
+at = Place
+"""A place in an array; Numba asks of every signed one whether it counts from the end."""
 
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
@@ -33,8 +41,9 @@ FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11
     PERIOD,
     CURSOR,
     ENV_FREE,
-) = range(17)
-TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END, PER_SECOND = range(11)
+    SLICE,
+) = range(18)
+TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END = range(10)
 V_BUSY, V_COLD, V_RETURNS, V_SWEEP_AT, V_IDLE, V_INVOCATIONS, V_ERRORS, V_COLD_KIND, V_ROWS, V_NEW, V_GOOD, V_SLOW = (
     range(12)
 )
@@ -53,7 +62,8 @@ V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
     L_USERS,
     L_ASYNC_RETRIES,
     L_SERVICE,
-) = range(13)
+    L_SLOT,
+) = range(14)
 L_WEIGHT, L_MAX_AGE = range(2)
 (
     R_LANE,
@@ -74,8 +84,9 @@ L_WEIGHT, L_MAX_AGE = range(2)
     R_SEQUENCE,
     R_FIRST_PERIOD,
     R_SERVED,
-) = range(18)
-T_ARRIVED, T_BEGAN, T_INIT, T_DURATION, T_JITTER, T_DUE = range(6)
+    R_DUE,
+) = range(19)
+T_ARRIVED, T_BEGAN, T_INIT, T_DURATION, T_JITTER = range(5)
 E_CREATED, E_SINCE = range(2)
 
 
@@ -107,6 +118,7 @@ class State(NamedTuple):
     env_times: Floats
     env_free: Ints
     buckets: Ints
+    filled: NDArray[np.uint64]
     requests: Ints
     times: Floats
     free: Ints

@@ -1,13 +1,11 @@
 """The compiled plane: the SimPy plane's model, run by a Numba kernel over pre-drawn blocks; equal to the last bit.
 
-This side lays out the arrays, loads what the kernel asks for, and takes out what it has counted.
+This side makes room where the kernel asks for it, and takes out what it has counted.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,36 +18,23 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
 from rollout_sim.planes.array_environments import MAX_ENVIRONMENTS, add_provisioned
-from rollout_sim.planes.array_events import push_event
+from rollout_sim.planes.array_events import push_event, slice_of
 from rollout_sim.planes.audience import Users, service
 from rollout_sim.planes.draws import (
     COLUMNS,
     HOOK_TEST,
-    INIT,
     MAX_PENDING,
-    SERVICE,
     AttemptDraws,
     Draws,
-    init_times,
-    service_times,
 )
 from rollout_sim.planes.kernel import advance
-from rollout_sim.planes.layout import RETRY_SLOTS, laid_out
+from rollout_sim.planes.layout import laid_out
+from rollout_sim.planes.loading import Lane, Loader, spare_core
 from rollout_sim.planes.samples import Samples
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.traffic import Source
-from rollout_sim.units import tick
-
-
-@dataclass(slots=True)
-class Lane:
-    """One source at work: its draws and its alias."""
-
-    source: Source
-    draws: Draws
-    alias: Alias
+from rollout_sim.units import micros, tick
 
 
 class Pool:
@@ -123,13 +108,11 @@ class CompiledPlane:
         ]
         self.tests = streams.generator("hook tests")
         self._testing: tuple[NDArray[np.int64], int, int] | None = None
-        self._slots: OrderedDict[tuple[int, int, int], int] = OrderedDict()
-        self._generators: dict[int, np.random.Generator] = {}
         self._earliest = metrics.periods
-        self._sizes: dict[int, NDArray[np.float64] | None] = {}
         self.state = laid_out(scenario, metrics, requests, streams, events=events)
+        self.loader = Loader(self.state, self.lanes, self.specs, ahead=spare_core())
         rate = sum(lane.draws.process.long_run_rate for lane in self.lanes)
-        self.state.x[k.PER_SECOND] = min(2 * rate, 1e6)
+        self.state.n[k.SLICE] = slice_of(rate)
         self.versions = {name: Version(self, v) for v, name in enumerate(self.names)}
         for name, spec in zip(self.names, self.specs, strict=True):
             if spec.provisioned:
@@ -144,6 +127,7 @@ class CompiledPlane:
     def finish(self) -> None:
         """Runs everything up to the horizon and hands over the requests."""
         self._run_until(self.scenario.horizon, closed=False)
+        self.loader.close()
         for counted, array in zip(self.state.bad_by, self.requests.bad_by, strict=True):
             array[0] = counted.reshape(array[0].shape)
         self.requests.pending[0] = self.state.n[k.PENDING]
@@ -175,7 +159,7 @@ class CompiledPlane:
             s.requests[r, [k.R_TEST, k.R_VERSION, k.R_LANE, k.R_PLACE, k.R_ATTEMPT, k.R_USER]] = 1, v, -1, i, 1, -1
             s.times[r] = 0.0
             s.times[r, k.T_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
-            push_event(s, tick(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
+            push_event(s, micros(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
 
     def users(self) -> Users:
         """The users of the rollout's alias, from the rollout's start on."""
@@ -192,9 +176,10 @@ class CompiledPlane:
             self.state.lane_times[number, k.L_WEIGHT] = alias.additional_weight
             if alias.name == self.scenario.alias:
                 row[k.L_SERVICE] = service(alias, self.scenario.new)
+        load = self.loader
         answers = {
-            k.NEED_BLOCK: self._load_block, k.NEED_DRAWS: self._load_draws, k.NEED_ALL_DRAWS: self._load_all,
-            k.NEED_TIMES: self._load_times, k.NEED_INITS: self._load_inits, k.FULL_ENVIRONMENTS: self._more_environments,
+            k.NEED_BLOCK: load.block, k.NEED_DRAWS: load.draws, k.NEED_ALL_DRAWS: load.all_draws,
+            k.NEED_TIMES: load.times, k.NEED_INITS: load.inits, k.FULL_ENVIRONMENTS: self._more_environments,
             k.FULL_REQUESTS: self._more_requests, k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
         }  # fmt: skip
         while (code := advance(self.state, float(t), closed)) != k.DONE:
@@ -211,63 +196,6 @@ class CompiledPlane:
         if self.metrics.percentiles:
             self.samples.hand_over(low, min(int(t // self.metrics.resolution) + 1, self.metrics.periods), t)
         self._drain_log()
-
-    def _load_block(self) -> None:
-        """The next block of a source's arrivals, with its users."""
-        s, lane = self.state, int(self.state.want[0])
-        number = int(s.lanes[lane, k.L_BLOCK]) + 1
-        draws = self.lanes[lane].draws
-        times = draws.process.block(number)
-        s.arrivals[lane, : times.size] = times
-        s.lanes[lane, [k.L_POSITION, k.L_LENGTH, k.L_BLOCK]] = 0, times.size, number
-        s.loaded[lane] = 0
-        users = draws.users(number)
-        if users is not None:
-            s.users[lane] = users
-
-    def _load_draws(self) -> None:
-        """The first uniforms of an attempt: routing, faults and service."""
-        s = self.state
-        lane, attempt, block = s.want[:3].tolist()
-        slot = lane
-        if attempt > 1:
-            if len(self._slots) < RETRY_SLOTS:
-                slot = len(self.lanes) + len(self._slots)
-            else:
-                slot = self._slots.popitem(last=False)[1]
-            self._slots[lane, attempt, block] = slot
-            s.keys[slot] = lane, attempt, block
-        s.loaded[slot] = 0
-        draws = self.lanes[lane].draws
-        rng = self._generators[slot] = draws.generator(block, attempt)
-        rng.random(out=s.uniforms[slot, : SERVICE + 1])
-        s.loaded[slot, 0] = 1
-        self._sizes[slot] = draws.sizes(block)
-
-    def _load_all(self) -> None:
-        self._load_rest(int(self.state.want[3]))
-
-    def _load_rest(self, slot: int) -> None:
-        """The uniforms that only some invocations need, from where `_load_draws` left the stream."""
-        if self.state.loaded[slot, 0] == 1:
-            self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
-            self.state.loaded[slot, 0] = 2
-
-    def _load_times(self) -> None:
-        """How long a block's invocations take on a version."""
-        s, (slot, v) = self.state, self.state.want[3:5].tolist()
-        spec = self.specs[v]
-        s.services[slot, v] = service_times(spec.duration, spec.per_mb, s.uniforms[slot, SERVICE], self._sizes[slot])
-        s.loaded[slot, 1 + v] = 1
-
-    def _load_inits(self) -> None:
-        """How long a block's cold starts take on a version."""
-        s, (slot, v) = self.state, self.state.want[3:5].tolist()
-        init = self.specs[v].cold_duration or self.specs[v].cold_start
-        assert init is not None
-        self._load_rest(slot)
-        s.inits[slot, v] = init_times(init, s.uniforms[slot, INIT])
-        s.loaded[slot, 1 + len(self.names) + v] = 1
 
     def _draw_tests(self, v: int, count: int) -> None:
         """So many more tests' uniforms and times, behind those that were drawn and not used."""
@@ -302,13 +230,16 @@ class CompiledPlane:
             while r >= 0:
                 waiting.append(r)
                 r = int(s.requests[r, k.R_NEXT])
+        size = 2 * before * k.PER_PLACE
         self.state = s._replace(
-            buckets=np.full(2 * before, -1),
+            buckets=np.full(size, -1),
+            filled=np.zeros(size // k.WORD, np.uint64),
             **{name: _doubled(getattr(s, name), 0) for name in ("requests", "times", "free")},
         )
         s = self.state
-        keys = s.times[waiting, k.T_DUE], s.requests[waiting, k.R_CLASS], s.requests[waiting, k.R_SEQUENCE]
-        buckets = (s.times[waiting, k.T_DUE] * s.x[k.PER_SECOND]).astype(np.int64) % s.buckets.size
+        keys = s.requests[waiting][:, [k.R_DUE, k.R_CLASS, k.R_SEQUENCE]].T
+        buckets = (keys[0] >> s.n[k.SLICE]) % size
+        np.bitwise_or.at(s.filled, buckets // k.WORD, np.uint64(1) << (buckets % k.WORD).astype(np.uint64))
         for place in np.lexsort(keys[::-1])[::-1].tolist():
             r, bucket = waiting[place], buckets[place]
             s.requests[r, k.R_NEXT] = s.buckets[bucket]

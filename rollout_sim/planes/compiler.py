@@ -11,6 +11,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 _njit: Any = numba.njit
 _config: Any = numba.config
@@ -23,6 +26,18 @@ def inlined(function: Any) -> Any:
     Without reference counts, for the same reason: the arrays outlive every call.
     """
     return _njit(function, inline="always", _nrt=False)
+
+
+def _trailing_zeros(_: Any, word: Any) -> Any:
+    """How many bits of an unsigned `word`, which is not 0, are 0 below its lowest 1."""
+
+    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(word), code
+
+
+trailing_zeros: Any = intrinsic(_trailing_zeros)
 
 
 def with_names(function: Any, **names: Any) -> Any:
@@ -39,7 +54,7 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
         if folder is not None:
             _config.CACHE_DIR = str(folder)
             _folders.append(folder)
-        return _njit(function, cache=folder is not None, _nrt=False)
+        return _njit(function, cache=folder is not None, nogil=True, _nrt=False)
     finally:
         _config.CACHE_DIR = before
 

@@ -6,6 +6,8 @@ the last bit. The fault rules are compiled from `faults` itself.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from rollout_sim import faults, units
@@ -14,7 +16,7 @@ from rollout_sim.faults import OK, THROTTLED
 from rollout_sim.planes import array_environments, array_events, array_requests, arrays, draws
 from rollout_sim.planes.array_environments import leave, next_idle, take
 from rollout_sim.planes.array_events import first_event, pop_event, push_event
-from rollout_sim.planes.array_requests import after, log, meet, serves, tick
+from rollout_sim.planes.array_requests import after, log, meet, micros, seconds, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
     DONE,
@@ -35,6 +37,7 @@ from rollout_sim.planes.arrays import (
     L_POSITION,
     L_PRIMARY,
     L_SERVICE,
+    L_SLOT,
     L_SYNCHRONOUS,
     L_USERS,
     L_WEIGHT,
@@ -52,6 +55,7 @@ from rollout_sim.planes.arrays import (
     R_BLOCK,
     R_CLASS,
     R_COLD,
+    R_DUE,
     R_ENV,
     R_ERRORS,
     R_FIRST_PERIOD,
@@ -71,7 +75,6 @@ from rollout_sim.planes.arrays import (
     SEQUENCE,
     T_ARRIVED,
     T_BEGAN,
-    T_DUE,
     T_DURATION,
     T_INIT,
     T_JITTER,
@@ -88,7 +91,9 @@ from rollout_sim.planes.arrays import (
     V_NEW,
     V_ROWS,
     V_SLOW,
+    Place,
     State,
+    at,
 )
 from rollout_sim.planes.audience import SPLIT
 from rollout_sim.planes.compiler import compiled_before, inlined, kept, with_names
@@ -98,6 +103,7 @@ from rollout_sim.streams import BLOCK
 
 __all__ = ["advance", "compiled_before"]
 
+_NEVER: Final = 1 << 62
 _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
@@ -110,8 +116,8 @@ _went = with_names(faults.went, tick=tick, failure_shares=_failure_shares, slowd
 def _slot(s: State, lane: int, attempt: int, block: int) -> int:
     """Where the draws of a block's attempt are; -1: not loaded."""
     if attempt == 1:
-        return lane
-    for slot in range(s.lanes.shape[0], s.keys.shape[0]):
+        return int(s.lanes[lane, L_SLOT])
+    for slot in range(2 * s.lanes.shape[0], s.keys.shape[0]):
         if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
             return slot
     return -1
@@ -125,25 +131,26 @@ def _version_of(s: State, lane: int, u: float) -> int:
 
 
 @inlined
-def _needs(s: State, lane: int, block: int, j: int, attempt: int, t: float) -> tuple[int, int, int]:
+def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) -> tuple[int, Place, Place]:
     """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
-    slot, v, code, versions = _slot(s, lane, attempt, block), -1, DONE, s.versions.shape[0]
-    if slot < 0 or s.loaded[slot, 0] == 0:
+    found, v, code = _slot(s, lane, attempt, block), at(0), DONE
+    slot = at(found)
+    if found < 0 or s.loaded[slot, 0] == 0:
         code = NEED_DRAWS
     else:
-        v = _version_of(s, lane, s.uniforms[slot, ROUTE, j])
+        v = at(_version_of(s, lane, s.uniforms[slot, ROUTE, j]))
         if s.loaded[slot, 0] == 1 and s.versions[v, V_SLOW] == 1:
             code = NEED_ALL_DRAWS
-        elif s.loaded[slot, 1 + v] == 0:
+        elif s.loaded[slot, at(1 + v)] == 0:
             code = NEED_TIMES
         elif (
             s.versions[v, V_COLD_KIND] > 0
-            and s.loaded[slot, 1 + versions + v] == 0
+            and s.loaded[slot, at(1 + s.versions.shape[0] + v)] == 0
             and (s.versions[v, V_IDLE] == 0 or s.env_times[next_idle(s, v), E_SINCE] + s.x[KEEP_ALIVE] < t)
         ):
             code = NEED_INITS
     if code != DONE:
-        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = lane, attempt, block, slot, v
+        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = lane, attempt, block, found, v
     return code, slot, v
 
 
@@ -160,13 +167,13 @@ def _run(
         init = 0.0
     outcome, init, duration = _went(
         s.rows[v, : s.versions[v, V_ROWS]], s.version_times[v, V_ERROR_RATE], s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.env_times[s.requests[r, R_ENV], E_CREATED], s.n[RUNNING], trait, duration, init,
+        cold, t - s.env_times[at(s.requests[r, R_ENV]), E_CREATED], s.n[RUNNING], trait, duration, init,
     )  # fmt: skip
     s.requests[r, R_OUTCOME] = outcome
     s.times[r, T_BEGAN], s.times[r, T_INIT], s.times[r, T_DURATION] = t, init, duration
     if s.log.shape[0] > 0:
         log(s, r, t)
-    push_event(s, tick(t + init + duration), COMPLETION, r)
+    push_event(s, micros(t + init + duration), COMPLETION, r)
 
 
 @inlined
@@ -186,14 +193,14 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
     if s.lanes[lane, L_FULL_JITTER] == 1:
         s.times[r, T_JITTER] = _jitter(s.uniforms[slot, ROUTE, j])
     if not take(s, v, t, r):
-        s.throttles[s.bases[lane, v] + period] += 1
+        s.throttles[at(s.bases[lane, v] + period)] += 1
         s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
         s.times[r, T_INIT], s.times[r, T_DURATION] = 0.0, 0.0
         if s.log.shape[0] > 0:
             log(s, r, t)
         after(s, r, t)
         return
-    trait = s.traits[user] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
+    trait = s.traits[at(user)] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
     if s.versions[v, V_NEW] == 1 and serves(s, lane, t):
         meet(s, user, s.lanes[lane, L_SERVICE])
         s.marks[1, user] = 1
@@ -208,14 +215,14 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
 @inlined
 def _end_test(s: State, r: int) -> None:
     s.requests[r, R_TEST] = 0
-    s.free[s.n[FREE]] = r
+    s.free[at(s.n[FREE])] = r
     s.n[FREE] += 1
 
 
 @inlined
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
-    v = s.requests[r, R_VERSION]
+    v = at(s.requests[r, R_VERSION])
     if not take(s, v, t, r):
         if s.log.shape[0] > 0:
             s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
@@ -230,7 +237,7 @@ def _start_test(s: State, r: int, t: float) -> None:
 @inlined
 def _complete(s: State, r: int, t: float) -> None:
     """The invocation of request `r` ends at `t`."""
-    v, outcome = s.requests[r, R_VERSION], s.requests[r, R_OUTCOME]
+    v, outcome = at(s.requests[r, R_VERSION]), s.requests[r, R_OUTCOME]
     leave(s, r, t)
     s.versions[v, V_INVOCATIONS] += 1
     if outcome != OK:
@@ -242,7 +249,7 @@ def _complete(s: State, r: int, t: float) -> None:
             s.versions[v, V_GOOD] += 1
         _end_test(s, r)
         return
-    place, duration = s.bases[s.requests[r, R_LANE], v] + s.requests[r, R_PERIOD], s.times[r, T_DURATION]
+    place, duration = at(s.bases[at(s.requests[r, R_LANE]), v] + s.requests[r, R_PERIOD]), s.times[r, T_DURATION]
     s.invocations[place] += 1
     s.durations[place] += duration
     if outcome != OK:
@@ -259,26 +266,27 @@ def _complete(s: State, r: int, t: float) -> None:
 
 
 @inlined
-def _next_arrival(s: State) -> tuple[int, float]:
-    """The lane whose request comes next and when; -1 without one, -2 where `want` says which lane has to be loaded."""
+def _next_arrival(s: State) -> tuple[int, int]:
+    """The lane whose request comes next and when (µs); -1 without one, -2 where `want` says which lane has to be loaded."""
     lane, earliest = -1, np.inf
     for one in range(s.lanes.shape[0]):
-        position = s.lanes[one, L_POSITION]
-        if position == s.lanes[one, L_LENGTH]:
+        position = s.lanes[at(one), L_POSITION]
+        if position == s.lanes[at(one), L_LENGTH]:
             if position == BLOCK:
                 s.want[0] = one
-                return -2, 0.0
+                return -2, 0
             continue
-        if s.arrivals[one, position] < earliest:
-            lane, earliest = one, s.arrivals[one, position]
-    return (lane, earliest) if earliest < s.x[HORIZON] else (-1, np.inf)
+        comes = s.arrivals[at(s.lanes[at(one), L_SLOT]), at(position)]
+        if comes < earliest:
+            lane, earliest = one, comes
+    return (lane, micros(earliest)) if earliest < s.x[HORIZON] else (-1, _NEVER)
 
 
 @inlined
 def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
     """The next request of a lane comes, and goes to version `v`; its draws are in `slot`."""
     s.n[FREE] -= 1
-    r, j, user = s.free[s.n[FREE]], s.lanes[lane, L_POSITION], -1
+    r, j, user = at(s.free[at(s.n[FREE])]), at(s.lanes[lane, L_POSITION]), -1
     s.lanes[lane, L_POSITION] += 1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
@@ -288,7 +296,7 @@ def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
     if s.lanes[lane, L_SYNCHRONOUS] == 0:
         s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES] = 0, 0
     if s.lanes[lane, L_USERS] > 0:
-        user = s.users[lane, j]
+        user = s.users[slot, j]
         s.requests[r, R_SERVED] = 0
         if serves(s, lane, t):
             s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
@@ -300,25 +308,29 @@ def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
 
 def _advance(s: State, until: float, closed: bool) -> int:
     """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
+    last = micros(until)
     lane, arrival = _next_arrival(s)
     while True:
         if lane == -2:
             return NEED_BLOCK
-        t, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, until))
+        due, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, last))
         if r >= 0:
-            its_kind, due = s.requests[r, R_CLASS], s.times[r, T_DUE]
-            older = its_kind < ARRIVAL or (its_kind == ARRIVAL and s.requests[r, R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE])
-            if due < t or (due == t and older):
-                t, kind = due, its_kind
+            its_kind, its_due = s.requests[at(r), R_CLASS], s.requests[at(r), R_DUE]
+            older = its_kind < ARRIVAL or (
+                its_kind == ARRIVAL and s.requests[at(r), R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE]
+            )
+            if its_due < due or (its_due == due and older):
+                due, kind = its_due, its_kind
             else:
                 r = -1
+        t = seconds(due)
         if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
             return DONE
         if kind == COMPLETION:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
                 return FULL_SAMPLES
-            pop_event(s, r)
-            _complete(s, r, t)
+            pop_event(s, at(r))
+            _complete(s, at(r), t)
             continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
@@ -327,23 +339,24 @@ def _advance(s: State, until: float, closed: bool) -> int:
         if r < 0:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
-            code, slot, v = _needs(s, lane, s.lanes[lane, L_BLOCK], s.lanes[lane, L_POSITION], 1, t)
+            one = at(lane)
+            code, slot, v = _needs(s, one, s.lanes[one, L_BLOCK], at(s.lanes[one, L_POSITION]), 1, t)
             if code != DONE:
                 return int(code)
-            _arrive(s, lane, t, slot, v)
+            _arrive(s, one, t, slot, v)
             if s.n[PENDING] > s.n[MOST_PENDING]:
                 return TOO_MANY
             lane, arrival = _next_arrival(s)
-        elif s.requests[r, R_TEST] == 1:
-            pop_event(s, r)
-            _start_test(s, r, t)
+        elif s.requests[at(r), R_TEST] == 1:
+            pop_event(s, at(r))
+            _start_test(s, at(r), t)
         else:
-            its_lane, j = s.requests[r, R_LANE], s.requests[r, R_PLACE]
-            code, slot, v = _needs(s, its_lane, s.requests[r, R_BLOCK], j, s.requests[r, R_ATTEMPT], t)
+            its_lane, j = at(s.requests[at(r), R_LANE]), at(s.requests[at(r), R_PLACE])
+            code, slot, v = _needs(s, its_lane, s.requests[at(r), R_BLOCK], j, s.requests[at(r), R_ATTEMPT], t)
             if code != DONE:
                 return int(code)
-            pop_event(s, r)
-            _start(s, r, t, its_lane, j, slot, v, s.requests[r, R_USER])
+            pop_event(s, at(r))
+            _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r), R_USER])
 
 
 advance = kept(_advance, units, faults, draws, arrays, array_events, array_environments, array_requests)

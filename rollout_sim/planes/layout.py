@@ -31,23 +31,23 @@ def laid_out(
     names, specs = tuple(function.versions), tuple(function.versions.values())
     lanes, versions, places = len(sources), len(names), len(metrics.targets) * metrics.periods
     retries = any(source.source != "http" or source.retry is not None for source in sources)
-    slots = lanes + (RETRY_SLOTS if retries else 0)
+    slots = 2 * lanes + (RETRY_SLOTS if retries else 0)
     rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
     whole = 1024  # a power of two, which the number of buckets is
     ints, floats = np.int64, np.float64
     s = k.State(
-        n=np.zeros(17, ints),
-        x=np.zeros(11, floats),
+        n=np.zeros(18, ints),
+        x=np.zeros(10, floats),
         want=np.zeros(5, ints),
         versions=np.zeros((versions, 12), ints),
         version_times=np.zeros((versions, 5), floats),
-        lanes=np.zeros((lanes, 13), ints),
+        lanes=np.zeros((lanes, 14), ints),
         lane_times=np.zeros((lanes, 2), floats),
         bases=np.zeros((lanes, versions), ints),
-        arrivals=np.zeros((lanes, BLOCK), floats),
-        users=np.zeros((lanes, BLOCK if any(users) else 1), ints),
+        arrivals=np.zeros((2 * lanes, BLOCK), floats),
+        users=np.zeros((2 * lanes, BLOCK if any(users) else 1), ints),
         traits=traits(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((lanes, attempts + 1), floats),
@@ -62,9 +62,10 @@ def laid_out(
         env_priority=np.zeros(whole, ints),
         env_times=np.zeros((whole, 2), floats),
         env_free=np.arange(whole),
-        buckets=np.full(whole, -1),
-        requests=np.zeros((whole, 18), ints),
-        times=np.zeros((whole, 6), floats),
+        buckets=np.full(k.PER_PLACE * whole, -1),
+        filled=np.zeros(k.PER_PLACE * whole // k.WORD, np.uint64),
+        requests=np.zeros((whole, 19), ints),
+        times=np.zeros((whole, 5), floats),
         free=np.arange(whole),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
@@ -106,7 +107,7 @@ def laid_out(
         s.lanes[number] = (
             BLOCK, BLOCK, -1, 0, -1, source.source == "http", 1 if retry is None else retry.attempts,
             retry is not None and "error" in retry.on, retry is not None and "throttle" in retry.on,
-            retry is not None and retry.jitter == "full", count, source.async_retries, ABSENT,
+            retry is not None and retry.jitter == "full", count, source.async_retries, ABSENT, number,
         )  # fmt: skip
         s.lane_times[number, k.L_MAX_AGE] = source.max_event_age
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):

@@ -1,0 +1,134 @@
+"""What the compiled plane's kernel asks for: arrivals, and the draws and times of their invocations, block by block.
+
+A block of first attempts has one of its source's two slots, in turn, so that the next one can be drawn on another
+core while the kernel works on this one. Which thread draws a block changes nothing: every block has its own streams.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.aliases import Alias
+from rollout_sim.planes import arrays as k
+from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
+from rollout_sim.planes.layout import RETRY_SLOTS
+from rollout_sim.specs import VersionSpec
+from rollout_sim.streams import BLOCK
+from rollout_sim.traffic import Source
+
+
+@dataclass(slots=True)
+class Lane:
+    """One source at work: its draws and its alias."""
+
+    source: Source
+    draws: Draws
+    alias: Alias
+
+
+def spare_core() -> bool:
+    """Whether there is a core for another thread: not where processes share the work already."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and multiprocessing.current_process().name == "MainProcess"
+
+
+class Loader:
+    """Writes what the kernel asks for, by `want`, into the state's arrays; the next blocks `ahead` of it, if asked to."""
+
+    def __init__(self, state: k.State, lanes: list[Lane], specs: tuple[VersionSpec, ...], *, ahead: bool) -> None:
+        self.state = state
+        self.lanes = lanes
+        self.specs = specs
+        self.ahead = ahead
+        self._threads: ThreadPoolExecutor | None = None
+        self._next: dict[int, Future[int]] = {}
+        self._slots: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+        self._generators: dict[int, np.random.Generator] = {}
+        self._sizes: dict[int, NDArray[np.float64] | None] = {}
+
+    def block(self) -> None:
+        """The next block of a source's arrivals, with its users, draws and times on the alias's version."""
+        lane = int(self.state.want[0])
+        row = self.state.lanes[lane]
+        number, version = int(row[k.L_BLOCK]) + 1, int(row[k.L_PRIMARY])
+        coming = self._next.pop(lane, None)
+        count = self._make(lane, number, version) if coming is None else coming.result()
+        row[[k.L_POSITION, k.L_LENGTH, k.L_BLOCK, k.L_SLOT]] = 0, count, number, self._slot(lane, number)
+        if self.ahead and number > 0 and count == BLOCK:  # short runs are over before a thread has begun
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1)
+            self._next[lane] = self._threads.submit(self._make, lane, number + 1, version)
+
+    def draws(self) -> None:
+        """The first uniforms of another attempt than the first: routing, faults and service."""
+        lane, attempt, block = self.state.want[:3].tolist()
+        if len(self._slots) < RETRY_SLOTS:
+            slot = 2 * len(self.lanes) + len(self._slots)
+        else:
+            slot = self._slots.popitem(last=False)[1]
+        self._slots[lane, attempt, block] = slot
+        self.state.keys[slot] = lane, attempt, block
+        self._draw(slot, lane, attempt, block)
+
+    def all_draws(self) -> None:
+        """The uniforms that only some invocations need."""
+        self._rest(int(self.state.want[3]))
+
+    def times(self) -> None:
+        """How long a block's invocations take on a version."""
+        self._times(*self.state.want[3:5].tolist())
+
+    def inits(self) -> None:
+        """How long a block's cold starts take on a version."""
+        s, (slot, v) = self.state, self.state.want[3:5].tolist()
+        init = self.specs[v].cold_duration or self.specs[v].cold_start
+        assert init is not None
+        self._rest(slot)
+        s.inits[slot, v] = init_times(init, s.uniforms[slot, INIT])
+        s.loaded[slot, 1 + len(self.specs) + v] = 1
+
+    def close(self) -> None:
+        """Nothing more is asked for."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+
+    def _slot(self, lane: int, block: int) -> int:
+        return lane + len(self.lanes) * (block % 2)
+
+    def _make(self, lane: int, block: int, v: int) -> int:
+        """A block of first attempts, with their times on version `v`; how many there are."""
+        s, draws, slot = self.state, self.lanes[lane].draws, self._slot(lane, block)
+        times = draws.process.block(block)
+        s.arrivals[slot, : times.size] = times
+        users = draws.users(block)
+        if users is not None:
+            s.users[slot] = users
+        self._draw(slot, lane, 1, block)
+        self._times(slot, v)
+        return times.size
+
+    def _draw(self, slot: int, lane: int, attempt: int, block: int) -> None:
+        s, draws = self.state, self.lanes[lane].draws
+        s.loaded[slot] = 0
+        rng = self._generators[slot] = draws.generator(block, attempt)
+        rng.random(out=s.uniforms[slot, : SERVICE + 1])
+        s.loaded[slot, 0] = 1
+        self._sizes[slot] = draws.sizes(block)
+
+    def _rest(self, slot: int) -> None:
+        """The other uniforms, from where `_draw` left the stream."""
+        if self.state.loaded[slot, 0] == 1:
+            self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
+            self.state.loaded[slot, 0] = 2
+
+    def _times(self, slot: int, v: int) -> None:
+        s, spec = self.state, self.specs[v]
+        s.services[slot, v] = service_times(spec.duration, spec.per_mb, s.uniforms[slot, SERVICE], self._sizes[slot])
+        s.loaded[slot, 1 + v] = 1
