@@ -54,17 +54,18 @@ class Loader:
         self._sizes: dict[int, NDArray[np.float64] | None] = {}
 
     def block(self) -> None:
-        """The next block of a source's arrivals, with its users, draws and times on the alias's version."""
+        """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
         lane = int(self.state.want[0])
         row = self.state.lanes[lane]
-        number, version = int(row[k.L_BLOCK]) + 1, int(row[k.L_PRIMARY])
+        number = int(row[k.L_BLOCK]) + 1
+        versions = [v for v in row[[k.L_PRIMARY, k.L_ADDITIONAL]].tolist() if v >= 0]
         coming = self._next.pop(lane, None)
-        count = self._make(lane, number, version) if coming is None else coming.result()
+        count = self._make(lane, number, versions) if coming is None else coming.result()
         row[[k.L_POSITION, k.L_LENGTH, k.L_BLOCK, k.L_SLOT]] = 0, count, number, self._slot(lane, number)
         if self.ahead and number > 0 and count == BLOCK:  # short runs are over before a thread has begun
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
-            self._next[lane] = self._threads.submit(self._make, lane, number + 1, version)
+            self._next[lane] = self._threads.submit(self._make, lane, number + 1, versions)
 
     def draws(self) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
@@ -102,8 +103,8 @@ class Loader:
     def _slot(self, lane: int, block: int) -> int:
         return lane + len(self.lanes) * (block % 2)
 
-    def _make(self, lane: int, block: int, v: int) -> int:
-        """A block of first attempts, with their times on version `v`; how many there are."""
+    def _make(self, lane: int, block: int, versions: list[int]) -> int:
+        """A block of first attempts, with their times on some versions; how many there are."""
         s, draws, slot = self.state, self.lanes[lane].draws, self._slot(lane, block)
         times = draws.process.block(block)
         s.arrivals[slot, : times.size] = times
@@ -111,7 +112,8 @@ class Loader:
         if users is not None:
             s.users[slot] = users
         self._draw(slot, lane, 1, block)
-        self._times(slot, v)
+        for v in versions:
+            self._times(slot, v)
         return times.size
 
     def _draw(self, slot: int, lane: int, attempt: int, block: int) -> None:
