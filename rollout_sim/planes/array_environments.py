@@ -21,14 +21,9 @@ from rollout_sim.planes.arrays import (
     LIMIT,
     MADE,
     MOST,
-    R_COLD,
-    R_ENV,
-    R_OUTCOME,
-    R_VERSION,
     REFILL,
     RUNNING,
     SCALE_UP,
-    T_BEGAN,
     TOKENS,
     V_BUSY,
     V_CREATED_BUSY,
@@ -151,7 +146,7 @@ def take(s: State, v: int, t: float, r: int) -> bool:
         else:
             cold = False
     s.versions[v, V_IDLE] = idle
-    s.requests[r, R_COLD] = cold
+    s.requests[r].cold = cold
     if cold:
         if not _may_start(s, t):
             return False
@@ -162,14 +157,14 @@ def take(s: State, v: int, t: float, r: int) -> bool:
     s.versions[v, V_BUSY] += 1
     s.version_times[v, V_CREATED_BUSY] += s.env_times[env, E_CREATED]
     s.version_times[v, V_STARTED_BUSY] += t
-    s.requests[r, R_ENV] = env
+    s.requests[r].env = env
     return True
 
 
 @inlined
 def leave(s: State, r: int, t: float) -> None:
     """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
-    v, env, began = at(s.requests[r, R_VERSION]), at(s.requests[r, R_ENV]), s.times[r, T_BEGAN]
+    v, env, began = at(s.requests[r].version), at(s.requests[r].env), s.requests[r].began
     created, priority = s.env_times[env, E_CREATED], s.env_priority[env]
     if priority >= _HALF:
         s.n[BUSY] -= 1
@@ -178,7 +173,7 @@ def leave(s: State, r: int, t: float) -> None:
     s.version_times[v, V_CREATED_BUSY] -= created
     s.version_times[v, V_STARTED_BUSY] -= began
     s.version_times[v, V_WORKED] += t - began
-    if s.requests[r, R_OUTCOME] > ERROR:
+    if s.requests[r].outcome > ERROR:
         _gone(s, v, env, t - created)
         if priority < _HALF:
             add_provisioned(s, v, t)

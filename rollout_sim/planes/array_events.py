@@ -15,10 +15,6 @@ import numpy as np
 from rollout_sim.planes.arrays import (
     CURSOR,
     EVENTS,
-    R_CLASS,
-    R_DUE,
-    R_NEXT,
-    R_SEQUENCE,
     SEQUENCE,
     SLICE,
     WORD,
@@ -41,17 +37,17 @@ def push_event(s: State, due: int, kind: int, r: int) -> None:
     bucket = at((due >> s.n[SLICE]) & (s.buckets.size - 1))
     before, after = -1, s.buckets[bucket]
     while after >= 0 and (
-        s.requests[at(after), R_DUE] < due
-        or (s.requests[at(after), R_DUE] == due and s.requests[at(after), R_CLASS] <= kind)
+        s.requests[at(after)].due < due
+        or (s.requests[at(after)].due == due and s.requests[at(after)].kind <= kind)
     ):
-        before, after = after, s.requests[at(after), R_NEXT]
+        before, after = after, s.requests[at(after)].next
     if before < 0:
         s.buckets[bucket] = r
         s.filled[bucket // WORD] |= _ONE << np.uint64(bucket % WORD)
     else:
-        s.requests[at(before), R_NEXT] = r
-    s.requests[r, R_CLASS], s.requests[r, R_SEQUENCE], s.requests[r, R_DUE] = kind, s.n[SEQUENCE], due
-    s.requests[r, R_NEXT] = after
+        s.requests[at(before)].next = r
+    s.requests[r].kind, s.requests[r].sequence, s.requests[r].due = kind, s.n[SEQUENCE], due
+    s.requests[r].next = after
     s.n[SEQUENCE] += 1
     s.n[EVENTS] += 1
 
@@ -73,7 +69,7 @@ def first_event(s: State, limit: int) -> int:
         if cursor > last:
             break
         r = s.buckets[at(cursor & mask)]
-        if s.requests[at(r), R_DUE] >> bits == cursor:
+        if s.requests[at(r)].due >> bits == cursor:
             s.n[CURSOR] = cursor
             return int(r)
         cursor += 1
@@ -84,8 +80,8 @@ def first_event(s: State, limit: int) -> int:
 @inlined
 def pop_event(s: State, r: int) -> None:
     """Takes out the first event, which is that of request `r`."""
-    bucket = at((s.requests[r, R_DUE] >> s.n[SLICE]) & (s.buckets.size - 1))
-    after = s.requests[r, R_NEXT]
+    bucket = at((s.requests[r].due >> s.n[SLICE]) & (s.buckets.size - 1))
+    after = s.requests[r].next
     s.buckets[bucket] = after
     s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
     s.n[EVENTS] -= 1

@@ -22,24 +22,7 @@ from rollout_sim.planes.arrays import (
     L_USERS,
     LOGGED,
     PENDING,
-    R_ATTEMPT,
-    R_BLOCK,
-    R_COLD,
-    R_ENV,
-    R_ERRORS,
-    R_FIRST_PERIOD,
-    R_LANE,
-    R_OUTCOME,
-    R_PLACE,
-    R_SERVED,
-    R_THROTTLES,
-    R_USER,
-    R_VERSION,
     START_AT,
-    T_ARRIVED,
-    T_DURATION,
-    T_INIT,
-    T_JITTER,
     State,
     at,
 )
@@ -56,15 +39,13 @@ def log(s: State, r: int, t: float) -> None:
     """Keeps an attempt as a row of the events."""
     row = s.n[LOGGED]
     s.n[LOGGED] += 1
-    for k, column in enumerate((R_LANE, R_BLOCK, R_PLACE, R_ATTEMPT, R_VERSION, R_ENV, R_COLD, R_OUTCOME, R_USER)):
-        s.log[row, k] = s.requests[r, column]
-    if s.requests[r, R_ENV] >= 0:
-        s.log[row, 5] = identity_of(s, s.requests[r, R_ENV])
-    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = (
-        t,
-        s.times[r, T_INIT],
-        s.times[r, T_DURATION],
-    )
+    one = s.requests[r]
+    s.log[row, 0], s.log[row, 1], s.log[row, 2], s.log[row, 3] = one.lane, one.block, one.place, one.attempt
+    s.log[row, 4], s.log[row, 5], s.log[row, 6], s.log[row, 7] = one.version, one.env, one.cold, one.outcome
+    s.log[row, 8] = one.user
+    if one.env >= 0:
+        s.log[row, 5] = identity_of(s, one.env)
+    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = t, one.init, one.duration
 
 
 @inlined
@@ -84,9 +65,9 @@ def meet(s: State, user: int, served: int) -> None:
 @inlined
 def _answer(s: State, r: int, t: float) -> None:
     """The request's last attempt is over at `t`: it is good or bad, for each objective."""
-    lane, user, arrived = at(s.requests[r, R_LANE]), s.requests[r, R_USER], s.times[r, T_ARRIVED]
-    failed = s.requests[r, R_OUTCOME] != OK
-    place = at(s.bases[lane, at(s.requests[r, R_VERSION])] + s.requests[r, R_FIRST_PERIOD])
+    lane, user, arrived = at(s.requests[r].lane), s.requests[r].user, s.requests[r].arrived
+    failed = s.requests[r].outcome != OK
+    place = at(s.bases[lane, at(s.requests[r].version)] + s.requests[r].first_period)
     s.n[PENDING] -= 1
     s.asked[place] += 1
     bad = failed
@@ -97,7 +78,7 @@ def _answer(s: State, r: int, t: float) -> None:
             bad = True
     if bad:
         s.bad[place] += 1
-    if bad and s.lanes[lane, L_USERS] > 0 and s.requests[r, R_SERVED] > 0:
+    if bad and s.lanes[lane, L_USERS] > 0 and s.requests[r].served > 0:
         s.marks[2, user] = 1
     s.free[at(s.n[FREE])] = r
     s.n[FREE] += 1
@@ -106,31 +87,31 @@ def _answer(s: State, r: int, t: float) -> None:
 @inlined
 def after(s: State, r: int, t: float) -> None:
     """What follows an attempt that is over at `t`: the answer, or another attempt."""
-    lane, outcome = at(s.requests[r, R_LANE]), s.requests[r, R_OUTCOME]
+    lane, outcome = at(s.requests[r].lane), s.requests[r].outcome
     if outcome == OK:
         _answer(s, r, t)
         return
     if s.lanes[lane, L_SYNCHRONOUS] == 1:
-        attempt = s.requests[r, R_ATTEMPT]
+        attempt = s.requests[r].attempt
         tried = s.lanes[lane, L_ON_THROTTLE] if outcome == THROTTLED else s.lanes[lane, L_ON_ERROR]
         if attempt >= s.lanes[lane, L_ATTEMPTS] or tried == 0:
             _answer(s, r, t)
             return
         delay = s.waits[lane, attempt]
         if s.lanes[lane, L_FULL_JITTER] == 1:
-            delay = delay * s.times[r, T_JITTER]
+            delay = delay * s.requests[r].jitter
     else:
         if outcome == THROTTLED:
-            s.requests[r, R_THROTTLES] += 1
-            delay = s.async_waits[1, min(s.requests[r, R_THROTTLES], s.async_waits.shape[1] - 1)]
+            s.requests[r].throttles += 1
+            delay = s.async_waits[1, min(s.requests[r].throttles, s.async_waits.shape[1] - 1)]
         else:
-            s.requests[r, R_ERRORS] += 1
-            if s.requests[r, R_ERRORS] > s.lanes[lane, L_ASYNC_RETRIES]:
+            s.requests[r].errors += 1
+            if s.requests[r].errors > s.lanes[lane, L_ASYNC_RETRIES]:
                 _answer(s, r, t)
                 return
-            delay = s.async_waits[0, s.requests[r, R_ERRORS]]
-        if tick(t + delay) > tick(s.times[r, T_ARRIVED] + s.lane_times[lane, L_MAX_AGE]):
+            delay = s.async_waits[0, s.requests[r].errors]
+        if tick(t + delay) > tick(s.requests[r].arrived + s.lane_times[lane, L_MAX_AGE]):
             _answer(s, r, t)
             return
-    s.requests[r, R_ATTEMPT] += 1
+    s.requests[r].attempt += 1
     push_event(s, micros(t + delay), RETRY, r)

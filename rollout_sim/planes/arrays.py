@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,29 +65,19 @@ V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
     L_SLOT,
 ) = range(14)
 L_WEIGHT, L_MAX_AGE = range(2)
-(
-    R_LANE,
-    R_BLOCK,
-    R_PLACE,
-    R_ATTEMPT,
-    R_ERRORS,
-    R_THROTTLES,
-    R_USER,
-    R_VERSION,
-    R_OUTCOME,
-    R_COLD,
-    R_ENV,
-    R_NEXT,
-    R_PERIOD,
-    R_TEST,
-    R_CLASS,
-    R_SEQUENCE,
-    R_FIRST_PERIOD,
-    R_SERVED,
-    R_DUE,
-) = range(19)
-T_ARRIVED, T_BEGAN, T_INIT, T_DURATION, T_JITTER = range(5)
 E_CREATED, E_SINCE = range(2)
+
+
+REQUEST: Final = np.dtype(
+    [
+        *((name, np.int64) for name in (
+            "due", "next", "kind", "sequence", "lane", "block", "place", "attempt", "errors", "throttles", "user",
+            "version", "outcome", "cold", "env", "period", "first_period", "test", "served",
+        )),
+        *((name, np.float64) for name in ("arrived", "began", "init", "duration", "jitter")),
+    ]
+)  # fmt: skip
+"""A request: what waits for it (`due` in µs, its `kind` of event), where it belongs, and its latest attempt."""
 
 
 class State(NamedTuple):
@@ -119,8 +109,7 @@ class State(NamedTuple):
     env_free: Ints
     buckets: Ints
     filled: NDArray[np.uint64]
-    requests: Ints
-    times: Floats
+    requests: NDArray[Any]
     free: Ints
     invocations: Ints
     errors: Ints

@@ -156,9 +156,9 @@ class CompiledPlane:
             s.n[k.FREE] -= 1
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
-            s.requests[r, [k.R_TEST, k.R_VERSION, k.R_LANE, k.R_PLACE, k.R_ATTEMPT, k.R_USER]] = 1, v, -1, i, 1, -1
-            s.times[r] = 0.0
-            s.times[r, k.T_JITTER] = tick(self.clock.now + hook.over)  # when it has to be over
+            over = tick(self.clock.now + hook.over)
+            columns = ["test", "version", "lane", "place", "attempt", "user", "jitter"]
+            s.requests[columns][r] = 1, v, -1, i, 1, -1, over  # the jitter's place says when it has to be over
             push_event(s, micros(self.clock.now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
 
     def users(self) -> Users:
@@ -229,20 +229,20 @@ class CompiledPlane:
             r = first
             while r >= 0:
                 waiting.append(r)
-                r = int(s.requests[r, k.R_NEXT])
+                r = int(s.requests["next"][r])
         size = 2 * before * k.PER_PLACE
         self.state = s._replace(
             buckets=np.full(size, -1),
             filled=np.zeros(size // k.WORD, np.uint64),
-            **{name: _doubled(getattr(s, name), 0) for name in ("requests", "times", "free")},
+            **{name: _doubled(getattr(s, name), 0) for name in ("requests", "free")},
         )
         s = self.state
-        keys = s.requests[waiting][:, [k.R_DUE, k.R_CLASS, k.R_SEQUENCE]].T
+        keys = [s.requests[column][waiting] for column in ("due", "kind", "sequence")]
         buckets = (keys[0] >> s.n[k.SLICE]) % size
         np.bitwise_or.at(s.filled, buckets // k.WORD, np.uint64(1) << (buckets % k.WORD).astype(np.uint64))
         for place in np.lexsort(keys[::-1])[::-1].tolist():
             r, bucket = waiting[place], buckets[place]
-            s.requests[r, k.R_NEXT] = s.buckets[bucket]
+            s.requests["next"][r] = s.buckets[bucket]
             s.buckets[bucket] = r
         free = int(s.n[k.FREE])
         s.free[free : free + before] = np.arange(before, 2 * before)

@@ -51,33 +51,10 @@ from rollout_sim.planes.arrays import (
     PENDING,
     PERIOD,
     PERIOD_END,
-    R_ATTEMPT,
-    R_BLOCK,
-    R_CLASS,
-    R_COLD,
-    R_DUE,
-    R_ENV,
-    R_ERRORS,
-    R_FIRST_PERIOD,
-    R_LANE,
-    R_OUTCOME,
-    R_PERIOD,
-    R_PLACE,
-    R_SEQUENCE,
-    R_SERVED,
-    R_TEST,
-    R_THROTTLES,
-    R_USER,
-    R_VERSION,
     RESOLUTION,
     RUNNING,
     SAMPLED,
     SEQUENCE,
-    T_ARRIVED,
-    T_BEGAN,
-    T_DURATION,
-    T_INIT,
-    T_JITTER,
     TESTED,
     TIMEOUT,
     TOO_MANY,
@@ -159,7 +136,7 @@ def _run(
     s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, trait: float
 ) -> None:
     """Lets request `r`, which has its environment, run from `t` on."""
-    cold = s.requests[r, R_COLD] == 1
+    cold = s.requests[r].cold == 1
     duration = service
     if cold and s.versions[v, V_COLD_KIND] == 2:
         duration, init = init, 0.0
@@ -167,10 +144,10 @@ def _run(
         init = 0.0
     outcome, init, duration = _went(
         s.rows[v, : s.versions[v, V_ROWS]], s.version_times[v, V_ERROR_RATE], s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.env_times[at(s.requests[r, R_ENV]), E_CREATED], s.n[RUNNING], trait, duration, init,
+        cold, t - s.env_times[at(s.requests[r].env), E_CREATED], s.n[RUNNING], trait, duration, init,
     )  # fmt: skip
-    s.requests[r, R_OUTCOME] = outcome
-    s.times[r, T_BEGAN], s.times[r, T_INIT], s.times[r, T_DURATION] = t, init, duration
+    s.requests[r].outcome = outcome
+    s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
     if s.log.shape[0] > 0:
         log(s, r, t)
     push_event(s, micros(t + init + duration), COMPLETION, r)
@@ -189,13 +166,13 @@ def _period(s: State, t: float) -> int:
 def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, user: int) -> None:
     """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
     period = _period(s, t)
-    s.requests[r, R_VERSION], s.requests[r, R_PERIOD] = v, period
+    s.requests[r].version, s.requests[r].period = v, period
     if s.lanes[lane, L_FULL_JITTER] == 1:
-        s.times[r, T_JITTER] = _jitter(s.uniforms[slot, ROUTE, j])
+        s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
     if not take(s, v, t, r):
         s.throttles[at(s.bases[lane, v] + period)] += 1
-        s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
-        s.times[r, T_INIT], s.times[r, T_DURATION] = 0.0, 0.0
+        s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
+        s.requests[r].init, s.requests[r].duration = 0.0, 0.0
         if s.log.shape[0] > 0:
             log(s, r, t)
         after(s, r, t)
@@ -214,7 +191,7 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
 
 @inlined
 def _end_test(s: State, r: int) -> None:
-    s.requests[r, R_TEST] = 0
+    s.requests[r].test = 0
     s.free[at(s.n[FREE])] = r
     s.n[FREE] += 1
 
@@ -222,10 +199,10 @@ def _end_test(s: State, r: int) -> None:
 @inlined
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
-    v = at(s.requests[r, R_VERSION])
+    v = at(s.requests[r].version)
     if not take(s, v, t, r):
         if s.log.shape[0] > 0:
-            s.requests[r, R_OUTCOME], s.requests[r, R_ENV], s.requests[r, R_COLD] = THROTTLED, -1, 0
+            s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
         _end_test(s, r)
         return
@@ -237,24 +214,24 @@ def _start_test(s: State, r: int, t: float) -> None:
 @inlined
 def _complete(s: State, r: int, t: float) -> None:
     """The invocation of request `r` ends at `t`."""
-    v, outcome = at(s.requests[r, R_VERSION]), s.requests[r, R_OUTCOME]
+    v, outcome = at(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
     s.versions[v, V_INVOCATIONS] += 1
     if outcome != OK:
         s.versions[v, V_ERRORS] += 1
-    if s.requests[r, R_COLD] == 1:
+    if s.requests[r].cold == 1:
         s.versions[v, V_COLD] += 1
-    if s.requests[r, R_TEST] == 1:
-        if outcome == OK and t <= s.times[r, T_JITTER]:
+    if s.requests[r].test == 1:
+        if outcome == OK and t <= s.requests[r].jitter:
             s.versions[v, V_GOOD] += 1
         _end_test(s, r)
         return
-    place, duration = at(s.bases[at(s.requests[r, R_LANE]), v] + s.requests[r, R_PERIOD]), s.times[r, T_DURATION]
+    place, duration = at(s.bases[at(s.requests[r].lane), v] + s.requests[r].period), s.requests[r].duration
     s.invocations[place] += 1
     s.durations[place] += duration
     if outcome != OK:
         s.errors[place] += 1
-    if s.requests[r, R_COLD] == 1:
+    if s.requests[r].cold == 1:
         s.cold_starts[place] += 1
     for k in range(s.slow_limits.size):
         if duration > s.slow_limits[k]:
@@ -291,18 +268,18 @@ def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
-    s.requests[r, R_LANE], s.requests[r, R_BLOCK], s.requests[r, R_PLACE] = lane, s.lanes[lane, L_BLOCK], j
-    s.requests[r, R_ATTEMPT] = 1
+    s.requests[r].lane, s.requests[r].block, s.requests[r].place = lane, s.lanes[lane, L_BLOCK], j
+    s.requests[r].attempt = 1
     if s.lanes[lane, L_SYNCHRONOUS] == 0:
-        s.requests[r, R_ERRORS], s.requests[r, R_THROTTLES] = 0, 0
+        s.requests[r].errors, s.requests[r].throttles = 0, 0
     if s.lanes[lane, L_USERS] > 0:
         user = s.users[slot, j]
-        s.requests[r, R_SERVED] = 0
+        s.requests[r].served = 0
         if serves(s, lane, t):
-            s.requests[r, R_SERVED] = s.lanes[lane, L_SERVICE]
+            s.requests[r].served = s.lanes[lane, L_SERVICE]
             meet(s, user, s.lanes[lane, L_SERVICE])
-    s.requests[r, R_USER] = user
-    s.times[r, T_ARRIVED], s.requests[r, R_FIRST_PERIOD] = t, _period(s, t)
+    s.requests[r].user = user
+    s.requests[r].arrived, s.requests[r].first_period = t, _period(s, t)
     _start(s, r, t, lane, j, slot, v, user)
 
 
@@ -315,9 +292,9 @@ def _advance(s: State, until: float, closed: bool) -> int:
             return NEED_BLOCK
         due, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, last))
         if r >= 0:
-            its_kind, its_due = s.requests[at(r), R_CLASS], s.requests[at(r), R_DUE]
+            its_kind, its_due = s.requests[at(r)].kind, s.requests[at(r)].due
             older = its_kind < ARRIVAL or (
-                its_kind == ARRIVAL and s.requests[at(r), R_SEQUENCE] < s.n[ARRIVAL_SEQUENCE]
+                its_kind == ARRIVAL and s.requests[at(r)].sequence < s.n[ARRIVAL_SEQUENCE]
             )
             if its_due < due or (its_due == due and older):
                 due, kind = its_due, its_kind
@@ -347,16 +324,16 @@ def _advance(s: State, until: float, closed: bool) -> int:
             if s.n[PENDING] > s.n[MOST_PENDING]:
                 return TOO_MANY
             lane, arrival = _next_arrival(s)
-        elif s.requests[at(r), R_TEST] == 1:
+        elif s.requests[at(r)].test == 1:
             pop_event(s, at(r))
             _start_test(s, at(r), t)
         else:
-            its_lane, j = at(s.requests[at(r), R_LANE]), at(s.requests[at(r), R_PLACE])
-            code, slot, v = _needs(s, its_lane, s.requests[at(r), R_BLOCK], j, s.requests[at(r), R_ATTEMPT], t)
+            its_lane, j = at(s.requests[at(r)].lane), at(s.requests[at(r)].place)
+            code, slot, v = _needs(s, its_lane, s.requests[at(r)].block, j, s.requests[at(r)].attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s, at(r))
-            _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r), R_USER])
+            _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r)].user)
 
 
 advance = kept(_advance, units, faults, draws, arrays, array_events, array_environments, array_requests)
