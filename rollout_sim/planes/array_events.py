@@ -27,8 +27,8 @@ _ONE: Final = np.uint64(1)
 
 
 def slice_of(rate: float) -> int:
-    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees a quarter of one."""
-    return max(0, math.floor(math.log2(250_000 / rate)))
+    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees an eighth of one."""
+    return max(0, math.floor(math.log2(125_000 / rate)))
 
 
 @inlined

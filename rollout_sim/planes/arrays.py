@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PER_PLACE: Final = 4
+PER_PLACE: Final = 16
 """Buckets of the queue for each place of a request."""
 WORD: Final = 64
 """Buckets that share a word of bits."""
