@@ -232,7 +232,7 @@ class CompiledPlane:
                 r = int(s.requests["next"][r])
         size = 2 * before * k.PER_PLACE
         self.state = s._replace(
-            buckets=np.full(size, -1),
+            buckets=np.full(size, -1, np.int32),
             filled=np.zeros(size // k.WORD, np.uint64),
             **{name: _doubled(getattr(s, name), 0) for name in ("requests", "free")},
         )

@@ -62,7 +62,7 @@ def laid_out(
         env_priority=np.zeros(whole, ints),
         env_times=np.zeros((whole, 2), floats),
         env_free=np.arange(whole),
-        buckets=np.full(k.PER_PLACE * whole, -1),
+        buckets=np.full(k.PER_PLACE * whole, -1, np.int32),
         filled=np.zeros(k.PER_PLACE * whole // k.WORD, np.uint64),
         requests=np.zeros(whole, k.REQUEST),
         free=np.arange(whole),
