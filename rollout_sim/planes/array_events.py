@@ -37,8 +37,7 @@ def push_event(s: State, due: int, kind: int, r: int) -> None:
     bucket = at((due >> s.n[SLICE]) & (s.buckets.size - 1))
     before, after = -1, s.buckets[bucket]
     while after >= 0 and (
-        s.requests[at(after)].due < due
-        or (s.requests[at(after)].due == due and s.requests[at(after)].kind <= kind)
+        s.requests[at(after)].due < due or (s.requests[at(after)].due == due and s.requests[at(after)].kind <= kind)
     ):
         before, after = after, s.requests[at(after)].next
     if before < 0:

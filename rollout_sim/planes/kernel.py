@@ -293,9 +293,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
         due, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, last))
         if r >= 0:
             its_kind, its_due = s.requests[at(r)].kind, s.requests[at(r)].due
-            older = its_kind < ARRIVAL or (
-                its_kind == ARRIVAL and s.requests[at(r)].sequence < s.n[ARRIVAL_SEQUENCE]
-            )
+            older = its_kind < ARRIVAL or (its_kind == ARRIVAL and s.requests[at(r)].sequence < s.n[ARRIVAL_SEQUENCE])
             if its_due < due or (its_due == due and older):
                 due, kind = its_due, its_kind
             else:
