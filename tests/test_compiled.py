@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -12,9 +13,11 @@ from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rollout_sim.planes import loading
 from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import simulate
+from rollout_sim.streams import BLOCK
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 pytestmark = pytest.mark.long
@@ -155,6 +158,32 @@ def test_equal_on_every_shipped_scenario(path: Path) -> None:
     shipped = Scenario.load(path)
     for strategy in list(shipped.strategies)[-2:]:
         assert_equal(*runs(shipped, strategy))
+
+
+@pytest.mark.parametrize("retry", [None, {"attempts": 3, "on": ["error", "throttle"]}], ids=["once", "retried"])
+def test_blocks_drawn_ahead_on_another_core_change_nothing(retry: dict[str, Any] | None) -> None:
+    busy = {"source": "http", "alias": "prod", "users": {"count": 500}, **({"retry": retry} if retry else {})}
+    found = scenario(
+        traffic=[
+            {**busy, "arrivals": {"poisson": "60/s"}},
+            {"source": "data", "alias": "prod", "arrivals": {"bursty": {
+                "low": "5/s", "high": "80/s", "stay_low": "1 min", "stay_high": "30 s"}}},
+        ],
+        horizon="15 min",
+    )  # fmt: skip
+    found, results = replace(found, engine="compiled"), []
+    for ahead in (False, True):
+        with (
+            patch("rollout_sim.planes.compiled.spare_core", return_value=ahead),
+            patch.object(loading, "ThreadPoolExecutor", wraps=loading.ThreadPoolExecutor) as threads,
+        ):
+            results.append(simulate(found, "canary", events=True))
+        assert threads.called == ahead
+    alone, helped = results
+    assert alone.requests > 10 * BLOCK
+    pd.testing.assert_frame_equal(alone.events, helped.events, check_exact=True)
+    pd.testing.assert_frame_equal(alone.timeline, helped.timeline, check_exact=True)
+    assert alone.summary == helped.summary
 
 
 @pytest.mark.parametrize(

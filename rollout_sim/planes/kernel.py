@@ -112,7 +112,7 @@ def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) 
     """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
     found, v, code = _slot(s, lane, attempt, block), at(0), DONE
     slot = at(found)
-    if found < 0 or s.loaded[slot, 0] == 0:
+    if found < 0:
         code = NEED_DRAWS
     else:
         v = at(_version_of(s, lane, s.uniforms[slot, ROUTE, j]))

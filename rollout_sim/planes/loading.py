@@ -57,11 +57,12 @@ class Loader:
         """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
         lane = int(self.state.want[0])
         row = self.state.lanes[lane]
-        number = int(row[k.L_BLOCK]) + 1
-        versions = [v for v in row[[k.L_PRIMARY, k.L_ADDITIONAL]].tolist() if v >= 0]
+        number, primary, additional = int(row[k.L_BLOCK]) + 1, int(row[k.L_PRIMARY]), int(row[k.L_ADDITIONAL])
+        versions = (primary,) if additional < 0 else (primary, additional)
         coming = self._next.pop(lane, None)
         count = self._make(lane, number, versions) if coming is None else coming.result()
-        row[[k.L_POSITION, k.L_LENGTH, k.L_BLOCK, k.L_SLOT]] = 0, count, number, self._slot(lane, number)
+        row[k.L_POSITION], row[k.L_LENGTH] = 0, count
+        row[k.L_BLOCK], row[k.L_SLOT] = number, self._slot(lane, number)
         if self.ahead and number > 0 and count == BLOCK:  # short runs are over before a thread has begun
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
@@ -103,7 +104,7 @@ class Loader:
     def _slot(self, lane: int, block: int) -> int:
         return lane + len(self.lanes) * (block % 2)
 
-    def _make(self, lane: int, block: int, versions: list[int]) -> int:
+    def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
         """A block of first attempts, with their times on some versions; how many there are."""
         s, draws, slot = self.state, self.lanes[lane].draws, self._slot(lane, block)
         times = draws.process.block(block)
