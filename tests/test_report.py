@@ -15,6 +15,7 @@ import yaml
 from axe_core_python.selenium import Axe
 from browser import chromium, errors, requests, resize, scheme
 from builders import data
+from lab import until
 from selenium.webdriver.chrome.webdriver import WebDriver
 
 from rollout_sim.errors import ScenarioError
@@ -239,11 +240,14 @@ VIEWS = [
 
 
 def look(browser: WebDriver, file: Path, width: int, *, dark: bool) -> None:
+    """Loads the page anew; from a blank one, as a page that is there already counts as loaded."""
+    browser.get("about:blank")
     errors(browser)
     requests(browser)
     resize(browser, width, 800)
     scheme(browser, dark=dark)
     browser.get(file.as_uri())
+    until(lambda: browser.execute_script("return document.readyState") == "complete", "the page")
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)

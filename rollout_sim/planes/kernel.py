@@ -283,6 +283,13 @@ def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
     _start(s, r, t, lane, j, slot, v, user)
 
 
+@inlined
+def _before_arrival(s: State, r: int) -> bool:
+    """Whether the event of request `r` comes before an arrival at the same time."""
+    kind = s.requests[r].kind
+    return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
+
+
 def _advance(s: State, until: float, closed: bool) -> int:
     """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
     last = micros(until)
@@ -292,14 +299,13 @@ def _advance(s: State, until: float, closed: bool) -> int:
             return NEED_BLOCK
         due, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, last))
         if r >= 0:
-            its_kind, its_due = s.requests[at(r)].kind, s.requests[at(r)].due
-            older = its_kind < ARRIVAL or (its_kind == ARRIVAL and s.requests[at(r)].sequence < s.n[ARRIVAL_SEQUENCE])
-            if its_due < due or (its_due == due and older):
-                due, kind = its_due, its_kind
+            its_due = s.requests[at(r)].due
+            if its_due < due or (its_due == due and _before_arrival(s, at(r))):
+                due, kind = its_due, s.requests[at(r)].kind
             else:
                 r = -1
         t = seconds(due)
-        if t > until or (t == until and not (closed and kind == COMPLETION)) or (r < 0 and lane < 0):
+        if t >= until and not (t == until and closed and kind == COMPLETION):
             return DONE
         if kind == COMPLETION:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
