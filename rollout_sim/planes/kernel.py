@@ -94,7 +94,7 @@ def _slot(s: State, lane: int, attempt: int, block: int) -> int:
     """Where the draws of a block's attempt are; -1: not loaded."""
     if attempt == 1:
         return int(s.lanes[lane, L_SLOT])
-    for slot in range(2 * s.lanes.shape[0], s.keys.shape[0]):
+    for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
         if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
             return slot
     return -1
@@ -116,7 +116,7 @@ def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) 
         code = NEED_DRAWS
     else:
         v = at(_version_of(s, lane, s.uniforms[slot, ROUTE, j]))
-        if s.loaded[slot, 0] == 1 and s.versions[v, V_SLOW] == 1:
+        if s.loaded[slot, 0] == 0 and s.versions[v, V_SLOW] == 1:
             code = NEED_ALL_DRAWS
         elif s.loaded[slot, at(1 + v)] == 0:
             code = NEED_TIMES

@@ -18,6 +18,8 @@ from rollout_sim.slo import RequestCounts, judging
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import async_error_delay, async_throttle_delay
 
+SLOTS: Final = 2
+"""Blocks of a source's first attempts that are held at a time: the one in use, and the next."""
 RETRY_SLOTS: Final = 64
 """Blocks of draws of second and later attempts that are held at a time."""
 _THROTTLE_DELAYS: Final = 12
@@ -31,7 +33,7 @@ def laid_out(
     names, specs = tuple(function.versions), tuple(function.versions.values())
     lanes, versions, places = len(sources), len(names), len(metrics.targets) * metrics.periods
     retries = any(source.source != "http" or source.retry is not None for source in sources)
-    slots = 2 * lanes + (RETRY_SLOTS if retries else 0)
+    slots = SLOTS * lanes + (RETRY_SLOTS if retries else 0)
     rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
@@ -46,8 +48,8 @@ def laid_out(
         lanes=np.zeros((lanes, 14), ints),
         lane_times=np.zeros((lanes, 2), floats),
         bases=np.zeros((lanes, versions), ints),
-        arrivals=np.zeros((2 * lanes, BLOCK), floats),
-        users=np.zeros((2 * lanes, BLOCK if any(users) else 1), ints),
+        arrivals=np.zeros((SLOTS * lanes, BLOCK), floats),
+        users=np.zeros((SLOTS * lanes, BLOCK if any(users) else 1), ints),
         traits=traits(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((lanes, attempts + 1), floats),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rollout_sim.aliases import Alias
 from rollout_sim.planes import arrays as k
 from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
-from rollout_sim.planes.layout import RETRY_SLOTS
+from rollout_sim.planes.layout import RETRY_SLOTS, SLOTS
 from rollout_sim.specs import VersionSpec
 from rollout_sim.streams import BLOCK
 from rollout_sim.traffic import Source
@@ -72,7 +72,7 @@ class Loader:
         """The first uniforms of another attempt than the first: routing, faults and service."""
         lane, attempt, block = self.state.want[:3].tolist()
         if len(self._slots) < RETRY_SLOTS:
-            slot = 2 * len(self.lanes) + len(self._slots)
+            slot = len(self.state.arrivals) + len(self._slots)
         else:
             slot = self._slots.popitem(last=False)[1]
         self._slots[lane, attempt, block] = slot
@@ -102,7 +102,7 @@ class Loader:
             self._threads.shutdown(cancel_futures=True)
 
     def _slot(self, lane: int, block: int) -> int:
-        return lane + len(self.lanes) * (block % 2)
+        return lane + len(self.lanes) * (block % SLOTS)
 
     def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
         """A block of first attempts, with their times on some versions; how many there are."""
@@ -122,14 +122,13 @@ class Loader:
         s.loaded[slot] = 0
         rng = self._generators[slot] = draws.generator(block, attempt)
         rng.random(out=s.uniforms[slot, : SERVICE + 1])
-        s.loaded[slot, 0] = 1
         self._sizes[slot] = draws.sizes(block)
 
     def _rest(self, slot: int) -> None:
         """The other uniforms, from where `_draw` left the stream."""
-        if self.state.loaded[slot, 0] == 1:
+        if self.state.loaded[slot, 0] == 0:
             self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
-            self.state.loaded[slot, 0] = 2
+            self.state.loaded[slot, 0] = 1
 
     def _times(self, slot: int, v: int) -> None:
         s, spec = self.state, self.specs[v]
