@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,8 @@ from rollout_sim.replications import plane_of
 from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.sensitivity import Sensitivity, sensitivity
-from rollout_sim.simulation import RATES, check_size, simulate_each
+from rollout_sim.simulation import RATES, Progress, check_size, part_of, simulate_each
 from rollout_sim.worlds import worlds_of
-
-Progress = Callable[[float], None]
 
 MOST: Final = 10_000
 FEWEST: Final = 20
@@ -72,29 +70,30 @@ def make_report(
     command = _command(path, strategies, replications, seed, engine)
     seed = scenario.seed if seed is None else seed
     count = replications or affordable(scenario, engine, len(strategies or scenario.strategies) or 1, MOST)
-    part = _parts(progress)
     single = replace(scenario, engine=engine or scenario.engine)
     if single.engine == "aggregate":  # it has no single runs to look at
         single = replace(single, engine="auto")
-    runs = tuple(simulate_each(single, strategies, seed=seed, progress=part(0.0, 0.25)))
-    compared = compare(scenario, count, strategies, seed=seed, engine=engine, jobs=jobs, progress=part(0.25, 0.5))
+    runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
+    compared = compare(
+        scenario, count, strategies, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5)
+    )
     why_not: dict[str, str] = {}
-    found = placed = None
+    found = chosen = placed = None
     if reason := _unsearchable(scenario, path, engine):
         why_not["recommendation"] = reason
     else:
-        found = recommend(scenario, seed=seed, engine=engine, jobs=jobs, progress=part(0.5, 0.85))
+        found = recommend(scenario, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.5, 0.85))
         if found.winner is not None:
-            placed = compare(found.chosen_scenario, count, seed=seed, engine=engine, jobs=jobs)
+            chosen = found.chosen_scenario
+            placed = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
     spread = None
-    chosen = None if placed is None or found is None else found.chosen_scenario
     if scenario.new is None:
         why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
     else:
         cells = min(count, affordable(scenario, engine, 6 * (len(strategies or scenario.strategies) or 1), CELL))
         spread = sensitivity(
             scenario, chosen, path, cells, strategies,
-            coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part(0.85, 1.0),
+            coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.85, 1.0),
         )  # fmt: skip
     return Report(
         scenario=scenario, seed=seed, command=command, runs=runs, compared=compared, found=found, placed=placed,
@@ -156,12 +155,3 @@ def _command(
 def _shown(path: Path) -> str:
     """The path as it was given, without the folders of this machine where it was absolute."""
     return path.name if path.is_absolute() else path.as_posix()
-
-
-def _parts(progress: Progress | None) -> Callable[[float, float], Progress | None]:
-    """Progress of the whole from that of a part."""
-
-    def part(start: float, end: float) -> Progress | None:
-        return None if progress is None else lambda done: progress(start + (end - start) * done)
-
-    return part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from rollout_sim import units
 from rollout_sim.axes import Axis, severities
 from rollout_sim.document import Document
 from rollout_sim.scenario import Engine, Scenario
+from rollout_sim.simulation import Progress
 from rollout_sim.sweeps import Sweep, sweep
 
 SHARES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -68,7 +69,7 @@ def sensitivity(
     seed: int | None = None,
     engine: Engine | None = None,
     jobs: int = 1,
-    progress: Callable[[float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Sensitivity:
     """The sweep over severities of the file's strategies and of the `recommended` scenario's one.
 

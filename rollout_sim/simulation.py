@@ -87,15 +87,16 @@ def simulate_each(
         return
     names = list(dict.fromkeys(chosen(scenario, name) for name in (strategies or scenario.strategies)))
     check_size(scenario, runs=len(names) + 1, events=events)
-    parts = len(names) + 1
+    runs = len(names) + 1
+    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part_of(progress, 0.0, 1 / runs))
+    for k, name in enumerate(names, 1):
+        part = part_of(progress, k / runs, (k + 1) / runs)
+        yield replace(simulate(scenario, name, seed=seed, events=events, progress=part), baseline=baseline)
 
-    def part(k: int) -> Progress | None:
-        return None if progress is None else lambda done: progress((k + done) / parts)
 
-    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part(0))
-    for k, name in enumerate(names):
-        run = simulate(scenario, name, seed=seed, events=events, progress=part(k + 1))
-        yield replace(run, baseline=baseline)
+def part_of(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """The progress of a part that leads the whole's from `start` to `end`."""
+    return None if progress is None else lambda done: progress(start + (end - start) * done)
 
 
 def check_size(scenario: Scenario, *, runs: int = 1, events: bool = False) -> float:
