@@ -1,7 +1,7 @@
 """The compiled plane's environments: what `environments` does, over arrays, in the same order and with the same sums.
 
 The idle environments of a version stand in a row, the next one to be taken last; each as a key, its priority and
-its place in `env_times` in one number.
+its place in `environments` in one number.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import numpy as np
 from rollout_sim.faults import ERROR
 from rollout_sim.planes.arrays import (
     BUSY,
-    E_CREATED,
-    E_SINCE,
     ENV_FREE,
     KEEP_ALIVE,
     LAST,
@@ -25,14 +23,6 @@ from rollout_sim.planes.arrays import (
     RUNNING,
     SCALE_UP,
     TOKENS,
-    V_BUSY,
-    V_CREATED_BUSY,
-    V_IDLE,
-    V_LIVED,
-    V_RETURNS,
-    V_STARTED_BUSY,
-    V_SWEEP_AT,
-    V_WORKED,
     Place,
     State,
     at,
@@ -51,8 +41,8 @@ _PLACE: Final = MAX_ENVIRONMENTS - 1
 @inlined
 def push_idle(s: State, v: int, priority: int, env: int) -> None:
     """An environment of version `v` is idle."""
-    key, place = priority * MAX_ENVIRONMENTS + env, s.versions[v, V_IDLE]
-    s.versions[v, V_IDLE] += 1
+    key, place = priority * MAX_ENVIRONMENTS + env, s.versions[v].idle
+    s.versions[v].idle += 1
     while place > 0 and s.idle[v, at(place - 1)] < key:
         s.idle[v, at(place)] = s.idle[v, at(place - 1)]
         place -= 1
@@ -62,13 +52,13 @@ def push_idle(s: State, v: int, priority: int, env: int) -> None:
 @inlined
 def next_idle(s: State, v: int) -> Place:
     """The idle environment of version `v` that would be taken next; there is one."""
-    return at(s.idle[v, at(s.versions[v, V_IDLE] - 1)] & _PLACE)
+    return at(s.idle[v, at(s.versions[v].idle - 1)] & _PLACE)
 
 
 @inlined
 def identity_of(s: State, env: int) -> int:
     """An environment's number within its function."""
-    priority = s.env_priority[env]
+    priority = s.environments[env].priority
     return int(priority - PROVISIONED if priority < _HALF else -priority)
 
 
@@ -77,7 +67,7 @@ def _made(s: State, t: float) -> Place:
     """A new environment's place; its priority is that of the newest. There is room."""
     s.n[ENV_FREE] -= 1
     env = at(s.env_free[at(s.n[ENV_FREE])])
-    s.env_priority[env], s.env_times[env, E_CREATED] = -s.n[MADE], t
+    s.environments[env].priority, s.environments[env].created = -s.n[MADE], t
     s.n[MADE] += 1
     return env
 
@@ -85,7 +75,7 @@ def _made(s: State, t: float) -> Place:
 @inlined
 def _gone(s: State, v: int, env: int, lived: float) -> None:
     """An environment is no more, after so many seconds."""
-    s.version_times[v, V_LIVED] += lived
+    s.versions[v].lived += lived
     s.env_free[s.n[ENV_FREE]] = env
     s.n[ENV_FREE] += 1
 
@@ -94,28 +84,28 @@ def _gone(s: State, v: int, env: int, lived: float) -> None:
 def add_provisioned(s: State, v: int, t: float) -> None:
     """One more environment of version `v` that is kept warm; there is room."""
     env = _made(s, t)
-    s.env_priority[env] = PROVISIONED - s.env_priority[env]
-    s.env_times[env, E_SINCE] = np.inf
-    push_idle(s, v, s.env_priority[env], env)
+    s.environments[env].priority = PROVISIONED - s.environments[env].priority
+    s.environments[env].since = np.inf
+    push_idle(s, v, s.environments[env].priority, env)
 
 
 @inlined
 def _sweep(s: State, v: int, t: float) -> None:
     """Drops the environments that died unseen, the first ones first."""
-    keep_alive, idle = s.x[KEEP_ALIVE], s.versions[v, V_IDLE]
+    keep_alive, idle = s.x[KEEP_ALIVE], s.versions[v].idle
     to = idle
     for place in range(idle - 1, -1, -1):
         env = s.idle[v, place] & _PLACE
-        since = s.env_times[env, E_SINCE]
+        since = s.environments[env].since
         if since + keep_alive >= t:
             to -= 1
             s.idle[v, to] = s.idle[v, place]
         else:
-            _gone(s, v, env, since + keep_alive - s.env_times[env, E_CREATED])
+            _gone(s, v, env, since + keep_alive - s.environments[env].created)
     for place in range(idle - to):
         s.idle[v, place] = s.idle[v, to + place]
-    s.versions[v, V_IDLE] = idle - to
-    s.versions[v, V_SWEEP_AT] = max(SWEEP, 2 * (idle - to))
+    s.versions[v].idle = idle - to
+    s.versions[v].sweep_at = max(SWEEP, 2 * (idle - to))
 
 
 @inlined
@@ -133,30 +123,30 @@ def _may_start(s: State, t: float) -> bool:
 @inlined
 def take(s: State, v: int, t: float, r: int) -> bool:
     """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
-    idle = s.versions[v, V_IDLE]
+    idle = s.versions[v].idle
     if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
     env, cold = at(0), True
     while idle > 0 and cold:
         idle -= 1
         env = at(s.idle[v, at(idle)] & _PLACE)
-        since = s.env_times[env, E_SINCE]
+        since = s.environments[env].since
         if since + s.x[KEEP_ALIVE] < t:
-            _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.env_times[env, E_CREATED])
+            _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.environments[env].created)
         else:
             cold = False
-    s.versions[v, V_IDLE] = idle
+    s.versions[v].idle = idle
     s.requests[r].cold = cold
     if cold:
         if not _may_start(s, t):
             return False
         env = _made(s, t)
-    if s.env_priority[env] >= _HALF:
+    if s.environments[env].priority >= _HALF:
         s.n[BUSY] += 1
     s.n[RUNNING] += 1
-    s.versions[v, V_BUSY] += 1
-    s.version_times[v, V_CREATED_BUSY] += s.env_times[env, E_CREATED]
-    s.version_times[v, V_STARTED_BUSY] += t
+    s.versions[v].busy += 1
+    s.versions[v].created_busy += s.environments[env].created
+    s.versions[v].started_busy += t
     s.requests[r].env = env
     return True
 
@@ -165,24 +155,24 @@ def take(s: State, v: int, t: float, r: int) -> bool:
 def leave(s: State, r: int, t: float) -> None:
     """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
     v, env, began = at(s.requests[r].version), at(s.requests[r].env), s.requests[r].began
-    created, priority = s.env_times[env, E_CREATED], s.env_priority[env]
+    created, priority = s.environments[env].created, s.environments[env].priority
     if priority >= _HALF:
         s.n[BUSY] -= 1
     s.n[RUNNING] -= 1
-    s.versions[v, V_BUSY] -= 1
-    s.version_times[v, V_CREATED_BUSY] -= created
-    s.version_times[v, V_STARTED_BUSY] -= began
-    s.version_times[v, V_WORKED] += t - began
+    s.versions[v].busy -= 1
+    s.versions[v].created_busy -= created
+    s.versions[v].started_busy -= began
+    s.versions[v].worked += t - began
     if s.requests[r].outcome > ERROR:
         _gone(s, v, env, t - created)
         if priority < _HALF:
             add_provisioned(s, v, t)
         return
     if priority >= _HALF:
-        s.env_times[env, E_SINCE] = t
+        s.environments[env].since = t
         if s.n[MOST] == 1:
-            s.versions[v, V_RETURNS] += 1
-            priority = -s.versions[v, V_RETURNS]
+            s.versions[v].returns += 1
+            priority = -s.versions[v].returns
     push_idle(s, v, priority, env)
-    if s.versions[v, V_IDLE] > s.versions[v, V_SWEEP_AT]:
+    if s.versions[v].idle > s.versions[v].sweep_at:
         _sweep(s, v, t)

@@ -14,7 +14,9 @@ import numpy as np
 
 from rollout_sim.planes.arrays import (
     CURSOR,
-    EVENTS,
+    FIRST,
+    FIRST_DUE,
+    FREE,
     SEQUENCE,
     SLICE,
     WORD,
@@ -23,6 +25,8 @@ from rollout_sim.planes.arrays import (
 )
 from rollout_sim.planes.compiler import inlined, trailing_zeros
 
+NEVER: Final = 1 << 62
+"""When an event is due that never comes (µs)."""
 _ONE: Final = np.uint64(1)
 
 
@@ -43,44 +47,38 @@ def push_event(s: State, due: int, kind: int, r: int) -> None:
     if before < 0:
         s.buckets[bucket] = r
         s.filled[bucket // WORD] |= _ONE << np.uint64(bucket % WORD)
+        if due <= s.n[FIRST_DUE]:
+            s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, due >> s.n[SLICE]
     else:
         s.requests[at(before)].next = r
     s.requests[r].kind, s.requests[r].sequence, s.requests[r].due = kind, s.n[SEQUENCE], due
     s.requests[r].next = after
     s.n[SEQUENCE] += 1
-    s.n[EVENTS] += 1
 
 
 @inlined
-def first_event(s: State, limit: int) -> int:
-    """The request whose event is first; -1 where none is left in the slice of time of `limit` (µs), or before."""
-    if s.n[EVENTS] == 0:
-        return -1
-    mask, bits = s.buckets.size - 1, s.n[SLICE]
-    cursor, last = s.n[CURSOR], limit >> bits
-    while cursor <= last:
+def pop_event(s: State) -> None:
+    """Takes out the first event, and looks for the next one."""
+    first, cursor, bits, mask = at(s.n[FIRST]), s.n[CURSOR], s.n[SLICE], s.buckets.size - 1
+    bucket = at(cursor & mask)
+    after = s.requests[first].next
+    s.buckets[bucket] = after
+    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
+    first_due, turn, found = NEVER, cursor + s.buckets.size, -1
+    if s.n[FREE] + 1 == s.free.size:  # no other request waits
+        turn = cursor
+    while cursor < turn:
         bucket = at(cursor & mask)
         word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
         if word == 0:
             cursor += WORD - bucket % WORD
             continue
         cursor += trailing_zeros(word)
-        if cursor > last:
-            break
         r = s.buckets[at(cursor & mask)]
-        if s.requests[at(r)].due >> bits == cursor:
-            s.n[CURSOR] = cursor
-            return int(r)
+        due = s.requests[at(r)].due
+        if due < first_due:
+            found, first_due = r, due
+            if due >> bits == cursor:
+                break
         cursor += 1
-    s.n[CURSOR] = last  # not behind it: what is placed next may fall into this very slice
-    return -1
-
-
-@inlined
-def pop_event(s: State, r: int) -> None:
-    """Takes out the first event, which is that of request `r`."""
-    bucket = at((s.requests[r].due >> s.n[SLICE]) & (s.buckets.size - 1))
-    after = s.requests[r].next
-    s.buckets[bucket] = after
-    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
-    s.n[EVENTS] -= 1
+    s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = found, first_due, first_due >> bits

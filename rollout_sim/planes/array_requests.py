@@ -11,15 +11,6 @@ from rollout_sim.planes.array_environments import identity_of
 from rollout_sim.planes.array_events import push_event
 from rollout_sim.planes.arrays import (
     FREE,
-    L_ASYNC_RETRIES,
-    L_ATTEMPTS,
-    L_FULL_JITTER,
-    L_MAX_AGE,
-    L_ON_ERROR,
-    L_ON_THROTTLE,
-    L_SERVICE,
-    L_SYNCHRONOUS,
-    L_USERS,
     LOGGED,
     PENDING,
     START_AT,
@@ -51,7 +42,7 @@ def log(s: State, r: int, t: float) -> None:
 @inlined
 def serves(s: State, lane: int, t: float) -> bool:
     """Whether a lane's users count and the new version takes part in their traffic."""
-    return bool(s.lanes[lane, L_USERS] > 0 and s.lanes[lane, L_SERVICE] != ABSENT and t >= s.x[START_AT])
+    return bool(s.lanes[lane].users > 0 and s.lanes[lane].service != ABSENT and t >= s.x[START_AT])
 
 
 @inlined
@@ -78,7 +69,7 @@ def _answer(s: State, r: int, t: float) -> None:
             bad = True
     if bad:
         s.bad[place] += 1
-    if bad and s.lanes[lane, L_USERS] > 0 and s.requests[r].served > 0:
+    if bad and s.lanes[lane].users > 0 and s.requests[r].served > 0:
         s.marks[2, user] = 1
     s.free[at(s.n[FREE])] = r
     s.n[FREE] += 1
@@ -91,14 +82,14 @@ def after(s: State, r: int, t: float) -> None:
     if outcome == OK:
         _answer(s, r, t)
         return
-    if s.lanes[lane, L_SYNCHRONOUS] == 1:
+    if s.lanes[lane].synchronous == 1:
         attempt = s.requests[r].attempt
-        tried = s.lanes[lane, L_ON_THROTTLE] if outcome == THROTTLED else s.lanes[lane, L_ON_ERROR]
-        if attempt >= s.lanes[lane, L_ATTEMPTS] or tried == 0:
+        tried = s.lanes[lane].on_throttle if outcome == THROTTLED else s.lanes[lane].on_error
+        if attempt >= s.lanes[lane].attempts or tried == 0:
             _answer(s, r, t)
             return
         delay = s.waits[lane, attempt]
-        if s.lanes[lane, L_FULL_JITTER] == 1:
+        if s.lanes[lane].full_jitter == 1:
             delay = delay * s.requests[r].jitter
     else:
         if outcome == THROTTLED:
@@ -106,11 +97,11 @@ def after(s: State, r: int, t: float) -> None:
             delay = s.async_waits[1, min(s.requests[r].throttles, s.async_waits.shape[1] - 1)]
         else:
             s.requests[r].errors += 1
-            if s.requests[r].errors > s.lanes[lane, L_ASYNC_RETRIES]:
+            if s.requests[r].errors > s.lanes[lane].async_retries:
                 _answer(s, r, t)
                 return
             delay = s.async_waits[0, s.requests[r].errors]
-        if tick(t + delay) > tick(s.requests[r].arrived + s.lane_times[lane, L_MAX_AGE]):
+        if tick(t + delay) > tick(s.requests[r].arrived + s.lanes[lane].max_age):
             _answer(s, r, t)
             return
     s.requests[r].attempt += 1

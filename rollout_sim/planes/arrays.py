@@ -22,14 +22,14 @@ DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
 
-# Columns of the integer and float state of the whole, of a version, of a lane, of a request and of an environment.
+# Columns of the integer and float state of the whole.
 (
     BUSY,
     RUNNING,
     MADE,
     LIMIT,
     SEQUENCE,
-    EVENTS,
+    FIRST,
     FREE,
     PENDING,
     ARRIVAL_SEQUENCE,
@@ -42,54 +42,46 @@ FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11
     CURSOR,
     ENV_FREE,
     SLICE,
-) = range(18)
+    FIRST_DUE,
+) = range(19)
 TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END = range(10)
-V_BUSY, V_COLD, V_RETURNS, V_SWEEP_AT, V_IDLE, V_INVOCATIONS, V_ERRORS, V_COLD_KIND, V_ROWS, V_NEW, V_GOOD, V_SLOW = (
-    range(12)
+
+
+def _record(integers: str, numbers: str) -> np.dtype[np.void]:
+    return np.dtype(
+        [*((name, np.int64) for name in integers.split()), *((name, np.float64) for name in numbers.split())]
+    )
+
+
+REQUEST: Final = _record(
+    "due next kind sequence lane block place attempt errors throttles user version outcome cold env period "
+    "first_period test served",
+    "arrived began init duration jitter",
 )
-V_LIVED, V_WORKED, V_CREATED_BUSY, V_STARTED_BUSY, V_ERROR_RATE = range(5)
-(
-    L_POSITION,
-    L_LENGTH,
-    L_BLOCK,
-    L_PRIMARY,
-    L_ADDITIONAL,
-    L_SYNCHRONOUS,
-    L_ATTEMPTS,
-    L_ON_ERROR,
-    L_ON_THROTTLE,
-    L_FULL_JITTER,
-    L_USERS,
-    L_ASYNC_RETRIES,
-    L_SERVICE,
-    L_SLOT,
-) = range(14)
-L_WEIGHT, L_MAX_AGE = range(2)
-E_CREATED, E_SINCE = range(2)
-
-
-REQUEST: Final = np.dtype(
-    [
-        *((name, np.int64) for name in (
-            "due", "next", "kind", "sequence", "lane", "block", "place", "attempt", "errors", "throttles", "user",
-            "version", "outcome", "cold", "env", "period", "first_period", "test", "served",
-        )),
-        *((name, np.float64) for name in ("arrived", "began", "init", "duration", "jitter")),
-    ]
-)  # fmt: skip
 """A request: what waits for it (`due` in µs, its `kind` of event), where it belongs, and its latest attempt."""
+ENVIRONMENT: Final = _record("priority", "created since")
+"""An environment; idle since then, unless it is busy."""
+VERSION: Final = _record(
+    "busy cold returns sweep_at idle invocations errors cold_kind rows new good slow",
+    "lived worked created_busy started_busy error_rate",
+)
+"""A version: its environments and their seconds, what it has served, and what is special about it."""
+LANE: Final = _record(
+    "position length block primary additional synchronous attempts on_error on_throttle full_jitter users "
+    "async_retries service slot",
+    "weight max_age",
+)
+"""A source: how far its requests have come, where its alias sends them, and how they are retried."""
 
 
 class State(NamedTuple):
-    """Everything that the kernel reads and writes; see the columns above. `n` and `x` are the whole's numbers."""
+    """Everything that the kernel reads and writes; see the records above. `n` and `x` are the whole's numbers."""
 
     n: Ints
     x: Floats
     want: Ints
-    versions: Ints
-    version_times: Floats
-    lanes: Ints
-    lane_times: Floats
+    versions: NDArray[Any]
+    lanes: NDArray[Any]
     bases: Ints
     arrivals: Floats
     users: Ints
@@ -104,8 +96,7 @@ class State(NamedTuple):
     loaded: Ints
     keys: Ints
     idle: Ints
-    env_priority: Ints
-    env_times: Floats
+    environments: NDArray[Any]
     env_free: Ints
     buckets: Ints
     filled: NDArray[np.uint64]

@@ -47,12 +47,13 @@ class Pool:
     def seconds(self, t: float) -> tuple[float, float]:
         """Environment-seconds and running seconds from the start until `t`."""
         s, v = self.plane.state, self.version
-        lived, worked, created, started = s.version_times[v, : k.V_ERROR_RATE].tolist()
-        busy, idle, keep_alive = int(s.versions[v, k.V_BUSY]), int(s.versions[v, k.V_IDLE]), float(s.x[k.KEEP_ALIVE])
-        total = lived + busy * t - created
-        for made, since in s.env_times[s.idle[v, :idle][::-1] % MAX_ENVIRONMENTS].tolist():
+        one, keep_alive = s.versions[v], float(s.x[k.KEEP_ALIVE])
+        busy, idle = int(one["busy"]), int(one["idle"])
+        total = float(one["lived"]) + busy * t - float(one["created_busy"])
+        waiting = s.environments[s.idle[v, :idle][::-1] % MAX_ENVIRONMENTS]
+        for made, since in waiting[["created", "since"]].tolist():
             total += min(since + keep_alive, t) - made if since < math.inf else t - made
-        return total, worked + busy * t - started
+        return total, float(one["worked"]) + busy * t - float(one["started_busy"])
 
 
 class Version:
@@ -66,17 +67,17 @@ class Version:
     @property
     def invocations(self) -> int:
         """Invocations that ended, tests included."""
-        return int(self.plane.state.versions[self.version, k.V_INVOCATIONS])
+        return int(self.plane.state.versions[self.version]["invocations"])
 
     @property
     def errors(self) -> int:
         """Those that failed."""
-        return int(self.plane.state.versions[self.version, k.V_ERRORS])
+        return int(self.plane.state.versions[self.version]["errors"])
 
     @property
     def cold_starts(self) -> int:
         """Those that began in a new environment."""
-        return int(self.plane.state.versions[self.version, k.V_COLD])
+        return int(self.plane.state.versions[self.version]["cold"])
 
 
 class CompiledPlane:
@@ -151,7 +152,7 @@ class CompiledPlane:
         s = self.state
         failed[0] = hook.invocations
         self._testing = (failed, v, hook.invocations)
-        s.versions[v, k.V_GOOD] = 0
+        s.versions[v]["good"] = 0
         for i in range(hook.invocations):
             s.n[k.FREE] -= 1
             r = int(s.free[s.n[k.FREE]])
@@ -170,12 +171,12 @@ class CompiledPlane:
     def _run_until(self, t: float, *, closed: bool) -> None:
         for number, lane in enumerate(self.lanes):
             alias, row = lane.alias, self.state.lanes[number]
-            row[k.L_PRIMARY] = self.names.index(alias.function_version)
+            row["primary"] = self.names.index(alias.function_version)
             additional = alias.additional_version
-            row[k.L_ADDITIONAL] = -1 if additional is None else self.names.index(additional)
-            self.state.lane_times[number, k.L_WEIGHT] = alias.additional_weight
+            row["additional"] = -1 if additional is None else self.names.index(additional)
+            row["weight"] = alias.additional_weight
             if alias.name == self.scenario.alias:
-                row[k.L_SERVICE] = service(alias, self.scenario.new)
+                row["service"] = service(alias, self.scenario.new)
         load = self.loader
         answers = {
             k.NEED_BLOCK: load.block, k.NEED_DRAWS: load.draws, k.NEED_ALL_DRAWS: load.all_draws,
@@ -191,7 +192,7 @@ class CompiledPlane:
             array[0] = counted.reshape(array[0].shape)
         if self._testing is not None:
             failed, v, count = self._testing
-            failed[0] = count - self.state.versions[v, k.V_GOOD]
+            failed[0] = count - self.state.versions[v]["good"]
         low = self._drain_samples()
         if self.metrics.percentiles:
             self.samples.hand_over(low, min(int(t // self.metrics.resolution) + 1, self.metrics.periods), t)
@@ -214,7 +215,7 @@ class CompiledPlane:
     def _more_environments(self) -> None:
         s = self.state
         before = s.env_free.size
-        more = {name: _doubled(getattr(s, name), 0) for name in ("env_priority", "env_times", "env_free")}
+        more = {name: _doubled(getattr(s, name), 0) for name in ("environments", "env_free")}
         self.state = s._replace(idle=_doubled(s.idle, 1), **more)
         free = int(s.n[k.ENV_FREE])
         self.state.env_free[free : free + before] = np.arange(before, 2 * before)

@@ -6,8 +6,6 @@ the last bit. The fault rules are compiled from `faults` itself.
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from rollout_sim import faults, units
@@ -15,14 +13,14 @@ from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
 from rollout_sim.planes import array_environments, array_events, array_requests, arrays, draws
 from rollout_sim.planes.array_environments import leave, next_idle, take
-from rollout_sim.planes.array_events import first_event, pop_event, push_event
+from rollout_sim.planes.array_events import NEVER, pop_event, push_event
 from rollout_sim.planes.array_requests import after, log, meet, micros, seconds, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
     DONE,
-    E_CREATED,
-    E_SINCE,
     ENV_FREE,
+    FIRST,
+    FIRST_DUE,
     FREE,
     FULL_ENVIRONMENTS,
     FULL_LOG,
@@ -30,17 +28,6 @@ from rollout_sim.planes.arrays import (
     FULL_SAMPLES,
     HORIZON,
     KEEP_ALIVE,
-    L_ADDITIONAL,
-    L_BLOCK,
-    L_FULL_JITTER,
-    L_LENGTH,
-    L_POSITION,
-    L_PRIMARY,
-    L_SERVICE,
-    L_SLOT,
-    L_SYNCHRONOUS,
-    L_USERS,
-    L_WEIGHT,
     LOGGED,
     MOST_PENDING,
     NEED_ALL_DRAWS,
@@ -58,16 +45,6 @@ from rollout_sim.planes.arrays import (
     TESTED,
     TIMEOUT,
     TOO_MANY,
-    V_COLD,
-    V_COLD_KIND,
-    V_ERROR_RATE,
-    V_ERRORS,
-    V_GOOD,
-    V_IDLE,
-    V_INVOCATIONS,
-    V_NEW,
-    V_ROWS,
-    V_SLOW,
     Place,
     State,
     at,
@@ -80,7 +57,6 @@ from rollout_sim.streams import BLOCK
 
 __all__ = ["advance", "compiled_before"]
 
-_NEVER: Final = 1 << 62
 _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
@@ -93,7 +69,7 @@ _went = with_names(faults.went, tick=tick, failure_shares=_failure_shares, slowd
 def _slot(s: State, lane: int, attempt: int, block: int) -> int:
     """Where the draws of a block's attempt are; -1: not loaded."""
     if attempt == 1:
-        return int(s.lanes[lane, L_SLOT])
+        return int(s.lanes[lane].slot)
     for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
         if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
             return slot
@@ -103,8 +79,8 @@ def _slot(s: State, lane: int, attempt: int, block: int) -> int:
 @inlined
 def _version_of(s: State, lane: int, u: float) -> int:
     """The alias's routing rule."""
-    additional = s.lanes[lane, L_ADDITIONAL]
-    return int(s.lanes[lane, L_PRIMARY] if additional < 0 or u >= s.lane_times[lane, L_WEIGHT] else additional)
+    additional = s.lanes[lane].additional
+    return int(s.lanes[lane].primary if additional < 0 or u >= s.lanes[lane].weight else additional)
 
 
 @inlined
@@ -116,14 +92,14 @@ def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) 
         code = NEED_DRAWS
     else:
         v = at(_version_of(s, lane, s.uniforms[slot, ROUTE, j]))
-        if s.loaded[slot, 0] == 0 and s.versions[v, V_SLOW] == 1:
+        if s.loaded[slot, 0] == 0 and s.versions[v].slow == 1:
             code = NEED_ALL_DRAWS
         elif s.loaded[slot, at(1 + v)] == 0:
             code = NEED_TIMES
         elif (
-            s.versions[v, V_COLD_KIND] > 0
+            s.versions[v].cold_kind > 0
             and s.loaded[slot, at(1 + s.versions.shape[0] + v)] == 0
-            and (s.versions[v, V_IDLE] == 0 or s.env_times[next_idle(s, v), E_SINCE] + s.x[KEEP_ALIVE] < t)
+            and (s.versions[v].idle == 0 or s.environments[next_idle(s, v)].since + s.x[KEEP_ALIVE] < t)
         ):
             code = NEED_INITS
     if code != DONE:
@@ -138,13 +114,13 @@ def _run(
     """Lets request `r`, which has its environment, run from `t` on."""
     cold = s.requests[r].cold == 1
     duration = service
-    if cold and s.versions[v, V_COLD_KIND] == 2:
+    if cold and s.versions[v].cold_kind == 2:
         duration, init = init, 0.0
     elif not cold:
         init = 0.0
     outcome, init, duration = _went(
-        s.rows[v, : s.versions[v, V_ROWS]], s.version_times[v, V_ERROR_RATE], s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.env_times[at(s.requests[r].env), E_CREATED], s.n[RUNNING], trait, duration, init,
+        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
+        cold, t - s.environments[at(s.requests[r].env)].created, s.n[RUNNING], trait, duration, init,
     )  # fmt: skip
     s.requests[r].outcome = outcome
     s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
@@ -167,7 +143,7 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
     """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
     period = _period(s, t)
     s.requests[r].version, s.requests[r].period = v, period
-    if s.lanes[lane, L_FULL_JITTER] == 1:
+    if s.lanes[lane].full_jitter == 1:
         s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
     if not take(s, v, t, r):
         s.throttles[at(s.bases[lane, v] + period)] += 1
@@ -177,14 +153,14 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
             log(s, r, t)
         after(s, r, t)
         return
-    trait = s.traits[at(user)] if s.lanes[lane, L_USERS] > 0 else NO_USER_TRAIT
-    if s.versions[v, V_NEW] == 1 and serves(s, lane, t):
-        meet(s, user, s.lanes[lane, L_SERVICE])
+    trait = s.traits[at(user)] if s.lanes[lane].users > 0 else NO_USER_TRAIT
+    if s.versions[v].new == 1 and serves(s, lane, t):
+        meet(s, user, s.lanes[lane].service)
         s.marks[1, user] = 1
-        if s.lanes[lane, L_SERVICE] == SPLIT:
+        if s.lanes[lane].service == SPLIT:
             s.marks[4, user] = 1
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
-    if s.versions[v, V_SLOW] == 1:
+    if s.versions[v].slow == 1:
         u_slow = s.uniforms[slot, SLOW, j]
     _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], trait)
 
@@ -216,14 +192,14 @@ def _complete(s: State, r: int, t: float) -> None:
     """The invocation of request `r` ends at `t`."""
     v, outcome = at(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
-    s.versions[v, V_INVOCATIONS] += 1
+    s.versions[v].invocations += 1
     if outcome != OK:
-        s.versions[v, V_ERRORS] += 1
+        s.versions[v].errors += 1
     if s.requests[r].cold == 1:
-        s.versions[v, V_COLD] += 1
+        s.versions[v].cold += 1
     if s.requests[r].test == 1:
         if outcome == OK and t <= s.requests[r].jitter:
-            s.versions[v, V_GOOD] += 1
+            s.versions[v].good += 1
         _end_test(s, r)
         return
     place, duration = at(s.bases[at(s.requests[r].lane), v] + s.requests[r].period), s.requests[r].duration
@@ -247,70 +223,73 @@ def _next_arrival(s: State) -> tuple[int, int]:
     """The lane whose request comes next and when (µs); -1 without one, -2 where `want` says which lane has to be loaded."""
     lane, earliest = -1, np.inf
     for one in range(s.lanes.shape[0]):
-        position = s.lanes[at(one), L_POSITION]
-        if position == s.lanes[at(one), L_LENGTH]:
+        position = s.lanes[at(one)].position
+        if position == s.lanes[at(one)].length:
             if position == BLOCK:
                 s.want[0] = one
                 return -2, 0
             continue
-        comes = s.arrivals[at(s.lanes[at(one), L_SLOT]), at(position)]
+        comes = s.arrivals[at(s.lanes[at(one)].slot), at(position)]
         if comes < earliest:
             lane, earliest = one, comes
-    return (lane, micros(earliest)) if earliest < s.x[HORIZON] else (-1, _NEVER)
+    return (lane, micros(earliest)) if earliest < s.x[HORIZON] else (-1, NEVER)
 
 
 @inlined
 def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
     """The next request of a lane comes, and goes to version `v`; its draws are in `slot`."""
     s.n[FREE] -= 1
-    r, j, user = at(s.free[at(s.n[FREE])]), at(s.lanes[lane, L_POSITION]), -1
-    s.lanes[lane, L_POSITION] += 1
+    r, j, user = at(s.free[at(s.n[FREE])]), at(s.lanes[lane].position), -1
+    s.lanes[lane].position += 1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
-    s.requests[r].lane, s.requests[r].block, s.requests[r].place = lane, s.lanes[lane, L_BLOCK], j
+    s.requests[r].lane, s.requests[r].block, s.requests[r].place = lane, s.lanes[lane].block, j
     s.requests[r].attempt = 1
-    if s.lanes[lane, L_SYNCHRONOUS] == 0:
+    if s.lanes[lane].synchronous == 0:
         s.requests[r].errors, s.requests[r].throttles = 0, 0
-    if s.lanes[lane, L_USERS] > 0:
+    if s.lanes[lane].users > 0:
         user = s.users[slot, j]
         s.requests[r].served = 0
         if serves(s, lane, t):
-            s.requests[r].served = s.lanes[lane, L_SERVICE]
-            meet(s, user, s.lanes[lane, L_SERVICE])
+            s.requests[r].served = s.lanes[lane].service
+            meet(s, user, s.lanes[lane].service)
     s.requests[r].user = user
     s.requests[r].arrived, s.requests[r].first_period = t, _period(s, t)
     _start(s, r, t, lane, j, slot, v, user)
 
 
 @inlined
-def _before_arrival(s: State, r: int) -> bool:
-    """Whether the event of request `r` comes before an arrival at the same time."""
+def _before_arrival(s: State) -> bool:
+    """Whether the first event comes before an arrival at the same time; False without one."""
+    r = s.n[FIRST]
+    if r < 0:
+        return False
     kind = s.requests[r].kind
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
 def _advance(s: State, until: float, closed: bool) -> int:
     """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
-    last = micros(until)
+    end = micros(until)
+    if seconds(end) < until:
+        end += 1
+    closed = closed and seconds(end) == until
     lane, arrival = _next_arrival(s)
     while True:
         if lane == -2:
             return NEED_BLOCK
-        due, kind, r = arrival, ARRIVAL, first_event(s, min(arrival, last))
-        if r >= 0:
-            its_due = s.requests[at(r)].due
-            if its_due < due or (its_due == due and _before_arrival(s, at(r))):
-                due, kind = its_due, s.requests[at(r)].kind
-            else:
-                r = -1
-        t = seconds(due)
-        if t >= until and not (t == until and closed and kind == COMPLETION):
+        due, kind, r = arrival, ARRIVAL, -1
+        if s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s)):
+            due, r = s.n[FIRST_DUE], s.n[FIRST]
+            kind = s.requests[at(r)].kind
+        if due >= end and not (due == end and closed and kind == COMPLETION):
             return DONE
+        t = seconds(due)
         if kind == COMPLETION:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
                 return FULL_SAMPLES
-            pop_event(s, at(r))
+            pop_event(s)
             _complete(s, at(r), t)
             continue
         if s.n[ENV_FREE] == 0:
@@ -321,7 +300,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             one = at(lane)
-            code, slot, v = _needs(s, one, s.lanes[one, L_BLOCK], at(s.lanes[one, L_POSITION]), 1, t)
+            code, slot, v = _needs(s, one, s.lanes[one].block, at(s.lanes[one].position), 1, t)
             if code != DONE:
                 return int(code)
             _arrive(s, one, t, slot, v)
@@ -329,14 +308,14 @@ def _advance(s: State, until: float, closed: bool) -> int:
                 return TOO_MANY
             lane, arrival = _next_arrival(s)
         elif s.requests[at(r)].test == 1:
-            pop_event(s, at(r))
+            pop_event(s)
             _start_test(s, at(r), t)
         else:
             its_lane, j = at(s.requests[at(r)].lane), at(s.requests[at(r)].place)
             code, slot, v = _needs(s, its_lane, s.requests[at(r)].block, j, s.requests[at(r)].attempt, t)
             if code != DONE:
                 return int(code)
-            pop_event(s, at(r))
+            pop_event(s)
             _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r)].user)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from rollout_sim import faults
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
+from rollout_sim.planes.array_events import NEVER
 from rollout_sim.planes.audience import ABSENT, MARKS
 from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, traits
 from rollout_sim.planes.environments import SCALE_UP_WINDOW, SWEEP
@@ -40,13 +41,11 @@ def laid_out(
     whole = 1024  # a power of two, which the number of buckets is
     ints, floats = np.int64, np.float64
     s = k.State(
-        n=np.zeros(18, ints),
+        n=np.zeros(19, ints),
         x=np.zeros(10, floats),
         want=np.zeros(5, ints),
-        versions=np.zeros((versions, 12), ints),
-        version_times=np.zeros((versions, 5), floats),
-        lanes=np.zeros((lanes, 14), ints),
-        lane_times=np.zeros((lanes, 2), floats),
+        versions=np.zeros(versions, k.VERSION),
+        lanes=np.zeros(lanes, k.LANE),
         bases=np.zeros((lanes, versions), ints),
         arrivals=np.zeros((SLOTS * lanes, BLOCK), floats),
         users=np.zeros((SLOTS * lanes, BLOCK if any(users) else 1), ints),
@@ -61,8 +60,7 @@ def laid_out(
         loaded=np.zeros((slots, 1 + 2 * versions), ints),
         keys=np.full((slots, 3), -1, ints),
         idle=np.zeros((versions, whole), ints),
-        env_priority=np.zeros(whole, ints),
-        env_times=np.zeros((whole, 2), floats),
+        environments=np.zeros(whole, k.ENVIRONMENT),
         env_free=np.arange(whole),
         buckets=np.full(k.PER_PLACE * whole, -1, np.int32),
         filled=np.zeros(k.PER_PLACE * whole // k.WORD, np.uint64),
@@ -85,6 +83,7 @@ def laid_out(
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
+    s.n[[k.FIRST, k.FIRST_DUE]] = -1, NEVER
     s.n[[k.LIMIT, k.FREE, k.ENV_FREE, k.MOST, k.MOST_PENDING]] = (
         function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
     )  # fmt: skip
@@ -94,14 +93,10 @@ def laid_out(
     )  # fmt: skip
     for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
         kind = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
-        s.versions[v, [k.V_SWEEP_AT, k.V_COLD_KIND, k.V_ROWS, k.V_NEW, k.V_SLOW]] = (
-            SWEEP,
-            kind,
-            len(its_rows),
-            name == scenario.new,
-            any(row[0] == faults.LATENCY for row in its_rows),
-        )
-        s.version_times[v, k.V_ERROR_RATE] = spec.error_rate
+        slow = any(row[0] == faults.LATENCY for row in its_rows)
+        s.versions[["sweep_at", "cold_kind", "rows", "new", "slow", "error_rate"]][v] = (
+            SWEEP, kind, len(its_rows), name == scenario.new, slow, spec.error_rate,
+        )  # fmt: skip
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry = source.retry
@@ -109,8 +104,8 @@ def laid_out(
             BLOCK, BLOCK, -1, 0, -1, source.source == "http", 1 if retry is None else retry.attempts,
             retry is not None and "error" in retry.on, retry is not None and "throttle" in retry.on,
             retry is not None and retry.jitter == "full", count, source.async_retries, ABSENT, number,
+            0.0, source.max_event_age,
         )  # fmt: skip
-        s.lane_times[number, k.L_MAX_AGE] = source.max_event_age
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):
             s.latencies[number, j] = math.inf if latency is None else latency
         for attempt in range(1, retry.attempts + 1) if retry is not None else ():

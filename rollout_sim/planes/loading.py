@@ -57,12 +57,12 @@ class Loader:
         """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
         lane = int(self.state.want[0])
         row = self.state.lanes[lane]
-        number, primary, additional = int(row[k.L_BLOCK]) + 1, int(row[k.L_PRIMARY]), int(row[k.L_ADDITIONAL])
+        number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
         versions = (primary,) if additional < 0 else (primary, additional)
         coming = self._next.pop(lane, None)
         count = self._make(lane, number, versions) if coming is None else coming.result()
-        row[k.L_POSITION], row[k.L_LENGTH] = 0, count
-        row[k.L_BLOCK], row[k.L_SLOT] = number, self._slot(lane, number)
+        row["position"], row["length"] = 0, count
+        row["block"], row["slot"] = number, self._slot(lane, number)
         if self.ahead and number > 0 and count == BLOCK:  # short runs are over before a thread has begun
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
