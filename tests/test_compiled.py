@@ -160,6 +160,21 @@ def test_equal_on_every_shipped_scenario(path: Path) -> None:
         assert_equal(*runs(shipped, strategy))
 
 
+def test_retries_far_off_after_the_traffic_has_ceased_are_not_lost(tmp_path: Path) -> None:
+    """They wait alone, later than the queue of events reaches at a time."""
+    (tmp_path / "hour.csv").write_text("\n".join(["count", "3000", *["0"] * 59]))
+    source = {
+        "source": "http", "alias": "prod", "retry": {"attempts": 3, "base": "29 min", "cap": "1 h", "jitter": "none"},
+        "arrivals": {"trace": {"file": str(tmp_path / "hour.csv"), "layout": "counts"}},
+    }  # fmt: skip
+    found = scenario(traffic=[source], horizon="3 h", function__versions__1__error_rate="1%")
+    simpy, compiled = runs(found, "canary")
+    assert simpy.events is not None
+    late = simpy.events.query("attempt > 1")["start_s"]
+    assert late.max() - late.min() > 40 * 60
+    assert_equal(simpy, compiled)
+
+
 @pytest.mark.parametrize("retry", [None, {"attempts": 3, "on": ["error", "throttle"]}], ids=["once", "retried"])
 def test_blocks_drawn_ahead_on_another_core_change_nothing(retry: dict[str, Any] | None) -> None:
     busy = {"source": "http", "alias": "prod", "users": {"count": 500}, **({"retry": retry} if retry else {})}

@@ -17,6 +17,7 @@ from rollout_sim.planes.arrays import (
     FIRST,
     FIRST_DUE,
     FREE,
+    NEVER,
     SEQUENCE,
     SLICE,
     WORD,
@@ -25,8 +26,6 @@ from rollout_sim.planes.arrays import (
 )
 from rollout_sim.planes.compiler import inlined, trailing_zeros
 
-NEVER: Final = 1 << 62
-"""When an event is due that never comes (µs)."""
 _ONE: Final = np.uint64(1)
 
 

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PER_PLACE: Final = 16
+PER_PLACE: Final = 8
 """Buckets of the queue for each place of a request."""
 WORD: Final = 64
 """Buckets that share a word of bits."""
+NEVER: Final = 1 << 62
+"""When an event is due that does not come (µs)."""
 Place = np.uint32
 at = Place
 """A place in an array; Numba asks of every signed one whether it counts from the end."""

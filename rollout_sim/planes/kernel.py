@@ -13,7 +13,7 @@ from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
 from rollout_sim.planes import array_environments, array_events, array_requests, arrays, draws
 from rollout_sim.planes.array_environments import leave, next_idle, take
-from rollout_sim.planes.array_events import NEVER, pop_event, push_event
+from rollout_sim.planes.array_events import pop_event, push_event
 from rollout_sim.planes.array_requests import after, log, meet, micros, seconds, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
@@ -35,6 +35,7 @@ from rollout_sim.planes.arrays import (
     NEED_DRAWS,
     NEED_INITS,
     NEED_TIMES,
+    NEVER,
     PENDING,
     PERIOD,
     PERIOD_END,

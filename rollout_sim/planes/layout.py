@@ -10,7 +10,6 @@ import numpy as np
 from rollout_sim import faults
 from rollout_sim.metrics import Metrics
 from rollout_sim.planes import arrays as k
-from rollout_sim.planes.array_events import NEVER
 from rollout_sim.planes.audience import ABSENT, MARKS
 from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, traits
 from rollout_sim.planes.environments import SCALE_UP_WINDOW, SWEEP
@@ -19,8 +18,10 @@ from rollout_sim.slo import RequestCounts, judging
 from rollout_sim.streams import BLOCK, Streams
 from rollout_sim.traffic import async_error_delay, async_throttle_delay
 
-SLOTS: Final = 2
-"""Blocks of a source's first attempts that are held at a time: the one in use, and the next."""
+BATCH: Final = 2
+"""Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
+SLOTS: Final = 2 * BATCH
+"""Blocks of a source's first attempts that are held at a time: those in use, and the next."""
 RETRY_SLOTS: Final = 64
 """Blocks of draws of second and later attempts that are held at a time."""
 _THROTTLE_DELAYS: Final = 12
@@ -83,7 +84,7 @@ def laid_out(
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
-    s.n[[k.FIRST, k.FIRST_DUE]] = -1, NEVER
+    s.n[[k.FIRST, k.FIRST_DUE]] = -1, k.NEVER
     s.n[[k.LIMIT, k.FREE, k.ENV_FREE, k.MOST, k.MOST_PENDING]] = (
         function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
     )  # fmt: skip

@@ -1,14 +1,14 @@
 """What the compiled plane's kernel asks for: arrivals, and the draws and times of their invocations, block by block.
 
-A block of first attempts has one of its source's two slots, in turn, so that the next one can be drawn on another
-core while the kernel works on this one. Which thread draws a block changes nothing: every block has its own streams.
+A block of first attempts has one of its source's slots, in turn, so that the next ones can be drawn on another core
+while the kernel works on this one. Which thread draws a block changes nothing: every block has its own streams.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rollout_sim.aliases import Alias
 from rollout_sim.planes import arrays as k
 from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
-from rollout_sim.planes.layout import RETRY_SLOTS, SLOTS
+from rollout_sim.planes.layout import BATCH, RETRY_SLOTS, SLOTS
 from rollout_sim.specs import VersionSpec
 from rollout_sim.streams import BLOCK
 from rollout_sim.traffic import Source
@@ -48,7 +48,8 @@ class Loader:
         self.specs = specs
         self.ahead = ahead
         self._threads: ThreadPoolExecutor | None = None
-        self._next: dict[int, Future[int]] = {}
+        self._next: dict[int, Future[list[int]]] = {}
+        self._ready: list[deque[int]] = [deque() for _ in lanes]
         self._slots: OrderedDict[tuple[int, int, int], int] = OrderedDict()
         self._generators: dict[int, np.random.Generator] = {}
         self._sizes: dict[int, NDArray[np.float64] | None] = {}
@@ -59,14 +60,19 @@ class Loader:
         row = self.state.lanes[lane]
         number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
         versions = (primary,) if additional < 0 else (primary, additional)
-        coming = self._next.pop(lane, None)
-        count = self._make(lane, number, versions) if coming is None else coming.result()
+        ready, coming = self._ready[lane], self._next
+        if not ready:
+            ready.extend(coming.pop(lane).result() if lane in coming else [self._make(lane, number, versions)])
+        count = ready.popleft()
         row["position"], row["length"] = 0, count
         row["block"], row["slot"] = number, self._slot(lane, number)
-        if self.ahead and number > 0 and count == BLOCK:  # short runs are over before a thread has begun
+        last = ready[-1] if ready else count
+        if (
+            self.ahead and number > 0 and lane not in coming and last == BLOCK
+        ):  # a short run ends before a thread begins
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
-            self._next[lane] = self._threads.submit(self._make, lane, number + 1, versions)
+            coming[lane] = self._threads.submit(self._make_next, lane, number + len(ready) + 1, versions)
 
     def draws(self) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
@@ -103,6 +109,13 @@ class Loader:
 
     def _slot(self, lane: int, block: int) -> int:
         return lane + len(self.lanes) * (block % SLOTS)
+
+    def _make_next(self, lane: int, block: int, versions: tuple[int, ...]) -> list[int]:
+        """The next blocks from `block` on, up to the last one; how many first attempts each has."""
+        counts: list[int] = []
+        while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
+            counts.append(self._make(lane, block + len(counts), versions))
+        return counts
 
     def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
         """A block of first attempts, with their times on some versions; how many there are."""
