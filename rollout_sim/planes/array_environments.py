@@ -1,7 +1,7 @@
 """The compiled plane's environments: what `environments` does, over arrays, in the same order and with the same sums.
 
 The idle environments of a version stand in a row, the next one to be taken last; each as a key, its priority and
-its place in `environments` in one number.
+its place in `environments` in one number. A fence of keys above all others stands before them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from rollout_sim.faults import ERROR
 from rollout_sim.planes.arrays import (
     BUSY,
     ENV_FREE,
+    FENCE,
     KEEP_ALIVE,
     LAST,
     LIMIT,
@@ -41,18 +42,21 @@ _PLACE: Final = MAX_ENVIRONMENTS - 1
 @inlined
 def push_idle(s: State, v: int, priority: int, env: int) -> None:
     """An environment of version `v` is idle."""
-    key, place = priority * MAX_ENVIRONMENTS + env, s.versions[v].idle
+    key, place = priority * MAX_ENVIRONMENTS + env, FENCE + s.versions[v].idle
     s.versions[v].idle += 1
-    while place > 0 and s.idle[v, at(place - 1)] < key:
-        s.idle[v, at(place)] = s.idle[v, at(place - 1)]
+    s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
+    for k in range(1, FENCE):  # without a branch on how far it goes, which no processor foretells
+        s.idle[v, at(place - k)] = max(s.idle[v, at(place - k)], min(s.idle[v, at(place - k - 1)], key))
+    place -= FENCE
+    while s.idle[v, at(place)] < key:
+        s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
         place -= 1
-    s.idle[v, at(place)] = key
 
 
 @inlined
 def next_idle(s: State, v: int) -> Place:
     """The idle environment of version `v` that would be taken next; there is one."""
-    return at(s.idle[v, at(s.versions[v].idle - 1)] & _PLACE)
+    return at(s.idle[v, at(FENCE + s.versions[v].idle - 1)] & _PLACE)
 
 
 @inlined
@@ -92,9 +96,9 @@ def add_provisioned(s: State, v: int, t: float) -> None:
 @inlined
 def _sweep(s: State, v: int, t: float) -> None:
     """Drops the environments that died unseen, the first ones first."""
-    keep_alive, idle = s.x[KEEP_ALIVE], s.versions[v].idle
-    to = idle
-    for place in range(idle - 1, -1, -1):
+    keep_alive, end = s.x[KEEP_ALIVE], FENCE + s.versions[v].idle
+    to = end
+    for place in range(end - 1, FENCE - 1, -1):
         env = s.idle[v, place] & _PLACE
         since = s.environments[env].since
         if since + keep_alive >= t:
@@ -102,10 +106,10 @@ def _sweep(s: State, v: int, t: float) -> None:
             s.idle[v, to] = s.idle[v, place]
         else:
             _gone(s, v, env, since + keep_alive - s.environments[env].created)
-    for place in range(idle - to):
-        s.idle[v, place] = s.idle[v, to + place]
-    s.versions[v].idle = idle - to
-    s.versions[v].sweep_at = max(SWEEP, 2 * (idle - to))
+    for place in range(end - to):
+        s.idle[v, FENCE + place] = s.idle[v, to + place]
+    s.versions[v].idle = end - to
+    s.versions[v].sweep_at = max(SWEEP, 2 * (end - to))
 
 
 @inlined
@@ -124,12 +128,12 @@ def _may_start(s: State, t: float) -> bool:
 def take(s: State, v: int, t: float, r: int) -> bool:
     """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
     idle = s.versions[v].idle
-    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(idle - 1)] < _HALF * MAX_ENVIRONMENTS):
+    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
     env, cold = at(0), True
     while idle > 0 and cold:
         idle -= 1
-        env = at(s.idle[v, at(idle)] & _PLACE)
+        env = at(s.idle[v, at(FENCE + idle)] & _PLACE)
         since = s.environments[env].since
         if since + s.x[KEEP_ALIVE] < t:
             _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.environments[env].created)

@@ -12,6 +12,8 @@ Ints = NDArray[np.int64]
 
 PER_PLACE: Final = 8
 """Buckets of the queue for each place of a request."""
+FENCE: Final = 8
+"""Keys above all others before a row of idle environments."""
 WORD: Final = 64
 """Buckets that share a word of bits."""
 NEVER: Final = 1 << 62

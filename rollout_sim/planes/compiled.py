@@ -50,7 +50,7 @@ class Pool:
         one, keep_alive = s.versions[v], float(s.x[k.KEEP_ALIVE])
         busy, idle = int(one["busy"]), int(one["idle"])
         total = float(one["lived"]) + busy * t - float(one["created_busy"])
-        waiting = s.environments[s.idle[v, :idle][::-1] % MAX_ENVIRONMENTS]
+        waiting = s.environments[s.idle[v, k.FENCE :][:idle][::-1] % MAX_ENVIRONMENTS]
         for made, since in waiting[["created", "since"]].tolist():
             total += min(since + keep_alive, t) - made if since < math.inf else t - made
         return total, float(one["worked"]) + busy * t - float(one["started_busy"])

@@ -60,7 +60,7 @@ def laid_out(
         inits=np.zeros((slots, versions, BLOCK), floats),
         loaded=np.zeros((slots, 1 + 2 * versions), ints),
         keys=np.full((slots, 3), -1, ints),
-        idle=np.zeros((versions, whole), ints),
+        idle=np.zeros((versions, k.FENCE + whole), ints),
         environments=np.zeros(whole, k.ENVIRONMENT),
         env_free=np.arange(whole),
         buckets=np.full(k.PER_PLACE * whole, -1, np.int32),
@@ -84,6 +84,7 @@ def laid_out(
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
+    s.idle[:, : k.FENCE] = np.iinfo(ints).max
     s.n[[k.FIRST, k.FIRST_DUE]] = -1, k.NEVER
     s.n[[k.LIMIT, k.FREE, k.ENV_FREE, k.MOST, k.MOST_PENDING]] = (
         function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
