@@ -13,7 +13,7 @@ from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollout_sim.planes import loading
+from rollout_sim.planes import layout, loading
 from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import simulate
@@ -175,8 +175,16 @@ def test_retries_far_off_after_the_traffic_has_ceased_are_not_lost(tmp_path: Pat
     assert_equal(simpy, compiled)
 
 
-@pytest.mark.parametrize("retry", [None, {"attempts": 3, "on": ["error", "throttle"]}], ids=["once", "retried"])
-def test_blocks_drawn_ahead_on_another_core_change_nothing(retry: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    "retry",
+    [None, {"attempts": 3}, {"attempts": 4, "base": "1 min", "cap": "5 min"}],
+    ids=["once", "retried", "retried late"],
+)
+def test_blocks_drawn_ahead_on_another_core_change_nothing(
+    retry: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (layout, loading):  # so few that those of blocks which are still asked for have to make room
+        monkeypatch.setattr(module, "RETRY_SLOTS", 4)
     busy = {"source": "http", "alias": "prod", "users": {"count": 500}, **({"retry": retry} if retry else {})}
     found = scenario(
         traffic=[

@@ -73,6 +73,7 @@ def _slot(s: State, lane: int, attempt: int, block: int) -> int:
         return int(s.lanes[lane].slot)
     for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
         if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
+            s.keys[slot, 3] = 1  # it is used
             return slot
     return -1
 

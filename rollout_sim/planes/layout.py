@@ -59,7 +59,7 @@ def laid_out(
         services=np.zeros((slots, versions, BLOCK), floats),
         inits=np.zeros((slots, versions, BLOCK), floats),
         loaded=np.zeros((slots, 1 + 2 * versions), ints),
-        keys=np.full((slots, 3), -1, ints),
+        keys=np.full((slots, 4), -1, ints),
         idle=np.zeros((versions, k.FENCE + whole), ints),
         environments=np.zeros(whole, k.ENVIRONMENT),
         env_free=np.arange(whole),

@@ -1,7 +1,8 @@
 """What the compiled plane's kernel asks for: arrivals, and the draws and times of their invocations, block by block.
 
 A block of first attempts has one of its source's slots, in turn, so that the next ones can be drawn on another core
-while the kernel works on this one. Which thread draws a block changes nothing: every block has its own streams.
+while the kernel works on this one, and with them the later attempts that it is likely to ask for. Which thread draws a
+block changes nothing: every block has its own streams.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from rollout_sim.planes.layout import BATCH, RETRY_SLOTS, SLOTS
 from rollout_sim.specs import VersionSpec
 from rollout_sim.streams import BLOCK
 from rollout_sim.traffic import Source
+
+Block = tuple[int, int, int]
+"""A lane, which attempt it is, and the block's number."""
 
 
 @dataclass(slots=True)
@@ -48,9 +52,11 @@ class Loader:
         self.specs = specs
         self.ahead = ahead
         self._threads: ThreadPoolExecutor | None = None
-        self._next: dict[int, Future[list[int]]] = {}
+        self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
         self._ready: list[deque[int]] = [deque() for _ in lanes]
-        self._slots: OrderedDict[tuple[int, int, int], int] = OrderedDict()
+        self._retries = state.keys[len(state.arrivals) :]
+        self._free = list(range(len(state.arrivals), len(state.keys)))
+        self._filled: OrderedDict[Block, int] = OrderedDict()
         self._generators: dict[int, np.random.Generator] = {}
         self._sizes: dict[int, NDArray[np.float64] | None] = {}
 
@@ -60,30 +66,29 @@ class Loader:
         row = self.state.lanes[lane]
         number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
         versions = (primary,) if additional < 0 else (primary, additional)
-        ready, coming = self._ready[lane], self._next
-        if not ready:
-            ready.extend(coming.pop(lane).result() if lane in coming else [self._make(lane, number, versions)])
-        count = ready.popleft()
+        ready = self._ready[lane]
+        if lane in self._next and not ready:
+            future, later = self._next.pop(lane)
+            ready.extend(future.result())
+            for block, slot in later.items():
+                self._fill(slot, block)
+        count = ready.popleft() if ready else self._make(lane, number, versions)
         row["position"], row["length"] = 0, count
         row["block"], row["slot"] = number, self._slot(lane, number)
         last = ready[-1] if ready else count
-        if (
-            self.ahead and number > 0 and lane not in coming and last == BLOCK
-        ):  # a short run ends before a thread begins
+        if self.ahead and number > 0 and last == BLOCK and lane not in self._next:  # a short run needs no thread
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
-            coming[lane] = self._threads.submit(self._make_next, lane, number + len(ready) + 1, versions)
+            first = number + len(ready) + 1
+            later = self._later(lane, range(first, first + BATCH))
+            self._next[lane] = self._threads.submit(self._make_next, lane, first, versions, later), later
 
     def draws(self) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
         lane, attempt, block = self.state.want[:3].tolist()
-        if len(self._slots) < RETRY_SLOTS:
-            slot = len(self.state.arrivals) + len(self._slots)
-        else:
-            slot = self._slots.popitem(last=False)[1]
-        self._slots[lane, attempt, block] = slot
-        self.state.keys[slot] = lane, attempt, block
+        slot = self._emptied()
         self._draw(slot, lane, attempt, block)
+        self._fill(slot, (lane, attempt, block))
 
     def all_draws(self) -> None:
         """The uniforms that only some invocations need."""
@@ -110,11 +115,37 @@ class Loader:
     def _slot(self, lane: int, block: int) -> int:
         return lane + len(self.lanes) * (block % SLOTS)
 
-    def _make_next(self, lane: int, block: int, versions: tuple[int, ...]) -> list[int]:
-        """The next blocks from `block` on, up to the last one; how many first attempts each has."""
+    def _emptied(self) -> int:
+        """A slot for a block of later attempts: a free one, or that of the block that was drawn first of all."""
+        slot = self._free.pop() if self._free else self._filled.popitem(last=False)[1]
+        self.state.keys[slot] = -1
+        return slot
+
+    def _fill(self, slot: int, block: Block) -> None:
+        """The slot holds that block from now on."""
+        self._filled[block] = slot
+        self.state.keys[slot] = *block, 0
+
+    def _later(self, lane: int, numbers: range) -> dict[Block, int]:
+        """Slots for the later attempts of some blocks: for such as there have been since this was asked last."""
+        later: dict[Block, int] = {}
+        used = (self._retries[:, 0] == lane) & (self._retries[:, 3] == 1)
+        self._retries[used, 3] = 0
+        for attempt in np.unique(self._retries[used, 1]).tolist():
+            for number in numbers:
+                if len(self._free) + len(self._filled) > RETRY_SLOTS // 2:
+                    later[lane, attempt, number] = self._emptied()
+        return later
+
+    def _make_next(self, lane: int, first: int, versions: tuple[int, ...], later: dict[Block, int]) -> list[int]:
+        """The blocks from the `first` on, up to the last one, and `later` attempts; how many first ones each has."""
         counts: list[int] = []
         while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
-            counts.append(self._make(lane, block + len(counts), versions))
+            counts.append(self._make(lane, first + len(counts), versions))
+        for block, slot in later.items():
+            self._draw(slot, *block)
+            for v in versions:
+                self._times(slot, v)
         return counts
 
     def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
