@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,13 +16,11 @@ from rollout_sim.estimates import Estimate, difference, mean_of, share_of
 from rollout_sim.experiments import run_chunks
 from rollout_sim.replications import Chunk, Columns, Plane, plane_of, run_chunk, stack, stopped
 from rollout_sim.scenario import Engine, Scenario
-from rollout_sim.simulation import STEADY, check_size, chosen
+from rollout_sim.simulation import STEADY, Progress, check_size, chosen
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-Progress = Callable[[float], None]
 
 MOST: Final = 10_000
 """Replications where their number is not given: as many as fit into `SECONDS`, at most this."""

@@ -6,7 +6,7 @@ one is drawn anew: the figures by which it was chosen would flatter it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,15 +23,13 @@ from rollout_sim.planes.obstacles import obstacles
 from rollout_sim.replications import Chunk, Columns, Plane, plane_of, rates_of, stack
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.screening import Screen
-from rollout_sim.simulation import STEADY
+from rollout_sim.simulation import STEADY, Progress
 from rollout_sim.strategies import Predefined
 from rollout_sim.worlds import CATCH, GOOD, Figures, figures_of, worlds_of
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-Progress = Callable[[float], None]
 
 FAST_BURN: Final = 14.4
 """The burn rate at which a page is due: what a rollout should catch unless the goal says otherwise."""

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +20,11 @@ from rollout_sim.experiments import run_chunks
 from rollout_sim.registry import fingerprint
 from rollout_sim.replications import Chunk, Columns, plane_of, stack
 from rollout_sim.scenario import Engine, Scenario
-from rollout_sim.simulation import STEADY, check_size, chosen
+from rollout_sim.simulation import STEADY, Progress, check_size, chosen
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-Progress = Callable[[float], None]
 
 REPLICATIONS: Final = 1000
 MAX_CELLS: Final = 100_000
