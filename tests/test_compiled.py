@@ -13,7 +13,8 @@ from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollout_sim.planes import layout, loading
+from rollout_sim.errors import ScenarioError
+from rollout_sim.planes import compiled, layout, loading, simpy_plane
 from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import simulate
@@ -173,6 +174,35 @@ def test_retries_far_off_after_the_traffic_has_ceased_are_not_lost(tmp_path: Pat
     late = simpy.events.query("attempt > 1")["start_s"]
     assert late.max() - late.min() > 40 * 60
     assert_equal(simpy, compiled)
+
+
+def test_hooks_that_follow_one_another_at_once() -> None:
+    """The last test of one may begin after the next one has started: at the same microsecond control comes first."""
+    hooks = {
+        "before_allow_traffic": {"invocations": 10, "over": "10 us", "max_failures": 9},
+        "after_allow_traffic": {"invocations": 60, "over": "5 s", "max_failures": 59},
+    }
+    found = scenario(
+        function__versions={"1": {"duration": "0 s"}, "2": {"duration": {"exponential": {"mean": "1 us"}}}},
+        strategies={"one": {"type": "blue_green", "bake": "10 s", "hooks": hooks}},
+    )
+    simpy, compiled = runs(found, "one")
+    assert simpy.events is not None
+    assert len(simpy.events.query("source == 'hook test'")) == 70
+    assert_equal(simpy, compiled)
+
+
+def test_a_queue_that_grows_without_end_is_refused_at_the_same_instant(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (layout, compiled, simpy_plane):
+        monkeypatch.setattr(module, "MAX_PENDING", 500)
+    source = {"source": "http", "alias": "prod", "arrivals": {"poisson": "50/s"}}
+    found = scenario(traffic=[source], function__versions__1__duration="60 s", function__timeout="2 min")
+    said = []
+    for engine in ("simpy", "compiled"):
+        with pytest.raises(ScenarioError, match="more than 500 requests wait for an answer at") as refused:
+            simulate(replace(found, engine=engine), "canary")
+        said.append(str(refused.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 An event belongs to one request, which waits for one at a time. A bucket holds the events of one slice of time, and
 of the slices a whole turn of the calendar later, sorted. Slices are shorter than the time between two events, so that
 few share one; a bit per bucket tells the empty ones. Times are whole microseconds, a slice a power of two of them.
+The first event is found ahead of time if it is near, and otherwise no sooner than something else would come after it:
+while few invocations run at a time and many retries wait far off, looking further would pass all of those each time.
 """
 
 from __future__ import annotations
@@ -16,8 +18,6 @@ from rollout_sim.planes.arrays import (
     CURSOR,
     FIRST,
     FIRST_DUE,
-    FREE,
-    NEVER,
     SEQUENCE,
     SLICE,
     WORD,
@@ -56,17 +56,10 @@ def push_event(s: State, due: int, kind: int, r: int) -> None:
 
 
 @inlined
-def pop_event(s: State) -> None:
-    """Takes out the first event, and looks for the next one."""
-    first, cursor, bits, mask = at(s.n[FIRST]), s.n[CURSOR], s.n[SLICE], s.buckets.size - 1
-    bucket = at(cursor & mask)
-    after = s.requests[first].next
-    s.buckets[bucket] = after
-    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
-    first_due, turn, found = NEVER, cursor + s.buckets.size, -1
-    if s.n[FREE] + 1 == s.free.size:  # no other request waits
-        turn = cursor
-    while cursor < turn:
+def find_event(s: State, last: int) -> None:
+    """Finds the first event, if it is in the slice of time `last` or before; else nothing is due before `FIRST_DUE`."""
+    mask, bits, cursor = s.buckets.size - 1, s.n[SLICE], s.n[CURSOR]
+    while cursor <= last:
         bucket = at(cursor & mask)
         word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
         if word == 0:
@@ -75,9 +68,19 @@ def pop_event(s: State) -> None:
         cursor += trailing_zeros(word)
         r = s.buckets[at(cursor & mask)]
         due = s.requests[at(r)].due
-        if due < first_due:
-            found, first_due = r, due
-            if due >> bits == cursor:
-                break
+        if due >> bits == cursor:
+            s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, cursor
+            return
         cursor += 1
-    s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = found, first_due, first_due >> bits
+    s.n[CURSOR], s.n[FIRST_DUE] = cursor, cursor << bits
+
+
+@inlined
+def pop_event(s: State) -> None:
+    """Takes out the first event, which is known, and finds the next one if that is near."""
+    bucket = at(s.n[CURSOR] & (s.buckets.size - 1))
+    after = s.requests[at(s.n[FIRST])].next
+    s.buckets[bucket] = after
+    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
+    s.n[FIRST] = -1
+    find_event(s, s.n[CURSOR] + WORD)

@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 PER_PLACE: Final = 8
 """Buckets of the queue for each place of a request."""
 FENCE: Final = 8
-"""Keys above all others before a row of idle environments."""
+"""Keys above all others before a row of idle environments: as many as may be moved without asking whether they have to."""
 WORD: Final = 64
 """Buckets that share a word of bits."""
 NEVER: Final = 1 << 62
@@ -79,7 +79,10 @@ LANE: Final = _record(
 
 
 class State(NamedTuple):
-    """Everything that the kernel reads and writes; see the records above. `n` and `x` are the whole's numbers."""
+    """Everything that the kernel reads and writes; see the records above. `n` and `x` are the whole's numbers.
+
+    A row of `keys` says what a slot of draws holds: the lane, which attempt, the block, and whether it has been used.
+    """
 
     n: Ints
     x: Floats

@@ -34,7 +34,7 @@ from rollout_sim.planes.samples import Samples
 from rollout_sim.scenario import Scenario
 from rollout_sim.slo import RequestCounts
 from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.units import micros, tick
+from rollout_sim.units import micros, seconds, tick
 
 
 class Pool:
@@ -185,7 +185,8 @@ class CompiledPlane:
         }  # fmt: skip
         while (code := advance(self.state, float(t), closed)) != k.DONE:
             if code == k.TOO_MANY:
-                waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+                at = seconds(int(self.state.want[0]))
+                waiting = f"more than {MAX_PENDING} requests wait for an answer at {at:g} s"
                 raise ScenarioError([f"{self.scenario.name}: {waiting}; lower the rate"])
             answers[code]()
         for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
@@ -199,9 +200,10 @@ class CompiledPlane:
         self._drain_log()
 
     def _draw_tests(self, v: int, count: int) -> None:
-        """So many more tests' uniforms and times, behind those that were drawn and not used."""
-        spec, rows = self.specs[v], [self.state.tests[self.state.n[k.TESTED] :]]
-        while sum(map(len, rows)) < count:
+        """So many more tests' uniforms and times, behind those of tests that have not begun yet."""
+        requests, spec, rows = self.state.requests, self.specs[v], [self.state.tests[self.state.n[k.TESTED] :]]
+        waiting = np.count_nonzero((requests["test"] == 1) & (requests["kind"] == ARRIVAL))
+        while sum(map(len, rows)) < waiting + count:
             draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
             init = spec.cold_duration or spec.cold_start
             times = (
@@ -222,7 +224,7 @@ class CompiledPlane:
         s.n[k.ENV_FREE] += before
 
     def _more_requests(self) -> None:
-        """Twice as many places, and as many buckets as places, so that few events share one."""
+        """Twice as many places, and with them buckets."""
         s = self.state
         before = s.free.size
         waiting: list[int] = []

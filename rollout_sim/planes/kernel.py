@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollout_sim import faults, units
+from rollout_sim import clock, faults, specs, streams, units
 from rollout_sim.clock import ARRIVAL, COMPLETION
 from rollout_sim.faults import OK, THROTTLED
-from rollout_sim.planes import array_environments, array_events, array_requests, arrays, draws
+from rollout_sim.planes import (
+    array_environments,
+    array_events,
+    array_requests,
+    arrays,
+    audience,
+    compiler,
+    draws,
+    environments,
+)
 from rollout_sim.planes.array_environments import leave, next_idle, take
-from rollout_sim.planes.array_events import pop_event, push_event
+from rollout_sim.planes.array_events import find_event, pop_event, push_event
 from rollout_sim.planes.array_requests import after, log, meet, micros, seconds, serves, tick
 from rollout_sim.planes.arrays import (
     ARRIVAL_SEQUENCE,
@@ -43,6 +52,7 @@ from rollout_sim.planes.arrays import (
     RUNNING,
     SAMPLED,
     SEQUENCE,
+    SLICE,
     TESTED,
     TIMEOUT,
     TOO_MANY,
@@ -73,7 +83,7 @@ def _slot(s: State, lane: int, attempt: int, block: int) -> int:
         return int(s.lanes[lane].slot)
     for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
         if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
-            s.keys[slot, 3] = 1  # it is used
+            s.keys[slot, 3] = 1
             return slot
     return -1
 
@@ -263,10 +273,8 @@ def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
 
 @inlined
 def _before_arrival(s: State) -> bool:
-    """Whether the first event comes before an arrival at the same time; False without one."""
-    r = s.n[FIRST]
-    if r < 0:
-        return False
+    """Whether the first event comes before an arrival at the same time."""
+    r = at(s.n[FIRST])
     kind = s.requests[r].kind
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
@@ -281,8 +289,10 @@ def _advance(s: State, until: float, closed: bool) -> int:
     while True:
         if lane == -2:
             return NEED_BLOCK
+        if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= min(arrival, end):
+            find_event(s, min(arrival, end) >> s.n[SLICE])
         due, kind, r = arrival, ARRIVAL, -1
-        if s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s)):
+        if s.n[FIRST] >= 0 and (s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s))):
             due, r = s.n[FIRST_DUE], s.n[FIRST]
             kind = s.requests[at(r)].kind
         if due >= end and not (due == end and closed and kind == COMPLETION):
@@ -307,6 +317,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
                 return int(code)
             _arrive(s, one, t, slot, v)
             if s.n[PENDING] > s.n[MOST_PENDING]:
+                s.want[0] = due
                 return TOO_MANY
             lane, arrival = _next_arrival(s)
         elif s.requests[at(r)].test == 1:
@@ -321,4 +332,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
             _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r)].user)
 
 
-advance = kept(_advance, units, faults, draws, arrays, array_events, array_environments, array_requests)
+advance = kept(
+    _advance, units, faults, draws, clock, specs, streams, arrays, array_events, array_environments, array_requests,
+    audience, compiler, environments,
+)  # fmt: skip

@@ -21,7 +21,7 @@ from rollout_sim.traffic import async_error_delay, async_throttle_delay
 BATCH: Final = 2
 """Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
 SLOTS: Final = 2 * BATCH
-"""Blocks of a source's first attempts that are held at a time: those in use, and the next."""
+"""Blocks of a source's first attempts that are held at a time: the one in use, those ready and those being drawn."""
 RETRY_SLOTS: Final = 64
 """Blocks of draws of second and later attempts that are held at a time."""
 _THROTTLE_DELAYS: Final = 12
@@ -85,7 +85,7 @@ def laid_out(
         tests=np.zeros((0, 4), floats),
     )
     s.idle[:, : k.FENCE] = np.iinfo(ints).max
-    s.n[[k.FIRST, k.FIRST_DUE]] = -1, k.NEVER
+    s.n[k.FIRST] = -1
     s.n[[k.LIMIT, k.FREE, k.ENV_FREE, k.MOST, k.MOST_PENDING]] = (
         function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
     )  # fmt: skip

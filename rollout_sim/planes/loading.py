@@ -54,7 +54,7 @@ class Loader:
         self._threads: ThreadPoolExecutor | None = None
         self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
         self._ready: list[deque[int]] = [deque() for _ in lanes]
-        self._retries = state.keys[len(state.arrivals) :]
+        self._held = state.keys[len(state.arrivals) :]
         self._free = list(range(len(state.arrivals), len(state.keys)))
         self._filled: OrderedDict[Block, int] = OrderedDict()
         self._generators: dict[int, np.random.Generator] = {}
@@ -76,7 +76,8 @@ class Loader:
         row["position"], row["length"] = 0, count
         row["block"], row["slot"] = number, self._slot(lane, number)
         last = ready[-1] if ready else count
-        if self.ahead and number > 0 and last == BLOCK and lane not in self._next:  # a short run needs no thread
+        # after the first block, so that a short run needs no thread
+        if self.ahead and number > 0 and last == BLOCK and lane not in self._next:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
             first = number + len(ready) + 1
@@ -116,7 +117,7 @@ class Loader:
         return lane + len(self.lanes) * (block % SLOTS)
 
     def _emptied(self) -> int:
-        """A slot for a block of later attempts: a free one, or that of the block that was drawn first of all."""
+        """A slot for a block of later attempts: a free one, else the one that was filled before all others."""
         slot = self._free.pop() if self._free else self._filled.popitem(last=False)[1]
         self.state.keys[slot] = -1
         return slot
@@ -127,18 +128,21 @@ class Loader:
         self.state.keys[slot] = *block, 0
 
     def _later(self, lane: int, numbers: range) -> dict[Block, int]:
-        """Slots for the later attempts of some blocks: for such as there have been since this was asked last."""
+        """Slots for some blocks' second attempts if there were second ones since the last call, third ones likewise, ...
+
+        Half of the slots are left to what the kernel asks for itself.
+        """
         later: dict[Block, int] = {}
-        used = (self._retries[:, 0] == lane) & (self._retries[:, 3] == 1)
-        self._retries[used, 3] = 0
-        for attempt in np.unique(self._retries[used, 1]).tolist():
+        used = (self._held[:, 0] == lane) & (self._held[:, 3] == 1)
+        self._held[used, 3] = 0
+        for attempt in np.unique(self._held[used, 1]).tolist():
             for number in numbers:
                 if len(self._free) + len(self._filled) > RETRY_SLOTS // 2:
                     later[lane, attempt, number] = self._emptied()
         return later
 
     def _make_next(self, lane: int, first: int, versions: tuple[int, ...], later: dict[Block, int]) -> list[int]:
-        """The blocks from the `first` on, up to the last one, and `later` attempts; how many first ones each has."""
+        """A batch of blocks from the `first` on, unless one is the last, and of `later` attempts; the blocks' sizes."""
         counts: list[int] = []
         while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
             counts.append(self._make(lane, first + len(counts), versions))
