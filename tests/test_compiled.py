@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes import compiled, layout, loading, simpy_plane
+from rollout_sim.planes import layout, loading
 from rollout_sim.result import RunResult
 from rollout_sim.scenario import Engine, Scenario
 from rollout_sim.simulation import simulate
@@ -33,6 +33,10 @@ def runs(given_: Scenario, strategy: str, *, events: bool = True) -> list[RunRes
 
 def assert_equal(one: RunResult, other: RunResult) -> None:
     assert (one.engine, other.engine) == ("simpy", "compiled")
+    assert_same(one, other)
+
+
+def assert_same(one: RunResult, other: RunResult) -> None:
     assert one.events is not None
     assert other.events is not None
     pd.testing.assert_frame_equal(one.events, other.events, check_exact=True)
@@ -193,8 +197,8 @@ def test_hooks_that_follow_one_another_at_once() -> None:
 
 
 def test_a_queue_that_grows_without_end_is_refused_at_the_same_instant(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (layout, compiled, simpy_plane):
-        monkeypatch.setattr(module, "MAX_PENDING", 500)
+    for module in ("layout", "compiled", "simpy_plane"):
+        monkeypatch.setattr(f"rollout_sim.planes.{module}.MAX_PENDING", 500)
     source = {"source": "http", "alias": "prod", "arrivals": {"poisson": "50/s"}}
     found = scenario(traffic=[source], function__versions__1__duration="60 s", function__timeout="2 min")
     said = []
@@ -234,9 +238,7 @@ def test_blocks_drawn_ahead_on_another_core_change_nothing(
         assert threads.called == ahead
     alone, helped = results
     assert alone.requests > 10 * BLOCK
-    pd.testing.assert_frame_equal(alone.events, helped.events, check_exact=True)
-    pd.testing.assert_frame_equal(alone.timeline, helped.timeline, check_exact=True)
-    assert alone.summary == helped.summary
+    assert_same(alone, helped)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import OrderedDict, deque
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -55,8 +55,7 @@ class Loader:
         self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
         self._ready: list[deque[int]] = [deque() for _ in lanes]
         self._held = state.keys[len(state.arrivals) :]
-        self._free = list(range(len(state.arrivals), len(state.keys)))
-        self._filled: OrderedDict[Block, int] = OrderedDict()
+        self._slots = deque(range(len(state.arrivals), len(state.keys)))
         self._generators: dict[int, np.random.Generator] = {}
         self._sizes: dict[int, NDArray[np.float64] | None] = {}
 
@@ -86,10 +85,10 @@ class Loader:
 
     def draws(self) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
-        lane, attempt, block = self.state.want[:3].tolist()
+        lane, attempt, number = self.state.want[:3].tolist()
         slot = self._emptied()
-        self._draw(slot, lane, attempt, block)
-        self._fill(slot, (lane, attempt, block))
+        self._draw(slot, (lane, attempt, number))
+        self._fill(slot, (lane, attempt, number))
 
     def all_draws(self) -> None:
         """The uniforms that only some invocations need."""
@@ -117,14 +116,14 @@ class Loader:
         return lane + len(self.lanes) * (block % SLOTS)
 
     def _emptied(self) -> int:
-        """A slot for a block of later attempts: a free one, else the one that was filled before all others."""
-        slot = self._free.pop() if self._free else self._filled.popitem(last=False)[1]
+        """A slot for a block of later attempts: the one that was filled before all others, if it ever was."""
+        slot = self._slots.popleft()
         self.state.keys[slot] = -1
         return slot
 
     def _fill(self, slot: int, block: Block) -> None:
         """The slot holds that block from now on."""
-        self._filled[block] = slot
+        self._slots.append(slot)
         self.state.keys[slot] = *block, 0
 
     def _later(self, lane: int, numbers: range) -> dict[Block, int]:
@@ -137,7 +136,7 @@ class Loader:
         self._held[used, 3] = 0
         for attempt in np.unique(self._held[used, 1]).tolist():
             for number in numbers:
-                if len(self._free) + len(self._filled) > RETRY_SLOTS // 2:
+                if len(self._slots) > RETRY_SLOTS // 2:
                     later[lane, attempt, number] = self._emptied()
         return later
 
@@ -147,9 +146,7 @@ class Loader:
         while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
             counts.append(self._make(lane, first + len(counts), versions))
         for block, slot in later.items():
-            self._draw(slot, *block)
-            for v in versions:
-                self._times(slot, v)
+            self._draw(slot, block, versions)
         return counts
 
     def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
@@ -160,17 +157,19 @@ class Loader:
         users = draws.users(block)
         if users is not None:
             s.users[slot] = users
-        self._draw(slot, lane, 1, block)
-        for v in versions:
-            self._times(slot, v)
+        self._draw(slot, (lane, 1, block), versions)
         return times.size
 
-    def _draw(self, slot: int, lane: int, attempt: int, block: int) -> None:
+    def _draw(self, slot: int, block: Block, versions: tuple[int, ...] = ()) -> None:
+        """The first uniforms of a block's attempts, and their times on some versions."""
+        lane, attempt, number = block
         s, draws = self.state, self.lanes[lane].draws
         s.loaded[slot] = 0
-        rng = self._generators[slot] = draws.generator(block, attempt)
+        rng = self._generators[slot] = draws.generator(number, attempt)
         rng.random(out=s.uniforms[slot, : SERVICE + 1])
-        self._sizes[slot] = draws.sizes(block)
+        self._sizes[slot] = draws.sizes(number)
+        for v in versions:
+            self._times(slot, v)
 
     def _rest(self, slot: int) -> None:
         """The other uniforms, from where `_draw` left the stream."""
