@@ -13,15 +13,16 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
-from rollout_sim.axes import chosen_axes
-from rollout_sim.comparison import compare
-from rollout_sim.replications import Chunk, plane_of, run_chunk
-from rollout_sim.scenario import Scenario
-from rollout_sim.scenario_file import read_yaml
-from rollout_sim.simulation import simulate
-from rollout_sim.strategies import Canary
-from rollout_sim.sweeps import sweep
-from rollout_sim.traffic import Arrivals
+from rollout_sim.control.strategies import Canary
+from rollout_sim.core.yaml_io import read_yaml
+from rollout_sim.planes.selection import plane_of
+from rollout_sim.run.batch import Chunk, run_chunk
+from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import compare
+from rollout_sim.study.grid import chosen_axes
+from rollout_sim.study.sweep import sweep
+from rollout_sim.traffic.source import Arrivals
 
 CHECKOUT = Path(__file__).parent.parent / "scenarios" / "checkout.yaml"
 PERCENTS = (1, 2, 5, 10, 25)

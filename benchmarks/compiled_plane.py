@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from simpy_plane import CHECKOUT, bare
 
-from rollout_sim.scenario import Engine, Scenario
-from rollout_sim.simulation import simulate
-from rollout_sim.traffic import Arrivals, ClientRetry
+from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import Engine
+from rollout_sim.traffic.source import Arrivals, ClientRetry
 
 
 def production(rate: float, seconds: float, *, retry: bool) -> Scenario:

@@ -15,11 +15,11 @@ from dataclasses import replace
 from compiled_plane import production, rate_of
 from simpy_plane import CHECKOUT, bare
 
-from rollout_sim.arrivals import Arrivals
-from rollout_sim.distributions import Distribution
-from rollout_sim.scenario import Scenario
-from rollout_sim.simulation import simulate
-from rollout_sim.specs import VersionSpec
+from rollout_sim.core.distributions import Distribution
+from rollout_sim.function.spec import VersionSpec
+from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.source import Arrivals
 
 SERVERS, LOAD = 10, 9.0
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import simpy
 
-from rollout_sim.scenario import Scenario
-from rollout_sim.simulation import simulate
-from rollout_sim.traffic import Arrivals
+from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.source import Arrivals
 
 CHECKOUT = Path(__file__).parent.parent / "scenarios" / "checkout.yaml"
 

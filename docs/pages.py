@@ -14,12 +14,12 @@ import click
 import mkdocs_gen_files
 
 import rollout_sim
-from rollout_sim import units
-from rollout_sim.cli import app
-from rollout_sim.commands.options import PROGRAM
-from rollout_sim.schema import json_schema
-from rollout_sim.starter import QUESTIONS, Starter
-from rollout_sim.units import UNITS
+from rollout_sim.cli.main import app
+from rollout_sim.cli.options import PROGRAM
+from rollout_sim.core import units
+from rollout_sim.core.units import UNITS
+from rollout_sim.scenario.json_schema import json_schema
+from rollout_sim.scenario.template import QUESTIONS, Starter
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTION = "lognormal"

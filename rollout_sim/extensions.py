@@ -56,12 +56,11 @@ plane refuses those, and says so. An own fault is turned into built-in ones, at 
 
 from __future__ import annotations
 
-from rollout_sim.faults import Fault, Slowdown
-from rollout_sim.own_arrivals import ArrivalTimes, ExpectedArrivals
-from rollout_sim.own_faults import MAX_PIECES, OwnFault
-from rollout_sim.registry import ARRIVALS, FAULTS, STRATEGIES
-from rollout_sim.strategies import Hook, Plan, Step, Strategy
-from rollout_sim.units import Factor, Percent, PositiveRate, PositiveSeconds, PositiveShare, Seconds, Share
+from rollout_sim.control.strategies import Hook, Plan, Step, Strategy
+from rollout_sim.core.fields import Factor, Percent, PositiveRate, PositiveSeconds, PositiveShare, Seconds, Share
+from rollout_sim.core.registry import ARRIVALS, FAULTS, STRATEGIES
+from rollout_sim.function.faults import MAX_PIECES, Fault, OwnFault, Slowdown
+from rollout_sim.traffic.source import ArrivalTimes, ExpectedArrivals
 
 __all__ = [
     "MAX_PIECES",

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rollout_sim.slo import budget_events
+from rollout_sim.control.slo import budget_events
+from rollout_sim.core.arrays import FloatArray
 
 __all__ = [
     "alarm_fired",
@@ -246,7 +246,7 @@ def catch_probability(
     so_far = [bad_requests_until(plan, rate, error_rate, k * period) for k in range(first, stop + 1)]
     # Falling short of zero by rounding would be no Poisson mean.
     expected = np.maximum(np.diff(so_far), 0.0)
-    breaches: NDArray[np.float64] = pdtrc(threshold_count, expected) if threshold_count >= 0 else np.ones(expected.size)
+    breaches: FloatArray = pdtrc(threshold_count, expected) if threshold_count >= 0 else np.ones(expected.size)
     return _fired(breaches.tolist(), m, n)
 
 

@@ -6,8 +6,8 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from rollout_sim.document import Document
-from rollout_sim.scenario import Scenario
+from rollout_sim.core.yaml_io import Document
+from rollout_sim.scenario.scenario import Scenario
 
 BASE: dict[str, Any] = {
     "name": "small",

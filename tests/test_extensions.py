@@ -17,9 +17,9 @@ from builders import data, scenario
 from scipy import stats
 
 from rollout_sim import compare, simulate
-from rollout_sim.arrivals import Arrivals, arrival_process
-from rollout_sim.axes import axis
-from rollout_sim.document import Document, read_yaml
+from rollout_sim.core.registry import fingerprint
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.yaml_io import Document, plain, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.extensions import (
     Factor,
@@ -35,12 +35,12 @@ from rollout_sim.extensions import (
     own_fault,
     own_strategy,
 )
-from rollout_sim.registry import fingerprint
-from rollout_sim.scenario import Scenario
-from rollout_sim.scenario_text import plain
-from rollout_sim.schema import json_schema
-from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.sweeps import sweep
+from rollout_sim.scenario.json_schema import json_schema
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.grid import axis
+from rollout_sim.study.sweep import sweep
+from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Arrivals
 
 LEVEL = 1e-4
 """The chance of a false alarm of each statistical test; the seeds are fixed."""

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollout_sim.control.slo import budget_events
 from rollout_sim.theory import (
     alarm_fired,
     alarm_run_chain,
     bad_requests_until,
-    budget_events,
     burn_alert_time,
     catch_probability,
     cold_burst,

@@ -1,13 +1,70 @@
-"""Counts of one replication as it runs: plain lists that a simulation adds to, handed over to the metrics' arrays."""
+"""What a per-invocation plane counts: by period and target, with the durations that percentile alarms read."""
 
 from __future__ import annotations
 
+import math
+from array import array
+
 import numpy as np
 
-from rollout_sim.metrics import Metrics
-from rollout_sim.planes.samples import Samples
-from rollout_sim.slo import RequestCounts
-from rollout_sim.units import tick
+from rollout_sim.control.metrics import Metrics, Percentile, RequestCounts
+from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.units import tick
+
+
+class Samples:
+    """The durations of replication 0 by place (place = target x periods + period), kept for `keep` seconds."""
+
+    def __init__(self, metrics: Metrics, keep: float) -> None:
+        self.metrics = metrics
+        self._samples: dict[int, array[float]] = {}
+        self._keep = keep
+        self._forgotten = 0
+
+    def add(self, place: int, duration: float) -> None:
+        """One more duration (s), unless its period is forgotten."""
+        if place % self.metrics.periods >= self._forgotten:
+            self._samples.setdefault(place, array("d")).append(duration)
+
+    def add_all(self, places: IntArray, durations: FloatArray) -> None:
+        """`add` for each of many."""
+        order = np.argsort(places, kind="stable")
+        places, durations = places[order], durations[order]
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), places.size], strict=True):
+            place = int(places[start])
+            if place % self.metrics.periods >= self._forgotten:
+                self._samples.setdefault(place, array("d")).frombytes(durations[start:stop].tobytes())
+
+    def hand_over(self, low: int, high: int, now: float) -> None:
+        """Writes the percentiles of the periods [low, high) into the metrics; forgets what is too old at `now`."""
+        for key, points in self.metrics.percentiles.items():
+            per = round(key.period / self.metrics.resolution)
+            for period in range(max(low, self._forgotten) // per, (high - 1) // per + 1):
+                if period * per >= self._forgotten:
+                    points[0, period] = self._percentile(key, range(period * per, (period + 1) * per))
+        self._forget(now)
+
+    def _percentile(self, key: Percentile, periods: range) -> float:
+        """The nearest-rank percentile: the smallest duration that at least the share `key.share` does not exceed."""
+        width = self.metrics.periods
+        places = [target * width + period for target in self.metrics.scopes[key.of] for period in periods]
+        parts = [np.frombuffer(self._samples[place]) for place in places if place in self._samples]
+        if not parts:
+            return math.nan
+        samples = np.concatenate(parts)
+        rank = max(math.ceil(key.share * samples.size - 1e-9), 1) - 1
+        return float(np.partition(samples, rank)[rank])
+
+    def _forget(self, now: float) -> None:
+        """Drops durations that no alarm can look at any more; what still arrives for them is not kept either."""
+        first = int((now - self._keep) // self.metrics.resolution)
+        if not self._samples or first <= self._forgotten:
+            return
+        self._forgotten = first
+        width = self.metrics.periods
+        for place in [place for place in self._samples if place % width < first]:
+            del self._samples[place]
 
 
 class Counts:
@@ -67,7 +124,7 @@ class Counts:
         self.dirty = periods
         if low >= high:
             return
-        for counts, array in (
+        for counts, totals in (
             (self.invocations, metrics.invocations),
             (self.errors, metrics.errors),
             (self.throttles, metrics.throttles),
@@ -75,7 +132,7 @@ class Counts:
             *zip(self.slow, metrics.slow, strict=True),
         ):
             for k in range(len(metrics.targets)):
-                array[0, k, low:high] = counts[k * periods + low : k * periods + high]
+                totals[0, k, low:high] = counts[k * periods + low : k * periods + high]
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self.duration_sum[k * periods + low : k * periods + high]
         self.samples.hand_over(low, high, now)
@@ -87,5 +144,5 @@ class Counts:
         shape = self.requests.requests.shape[1:]
         self.requests.requests[0] = np.reshape(self.asked, shape)
         self.requests.bad[0] = np.reshape(self.bad, shape)
-        for counts, array in zip(self.bad_by, self.requests.bad_by, strict=True):
-            array[0] = np.reshape(counts, shape)
+        for counts, totals in zip(self.bad_by, self.requests.bad_by, strict=True):
+            totals[0] = np.reshape(counts, shape)

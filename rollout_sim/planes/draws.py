@@ -10,15 +10,13 @@ from collections import OrderedDict
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rollout_sim.arrivals import ArrivalProcess, arrival_process
-from rollout_sim.distributions import Distribution
-from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.traffic import Source
-from rollout_sim.units import MAXIMA, ticks
-
-Floats = NDArray[np.float64]
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import MAXIMA, ticks
+from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
+from rollout_sim.traffic.source import Source
 
 ROUTE, FAULT, SERVICE, INIT, SLOW = range(5)
 COLUMNS: Final = 5
@@ -43,7 +41,7 @@ class AttemptDraws:
 
     __slots__ = ("_sizes", "fault", "route", "slow", "times", "uniforms")
 
-    def __init__(self, uniforms: Floats, sizes: Floats | None) -> None:
+    def __init__(self, uniforms: FloatArray, sizes: FloatArray | None) -> None:
         self.uniforms = uniforms
         self._sizes = sizes
         self.route: list[float] = uniforms[ROUTE].tolist()
@@ -112,20 +110,20 @@ class Draws:
         """The stream of a block's `attempt`-th tries: `COLUMNS` rows of `BLOCK` uniforms."""
         return self.streams.generator(f"{self.name}/attempt", attempt, block)
 
-    def sizes(self, block: int) -> Floats | None:
+    def sizes(self, block: int) -> FloatArray | None:
         """The size (MB) of each event of a block, None where events have none."""
         if self.source.size is None:
             return None
         return self.source.size.ppf(self.streams.generator(f"{self.name}/size", block).random(BLOCK))
 
 
-def service_times(duration: Distribution, per_mb: float, u: Floats, sizes: Floats | None) -> Floats:
+def service_times(duration: Distribution, per_mb: float, u: FloatArray, sizes: FloatArray | None) -> FloatArray:
     """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults."""
     seconds = duration.ppf(u)
     return ticks(np.minimum(seconds + per_mb * sizes if per_mb and sizes is not None else seconds, _LONGEST))
 
 
-def init_times(init: Distribution, u: Floats) -> Floats:
+def init_times(init: Distribution, u: FloatArray) -> FloatArray:
     """Seconds (whole microseconds) that cold starts with the uniforms `u` take, before faults."""
     return ticks(np.minimum(init.ppf(u), _LONGEST))
 
@@ -139,6 +137,6 @@ def jitter(u: float) -> float:
     return digits - math.floor(digits)
 
 
-def traits(streams: Streams, users: int) -> Floats:
+def traits(streams: Streams, users: int) -> FloatArray:
     """A number in [0, 1) for each user, always the same: below a subset fault's share the user belongs to it."""
     return streams.generator("users/traits").random(users)

@@ -8,26 +8,25 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rollout_sim import faults
-from rollout_sim.aliases import Alias
-from rollout_sim.clock import ARRIVAL, COMPLETION, RETRY, At, Clock
-from rollout_sim.controller import Command
+from rollout_sim.control.controller import Command
+from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.control.slo import judging
+from rollout_sim.core.arrays import IntArray
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
-from rollout_sim.faults import ERROR, OK, THROTTLED
-from rollout_sim.metrics import Metrics
-from rollout_sim.planes.audience import ABSENT, Audience, Users, service
+from rollout_sim.function import faults
+from rollout_sim.function.environments import Fleet, Pool
+from rollout_sim.function.faults import ERROR, OK, THROTTLED
+from rollout_sim.function.lambda_api import Alias
+from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
+from rollout_sim.planes.base import ARRIVAL, COMPLETION, RETRY
+from rollout_sim.planes.clock import At, Clock
 from rollout_sim.planes.counts import Counts
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, jitter, traits
-from rollout_sim.planes.environments import Fleet, Pool
-from rollout_sim.scenario import Scenario
-from rollout_sim.slo import RequestCounts, judging
-from rollout_sim.specs import INIT_LIMIT, FunctionSpec, VersionSpec
-from rollout_sim.streams import BLOCK, Streams
-from rollout_sim.traffic import Source, async_error_delay, async_throttle_delay
-from rollout_sim.units import tick
+from rollout_sim.planes.exposure import ABSENT, Audience, Users, service
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
 
 @dataclass(slots=True)
@@ -121,7 +120,7 @@ class SimpyPlane:
         """`count` environments of `version` are warm from now on."""
         self.versions[version].pool.provision(count, self.clock.now)
 
-    def test(self, command: Command, version: str, failed: NDArray[np.int64]) -> None:
+    def test(self, command: Command, version: str, failed: IntArray) -> None:
         """Starts a hook's test invocations; `failed[0]` falls with every one that succeeds in time."""
         assert command.hook is not None
         failed[0] = command.hook.invocations
@@ -303,7 +302,7 @@ class SimpyPlane:
         )  # fmt: skip
 
     def _test(
-        self, version: _Version, number: int, at: float, deadline: float, failed: NDArray[np.int64]
+        self, version: _Version, number: int, at: float, deadline: float, failed: IntArray
     ) -> Generator[At, None, None]:
         """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
         clock = self.clock

@@ -1,0 +1,77 @@
+"""`rollout-sim compare`: strategies over many replications."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_sim.cli import console
+from rollout_sim.cli.options import (
+    CLUSTER,
+    ENGINE,
+    FORMAT,
+    JOBS,
+    JSON,
+    OUT,
+    REPLICATIONS,
+    SCENARIO,
+    SEED,
+    STRATEGIES,
+    checked_jobs,
+)
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario.sections import Engine
+
+
+@click.command()
+@SCENARIO
+@REPLICATIONS
+@STRATEGIES
+@SEED
+@ENGINE
+@click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
+@JOBS
+@CLUSTER
+@OUT
+@FORMAT
+@JSON
+def compare(
+    scenario: Path,
+    replications: int | None,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: Engine | None,
+    twin: bool,
+    jobs: int,
+    cluster: str | None,
+    out: Path | None,
+    suffix: str,
+    as_json: bool,
+) -> None:
+    """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
+    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.comparison import compare as compare_strategies
+    from rollout_sim.views._comparison_output import write_comparison
+    from rollout_sim.views.tables import comparison_sheet
+
+    loaded = Scenario.load(scenario)
+    console.announce_compiling(plane_of(loaded, engine).engine)
+    with console.progress(loaded.name) as progress:
+        compared = compare_strategies(
+            loaded, replications, strategies,
+            seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
+        )  # fmt: skip
+    folder = out or Path("results") / scenario.stem
+    write_comparison(compared, folder, suffix)
+    if as_json:
+        click.echo(json.dumps(compared.document, indent=1))
+        return
+    head = f"{loaded.name}  {loaded.description}"
+    plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
+    notes = [f"note: {note}" for note in compared.document["approximations"]]
+    console.show(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")

@@ -1,0 +1,66 @@
+"""The console: progress, tables and notices, for people at terminals and for pipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rollout_sim.run.simulate import Progress
+
+
+PATIENCE = 1.0
+"""Seconds that pass without a word."""
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Progress]:
+    """A bar on standard error for whatever takes longer than `PATIENCE`, where somebody is watching."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(label, total=1.0)
+    began = time.monotonic()
+
+    def report(done: float) -> None:
+        if not bar.live.is_started and time.monotonic() - began > PATIENCE:
+            bar.start()
+        bar.update(task, completed=done)
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def announce_compiling(engine: str) -> None:
+    """Says what the wait is where the first use of the compiled plane compiles its kernel."""
+    if engine == "compiled":
+        from rollout_sim.planes.compiled.jit import compiled_before
+
+        if not compiled_before():
+            click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)
+
+
+def show(*parts: Any) -> None:
+    """Prints lines and sheets, as wide as the terminal; wide where there is none."""
+    from rich.console import Console
+
+    from rollout_sim.views.tables import Sheet
+
+    console = Console()
+    wide = console if console.is_terminal else Console(width=200)
+    for part in parts:
+        for one in part.tables(wide.width) if isinstance(part, Sheet) else [part]:
+            wide.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))

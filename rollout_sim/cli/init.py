@@ -1,0 +1,132 @@
+"""`rollout-sim init`: a commented scenario to start from."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario.template import Starter
+
+
+class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """A quantity with its unit, as `starter.QUESTIONS` allows it."""
+
+    def __init__(self, question: str, metavar: str) -> None:
+        self.question = question
+        self.name = metavar
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from rollout_sim.scenario.template import QUESTIONS
+
+        if isinstance(value, float):
+            return value
+        try:
+            return QUESTIONS[self.question].check(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_ASKED = {
+    "rate": "How many requests come in",
+    "error_rate": "Which share of them fails today",
+    "objective": "The SLO: which share must be good",
+    "window": "The SLO: in every",
+    "duration": "How long does a request take, as a median",
+}
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default="scenario.yaml")
+@click.option("--name", help="What the function is called.")
+@click.option("--alias", help="The alias that clients call.  [default: prod]")
+@click.option("--rate", type=_Answer("rate", "RATE"), help="Requests, such as 50/s or 10/min.")
+@click.option("--error-rate", type=_Answer("error_rate", "SHARE"), help="The share that fails today, such as 0.1%.")
+@click.option(
+    "--objective", type=_Answer("objective", "SHARE"), help="The SLO's share of good requests, such as 99.9%."
+)
+@click.option("--window", type=_Answer("window", "TIME"), help="The SLO's window, such as 30d.")
+@click.option("--duration", type=_Answer("duration", "TIME"), help="The median duration, such as 80ms.")
+@click.option("--yes", is_flag=True, help="Ask nothing; guess what is not given, and say so.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it is there.")
+def init(
+    file: Path,
+    name: str | None,
+    alias: str | None,
+    yes: bool,
+    force: bool,
+    **given: float | None,
+) -> None:
+    """Write a commented scenario to start from into FILE (scenario.yaml), asking for what it needs to know.
+
+    Away from a terminal nothing is asked.
+    """
+    from rollout_sim.scenario.template import QUESTIONS, Starter
+
+    _check_free(file, force)
+    answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    answers |= {key: value for key, value in (("name", name), ("alias", alias)) if value is not None}
+    _check(answers)
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        if "name" not in answers:
+            answers["name"] = click.prompt("What is the function called", default=Starter().name, err=True)
+        for key, question in _ASKED.items():
+            if key not in answers:
+                answers[key] = _ask(key, question)
+        _check(answers)
+    starter = Starter(**answers, guessed=frozenset(QUESTIONS) - frozenset(answers))
+    _write(file, starter.text(), force)
+    guesses = [f"{_flag(key)} {_shown(starter, key)}" for key in QUESTIONS if key in starter.guessed]
+    if guesses:
+        click.echo(f"not given, so guessed: {', '.join(guesses)}")
+    click.echo(f"wrote {file}, which says what each part means; next: rollout-sim run {shlex.quote(str(file))}")
+
+
+def _ask(key: str, question: str) -> float:
+    from rollout_sim.scenario.template import Starter
+
+    answer: float = click.prompt(question, default=_shown(Starter(), key), type=_Answer(key, key), err=True)
+    return answer
+
+
+def _check(answers: dict[str, Any]) -> None:
+    """Raises click's error for a name or alias that no scenario may have."""
+    from rollout_sim.errors import ValidationException
+    from rollout_sim.function.lambda_api import check_alias_name
+
+    try:
+        check_alias_name(answers.get("alias", "prod"))
+    except ValidationException:
+        what = f"got {answers['alias']!r}; allowed letters, digits, - and _, not digits alone"
+        raise click.BadParameter(what, param_hint="--alias") from None
+    name: str = answers.get("name", "-")
+    if not name.strip() or not name.isprintable():
+        raise click.BadParameter(f"got {name!r}; allowed printable text", param_hint="--name")
+
+
+def _write(file: Path, text: str, force: bool) -> None:
+    from rollout_sim.core.files import publishing
+
+    _check_free(file, force)  # again: answering takes a while
+    with publishing(file.parent, [file.name]) as folder:
+        (folder / file.name).write_text(text, encoding="utf-8")
+
+
+def _check_free(file: Path, force: bool) -> None:
+    if file.exists() and not force:
+        raise click.UsageError(f"{file} is there already; choose another name, or overwrite it with --force")
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _shown(starter: Starter, key: str) -> str:
+    from rollout_sim.core.units import text
+    from rollout_sim.scenario.template import QUESTIONS
+
+    return text(getattr(starter, key), QUESTIONS[key].kind)

@@ -1,0 +1,77 @@
+"""The command line: the group of all commands, and how errors become messages and statuses.
+
+Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
+`--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from rollout_sim.cli.check import completion, schema, validate
+from rollout_sim.cli.compare import compare
+from rollout_sim.cli.convert import export, import_
+from rollout_sim.cli.init import init
+from rollout_sim.cli.options import INTERRUPTED, PROGRAM
+from rollout_sim.cli.recommend import recommend
+from rollout_sim.cli.report import report
+from rollout_sim.cli.run import run
+from rollout_sim.cli.sweep import sweep
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="rollout-sim")
+def app() -> None:
+    """Simulate rollouts of serverless functions before you deploy."""
+
+
+for command in (init, run, compare, sweep, recommend, report, export, import_, validate, schema, completion):
+    app.add_command(command)
+
+
+def main() -> None:
+    """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
+    from rollout_sim.errors import ScenarioError
+
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        app(prog_name=PROGRAM, standalone_mode=False)
+    except ScenarioError as error:
+        _fail(str(error))
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(2) from None
+    except (click.Abort, KeyboardInterrupt):
+        _interrupted()
+    except BrokenPipeError:
+        # The reader of our output went away; nothing is wrong with us, and nothing is left to flush at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if interrupted:  # an extension module may make an error of its own out of the interruption
+            _interrupted()
+        if isinstance(error, OSError):
+            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+        raise
+
+
+def _interrupted() -> NoReturn:
+    click.echo("interrupted", err=True)
+    raise SystemExit(INTERRUPTED) from None
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    raise SystemExit(2)

@@ -1,0 +1,57 @@
+"""`rollout-sim report`: one page to send to a colleague."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_sim.cli import console
+from rollout_sim.cli.options import ENGINE, JOBS, SCENARIO, SEED, STRATEGIES, checked_jobs
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario.sections import Engine
+
+
+@click.command()
+@SCENARIO
+@click.option(
+    "--replications",
+    type=click.IntRange(1),
+    help="How many  [default: what takes seconds on the plane, at most 10,000]",
+)
+@STRATEGIES
+@SEED
+@ENGINE
+@JOBS
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file  [default: results/<scenario>/report.html]",
+)
+def report(
+    scenario: Path,
+    replications: int | None,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: Engine | None,
+    jobs: int,
+    out: Path | None,
+) -> None:
+    """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
+    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.views.report.build import make_report
+    from rollout_sim.views.report.page import write_report
+    from rollout_sim.views.sentences import verdict
+
+    loaded = Scenario.load(scenario)
+    console.announce_compiling(plane_of(loaded, engine).engine)
+    with console.progress(loaded.name) as progress:
+        made = make_report(
+            scenario, strategies=strategies, replications=replications,
+            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
+        )  # fmt: skip
+    file = write_report(made, out or Path("results") / scenario.stem / "report.html")
+    console.show(*verdict(made.compared).sentences, f"report in {file}")

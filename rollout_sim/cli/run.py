@@ -1,0 +1,78 @@
+"""`rollout-sim run`: a scenario once per strategy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_sim.cli import console
+from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JSON, OUT, SCENARIO, SEED, STRATEGIES
+
+if TYPE_CHECKING:
+    from rollout_sim.run.result import RunResult
+    from rollout_sim.scenario.sections import Engine
+
+
+@click.command()
+@SCENARIO
+@STRATEGIES
+@SEED
+@ENGINE
+@OUT
+@FORMAT
+@JSON
+@click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
+def run(
+    scenario: Path,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: Engine | None,
+    out: Path | None,
+    suffix: str,
+    as_json: bool,
+    events: bool,
+) -> None:
+    """Run a scenario once per strategy: a table, plots and CSV files."""
+    from rollout_sim.planes.selection import check_size, engine_of
+    from rollout_sim.run.simulate import simulate_each
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.views.output import run_json, write_run
+
+    loaded = Scenario.load(scenario)
+    if engine is not None:
+        loaded = replace(loaded, engine=engine)
+    if loaded.engine != "aggregate":
+        console.announce_compiling(engine_of(loaded, check_size(loaded))[0])
+    results: list[RunResult] = []
+    interrupted = False
+    try:
+        with console.progress(f"{loaded.name}") as progress:
+            results.extend(simulate_each(loaded, strategies, seed=seed, events=events, progress=progress))
+    except KeyboardInterrupt:
+        interrupted = True
+    if results:
+        folder = out or Path("results") / scenario.stem
+        write_run(results, folder, suffix)
+        if as_json:
+            click.echo(json.dumps(run_json(results), indent=1))
+        else:
+            _show(results, folder)
+    if interrupted:
+        click.echo(
+            f"interrupted: {len(results)} of {len(strategies or loaded.strategies) or 1} strategies finished", err=True
+        )
+        raise SystemExit(INTERRUPTED)
+
+
+def _show(results: list[RunResult], folder: Path) -> None:
+    from rollout_sim.views.tables import run_sheet, version_sheet
+
+    first = results[0]
+    head = f"{first.scenario.name}  {first.scenario.description}"
+    plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
+    notes = [f"note: {note}" for note in first.approximations]
+    console.show(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")

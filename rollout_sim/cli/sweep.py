@@ -1,0 +1,93 @@
+"""`rollout-sim sweep`: a grid of percentages, intervals, severities or any field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_sim.cli import console
+from rollout_sim.cli.options import (
+    CLUSTER,
+    ENGINE,
+    FORMAT,
+    INTERRUPTED,
+    JOBS,
+    OUT,
+    SCENARIO,
+    SEED,
+    STRATEGIES,
+    checked_jobs,
+)
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario.sections import Engine
+
+
+@click.command()
+@SCENARIO
+@click.option("--percent", help="Percentages of the canary or linear strategy, such as 1,2,5,10.")
+@click.option("--interval", help="Its intervals, such as 5m,10m,30m.")
+@click.option("--severity", help="Error rates of the new version's fault, such as 0%,0.5%,1%,5%; 0% is a good version.")
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="PATH=VALUES",
+    help="Any field of the scenario, such as alarms.errors.lag=0 s,60 s; may be given several times.",
+)
+@click.option("--replications", type=click.IntRange(1), default=1000, show_default=True, help="Of each cell.")
+@STRATEGIES
+@SEED
+@ENGINE
+@JOBS
+@CLUSTER
+@OUT
+@FORMAT
+def sweep(
+    scenario: Path,
+    percent: str | None,
+    interval: str | None,
+    severity: str | None,
+    axes: tuple[str, ...],
+    replications: int,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    engine: Engine | None,
+    jobs: int,
+    cluster: str | None,
+    out: Path | None,
+    suffix: str,
+) -> None:
+    """Sweep a grid of percentages, intervals, severities or any other field: a table, heat maps, power curves.
+
+    Finished cells are kept in the folder; the same command goes on where it was interrupted.
+    """
+    from rollout_sim.core.yaml_io import read_yaml
+    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.grid import chosen_axes
+    from rollout_sim.study.sweep import sweep as run_sweep
+    from rollout_sim.views._sweep_output import write_sweep
+    from rollout_sim.views.tables import sweep_sheet
+
+    document, varied = chosen_axes(
+        read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
+    )
+    console.announce_compiling(plane_of(Scenario.load(scenario), engine).engine)
+    folder = out or Path("results") / scenario.stem
+    alone = () if percent or interval else strategies
+    try:
+        with console.progress(scenario.stem) as progress:
+            swept = run_sweep(
+                document, varied, replications, alone,
+                seed=seed, engine=engine, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = len(list((folder / "cells").glob("*.json")))
+        click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    write_sweep(swept, folder, suffix)
+    head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
+    console.show(head, sweep_sheet(swept), f"files in {folder}")

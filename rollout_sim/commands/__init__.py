@@ -1,1 +1,0 @@
-"""Commands: one file for each noun of the command line; heavy imports happen inside."""

@@ -1,0 +1,307 @@
+"""Controller: metrics in, weights out. The one copy of what a deployment does, for a whole batch of replications.
+
+At each instant that it asks for (`next_time`) the controller is called once (`act`) and goes through the order
+of an instant: datapoints and alarms, then rollbacks, then scheduled shifts. It reads nothing but the metrics
+and the hooks' results, so it cannot tell which data plane ran.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.control.alarm_evaluator import AlarmBank
+from rollout_sim.control.alarms import STATES
+from rollout_sim.control.strategies import Hook, Plan
+from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import tick, ticks
+
+PENDING, WARMING, TESTING_BEFORE, SHIFTING, TESTING_AFTER, BAKING, REVERTING, OVER = range(8)
+OUTCOMES: Final = ("running", "promoted", "rolled_back", "failed", "blocked", "steady")
+RUNNING, PROMOTED, ROLLED_BACK, FAILED, BLOCKED, STEADY = range(6)
+_ALARM: Final = STATES.index("ALARM")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """One change of the new version's weight: when (s), from, to, in which replications (their indices), why."""
+
+    at: float
+    before: float
+    weight: float
+    replications: IntArray
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What a data plane is asked for besides weights, in the replications of `mask`.
+
+    `provision` warms up `count` environments of the new version; `test` starts the hook's invocations, whose
+    failures the plane hands back through `Controller.failed_tests`.
+    """
+
+    kind: Literal["provision", "test"]
+    mask: Mask
+    count: int = 0
+    hook: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pager:
+    """The alarms that page somebody once the deployment is over, and how long that person takes to point back."""
+
+    alarms: tuple[str, ...]
+    response: Distribution
+
+
+class Controller:
+    """Follows `plan` in every replication of a batch; `plan` None watches the alarms and moves nothing.
+
+    All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
+    indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
+    has not happened. `failed_tests` is written by the data plane while a hook runs. Without `record` there is
+    no log, and alarms are evaluated only while they can act, not before or at `watch_from` (s).
+    """
+
+    def __init__(
+        self,
+        plan: Plan | None,
+        bank: AlarmBank,
+        *,
+        replications: Iterable[Streams],
+        start: float = 0.0,
+        watched: tuple[str, ...] = (),
+        revert: float = 0.0,
+        pager: Pager | None = None,
+        record: bool = True,
+        watch_from: float = -math.inf,
+    ) -> None:
+        streams = list(replications)
+        size = len(streams)
+        self.plan = plan
+        self.bank = bank
+        self.start = start
+        self.revert = revert
+        self.pager = pager
+        self.record = record
+        self.watch_from = watch_from
+        self.weight: FloatArray = np.zeros(size)
+        self.outcome = np.full(size, RUNNING if plan is not None else STEADY, np.int8)
+        self.phase = np.full(size, PENDING if plan is not None else OVER, np.int8)
+        self.step = np.full(size, -1, np.int64)
+        self.due: FloatArray = np.full(size, start if plan is not None else np.inf)
+        self.verdict = np.full(size, RUNNING, np.int8)
+        self.rolled_back_at: FloatArray = np.full(size, np.nan)
+        self.full_at: FloatArray = np.full(size, np.nan)
+        self.over_at: FloatArray = np.full(size, np.nan)
+        self.paged_back_at: FloatArray = np.full(size, np.nan)
+        self.failed_tests = np.zeros(size, np.int64)
+        self.shifts: list[Shift] = []
+        self.commands: list[Command] = []
+        self.alarm_log: list[tuple[float, int, str, str, str]] = []
+        self._watched = np.array([bank.names.index(name) for name in watched], np.int64)
+        self._reason: list[str] = [""] * size if record else []
+        self._page_due: FloatArray = np.full(size, np.inf)
+        self._paging = np.array([bank.names.index(name) for name in pager.alarms] if pager else [], np.int64)
+        self._response: FloatArray = np.zeros(size)
+        if pager is not None:
+            u = np.array([one.generator("on_call").random() for one in streams])
+            self._response = pager.response.ppf(u)
+
+    def next_time(self, now: float) -> float:
+        """The next instant (s) after `now` at which `act` must be called; infinite when nothing can happen any more."""
+        due = float(min(self.due.min(), self._page_due.min()))
+        if self.record or self._needs_alarms().any():
+            due = min(due, self.bank.next_time(max(now, self.watch_from)))
+        return due
+
+    def act(self, now: float) -> list[Command]:
+        """Everything due at `now`, in the order of an instant; returns what the data plane is asked for."""
+        self.commands = []
+        active = None if self.record else self._needs_alarms()
+        before = self.bank.states.copy()
+        changed = self.bank.evaluate(now, active)
+        if self.record and changed.any():
+            self._log_alarms(now, before, changed)
+        if self.plan is not None:
+            self._stop_alarmed(now)
+            self._finish_reverts(now)
+            while (due := (self.due <= now) & (self.phase != REVERTING) & (self.phase != OVER)).any():
+                self._advance(now, due)
+        self._answer_pages(now)
+        return self.commands
+
+    def _needs_alarms(self) -> Mask:
+        unfinished = (self.phase != OVER) & (self._watched.size > 0)
+        paging = (
+            np.isnan(self.paged_back_at) & (self._paging.size > 0) & ((self.outcome == PROMOTED) | (self.phase != OVER))
+        )
+        result: Mask = unfinished | paging
+        return result
+
+    def _log_alarms(self, now: float, before: NDArray[np.int8], changed: Mask) -> None:
+        for replication, alarm in np.argwhere(changed):
+            old, new = STATES[before[replication, alarm]], STATES[self.bank.states[replication, alarm]]
+            self.alarm_log.append((now, int(replication), self.bank.names[alarm], old, new))
+
+    def _in_alarm(self, which: IntArray) -> Mask:
+        result: Mask = (self.bank.states[:, which] == _ALARM).any(axis=1)
+        return result
+
+    def _stop_alarmed(self, now: float) -> None:
+        """Alarms stop a deployment that runs, and block one that is about to start."""
+        if not self._watched.size:
+            return
+        alarmed = self._in_alarm(self._watched)
+        blocked = alarmed & (self.phase == PENDING) & (self.due <= now)
+        if blocked.any():
+            self._explain(blocked, "blocked: {} is in ALARM")
+            self._end(blocked, now, BLOCKED)
+        stopped = alarmed & (self.phase > PENDING) & (self.phase < REVERTING)
+        if stopped.any():
+            self._explain(stopped, "rolled back: {} in ALARM")
+            self._start_revert(stopped, now, ROLLED_BACK)
+
+    def _explain(self, mask: Mask, form: str) -> None:
+        if self.record:
+            for i in np.flatnonzero(mask):
+                names = [self.bank.names[k] for k in self._watched if self.bank.states[i, k] == _ALARM]
+                self._reason[i] = form.format(" and ".join(names))
+
+    def _start_revert(self, mask: Mask, now: float, verdict: int) -> None:
+        self.phase[mask] = REVERTING
+        self.verdict[mask] = verdict
+        self.due[mask] = tick(now + self.revert)
+
+    def _finish_reverts(self, now: float) -> None:
+        back = (self.phase == REVERTING) & (self.due <= now)
+        if back.any():
+            self._set_weight(back, 0.0, now)
+            self.rolled_back_at[back] = now
+            for verdict in (ROLLED_BACK, FAILED):
+                self._end(back & (self.verdict == verdict), now, verdict)
+
+    def _end(self, mask: Mask, now: float, outcome: int) -> None:
+        self.outcome[mask] = outcome
+        self.phase[mask] = OVER
+        self.due[mask] = np.inf
+        self.over_at[mask] = now
+
+    def _set_weight(self, mask: Mask, weight: float, now: float) -> None:
+        moved = mask & (self.weight != weight)
+        if not moved.any():
+            return
+        if self.record:
+            for i in np.flatnonzero(moved):
+                reason = self._reason[i] or f"step {self.step[i] + 1} of {len(self.plan.steps) if self.plan else 0}"
+                self.shifts.append(
+                    Shift(
+                        at=now, before=float(self.weight[i]), weight=weight, replications=np.array([i]), reason=reason
+                    )
+                )
+        self.weight[moved] = weight
+
+    def _advance(self, now: float, due: Mask) -> None:
+        """One transition in each replication that is due; called again until none is."""
+        plan = self.plan
+        assert plan is not None
+        phase = self.phase.copy()
+        starting = due & (phase == PENDING)
+        if starting.any():
+            if plan.provisioned:
+                self.commands.append(Command(kind="provision", mask=starting, count=plan.provisioned))
+            self._enter(starting, WARMING, now + plan.allocation)
+        self._enter_hook_or_next(due & (phase == WARMING), plan.before, TESTING_BEFORE, now)
+        tested = due & ((phase == TESTING_BEFORE) | (phase == TESTING_AFTER))
+        if tested.any():
+            self._judge_tests(tested, now)
+        self._next_step(due & (phase == SHIFTING), now)
+        baked = due & (phase == BAKING)
+        if baked.any():
+            self._end(baked, now, PROMOTED)
+
+    def _enter(self, mask: Mask, phase: int, due: float) -> None:
+        self.phase[mask] = phase
+        self.due[mask] = tick(due)
+
+    def _enter_hook_or_next(self, mask: Mask, hook: Hook | None, phase: int, now: float) -> None:
+        if not mask.any():
+            return
+        if hook is not None:
+            self.failed_tests[mask] = 0
+            self.commands.append(Command(kind="test", mask=mask, hook=hook))
+            self._enter(mask, phase, now + hook.over)
+        elif phase == TESTING_BEFORE:
+            self._enter(mask, SHIFTING, now)
+        else:
+            self._enter(mask, BAKING, now + (self.plan.bake if self.plan else 0.0))
+
+    def _judge_tests(self, mask: Mask, now: float) -> None:
+        plan = self.plan
+        assert plan is not None
+        for phase, hook, name in (
+            (TESTING_BEFORE, plan.before, "pre-traffic"),
+            (TESTING_AFTER, plan.after, "post-traffic"),
+        ):
+            judged = mask & (self.phase == phase)
+            if hook is None or not judged.any():
+                continue
+            failed = judged & (self.failed_tests > hook.max_failures)
+            if self.record:
+                for i in np.flatnonzero(failed):
+                    self._reason[i] = f"failed: {self.failed_tests[i]} of {hook.invocations} {name} tests"
+            serving = failed & (self.weight > 0)
+            self._end(failed & ~serving, now, FAILED)
+            if serving.any():
+                self._start_revert(serving, now, FAILED)
+                self._finish_reverts(now)
+            passed = judged & ~failed
+            if phase == TESTING_BEFORE:
+                self._enter(passed, SHIFTING, now)
+            else:
+                self._enter(passed, BAKING, now + plan.bake)
+
+    def _next_step(self, mask: Mask, now: float) -> None:
+        if not mask.any():
+            return
+        plan = self.plan
+        assert plan is not None
+        finished = mask & (self.step == len(plan.steps) - 1)
+        self._enter_hook_or_next(finished, plan.after, TESTING_AFTER, now)
+        moving = mask & ~finished
+        self.step[moving] += 1
+        for k in np.unique(self.step[moving]):
+            step = plan.steps[k]
+            here = moving & (self.step == k)
+            self._set_weight(here, step.weight, now)
+            self.due[here] = tick(now + step.hold)
+            if step.weight == 1:
+                self.full_at[here] = now
+
+    def _answer_pages(self, now: float) -> None:
+        """After the deployment is over, an alarm of the pager's brings somebody who points the alias back."""
+        if not self._paging.size:
+            return
+        watching = (self.outcome == PROMOTED) & np.isnan(self.paged_back_at) & np.isinf(self._page_due)
+        paged = watching & self._in_alarm(self._paging)
+        self._page_due[paged] = ticks(now + self._response[paged])
+        answered = self._page_due <= now
+        if answered.any():
+            if self.record:
+                for i in np.flatnonzero(answered):
+                    self._reason[i] = "rolled back by on-call"
+            self._set_weight(answered, 0.0, now)
+            self.paged_back_at[answered] = now
+            self._page_due[answered] = np.inf
+
+    def reason(self, replication: int) -> str:
+        """Why the deployment ended as it did, or an empty text; only of a recording controller."""
+        return self._reason[replication]

@@ -1,0 +1,130 @@
+"""Metrics: the counts that CloudWatch would hold, per replication, target and period.
+
+A *target* is one executed version behind one alias. A count is dated by the start of its invocation
+and recorded when the invocation ends, so a long call back-fills an earlier period.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray, IntArray
+
+COUNTS: Final = ("invocations", "errors", "throttles", "cold_starts")
+Scope = Literal["alias", "new_version", "old_version"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One executed version behind one alias: CloudWatch's function + alias + executed version."""
+
+    alias: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Percentile:
+    """A percentile of `Duration` that an alarm reads: whose, which (`share` in (0, 1]) and per what `period` (s)."""
+
+    of: Scope
+    share: float
+    period: float
+
+
+class Metrics:
+    """Everything that the alarms can see, of a batch of replications; the data plane writes, the alarms read.
+
+    `scopes` says which targets (their indices) an alarm of that scope adds up. Arrays have the shape (replications,
+    targets, periods of `resolution` seconds). `percentiles[key]` has the shape (replications, periods of
+    `key.period` seconds) and NaN where there is no datapoint.
+    `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        replications: int,
+        targets: tuple[Target, ...],
+        resolution: float,
+        horizon: float,
+        scopes: Mapping[Scope, tuple[int, ...]] = MappingProxyType({}),
+        percentiles: tuple[Percentile, ...] = (),
+        slow_thresholds: tuple[float, ...] = (),
+    ) -> None:
+        self.replications = replications
+        self.targets = targets
+        self.scopes = scopes
+        self.resolution = resolution
+        self.horizon = horizon
+        self.periods = math.ceil(horizon / resolution)
+        shape = (replications, len(targets), self.periods)
+        self.invocations: IntArray = np.zeros(shape, np.int64)
+        self.errors: IntArray = np.zeros(shape, np.int64)
+        self.throttles: IntArray = np.zeros(shape, np.int64)
+        self.cold_starts: IntArray = np.zeros(shape, np.int64)
+        self.duration_sum: FloatArray = np.zeros(shape)
+        self.slow_thresholds = slow_thresholds
+        self.slow: tuple[IntArray, ...] = tuple(np.zeros(shape, np.int64) for _ in slow_thresholds)
+        self.percentiles: dict[Percentile, FloatArray] = {
+            key: np.full((replications, math.ceil(horizon / key.period)), np.nan) for key in percentiles
+        }
+
+    def total(
+        self, counts: IntArray | FloatArray, targets: tuple[int, ...], period: float, first: int, stop: int
+    ) -> FloatArray:
+        """Sums over `targets` in the periods [first, stop) of `period` seconds: shape (replications, stop - first).
+
+        `period` is a whole multiple of the resolution. Periods before time zero or after the horizon count as 0.
+        """
+        per = round(period / self.resolution)
+        result = np.zeros((self.replications, stop - first))
+        low, high = max(first, 0) * per, min(stop * per, self.periods)
+        if high <= low:
+            return result
+        chosen = counts[:, list(targets), low:high].sum(axis=1, dtype=float)
+        padded = np.zeros((self.replications, (stop - max(first, 0)) * per))
+        padded[:, : high - low] = chosen
+        result[:, max(first, 0) - first :] = padded.reshape(self.replications, -1, per).sum(axis=2)
+        return result
+
+
+def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:
+    """The indices of the targets that alarms of each scope read: all versions behind `alias`, or one of them."""
+    behind = {target.version: k for k, target in enumerate(targets) if target.alias == alias}
+    return {
+        "alias": tuple(behind.values()),
+        "old_version": (behind[old],) if old in behind else (),
+        "new_version": (behind[new],) if new is not None and new in behind else (),
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestCounts:
+    """The truth that alarms never see: requests by replication, target and period of their arrival.
+
+    A request counts once, when it is answered for good, at the version of its last attempt. `bad` holds
+    requests that are bad for any objective; `bad_by[j]` those that are bad for objective j. Shapes:
+    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon.
+    """
+
+    requests: IntArray
+    bad: IntArray
+    bad_by: tuple[IntArray, ...]
+    pending: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    @classmethod
+    def empty(cls, *, replications: int, targets: int, periods: int, objectives: int) -> RequestCounts:
+        """All zero."""
+        shape = (replications, targets, periods)
+        return cls(
+            requests=np.zeros(shape, np.int64),
+            bad=np.zeros(shape, np.int64),
+            bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
+            pending=np.zeros(replications, np.int64),
+        )

@@ -1,0 +1,77 @@
+"""Service level objectives: which requests are bad, how many of them a budget holds, how fast it burns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.fields import PositiveSeconds, Share
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencySli:
+    """Requests that take longer than `latency` (s), waits and init included, are bad; so are failed ones."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    latency: PositiveSeconds
+    """The limit; waits and the init of a cold start count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """An SLO: in every `window` (s) the share `objective` of the alias's requests is good.
+
+    `spent` is the share of the error budget already gone when the simulation starts.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    """What the SLO is called."""
+    sli: Literal["errors"] | LatencySli = "errors"
+    """What makes a request bad: `errors` (failed or throttled), or slower than `{latency: ...}`."""
+    objective: Share
+    """The share of requests that must be good."""
+    window: PositiveSeconds = 30 * DAY
+    """The time over which the budget counts."""
+    spent: Share = 0.0
+    """The share of the budget that is gone when the simulation starts."""
+    alias: str | None = None
+    """Whose requests count; without it, those of the rollout's alias."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.objective < 1:
+            raise ValueError(f"`objective` must lie between 0% and 100%, both excluded, got {self.objective * 100:g}%")
+
+    @property
+    def latency(self) -> float | None:
+        """The longest good latency (s), or None where only failures count."""
+        return self.sli.latency if isinstance(self.sli, LatencySli) else None
+
+
+def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[tuple[int, float | None]]:
+    """The objectives that judge requests to `alias`: index and longest good latency (s), None where only failures count.
+
+    Objectives without an alias of their own are about the alias `default`.
+    """
+    return [(j, slo.latency) for j, slo in enumerate(objectives) if (slo.alias or default) == alias]
+
+
+def budget_events(objective: float, rate: float, window: float) -> float:
+    """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s)."""
+    return (1 - objective) * rate * window
+
+
+def burn_rate(bad: FloatArray, total: FloatArray, objective: float) -> FloatArray:
+    """Bad share / (1 - objective), elementwise; 1 spends the budget in exactly one window; NaN without events."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(total > 0, bad / np.where(total > 0, total, 1), np.nan)
+    result: FloatArray = share / (1 - objective)
+    return result

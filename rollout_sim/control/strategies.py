@@ -1,0 +1,357 @@
+"""Strategies: each only says which weights, for how long, behind which hooks; all become one `Plan`.
+
+Shifts happen at the start of each increment. The controller is the only one who acts on a plan.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
+
+from rollout_sim.core.fields import Percent, PositiveSeconds, PositiveShare, Seconds
+from rollout_sim.core.registry import STRATEGIES, ByType
+
+MINUTE = 60.0
+HOOK_LIMIT: Final = 3600.0
+"""CodeDeploy fails a deployment whose hook has been silent for an hour."""
+CODEDEPLOY_LIMIT: Final = 2880
+"""Minutes that CodeDeploy allows from the first to the last shift."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """Test invocations sent straight to the new version, evenly spread `over` a time and judged at its end.
+
+    More than `max_failures` failed, throttled or unfinished tests fail the deployment.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    invocations: int = 10
+    """How many test invocations are sent."""
+    over: PositiveSeconds = 30.0
+    """The time over which they are spread."""
+    max_failures: int = 0
+    """How many may fail."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.invocations <= 100_000:
+            raise ValueError(f"`invocations` must be 1 to 100000, got {self.invocations}")
+        if not 0 <= self.max_failures < self.invocations:
+            raise ValueError(f"`max_failures` must be 0 to {self.invocations - 1}, got {self.max_failures}")
+        if self.over > HOOK_LIMIT:
+            raise ValueError(
+                f"`over` must be at most 1 h (CodeDeploy fails a hook that is silent for 1 h), got {self.over:g} s"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """CodeDeploy's lifecycle hooks: before the first shift and after the last."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    before_allow_traffic: Hook | None = None
+    """Tests before the first shift."""
+    after_allow_traffic: Hook | None = None
+    """Tests after the last shift."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A weight of the new version in (0, 1], and how long it is held (s) before the next step."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    weight: PositiveShare
+    """The new version's share of the requests."""
+    hold: Seconds = 0.0
+    """How long it is held."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a strategy comes down to: the steps, the last of them at weight 1, and what stands before and after them.
+
+    `provisioned` environments of the new version take `allocation` (s) to warm up before anything else.
+    `bake` (s) is how long the alarms go on acting after the last shift and its hook.
+    """
+
+    steps: tuple[Step, ...]
+    before: Hook | None = None
+    after: Hook | None = None
+    bake: float = 0.0
+    provisioned: int = 0
+    allocation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.steps or self.steps[-1].weight != 1:
+            raise ValueError("a plan ends with a step at 100%")
+        weights = [0.0, *(step.weight for step in self.steps)]
+        if not all(later > earlier for earlier, later in itertools.pairwise(weights)):
+            raise ValueError(f"a plan's weights rise from above 0 to 1, got {', '.join(f'{w:g}' for w in weights[1:])}")
+        if not all(0 <= step.hold < math.inf for step in self.steps) or not 0 <= self.bake < math.inf:
+            raise ValueError("a plan's steps and its bake last from 0 s on, and not for ever")
+
+    @property
+    def length(self) -> float:
+        """Seconds from the rollout's start to the end of the deployment, when nothing stops it."""
+        hooks = sum(hook.over for hook in (self.before, self.after) if hook is not None)
+        return self.allocation + hooks + sum(step.hold for step in self.steps) + self.bake
+
+    @property
+    def time_to_full(self) -> float:
+        """Seconds from the rollout's start to weight 1, when nothing stops it."""
+        before = self.before.over if self.before is not None else 0.0
+        return self.allocation + before + sum(step.hold for step in self.steps[:-1])
+
+
+class Strategy(Protocol):
+    """Anything that can lay out a plan."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that the controller follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    bake: Seconds = 0.0
+    """How long the alarms go on acting after the last shift."""
+    hooks: Hooks = field(default_factory=Hooks)
+    """Tests before and after the shifts."""
+
+    def _plan(self, *steps: tuple[float, float]) -> Plan:
+        return Plan(
+            steps=tuple(Step(weight=weight, hold=hold) for weight, hold in steps),
+            before=self.hooks.before_allow_traffic,
+            after=self.hooks.after_allow_traffic,
+            bake=self.bake,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllAtOnce(_Common):
+    """Every request goes to the new version at the start (an instant rollout)."""
+
+    type: Literal["all_at_once"] = "all_at_once"
+    """Which strategy this is."""
+
+    @property
+    def plan(self) -> Plan:
+        """One step at 100%."""
+        return self._plan((1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlueGreen(_Common):
+    """Green is warmed and tested, then takes all traffic at once; blue is kept to switch back to while it bakes.
+
+    `provisioned` environments of green are warmed up first, which takes `allocation`; the pre-traffic hook
+    tests green. By default ten test invocations over 30 s and no provisioned environments; blue/green without a
+    test before the switch is `all_at_once` with a `bake`.
+    """
+
+    type: Literal["blue_green"] = "blue_green"
+    """Which strategy this is."""
+    provisioned: int = 0
+    """Environments of green that are warmed up first."""
+    allocation: Seconds = 90.0
+    """How long warming them up takes."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.provisioned <= 100_000:
+            raise ValueError(f"`provisioned` must be 0 to 100000 environments, got {self.provisioned}")
+        if self.hooks.before_allow_traffic is None:
+            object.__setattr__(self, "hooks", replace(self.hooks, before_allow_traffic=Hook()))
+
+    @property
+    def plan(self) -> Plan:
+        """Warm up, test, one step at 100%, bake."""
+        plan = self._plan((1.0, 0.0))
+        return Plan(
+            steps=plan.steps,
+            before=plan.before,
+            after=plan.after,
+            bake=plan.bake,
+            provisioned=self.provisioned,
+            allocation=self.allocation if self.provisioned else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary(_Common):
+    """`percent` of the requests for `interval`, then all of them."""
+
+    type: Literal["canary"] = "canary"
+    """Which strategy this is."""
+    percent: Percent
+    """The new version's share of the requests while it is a canary; also without the sign, as `10`."""
+    interval: PositiveSeconds
+    """How long it is one."""
+
+    def __post_init__(self) -> None:
+        _below_full(self.percent)
+
+    @property
+    def plan(self) -> Plan:
+        """Two steps."""
+        return self._plan((self.percent, self.interval), (1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear(_Common):
+    """`percent` more of the requests at the start of every `interval`: 10% every 10 min is at 100% after 90 min."""
+
+    type: Literal["linear"] = "linear"
+    """Which strategy this is."""
+    percent: Percent
+    """What each step adds to the new version's share; also without the sign, as `10`."""
+    interval: PositiveSeconds
+    """The time from each step to the next."""
+
+    def __post_init__(self) -> None:
+        _below_full(self.percent)
+        if self.percent < 0.001:
+            raise ValueError(f"`percent` must be at least 0.1, got {self.percent * 100:g}")
+
+    @property
+    def plan(self) -> Plan:
+        """As many equal steps as it takes; the last one is whatever remains."""
+        weights = []
+        k = 1
+        while round(k * self.percent, 12) < 1:
+            weights.append(round(k * self.percent, 12))
+            k += 1
+        return self._plan(*((weight, self.interval) for weight in weights), (1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps(_Common):
+    """Any list of weights and holds; all of the traffic follows the last hold."""
+
+    type: Literal["steps"] = "steps"
+    """Which strategy this is."""
+    steps: tuple[Step, ...]
+    """Weights and how long each is held."""
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("`steps` needs at least one step, such as {weight: 10%, hold: 5 min}")
+        for earlier, later in zip(self.steps, self.steps[1:], strict=False):
+            if later.weight <= earlier.weight:
+                raise ValueError(f"`steps` must rise, got {later.weight:.6g} after {earlier.weight:.6g}")
+
+    @property
+    def plan(self) -> Plan:
+        """The steps as given, ended at 100%."""
+        steps = [(step.weight, step.hold) for step in self.steps]
+        return self._plan(*steps, *([] if steps[-1][0] == 1 else [(1.0, 0.0)]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeBasedCanary(_Common):
+    """A custom CodeDeploy deployment configuration, in CodeDeploy's own words: percent and minutes."""
+
+    type: Literal["TimeBasedCanary"] = "TimeBasedCanary"
+    """Which strategy this is."""
+    CanaryPercentage: int
+    """The canary's percentage, a whole number."""
+    CanaryInterval: int
+    """Its interval in minutes."""
+
+    def __post_init__(self) -> None:
+        _whole("CanaryPercentage", self.CanaryPercentage, 99)
+        _whole("CanaryInterval", self.CanaryInterval, CODEDEPLOY_LIMIT)
+
+    @property
+    def plan(self) -> Plan:
+        """A canary's."""
+        return self._plan((self.CanaryPercentage / 100, self.CanaryInterval * MINUTE), (1.0, 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeBasedLinear(_Common):
+    """A custom CodeDeploy deployment configuration, in CodeDeploy's own words: percent and minutes."""
+
+    type: Literal["TimeBasedLinear"] = "TimeBasedLinear"
+    """Which strategy this is."""
+    LinearPercentage: int
+    """What each step adds, in whole percent."""
+    LinearInterval: int
+    """Minutes from each step to the next."""
+
+    def __post_init__(self) -> None:
+        _whole("LinearPercentage", self.LinearPercentage, 99)
+        _whole("LinearInterval", self.LinearInterval, CODEDEPLOY_LIMIT)
+        shifts = -(-100 // self.LinearPercentage) - 1
+        if shifts * self.LinearInterval > CODEDEPLOY_LIMIT:
+            raise ValueError(
+                f"from the first to the last shift are {shifts * self.LinearInterval} min; CodeDeploy allows {CODEDEPLOY_LIMIT}"
+            )
+
+    @property
+    def plan(self) -> Plan:
+        """A linear rollout's."""
+        linear = Linear(percent=self.LinearPercentage / 100, interval=self.LinearInterval * MINUTE)
+        return self._plan(*((step.weight, step.hold) for step in linear.plan.steps))
+
+
+PREDEFINED: Final = (
+    *(f"Canary10Percent{minutes}Minutes" for minutes in (5, 10, 15, 30)),
+    "Linear10PercentEvery1Minute",
+    *(f"Linear10PercentEvery{minutes}Minutes" for minutes in (2, 3, 10)),
+    "AllAtOnce",
+)
+PREFIX: Final = "CodeDeployDefault.Lambda"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predefined(_Common):
+    """One of CodeDeploy's predefined configurations by its name, with or without `CodeDeployDefault.Lambda`."""
+
+    type: str
+    """The configuration's name, such as `Canary10Percent5Minutes`."""
+
+    @property
+    def plan(self) -> Plan:
+        """What the name says."""
+        name = self.type.removeprefix(PREFIX)
+        match = re.fullmatch(r"(Canary|Linear)(\d+)Percent(?:Every)?(\d+)Minutes?", name)
+        if name not in PREDEFINED:
+            raise ValueError(f"unknown CodeDeploy configuration {self.type!r}; allowed {', '.join(PREDEFINED)}")
+        if match is None:
+            return self._plan((1.0, 0.0))
+        kind: type[Canary | Linear] = Canary if match[1] == "Canary" else Linear
+        shape = kind(percent=int(match[2]) / 100, interval=int(match[3]) * MINUTE)
+        return self._plan(*((step.weight, step.hold) for step in shape.plan.steps))
+
+
+TYPES: Final[dict[str, type[Any]]] = {
+    "all_at_once": AllAtOnce,
+    "blue_green": BlueGreen,
+    "canary": Canary,
+    "linear": Linear,
+    "steps": Steps,
+    "TimeBasedCanary": TimeBasedCanary,
+    "TimeBasedLinear": TimeBasedLinear,
+    **{f"{prefix}{name}": Predefined for prefix in ("", PREFIX) for name in PREDEFINED},
+}
+"""Every built-in `type:` of a scenario's strategy, and the class that holds its fields."""
+StrategyField = Annotated[Any, ByType(STRATEGIES, TYPES)]
+
+
+def _below_full(percent: float) -> None:
+    if percent >= 1:
+        raise ValueError(f"`percent` must be below 100, got {percent * 100:g}; for 100% use type: all_at_once")
+
+
+def _whole(name: str, value: int, high: int) -> None:
+    if not 1 <= value <= high:
+        raise ValueError(f"`{name}` must be a whole number from 1 to {high}, got {value}")

@@ -1,0 +1,257 @@
+"""Distributions of durations and sizes: inverse transforms of one uniform, so that common random numbers hold."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rollout_sim.core import units
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.fields import Quantity
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+MAX_SAMPLES: Final = 10_000_000
+_Z99: Final = 2.3263478740408408
+"""The 99th percentile of the standard normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A distribution of non-negative values, in seconds or megabytes.
+
+    `kind` is a key of `PARAMETERS` or `constant` or `empirical`; `parameters` are its numbers in that order.
+    An empirical one holds its sorted samples and where they came from (`file`, as written in the scenario).
+    """
+
+    kind: str
+    parameters: tuple[float, ...] = ()
+    samples: tuple[float, ...] = ()
+    file: tuple[str, str, str] = ("", "", "")
+
+    PARAMETERS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "exponential": ("mean",),
+        "lognormal": ("median", "p99"),
+        "gamma": ("mean", "sd"),
+        "uniform": ("low", "high"),
+    }
+
+    def __post_init__(self) -> None:
+        a, b = (*self.parameters, 0.0, 0.0)[:2]
+        if self.kind in ("exponential", "lognormal", "gamma") and a <= 0:
+            raise ValueError(f"`{self.PARAMETERS[self.kind][0]}` must be above zero, got {a:g}")
+        if self.kind == "lognormal" and b <= a:
+            raise ValueError(f"`p99` must lie above `median`, got {b:g} and {a:g}")
+        if self.kind == "gamma" and b <= 0:
+            raise ValueError(f"`sd` must be above zero, got {b:g}")
+        if self.kind == "uniform" and b <= a:
+            raise ValueError(f"`high` must lie above `low`, got {b:g} and {a:g}")
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation of a lognormal's logarithm."""
+        return math.log(self.parameters[1] / self.parameters[0]) / _Z99
+
+    @property
+    def mean(self) -> float:
+        """The expected value."""
+        if self.kind == "empirical":
+            return float(np.mean(self.samples))
+        if self.kind == "lognormal":
+            return self.parameters[0] * math.exp(self.sigma**2 / 2)
+        if self.kind == "uniform":
+            return sum(self.parameters) / 2
+        return self.parameters[0]
+
+    def ppf(self, u: FloatArray) -> FloatArray:
+        """The value below which the share `u` in [0, 1) lies, elementwise; rising in `u`."""
+        from scipy.special import gammaincinv, ndtri
+
+        result: NDArray[Any]
+        p = self.parameters
+        if self.kind == "constant":
+            return np.full(np.shape(u), p[0])
+        if self.kind == "exponential":
+            return -p[0] * np.log1p(-u)
+        if self.kind == "lognormal":
+            result = p[0] * np.exp(self.sigma * ndtri(u))
+        elif self.kind == "gamma":
+            result = gammaincinv((p[0] / p[1]) ** 2, u) * (p[1] ** 2 / p[0])
+        elif self.kind == "uniform":
+            result = p[0] + (p[1] - p[0]) * u
+        else:
+            result = np.array(self.samples)[(np.asarray(u) * len(self.samples)).astype(int)]
+        return np.asarray(result, np.float64)
+
+    def cdf(self, x: FloatArray) -> FloatArray:
+        """The share of values at or below `x`, elementwise."""
+        from scipy.special import gammainc, ndtr
+
+        x = np.asarray(x, float)
+        p = self.parameters
+        positive = np.maximum(x, 0.0)
+        result: NDArray[Any]
+        if self.kind == "constant":
+            result = (x >= p[0]).astype(float)
+        elif self.kind == "exponential":
+            result = -np.expm1(-positive / p[0])
+        elif self.kind == "lognormal":
+            with np.errstate(divide="ignore"):
+                result = ndtr(np.log(positive / p[0]) / self.sigma)
+        elif self.kind == "gamma":
+            result = gammainc((p[0] / p[1]) ** 2, positive * p[0] / p[1] ** 2)
+        elif self.kind == "uniform":
+            result = np.clip((x - p[0]) / (p[1] - p[0]), 0.0, 1.0)
+        else:
+            result = np.searchsorted(np.array(self.samples), x, side="right") / len(self.samples)
+        return np.asarray(result, np.float64)
+
+    def with_files(self, folder: Path, unit: str) -> Distribution:
+        """The same with the samples of an empirical distribution read, its file taken relative to `folder`."""
+        if self.kind != "empirical" or self.samples:
+            return self
+        name, column, given = self.file
+        return Distribution("empirical", (), _read_samples(folder / name, column, given or unit), self.file)
+
+
+def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other distributions
+    """Always `value`."""
+    return Distribution("constant", (value,))
+
+
+def _read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
+    """Sorted samples of one column (the only one where `column` is empty). Raises ValueError with file and line."""
+    kind = "size" if unit in units.UNITS["size"] else "duration"
+    if unit not in units.UNITS[kind]:
+        raise ValueError(f"{path}: unknown unit {unit!r}; allowed {', '.join(units.UNITS['duration'])}")
+    scale = float(units.UNITS[kind][unit])
+    samples = []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            place = 0
+            if column:
+                header = next(rows, [])
+                if column not in header:
+                    raise ValueError(f"{path}:1: no column {column!r}; allowed {', '.join(header)}")
+                place = header.index(column)
+            for row in rows:
+                if not row:
+                    continue
+                text = row[place] if place < len(row) else ""
+                try:
+                    value = float(text)
+                except ValueError:
+                    value = math.nan
+                if not (math.isfinite(value) and value >= 0):
+                    raise ValueError(f"{path}:{rows.line_num}: a sample is a number from 0, got {text!r}")
+                samples.append(value * scale)
+                if len(samples) > MAX_SAMPLES:
+                    raise ValueError(f"{path}: more than {MAX_SAMPLES} samples")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read: {error}") from None
+    if not samples:
+        raise ValueError(f"{path}: holds no samples")
+    return tuple(sorted(samples))
+
+
+class _Reader:
+    """Reads `350 ms` (always that long) or `{lognormal: {...}}` into a Distribution, and writes it back."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.examples = {"duration": "350 ms", "size": "3 MB"}
+
+    def read(self, value: object) -> Distribution:
+        """Raises ValueError naming the field that is wrong."""
+        if isinstance(value, Distribution):
+            return value
+        if not isinstance(value, dict):
+            return Distribution("constant", (Quantity(kind=self.kind).check(value),))
+        allowed = (*Distribution.PARAMETERS, "empirical")
+        if len(value) != 1 or next(iter(value)) not in allowed:
+            got = ", ".join(map(str, value)) or "none"
+            raise ValueError(f"a distribution is a plain {self.kind} or exactly one of {', '.join(allowed)}, got {got}")
+        name, fields = next(iter(value.items()))
+        if not isinstance(fields, dict):
+            raise ValueError(f"`{name}` takes named values, got {fields!r}")
+        if name == "empirical":
+            return self._empirical(fields)
+        return Distribution(name, self._numbers(name, fields, lambda v: Quantity(kind=self.kind).check(v)))
+
+    def _numbers(self, name: str, fields: dict[Any, Any], check: Callable[[object], float]) -> tuple[float, ...]:
+        wanted = Distribution.PARAMETERS[name]
+        if set(fields) != set(wanted):
+            raise ValueError(f"`{name}` takes {' and '.join(wanted)}, got {', '.join(map(str, fields)) or 'none'}")
+        numbers = []
+        for key in wanted:
+            try:
+                numbers.append(check(fields[key]))
+            except ValueError as error:
+                raise ValueError(f"`{name}.{key}`: {error}") from None
+        return tuple(numbers)
+
+    def _empirical(self, fields: dict[Any, Any]) -> Distribution:
+        if not set(fields) <= {"file", "column", "unit"} or not isinstance(fields.get("file"), str):
+            raise ValueError(f"`empirical` takes file, column and unit, got {', '.join(map(str, fields)) or 'none'}")
+        return Distribution(
+            "empirical", (), (), (fields["file"], str(fields.get("column", "")), str(fields.get("unit", "")))
+        )
+
+    def write(self, value: Distribution | None) -> object:
+        """What `read` turns back into an equal distribution."""
+        if value is None:
+            return None
+        texts = [units.text(number, self.kind) for number in value.parameters]
+        if value.kind == "constant":
+            return texts[0]
+        if value.kind == "empirical":
+            return {"empirical": {k: v for k, v in zip(("file", "column", "unit"), value.file, strict=True) if v}}
+        return {value.kind: dict(zip(Distribution.PARAMETERS[value.kind], texts, strict=True))}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        text = {"type": "string", "examples": [self.examples[self.kind]]}
+        shapes: list[dict[str, Any]] = [
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "required": [name],
+                "properties": {
+                    name: {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": list(fields),
+                        "properties": dict.fromkeys(fields, text),
+                    }
+                },
+            }
+            for name, fields in Distribution.PARAMETERS.items()
+        ]
+        file = {
+            "type": "object",
+            "required": ["file"],
+            "properties": {name: {"type": "string"} for name in ("file", "column", "unit")},
+        }
+        shapes.append({"type": "object", "required": ["empirical"], "properties": {"empirical": file}})
+        return {"anyOf": [text, {"const": 0}, *shapes]}
+
+
+DurationDistribution = Annotated[Distribution, _Reader("duration")]
+SizeDistribution = Annotated[Distribution, _Reader("size")]

@@ -1,0 +1,153 @@
+"""Estimates: a mean with its interval, and quantiles where a mean hides the tail.
+
+All intervals are at `LEVEL`: Wilson's for shares, Student's t for means, order statistics for quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.core.arrays import BoolArray, FloatArray
+
+LEVEL: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over `n` replications with its interval [low, high], None where one replication gives none.
+
+    `quantiles` holds (quantile, its interval's low and high), by name (`p50`, `p95`); a bound that the replications
+    cannot give (too few for the tail) is None.
+    """
+
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+    quantiles: dict[str, tuple[float, float | None, float | None]]
+
+    @property
+    def document(self) -> dict[str, float | None]:
+        """Under the keys of the command line's JSON."""
+        flat: dict[str, float | None] = {"mean": self.mean, "low": self.low, "high": self.high}
+        for name, (value, low, high) in self.quantiles.items():
+            flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        return flat
+
+
+def share_of(hits: BoolArray) -> Estimate:
+    """The share of replications that are hits, with Wilson's interval."""
+    n, k = hits.size, int(hits.sum())
+    low, high = wilson(k, n)
+    return Estimate(n=n, mean=k / n, low=low, high=high, quantiles={})
+
+
+def mean_of(values: FloatArray, *, tail: bool = True) -> Estimate | None:
+    """The mean of the values that are there (not NaN), with Student's t; None where there is none.
+
+    With `tail` the median and the 95th percentile as well.
+    """
+    there = np.sort(values[~np.isnan(values)])
+    if not there.size:
+        return None
+    mean = float(there.mean())
+    low = high = None
+    if there.size > 1:
+        half = _t(there.size - 1) * float(there.std(ddof=1)) / math.sqrt(there.size)
+        low, high = mean - half, mean + half
+    shares = {"p50": 0.5, "p95": 0.95} if tail else {}
+    quantiles = {name: quantile(there, share) for name, share in shares.items()}
+    return Estimate(n=there.size, mean=mean, low=low, high=high, quantiles=quantiles)
+
+
+def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
+    """The mean of the paired differences `values` - `others`, of the pairs in which both are there.
+
+    Where all pairs differ alike, which Student's t would call certain, the interval is widened by what Wilson's
+    says of an event that was never seen: the share of pairs that might differ by one more.
+    """
+    apart = values - others
+    found = mean_of(apart, tail=False)
+    if found is None or found.low is None or found.low < found.mean:
+        return found
+    width = wilson(0, found.n)[1]
+    return Estimate(n=found.n, mean=found.mean, low=found.mean - width, high=found.mean + width, quantiles={})
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Wilson's score interval for the share behind `hits` of `n` (1927)."""
+    z, share = _z(), hits / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half)
+
+
+def quantile(ordered: FloatArray, share: float) -> tuple[float, float | None, float | None]:
+    """The nearest-rank quantile of rising values, between the two order statistics that hold it with `LEVEL`.
+
+    A bound is None where even the first or the last of the values does not bound it with that confidence.
+    """
+    from scipy.stats import binom
+
+    n = ordered.size
+    value = float(ordered[max(math.ceil(share * n - 1e-9), 1) - 1])
+    # The number of values at or below the quantile is Binomial(n, share).
+    below = int(binom.ppf((1 - LEVEL) / 2, n, share))
+    above = int(binom.ppf((1 + LEVEL) / 2, n, share)) + 1
+    return (
+        value,
+        float(ordered[below - 1]) if below >= 1 else None,
+        float(ordered[above - 1]) if above <= n else None,
+    )
+
+
+@cache
+def _t(freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+@cache
+def _z() -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri((1 + LEVEL) / 2))
+
+
+def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float]) -> Estimate:
+    """The mean of a mixture from samples of its parts, with a normal interval."""
+    from scipy.special import ndtri
+
+    mean = sum(weight * float(part.mean()) for part, weight in zip(parts, weights, strict=True))
+    variance = sum(w**2 * float(part.var(ddof=1)) / part.size for part, w in zip(parts, weights, strict=True))
+    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)
+    return Estimate(n=sum(part.size for part in parts), mean=mean, low=mean - half, high=mean + half, quantiles={})
+
+
+def weighted_quantile(parts: Sequence[FloatArray], weights: Sequence[float], share: float) -> Estimate:
+    """A quantile of a mixture from samples of its parts; the interval holds the true one for samples of that many.
+
+    The share of the mixture below the quantile is estimated with the variance of its parts' own shares.
+    """
+    from scipy.special import ndtri
+
+    values = np.concatenate(parts)
+    mass = np.concatenate([np.full(part.size, w / part.size) for part, w in zip(parts, weights, strict=True)])
+    order = np.argsort(values, kind="stable")
+    values, below = values[order], np.cumsum(mass[order]) / sum(weights)
+    value = float(values[min(int(np.searchsorted(below, share - 1e-12)), values.size - 1)])
+    variance = 0.0
+    for part, weight in zip(parts, weights, strict=True):
+        inside = float((part <= value).mean())
+        variance += weight**2 * inside * (1 - inside) / part.size
+    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)
+    ends = [min(int(np.searchsorted(below, x - 1e-12)), values.size - 1) for x in (share - half, share + half)]
+    low, high = (float(values[end]) for end in ends)
+    return Estimate(n=values.size, mean=value, low=low, high=high, quantiles={})

@@ -1,0 +1,360 @@
+"""Document: a YAML file as plain data, with the line of every field.
+
+Nothing here knows what a scenario means. YAML is read as YAML 1.2 reads it: `on`, `yes`, `10:30` and dates are
+text, only `true`, `false`, `null` and decimal numbers are not. Every refusal is a ScenarioError whose problems
+look like `FILE:LINE: where: what is wrong, got X; allowed Y`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rollout_sim.errors import ScenarioError
+
+MAX_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 50
+MAX_NODES: Final = 100_000
+"""A file with more values than this once its aliases are written out is an alias bomb."""
+Where = tuple[str | int, ...]
+"""The way to a value: `("function", "versions", "1", "faults", 0, "errors")`."""
+_TAG: Final = "tag:yaml.org,2002:"
+_SCALARS: Final = tuple(f"{_TAG}{name}" for name in ("str", "null", "bool", "int", "float"))
+_SHOWN: Final = 60
+_TOO_DEEP: Final = f"is nested too deeply; allowed {MAX_DEPTH} levels"
+_TOO_MANY: Final = f"holds too many values, aliases written out; allowed {MAX_NODES}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file's plain data (all keys are text), and the line (from 1) on which each key or list item stands."""
+
+    data: dict[str, Any]
+    lines: Mapping[Where, int]
+    path: Path
+
+
+class _LimitError(Exception):
+    """The file breaks a limit in this line."""
+
+    def __init__(self, line: int, what: str) -> None:
+        super().__init__(line, what)
+        self.line = line
+        self.what = what
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's composer with YAML 1.2's idea of what is not text, and the limits on nesting and size."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own form
+    depth = 0
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        # Composing is recursive: without the limit a row of brackets would exhaust Python's stack.
+        self.depth += 1
+        self.nodes += 1
+        if self.depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            line = int(self.peek_event().start_mark.line) + 1  # type: ignore[no-untyped-call]
+            raise _LimitError(line, _TOO_DEEP if self.depth > MAX_DEPTH else _TOO_MANY)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+RESOLVERS: Final = (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?", list("-+.0123456789")),
+)
+"""What is not text: YAML's name for it, its pattern, the letters that it starts with."""
+
+
+def add_resolvers(kind: type[yaml.SafeLoader | yaml.SafeDumper]) -> None:
+    """Makes a loader or dumper of PyYAML's tell text from the rest by `RESOLVERS`."""
+    for name, pattern, first in RESOLVERS:
+        kind.add_implicit_resolver(f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z"), first)
+
+
+add_resolvers(_Loader)
+
+
+def read_yaml(path: Path) -> Document:
+    """The document in the YAML file `path`.
+
+    Raises ScenarioError for a file that cannot be read, is not UTF-8, is larger than `MAX_BYTES`, or holds
+    anything but one mapping of plain values; nested deeper than `MAX_DEPTH`, with a key twice, or with aliases
+    that contain themselves or come to more than `MAX_NODES` values.
+    """
+    root = _compose(path, _text_of(path))
+    reader = _Reader(path=path)
+    reader.check_size(root)
+    if not isinstance(root, yaml.MappingNode):
+        raise ScenarioError([f"{path}:{_line(root)}: a scenario is a mapping of fields, got {_kind(root)}"])
+    data = reader.value(root, ())
+    if reader.problems:
+        raise ScenarioError(reader.problems)
+    return Document(data=data, lines=reader.lines, path=path)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise ScenarioError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    if len(content) > MAX_BYTES:
+        raise ScenarioError([f"{path}: the file is too large; allowed {MAX_BYTES >> 20} MiB"])
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ScenarioError([f"{path}:{line}: is not UTF-8 text, got the byte 0x{content[error.start]:02x}"]) from None
+
+
+def _compose(path: Path, text: str) -> yaml.Node:
+    try:
+        root: yaml.Node | None = _Loader(text).get_single_node()
+    except _LimitError as error:
+        raise ScenarioError([problem(path, error.line, (), error.what)]) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ScenarioError([f"{path}:{line}: the character {chr(error.character)!r} is not allowed in YAML"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}"
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        # `threshold: > 5` is the mistake that this format invites.
+        hint = '; put text that starts with > or | into quotes, such as "> 5"' if "block scalar" in what else ""
+        raise ScenarioError([f"{place}: not valid YAML: {what}{hint}"]) from None
+    if root is None:
+        raise ScenarioError([f"{path}:1: the file is empty; a scenario is a mapping of fields"])
+    return root
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Turns composed nodes into plain data; collects the lines and the problems on the way."""
+
+    path: Path
+    lines: dict[Where, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, node: yaml.Node, where: Where, what: str) -> None:
+        self.problems.append(problem(self.path, _line(node), where, what))
+
+    def check_size(self, root: yaml.Node) -> None:
+        """Raises ScenarioError unless the nodes, with aliases written out, are few and not nested too deeply.
+
+        An alias shares its anchor's node, so each node is measured once, however often it is used.
+        """
+        measured: dict[int, tuple[int, int] | None] = {}
+
+        def measure(node: yaml.Node) -> tuple[int, int]:
+            known = measured.get(id(node), (0, 0))
+            if known is None:
+                raise ScenarioError([f"{self.path}:{_line(node)}: an alias stands inside its own anchor"])
+            if known != (0, 0):
+                return known
+            measured[id(node)] = None
+            size, depth = 1, 0
+            for child in _children(node):
+                inner = measure(child)
+                size, depth = size + inner[0], max(depth, inner[1])
+            measured[id(node)] = (size, depth + 1)
+            return size, depth + 1
+
+        size, depth = measure(root)
+        if size > MAX_NODES or depth > MAX_DEPTH:
+            raise ScenarioError([problem(self.path, 1, (), _TOO_DEEP if depth > MAX_DEPTH else _TOO_MANY)])
+
+    def value(self, node: yaml.Node, where: Where) -> Any:
+        self.lines.setdefault(where, _line(node))
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
+            return self.mapping(node, where)
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
+            return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
+        if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
+            return self.scalar(node, where)
+        self.refuse(node, where, f"tags are not allowed, got {node.tag.replace(_TAG, '!!')}; write plain values")
+        return None
+
+    def mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag not in (f"{_TAG}str", f"{_TAG}int") or not isinstance(key_node.value, str):
+                shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else _kind(key_node)
+                self.refuse(
+                    key_node,
+                    where,
+                    f"a key must be text or a whole number, got {shown or 'nothing'}; put it into quotes",
+                )
+                continue
+            key = key_node.value
+            at = (*where, key)
+            if key == "<<" and key_node.style is None:
+                self.refuse(key_node, at, "merge keys are not taken; write the fields out")
+            elif key in data:
+                self.refuse(key_node, at, f"the key stands here twice, first in line {self.lines[at]}")
+            else:
+                self.lines[at] = _line(key_node)
+                data[key] = self.value(value_node, at)
+        return data
+
+    def scalar(self, node: yaml.ScalarNode, where: Where) -> str | int | float | bool | None:
+        text: str = node.value
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "str":
+            if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                self.refuse(node, where, f"holds half of a surrogate pair, got {shorten(ascii(text))}")
+                return ascii(text)
+            return text
+        if kind == "null" and text in ("", "~", "null", "Null", "NULL"):
+            return None
+        if kind == "bool" and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            number = int(text) if kind == "int" else float(text) if kind == "float" else math.nan
+        except ValueError:
+            number = math.nan
+        if not -1e300 < number < 1e300:
+            self.refuse(node, where, f"is not a number that can be used, got {shorten(text)}")
+        return number
+
+
+def locate(document: Document, loc: Where) -> int:
+    """The line of `loc`, or of the nearest thing around it that stands in the file."""
+    while loc and loc not in document.lines:
+        loc = loc[:-1]
+    return document.lines.get(loc, 1)
+
+
+def dotted(where: Where) -> str:
+    """`where` as people write it: `function.versions.2.faults[0].errors`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str | None:
+    """The one of `allowed` that `name` was probably meant to be, if any."""
+    plain = {_plain(one): one for one in allowed}
+    near = difflib.get_close_matches(_plain(name), plain, n=1)
+    return plain[near[0]] if near else None
+
+
+def suggest(name: str, allowed: Iterable[str]) -> str:
+    """`; did you mean 'errors'?` when `name` is nearly one of `allowed`, else nothing."""
+    near = nearest(name, allowed)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def problem(path: Path, line: int, where: Where, what: str) -> str:
+    """The message `FILE:LINE: where: what`."""
+    return f"{path}:{line}: {dotted(where)}: {what}" if where else f"{path}:{line}: {what}"
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _kind(node: yaml.Node) -> str:
+    return (
+        "a mapping"
+        if isinstance(node, yaml.MappingNode)
+        else "a list"
+        if isinstance(node, yaml.SequenceNode)
+        else "a single value"
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]+", "_", name).lower()
+
+
+def shorten(text: str) -> str:
+    """`text`, cut where it would drown the message."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+WIDTH: Final = 100
+"""Columns of the comments."""
+FLOW: Final = 84
+"""Columns of a mapping or list that stands on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes what `document` reads back as the same: text that looks like a number is quoted, nothing is shared.
+
+    Mappings and lists of nothing but single values stand on one line where they fit.
+    """
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML asks for each value; the answer is the same
+        return True
+
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):  # the whole document: one field a line
+            node.flow_style = not node.value
+        super().serialize(node)
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        node = super().represent_mapping(tag, mapping, flow_style)
+        parts = [part.value for pair in node.value for part in pair]
+        node.flow_style = bool(node.flow_style) and sum(len(part) + 2 for part in parts) <= FLOW
+        return node
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
+        node = super().represent_sequence(tag, sequence, flow_style)
+        node.flow_style = bool(node.flow_style) and sum(len(one.value) + 2 for one in node.value) <= FLOW
+        return node
+
+
+add_resolvers(_Dumper)
+
+
+def plain(data: Mapping[str, Any]) -> str:
+    """`data` (plain values) as YAML that `document.read_yaml` reads back; the innermost mappings and lists on one line."""
+    text: str = yaml.dump(
+        dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=math.inf
+    )
+    return text
+
+
+def commented(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """A file of sections, each a comment and below it the mapping that it is about, as YAML.
+
+    A comment is any text; its lines are kept, long ones wrapped. Either part may be empty. The mappings make up one
+    document together: raises ValueError for a key in two of them.
+    """
+    seen: set[str] = set()
+    parts = []
+    for comment, data in sections:
+        if twice := seen.intersection(data):
+            raise ValueError(f"the key {min(twice)!r} stands in two sections")
+        seen.update(data)
+        parts.append(_comment(comment) + (plain(data) if data else ""))
+    return "\n".join(part for part in parts if part)
+
+
+def _comment(text: str) -> str:
+    """`text` behind `#`. Whatever would end the line, or is not allowed in YAML, becomes a line's end or a space."""
+    lines = ["".join(c if c.isprintable() else " " for c in line).rstrip() for line in text.splitlines()]
+    wrapped = [
+        piece
+        for line in lines
+        for piece in textwrap.wrap(line, WIDTH - 2, break_long_words=False, break_on_hyphens=False) or [""]
+    ]
+    return "".join(f"# {piece}".rstrip() + "\n" for piece in wrapped)

@@ -1,0 +1,209 @@
+"""CloudFormation and SAM: deployment preference, alarms with their dimensions, hooks that test the new version."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Final
+
+from rollout_sim.control.codedeploy import predefined_name, routing
+from rollout_sim.control.strategies import Hook, Plan
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudwatch import alarm_ids, alarm_resource
+from rollout_sim.formats.codedeploy import config_name, remarks_of
+from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, chosen_strategy, dashed, logical
+from rollout_sim.scenario.scenario import Scenario
+
+HOOK_CODE: Final = """\
+import boto3, json, os, time
+
+codedeploy, target = boto3.client("codedeploy"), boto3.client("lambda")
+TESTS, SECONDS = int(os.environ["TESTS"]), float(os.environ["SECONDS"])
+
+
+def handler(event, context):
+    failures, start = 0, time.monotonic()
+    for k in range(TESTS):
+        time.sleep(max(0, start + k * SECONDS / TESTS - time.monotonic()))
+        try:
+            answer = target.invoke(FunctionName=os.environ["NEW_VERSION"], Payload=json.dumps({"test": True}))
+            failures += "FunctionError" in answer
+        except target.exceptions.TooManyRequestsException:
+            failures += 1
+    codedeploy.put_lifecycle_event_hook_execution_status(
+        deploymentId=event["DeploymentId"],
+        lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
+        status="Failed" if failures > int(os.environ["MAX_FAILURES"]) else "Succeeded",
+    )
+"""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LONGEST_HOOK: Final = 870.0
+"""Seconds that a hook can test within Lambda's own limit of 15 minutes."""
+
+
+def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
+    """A SAM template: the function's `AutoPublishAlias` and `DeploymentPreference`, its alarms and its hooks."""
+    name, chosen = chosen_strategy(scenario, strategy)
+    plan, function = chosen.plan, logical(scenario.function.name)
+    assert scenario.rollout is not None
+    alarms, remarks = _alarms(scenario, Ref(function), GetAtt(f"{function}.Version.Version"))
+    preference: dict[str, Any] = {}
+    resources: dict[str, Any] = {}
+    known = predefined_name(plan)
+    if known is not None:
+        preference["Type"] = known
+    else:
+        resources["DeploymentConfig"] = _config(scenario, name, plan)
+        preference["Type"] = Ref("DeploymentConfig")
+    if alarms:
+        preference["Alarms"] = [Ref(one) for one in alarms]
+    hooks = {}
+    for label, hook in (("PreTraffic", plan.before), ("PostTraffic", plan.after)):
+        if hook is not None:
+            resources[f"{label}Hook"] = _hook(scenario, label, hook, function)
+            hooks[label] = Ref(f"{label}Hook")
+    if hooks:
+        preference["Hooks"] = hooks
+    properties: dict[str, Any] = {
+        "CodeUri": {"Bucket": Ref("CodeBucket"), "Key": Ref("CodeKey")},
+        "Handler": "index.handler",
+        "Runtime": "python3.13",
+        "Timeout": math.ceil(scenario.function.timeout),
+        "AutoPublishAlias": scenario.rollout.alias,
+        "DeploymentPreference": preference,
+    }
+    if _NAME.fullmatch(scenario.function.name):
+        properties = {"FunctionName": scenario.function.name, **properties}
+    else:
+        remarks.append(
+            f"{scenario.function.name!r} is no name for a function; allowed letters, digits, - and _, at most 64"
+        )
+    if scenario.function.reserved_concurrency is not None:
+        properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
+        "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
+    }
+    provisioned = scenario.function.versions[scenario.old].provisioned
+    if provisioned:
+        properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
+    if scenario.function.timeout != properties["Timeout"]:
+        remarks.append(
+            f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
+        )
+    said = (*remarks_of(plan), *remarks, "Handler, Runtime and CodeUri are placeholders: keep your function's own")
+    return Snippet(text=as_yaml(template, remarks=said), remarks=said)
+
+
+def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Snippet:
+    """A CloudFormation template: deployment configuration, application, deployment group and alarms."""
+    name, chosen = chosen_strategy(scenario, strategy)
+    plan = chosen.plan
+    assert scenario.rollout is not None
+    alarms, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"))
+    group: dict[str, Any] = {
+        "ApplicationName": Ref("Application"),
+        "ServiceRoleArn": Ref("ServiceRoleArn"),
+        "DeploymentConfigName": Ref("DeploymentConfig"),
+        "DeploymentStyle": {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"},
+        "AutoRollbackConfiguration": {
+            "Enabled": True, "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
+        },
+    }  # fmt: skip
+    if alarms:
+        group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(one)} for one in alarms]}
+    parameters: dict[str, Any] = {
+        "FunctionName": {"Type": "String", "Default": scenario.function.name},
+        "ServiceRoleArn": {"Type": "String"},
+    }
+    if any(scenario.alarms[one].of == "new_version" for one in scenario.rollout.alarms):
+        parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
+    if not alarms:
+        parameters.pop("FunctionName")
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Parameters": parameters,
+        "Resources": {
+            "DeploymentConfig": _config(scenario, name, plan),
+            "Application": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
+            "DeploymentGroup": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": group},
+            **alarms,
+        },
+    }
+    said = [
+        *remarks_of(plan), *remarks,
+        f"name Application and DeploymentGroup in the UpdatePolicy (CodeDeployLambdaAliasUpdate) of the alias {scenario.alias}",
+    ]  # fmt: skip
+    if plan.before is not None or plan.after is not None:
+        said.append(
+            "hooks belong there too (BeforeAllowTrafficHook, AfterAllowTrafficHook): see export sam for their code"
+        )
+    return Snippet(text=as_yaml(template, remarks=tuple(said)), remarks=tuple(said))
+
+
+def _config(scenario: Scenario, name: str, plan: Plan) -> dict[str, Any]:
+    return {
+        "Type": "AWS::CodeDeploy::DeploymentConfig",
+        "Properties": {
+            "DeploymentConfigName": config_name(scenario, name),
+            "ComputePlatform": "Lambda",
+            "TrafficRoutingConfig": _capital(routing(name, plan)),
+        },
+    }
+
+
+def _capital(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key[:1].upper() + key[1:]: _capital(inner) for key, inner in value.items()}
+    return value
+
+
+def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, Any], list[str]]:
+    """The alarm resources of the rollout, by logical id, and remarks on what is left out."""
+    assert scenario.rollout is not None
+    ids = alarm_ids(scenario.rollout.alarms)
+    resources, remarks = {}, []
+    for name in scenario.rollout.alarms:
+        try:
+            resource, said = alarm_resource(scenario.alarms[name], function, scenario.rollout.alias, version)
+        except ScenarioError as error:
+            remarks.append(f"left out: the alarm {name}: {error.problems[0]}")
+            continue
+        resources[ids[name]] = resource
+        remarks += [one for one in said if one not in remarks]
+    return resources, remarks
+
+
+def _hook(scenario: Scenario, label: str, hook: Hook, function: str) -> dict[str, Any]:
+    """A function that tests the new version and tells CodeDeploy."""
+    if hook.over > LONGEST_HOOK:
+        raise ScenarioError([f"hooks: a hook's function runs at most {LONGEST_HOOK:g} s, got {hook.over:g} s"])
+    variables = {"TESTS": hook.invocations, "SECONDS": hook.over, "MAX_FAILURES": hook.max_failures}
+    return {
+        "Type": "AWS::Serverless::Function",
+        "Properties": {
+            "FunctionName": f"CodeDeployHook_{dashed(scenario.function.name)[:36]}_{label}",
+            "InlineCode": HOOK_CODE,
+            "Handler": "index.handler",
+            "Runtime": "python3.13",
+            "Timeout": round(hook.over) + 30,
+            "DeploymentPreference": {"Enabled": False},
+            "Environment": {
+                "Variables": {"NEW_VERSION": Ref(f"{function}.Version"), **{key: f"{value:g}" for key, value in variables.items()}}
+            },
+            "Policies": [
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow", "Action": "codedeploy:PutLifecycleEventHookExecutionStatus",
+                            "Resource": Sub("arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:*"),
+                        },
+                        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": Ref(f"{function}.Version")},
+                    ],
+                }
+            ],
+        },
+    }  # fmt: skip

@@ -1,0 +1,71 @@
+"""CodeDeploy: a strategy as a deployment configuration, by a predefined name where there is one, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rollout_sim.control.codedeploy import _BAKE, predefined_name, routing
+from rollout_sim.control.strategies import PREDEFINED, Plan
+from rollout_sim.formats.snippet import Snippet, chosen_strategy, dashed
+from rollout_sim.scenario.scenario import Scenario
+
+
+def config_name(scenario: Scenario, strategy: str) -> str:
+    """The name of a configuration of one's own."""
+    return dashed(f"{scenario.function.name} {strategy}")
+
+
+def remarks_of(plan: Plan) -> tuple[str, ...]:
+    """What CodeDeploy does not do."""
+    found = [_BAKE] if plan.bake else []
+    if plan.provisioned:
+        found.append(
+            f"warm up {plan.provisioned} provisioned environments of the new version yourself, before the deployment"
+        )
+    return tuple(found)
+
+
+def export(scenario: Scenario, strategy: str | None = None) -> Snippet:
+    """The JSON for `aws deploy create-deployment-config --cli-input-json`."""
+    name, chosen = chosen_strategy(scenario, strategy)
+    plan = chosen.plan
+    document = {
+        "deploymentConfigName": config_name(scenario, name),
+        "computePlatform": "Lambda",
+        "trafficRoutingConfig": routing(name, plan),
+    }
+    remarks = list(remarks_of(plan))
+    known = predefined_name(plan)
+    if known is not None:
+        remarks.append(f"CodeDeployDefault.Lambda{known} is the same and exists already")
+    if plan.before is not None or plan.after is not None:
+        remarks.append("hooks belong to the deployment's AppSpec, not to its configuration: see export sam")
+    if scenario.rollout is not None and scenario.rollout.alarms:
+        remarks.append("alarms belong to the deployment group, not to its configuration: see export cloudformation")
+    return Snippet(text=json.dumps(document, indent=2) + "\n", remarks=tuple(remarks))
+
+
+def strategy_of(config: Mapping[str, Any] | str) -> dict[str, Any]:
+    """A scenario's strategy from a configuration's name or its routing. Raises ValueError for what is not known."""
+    if not isinstance(config, str | Mapping):
+        raise ValueError(f"the deployment configuration is a name or a routing, got {config!r}")
+    if isinstance(config, str):
+        name = config.removeprefix("CodeDeployDefault.Lambda").removeprefix("CodeDeployDefault.")
+        if name not in PREDEFINED:
+            raise ValueError(f"the deployment configuration {config!r} is not known; allowed {', '.join(PREDEFINED)}")
+        return {"type": name}
+    lowered = {key[:1].lower() + key[1:]: value for key, value in config.items()}
+    kind = lowered.get("type")
+    inner = lowered.get(f"{str(kind)[:1].lower()}{str(kind)[1:]}", {})
+    if not isinstance(inner, Mapping):
+        inner = {}
+    numbers = {key[:1].upper() + key[1:]: int(value) for key, value in inner.items()}
+    if kind == "AllAtOnce":
+        return {"type": "AllAtOnce"}
+    if kind not in ("TimeBasedCanary", "TimeBasedLinear") or not numbers:
+        raise ValueError(
+            f"the traffic routing {kind!r} is not known; allowed AllAtOnce, TimeBasedCanary, TimeBasedLinear"
+        )
+    return {"type": kind, **numbers}

@@ -1,0 +1,171 @@
+"""Argo Rollouts and Flagger: the same steps for workloads on Kubernetes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.strategies import Plan
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.snippet import Snippet, as_yaml, chosen_strategy, dashed
+from rollout_sim.scenario.scenario import Scenario
+
+_HOOKS: Final = "hooks are left out: use a pre-promotion analysis with your own test job"
+
+
+def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
+    """An Argo Rollout's canary steps, with an analysis of CloudWatch's error rate for each alarm that has one."""
+    name, chosen = chosen_strategy(scenario, strategy)
+    plan: Plan = chosen.plan
+    steps: list[dict[str, Any]] = []
+    for step in plan.steps:
+        steps.append({"setWeight": _percent(name, step.weight)})
+        if step.hold:
+            steps.append({"pause": {"duration": f"{round(step.hold)}s"}})
+    if plan.bake:
+        steps.append({"pause": {"duration": f"{round(plan.bake)}s"}})
+    metrics, remarks = _argo_metrics(scenario)
+    canary: dict[str, Any] = {"steps": steps}
+    template = f"{dashed(scenario.function.name)}-alarms"
+    documents: list[dict[str, Any]] = []
+    if metrics:
+        canary["analysis"] = {
+            "templates": [{"templateName": template}],
+            "startingStep": 1,
+            "args": _arguments(scenario),
+        }
+        documents.append(
+            {
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": template},
+                "spec": {"args": [{"name": one["name"]} for one in _arguments(scenario)], "metrics": metrics},
+            }
+        )  # fmt: skip
+    rollout = {
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": dashed(scenario.function.name)},
+        "spec": {"strategy": {"canary": canary}},
+    }  # fmt: skip
+    remarks += [_HOOKS] if plan.before or plan.after else []
+    remarks += ["the queries read Lambda's metrics: put in the namespace and dimensions of yours"] if metrics else []
+    said = ("selector and pod template of the Rollout are yours", *remarks)
+    return Snippet(text=as_yaml(rollout, *documents, remarks=said), remarks=said)
+
+
+def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
+    """A Flagger Canary's analysis."""
+    name, chosen = chosen_strategy(scenario, strategy)
+    plan: Plan = chosen.plan
+    held = [step for step in plan.steps if step.weight < 1]
+    holds = {step.hold for step in held}
+    if len(holds) > 1:
+        raise ScenarioError(
+            [f"strategies.{name}: Flagger holds every step for the same interval, got {sorted(holds)} s; use argo"]
+        )
+    alarms = {one: scenario.alarms[one] for one in (scenario.rollout.alarms if scenario.rollout else ())}
+    m = max((alarm.m for alarm in alarms.values()), default=1)
+    interval = min(holds or {plan.bake or 60.0})
+    metrics, remarks = [], []
+    for label, alarm in alarms.items():
+        if alarm.metric in ("errors", "error_rate"):
+            share = alarm.limit if alarm.metric == "error_rate" else None
+            if share is None:
+                remarks.append(
+                    f"the alarm {label} counts errors; Flagger's request-success-rate is a share: 99 is a start"
+                )
+            lowest = 99.0 if share is None else round(100 * (1 - share), 6)
+            metrics.append({"name": "request-success-rate", "thresholdRange": {"min": lowest}, "interval": "1m"})
+        elif alarm.metric == "duration":
+            most = round(alarm.limit * 1000)
+            metrics.append({"name": "request-duration", "thresholdRange": {"max": most}, "interval": "1m"})
+            if alarm.statistic != "p99":
+                remarks.append(f"the alarm {label} reads {alarm.statistic}; Flagger's request-duration is the p99")
+        else:
+            remarks.append(f"left out: the alarm {label}: Flagger has no {alarm.metric}")
+    analysis: dict[str, Any] = {"interval": f"{round(interval)}s", "threshold": m}
+    if held:
+        analysis["stepWeights"] = [_percent(name, step.weight) for step in held]
+    else:
+        analysis["iterations"] = max(1, math.ceil(plan.bake / interval))
+    analysis["metrics"] = metrics
+    document = {
+        "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": dashed(scenario.function.name)},
+        "spec": {"analysis": analysis},
+    }  # fmt: skip
+    remarks.append(
+        "Flagger checks once per interval and rolls back after `threshold` failed checks: M of N becomes M in all"
+    )
+    remarks += ["there is no bake after the last step: Flagger promotes at once"] if plan.bake and held else []
+    remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []
+    said = ("targetRef and service of the Canary are yours", *remarks)
+    return Snippet(text=as_yaml(document, remarks=said), remarks=said)
+
+
+def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
+    assert scenario.rollout is not None
+    metrics, remarks = [], []
+    for name in scenario.rollout.alarms:
+        alarm = scenario.alarms[name]
+        if alarm.metric not in ("errors", "error_rate", "duration") or alarm.of == "old_version":
+            remarks.append(
+                f"left out: the alarm {name}: an analysis of {alarm.metric} {alarm.threshold} is yours to write"
+            )
+            continue
+        metrics.append(
+            {
+                "name": dashed(name), "interval": f"{round(alarm.period)}s", "failureLimit": alarm.m - 1,
+                "failureCondition": f"len(result[0].Values) > 0 && result[0].Values[0] {alarm.comparator} {_limit(alarm)}",
+                "provider": {"cloudWatch": {"interval": f"{round(alarm.period)}s", "metricDataQueries": _queries(alarm)}},
+            }
+        )  # fmt: skip
+        remarks.append(
+            f"the alarm {name}: Argo stops after {alarm.m} failed measurements in all, CloudWatch after {alarm.datapoints}"
+        )
+    return metrics, remarks
+
+
+def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
+    """What the queries are about; Argo knows its new version by the hash of the pod template."""
+    function = scenario.function.name
+    return [
+        {"name": "function", "value": function},
+        {"name": "resource", "value": f"{function}:{scenario.alias}"},
+        {"name": "version", "valueFrom": {"podTemplateHashValue": "Latest"}},
+    ]
+
+
+def _limit(alarm: Alarm) -> str:
+    return f"{alarm.limit * 1000:g}" if alarm.metric == "duration" else f"{alarm.limit:g}"
+
+
+def _queries(alarm: Alarm) -> list[dict[str, Any]]:
+    def query(identity: str, metric: str, stat: str, *, shown: bool) -> dict[str, Any]:
+        dimensions = [
+            {"name": "FunctionName", "value": "{{args.function}}"},
+            {"name": "Resource", "value": "{{args.resource}}"},
+        ]
+        if alarm.of == "new_version":
+            dimensions.append({"name": "ExecutedVersion", "value": "{{args.version}}"})
+        inner = {"metric": {"namespace": "AWS/Lambda", "metricName": metric, "dimensions": dimensions}}
+        return {
+            "id": identity,
+            "returnData": shown,
+            "metricStat": {**inner, "period": round(alarm.period), "stat": stat},
+        }
+
+    if alarm.metric == "error_rate":
+        rate = {"id": "rate", "expression": "errors / invocations", "returnData": True}
+        return [
+            rate,
+            query("errors", "Errors", "Sum", shown=False),
+            query("invocations", "Invocations", "Sum", shown=False),
+        ]
+    if alarm.metric == "duration":
+        return [query("duration", "Duration", str(alarm.statistic).replace("average", "Average"), shown=True)]
+    return [query("errors", "Errors", "Sum", shown=True)]
+
+
+def _percent(name: str, weight: float) -> int:
+    percent = round(weight * 100)
+    if abs(percent - weight * 100) > 1e-9:
+        raise ScenarioError([f"strategies.{name}: weights are whole percents on Kubernetes, got {weight * 100:g}%"])
+    return percent

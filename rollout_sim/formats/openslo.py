@@ -1,0 +1,190 @@
+"""OpenSLO v1: SLOs as documents that other SLO tools read, and back into a scenario's `slos:`.
+
+Source: the OpenSLO specification, version 1. Budgeting by occurrences and rolling windows only: that is what a
+scenario's error budget is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from rollout_sim.control.slo import DAY, Objective
+from rollout_sim.core.units import text
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
+from rollout_sim.scenario.scenario import Scenario
+
+VERSION: Final = "openslo/v1"
+UNITS: Final = {"m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "M": 30 * DAY, "Q": 90 * DAY, "Y": 365 * DAY}
+"""Seconds of the units of OpenSLO's durations; a month, a quarter and a year have the usual round lengths."""
+_EXACT: Final = ("w", "d", "h", "m")
+
+
+def export(scenario: Scenario) -> Snippet:
+    """One document per SLO. Raises ScenarioError without an SLO, or for a window that is no whole number of minutes."""
+    if not scenario.slos:
+        raise ScenarioError([f"{scenario.name}: slos: there is none to export"])
+    remarks = [
+        "the metric sources name Lambda's metrics: failed invocations of the alias, throttled requests not among them"
+    ]
+    documents = []
+    for slo in scenario.slos:
+        if slo.spent:
+            remarks.append(
+                f"left out: {slo.name}: `spent`, the part of the budget that is gone already; OpenSLO has no such field"
+            )
+        if slo.latency is not None:
+            remarks.append(
+                f"{slo.name}: failed requests are bad too in the simulation; a threshold on the duration alone misses them"
+            )
+        documents.append(_document(scenario, slo))
+    return Snippet(text=as_yaml(*documents, remarks=tuple(remarks)), remarks=tuple(remarks))
+
+
+def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
+    function = scenario.function.name
+    resource = f"{function}:{slo.alias or scenario.alias}"
+
+    def source(metric: str) -> dict[str, Any]:
+        dimensions = {"FunctionName": function, "Resource": resource}
+        return {
+            "type": "CloudWatch",
+            "spec": {"namespace": "AWS/Lambda", "metricName": metric, "dimensions": dimensions},
+        }
+
+    objective: dict[str, Any] = {"target": slo.objective}
+    indicator: dict[str, Any]
+    if slo.latency is None:
+        indicator = {"ratioMetric": {"counter": True, **{k: {"metricSource": source(m)} for k, m in _RATIO.items()}}}
+    else:
+        objective = {"op": "lte", "value": round(slo.latency * 1000, 6), **objective}
+        indicator = {"thresholdMetric": {"metricSource": source("Duration")}}
+    return {
+        "apiVersion": VERSION,
+        "kind": "SLO",
+        "metadata": {"name": dashed(slo.name), "displayName": slo.name},
+        "spec": {
+            "service": dashed(function),
+            "indicator": {"metadata": {"name": f"{dashed(slo.name)}-sli"}, "spec": indicator},
+            "timeWindow": [{"duration": _shorthand(slo), "isRolling": True}],
+            "budgetingMethod": "Occurrences",
+            "objectives": [objective],
+        },
+    }
+
+
+_RATIO: Final = {"bad": "Errors", "total": "Invocations"}
+
+
+def _shorthand(slo: Objective) -> str:
+    for unit in _EXACT:
+        if slo.window % UNITS[unit] == 0:
+            return f"{slo.window / UNITS[unit]:.0f}{unit}"
+    raise ScenarioError([f"slos: {slo.name}: OpenSLO's windows are whole minutes, got {slo.window:g} s"])
+
+
+def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The SLOs of a file of OpenSLO documents, as entries of a scenario's `slos:`, and what is not supported or assumed.
+
+    Raises ScenarioError for a file that is no YAML, or without an SLO that can be read.
+    """
+    try:
+        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one is not None]
+    except OSError as error:
+        raise ScenarioError([f"{path}: {error.strerror}"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScenarioError([f"{path}: no YAML: {' '.join(str(error).split())}"]) from None
+    flat = [inner for one in documents for inner in (one if isinstance(one, list) else [one])]
+    named = {(str(one.get("kind")), _name(one)): one for one in flat if isinstance(one, Mapping)}
+    entries: list[dict[str, Any]] = []
+    remarks: list[str] = []
+    for number, one in enumerate(flat, 1):
+        if not isinstance(one, Mapping) or one.get("apiVersion") != VERSION:
+            found = one.get("apiVersion") if isinstance(one, Mapping) else one
+            remarks.append(f"document {number}: apiVersion: got {found!r}; allowed {VERSION}")
+        elif one.get("kind") == "SLO":
+            try:
+                entries += list(_entries(one, named, remarks))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
+                remarks.append(f"document {number}, {_name(one)}: {what}")
+        elif one.get("kind") != "SLI":
+            remarks.append(f"document {number}: a {one.get('kind')} is not read; allowed SLO, SLI")
+    if not entries:
+        raise ScenarioError([f"{path}: there is no SLO that can be read", *(f"{path}: {remark}" for remark in remarks)])
+    return entries, remarks
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    return (
+        str(metadata.get("name")) if isinstance(metadata, Mapping) and "name" in metadata else "an SLO without a name"
+    )
+
+
+def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: list[str]) -> Iterator[dict[str, Any]]:
+    """The entries of one SLO document, one per objective. Raises ValueError or KeyError for what is not supported."""
+    spec, name = document["spec"], _name(document)
+    method = spec.get("budgetingMethod", "Occurrences")
+    if method != "Occurrences":
+        raise ValueError(f"budgetingMethod: got {method!r}; allowed Occurrences")
+    indicator = spec.get("indicator")
+    if indicator is None:
+        reference = str(spec["indicatorRef"])
+        if ("SLI", reference) not in named:
+            raise ValueError(f"indicatorRef: no SLI {reference!r} in this file")
+        indicator = named["SLI", reference]
+    measured = indicator["spec"]
+    if "ratioMetric" not in measured and "thresholdMetric" not in measured:
+        raise ValueError("indicator: needs a ratioMetric or a thresholdMetric")
+    alias = _alias(measured)
+    if spec.get("alertPolicies"):
+        remarks.append(f"{name}: alertPolicies are not read; write `alarms:` with the metric burn_rate")
+    objectives = spec["objectives"]
+    for number, objective in enumerate(objectives, 1):
+        label = name if len(objectives) == 1 else dashed(str(objective.get("displayName", f"{name}-{number}")))
+        target = objective["target"] if "target" in objective else objective["targetPercent"] / 100
+        if not 0 < float(target) < 1:
+            raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
+        entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
+        if "thresholdMetric" in measured:
+            if objective.get("op") not in ("lte", "lt"):
+                raise ValueError(
+                    f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)"
+                )
+            entry["sli"] = {"latency": text(round(float(objective["value"]) / 1000, 9), "duration")}
+            remarks.append(f"{label}: the threshold {objective['value']} was taken as milliseconds")
+        else:
+            remarks.append(f"{label}: the query is not read: bad are requests that fail")
+        entry["window"] = _window(spec, label, remarks)
+        yield entry | ({"alias": alias} if alias else {})
+
+
+def _alias(measured: Mapping[str, Any]) -> str | None:
+    """The alias that a CloudWatch source of Lambda names, if one does."""
+    metric = measured.get("ratioMetric", {}).get("total") or measured.get("thresholdMetric") or {}
+    source = metric.get("metricSource", {}).get("spec", {})
+    dimensions = source.get("dimensions", {}) if isinstance(source, Mapping) else {}
+    resource = dimensions.get("Resource", "") if isinstance(dimensions, Mapping) else ""
+    return str(resource).partition(":")[2] or None
+
+
+def _window(spec: Mapping[str, Any], label: str, remarks: list[str]) -> str:
+    windows = spec.get("timeWindow") or []
+    if not windows:
+        remarks.append(f"{label}: there is no timeWindow; 30 d is the default")
+        return "30 d"
+    window = windows[0]
+    if not window.get("isRolling", False):
+        raise ValueError("timeWindow: a calendar window is not supported; allowed isRolling: true")
+    match = re.fullmatch(r"([1-9]\d*)([mhdwMQY])", str(window["duration"]))
+    if match is None:
+        raise ValueError(f"timeWindow: got {window['duration']!r}; allowed such as 30d, 4w, 24h")
+    if match[2] not in _EXACT:
+        remarks.append(f"{label}: {window['duration']} was taken as {int(match[1]) * UNITS[match[2]] / DAY:g} days")
+    return text(int(match[1]) * UNITS[match[2]], "duration")

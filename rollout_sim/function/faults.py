@@ -1,0 +1,415 @@
+"""Faults: what a version does wrong, from when to when, and to which of its invocations.
+
+A scenario's faults become rows of plain numbers (`rows_of`); two small scalar functions,
+`failure_shares` and `slowdown`, are the only copy of what a row does, for every data plane.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol
+
+from rollout_sim.core import units
+from rollout_sim.core.fields import Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share
+from rollout_sim.core.registry import FAULTS, ByType
+from rollout_sim.core.units import TICK, tick
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
+KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
+OWN: Final = "own"
+OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
+OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
+
+
+@dataclass(frozen=True, slots=True)
+class Slowdown:
+    """How much longer something takes: `factor` times as long, and `add` seconds more."""
+
+    factor: float = 1.0
+    add: float = 0.0
+
+
+class _SlowdownText:
+    """Reads `2x` or `200 ms` into a `Slowdown`, and writes it back."""
+
+    @staticmethod
+    def read(value: object) -> Slowdown:
+        try:
+            if isinstance(value, str) and value.rstrip().endswith("x"):
+                factor = units.parse(value, "factor")
+                if factor > 0:
+                    return Slowdown(factor=factor)
+            else:
+                return Slowdown(add=Quantity(kind="duration").check(value))
+        except ValueError as error:
+            raise ValueError(
+                f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}"
+            ) from error
+        raise ValueError(f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}")
+
+    @staticmethod
+    def write(value: Slowdown | None) -> str | None:
+        if value is None:
+            return None
+        return units.text(value.factor, "factor") if value.factor != 1 else units.text(value.add, "duration")
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": ["2x", "200 ms"]}
+
+
+class _InitText:
+    """Reads `5%` (cold starts that fail) or a slowdown of the init."""
+
+    @staticmethod
+    def read(value: object) -> float | Slowdown:
+        if isinstance(value, str) and value.rstrip().endswith("%"):
+            return Quantity(kind="share", high=1.0).check(value)
+        return _SlowdownText.read(value)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self.read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: units.text(value, "share") if isinstance(value, float) else _SlowdownText.write(value)
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "examples": ["5%", "2x", "500 ms"]}
+
+
+SlowdownField = Annotated[Slowdown, _SlowdownText()]
+InitField = Annotated[float | Slowdown, _InitText()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """What an environment's age does: with every `per` of age, `errors` more failures and `latency` more time."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    per: PositiveSeconds
+    """The age of an environment after which `errors` and `latency` have their full size once."""
+    errors: Share = 0.0
+    """More invocations that fail, for each `per` of age."""
+    latency: SlowdownField = Slowdown()
+    """More time (`1.1x` or `20 ms`), for each `per` of age."""
+
+    def __post_init__(self) -> None:
+        if self.errors == 0 and self.latency == Slowdown():
+            raise ValueError("a leak does nothing without `errors` or `latency`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What happens to invocations that start when more than `above` run in the function, themselves included."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    above: int
+    """Invocations running in the function beyond which it happens."""
+    errors: Share = 0.0
+    """The share of those invocations that fails."""
+    latency: SlowdownField = Slowdown()
+    """How much longer they take: `2x` or `200 ms`."""
+
+    def __post_init__(self) -> None:
+        if self.above < 0:
+            raise ValueError(f"`above` is a number of concurrent invocations, got {self.above}; allowed 0 or more")
+        if self.errors == 0 and self.latency == Slowdown():
+            raise ValueError("a load fault does nothing without `errors` or `latency`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subset:
+    """Always the same share of the `users` suffers `errors`; invocations without a user never do."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    users: PositiveShare
+    """The share of the users that is hit, always the same ones."""
+    errors: PositiveShare = 1.0
+    """The share of their requests that fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
+
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `own`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    errors: PositiveShare | None = None
+    """The share of invocations that end in a handled exception, on top of the version's own."""
+    latency: SlowdownField | None = None
+    """How much longer invocations take: `2x` or `200 ms`."""
+    crash: PositiveShare | None = None
+    """The share of invocations that run into the timeout and destroy their environment."""
+    init: InitField | None = None
+    """Cold starts that fail (`5%`), or take longer (`2x`, `500 ms`)."""
+    leak: Leak | None = None
+    """Gets worse with the age of an environment."""
+    load: Load | None = None
+    """Happens above a concurrency."""
+    subset: Subset | None = None
+    """Hits always the same share of the users."""
+    own: Annotated[Any, ByType(FAULTS)] | None = None
+    """A fault of your own, by its `type`: a class registered with `extensions`."""
+    share: PositiveShare = 1.0
+    """With `latency`: the share of the invocations that is slower."""
+    onset: Instant = 0.0
+    """When it sets in, counted from the rollout's start."""
+    ramp: Seconds = 0.0
+    """How long it takes to rise to its full size."""
+    until: Instant | None = None
+    """When it ends; without it, never."""
+
+    def __post_init__(self) -> None:
+        kinds = (*KINDS, OWN)
+        given = [kind for kind in kinds if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a fault is exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
+        if self.own is not None and self.ramp:
+            raise ValueError("`ramp` belongs to built-in faults; an own one says itself how it rises")
+        if self.share != 1 and given != ["latency"]:
+            raise ValueError(f"`share` belongs to a latency fault, got it with {given[0]}")
+        if self.until is not None and self.until <= self.onset:
+            raise ValueError(f"`until` ({self.until:g} s) must come after `onset` ({self.onset:g} s)")
+
+    @property
+    def kind(self) -> str:
+        """Which of `KINDS` it is, or `own`."""
+        return next(kind for kind in (*KINDS, OWN) if getattr(self, kind) is not None)
+
+    def row(self, zero: float) -> FaultRow:
+        """The fault as numbers; `zero` is the simulation time (s) that `onset` and `until` count from.
+
+        An own fault has none: `own_faults.unfolded` says which built-in ones it comes to.
+        """
+        share, slow, parameter = 0.0, Slowdown(), 0.0
+        if self.errors is not None or self.crash is not None:
+            share = self.errors if self.errors is not None else self.crash or 0.0
+        elif self.latency is not None:
+            share, slow = self.share, self.latency
+        elif isinstance(self.init, Slowdown):
+            slow = self.init
+        elif self.init is not None:
+            share = self.init
+        elif self.leak is not None:
+            share, slow, parameter = self.leak.errors, self.leak.latency, self.leak.per
+        elif self.load is not None:
+            share, slow, parameter = self.load.errors, self.load.latency, float(self.load.above)
+        elif self.subset is not None:
+            share, parameter = self.subset.errors, self.subset.users
+        until = math.inf if self.until is None else zero + self.until
+        return (KINDS.index(self.kind), zero + self.onset, self.ramp, until, share, slow.factor, slow.add, parameter)
+
+
+FaultRow = tuple[int, float, float, float, float, float, float, float]
+"""kind, onset (s), ramp (s), until (s), share, factor, add (s), parameter (per (s), above, or share of users)."""
+
+
+def rows_of(faults: tuple[Fault, ...], zero: float) -> tuple[FaultRow, ...]:
+    """The rows of several faults whose times count from the simulation time `zero` (s)."""
+    return tuple(fault.row(zero) for fault in faults)
+
+
+def intensity(t: float, onset: float, ramp: float, until: float) -> float:
+    """How far a fault has set in at `t`: 0 before `onset` and from `until`, rising in a line over `ramp`, else 1."""
+    if t < onset or t >= until:
+        return 0.0
+    if t - onset >= ramp:
+        return 1.0
+    return (t - onset) / ramp
+
+
+def failure_shares(
+    rows: tuple[FaultRow, ...], error_rate: float, t: float, cold: bool, age: float, running: int, trait: float
+) -> tuple[float, float, float]:
+    """The shares of invocations like this one that fail in the init, crash, and raise an error.
+
+    Each share is of those that the ones before it left over; several faults strike independently of one
+    another. `age` is the environment's (s), `running` the function's concurrency with this one, `trait`
+    the user's fixed number in [0, 1), 2 where there is no user.
+    """
+    init, crash, error = 0.0, 0.0, error_rate
+    for row in rows:
+        strength = intensity(t, row[1], row[2], row[3])
+        if strength == 0.0:
+            continue
+        kind = row[0]
+        share = row[4] * strength
+        if kind == ERRORS:
+            error = 1.0 - (1.0 - error) * (1.0 - share)
+        elif kind == CRASH:
+            crash = 1.0 - (1.0 - crash) * (1.0 - share)
+        elif kind == INIT:
+            if cold:
+                init = 1.0 - (1.0 - init) * (1.0 - share)
+        elif kind == LEAK:
+            share = min(1.0, share * age / row[7])
+            error = 1.0 - (1.0 - error) * (1.0 - share)
+        elif (kind == LOAD and running > row[7]) or (kind == SUBSET and trait < row[7]):
+            error = 1.0 - (1.0 - error) * (1.0 - share)
+    return init, crash, error
+
+
+def outcome_of(u: float, init: float, crash: float, error: float) -> int:
+    """What becomes of the invocation whose fault draw is `u` in [0, 1): one of `OUTCOMES`, as its index.
+
+    The worst outcomes take the smallest draws, so that a larger share only ever turns successes into failures.
+    """
+    if u < init:
+        return INIT_FAILED
+    left = 1.0 - init
+    if u < init + left * crash:
+        return CRASHED
+    if u < init + left * (crash + (1.0 - crash) * error):
+        return ERROR
+    return OK
+
+
+def slowdown(
+    rows: tuple[FaultRow, ...], t: float, age: float, running: int, u: float
+) -> tuple[float, float, float, float]:
+    """Factor and seconds to add for the duration, then for the init, of an invocation that starts at `t`.
+
+    `u` in [0, 1) decides whether a latency fault that hits a share of the invocations hits this one.
+    """
+    factor, add, init_factor, init_add = 1.0, 0.0, 1.0, 0.0
+    for row in rows:
+        strength = intensity(t, row[1], row[2], row[3])
+        if strength == 0.0:
+            continue
+        kind = row[0]
+        if kind == INIT:
+            init_factor *= 1.0 + (row[5] - 1.0) * strength
+            init_add += row[6] * strength
+        elif (kind == LATENCY and u < row[4]) or (kind == LOAD and running > row[7]):
+            factor *= 1.0 + (row[5] - 1.0) * strength
+            add += row[6] * strength
+        elif kind == LEAK:
+            factor *= max(0.0, 1.0 + (row[5] - 1.0) * strength * age / row[7])
+            add += row[6] * strength * age / row[7]
+    return factor, add, init_factor, init_add
+
+
+def went(
+    rows: tuple[FaultRow, ...],
+    error_rate: float,
+    timeout: float,
+    init_limit: float,
+    u: float,
+    u_slow: float,
+    t: float,
+    cold: bool,
+    age: float,
+    running: int,
+    trait: float,
+    duration: float,
+    init: float,
+) -> tuple[int, float, float]:
+    """Outcome, seconds of init and of duration of an invocation that starts at `t` and without faults took these times.
+
+    `u` decides about failure, `u_slow` about slowness; the other arguments are those of `failure_shares`. What
+    faults do to whole microseconds is rounded to whole microseconds.
+    """
+    if len(rows) > 0:
+        init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, trait)
+        outcome = outcome_of(u, init_share, crash, error)
+        factor, add, init_factor, init_add = slowdown(rows, t, age, running, u_slow)
+        duration = tick(min(duration * factor + add, timeout))
+        if cold:
+            init = tick(min(init * init_factor + init_add, 2 * init_limit))
+    else:
+        outcome = ERROR if u < error_rate else OK
+    if init > init_limit:
+        init, outcome = init_limit, INIT_FAILED
+    if outcome == INIT_FAILED:
+        return outcome, init, 0.0
+    if outcome == CRASHED:
+        return outcome, init, timeout
+    if duration >= timeout:
+        return TIMED_OUT, init, timeout
+    return outcome, init, duration
+
+
+MAX_PIECES: Final = 500
+"""Built-in faults that an own one may come to: each invocation looks at all of them."""
+MAX_ANSWERS: Final = 1_000_000
+
+
+class OwnFault(Protocol):
+    """A fault of one's own: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
+
+    step: float
+
+    def at(self, seconds: float) -> Sequence[Fault]:
+        """What is wrong `seconds` after the onset (0, `step`, 2 `step`, ...): faults without times of their own."""
+        ...
+
+
+def unfolded(faults: Sequence[Fault], length: float) -> tuple[Fault, ...]:
+    """The same with own faults as the built-in ones that they come to within `length` (s) from the rollout's start.
+
+    Answers that stay the same from step to step are one piece. Raises ValueError for an own fault that breaks its
+    protocol, or comes to more than `MAX_PIECES`.
+    """
+    found: list[Fault] = []
+    for fault in faults:
+        found += [fault] if fault.own is None else _pieces(fault, length)
+    return tuple(found)
+
+
+def _pieces(fault: Fault, length: float) -> list[Fault]:
+    own: Any = fault.own
+    name = own.type
+    if not own.step >= TICK:
+        raise ValueError(f"`step` of {name} must be a time above 0, got {own.step:g} s")
+    end = length if fault.until is None else min(fault.until, length)
+    if end - fault.onset > MAX_ANSWERS * own.step:
+        raise ValueError(
+            f"`step` of {name} makes {(end - fault.onset) / own.step:.3g} answers; allowed {MAX_ANSWERS:,}"
+        )
+    found: list[Fault] = []
+    begins: float = fault.onset
+    holds: tuple[Fault, ...] = ()
+    for k in itertools.count():
+        at = tick(fault.onset + k * own.step)
+        now = tuple(own.at(at - fault.onset)) if at < end else ()
+        if now != holds or at >= end:
+            # Where the own fault lasts, so does its last piece, and the horizon is none of its instants.
+            until = fault.until if at >= end else at
+            found += [replace(one, onset=begins, until=until) for one in holds]
+            begins, holds = at, now
+        if at >= end:
+            return found
+        for one in now:
+            if (
+                not isinstance(one, Fault)
+                or one.own is not None
+                or (one.onset, one.ramp, one.until) != (0.0, 0.0, None)
+            ):
+                raise ValueError(f"at() of {name} returns built-in faults without onset, ramp and until, got {one!r}")
+        if len(found) > MAX_PIECES:
+            raise ValueError(f"{name} comes to more than {MAX_PIECES} pieces; a longer `step` makes fewer")
+    raise AssertionError

@@ -1,0 +1,96 @@
+"""What a scenario says of a function and of each of its versions."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from rollout_sim.core.distributions import DurationDistribution
+from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count
+from rollout_sim.function.faults import Fault
+from rollout_sim.function.lambda_api import LATEST
+
+MAX_VERSION: Final = 10_000
+INIT_LIMIT: Final = 10.0
+"""Seconds that Lambda gives an environment to initialise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSpec:
+    """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    duration: DurationDistribution
+    """How long an invocation runs, without the init of a cold start."""
+    cold_start: DurationDistribution | None = None
+    """The init that a cold invocation waits for before its duration."""
+    cold_duration: DurationDistribution | None = None
+    """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
+    error_rate: Share = 0.0
+    """The share of invocations that end in a handled exception."""
+    per_mb: Seconds = 0.0
+    """Added to the duration for every megabyte of the event, which a source with `size` sends."""
+    provisioned: int = 0
+    """Environments of this version that are always warm."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with the version; may be empty."""
+
+    def __post_init__(self) -> None:
+        if self.cold_start is not None and self.cold_duration is not None:
+            raise ValueError(
+                "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
+            )
+        check_count("provisioned", self.provisioned, 0, 100_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
+
+    Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse`, `propagation`.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    """The function's name."""
+    versions: dict[str, VersionSpec]
+    """How each version behaves, by number or `$LATEST`; `like: 1` copies another version's fields."""
+    aliases: dict[str, str]
+    """The version that each alias points to at time 0."""
+    timeout: PositiveSeconds = 3.0
+    """Longer invocations are stopped and count as errors; at most 15 min."""
+    keep_alive: PositiveSeconds = 600.0
+    """How long an idle environment lives. AWS does not document it; measured 5 to 15 min."""
+    reserved_concurrency: int | None = None
+    """Invocations that may run at once, all versions together; without it the account's limit holds."""
+    account_concurrency: int = 1000
+    """The account's limit of invocations that run at once."""
+    scale_up: int = 1000
+    """New environments that may start within 10 s."""
+    reuse: Literal["newest", "most_recent"] = "newest"
+    """Which idle environment takes the next request: the newest, or the one that was busy last."""
+    propagation: Seconds = 0.0
+    """How long an update of an alias takes to reach the router."""
+
+    def __post_init__(self) -> None:
+        if self.timeout > 900:
+            raise ValueError(f"`timeout` must be at most 15 min, got {self.timeout:g} s")
+        if self.reserved_concurrency is not None:
+            check_count("reserved_concurrency", self.reserved_concurrency, 0, 1_000_000)
+        check_count("account_concurrency", self.account_concurrency, 1, 1_000_000)
+        check_count("scale_up", self.scale_up, 1, 1_000_000)
+        if not self.versions:
+            raise ValueError("`versions` is empty; allowed 1, 2, ... and $LATEST")
+        for number in self.versions:
+            if number != LATEST and not re.fullmatch(r"[1-9][0-9]*", number):
+                raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
+            if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
+                raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    @property
+    def concurrency(self) -> int:
+        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
+        return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency

@@ -1,0 +1,339 @@
+"""The aggregate plane: draws what whole periods bring, for a batch of replications at once.
+
+Exact in distribution where no state links invocations (`planes.obstacles` says where one does). What the
+alarms read is drawn period by period, and seen by them once the invocations are over; everything else is
+pooled with its like and drawn once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.metrics import Metrics, Percentile
+from rollout_sim.control.slo import judging
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
+from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import TICK
+from rollout_sim.function import faults
+from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of
+from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, Behaviour, failed_tests, outcome_shares
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.processes import arrival_process
+
+Key = tuple[object, ...]
+_ROUNDING: Final = 1e-6
+
+
+class Traffic:
+    """What all strategies of one batch share: the arrivals of every source, and the shares of every outcome."""
+
+    def __init__(self, scenario: Scenario, streams: Streams, *, replications: int, resolution: float) -> None:
+        self.scenario = scenario
+        self.resolution = resolution
+        edges = {slo.latency for slo in scenario.slos if slo.latency is not None}
+        for alarm in (scenario.alarms[name] for name in scenario.acting):
+            if alarm.percentile is not None:
+                # At or above the limit is above the microsecond before it.
+                edges.add(alarm.limit if alarm.comparator in (">", "<=") else alarm.limit - TICK)
+        self.edges = tuple(sorted(edges))
+        self.behaviours = {
+            number: Behaviour(
+                duration=spec.duration,
+                error_rate=spec.error_rate,
+                timeout=scenario.function.timeout,
+                rows=faults.rows_of(scenario.faults_of(number), scenario.start),
+                edges=self.edges,
+            )
+            for number, spec in scenario.function.versions.items()
+        }
+        self.arrivals = []
+        for i, source in enumerate(scenario.traffic):
+            process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
+            grid = resolution
+            if source.arrivals.trace is not None:
+                grid = math.gcd(round(resolution * 1000), round(60_000 / source.arrivals.trace.speed)) / 1000
+            self.arrivals.append(
+                ArrivalCounts(
+                    process, streams, f"aggregate/arrivals/{i}",
+                    replications=replications, grid=grid, horizon=scenario.horizon,
+                )
+            )  # fmt: skip
+        self._shares: dict[Key, FloatArray] = {}
+
+    def shares(self, lane: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> FloatArray:
+        """`outcome_shares` of one source's invocations, computed once for all intervals that are alike."""
+        behaviour = self.behaviours[version]
+        arrivals = self.scenario.traffic[lane].arrivals
+        even = arrivals.diurnal is None and arrivals.own is None
+        if behaviour.steady_between(start, end) and (even or not seen):
+            ahead = tuple(round(instant - end, 6) for instant in seen)
+            key: Key = (version, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)
+        else:
+            key = (version, start, end, seen, None if even else lane)
+        found = self._shares.get(key)
+        if found is None:
+            density = None if even else self._density(lane)
+            found = self._shares[key] = outcome_shares(behaviour, start, end, seen, density)
+        return found
+
+    def _density(self, lane: int) -> Callable[[FloatArray], FloatArray]:
+        process, step = self.arrivals[lane].process, 0.01
+        return lambda times: np.array([process.mean_count(t, t + step) for t in times.tolist()])
+
+
+@dataclass(slots=True)
+class Truth:
+    """What really happened to the requests, over the whole horizon: each array of shape (replications,)."""
+
+    requests: IntArray
+    pending: IntArray
+    bad: IntArray
+    bad_new: IntArray
+    bad_by: tuple[IntArray, ...]
+
+    @classmethod
+    def empty(cls, replications: int, objectives: int) -> Truth:
+        """All zero."""
+        requests, pending, bad, bad_new, *bad_by = (np.zeros(replications, np.int64) for _ in range(4 + objectives))
+        return cls(requests, pending, bad, bad_new, tuple(bad_by))
+
+
+@dataclass(slots=True)
+class _Pool:
+    """Invocations that nothing reads and that behave alike, waiting to be drawn together."""
+
+    shares: FloatArray
+    answered: int
+    alias: str
+    version: str
+    counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class AggregatePlane:
+    """One strategy's traffic in one batch; writes what the alarms read into `metrics`, and the rest into `truth`.
+
+    `reads` are the alarms that the controller looks at, `window` the time (s, from and to) in which it does.
+    """
+
+    def __init__(
+        self, traffic: Traffic, rng: np.random.Generator, metrics: Metrics, *,
+        reads: tuple[Alarm, ...], window: tuple[float, float],
+    ) -> None:  # fmt: skip
+        self.traffic = traffic
+        self.scenario = traffic.scenario
+        self.metrics = metrics
+        self.window = window
+        self._rng = rng
+        self._reads: dict[int, list[Alarm]] = {}
+        for alarm in reads:
+            for target in metrics.scopes[alarm.of]:
+                self._reads.setdefault(target, []).append(alarm)
+        self._targets = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
+        size = metrics.replications
+        self.truth = Truth.empty(size, len(self.scenario.slos))
+        self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
+        self._now = 0.0
+        self._pools: dict[Key, _Pool] = {}
+        self._late: list[tuple[float, int, int, IntArray]] = []
+        shape = (len(metrics.targets), len(traffic.edges) + 1)
+        self._binned = np.zeros((size, *shape, metrics.periods), np.int64) if metrics.percentiles else None
+        self._touched: set[int] = set()
+
+    # What the controller asks for
+
+    def advance(self, until: float, weight: FloatArray) -> None:
+        """Draws what comes until `until` (s) with the new version's `weight` (replications,), and shows what is over."""
+        for lane in range(len(self._cursors)):
+            for start, end in self._spans(lane, self._now, until):
+                self._serve(lane, start, end, weight)
+        self._now = until
+        self._show(until)
+
+    def finish(self, weight: FloatArray) -> Truth:
+        """The rest of the horizon, and everything that was pooled."""
+        self.window = (self.window[0], min(self.window[1], self._now))
+        self.advance(self.scenario.horizon, weight)
+        for pool in self._pools.values():
+            drawn = self._draw(pool.counts, pool.shares)
+            self._record(pool.alias, pool.version, drawn, pool.answered)
+        self._pools.clear()
+        return self.truth
+
+    def test(self, hook: Hook, now: float, mask: BoolArray, failed: IntArray, *, warm: float) -> None:
+        """Failures of a hook's tests in the replications of `mask`, with so many `warm` environments of the new version."""
+        new = self.scenario.new
+        assert new is not None
+        spec = self.scenario.function.versions[new]
+        failed[mask] = failed_tests(
+            spec, self.traffic.behaviours[new], hook, now,
+            warm=spec.provisioned + warm, replications=int(mask.sum()), rng=self._rng,
+        )  # fmt: skip
+
+    # Drawing
+
+    def _spans(self, lane: int, start: float, end: float) -> Iterator[tuple[float, float]]:
+        """[start, end) cut where the version changes, and into cells where the alarms read or the faults move."""
+        grid, horizon = self.traffic.arrivals[lane].grid, self.scenario.horizon
+        alias = self.scenario.traffic[lane].alias
+        cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
+        if alias == self.scenario.alias:
+            cuts += self.window
+        edges = [start, *sorted({t for t in cuts if start < t < end}), end]
+        behaviours = [self.traffic.behaviours[v] for v in self._behind(lane)]
+        for low, high in pairwise(edges):
+            a = low
+            while a < high - _ROUNDING:
+                cell_end = min((cell_of(a, grid) + 1) * grid, high)
+                whole = not self._read_at(alias, a)
+                if whole and high - cell_end > _ROUNDING:
+                    # As many cells as are alike, up to where answers may come after the horizon.
+                    last = min([high, *(t for b in behaviours for t in b.instants() if t > a)])
+                    last = min(last, horizon - self._longest)
+                    if last > a and all(b.steady_between(a, last) for b in behaviours):
+                        cell_end = max(cell_end, last if last == high else cell_of(last, grid) * grid)
+                yield a, cell_end
+                a = cell_end
+
+    @property
+    def _longest(self) -> float:
+        return self.scenario.function.timeout
+
+    def _read_at(self, alias: str, t: float) -> bool:
+        return alias == self.scenario.alias and bool(self._reads) and self.window[0] <= t < self.window[1]
+
+    def _behind(self, lane: int) -> list[str]:
+        """The versions that a source's alias can point to."""
+        alias = self.scenario.traffic[lane].alias
+        return [version for name, version in self._targets if name == alias]
+
+    def _pointing(self, alias: str, t: float) -> str:
+        """The version that an alias points to at `t`, apart from the rollout's weights."""
+        moved = sorted((p.at, i) for i, p in enumerate(self.scenario.promotions) if p.alias == alias and p.at <= t)
+        return self.scenario.promotions[moved[-1][1]].to if moved else self.scenario.function.aliases[alias]
+
+    def _serve(self, lane: int, start: float, end: float, weight: FloatArray) -> None:
+        alias = self.scenario.traffic[lane].alias
+        arrived = self._cursors[lane].take(start, end)
+        if alias != self.scenario.alias or not weight.any():
+            self._run(lane, alias, self._pointing(alias, start), start, end, arrived)
+            return
+        assert self.scenario.new is not None
+        new = arrived if (weight == 1).all() else self._rng.binomial(arrived, weight)
+        self._run(lane, alias, self.scenario.new, start, end, new)
+        self._run(lane, alias, self.scenario.old, start, end, arrived - new)
+
+    def _run(self, lane: int, alias: str, version: str, start: float, end: float, counts: IntArray) -> None:
+        """`counts` invocations of a version that start in [start, end): drawn now where they are read, else pooled."""
+        horizon = self.scenario.horizon
+        target = self._targets[alias, version]
+        in_time = (horizon,) if end + self._longest > horizon else ()
+        if not self._read_at(alias, start) or target not in self._reads:
+            shares = self.traffic.shares(lane, version, start, end, in_time)
+            key = (alias, version, shares.shape, shares.tobytes())
+            pool = self._pools.get(key)
+            if pool is None:
+                pool = self._pools[key] = _Pool(
+                    shares, 1 if in_time else shares.shape[2], alias, version, np.zeros_like(counts)
+                )
+            pool.counts += counts
+            return
+        seen = (*self._evaluations(target, start, end, horizon), *in_time)
+        shares = self.traffic.shares(lane, version, start, end, seen)
+        drawn = self._draw(counts, shares)
+        answered = len(seen) if in_time else shares.shape[2]
+        self._record(alias, version, drawn, answered)
+        period = cell_of(start, self.metrics.resolution)
+        for k in range(answered):
+            after = end + self._longest if seen else end
+            at = seen[k] if k < len(seen) else after
+            self._late.append((at, target, period, drawn[:, :, k]))
+
+    def _evaluations(self, target: int, start: float, end: float, horizon: float) -> tuple[float, ...]:
+        """The instants at which alarms look at what starts in [start, end) while some of it may still run."""
+        latest = min(end + self._longest, horizon)
+        instants: set[float] = set()
+        for alarm in self._reads[target]:
+            period_end = (cell_of(start, alarm.period) + 1) * alarm.period
+            k = math.ceil((period_end + alarm.lag) / alarm.interval - _ROUNDING)
+            while k * alarm.interval < latest - _ROUNDING:
+                instants.add(k * alarm.interval)
+                k += 1
+        return tuple(sorted(instants))
+
+    def _draw(self, counts: IntArray, shares: FloatArray) -> IntArray:
+        """How many of `counts` fall to each of `shares`: shape (2, bins, classes, replications)."""
+        flat = shares.ravel()
+        result = np.zeros((flat.size, counts.size), np.int64)
+        # The smallest first: few to draw; the largest takes what is left.
+        order = [int(k) for k in np.argsort(flat, kind="stable") if flat[k] > NEGLIGIBLE]
+        left, rest = counts, float(sum(flat[k] for k in order))
+        for k in order[:-1]:
+            result[k] = self._rng.binomial(left, min(flat[k] / rest, 1.0))
+            left = left - result[k]
+            rest -= float(flat[k])
+        result[order[-1]] = left
+        return result.reshape(*shares.shape, counts.size)
+
+    def _record(self, alias: str, version: str, drawn: IntArray, answered: int) -> None:
+        """Adds to the truth what was drawn, of which the first `answered` classes are over by the horizon."""
+        over = drawn[:, :, :answered].sum(axis=2)
+        requests = over.sum(axis=(0, 1))
+        self.truth.requests += requests
+        self.truth.pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        bad = over[1].sum(axis=0)
+        for j, latency in judging(self.scenario.slos, alias, self.scenario.alias):
+            one = self._bad(latency, over)
+            bad = np.maximum(bad, one)  # a slower limit's bad requests are among a faster one's
+            self.truth.bad_by[j][:] += one
+        self.truth.bad += bad
+        if (alias, version) == (self.scenario.alias, self.scenario.new):
+            self.truth.bad_new += bad
+
+    def _bad(self, latency: float | None, over: IntArray) -> IntArray:
+        bad: IntArray = over[1].sum(axis=0)
+        if latency is not None:
+            bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
+        return bad
+
+    # Showing
+
+    def _show(self, now: float) -> None:
+        """Hands to the metrics what is over by `now`."""
+        metrics, waiting = self.metrics, []
+        for one in self._late:
+            at, target, period, drawn = one
+            if at > now + _ROUNDING:
+                waiting.append(one)
+                continue
+            metrics.invocations[:, target, period] += drawn.sum(axis=(0, 1))
+            metrics.errors[:, target, period] += drawn[1].sum(axis=0)
+            binned = drawn.sum(axis=0)
+            for j, threshold in enumerate(metrics.slow_thresholds):
+                metrics.slow[j][:, target, period] += binned[self.traffic.edges.index(threshold) + 1 :].sum(axis=0)
+            if self._binned is not None:
+                self._binned[:, target, :, period] += binned.T
+                self._touched.add(period)
+        self._late = waiting
+        for key in metrics.percentiles:
+            per = round(key.period / metrics.resolution)
+            for period in {p // per for p in self._touched}:
+                metrics.percentiles[key][:, period] = self._percentile(key, period * per, (period + 1) * per)
+        self._touched.clear()
+
+    def _percentile(self, key: Percentile, first: int, stop: int) -> FloatArray:
+        """The upper end of the bin that holds the nearest-rank percentile, which is all that a threshold tells apart."""
+        assert self._binned is not None
+        chosen = self._binned[:, list(self.metrics.scopes[key.of]), :, first:stop].sum(axis=(1, 3))
+        total = chosen.sum(axis=1)
+        rank = np.maximum(np.ceil(key.share * total - 1e-9), 1)
+        ends = np.append(self.traffic.edges, math.inf)
+        place = (np.cumsum(chosen, axis=1) < rank[:, None]).sum(axis=1)
+        return np.where(total > 0, ends[np.minimum(place, ends.size - 1)], np.nan)

@@ -1,0 +1,200 @@
+"""What becomes of an invocation that starts some time in an interval: the shares from which counts are drawn.
+
+The shares come from the same fault rules (`faults.failure_shares`, `faults.slowdown`) that decide the
+invocations of the other planes one by one, averaged over when the invocation starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
+from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.units import TICK
+from rollout_sim.function import faults
+from rollout_sim.function.faults import ERROR, OK
+from rollout_sim.function.spec import VersionSpec
+from rollout_sim.planes.draws import NO_USER_TRAIT
+
+_NODES: Final = np.polynomial.legendre.leggauss(5)
+_QUANTILES: Final = np.concatenate(
+    [[0.0, 1e-4, 1e-3, 0.01], np.linspace(0.05, 0.95, 19), 1 - 10.0 ** -np.arange(2, 13)]
+)
+_MAX_STEPS: Final = 2000
+NEGLIGIBLE: Final = 1e-15
+"""Shares below it are not drawn: they would not show in a thousand runs of a billion invocations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How the invocations of one version go, on warm environments: duration, failures, and when they count as slow.
+
+    `edges` (s, rising) cut the durations into bins: the k-th holds those above `edges[k - 1]` up to `edges[k]`.
+    """
+
+    duration: Distribution
+    error_rate: float
+    timeout: float
+    rows: tuple[faults.FaultRow, ...] = ()
+    edges: tuple[float, ...] = ()
+
+    def steady_between(self, start: float, end: float) -> bool:
+        """Whether the faults are the same throughout [start, end)."""
+        return not any(start < t < end for t in self.instants()) and not any(
+            row[2] > 0 and row[1] <= start < row[1] + row[2] for row in self.rows
+        )
+
+    def instants(self) -> list[float]:
+        """The times (s) at which a fault sets in, has risen, or ends."""
+        return sorted({t for row in self.rows for t in (row[1], row[1] + row[2], row[3]) if math.isfinite(t)})
+
+    def strength(self, t: float) -> tuple[float, ...]:
+        """How far each fault has set in at `t`."""
+        return tuple(faults.intensity(t, *row[1:4]) for row in self.rows)
+
+
+def outcome_shares(
+    behaviour: Behaviour,
+    start: float,
+    end: float,
+    seen: tuple[float, ...] = (),
+    density: Callable[[FloatArray], FloatArray] | None = None,
+) -> FloatArray:
+    """The shares of the invocations that start in [start, end), of shape (2, bins, len(seen) + 1); they sum to 1.
+
+    First axis: succeeded, failed. Last: over by the instant `seen[0]` (not before `end`), by `seen[1]`, ..., later.
+    `density` is proportional to the arrivals' rate at times (s), by default the same everywhere. Computed by
+    Gauss-Legendre quadrature between the points where the integrand bends.
+    """
+    points = {start, end, *(t for t in behaviour.instants() if start < t < end)}
+    for t in tuple(points):
+        slowdowns = {pair for _, pair in _slowdowns(behaviour, t)}
+        for factor, add in slowdowns:
+            bends = np.append(_bends(behaviour.duration) * factor + add, behaviour.timeout)
+            for instant in seen:
+                cuts = instant - bends
+                points.update(cuts[(cuts > start) & (cuts < end)].tolist())
+    edges = np.array(sorted(points))
+    half = np.diff(edges)[:, None] / 2
+    nodes: FloatArray = (edges[:-1, None] + half + half * _NODES[0]).ravel()
+    weights: FloatArray = (half * _NODES[1]).ravel()
+    if density is not None:
+        weights = weights * density(nodes)
+    weights /= weights.sum()
+    return _mean(behaviour, nodes, weights, seen)
+
+
+def _bends(duration: Distribution) -> FloatArray:
+    """Durations (s) between which the distribution function is smooth enough to integrate."""
+    if duration.kind == "empirical" and len(duration.samples) <= _MAX_STEPS:
+        return np.unique(duration.samples)
+    return duration.ppf(_QUANTILES)
+
+
+def _mean(behaviour: Behaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
+    """The shares averaged over starts at `nodes` with `weights`."""
+    timeout, bins = behaviour.timeout, len(behaviour.edges) + 1
+    shares = np.zeros((2, bins, len(seen) + 1))
+    upper = np.append(behaviour.edges, math.inf)
+    stuck = int(np.searchsorted(behaviour.edges, timeout))  # the bin of an invocation that runs into the timeout
+    rest = np.append(seen, math.inf)
+    half = TICK / 2  # durations are rounded to whole microseconds
+    for state in _alike(behaviour, nodes):
+        t = nodes[state[0]]
+        weight = weights[state[0]]
+        _, crash, error = faults.failure_shares(
+            behaviour.rows, behaviour.error_rate, t[0], False, 0.0, 0, NO_USER_TRAIT
+        )
+        left = rest[:, None] - t  # seconds until each instant, shape (classes, nodes)
+        in_time = np.diff((left >= timeout).astype(float), axis=0, prepend=0.0) @ weight
+        for part, (factor, add) in _slowdowns(behaviour, t[0]):
+            # P(duration <= min(bin's end, seconds left), and below the timeout), of shape (classes, bins, nodes)
+            limit = np.minimum(np.minimum(upper[None, :, None] + half, left[:, None, :]), timeout - half)
+            below = behaviour.duration.cdf((limit - add) / factor) if factor > 0 else (limit >= add).astype(float)
+            done = np.diff(np.diff(below, axis=0, prepend=0.0), axis=1, prepend=0.0) @ weight
+            shares[0] += part * (1 - crash) * (1 - error) * done.T
+            shares[1] += part * (1 - crash) * error * done.T
+            shares[1, stuck] += part * (1 - crash) * in_time * (1 - float(below[-1, -1, 0]))
+        shares[1, stuck] += crash * in_time
+    return np.maximum(shares, 0.0)
+
+
+def _alike(behaviour: Behaviour, nodes: FloatArray) -> list[tuple[IntArray]]:
+    """The nodes in groups at which the faults are equally strong."""
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for i, t in enumerate(nodes.tolist()):
+        groups.setdefault(behaviour.strength(t), []).append(i)
+    return [(np.array(members),) for members in groups.values()]
+
+
+def _slowdowns(behaviour: Behaviour, t: float) -> list[tuple[float, tuple[float, float]]]:
+    """The slowdowns (factor, seconds) of invocations that start at `t`, each with the share of them that it hits."""
+    cuts = sorted({0.0, 1.0, *(row[4] for row in behaviour.rows if row[0] == faults.LATENCY)})
+    return [
+        (high - low, faults.slowdown(behaviour.rows, t, 0.0, 0, (low + high) / 2)[:2]) for low, high in pairwise(cuts)
+    ]
+
+
+def failed_tests(
+    spec: VersionSpec,
+    behaviour: Behaviour,
+    hook: Hook,
+    now: float,
+    *,
+    warm: float,
+    replications: int,
+    rng: np.random.Generator,
+) -> IntArray:
+    """How many of the hook's tests fail, or are not over when it ends: shape (replications,).
+
+    A test is cold where no environment is idle, starting from `warm` idle ones (infinite: a pool that traffic keeps
+    warm). Exact as long as tests come more often than idle environments expire.
+    """
+    n, gap, deadline = hook.invocations, hook.over / hook.invocations, now + hook.over
+    # Longer ago than this, and a test is over.
+    window = math.ceil((behaviour.timeout + 10.0) / gap) + 1
+    ends = np.full((replications, min(window, n)), -np.inf)
+    destroys = np.zeros(ends.shape, np.bool_)
+    alive = np.full(replications, float(warm))
+    good = np.zeros(replications, np.int64)
+    for k in range(n):
+        at, place = now + (k + 0.5) * gap, k % ends.shape[1]
+        over = destroys & (ends <= at)
+        alive -= over.sum(axis=1)
+        destroys &= ~over
+        cold = alive - (ends > at).sum(axis=1) <= 0
+        alive += cold
+        u = rng.random((4, replications))
+        took, outcome = _went(spec, behaviour, at, cold, u)
+        ends[:, place], destroys[:, place] = at + took, outcome > ERROR
+        good += (outcome == OK) & (at + took <= deadline)
+    return n - good
+
+
+def _went(
+    spec: VersionSpec, behaviour: Behaviour, at: float, cold: BoolArray, u: FloatArray
+) -> tuple[FloatArray, IntArray]:
+    """Seconds and outcome of tests that start at `at`; `u` decides duration, init, slowness and failure."""
+    duration = spec.duration.ppf(u[0])
+    init = np.zeros(cold.size)
+    if spec.cold_start is not None:
+        init = np.where(cold, spec.cold_start.ppf(u[1]), 0.0)
+    if spec.cold_duration is not None:
+        duration = np.where(cold, spec.cold_duration.ppf(u[1]), duration)
+    result = duration
+    for share in sorted({1.0, *(row[4] for row in behaviour.rows if row[0] == faults.LATENCY)}, reverse=True):
+        factor, add, *_ = faults.slowdown(behaviour.rows, at, 0.0, 0, math.nextafter(share, 0.0))
+        slowed = duration * factor + add
+        result = np.where(u[2] < share, slowed, result)
+    shares = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_TRAIT)
+    outcome = np.array([faults.outcome_of(one, *shares) for one in u[3].tolist()], np.int64)
+    stuck = (outcome == faults.CRASHED) | (result >= behaviour.timeout)
+    outcome[stuck & (outcome != faults.CRASHED)] = faults.TIMED_OUT
+    return init + np.where(stuck, behaviour.timeout, result), outcome

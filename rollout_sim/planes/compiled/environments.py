@@ -1,0 +1,182 @@
+"""The compiled plane's environments: what `environments` does, over arrays, in the same order and with the same sums.
+
+The idle environments of a version stand in a row, the next one to be taken last; each as a key, its priority and
+its place in `environments` in one number. A fence of keys above all others stands before them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.function.environments import SWEEP
+from rollout_sim.function.faults import ERROR
+from rollout_sim.planes.compiled.jit import inlined
+from rollout_sim.planes.compiled.state import (
+    BUSY,
+    ENV_FREE,
+    FENCE,
+    KEEP_ALIVE,
+    LAST,
+    LIMIT,
+    MADE,
+    MOST,
+    REFILL,
+    RUNNING,
+    SCALE_UP,
+    TOKENS,
+    Place,
+    State,
+    at,
+)
+
+PROVISIONED: Final = -(1 << 38)
+"""Priorities of provisioned environments count up from here; all others lie far above."""
+_HALF: Final = PROVISIONED // 2
+_SHIFT: Final = 24
+MAX_ENVIRONMENTS: Final = 1 << _SHIFT
+_PLACE: Final = MAX_ENVIRONMENTS - 1
+
+
+@inlined
+def push_idle(s: State, v: int, priority: int, env: int) -> None:
+    """An environment of version `v` is idle."""
+    key, place = priority * MAX_ENVIRONMENTS + env, FENCE + s.versions[v].idle
+    s.versions[v].idle += 1
+    s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
+    for k in range(1, FENCE):  # without a branch on how far it goes, which no processor foretells
+        s.idle[v, at(place - k)] = max(s.idle[v, at(place - k)], min(s.idle[v, at(place - k - 1)], key))
+    place -= FENCE
+    while s.idle[v, at(place)] < key:
+        s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
+        place -= 1
+
+
+@inlined
+def next_idle(s: State, v: int) -> Place:
+    """The idle environment of version `v` that would be taken next; there is one."""
+    return at(s.idle[v, at(FENCE + s.versions[v].idle - 1)] & _PLACE)
+
+
+@inlined
+def identity_of(s: State, env: int) -> int:
+    """An environment's number within its function."""
+    priority = s.environments[env].priority
+    return int(priority - PROVISIONED if priority < _HALF else -priority)
+
+
+@inlined
+def _made(s: State, t: float) -> Place:
+    """A new environment's place; its priority is that of the newest. There is room."""
+    s.n[ENV_FREE] -= 1
+    env = at(s.env_free[at(s.n[ENV_FREE])])
+    s.environments[env].priority, s.environments[env].created = -s.n[MADE], t
+    s.n[MADE] += 1
+    return env
+
+
+@inlined
+def _gone(s: State, v: int, env: int, lived: float) -> None:
+    """An environment is no more, after so many seconds."""
+    s.versions[v].lived += lived
+    s.env_free[s.n[ENV_FREE]] = env
+    s.n[ENV_FREE] += 1
+
+
+@inlined
+def add_provisioned(s: State, v: int, t: float) -> None:
+    """One more environment of version `v` that is kept warm; there is room."""
+    env = _made(s, t)
+    s.environments[env].priority = PROVISIONED - s.environments[env].priority
+    s.environments[env].since = np.inf
+    push_idle(s, v, s.environments[env].priority, env)
+
+
+@inlined
+def _sweep(s: State, v: int, t: float) -> None:
+    """Drops the environments that died unseen, the first ones first."""
+    keep_alive, end = s.x[KEEP_ALIVE], FENCE + s.versions[v].idle
+    to = end
+    for place in range(end - 1, FENCE - 1, -1):
+        env = s.idle[v, place] & _PLACE
+        since = s.environments[env].since
+        if since + keep_alive >= t:
+            to -= 1
+            s.idle[v, to] = s.idle[v, place]
+        else:
+            _gone(s, v, env, since + keep_alive - s.environments[env].created)
+    for place in range(end - to):
+        s.idle[v, FENCE + place] = s.idle[v, to + place]
+    s.versions[v].idle = end - to
+    s.versions[v].sweep_at = max(SWEEP, 2 * (end - to))
+
+
+@inlined
+def _may_start(s: State, t: float) -> bool:
+    tokens = s.x[TOKENS] + (t - s.x[LAST]) * s.x[REFILL]
+    tokens = min(tokens, s.x[SCALE_UP])
+    s.x[LAST] = t
+    if tokens < 1.0:
+        s.x[TOKENS] = tokens
+        return False
+    s.x[TOKENS] = tokens - 1.0
+    return True
+
+
+@inlined
+def take(s: State, v: int, t: float, r: int) -> bool:
+    """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
+    idle = s.versions[v].idle
+    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
+        return False
+    env, cold = at(0), True
+    while idle > 0 and cold:
+        idle -= 1
+        env = at(s.idle[v, at(FENCE + idle)] & _PLACE)
+        since = s.environments[env].since
+        if since + s.x[KEEP_ALIVE] < t:
+            _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.environments[env].created)
+        else:
+            cold = False
+    s.versions[v].idle = idle
+    s.requests[r].cold = cold
+    if cold:
+        if not _may_start(s, t):
+            return False
+        env = _made(s, t)
+    if s.environments[env].priority >= _HALF:
+        s.n[BUSY] += 1
+    s.n[RUNNING] += 1
+    s.versions[v].busy += 1
+    s.versions[v].created_busy += s.environments[env].created
+    s.versions[v].started_busy += t
+    s.requests[r].env = env
+    return True
+
+
+@inlined
+def leave(s: State, r: int, t: float) -> None:
+    """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
+    v, env, began = at(s.requests[r].version), at(s.requests[r].env), s.requests[r].began
+    created, priority = s.environments[env].created, s.environments[env].priority
+    if priority >= _HALF:
+        s.n[BUSY] -= 1
+    s.n[RUNNING] -= 1
+    s.versions[v].busy -= 1
+    s.versions[v].created_busy -= created
+    s.versions[v].started_busy -= began
+    s.versions[v].worked += t - began
+    if s.requests[r].outcome > ERROR:
+        _gone(s, v, env, t - created)
+        if priority < _HALF:
+            add_provisioned(s, v, t)
+        return
+    if priority >= _HALF:
+        s.environments[env].since = t
+        if s.n[MOST] == 1:
+            s.versions[v].returns += 1
+            priority = -s.versions[v].returns
+    push_idle(s, v, priority, env)
+    if s.versions[v].idle > s.versions[v].sweep_at:
+        _sweep(s, v, t)

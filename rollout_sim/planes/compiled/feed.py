@@ -1,0 +1,183 @@
+"""What the compiled plane's kernel asks for: arrivals, and the draws and times of their invocations, block by block.
+
+A block of first attempts has one of its source's slots, in turn, so that the next ones can be drawn on another core
+while the kernel works on this one, and with them the later attempts that it is likely to ask for. Which thread draws a
+block changes nothing: every block has its own streams.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.streams import BLOCK
+from rollout_sim.function.lambda_api import Alias
+from rollout_sim.function.spec import VersionSpec
+from rollout_sim.planes.compiled import state as k
+from rollout_sim.planes.compiled.state import BATCH, RETRY_SLOTS, SLOTS
+from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
+from rollout_sim.traffic.source import Source
+
+Block = tuple[int, int, int]
+"""A lane, which attempt it is, and the block's number."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """One source at work: its draws and its alias."""
+
+    source: Source
+    draws: Draws
+    alias: Alias
+
+
+def spare_core() -> bool:
+    """Whether there is a core for another thread: not where processes share the work already."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores > 1 and multiprocessing.current_process().name == "MainProcess"
+
+
+class Loader:
+    """Writes what the kernel asks for, by `want`, into the state's arrays; the next blocks `ahead` of it, if asked to."""
+
+    def __init__(self, state: k.State, lanes: list[Lane], specs: tuple[VersionSpec, ...], *, ahead: bool) -> None:
+        self.state = state
+        self.lanes = lanes
+        self.specs = specs
+        self.ahead = ahead
+        self._threads: ThreadPoolExecutor | None = None
+        self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
+        self._ready: list[deque[int]] = [deque() for _ in lanes]
+        self._held = state.keys[len(state.arrivals) :]
+        self._slots = deque(range(len(state.arrivals), len(state.keys)))
+        self._generators: dict[int, np.random.Generator] = {}
+        self._sizes: dict[int, FloatArray | None] = {}
+
+    def block(self) -> None:
+        """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
+        lane = int(self.state.want[0])
+        row = self.state.lanes[lane]
+        number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
+        versions = (primary,) if additional < 0 else (primary, additional)
+        ready = self._ready[lane]
+        if lane in self._next and not ready:
+            future, later = self._next.pop(lane)
+            ready.extend(future.result())
+            for block, slot in later.items():
+                self._fill(slot, block)
+        count = ready.popleft() if ready else self._make(lane, number, versions)
+        row["position"], row["length"] = 0, count
+        row["block"], row["slot"] = number, self._slot(lane, number)
+        last = ready[-1] if ready else count
+        # after the first block, so that a short run needs no thread
+        if self.ahead and number > 0 and last == BLOCK and lane not in self._next:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(1)
+            first = number + len(ready) + 1
+            later = self._later(lane, range(first, first + BATCH))
+            self._next[lane] = self._threads.submit(self._make_next, lane, first, versions, later), later
+
+    def draws(self) -> None:
+        """The first uniforms of another attempt than the first: routing, faults and service."""
+        lane, attempt, number = self.state.want[:3].tolist()
+        slot = self._emptied()
+        self._draw(slot, (lane, attempt, number))
+        self._fill(slot, (lane, attempt, number))
+
+    def all_draws(self) -> None:
+        """The uniforms that only some invocations need."""
+        self._rest(int(self.state.want[3]))
+
+    def times(self) -> None:
+        """How long a block's invocations take on a version."""
+        self._times(*self.state.want[3:5].tolist())
+
+    def inits(self) -> None:
+        """How long a block's cold starts take on a version."""
+        s, (slot, v) = self.state, self.state.want[3:5].tolist()
+        init = self.specs[v].cold_duration or self.specs[v].cold_start
+        assert init is not None
+        self._rest(slot)
+        s.inits[slot, v] = init_times(init, s.uniforms[slot, INIT])
+        s.loaded[slot, 1 + len(self.specs) + v] = 1
+
+    def close(self) -> None:
+        """Nothing more is asked for."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+
+    def _slot(self, lane: int, block: int) -> int:
+        return lane + len(self.lanes) * (block % SLOTS)
+
+    def _emptied(self) -> int:
+        """A slot for a block of later attempts: the one that was filled before all others, if it ever was."""
+        slot = self._slots.popleft()
+        self.state.keys[slot] = -1
+        return slot
+
+    def _fill(self, slot: int, block: Block) -> None:
+        """The slot holds that block from now on."""
+        self._slots.append(slot)
+        self.state.keys[slot] = *block, 0
+
+    def _later(self, lane: int, numbers: range) -> dict[Block, int]:
+        """Slots for some blocks' second attempts if there were second ones since the last call, third ones likewise, ...
+
+        Half of the slots are left to what the kernel asks for itself.
+        """
+        later: dict[Block, int] = {}
+        used = (self._held[:, 0] == lane) & (self._held[:, 3] == 1)
+        self._held[used, 3] = 0
+        for attempt in np.unique(self._held[used, 1]).tolist():
+            for number in numbers:
+                if len(self._slots) > RETRY_SLOTS // 2:
+                    later[lane, attempt, number] = self._emptied()
+        return later
+
+    def _make_next(self, lane: int, first: int, versions: tuple[int, ...], later: dict[Block, int]) -> list[int]:
+        """A batch of blocks from the `first` on, unless one is the last, and of `later` attempts; the blocks' sizes."""
+        counts: list[int] = []
+        while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
+            counts.append(self._make(lane, first + len(counts), versions))
+        for block, slot in later.items():
+            self._draw(slot, block, versions)
+        return counts
+
+    def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
+        """A block of first attempts, with their times on some versions; how many there are."""
+        s, draws, slot = self.state, self.lanes[lane].draws, self._slot(lane, block)
+        times = draws.process.block(block)
+        s.arrivals[slot, : times.size] = times
+        users = draws.users(block)
+        if users is not None:
+            s.users[slot] = users
+        self._draw(slot, (lane, 1, block), versions)
+        return times.size
+
+    def _draw(self, slot: int, block: Block, versions: tuple[int, ...] = ()) -> None:
+        """The first uniforms of a block's attempts, and their times on some versions."""
+        lane, attempt, number = block
+        s, draws = self.state, self.lanes[lane].draws
+        s.loaded[slot] = 0
+        rng = self._generators[slot] = draws.generator(number, attempt)
+        rng.random(out=s.uniforms[slot, : SERVICE + 1])
+        self._sizes[slot] = draws.sizes(number)
+        for v in versions:
+            self._times(slot, v)
+
+    def _rest(self, slot: int) -> None:
+        """The other uniforms, from where `_draw` left the stream."""
+        if self.state.loaded[slot, 0] == 0:
+            self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
+            self.state.loaded[slot, 0] = 1
+
+    def _times(self, slot: int, v: int) -> None:
+        s, spec = self.state, self.specs[v]
+        s.services[slot, v] = service_times(spec.duration, spec.per_mb, s.uniforms[slot, SERVICE], self._sizes[slot])
+        s.loaded[slot, 1 + v] = 1

@@ -1,0 +1,77 @@
+"""The compiled plane's queue of events: what SimPy's heap does, as a calendar of buckets (Brown, 1988).
+
+An event belongs to one request, which waits for one at a time. A bucket holds the events of one slice of time, and
+of the slices a whole turn of the calendar later, sorted. Slices are shorter than the time between two events, so that
+few share one; a bit per bucket tells the empty ones. Times are whole microseconds, a slice a power of two of them.
+The first event is found ahead of time if it is near, and otherwise no sooner than something else would come after it:
+while few invocations run at a time and many retries wait far off, looking further would pass all of those each time.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.planes.compiled.jit import inlined, trailing_zeros
+from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, State, at
+
+_ONE: Final = np.uint64(1)
+
+
+def slice_of(rate: float) -> int:
+    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees an eighth of one."""
+    return max(0, math.floor(math.log2(125_000 / rate)))
+
+
+@inlined
+def push_event(s: State, due: int, kind: int, r: int) -> None:
+    """Places the event of request `r` at `due` (µs), not before now: after all those of its time and class."""
+    bucket = at((due >> s.n[SLICE]) & (s.buckets.size - 1))
+    before, after = -1, s.buckets[bucket]
+    while after >= 0 and (
+        s.requests[at(after)].due < due or (s.requests[at(after)].due == due and s.requests[at(after)].kind <= kind)
+    ):
+        before, after = after, s.requests[at(after)].next
+    if before < 0:
+        s.buckets[bucket] = r
+        s.filled[bucket // WORD] |= _ONE << np.uint64(bucket % WORD)
+        if due <= s.n[FIRST_DUE]:
+            s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, due >> s.n[SLICE]
+    else:
+        s.requests[at(before)].next = r
+    s.requests[r].kind, s.requests[r].sequence, s.requests[r].due = kind, s.n[SEQUENCE], due
+    s.requests[r].next = after
+    s.n[SEQUENCE] += 1
+
+
+@inlined
+def find_event(s: State, last: int) -> None:
+    """Finds the first event, if it is in the slice of time `last` or before; else nothing is due before `FIRST_DUE`."""
+    mask, bits, cursor = s.buckets.size - 1, s.n[SLICE], s.n[CURSOR]
+    while cursor <= last:
+        bucket = at(cursor & mask)
+        word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
+        if word == 0:
+            cursor += WORD - bucket % WORD
+            continue
+        cursor += trailing_zeros(word)
+        r = s.buckets[at(cursor & mask)]
+        due = s.requests[at(r)].due
+        if due >> bits == cursor:
+            s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, cursor
+            return
+        cursor += 1
+    s.n[CURSOR], s.n[FIRST_DUE] = cursor, cursor << bits
+
+
+@inlined
+def pop_event(s: State) -> None:
+    """Takes out the first event, which is known, and finds the next one if that is near."""
+    bucket = at(s.n[CURSOR] & (s.buckets.size - 1))
+    after = s.requests[at(s.n[FIRST])].next
+    s.buckets[bucket] = after
+    s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
+    s.n[FIRST] = -1
+    find_event(s, s.n[CURSOR] + WORD)

@@ -1,0 +1,305 @@
+"""RunResult: what came out of one run, with the recipe that makes it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rollout_sim.control.controller import Shift
+from rollout_sim.control.metrics import RequestCounts, Target
+from rollout_sim.control.slo import Objective, budget_events, burn_rate
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.display import Plotted
+from rollout_sim.scenario.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rollout_sim.control.metrics import Metrics
+    from rollout_sim.function.lambda_api import HistoryEntry
+    from rollout_sim.planes.exposure import Users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary:
+    """One version's invocations that ended, tests included, and its environments over the run.
+
+    The last three are averages over time; None where unknown.
+    """
+
+    invocations: int
+    errors: int
+    cold_starts: int | None
+    cold_start_probability: float | None
+    environments: float | None
+    running: float | None
+    idle: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """An SLO's error budget over the run, in bad events: what a whole window allows, and what was bad when.
+
+    `bad` and `requests` (shape (periods,)) are dated by the request's arrival. `whole` follows from the
+    traffic's expected rate, so it is a forecast; the bad events are observed.
+    """
+
+    objective: Objective
+    whole: float
+    bad: FloatArray
+    requests: FloatArray
+
+    @property
+    def spent(self) -> float:
+        """Share of the window's budget that is gone at the horizon; 1.0 is all of it."""
+        return self.objective.spent + (float(self.bad.sum()) / self.whole if self.whole else 0.0)
+
+    @property
+    def remaining(self) -> FloatArray:
+        """Share of the budget left at time 0 and at the end of each period: shape (periods + 1,); negative when overspent."""
+        gone = np.concatenate([[0.0], np.cumsum(self.bad)]) / self.whole if self.whole else np.zeros(self.bad.size + 1)
+        result: FloatArray = 1.0 - self.objective.spent - gone
+        return result
+
+    def burn_rate(self, periods: int) -> FloatArray:
+        """Burn rate over the last `periods` periods at the end of each: shape (periods,); NaN without requests."""
+        kernel = np.ones(periods)
+        bad, requests = (np.convolve(x, kernel)[: x.size] for x in (self.bad, self.requests))
+        return burn_rate(bad, requests, self.objective.objective)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult(Plotted):
+    """One strategy, one replication. Times (`*_s`) are seconds from the rollout's start, None where it did not happen.
+
+    `baseline` is the paired run without a rollout, on the same random numbers; the difference to it is what the
+    rollout caused.
+    """
+
+    scenario: Scenario
+    strategy: str
+    seed: int
+    replication: int
+    engine: str
+    engine_reason: str
+    outcome: str
+    reason: str
+    time_to_rollback_s: float | None
+    time_to_full_s: float | None
+    time_to_end_s: float | None
+    on_call_rollback_s: float | None
+    metrics: Metrics
+    counts: RequestCounts
+    shifts: tuple[Shift, ...]
+    alarm_log: tuple[tuple[float, str, str, str], ...]
+    history: tuple[HistoryEntry, ...]
+    versions: dict[str, VersionSummary]
+    rates: dict[str, float]
+    users: Users | None
+    approximations: tuple[str, ...] = ()
+    events: pd.DataFrame | None = None
+    baseline: RunResult | None = field(default=None, repr=False)
+
+    @property
+    def outcome_text(self) -> str:
+        """The outcome in words, with what on-call did afterwards."""
+        text = self.outcome.replace("_", " ")
+        return text if self.on_call_rollback_s is None else f"{text}, then on-call"
+
+    @property
+    def requests(self) -> int:
+        """Requests that were answered, good or bad, over the whole horizon."""
+        return int(self.counts.requests[0].sum())
+
+    @property
+    def pending(self) -> int:
+        """Requests without an answer at the horizon."""
+        return int(self.counts.pending[0])
+
+    @property
+    def bad_requests(self) -> int:
+        """Requests that are bad for any SLO (failed, where there is none)."""
+        return int(self.counts.bad[0].sum())
+
+    @property
+    def bad_requests_new_version(self) -> int:
+        """Bad requests to the rollout's alias whose last attempt went to the new version."""
+        new = self.scenario.new
+        mine = [k for k, t in enumerate(self.metrics.targets) if (t.alias, t.version) == (self.scenario.alias, new)]
+        return int(self.counts.bad[0, mine].sum())
+
+    @property
+    def cold_starts(self) -> int:
+        """Invocations that began in a new environment."""
+        return int(self.metrics.cold_starts[0].sum())
+
+    @property
+    def throttles(self) -> int:
+        """Attempts refused for want of concurrency or scale-up."""
+        return int(self.metrics.throttles[0].sum())
+
+    @property
+    def users_affected(self) -> float | None:
+        """Share of the users active while the new version took part in the traffic who had a bad request meanwhile."""
+        return self.users.hurt / self.users.active if self.users else None
+
+    @property
+    def users_reached(self) -> float | None:
+        """Share of those users whom the new version served at least once."""
+        return self.users.reached / self.users.active if self.users and self.scenario.new is not None else None
+
+    @property
+    def users_reached_while_split(self) -> float | None:
+        """Share of the users active while traffic was split between two versions whom the new one served meanwhile."""
+        return self.users.split_reached / self.users.split if self.users and self.users.split else None
+
+    def budget(self, slo: Objective) -> Budget:
+        """The error budget of one of the scenario's SLOs."""
+        j = self.scenario.slos.index(slo)
+        alias = slo.alias or self.scenario.alias
+        mine = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
+        return Budget(
+            objective=slo,
+            whole=budget_events(slo.objective, self.rates.get(alias, 0.0), slo.window),
+            bad=self.counts.bad_by[j][0, mine].sum(axis=0).astype(float),
+            requests=self.counts.requests[0, mine].sum(axis=0).astype(float),
+        )
+
+    def caused(self, slo: Objective) -> float | None:
+        """Share of the window's budget that went because of the rollout: more than without it, on the same numbers."""
+        if self.baseline is None:
+            return None
+        return self.budget(slo).spent - self.baseline.budget(slo).spent
+
+    def weights(self, times: FloatArray) -> FloatArray:
+        """The new version's weight at each time (s, from the simulation's start), the shift of that instant included."""
+        at = np.array([shift.at for shift in self.shifts])
+        weight = np.array([0.0, *(shift.weight for shift in self.shifts)])
+        result: FloatArray = weight[np.searchsorted(at, times, side="right")]
+        return result
+
+    @property
+    def timeline(self) -> pd.DataFrame:
+        """One row per alias, version and period that had any traffic; `time_s` is the period's start from the rollout's."""
+        import pandas as pd
+
+        metrics, counts = self.metrics, self.counts
+        starts: FloatArray = np.arange(metrics.periods, dtype=np.float64) * metrics.resolution
+        frames = []
+        for k, target in enumerate(metrics.targets):
+            columns: dict[str, Any] = {
+                "strategy": self.strategy,
+                "alias": target.alias,
+                "version": target.version,
+                "time_s": starts - self.scenario.start,
+                "weight": self._share_of(target, starts),
+                "requests": counts.requests[0, k],
+                "bad_requests": counts.bad[0, k],
+                **{f"bad_{slo.name}": counts.bad_by[j][0, k] for j, slo in enumerate(self.scenario.slos)},
+                "invocations": metrics.invocations[0, k],
+                "errors": metrics.errors[0, k],
+                "throttles": metrics.throttles[0, k],
+                "cold_starts": metrics.cold_starts[0, k],
+            }
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns["mean_duration_s"] = metrics.duration_sum[0, k] / metrics.invocations[0, k]
+            frame = pd.DataFrame(columns)
+            frames.append(
+                frame[(frame["requests"] + frame["invocations"] + frame["throttles"] > 0) | (frame["weight"] > 0)]
+            )
+        return pd.concat(frames, ignore_index=True).sort_values(
+            ["time_s", "alias", "version"], kind="stable", ignore_index=True
+        )
+
+    def _share_of(self, target: Target, times: FloatArray) -> FloatArray:
+        """The share of the alias's traffic routed to one version over time, from the function's history."""
+        share = np.zeros(times.size)
+        for entry in self.history:
+            if entry.alias == target.alias and entry.to_version is not None:
+                weight = entry.to_routing.get(target.version, 0.0)
+                if entry.to_version == target.version:
+                    weight = 1.0 - sum(entry.to_routing.values())
+                share[times >= entry.at] = weight
+        return share
+
+    @property
+    def alarms(self) -> pd.DataFrame:
+        """Each change of an alarm's state; times from the rollout's start."""
+        import pandas as pd
+
+        rows = [(self.strategy, at - self.scenario.start, *change) for at, *change in self.alarm_log]
+        return pd.DataFrame(rows, columns=["strategy", "time_s", "alarm", "from_state", "to_state"])
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """Each change of an alias: when (from the rollout's start), from what to what, with which weights, why."""
+        import pandas as pd
+
+        rows = [
+            (
+                self.strategy,
+                entry.at - self.scenario.start,
+                entry.alias,
+                entry.from_version,
+                entry.to_version,
+                _routing(entry.from_routing),
+                _routing(entry.to_routing),
+                entry.reason,
+            )
+            for entry in self.history
+            if entry.alias is not None
+        ]
+        names = ["strategy", "time_s", "alias", "from_version", "to_version", "from_routing", "to_routing", "reason"]
+        return pd.DataFrame(rows, columns=names)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The run in plain numbers, under the keys of the command line's JSON."""
+        budgets = {slo.name: self.budget(slo).spent for slo in self.scenario.slos}
+        caused = None
+        if self.baseline is not None:
+            caused = {slo.name: self.caused(slo) for slo in self.scenario.slos}
+        return {
+            "strategy": self.strategy,
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "rolled_back": int(self.outcome == "rolled_back"),
+            "promoted": int(self.outcome == "promoted"),
+            "time_to_rollback_s": self.time_to_rollback_s,
+            "time_to_full_s": self.time_to_full_s,
+            "on_call_rollback_s": self.on_call_rollback_s,
+            "requests": self.requests,
+            "pending": self.pending,
+            "bad_requests": self.bad_requests,
+            "bad_requests_new_version": self.bad_requests_new_version,
+            "budget_spent": budgets,
+            "budget_spent_by_rollout": caused,
+            "cold_starts": self.cold_starts,
+            "throttles": self.throttles,
+            "users_affected": self.users_affected,
+            "users_reached": self.users_reached,
+            "users_reached_while_split": self.users_reached_while_split,
+            "versions": {
+                number: {
+                    name: getattr(one, name) for name in one.__dataclass_fields__ if getattr(one, name) is not None
+                }
+                for number, one in self.versions.items()
+            },
+        }
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What makes the same run again: the resolved scenario, seed, replication, engine and versions."""
+        return self.scenario.recipe(
+            strategy=self.strategy, seed=self.seed, replication=self.replication, engine=self.engine
+        )
+
+    def __repr__(self) -> str:
+        told = self.reason or self.outcome_text
+        return f"{self.strategy}, {told} (seed {self.seed}, replication {self.replication}, {self.engine} plane)"
+
+
+def _routing(routing: Any) -> str:
+    return " ".join(f"{version}:{weight:.6g}" for version, weight in routing.items())

@@ -1,0 +1,94 @@
+"""Instruments: the metrics, alarms and controller that a scenario asks for, the same for every data plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from rollout_sim.control.alarm_evaluator import AlarmBank, BurnSource
+from rollout_sim.control.alarms import Alarm, evaluation_range
+from rollout_sim.control.controller import Controller, Pager
+from rollout_sim.control.metrics import Metrics, scopes_of
+from rollout_sim.control.slo import Objective
+from rollout_sim.control.strategies import Plan
+from rollout_sim.core.streams import Streams
+from rollout_sim.scenario.scenario import Scenario
+
+
+def metrics_of(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
+    """Empty metrics that hold what the scenario's alarms read, up to `horizon` (s, by default the scenario's)."""
+    targets = scenario.targets
+    percentiles = {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
+    return Metrics(
+        replications=replications,
+        targets=targets,
+        resolution=scenario.resolution,
+        horizon=scenario.horizon if horizon is None else horizon,
+        scopes=scopes_of(targets, scenario.alias, scenario.old, scenario.new),
+        percentiles=tuple(percentiles),
+        slow_thresholds=tuple(sorted({slo.latency for slo in scenario.slos if slo.latency is not None})),
+    )
+
+
+def bank_of(
+    scenario: Scenario, metrics: Metrics, rates: Mapping[str, float], names: Sequence[str] | None = None
+) -> AlarmBank:
+    """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
+    alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
+    objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
+    return AlarmBank(alarms, metrics=metrics, objectives=objectives)
+
+
+def controller_of(
+    scenario: Scenario,
+    plan: Plan | None,
+    bank: AlarmBank,
+    replications: Sequence[Streams],
+    *,
+    record: bool = True,
+    watch_from: float = -math.inf,
+) -> Controller:
+    """The controller that follows `plan`, with the alarms that may stop it and whoever is paged afterwards."""
+    on_call, rollout = scenario.on_call, scenario.rollout if plan is not None else None
+    return Controller(
+        plan,
+        bank,
+        replications=replications,
+        start=scenario.start,
+        watched=rollout.alarms if rollout is not None else (),
+        revert=rollout.revert if rollout is not None else 0.0,
+        pager=Pager(alarms=on_call.alarms, response=on_call.response) if on_call and rollout is not None else None,
+        record=record,
+        watch_from=watch_from,
+    )
+
+
+def reach(alarms: Iterable[Alarm]) -> float:
+    """How far back (s) the alarms look."""
+    looks = [
+        (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval
+        if alarm.slo is None
+        else alarm.long + 60.0 + alarm.lag + alarm.interval
+        for alarm in alarms
+    ]
+    return max(looks, default=0.0)
+
+
+def _burn_source(scenario: Scenario, rates: Mapping[str, float], slo: Objective, metrics: Metrics) -> BurnSource:
+    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
+    alias = slo.alias or scenario.alias
+    version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
+    rate = rates.get(alias, 0.0)
+    targets = None
+    if alias != scenario.alias:
+        targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
+    if slo.latency is None:
+        bad = rate * version.error_rate
+        return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=bad, targets=targets)
+    late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
+    return BurnSource(
+        objective=slo.objective, slow=metrics.slow_thresholds.index(slo.latency),
+        history_invocations=rate, history_bad=rate * late, targets=targets,
+    )  # fmt: skip

@@ -1,0 +1,219 @@
+"""What is wrong with a scenario file: pydantic's findings as messages that lead to the line.
+
+Also the door to reading: `read_yaml` and what belongs to it come from `document`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rollout_sim.core.yaml_io import (
+    MAX_DEPTH,
+    Document,
+    Where,
+    dotted,
+    locate,
+    nearest,
+    problem,
+    read_yaml,
+    shorten,
+    suggest,
+)
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+
+__all__ = ["Document", "dotted", "locate", "problems_of", "read_yaml", "suggest"]
+Schema = Mapping[str, Any]
+_UNKNOWN: Final = "unexpected_keyword_argument"
+
+
+def problems_of(
+    error: ValidationError, document: Document, root: type, also: Mapping[type, Sequence[str]] | None = None
+) -> list[str]:
+    """Pydantic's findings about `document`, read as the dataclass `root`, as messages in the order of the file.
+
+    A field that is missing only because its name is misspelt is not reported a second time.
+    Where a field takes one of several types, only the findings about the type that comes closest are kept.
+    What was inherited through a sibling (`like: 1`) is reported where it stands, once. `also` names fields that
+    a class takes in the file besides its own.
+    """
+    from pydantic import TypeAdapter
+
+    types = _Types(TypeAdapter(root).core_schema)
+    findings = [_Finding(detail, types, document, also or {}) for detail in error.errors(include_url=False)]
+    misspelt = {f.meant for f in findings}
+    told = [f for f in _closest(findings, document) if f.kind != "missing" or f.where not in misspelt]
+    lines = sorted((locate(document, f.where), f.kind != _UNKNOWN, dotted(f.where), f.what) for f in told)
+    messages = (problem(document.path, line, (where,) if where else (), what) for line, _, where, what in lines)
+    return list(dict.fromkeys(messages))
+
+
+class _Types:
+    """The types of a dataclass's fields, as pydantic's core schema spells them out."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.definitions: dict[str, Schema] = {}
+        while schema["type"] == "definitions":
+            self.definitions |= {one["ref"]: one for one in schema["definitions"]}
+            schema = schema["schema"]
+        self.root = schema
+
+    def bare(self, schema: Schema) -> Schema:
+        """The schema inside defaults, `| None`, checks and references; a dataclass stays whole."""
+        while schema["type"] != "dataclass" and ("schema" in schema or "schema_ref" in schema):
+            schema = self.definitions[schema["schema_ref"]] if "schema_ref" in schema else schema["schema"]
+        return schema
+
+    def fields(self, schema: Schema) -> dict[str, Schema]:
+        """The fields of a dataclass by the names that the file uses."""
+        arguments = schema["schema"]
+        while arguments["type"] != "dataclass-args":
+            arguments = arguments["schema"]
+        return {one.get("validation_alias", one["name"]): one["schema"] for one in arguments["fields"]}
+
+    def alternative(self, schema: Schema, label: str) -> Schema:
+        """The member of a union that pydantic calls `label`."""
+        for choice in schema["choices"]:
+            member, name = choice if isinstance(choice, tuple) else (choice, None)
+            member = self.bare(member)
+            if label in (name, member["cls"].__name__ if member["type"] == "dataclass" else member["type"]):
+                return member
+        return {"type": "any"}
+
+    def inner(self, schema: Schema, part: str | int) -> Schema:
+        """The schema of what stands under `part`."""
+        kind = schema["type"]
+        found: Schema | None = None
+        if kind == "dataclass":
+            found = self.fields(schema).get(str(part))
+        elif kind == "dict":
+            found = schema.get("values_schema")
+        elif kind in ("list", "tuple"):
+            items = schema.get("items_schema")
+            found = items[0] if isinstance(items, list) and items else items or None
+        return found or {"type": "any"}
+
+
+class _Finding:
+    """One error of pydantic's: `where` in the file, `what` is wrong, and the union (`fork`) that it belongs to."""
+
+    def __init__(
+        self, detail: ErrorDetails, types: _Types, document: Document, also: Mapping[type, Sequence[str]]
+    ) -> None:
+        self.kind = detail["type"]
+        self.where: Where = ()
+        self.meant: Where | None = None
+        self.fork: Where | None = None
+        self.label = ""
+        self.structured = False
+        schema = holder = types.bare(types.root)
+        for part in detail["loc"]:
+            # Pydantic puts the chosen member of a union into the location; the file has nothing there.
+            if schema["type"] == "tagged-union":
+                schema = types.bare(schema["choices"].get(part, {"type": "any"}))
+            elif schema["type"] == "union":
+                if self.fork is None:
+                    self.fork, self.label = self.where, str(part)
+                schema = types.alternative(schema, str(part))
+                self.structured = schema["type"] in ("dataclass", "dict")
+            elif part != "[key]":
+                holder, schema = schema, types.bare(types.inner(schema, part))
+                # A mapping may stand for a list of one.
+                if not (isinstance(part, int) and isinstance(_at(document.data, self.where), dict)):
+                    self.where = (*self.where, part)
+        names = [*also.get(holder["cls"], ()), *types.fields(holder)] if holder["type"] == "dataclass" else []
+        self.what = _words(detail, schema, names)
+        if self.kind == "union_tag_invalid":
+            self.where = (*self.where, str(schema.get("discriminator")))
+        self.where = _inherited(document.data, self.where)
+        if self.kind == _UNKNOWN:
+            self.meant = (*self.where[:-1], nearest(str(self.where[-1]), names) or "")
+        if self.fork is not None:
+            self.fork = _inherited(document.data, self.fork)
+
+
+def _words(detail: ErrorDetails, schema: Schema, names: Sequence[str]) -> str:
+    """What is wrong at a place of the type `schema` in a dataclass that takes the fields `names`."""
+    kind, got = detail["type"], _show(detail["input"])
+    if kind == _UNKNOWN:
+        return f"unknown field{suggest(str(detail['loc'][-1]), names) or ';'} allowed {', '.join(names)}"
+    if kind == "missing":
+        return "is missing"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = [str(tag) for tag in schema.get("choices", ())]
+        if kind == "union_tag_not_found":
+            return f"`{schema.get('discriminator')}` is missing; allowed {', '.join(tags)}"
+        tag = str(detail.get("ctx", {}).get("tag"))
+        return f"is not known, got {tag!r}{suggest(tag, tags) or ';'} allowed {', '.join(tags)}"
+    if kind == "literal_error":
+        values = [str(value) for value in schema.get("expected", ())] or re.findall(r"'([^']*)'", detail["msg"])
+        return f"is not known, got {got}{suggest(str(detail['input']), values) or ';'} allowed {', '.join(values)}"
+    if kind == "value_error":
+        return str(detail.get("ctx", {}).get("error", detail["msg"]))
+    wanted = next((text for prefix, text in _WANTED.items() if kind.startswith(prefix)), None)
+    return f"needs {wanted}, got {got}" if wanted else f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, got {got}"
+
+
+_WANTED: Final = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "string": "text (in quotes, where it looks like a number)",
+    "bool": "true or false",
+    "dataclass": "a mapping of fields",
+    "model": "a mapping of fields",
+    "dict": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+"""What to ask for, by how the name of pydantic's error begins."""
+
+
+def _closest(findings: list[_Finding], document: Document) -> list[_Finding]:
+    """The findings without those about members of a union that the author cannot have meant."""
+    kept = [f for f in findings if f.fork is None]
+    for fork in {f.fork: None for f in findings if f.fork is not None}:
+        members: dict[str, list[_Finding]] = {}
+        for finding in findings:
+            if finding.fork == fork:
+                members.setdefault(finding.label, []).append(finding)
+        mapping = isinstance(_at(document.data, fork), dict)
+        fitting = [found for found in members.values() if found[0].structured == mapping] or list(members.values())
+        if mapping:
+            fitting = [min(fitting, key=lambda found: (sum(f.kind == _UNKNOWN for f in found), len(found)))]
+        kept += [finding for found in fitting for finding in found]
+    return kept
+
+
+def _inherited(data: Mapping[str, Any], where: Where) -> Where:
+    """`where`, led through `like: NAME` to the sibling in which it is written."""
+    for i in range(1, len(where)):
+        for _ in range(MAX_DEPTH):  # likes may go round in circles
+            holder = _at(data, where[:i])
+            if not isinstance(holder, dict) or "like" not in holder or where[i] in holder:
+                break
+            where = (*where[: i - 1], str(holder["like"]), *where[i:])
+    return where
+
+
+def _at(data: Any, where: Where) -> Any:
+    """What stands at `where`, None where nothing does."""
+    try:
+        for part in where:
+            data = data[part]
+    except (LookupError, TypeError):
+        return None
+    return data
+
+
+def _show(value: object) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return "nothing" if value is None else shorten(repr(value))

@@ -1,0 +1,106 @@
+"""A scenario: read from a file or from plain data, resolved, checked, and written back.
+
+All that is wrong with a file is told at once, each problem with its line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rollout_sim.core.display import Displayed
+from rollout_sim.core.registry import generation
+from rollout_sim.core.yaml_io import Document, dotted, locate, read_yaml
+from rollout_sim.errors import ScenarioError
+from rollout_sim.function.spec import VersionSpec
+from rollout_sim.scenario.checks import inconsistencies
+from rollout_sim.scenario.messages import problems_of
+from rollout_sim.scenario.resolve import resolve_likes
+from rollout_sim.scenario.sections import Sections
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario(Displayed, Sections):
+    """Everything that a simulation needs to know; immutable."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scenario:
+        """The scenario in a YAML file. Raises ScenarioError with every problem, each with file and line."""
+        return cls.parse(read_yaml(Path(path)))
+
+    @classmethod
+    def parse(cls, document: Document) -> Scenario:
+        """The scenario in a document that was read already. Raises ScenarioError."""
+        from pydantic import ValidationError
+
+        data = resolve_likes(document)
+        try:
+            scenario = adapter().validate_python(data)
+        except ValidationError as error:
+            raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
+        scenario = scenario.with_files(document.path.parent, document)
+        problems = [
+            f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
+            for where, what in inconsistencies(scenario)
+        ]
+        if problems:
+            raise ScenarioError(problems)
+        return scenario
+
+    def dump(self) -> dict[str, Any]:
+        """The fully resolved scenario as plain data with units in the text: what `load` reads back to an equal one."""
+        data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
+        for source in data["traffic"]:
+            source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+        return data
+
+    def with_files(self, folder: Path, document: Document) -> Scenario:
+        """The same with file names relative to `folder`, the scenario's own, and every file looked into once."""
+        problems, sources = [], []
+        for i, source in enumerate(self.traffic):
+            try:
+                found = source.with_files(folder)
+                if found.arrivals.trace is not None:
+                    found.arrivals.trace.read()
+                sources.append(found)
+            except ValueError as error:
+                problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
+        versions = {}
+        for number, spec in self.function.versions.items():
+            try:
+                times: dict[str, Any] = {
+                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s")
+                    for name in ("duration", "cold_start", "cold_duration")
+                }
+                versions[number] = replace(spec, **times)
+            except ValueError as error:
+                where = ("function", "versions", number)
+                problems.append(f"{document.path}:{locate(document, where)}: {dotted(where)}: {error}")
+        if problems:
+            raise ScenarioError(problems)
+        return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+
+    def recipe(self, **choices: Any) -> dict[str, Any]:
+        """What makes a result again: versions, the resolved scenario, and the `choices` made beside it."""
+        from importlib.metadata import version
+
+        versions = {"rollout_sim": version("rollout-sim"), "numpy": version("numpy")}
+        return {**versions, "scenario": self.dump(), **choices}
+
+
+def adapter() -> TypeAdapter[Scenario]:
+    """Pydantic's reader and writer of a scenario, with all classes that are registered by now."""
+    return _adapter(generation())
+
+
+@lru_cache(maxsize=1)
+def _adapter(registered: int) -> TypeAdapter[Scenario]:
+    from pydantic import TypeAdapter
+
+    del registered
+    return TypeAdapter(Scenario)

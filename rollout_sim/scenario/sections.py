@@ -1,0 +1,189 @@
+"""The sections of a scenario as types: what a file holds, and what follows from it without reading anything else."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Literal
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.metrics import Target
+from rollout_sim.control.slo import Objective
+from rollout_sim.control.strategies import StrategyField
+from rollout_sim.core.distributions import DurationDistribution
+from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count
+from rollout_sim.core.streams import Streams
+from rollout_sim.core.yaml_io import suggest
+from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import Fault, unfolded
+from rollout_sim.function.spec import FunctionSpec
+from rollout_sim.scenario.goals import Goal, Risk
+from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """Which alias moves to which version, when, watched by which alarms."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alias: str
+    """The alias that moves."""
+    to: str
+    """The version that it moves to."""
+    start: Seconds = 0.0
+    """When the rollout starts, counted from the simulation's start."""
+    alarms: tuple[str, ...] = ()
+    """Names of the alarms that stop it; each in ALARM points the alias back."""
+    revert: Seconds = 0.0
+    """The delay from the alarm to the alias pointing back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCall:
+    """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    alarms: tuple[str, ...]
+    """Names of the alarms that page somebody."""
+    response: DurationDistribution
+    """How long it takes from the page until the alias points back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """Points `alias` to the version `to` at the simulation time `at`, all at once."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    at: Seconds
+    """When, counted from the simulation's start."""
+    alias: str
+    """The alias that moves."""
+    to: str
+    """The version that it moves to."""
+
+
+NO_ROLLOUT: Final = "no rollout"
+"""The name of the paired run that moves nothing."""
+STEADY: Final = "steady"
+"""The name of the run of a scenario without a rollout."""
+Engine = Literal["auto", "simpy", "compiled", "aggregate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sections:
+    """The fields of a scenario, and what follows from them; `Scenario` adds reading and writing."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    name: str
+    """What the function or the question is called; results carry it."""
+    function: FunctionSpec
+    """The Lambda function: its versions and aliases."""
+    traffic: tuple[Source, ...]
+    """Who calls it: one or more sources."""
+    horizon: PositiveSeconds
+    """How long the simulation lasts."""
+    description: str = ""
+    """One line for people; printed above the results."""
+    seed: int = 0
+    """The number from which all chance is drawn; the same seed gives the same bytes."""
+    engine: Engine = "auto"
+    """The data plane; `auto` takes the cheapest one that is exact for the scenario."""
+    slos: tuple[Objective, ...] = ()
+    """The objectives whose error budgets are counted."""
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    """CloudWatch's alarms by name; `rollout` and `on_call` say which of them act."""
+    rollout: Rollout | None = None
+    """What is rolled out, when, and watched by what. Without it the run is a steady state."""
+    strategies: dict[str, StrategyField] = field(default_factory=dict)
+    """The strategies to compare, by a name of your own; `type` says which kind each is."""
+    incident: tuple[Fault, ...] = ()
+    """Faults that hit every version alike, such as a dependency that fails; one fault or a list."""
+    on_call: OnCall | None = None
+    """Who reacts to a page after the deployment is over; without it nobody does."""
+    promotions: tuple[Promotion, ...] = ()
+    """Moves of other aliases on the way, each all at once."""
+    risk: Risk | None = None
+    """How releases go wrong; `recommend` weighs candidates by it."""
+    goal: Goal | None = None
+    """What `recommend` must keep and minimise."""
+
+    def __post_init__(self) -> None:
+        check_count("seed", self.seed, 0, 2**63 - 1)
+
+    @property
+    def alias(self) -> str:
+        """The alias that the rollout moves, or the first source's."""
+        return self.rollout.alias if self.rollout is not None else self.traffic[0].alias
+
+    @property
+    def start(self) -> float:
+        """The rollout's start (s), 0 without one; faults, incidents and reported times count from here."""
+        return self.rollout.start if self.rollout is not None else 0.0
+
+    @property
+    def acting(self) -> tuple[str, ...]:
+        """The alarms that do something: those that stop the rollout and those that page."""
+        stopping = self.rollout.alarms if self.rollout is not None else ()
+        paging = self.on_call.alarms if self.rollout is not None and self.on_call is not None else ()
+        return tuple(dict.fromkeys(stopping + paging))
+
+    def faults_of(self, version: str) -> tuple[Fault, ...]:
+        """What is wrong with a version, incidents included; own faults as the built-in ones that they come to."""
+        return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
+
+    @property
+    def old(self) -> str:
+        """The version that the rollout's alias points to when the rollout starts."""
+        moved = [
+            p.to for p in sorted(self.promotions, key=lambda p: p.at) if p.alias == self.alias and p.at <= self.start
+        ]
+        return moved[-1] if moved else self.function.aliases[self.alias]
+
+    @property
+    def new(self) -> str | None:
+        """The version that is rolled out, if any is."""
+        return self.rollout.to if self.rollout is not None else None
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every version that an alias with traffic can point to, in the scenario's order."""
+        targets: list[Target] = []
+        for alias in dict.fromkeys(source.alias for source in self.traffic):
+            behind = [self.function.aliases[alias], *(p.to for p in self.promotions if p.alias == alias)]
+            if self.rollout is not None and alias == self.alias:
+                behind.append(self.rollout.to)
+            targets += [Target(alias, version) for version in dict.fromkeys(behind)]
+        return tuple(targets)
+
+    @property
+    def resolution(self) -> float:
+        """The longest period (s) of which every alarm's is a whole multiple, at most a minute."""
+        return float(math.gcd(60, *(round(alarm.period) for alarm in self.alarms.values())))
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Long-run arrivals per second by alias."""
+        rates: dict[str, float] = {}
+        for source in self.traffic:
+            process = arrival_process(source.arrivals, Streams(seed=0), "rates")
+            rates[source.alias] = rates.get(source.alias, 0.0) + process.long_run_rate
+        return rates
+
+    def chosen(self, strategy: str | None) -> str:
+        """The strategy of that name, the only one for None. Raises ScenarioError naming those that there are."""
+        if self.rollout is None:
+            if strategy not in (None, STEADY):
+                raise ScenarioError([f"{self.name}: there is no rollout, so no strategy {strategy!r}"])
+            return STEADY
+        if strategy is None and len(self.strategies) == 1:
+            return next(iter(self.strategies))
+        if strategy == NO_ROLLOUT or strategy in self.strategies:
+            return str(strategy)
+        got = "none" if strategy is None else repr(strategy)
+        allowed = f"allowed {', '.join(self.strategies)}{suggest(strategy or '', self.strategies)}"
+        raise ScenarioError([f"{self.name}: strategy: choose one, got {got}; {allowed}"])

@@ -1,0 +1,6 @@
+"""Study: many runs, and what they say together.
+
+Strategies beside each other (`comparison`), over a grid (`sweep`, `grid`), against how bad the new version is
+(`sensitivity`), with closed forms where there are any (`analytic`), on processes or a cluster (`executor`), and the
+search for the best rollout (`recommend`). Imports `run` and what is below it. Begin with `comparison`.
+"""

@@ -1,0 +1,123 @@
+"""Feasibility: why nothing keeps a goal, and what would, in figures from the closed forms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rollout_sim.core.formatting import shares, show_duration
+from rollout_sim.scenario.goals import Goal
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.recommend.hypotheses import Figures
+from rollout_sim.theory import detection_probability, time_to_detect
+
+HANDFUL: Final = 5.0
+"""Requests to a canary below which no percentage helps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """The limit that binds, and what would help, one sentence each; both empty where the goal is kept without ado."""
+
+    binding: str
+    summary: str
+    remedies: tuple[str, ...]
+
+
+def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Figures], *, rate: float, found: bool) -> Advice:
+    """What stands between the candidates and the goal; `rate` is the requests per second to the alias."""
+    remedies = _low_traffic(scenario, goal, rate)
+    if found:
+        return Advice(binding="", summary="", remedies=tuple(remedies))
+    binding = _binding(goal, ranked)
+    texts = {
+        "catch": "the fault is not caught often enough",
+        "false_rollback": "a good version is rolled back too often",
+        "budget": "the rollout spends too much of the budget",
+        "time_to_full": "the rollout takes too long",
+    }
+    if goal.catch is not None and goal.catch.of.error_rate is not None:
+        remedies += _for_catching(goal, goal.catch.of.spread.low, rate)
+    if binding == "budget":
+        least = min((one.budget for one in ranked), key=lambda one: one.mean)
+        remedies.append(f"the thriftiest contender spends {shares(least)} of the budget (95th percentile)")
+    if binding == "false_rollback":
+        best = min(ranked, key=lambda one: one.false_rollback.mean)
+        remedies.append(
+            f"the alarm `{best.candidate.alarm_text}` errs least, in {shares(best.false_rollback)} of the rollouts; "
+            "more datapoints or a higher threshold err less and catch later"
+        )
+    return Advice(
+        binding=binding, summary=f"infeasible: {texts.get(binding, 'no candidate')}", remedies=tuple(remedies)
+    )
+
+
+def _binding(goal: Goal, ranked: Sequence[Figures]) -> str:
+    """The limit that the most candidates miss alone, or else that the most miss at all."""
+    alone: dict[str, int] = {}
+    for one in ranked:
+        misses = one.misses(goal)
+        for name in misses:
+            alone[name] = alone.get(name, 0) + (100 if len(misses) == 1 else 1)
+    return max(alone, key=lambda name: alone[name], default="")
+
+
+def needed_requests(error_rate: float, probability: float, at_least: int = 1) -> float:
+    """Requests to the new version until at least so many errors have come with that probability."""
+    return time_to_detect(1.0, 1.0, error_rate, at_least, probability)
+
+
+def needed_tests(error_rate: float, probability: float) -> int:
+    """Tests of a version until at least one fails with that probability."""
+    return math.ceil(math.log1p(-probability) / math.log1p(-error_rate)) if error_rate < 1 else 1
+
+
+def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
+    assert goal.catch is not None
+    share, found = goal.catch.at_least, []
+    for errors in (1, 3):
+        requests = needed_requests(error_rate, share, errors)
+        times = ", ".join(f"{show_duration(requests / rate / weight)} at {weight:.0%}" for weight in (0.1, 0.5, 1.0))
+        word = "an error" if errors == 1 else f"{errors} errors"
+        found.append(
+            f"to see {word} of {error_rate:.2%} with {share:.0%}, the new version needs {requests:,.0f} requests: {times}"
+        )
+    if goal.time_to_full is not None:
+        most = goal.time_to_full.at_most
+        seen = detection_probability(rate, 0.5, most, error_rate)
+        found.append(
+            f"within {show_duration(most)}, half of the traffic shows it an error with {seen:.1%} at best; "
+            "an alarm on the new version sees it undiluted, one on the alias among the old version's errors"
+        )
+    return found
+
+
+def quiet(scenario: Scenario, goal: Goal, rate: float) -> bool:
+    """Whether even the longest 10% canary is expected to see fewer than a handful of requests."""
+    return rate * 0.1 * _longest(scenario, goal) < HANDFUL
+
+
+def _longest(scenario: Scenario, goal: Goal) -> float:
+    """Seconds that a canary may take."""
+    return scenario.horizon - scenario.start if goal.time_to_full is None else goal.time_to_full.at_most
+
+
+def _low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
+    """The honest word where a canary sees next to nothing."""
+    if not quiet(scenario, goal, rate):
+        return []
+    most = _longest(scenario, goal)
+    expected = rate * 0.1 * most
+    error_rate = goal.catch.of.spread.low if goal.catch is not None and goal.catch.of.error_rate else 0.05
+    tests = needed_tests(error_rate, 0.95)
+    tested = (
+        f"synthetic traffic through the pre-traffic hook waits for nobody: {tests:,} tests, as blue/green has them, find "
+        f"{error_rate:.2%} errors with 95%"
+    )
+    return [
+        f"a 10% canary of {show_duration(most)} is expected to see {expected:.2g} requests: no percentage helps",
+        f"a longer bake sees more: {show_duration(HANDFUL / rate)} at full traffic for a handful of requests",
+        tested,
+    ]

@@ -1,0 +1,168 @@
+"""Candidates: the strategies and alarms among which `recommend` searches."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rollout_sim.control.alarms import Alarm, Metric
+from rollout_sim.control.strategies import (
+    HOOK_LIMIT,
+    PREDEFINED,
+    AllAtOnce,
+    BlueGreen,
+    Canary,
+    Hook,
+    Hooks,
+    Linear,
+    Plan,
+    Predefined,
+    Step,
+    Steps,
+)
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.scenario.scenario import Scenario
+
+MINUTE: Final = 60.0
+PERCENTS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+INTERVALS: Final = (2.0, 5.0, 10.0, 15.0, 30.0)
+"""Minutes."""
+TESTS: Final = ((30, 60.0, 0), (100, 120.0, 1), (300, 300.0, 3))
+"""Tests before blue/green switches, besides its ten: how many, over how many seconds at least, and how many may fail."""
+ERROR_COUNTS: Final = (0, 1, 2, 5, 10, 20, 50)
+ERROR_SHARES: Final = (0.005, 0.01, 0.02, 0.05, 0.1)
+SLOWER: Final = (1.2, 1.5, 2.0, 3.0)
+"""Limits of a p99 alarm, as multiples of the old version's own p99."""
+DATAPOINTS: Final = ("1 of 1", "2 of 2", "2 of 3", "3 of 3")
+ALARM_NAME: Final = "recommended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A strategy with the alarm that watches it; `alarm` None keeps the rollout's own alarms."""
+
+    name: str
+    strategy: Any
+    alarm: Alarm | None
+    effort: int
+
+    @property
+    def plan(self) -> Plan:
+        """The strategy's plan."""
+        plan: Plan = self.strategy.plan
+        return plan
+
+    @property
+    def alarm_text(self) -> str:
+        """The alarm for people."""
+        return "as in the file" if self.alarm is None else describe(self.alarm)
+
+    @property
+    def label(self) -> str:
+        """Strategy and alarm."""
+        return self.name if self.alarm is None else f"{self.name}, {self.alarm_text}"
+
+
+def describe(alarm: Alarm) -> str:
+    """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
+    metric = f"{alarm.statistic} duration" if alarm.metric == "duration" else alarm.metric.replace("_", " ")
+    return f"{metric} {alarm.threshold} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}"
+
+
+def strategies(scenario: Scenario, *, quiet: bool = False) -> dict[str, tuple[Any, int]]:
+    """The strategies that end before the horizon, by name, with how much effort each is to set up (0: a name to enter).
+
+    The file's own come first, under their names. Where traffic is too low for a canary (`quiet`), there are more tests
+    before a switch to choose from.
+    """
+    found: dict[str, tuple[Any, int]] = {name: (one, 0) for name, one in scenario.strategies.items()}
+    known = [one.plan for one in scenario.strategies.values()]
+    for name, strategy, effort in _grid(_longest(scenario) if quiet else math.inf):
+        plan = strategy.plan
+        if scenario.start + plan.length <= scenario.horizon and plan not in known:
+            known.append(plan)
+            found[name] = (strategy, effort)
+    return found
+
+
+def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:
+    for name in PREDEFINED:
+        yield name, Predefined(type=name), 0
+    for percent, minutes, bake in itertools.product(PERCENTS, INTERVALS, (0.0, 10.0)):
+        name = f"canary {percent:.0%} for {show_duration(minutes * MINUTE)}"
+        watched = Canary(percent=percent, interval=minutes * MINUTE, bake=bake * MINUTE)
+        yield name + _baking(bake), watched, 1 + bool(bake)
+    for bake in (5.0, 10.0, 30.0):
+        yield f"all at once{_baking(bake)}", AllAtOnce(bake=bake * MINUTE), 1
+        yield f"blue/green{_baking(bake)}", BlueGreen(bake=bake * MINUTE), 2
+        for tests, least, failures in TESTS:
+            over = max(least, 2 * tests * longest)  # the last test starts half a test's time before the hook is judged
+            if over > HOOK_LIMIT:
+                continue
+            hook = Hook(invocations=tests, over=over, max_failures=failures)
+            tested = BlueGreen(hooks=Hooks(before_allow_traffic=hook), bake=bake * MINUTE)
+            few = f" (at most {failures} failed)" if failures else ""
+            yield f"blue/green with {tests} tests{few}{_baking(bake)}", tested, 2
+    for percent, minutes in itertools.product((0.1, 0.2, 0.25), (1.0, 2.0, 5.0, 10.0)):
+        name = f"linear {percent:.0%} every {show_duration(minutes * MINUTE)}"
+        yield name, Linear(percent=percent, interval=minutes * MINUTE), 2
+    for weights, minutes in itertools.product(((0.01, 0.1), (0.05, 0.25), (0.01, 0.1, 0.5)), (2.0, 5.0, 10.0)):
+        name = f"steps {', '.join(f'{w:.0%}' for w in weights)}, {show_duration(minutes * MINUTE)} each"
+        yield name, Steps(steps=tuple(Step(weight=w, hold=minutes * MINUTE) for w in weights)), 3
+
+
+def _longest(scenario: Scenario) -> float:
+    """Seconds that hardly any test of a good version takes, its cold start included."""
+    spec = scenario.function.versions[scenario.old]
+    cold = spec.cold_duration or spec.cold_start
+    return sum(float(one.ppf(_share(0.9999))[0]) for one in (spec.duration, cold) if one is not None)
+
+
+def _baking(minutes: float) -> str:
+    return f", bake {show_duration(minutes * MINUTE)}" if minutes else ""
+
+
+def alarms(scenario: Scenario, *, latency: bool) -> list[Alarm]:
+    """The alarms to choose from: on errors, or (`latency`) on the p99 of the duration."""
+    lag = max((scenario.alarms[name].lag for name in scenario.acting), default=0.0)
+    if latency:
+        base = float(scenario.function.versions[scenario.old].duration.ppf(_share(0.99))[0])
+        limits: list[tuple[Metric, str, str]] = [
+            ("duration", "p99", f"> {round(base * times * 1000)} ms") for times in SLOWER
+        ]
+    else:
+        limits = [("errors", "sum", f"> {count}") for count in ERROR_COUNTS]
+        limits += [("error_rate", "average", f"> {share * 100:g}%") for share in ERROR_SHARES]
+    return [
+        Alarm(
+            metric=metric, statistic=statistic, of=of, threshold=threshold, datapoints=datapoints,
+            missing="not_breaching", lag=lag,
+        )
+        for of in ("new_version", "alias")
+        for metric, statistic, threshold in limits
+        for datapoints in DATAPOINTS
+    ]  # fmt: skip
+
+
+def _share(value: float) -> Any:
+    import numpy as np
+
+    return np.array([value])
+
+
+def placed(scenario: Scenario, candidates: list[Candidate]) -> Scenario:
+    """The scenario with the candidates' strategies, under their names, and their alarm, which they share."""
+    assert scenario.rollout is not None
+    chosen = {one.name: one.strategy for one in candidates}
+    alarm = candidates[0].alarm
+    if alarm is None:
+        return replace(scenario, strategies=chosen)
+    return replace(
+        scenario,
+        strategies=chosen,
+        alarms={**scenario.alarms, ALARM_NAME: alarm},
+        rollout=replace(scenario.rollout, alarms=(ALARM_NAME,)),
+    )

@@ -1,0 +1,133 @@
+"""Worlds: the ways in which a release can turn out, and what a candidate's rollout comes to over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from rollout_sim.core.statistics import Estimate, share_of, weighted_mean, weighted_quantile
+from rollout_sim.function.faults import Fault
+from rollout_sim.run.batch import Columns, stopped
+from rollout_sim.scenario.goals import Goal, Risk
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.recommend.candidates import Candidate
+
+STRATA: Final = 8
+"""Severities, evenly spaced in probability, that stand for the risk's distribution."""
+TAIL: Final = 0.95
+GOOD, CATCH = "good", "catch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """One way a release can be: `weight` is its probability under the risk, 0 for the one that must be caught."""
+
+    name: str
+    scenario: Scenario
+    weight: float
+    severity: float | None
+
+
+def worlds_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, World]:
+    """The good release, the fault that must be caught, and the risk's severities; the file's own faults are set aside."""
+
+    def world(name: str, weight: float, severity: float | None, *faults: Fault) -> World:
+        assert scenario.new is not None
+        versions = dict(scenario.function.versions)
+        versions[scenario.new] = replace(versions[scenario.new], faults=faults)
+        changed = replace(scenario, function=replace(scenario.function, versions=versions))
+        return World(name=name, scenario=changed, weight=weight, severity=severity)
+
+    found = [world(GOOD, 1 - risk.p_bad, None)]
+    if goal.catch is not None:
+        value = goal.catch.of.spread.low
+        found.append(world(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
+    spread = risk.severity.spread
+    count = STRATA if spread.high > spread.low else 1
+    for k in range(count):
+        value = spread.quantile((k + 0.5) / count)
+        found.append(world(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
+    return {one.name: one for one in found}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a candidate comes to. `bad` and `budget` (p95, a share) are what the rollout adds to what goes wrong anyway.
+
+    `power` holds for each severity of the risk how often it is stopped. `objective` is what is minimised.
+    """
+
+    candidate: Candidate
+    caught: Estimate | None
+    false_rollback: Estimate
+    bad: Estimate
+    budget: Estimate
+    time_to_full: float
+    objective: Estimate
+    power: tuple[tuple[float, Estimate], ...]
+
+    def misses(self, goal: Goal) -> list[str]:
+        """The limits of the goal that the estimates do not keep, by name."""
+        found = []
+        if goal.catch is not None and self.caught is not None and self.caught.mean < goal.catch.at_least:
+            found.append("catch")
+        if goal.false_rollback is not None and self.false_rollback.mean > goal.false_rollback.at_most:
+            found.append("false_rollback")
+        if goal.budget is not None and self.budget.mean > goal.budget.at_most:
+            found.append("budget")
+        if goal.time_to_full is not None and self.time_to_full > goal.time_to_full.at_most:
+            found.append("time_to_full")
+        return found
+
+
+def figures_of(
+    candidate: Candidate,
+    worlds: Mapping[str, World],
+    columns: Mapping[str, Columns],
+    baseline: Columns,
+    goal: Goal,
+) -> Figures:
+    """The figures of one candidate from its replications in each world, `baseline` being those without a rollout."""
+    likely = [world for world in worlds.values() if world.weight]
+    slo = worlds[GOOD].scenario.slos[0].name
+    extra = [columns[world.name]["bad_requests"] - baseline["bad_requests"] for world in likely]
+    spent = [columns[world.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for world in likely]
+    weights = [world.weight for world in likely]
+    bad = weighted_mean(extra, weights)
+    false = share_of(stopped(columns[GOOD]))
+    minutes = candidate.plan.time_to_full / 60
+    objective = bad
+    if goal.minimise == "time_to_full":
+        objective = _exact(candidate.plan.time_to_full, bad.n)
+    elif goal.prices is not None:
+        price = goal.prices
+        costs = [price.bad_request * x for x in extra]
+        costs[0] = costs[0] + price.false_rollback * stopped(columns[GOOD])
+        objective = _shifted(weighted_mean(costs, weights), price.minute_of_delay * minutes)
+    return Figures(
+        candidate=candidate,
+        caught=share_of(stopped(columns[CATCH])) if CATCH in columns else None,
+        false_rollback=false,
+        bad=bad,
+        budget=weighted_quantile(spent, weights, TAIL),
+        time_to_full=candidate.plan.time_to_full,
+        objective=objective,
+        power=tuple(
+            (world.severity, share_of(stopped(columns[world.name]))) for world in likely if world.severity is not None
+        ),
+    )
+
+
+def _exact(value: float, n: int) -> Estimate:
+    return Estimate(n=n, mean=value, low=value, high=value, quantiles={})
+
+
+def _shifted(estimate: Estimate, by: float) -> Estimate:
+    low, high = estimate.low, estimate.high
+    return replace(
+        estimate,
+        mean=estimate.mean + by,
+        low=None if low is None else low + by,
+        high=None if high is None else high + by,
+    )

@@ -1,0 +1,342 @@
+"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, traces, and people's own."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, Protocol
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import ticks
+from rollout_sim.errors import ScenarioError
+from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
+from rollout_sim.traffic.traces import MINUTE, Trace
+
+
+class ArrivalProcess(Protocol):
+    """When the requests of one source come, in one replication."""
+
+    long_run_rate: float
+    """Arrivals per second in the long run."""
+
+    def block(self, number: int) -> FloatArray:
+        """The times (s, whole microseconds) of arrivals [number x BLOCK, (number + 1) x BLOCK).
+
+        They never fall; there are fewer of them at the end; blocks are asked for in order.
+        """
+        ...
+
+    def mean_count(self, start: float, end: float) -> float:
+        """Expected arrivals in [start, end)."""
+        ...
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        """Arrivals between neighbouring `edges` (s), drawn at once: shape (replications, edges.size - 1).
+
+        Given its count, the arrivals of a cell are independent draws from the cell's intensity. Raises ValueError
+        where that is not so (`fixed` ones, time stamps, bursts that reach over cells, cells over several minutes).
+        """
+        ...
+
+
+def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: float = math.inf) -> ArrivalProcess:
+    """The process behind `arrivals`, drawing from the streams called `name`; own ones end at the `horizon` (s)."""
+    if arrivals.own is not None:
+        if hasattr(arrivals.own, "expected"):
+            return _Warped(Expected(arrivals.own, horizon), streams, name)
+        return Listed(arrivals.own, streams.generator(name), horizon)
+    if arrivals.poisson is not None:
+        return _Warped(_Constant(arrivals.poisson), streams, name)
+    if arrivals.diurnal is not None:
+        return _Warped(_Cosine(arrivals.diurnal), streams, name)
+    if arrivals.bursty is not None:
+        return _Warped(_Switching(arrivals.bursty, streams, f"{name}/states"), streams, name)
+    if arrivals.fixed is not None:
+        return _Fixed(arrivals.fixed, arrivals.offset)
+    assert arrivals.trace is not None
+    return _Replay(arrivals.trace, arrivals.trace.read(), streams, name)
+
+
+class _Intensity(Protocol):
+    rate: float
+
+    def count(self, t: float) -> float: ...
+
+    def inverse(self, counts: FloatArray) -> FloatArray: ...
+
+
+class _Warped:
+    """A Poisson process of any intensity: unit-rate arrivals through the inverse of the expected count until t."""
+
+    def __init__(self, intensity: _Intensity, streams: Streams, name: str) -> None:
+        self.intensity = intensity
+        self.long_run_rate = intensity.rate
+        self._streams = streams
+        self._name = name
+        self._reached = 0.0
+
+    def block(self, number: int) -> FloatArray:
+        gaps = self._streams.generator(self._name, number).standard_exponential(BLOCK)
+        gaps[0] += self._reached
+        counts = np.cumsum(gaps)
+        self._reached = float(counts[-1])
+        return ticks(self.intensity.inverse(counts))
+
+    def mean_count(self, start: float, end: float) -> float:
+        return self.intensity.count(end) - self.intensity.count(start)
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        if isinstance(self.intensity, _Switching):
+            raise ValueError("bursts last from one period into the next")
+        expected = np.maximum(np.diff([self.intensity.count(edge) for edge in edges.tolist()]), 0.0)
+        return rng.poisson(expected, (replications, expected.size))
+
+
+class _Constant:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def count(self, t: float) -> float:
+        return self.rate * t
+
+    def inverse(self, counts: FloatArray) -> FloatArray:
+        return counts / self.rate
+
+
+class _Cosine:
+    """rate(t) = mean (1 + a cos(2 pi (t - peak) / period)); its integral is inverted by bisection to a nanosecond."""
+
+    def __init__(self, spec: Diurnal) -> None:
+        self.rate = spec.mean
+        self.turn = 2 * math.pi / spec.period
+        self.swing = spec.amplitude / self.turn
+        self.peak = spec.peak
+
+    def _count(self, t: FloatArray) -> FloatArray:
+        wave = np.sin(self.turn * (t - self.peak)) + math.sin(self.turn * self.peak)
+        result: FloatArray = self.rate * (t + self.swing * wave)
+        return result
+
+    def count(self, t: float) -> float:
+        return float(self._count(np.array(t)))
+
+    def inverse(self, counts: FloatArray) -> FloatArray:
+        low = np.maximum(counts / self.rate - 2 * self.swing, 0.0)
+        high = counts / self.rate + 2 * self.swing
+        for _ in range(max(1, math.ceil(math.log2(4 * self.swing / 1e-9 + 2)))):
+            middle = (low + high) / 2
+            below = self._count(middle) < counts
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.maximum.accumulate(high)
+
+
+class _Switching:
+    """The path of the two states, drawn as far as it is asked for; the expected count is piecewise linear in time."""
+
+    def __init__(self, spec: Bursty, streams: Streams, name: str) -> None:
+        self.spec = spec
+        share_high = spec.stay_high / (spec.stay_low + spec.stay_high)
+        self.rate = spec.low + (spec.high - spec.low) * share_high
+        self._rng = streams.generator(name)
+        self._high = bool(self._rng.random() < share_high)
+        self._times, self._counts = [0.0], [0.0]
+
+    def _extend(self) -> None:
+        """A thousand more stays."""
+        for stay in self._rng.standard_exponential(1000).tolist():
+            lasting = stay * (self.spec.stay_high if self._high else self.spec.stay_low)
+            rate = self.spec.high if self._high else self.spec.low
+            self._times.append(self._times[-1] + lasting)
+            self._counts.append(self._counts[-1] + lasting * rate)
+            self._high = not self._high
+
+    def count(self, t: float) -> float:
+        while self._times[-1] < t:
+            self._extend()
+        return float(np.interp(t, self._times, self._counts))
+
+    def inverse(self, counts: FloatArray) -> FloatArray:
+        while self._counts[-1] < counts[-1]:
+            self._extend()
+        return np.interp(counts, self._counts, self._times)
+
+
+class _Fixed:
+    def __init__(self, every: float, offset: float) -> None:
+        self.every = every
+        self.offset = offset
+        self.long_run_rate = 1 / every
+
+    def block(self, number: int) -> FloatArray:
+        index = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=np.float64)
+        return ticks(self.offset + index * self.every)
+
+    def mean_count(self, start: float, end: float) -> float:
+        until_start, until_end = (max(0, math.ceil((t - self.offset) / self.every)) for t in (start, end))
+        return float(until_end - until_start)
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        del edges, replications, rng
+        raise ValueError("fixed arrivals come at exact times")
+
+
+class _Replay:
+    """A trace, pass by pass and minute by minute; each minute has its own stream."""
+
+    def __init__(self, spec: TraceFile, trace: Trace, streams: Streams, name: str) -> None:
+        self.spec = spec
+        self._streams = streams
+        self._name = name
+        self._length = trace.length
+        self._minutes = round(trace.length / MINUTE)
+        self._counts = trace.counts
+        self._times = trace.times
+        self._per_minute = trace.per_minute
+        self._edges = np.concatenate([[0], np.cumsum(self._per_minute)])
+        self._busy = np.flatnonzero(self._per_minute)
+        self.long_run_rate = float(self._per_minute.sum()) * spec.scale * spec.speed / trace.length
+        self._served = 0
+        self._left: FloatArray = np.zeros(0)
+
+    def block(self, number: int) -> FloatArray:
+        del number  # asked in order
+        parts = [self._left]
+        held = self._left.size
+        while held < BLOCK and self._busy.size and (self.spec.repeat or self._served < self._busy.size):
+            lap, place = divmod(self._served, self._busy.size)
+            times = self._of_minute(lap * self._minutes + int(self._busy[place]))
+            self._served += 1
+            parts.append(times)
+            held += times.size
+        everything = np.concatenate(parts)
+        self._left = everything[BLOCK:]
+        return everything[:BLOCK]
+
+    def _of_minute(self, minute: int) -> FloatArray:
+        lap, place = divmod(minute, self._minutes)
+        rng = self._streams.generator(self._name, minute)
+        whole, part = divmod(self.spec.scale, 1.0)
+        count = int(self._per_minute[place])
+        copies = int(whole) + (rng.random(count) < part)
+        if self._times is None:
+            times = place * MINUTE + MINUTE * rng.random(int(copies.sum()))
+        else:
+            given = self._times[self._edges[place] : self._edges[place + 1]]
+            times = np.repeat(given, copies)
+            again = (
+                np.concatenate([[False], times[1:] == times[:-1]]) if whole > 1 or part else np.zeros(times.size, bool)
+            )
+            room = (place + 1) * MINUTE - times
+            times = times + again * rng.random(times.size) * np.minimum(1.0, room)
+        return ticks(np.sort(lap * self._length + times) / self.spec.speed)
+
+    def mean_count(self, start: float, end: float) -> float:
+        edges = np.arange(self._minutes + 1) * MINUTE
+        counts = np.concatenate([[0.0], np.cumsum(self._per_minute)]) * self.spec.scale
+
+        def until(t: float) -> float:
+            lap, rest = divmod(max(t, 0.0) * self.spec.speed, self._length)
+            if not self.spec.repeat and lap >= 1:
+                return float(counts[-1])
+            return float(lap * counts[-1] + np.interp(rest, edges, counts))
+
+        return until(end) - until(start)
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        if self._times is not None:
+            raise ValueError("time stamps are exact times")
+        result = np.zeros((replications, edges.size - 1), np.int64)
+        lasting = MINUTE / self.spec.speed
+        minutes = np.floor(edges[:-1] / lasting + 1e-9).astype(int)
+        if (edges[1:] > (minutes + 1) * lasting + 1e-6).any():
+            raise ValueError(
+                f"a minute of the trace ({lasting:g} s at its speed) and a period do not divide each other"
+            )
+        whole, part = divmod(self.spec.scale, 1.0)
+        for minute in np.unique(minutes):
+            lap, place = divmod(int(minute), self._minutes)
+            if lap and not self.spec.repeat:
+                break
+            given = int(self._per_minute[place])
+            copies = given * int(whole) + rng.binomial(given, part, replications)
+            mine = np.flatnonzero(minutes == minute)
+            shares = (edges[mine + 1] - edges[mine]) / lasting
+            result[:, mine] = rng.multinomial(copies, [*shares, max(0.0, 1.0 - shares.sum())])[:, :-1]
+        return result
+
+
+_CHECKED = 10_000
+"""Times up to the horizon at which an expected count is looked at before it is used."""
+_ROUNDING = 1e-9
+
+
+def check_expected(own: Any, horizon: float) -> None:
+    """Raises ValueError unless `expected` begins at 0 and rises over the times up to `horizon` (s)."""
+    times = np.linspace(0.0, horizon, _CHECKED)
+    counts = np.asarray(own.expected(times), np.float64)
+    name = f"expected() of {own.type}"
+    if counts.shape != times.shape:
+        got = f"got the shape {counts.shape} for times of the shape {times.shape}"
+        raise ValueError(f"{name} returns a count for each time, {got}; use numpy's functions, such as np.clip")
+    if counts[0] != 0 or not np.isfinite(counts).all():
+        raise ValueError(f"{name} must be 0 at 0 s and finite, got {counts[0]:g} to {counts[-1]:g}")
+    falls = np.diff(counts) < -_ROUNDING * max(float(counts[-1]), 1.0)
+    if falls.any():
+        raise ValueError(f"{name} must never fall, got a fall after {times[int(np.argmax(falls))]:g} s")
+
+
+class Expected:
+    """Own arrivals by their expected count, inverted by bisection to a nanosecond; those after the horizon are at it."""
+
+    def __init__(self, own: Any, horizon: float) -> None:
+        self.own = own
+        self.rate = float(own.mean_rate)
+        self.horizon = horizon
+
+    def count(self, t: float) -> float:
+        """Expected arrivals in [0, t)."""
+        return float(self.own.expected(np.array([t]))[0])
+
+    def inverse(self, counts: FloatArray) -> FloatArray:
+        """When so many are expected (s); the horizon, where that is later."""
+        low, high = np.zeros(counts.shape), np.full(counts.shape, self.horizon)
+        for _ in range(math.ceil(math.log2(self.horizon / 1e-9 + 2))):
+            middle = (low + high) / 2
+            below = self.own.expected(middle) < counts
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.maximum.accumulate(high)
+
+
+class Listed:
+    """Own arrivals as their generator gives them."""
+
+    def __init__(self, own: Any, rng: np.random.Generator, horizon: float) -> None:
+        self.name = own.type
+        self.long_run_rate = float(own.mean_rate)
+        self._times = itertools.takewhile(lambda t: t < horizon, own.times(rng))
+        self._last = 0.0
+
+    def block(self, number: int) -> FloatArray:
+        """As `ArrivalProcess` has it; raises ScenarioError for times that fall."""
+        del number  # asked in order
+        times = np.fromiter(itertools.islice(self._times, BLOCK), np.float64)
+        steps = np.diff(times, prepend=self._last)
+        if not (steps >= 0).all():
+            late = int(np.argmin(steps >= 0))
+            before = self._last if late == 0 else times[late - 1]
+            problem = f"times() of {self.name} must never fall, got {times[late]:g} s after {before:g} s"
+            raise ScenarioError([f"traffic: arrivals.own: {problem}"])
+        self._last = float(times[-1]) if times.size else self._last
+        return ticks(times)
+
+    def mean_count(self, start: float, end: float) -> float:
+        """By the rate in the long run, which is all that is known."""
+        return self.long_run_rate * (end - start)
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        """Not to be had: raises ValueError."""
+        del edges, replications, rng
+        raise ValueError(f"{self.name} gives its arrivals one by one")

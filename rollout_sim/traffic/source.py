@@ -1,0 +1,312 @@
+"""Event sources: who calls the function, how often, with which users, and who retries what and when."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.distributions import SizeDistribution
+from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+from rollout_sim.core.registry import ARRIVALS, ByType
+from rollout_sim.traffic.traces import Layout, Trace, read_trace
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diurnal:
+    """A Poisson process whose rate swings around `mean` by the share `amplitude` as a cosine, highest at `peak` (s)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    mean: PositiveRate
+    """The rate on average."""
+    amplitude: Share
+    """How far the rate swings around the mean, as a share of it."""
+    period: PositiveSeconds = 86400.0
+    """The time from one peak to the next."""
+    peak: Seconds = 0.0
+    """When the first peak is, counted from the simulation's start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursty:
+    """A Markov-modulated Poisson process of two states with exponential stays, begun in its stationary state."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    low: PositiveRate
+    """The rate in the quiet state."""
+    high: PositiveRate
+    """The rate in a burst."""
+    stay_low: PositiveSeconds
+    """How long the quiet state lasts on average."""
+    stay_high: PositiveSeconds
+    """How long a burst lasts on average."""
+
+    def __post_init__(self) -> None:
+        if self.high <= self.low:
+            raise ValueError(f"`high` must lie above `low`, got {self.high:g}/s and {self.low:g}/s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceFile:
+    """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
+
+    Counts are spread uniformly within their minute. A fractional scale keeps or adds each invocation by chance;
+    copies of a time stamp are displaced by up to one second.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    file: str
+    """The file's name, relative to the scenario."""
+    layout: Layout
+    """How the file is laid out: Azure's two, `counts` per minute, or `timestamps`."""
+    function: str | None = None
+    """The function's row in an Azure file."""
+    column: str | None = None
+    """The column to read."""
+    speed: Factor = 1.0
+    """How many times as fast it is replayed."""
+    scale: Factor = 1.0
+    """How many times as dense it is replayed."""
+    repeat: bool = False
+    """Begin again at the end."""
+    folder: str = ""
+    """Where relative names begin; the scenario's own folder."""
+
+    def __post_init__(self) -> None:
+        if self.speed <= 0 or self.scale <= 0:
+            raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
+
+    def read(self) -> Trace:
+        """The trace in the file. Raises ValueError, also where it is too dense at its `scale`."""
+        path = Path(self.folder) / self.file
+        trace = read_trace(path, self.layout, self.function, self.column)
+        densest = float(trace.per_minute.max()) * self.scale
+        if densest > MAX_PER_MINUTE:
+            raise ValueError(
+                f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {self.scale:g}x`; "
+                f"allowed {MAX_PER_MINUTE:,}"
+            )
+        return trace
+
+
+MAX_PER_MINUTE = 20_000_000
+"""Arrivals in one minute of a trace that fit into memory."""
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes.
+
+    `own` is a registered class, by its `type` (see `extensions`).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    poisson: PositiveRate | None = None
+    """A Poisson process of a constant rate."""
+    diurnal: Diurnal | None = None
+    """A rate that swings with the time of day."""
+    bursty: Bursty | None = None
+    """A rate that jumps between two states."""
+    fixed: PositiveSeconds | None = None
+    """The time from each arrival to the next, a fixed beat."""
+    trace: TraceFile | None = None
+    """Recorded traffic."""
+    own: Annotated[Any, ByType(ARRIVALS)] | None = None
+    """Arrivals of your own, by their `type`: a class registered with `extensions`."""
+    offset: Seconds = 0.0
+    """With `fixed`: when the first one comes."""
+
+    def __post_init__(self) -> None:
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"arrivals are exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
+        if self.offset and self.fixed is None:
+            raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
+        if self.own is not None:
+            check_own_arrivals(self.own)
+
+    def with_files(self, folder: Path) -> Arrivals:
+        """The same with the trace's file taken relative to `folder`."""
+        return self if self.trace is None else replace(self, trace=replace(self.trace, folder=str(folder)))
+
+
+class ExpectedArrivals(Protocol):
+    """Own arrivals whose rate changes in time as it likes: a Poisson process, given by its expected count.
+
+    `mean_rate` (1/s) is the rate in the long run, from which the budget of a whole SLO window is forecast.
+    """
+
+    mean_rate: float
+
+    def expected(self, t: FloatArray) -> FloatArray:
+        """Expected arrivals in [0, t) at times `t` (s) of any shape: 0 at 0, never falling, the rate's integral."""
+        ...
+
+
+class ArrivalTimes(Protocol):
+    """Own arrivals of any other kind, one after the other. `mean_rate` is that of `ExpectedArrivals`."""
+
+    mean_rate: float
+
+    def times(self, rng: np.random.Generator) -> Iterator[float]:
+        """The times (s) at which requests come, never falling; asked until the horizon, random by `rng` alone."""
+        ...
+
+
+def check_own_arrivals(own: Any) -> None:
+    """Raises ValueError unless the rate in the long run is one."""
+    if not 0 < own.mean_rate < math.inf:
+        raise ValueError(f"`mean_rate` of {own.type} must be a rate above 0, got {own.mean_rate:g}/s")
+
+
+ASYNC_ERROR_DELAYS: Final = (60.0, 120.0)
+"""Seconds that Lambda waits before it retries an asynchronous event whose function failed, the first and second time."""
+MAX_USERS: Final = 50_000_000
+
+
+def async_error_delay(failures: int) -> float:
+    """Seconds until an asynchronous event is tried again after its `failures`-th function error (1 or 2)."""
+    return ASYNC_ERROR_DELAYS[failures - 1]
+
+
+def async_throttle_delay(throttles: int) -> float:
+    """Seconds until an asynchronous event is tried again after its `throttles`-th throttle: 1 s doubling up to 5 min."""
+    return min(300.0, 2.0 ** min(throttles - 1, 9))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Users:
+    """Each request belongs to one of `count` users; the k-th most active is drawn with a weight of k^-`zipf`."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    count: int
+    """How many users there are."""
+    zipf: float = 0.0
+    """How unevenly they use it: 0 all alike, 1.1 as on the web."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_USERS:
+            raise ValueError(f"`count` must be 1 to {MAX_USERS}, got {self.count}")
+        if not 0 <= self.zipf <= 10:
+            raise ValueError(f"`zipf` must be 0 (all alike) to 10, got {self.zipf:g}")
+
+    def shares(self) -> FloatArray:
+        """The cumulated share of the requests of users 0, 1, ...: shape (count,), ending at 1."""
+        weights = np.arange(1, self.count + 1, dtype=float) ** -self.zipf
+        cumulated: FloatArray = np.cumsum(weights)
+        cumulated /= cumulated[-1]
+        return cumulated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientRetry:
+    """How a synchronous client tries again: `attempts` in all, with exponential back-off from `base` up to `cap` (s).
+
+    Full jitter draws the wait uniformly between 0 and the back-off. `on` says what is tried again.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    attempts: int = 3
+    """Attempts in all, the first included."""
+    on: tuple[Literal["throttle", "error"], ...] = ("throttle", "error")
+    """What is tried again."""
+    base: PositiveSeconds = 0.1
+    """The back-off after the first attempt."""
+    factor: Factor = 2.0
+    """How much longer each further back-off is."""
+    cap: Seconds = 20.0
+    """The longest back-off."""
+    jitter: Literal["full", "none"] = "full"
+    """`full` draws the wait uniformly between 0 and the back-off."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 100:
+            raise ValueError(f"`attempts` must be 1 to 100, got {self.attempts}")
+        if self.factor < 1:
+            raise ValueError(f"`factor` must be at least 1x, got {self.factor:g}x")
+
+    def delay(self, attempt: int, u: float) -> float:
+        """Seconds between the end of `attempt` (from 1) and the next; `u` in [0, 1) is the jitter's draw."""
+        try:
+            wait = min(self.cap, self.base * self.factor ** (attempt - 1))
+        except OverflowError:
+            wait = self.cap
+        return wait * u if self.jitter == "full" else wait
+
+
+PRESETS: Final = {"standard": ClientRetry(attempts=3), "legacy": ClientRetry(attempts=5)}
+"""botocore's retry modes: attempts in all, back-off with jitter up to 20 s."""
+
+
+class _Preset:
+    """Lets `retry: standard` stand for the fields of botocore's mode."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def unfold(value: object) -> object:
+            if isinstance(value, str):
+                if value not in PRESETS:
+                    raise ValueError(f"needs {' or '.join(PRESETS)}, or fields such as attempts, got {value!r}")
+                return PRESETS[value]
+            return value
+
+        return core_schema.no_info_before_validator_function(unfold, handler(source))
+
+
+RetryField = Annotated[ClientRetry, _Preset()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One stream of events to one alias: calls of clients that wait, data events (an upload, say), or a schedule."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    source: Literal["http", "data", "schedule"]
+    """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda."""
+    alias: str
+    """The alias that it calls."""
+    arrivals: Arrivals
+    """When the events come."""
+    name: str = ""
+    """What it is called in the results, where there are several."""
+    users: Users | None = None
+    """With it every request belongs to a user."""
+    retry: RetryField | None = None
+    """How an `http` client tries again; `standard` and `legacy` are botocore's modes."""
+    size: SizeDistribution | None = None
+    """The size of each event; see a version's `per_mb`."""
+    async_retries: int = 2
+    """How often Lambda retries a function error of a queued event."""
+    max_event_age: Seconds = 21600.0
+    """How long Lambda retries a throttled event."""
+
+    def __post_init__(self) -> None:
+        if self.retry is not None and self.source != "http":
+            raise ValueError(
+                f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`async_retries`)"
+            )
+        if not 0 <= self.async_retries <= 2:
+            raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
+
+    def with_files(self, folder: Path) -> Source:
+        """The same with file names taken relative to `folder` and the files of distributions read."""
+        size = None if self.size is None else self.size.with_files(folder, "MB")
+        return replace(self, arrivals=self.arrivals.with_files(folder), size=size)

@@ -1,0 +1,199 @@
+"""Traces of real traffic, as counts per minute or as start times: Azure 2019, Azure 2021 and plain CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray, IntArray
+
+Layout = Literal["azure2019", "azure2021", "counts", "timestamps"]
+MAX_BYTES: Final = 1 << 30
+MAX_ROWS: Final = 10_000_000
+MAX_INVOCATIONS: Final = 100_000_000
+MAX_MINUTES: Final = 10 * 365 * 1440
+MINUTE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trace:
+    """A trace as read: `counts` per minute, or sorted start `times` (s, the first minute begins at 0); one of them is None.
+
+    `length` (s) is where it ends.
+    """
+
+    counts: IntArray | None
+    times: FloatArray | None
+    length: float
+
+    @property
+    def per_minute(self) -> IntArray:
+        """Invocations that start in each minute."""
+        if self.times is None:
+            assert self.counts is not None
+            return self.counts
+        return np.diff(np.searchsorted(self.times, np.arange(round(self.length / MINUTE) + 1) * MINUTE))
+
+
+def read_trace(path: Path, layout: Layout, function: str | None = None, column: str | None = None) -> Trace:
+    """The trace in a CSV file. Raises ValueError with file, line and the offending figure.
+
+    `azure2019`: HashOwner, HashApp, HashFunction, Trigger and one column per minute; rows are added up, or only those
+    of `function`. `azure2021`: app, func, end_timestamp, duration (s); start = end - duration; `function` is `func` or
+    `app/func`. `counts`: one count per row and minute. `timestamps`: seconds or ISO 8601. The last two take `column`.
+    """
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r}: cannot be read: the name holds a null character")
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ValueError(f"{path}: has {size:,} bytes; allowed {MAX_BYTES:,}")
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = _numbered(csv.reader(file), path)
+            reader = {"azure2019": _azure2019, "azure2021": _azure2021, "counts": _counts, "timestamps": _timestamps}[
+                layout
+            ]
+            trace = reader(rows, path, function, column)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: is not a CSV file: {error}") from None
+    total = trace.counts.sum() if trace.counts is not None else len(trace.times if trace.times is not None else ())
+    if total > MAX_INVOCATIONS:
+        raise ValueError(f"{path}: holds {total:,} invocations; allowed {MAX_INVOCATIONS:,}")
+    return trace
+
+
+Rows = Iterator[tuple[int, list[str]]]
+
+
+def _numbered(rows: Iterator[list[str]], path: Path) -> Rows:
+    for number, row in enumerate(rows, start=1):
+        if number > MAX_ROWS:
+            raise ValueError(f"{path}: more than {MAX_ROWS:,} rows")
+        if row:
+            yield number, row
+
+
+def _header(rows: Rows, path: Path, wanted: tuple[str, ...]) -> list[str]:
+    _, header = next(rows, (0, []))
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        got = ", ".join(header[:6]) or "an empty file"
+        raise ValueError(f"{path}:1: no column {', '.join(missing)}; got {got}")
+    return header
+
+
+def _count(text: str, path: Path, line: int) -> int:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 <= value <= MAX_INVOCATIONS and value == math.floor(value)):
+        raise ValueError(f"{path}:{line}: a count is a whole number from 0 to {MAX_INVOCATIONS:,}, got {text!r}")
+    return int(value)
+
+
+def _time(text: str, path: Path, line: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        try:
+            value = datetime.fromisoformat(text.strip()).timestamp()
+        except ValueError:
+            value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{path}:{line}: a time is a number of seconds or ISO 8601, got {text!r}")
+    return value
+
+
+def _azure2019(rows: Rows, path: Path, function: str | None, _column: str | None) -> Trace:
+    header = _header(rows, path, ("HashOwner", "HashApp", "HashFunction", "Trigger", "1"))
+    first, name = header.index("1"), header.index("HashFunction")
+    counts = np.zeros(len(header) - first, np.int64)
+    found = False
+    for line, row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{path}:{line}: has {len(row)} columns; the header has {len(header)}")
+        if function is None or row[name] == function:
+            found = True
+            counts += [_count(text, path, line) for text in row[first:]]
+    if not found:
+        raise ValueError(f"{path}: holds no function {function!r}" if function else f"{path}: holds no function at all")
+    return Trace(counts=counts, times=None, length=counts.size * MINUTE)
+
+
+def _azure2021(rows: Rows, path: Path, function: str | None, _column: str | None) -> Trace:
+    header = _header(rows, path, ("app", "func", "end_timestamp", "duration"))
+    app, func, end, duration = (header.index(name) for name in ("app", "func", "end_timestamp", "duration"))
+    starts = []
+    for line, row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"{path}:{line}: has {len(row)} columns; the header has {len(header)}")
+        if function is None or function in (row[func], f"{row[app]}/{row[func]}"):
+            took = _time(row[duration], path, line)
+            if took < 0:
+                raise ValueError(f"{path}:{line}: a duration is at least 0 s, got {row[duration]!r}")
+            starts.append(_time(row[end], path, line) - took)
+    return _from_times(starts, path, function)
+
+
+def _counts(rows: Rows, path: Path, _function: str | None, column: str | None) -> Trace:
+    place, counts = None, []
+    for line, row in rows:
+        if place is None:
+            headed = not _is_number(row[-1])
+            place = _place(row, column, path) if headed else len(row) - 1
+            if headed:
+                continue
+        counts.append(_count(row[place] if place < len(row) else "", path, line))
+    if not counts:
+        raise ValueError(f"{path}: holds no counts")
+    return Trace(counts=np.array(counts, np.int64), times=None, length=len(counts) * MINUTE)
+
+
+def _timestamps(rows: Rows, path: Path, function: str | None, column: str | None) -> Trace:
+    place, times = None, []
+    for line, row in rows:
+        if place is None:
+            headed = column is not None or not (_is_number(row[0]) or row[0][:1].isdigit())
+            place = _place(row, column, path) if headed else 0
+            if headed:
+                continue
+        times.append(_time(row[place] if place < len(row) else "", path, line))
+    return _from_times(times, path, function)
+
+
+def _place(header: list[str], column: str | None, path: Path) -> int:
+    if column is None:
+        return len(header) - 1
+    if column not in header:
+        raise ValueError(f"{path}:1: no column {column!r}; got {', '.join(header)}")
+    return header.index(column)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_times(times: list[float], path: Path, function: str | None) -> Trace:
+    if not times:
+        raise ValueError(f"{path}: holds no invocation" + (f" of {function!r}" if function else ""))
+    starts = np.sort(np.array(times))
+    starts -= math.floor(starts[0] / MINUTE) * MINUTE
+    minutes = math.floor(starts[-1] / MINUTE) + 1
+    if minutes > MAX_MINUTES:
+        days = minutes / 1440
+        raise ValueError(f"{path}: spans {days:,.4g} days from the first to the last invocation; allowed 3,650")
+    return Trace(counts=None, times=starts, length=minutes * MINUTE)

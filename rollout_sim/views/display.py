@@ -1,0 +1,100 @@
+"""What each result shows of itself: its picture (`plot`) and its table in a notebook (`html`)."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from matplotlib.axes import Axes
+
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.run.result import RunResult
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import Comparison
+from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.sweep import Sweep
+from rollout_sim.views.plots.budget import error_budget
+from rollout_sim.views.plots.comparison import stopping
+from rollout_sim.views.plots.recommendation import pareto
+from rollout_sim.views.plots.sweep import picture
+from rollout_sim.views.sentences import sentence
+from rollout_sim.views.tables import (
+    comparison_sheet,
+    contender_sheet,
+    run_sheet,
+    scenario_sheet,
+    sweep_sheet,
+    version_sheet,
+)
+
+
+@singledispatch
+def plot(result: object, ax: Axes | None = None) -> Axes:
+    """The main picture of `result` on the axes `ax`, by default on new ones. Raises TypeError for what has none."""
+    raise TypeError(f"{type(result).__name__} has no picture; {ax} stays as it is")
+
+
+@plot.register(RunResult)
+def _(result: RunResult, ax: Axes | None = None) -> Axes:
+    """The remaining error budget over time."""
+    return error_budget([result], ax=ax)
+
+
+@plot.register(Comparison)
+def _(result: Comparison, ax: Axes | None = None) -> Axes:
+    """How often each strategy stops the bad version, and the good one."""
+    return stopping(result, ax=ax)
+
+
+@plot.register(Sweep)
+def _(result: Sweep, ax: Axes | None = None, **where: str) -> Axes:
+    """The power curves where severities vary, else a heat map of how often the version is stopped, or a line."""
+    return picture(result, where, ax=ax)
+
+
+@plot.register(Recommendation)
+def _(result: Recommendation, ax: Axes | None = None) -> Axes:
+    """The contenders' expected bad requests against the time to full traffic."""
+    return pareto(result, ax=ax)
+
+
+@singledispatch
+def html(result: object) -> str:
+    """The tables of `result` as HTML. Raises TypeError for what has none."""
+    raise TypeError(f"{type(result).__name__} has no table")
+
+
+@html.register(Scenario)
+def _(result: Scenario) -> str:
+    about = f"{result.name}: {result.description}" if result.description else result.name
+    return scenario_sheet(result).html(f"{about} ({show_duration(result.horizon)}, seed {result.seed})")
+
+
+@html.register(RunResult)
+def _(result: RunResult) -> str:
+    return run_sheet([result]).html(repr(result)) + version_sheet([result]).html()
+
+
+@html.register(Comparison)
+def _(result: Comparison) -> str:
+    return comparison_sheet(result).html(repr(result))
+
+
+@html.register(Sweep)
+def _(result: Sweep) -> str:
+    return sweep_sheet(result, "its .frame").html(repr(result))
+
+
+@html.register(Recommendation)
+def _(result: Recommendation) -> str:
+    return contender_sheet(result).html(repr(result))
+
+
+@singledispatch
+def text(result: object) -> str:
+    """`result` in one line. Raises TypeError for what has no sentence."""
+    raise TypeError(f"{type(result).__name__} has no sentence")
+
+
+@text.register(Recommendation)
+def _(result: Recommendation) -> str:
+    return f"{result.scenario.name}: {sentence(result)}"

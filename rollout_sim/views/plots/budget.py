@@ -1,0 +1,259 @@
+"""Plots: each takes results and `ax=`, draws on it and returns it; the `*_figure` functions lay out whole pictures.
+
+One style throughout: Okabe and Ito's colours, which colour-blind eyes tell apart, and a line style beside each
+colour, so that the same strategy looks the same in every picture and in print. Where strategies coincide, the
+later lines are thinner, so that the earlier ones stay visible under them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.views.plots.style import (
+    COLOURS,
+    GREY,
+    HALF,
+    HOUR,
+    LINES,
+    STYLE,
+    caption,
+    look,
+    percent_axis,
+    period_edges,
+    rank,
+    save,
+    styled,
+    time_axis,
+    time_unit,
+)
+from rollout_sim.views.plots.traffic import error_rates, invocations, traffic, weight
+
+if TYPE_CHECKING:
+    from rollout_sim.control.slo import Objective
+    from rollout_sim.run.result import RunResult
+
+
+__all__ = [
+    "COLOURS",
+    "LINES",
+    "STYLE",
+    "burn_rate",
+    "burn_rate_figure",
+    "burn_window",
+    "error_budget",
+    "error_budget_figure",
+    "error_rates",
+    "invocations",
+    "look",
+    "save",
+    "traffic",
+    "weight",
+]
+RED: Final = "#B00020"
+LANE: Final = 9.0
+"""Height of one strategy's lane above the budget, in points."""
+PAGE: Final = 14.4
+"""The usual burn rate to page at: it spends 2% of a 30 days' budget in an hour."""
+_WINDOWS: Final = (5, 10, 15, 30, 60, 120, 240, 360, 720, 1440)
+_ENOUGH: Final = 20
+"""Requests that the window of a burn rate holds on average, if the horizon is long enough for that."""
+
+
+def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, ax: Axes | None = None) -> Axes:
+    """Remaining error budget of one SLO (the first by default) over time, crossed where the new version is taken back.
+
+    The lanes above show, per strategy, how long the new version had traffic and each shift of its weight; the axis on
+    the right counts the bad requests of this run.
+    """
+    ax = _axes(ax)
+    first = results[0]
+    slo = slo or first.scenario.slos[0]
+    scale, _ = time_unit(first)
+    top = lowest = 1.0 - slo.spent
+    for result, width in zip(results, _widths(results), strict=True):
+        times, remaining = period_edges(result), result.budget(slo).remaining
+        lowest = min(lowest, float(remaining.min()))
+        look_of = look(rank(result))
+        ax.plot(times / scale, remaining, label=caption(result), **look_of, linewidth=width)
+        for at in _rollbacks(result):
+            level = float(np.interp(at, times, remaining))
+            ax.plot(
+                at / scale, level, marker="X", markersize=9, color=look_of["color"], markeredgecolor="white", zorder=4
+            )
+    _budget_axis(ax, first, slo, top, lowest)
+    lanes = _lanes(ax, results, scale) if first.scenario.rollout is not None else 0.0
+    ax.set_ylabel("budget left")
+    ax.set_title(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", pad=24 + lanes)
+    marks = "; above, new version in use,  | shift,  × rollback" if lanes else ""
+    forecast = f"bad requests observed, {first.budget(slo).whole:,.0f} allowed by forecast{marks}"
+    _note(ax, forecast, (0, 1), (0, 8 + lanes), ha="left", va="bottom")
+    time_axis(ax, first)
+    return ax
+
+
+def burn_rate(
+    results: Sequence[RunResult], slo: Objective | None = None, *, window: float | None = None, ax: Axes | None = None
+) -> Axes:
+    """Burn rate of one SLO over a trailing `window` (s), on a logarithmic axis; 1 spends the budget in its window.
+
+    Without a `window` it is 5 min, or more where there are few requests. No line where a window has none. Dashed are
+    the thresholds of the burn-rate alarms on this SLO, or the usual one to page at.
+    """
+    ax = _axes(ax)
+    first = results[0]
+    slo = slo or first.scenario.slos[0]
+    window = burn_window(first, slo) if window is None else window
+    scale, _ = time_unit(first)
+    highest = 1.0
+    for result, width in zip(results, _widths(results), strict=True):
+        rate = result.budget(slo).burn_rate(max(1, round(window / result.metrics.resolution)))
+        highest = max(highest, float(np.nanmax(rate, initial=0.0)))
+        ax.plot(period_edges(result)[1:] / scale, rate, label=caption(result), **look(rank(result)), linewidth=width)
+    levels = _levels(first, slo)
+    highest = max(highest, *levels)
+    ax.set_yscale("symlog", linthresh=1.0, linscale=0.6)
+    ax.set_ylim(-0.06, highest * 1.4)
+    usual = [
+        t for t in (3, 6, PAGE, 50, 100, 300, 1000) if t < highest * 1.4 and all(abs(t / k - 1) > 0.3 for k in levels)
+    ]
+    ax.yaxis.set_major_locator(FixedLocator([0, *levels, *usual]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+    for level, meaning in levels.items():
+        ax.axhline(level, color=GREY, linewidth=0.9, linestyle=(0, (2, 2)))
+        _note(ax, meaning, (1, level), (5, 0), transform=ax.get_yaxis_transform(), ha="left", va="center")
+    ax.set_ylabel(f"burn rate over {show_duration(window)}")
+    ax.set_title(f"How fast the error budget of {slo.name} {_objective(slo)} burns")
+    time_axis(ax, first)
+    return ax
+
+
+def error_budget_figure(results: Sequence[RunResult]) -> Figure:
+    """`error_budget.png`: one panel per SLO."""
+    lanes = LANE * len(results) / 72 if results[0].scenario.rollout is not None else 0.0
+    return _per_slo(results, error_budget, lanes)
+
+
+def burn_rate_figure(results: Sequence[RunResult]) -> Figure:
+    """`burn_rate.png`: one panel per SLO."""
+    return _per_slo(results, burn_rate, 0.0)
+
+
+def burn_window(result: RunResult, slo: Objective) -> float:
+    """The window (s) over which a burn rate can be read: 5 min, or up to an eighth of the horizon for enough requests."""
+    metrics = result.metrics
+    rate = float(result.budget(slo).requests.sum()) / metrics.horizon
+    fitting = [m * 60.0 for m in _WINDOWS if m == _WINDOWS[0] or m * 60.0 <= metrics.horizon / 8]
+    return next((window for window in fitting if window * rate >= _ENOUGH), fitting[-1])
+
+
+def _per_slo(results: Sequence[RunResult], draw: Any, extra: float) -> Figure:
+    """One panel per SLO over one legend; `extra` inches of each are not for its axes."""
+    slos = results[0].scenario.slos
+    longest = max(len(caption(result)) for result in results)
+    columns = max(1, min(3, len(results), 110 // (longest + 8)))
+    legend = 0.3 + 0.22 * -(-len(results) // columns)
+    height = max(HALF[1] - legend, (2.9 + extra) * len(slos), 2.9 + extra) + legend
+    with styled():
+        figure, axes = plt.subplots(len(slos), 1, figsize=(HALF[0], height), squeeze=False, layout="constrained")
+        for ax, slo in zip(axes[:, 0], slos, strict=True):
+            draw(results, slo, ax=ax)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2)
+    return figure
+
+
+def _budget_axis(ax: Axes, result: RunResult, slo: Objective, top: float, lowest: float) -> None:
+    """Room for what was spent, at least for a few bad requests; zero and below in red where it comes into sight."""
+    whole = result.budget(slo).whole
+    room = max(top - lowest, 1e-4, 5 / whole if whole else 0.0)
+    bottom = top - 1.08 * room
+    if lowest < 0.3 * top:
+        bottom = min(bottom, -0.03 * room)
+    ax.set_ylim(bottom, top + 0.05 * room)
+    if bottom < 0:
+        ax.axhline(0, color=RED, linewidth=1.2)
+    if lowest < 0:
+        ax.axhspan(bottom, 0, color=RED, alpha=0.08, zorder=0)
+        _note(ax, "overspent", (0, 0), (6, -4), transform=ax.get_yaxis_transform(), color=RED, ha="left", va="top")
+    percent_axis(ax)
+    if whole:
+        to_bad: Callable[[Any], Any] = lambda left: (top - left) * whole  # noqa: E731
+        to_left: Callable[[Any], Any] = lambda bad: top - bad / whole  # noqa: E731
+        count = ax.secondary_yaxis("right", functions=(to_bad, to_left))
+        count.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        count.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value > -0.5 else ""))
+        count.set_ylabel("bad requests")
+        count.spines["right"].set_visible(False)
+        count.tick_params(length=0)
+
+
+def _lanes(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
+    """Draws each strategy's lane above the axes, in the legend's order from the top; returns their height in points."""
+    start = results[0].scenario.start
+    end = results[0].metrics.horizon - start
+    across = blended_transform_factory(ax.transData, ax.transAxes)
+    for k, result in enumerate(results):
+        colour = look(rank(result))["color"]
+        lane = across + ScaledTranslation(0, LANE * (len(results) - k - 0.1) / 72, ax.figure.dpi_scale_trans)
+        drawn: dict[str, Any] = {"color": colour, "transform": lane, "clip_on": False}
+        times = [*(shift.at - start for shift in result.shifts), end]
+        for shift, at, until in zip(result.shifts, times, times[1:], strict=False):
+            if shift.weight > 0:
+                ax.plot([at / scale, until / scale], [1, 1], linewidth=1.2, solid_capstyle="butt", **drawn)
+            size = 6.5 if shift.weight < shift.before else 6
+            mark = "X" if shift.weight < shift.before else "|"
+            edge = "white" if mark == "X" else colour
+            ax.plot(at / scale, 1, marker=mark, markersize=size, markeredgecolor=edge, zorder=4, **drawn)
+    return LANE * (len(results) + 0.5)
+
+
+def _rollbacks(result: RunResult) -> list[float]:
+    """When the new version lost weight again (s from the rollout's start), by an alarm or by on-call."""
+    return [shift.at - result.scenario.start for shift in result.shifts if shift.weight < shift.before]
+
+
+def _levels(result: RunResult, slo: Objective) -> dict[float, str]:
+    """Burn rates that mean something, and what."""
+    levels = {1.0: "spends the\nbudget exactly"}
+    for name, alarm in result.scenario.alarms.items():
+        if alarm.metric == "burn_rate" and alarm.slo == slo.name and alarm.limit > 1.5:
+            meaning = f"alarm {name}, over\n{show_duration(alarm.long)} and {show_duration(alarm.short)}"
+            levels[alarm.limit] = f"{levels[alarm.limit]}\n{meaning}" if alarm.limit in levels else meaning
+    if len(levels) == 1:
+        levels[PAGE] = f"{PAGE * HOUR / slo.window * 100:.3g}% of\nbudget in 1 h"
+    return levels
+
+
+def _objective(slo: Objective) -> str:
+    return f"{slo.objective:.6%}".rstrip("%").rstrip("0").rstrip(".") + "%"
+
+
+def _widths(results: Sequence[RunResult]) -> Any:
+    """Line widths, falling in the order of drawing."""
+    return np.linspace(2.6, 1.5, len(results)) if len(results) > 1 else [1.8]
+
+
+def _note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **how: Any) -> None:
+    """A small text at a place of the axes, moved by `offset` points."""
+    coordinates = how.pop("transform", "axes fraction")
+    drawn = {"fontsize": 9, "color": GREY, **how}
+    ax.annotate(
+        text, at, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **drawn
+    )
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    with styled():
+        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -1,0 +1,291 @@
+"""The picture of the traffic: who had which share of it, how much it was, what failed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
+
+from rollout_sim.control.metrics import Target
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.views.plots.style import (
+    HOUR,
+    MINUTE,
+    SLIDE,
+    caption,
+    percent_axis,
+    period_edges,
+    styled,
+    time_axis,
+    time_unit,
+)
+
+if TYPE_CHECKING:
+    from rollout_sim.run.result import RunResult
+
+
+OLD, NEW = "#7A8B99", "#6A3D9A"
+"""The old and the new version, wherever the two are drawn against each other: no strategy's colours."""
+_BINS: Final = 120
+_ENOUGH: Final = 10
+"""Invocations that a bin holds on average, if there are that many."""
+_MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440)
+
+
+def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = None) -> Figure:
+    """`traffic.png`: for each strategy the new version's weight, invocations and error rates by version.
+
+    Without a rollout there is no weight to show. Counts are added up in bins of whole periods, aligned to the
+    rollout's start. `size` is the figure's, in inches: a slide's, or higher where the rows would be too flat.
+    """
+    first = results[0]
+    rolled = first.scenario.new is not None
+    per = bin_periods(first)
+    width = show_duration(per * first.metrics.resolution)
+    every, seconds = _rate_unit(first)
+    by = "by version, " if rolled else ""
+    panels: list[tuple[Callable[[RunResult, Axes], Axes], str]] = [
+        (lambda result, ax: weight(result, ax=ax), "Weight of\nthe new version"),
+        (
+            lambda result, ax: invocations(result, per, seconds, ax=ax),
+            f"Invocations per {every}\n{by}in bins of {width}",
+        ),
+        (lambda result, ax: error_rates(result, per, ax=ax), f"Errors and throttles\n{by}of attempts in {width}"),
+    ]
+    panels = panels if rolled else panels[1:]
+    with styled():
+        figure, grid = plt.subplots(
+            len(results),
+            len(panels),
+            figsize=size or (SLIDE[0] / 3 * len(panels), 1.4 + len(results) * _row_height(len(results))),
+            squeeze=False,
+            layout="constrained",
+        )
+        for row, result in zip(grid, results, strict=True):
+            for ax, (draw, _) in zip(row, panels, strict=True):
+                draw(result, ax)
+                if result is not results[-1]:
+                    ax.set_xlabel("")
+                    ax.tick_params(labelbottom=False)
+            row[0].set_title(caption(result), fontsize=10, fontweight="normal")
+        if rolled:  # said once: three times it would not fit
+            figure.supxlabel(grid[-1][0].get_xlabel(), fontsize=10)
+            for ax in grid[-1]:
+                ax.set_xlabel("")
+        for k, (ax, (_, title)) in enumerate(zip(grid[0], panels, strict=True)):
+            if k >= len(panels) - 2:  # the same scale for all strategies
+                widest = max((other.get_ylim() for other in grid[:, k]), key=lambda limits: limits[1])
+                for other in grid[:, k]:
+                    other.set_ylim(widest)
+            ax.annotate(
+                title,
+                (0, 1),
+                xytext=(0, 22),
+                xycoords="axes fraction",
+                textcoords="offset points",
+                fontsize=11,
+                fontweight="bold",
+                va="bottom",
+            )
+        handles, labels = grid[0][-2].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        name = f"{first.scenario.name}: where the traffic of alias {first.scenario.alias} went"
+        figure.suptitle(name, x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
+def weight(result: RunResult, *, ax: Axes | None = None) -> Axes:
+    """The new version's weight over time."""
+    ax = _axes(ax)
+    scale, _ = time_unit(result)
+    edges = period_edges(result)
+    times = np.array([edges[0], *(s.at - result.scenario.start for s in result.shifts), edges[-1]]) / scale
+    weights = [0.0, *(s.weight for s in result.shifts)]
+    ax.stairs(weights, times, fill=True, color=NEW, alpha=0.25)
+    ax.stairs(weights, times, color=NEW, linewidth=1.6, baseline=None)
+    ax.set_ylim(-0.02, 1.08)
+    ax.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    percent_axis(ax)
+    time_axis(ax, result, ticks=7)
+    return ax
+
+
+def invocations(
+    result: RunResult, per: int | None = None, seconds: float | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Invocations by version, stacked: their rate per `seconds` in bins of `per` periods."""
+    ax = _axes(ax)
+    per = per or bin_periods(result)
+    seconds = seconds or _rate_unit(result)[1]
+    scale, _ = time_unit(result)
+    edges = bin_edges(result, per)
+    below = np.zeros(edges.size - 1)
+    for version, name, colour in _versions(result):
+        above = below + binned(result, version, result.metrics.invocations, per) * seconds / np.diff(edges)
+        ax.stairs(above, edges / scale, baseline=below, fill=True, color=colour, alpha=0.85, label=name)
+        below = above
+    ax.set_ylim(0, 1.1 * float(below.max(initial=0.0)) or 1.0)
+    time_axis(ax, result, ticks=7)
+    return ax
+
+
+def error_rates(result: RunResult, per: int | None = None, *, ax: Axes | None = None) -> Axes:
+    """Errors and throttles over attempts, by version, in bins of `per` periods; no point where nothing was attempted."""
+    ax = _axes(ax)
+    per = per or bin_periods(result)
+    scale, _ = time_unit(result)
+    edges = bin_edges(result, per)
+    middles = (edges[:-1] + edges[1:]) / 2 / scale
+    top = 0.0
+    for version, name, colour in _versions(result):
+        throttles = binned(result, version, result.metrics.throttles, per)
+        attempts = binned(result, version, result.metrics.invocations, per) + throttles
+        failed = binned(result, version, result.metrics.errors, per) + throttles
+        rate = np.divide(failed, attempts, out=np.full(attempts.shape, np.nan), where=attempts > 0)
+        top = max(top, float(np.nanmax(rate, initial=0.0)))
+        size = 6 if np.count_nonzero(attempts) < 10 else 4
+        ax.plot(middles, rate, color=colour, linewidth=1.5, marker=".", markersize=size, label=name)
+    top = max(1.12 * top, 1e-3)
+    ax.set_ylim(-0.04 * top, top)
+    percent_axis(ax)
+    time_axis(ax, result, ticks=7)
+    return ax
+
+
+def bin_periods(result: RunResult) -> int:
+    """Periods that one bin of the traffic picture holds: enough for ten invocations, and at most 120 bins."""
+    metrics = result.metrics
+    for_detail = metrics.periods / _BINS
+    for_counts = _ENOUGH * metrics.periods / max(_total(result), 1)
+    least = max(1.0, for_detail, min(for_counts, metrics.periods / 12)) * metrics.resolution / MINUTE
+    widths = [m for m in _MINUTES if m >= least and (m * MINUTE) % metrics.resolution == 0]
+    if least <= metrics.resolution / MINUTE:
+        return 1
+    return round(widths[0] * MINUTE / metrics.resolution) if widths else math.ceil(least * MINUTE / metrics.resolution)
+
+
+def bin_edges(result: RunResult, per: int) -> Any:
+    """Edges of bins of `per` periods, in seconds from the rollout's start; one edge is the period it falls into."""
+    return period_edges(result)[np.append(_first_periods(result, per), result.metrics.periods)]
+
+
+def binned(result: RunResult, version: str, counts: Any, per: int) -> Any:
+    """One version's counts behind the rollout's alias, in bins of `per` periods."""
+    target = Target(result.scenario.alias, version)
+    mine = [k for k, one in enumerate(result.metrics.targets) if one == target]
+    return np.add.reduceat(counts[0, mine].sum(axis=0).astype(float), _first_periods(result, per))
+
+
+def _row_height(rows: int) -> float:
+    """Inches: what a slide has left for each of so many rows, within what can be read and what looks empty."""
+    return min(1.9, max(0.95, (SLIDE[1] - 1.4) / rows))
+
+
+def _first_periods(result: RunResult, per: int) -> Any:
+    """The first period of each bin; the first bin is the shorter one where the rollout starts in between."""
+    offset = int(result.scenario.start // result.metrics.resolution) % per
+    starts = np.arange(offset, result.metrics.periods, per)
+    return starts if offset == 0 else np.append(0, starts)
+
+
+def _versions(result: RunResult) -> list[tuple[str, str, str]]:
+    """The versions behind the rollout's alias: number, name and colour; the old one first."""
+    old, new = result.scenario.old, result.scenario.new
+    if new is None:
+        return [(old, f"version {old}", OLD)]
+    return [(old, f"version {old} (old)", OLD), (new, f"version {new} (new)", NEW)]
+
+
+def _rate_unit(result: RunResult) -> tuple[str, float]:
+    """The unit in which the traffic is a readable number: its name and its seconds."""
+    per_second = _total(result) / result.metrics.horizon
+    return next(
+        ((name, seconds) for name, seconds in (("second", 1.0), ("minute", MINUTE)) if per_second * seconds >= 1),
+        ("hour", HOUR),
+    )
+
+
+def _total(result: RunResult) -> int:
+    """Invocations through the rollout's alias."""
+    mine = [k for k, one in enumerate(result.metrics.targets) if one.alias == result.scenario.alias]
+    return int(result.metrics.invocations[0, mine].sum())
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    with styled():
+        return plt.subplots(figsize=(7, 3), layout="constrained")[1]
+
+
+FAILED: Final = "#B00020"
+STATES: Final = {"OK": "#56B4E9", "INSUFFICIENT_DATA": "#C9CED2", "ALARM": "#D55E00"}
+
+
+def each_invocation(result: RunResult, between: tuple[float, float] | None = None, *, ax: Axes | None = None) -> Axes:
+    """Every invocation of a run with `events`: when it started, and for how long (init included) its caller waited.
+
+    `between` (s from the rollout's start) shows a part of the run. Raises ValueError for a run without events.
+    """
+    if result.events is None:
+        raise ValueError("the run kept no invocations; simulate with events=True")
+    ax = _wide_axes(ax, 3.6)
+    scale, _ = time_unit(result)
+    frame = result.events[result.events["alias"] == result.scenario.alias]
+    time_axis(ax, result)
+    if between is not None:
+        frame = frame[frame["start_s"].between(*between)]
+        ax.set_xlim(between[0] / scale, between[1] / scale)
+    waited = np.asarray(frame["init_s"] + frame["duration_s"], float)
+    times, version = np.asarray(frame["start_s"], float) / scale, frame["version"].to_numpy()
+    failed, cold = (frame["outcome"] != "ok").to_numpy(), frame["cold"].to_numpy(bool)
+    sides = [(result.scenario.old, f"version {result.scenario.old} (old)", OLD)]
+    if result.scenario.new is not None:
+        sides.append((result.scenario.new, f"version {result.scenario.new} (new)", NEW))
+    for number, name, colour in sides:
+        mine = (version == number) & ~failed
+        ax.plot(times[mine], waited[mine], ".", color=colour, markersize=3, alpha=0.6, label=name, rasterized=True)
+    ax.plot(times[cold], waited[cold], "o", color="black", markersize=7, markerfacecolor="none", label="cold start")
+    ax.plot(times[failed], waited[failed], "x", color=FAILED, markersize=6, label="failed")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_duration(value)))
+    ax.set_ylabel("caller waits")
+    ax.set_title(f"{result.strategy}: every invocation")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=1.6)
+    return ax
+
+
+def alarm_states(result: RunResult, *, ax: Axes | None = None) -> Axes:
+    """The state of each alarm over time, as CloudWatch would show it."""
+    names = list(result.scenario.alarms)
+    ax = _wide_axes(ax, 0.9 + 0.45 * len(names))
+    scale, _ = time_unit(result)
+    start, end = -result.scenario.start, result.metrics.horizon - result.scenario.start
+    for row, name in enumerate(names):
+        changes = [(at - result.scenario.start, new) for at, alarm, _, new in result.alarm_log if alarm == name]
+        stays = [(start, "INSUFFICIENT_DATA"), *changes, (end, "")]
+        for (since, state), (until, _) in pairwise(stays):
+            ax.barh(row, (until - since) / scale, left=since / scale, height=0.6, color=STATES[state])
+    for state, colour in STATES.items():
+        ax.barh(0, 0, color=colour, label=state)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    time_axis(ax, result)
+    ax.set_title(f"{result.strategy}: the alarms")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _wide_axes(ax: Axes | None, height: float) -> Axes:
+    if ax is not None:
+        return ax
+    with styled():
+        return plt.subplots(figsize=(10, height), layout="constrained")[1]

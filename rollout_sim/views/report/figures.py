@@ -1,0 +1,254 @@
+"""Figures of a report: SVG that stands in a page, in the page's own letters, and in words what each shows.
+
+Every colour becomes a CSS variable that falls back to itself (`var(--x0072b2, #0072b2)`), so that a page may replace it
+where it is dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rollout_sim.core.formatting import number, share, shares, show_duration
+from rollout_sim.views.plots import budget as plots
+from rollout_sim.views.plots import comparison as comparison_plots
+from rollout_sim.views.plots import recommendation as recommendation_plots
+from rollout_sim.views.plots import sweep as sweep_plots
+from rollout_sim.views.plots.style import STYLE, look
+
+if TYPE_CHECKING:
+    from rollout_sim.control.slo import Objective
+    from rollout_sim.run.result import RunResult
+    from rollout_sim.study.comparison import Comparison
+    from rollout_sim.study.recommend.search import Recommendation
+    from rollout_sim.study.sensitivity import Sensitivity
+
+
+WIDTH: Final = 8.6
+"""Inches: as wide as the page's column, so that letters keep their size."""
+INK: Final = "#1b1f24"
+_PAGE: Final[Any] = STYLE | {
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "svg.fonttype": "none",
+}
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_LINKS: Final = ("href", f"{{{_XLINK}}}href")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """`svg` is the markup of the whole element; `alt` says what it shows, with its main figures."""
+
+    svg: str
+    alt: str
+
+
+def stopping(compared: Comparison) -> Picture:
+    """How often each strategy stops the version as described, and a good one."""
+
+    def draw(ax: Axes) -> None:
+        comparison_plots.stopping(compared, ax=ax)
+
+    said = []
+    for name in compared.columns:
+        text = f"{name} {shares(compared.estimates(name)['stopped'])}"
+        if compared.twin is not None:
+            text += f", of a good version {shares(compared.twin.estimates(name)['stopped'])}"
+        said.append(text)
+    alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(said)}."
+    columns = 2 if compared.twin is not None else 0
+    return _chart("stopping", draw, alt, height=1.5 + 0.5 * len(compared.columns), columns=columns)
+
+
+def budgets(compared: Comparison, slo: Objective, key: str) -> Picture:
+    """What share of the replications spends more than so much of the budget."""
+
+    def draw(ax: Axes) -> None:
+        comparison_plots.budgets(compared, slo, ax=ax)
+
+    said = [f"{name} {shares(compared.estimates(name)[f'budget_spent.{slo.name}'])}" for name in compared.columns]
+    alt = f"Share of the {slo.name} budget that the replications spend; on average: {'; '.join(said)}."
+    return _chart(key, draw, alt, height=3.9)
+
+
+def error_budget(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
+    """The error budget that is left over time, in one run of each strategy."""
+
+    def draw(ax: Axes) -> None:
+        plots.error_budget(runs, slo, ax=ax)
+
+    said = [f"{run.strategy} {share(1 - run.budget(slo).spent)}" for run in runs]
+    alt = f"Error budget of {slo.name} left over time in one run of each strategy; at the end: {'; '.join(said)}."
+    return _chart(key, draw, alt, height=4.4 + 0.12 * len(runs))
+
+
+def burn_rate(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
+    """How fast the budget burns over time, in one run of each strategy."""
+    window = plots.burn_window(runs[0], slo)
+
+    def draw(ax: Axes) -> None:
+        plots.burn_rate(runs, slo, ax=ax)
+
+    said = []
+    for run in runs:
+        rate = run.budget(slo).burn_rate(max(1, round(window / run.metrics.resolution)))
+        said.append(f"{run.strategy} {number(float(np.nanmax(rate, initial=0.0)))} times")
+    alt = f"Burn rate of {slo.name} over {show_duration(window)} in one run of each strategy; at its highest: {'; '.join(said)}."
+    return _chart(key, draw, alt, height=4.2)
+
+
+def traffic(runs: Sequence[RunResult]) -> Picture:
+    """The new version's weight, invocations and error rates by version, in one run of each strategy."""
+    rows = min(1.25, max(0.95, 6.5 / len(runs)))
+    with plt.rc_context(_PAGE):
+        figure = plots.traffic(runs, (WIDTH, 1.5 + rows * len(runs)))
+        figure.suptitle("")
+    said = [f"{run.strategy} {_course(run)}" for run in runs if run.scenario.new is not None]
+    if not said:
+        alt = f"Invocations and error rates of version {runs[0].scenario.old} over time in one run."
+    else:
+        alt = f"Weight of the new version, invocations and error rates over time in one run of each strategy: {'; '.join(said)}."
+    return Picture(svg=_inline(figure, "traffic", alt), alt=alt)
+
+
+def candidates(found: Recommendation) -> Picture:
+    """What the candidates of the search cost and how long they take."""
+
+    def draw(ax: Axes) -> None:
+        recommendation_plots.pareto(found, ax=ax)
+
+    said = [
+        f"{one.candidate.name} takes {show_duration(one.time_to_full)} and adds {number(one.bad.mean)} bad requests"
+        for one in found.confirmed
+    ]
+    alt = (
+        f"Budget that a release spends on average against time to full traffic, for all candidates: {'; '.join(said)}."
+    )
+    return _chart("candidates", draw, alt, height=4.6, columns=0)
+
+
+def power(spread: Sensitivity) -> Picture:
+    """How often each strategy stops the new version, against how bad it is."""
+
+    def draw(ax: Axes) -> None:
+        several = len(spread.swept.cells[0].chunks[0].strategies) > 1
+        sweep_plots.power_curve(spread.swept, "strategy" if several else None, {}, ax=ax)
+        if spread.recommended is not None:
+            frame = spread.recommended.frame
+            rows = frame[frame["estimate"] == "stopped"]
+            looks = look(len(spread.swept.cells[0].scenario.strategies))
+            at = np.array([sweep_plots.severity_of(text) for text in rows["severity"]])
+            mean, low, high = (np.asarray(rows[name], float) for name in ("mean", "low", "high"))
+            ax.errorbar(
+                at, mean, yerr=[mean - low, high - mean], color=looks["color"], capsize=2, marker="D", markersize=5,
+                linewidth=2, label="recommended",
+            )  # fmt: skip
+        if spread.own is not None:
+            ax.axvline(
+                sweep_plots.severity_of(spread.own), color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2))
+            )
+            ax.annotate(
+                "the file", (sweep_plots.severity_of(spread.own), 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
+                va="bottom", fontsize=9, annotation_clip=False,
+            )  # fmt: skip
+
+    said = []
+    for swept, word in ((spread.swept, ""), (spread.recommended, "recommended: ")):
+        for name in swept.cells[0].chunks[0].strategies if swept is not None else ():
+            assert swept is not None
+            rates = [row for row in swept.rows if (row["strategy"], row["estimate"]) == (name, "stopped")]
+            caught = next((row["severity"] for row in rates if row["mean"] >= 0.95), None)
+            first, last = rates[0], rates[-1]
+            ends = f"{share(first['mean'])} at {first['severity']}, {share(last['mean'])} at {last['severity']}"
+            from_where = (
+                "never in 95% of the rollouts" if caught is None else f"in 95% of the rollouts from {caught} on"
+            )
+            said.append(f"{word}{name} {ends}, {from_where}")
+    alt = f"How often the new version is stopped, against how bad it is: {'; '.join(said)}."
+    return _chart("power", draw, alt, height=4.6)
+
+
+def swatch(index: int) -> str:
+    """A short line in the colour and line style of a scenario's `index`-th strategy; beside its name it says nothing new."""
+    key = look(index)
+    dashes = (
+        {"-": "", "--": "7 3", "-.": "8 3 2 3"}.get(key["linestyle"]) if isinstance(key["linestyle"], str) else None
+    )
+    if dashes is None:
+        dashes = " ".join(str(2 * part) for part in key["linestyle"][1])
+    colour = key["color"].lower()
+    return (
+        f'<svg class="swatch" viewBox="0 0 26 8" width="26" height="8" aria-hidden="true"><line x1="0" y1="4" x2="26" y2="4" '
+        f'stroke-width="3" stroke-dasharray="{dashes}" style="stroke: var(--x{colour[1:]}, {colour})"/></svg>'
+    )
+
+
+def _course(run: RunResult) -> str:
+    """What became of the new version's weight."""
+    highest = max((shift.weight for shift in run.shifts), default=0.0)
+    text = f"reaches {share(highest)} of the traffic and is {run.outcome_text}"
+    return text if run.time_to_rollback_s is None else f"{text} after {show_duration(run.time_to_rollback_s)}"
+
+
+def _chart(key: str, draw: Callable[[Axes], None], alt: str, *, height: float, columns: int | None = None) -> Picture:
+    """One chart without a title over its legend of so many `columns`: 0 for one that it has itself, None for as many as fit."""
+    with plt.rc_context(_PAGE):
+        figure, ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")
+        draw(ax)
+        ax.set_title("")
+        handles, labels = ax.get_legend_handles_labels()
+        if columns != 0 and labels:
+            fitting = int((WIDTH - 0.4) / (0.75 + 0.085 * max(len(label) for label in labels)))
+            figure.legend(
+                handles,
+                labels,
+                loc="outside lower center",
+                ncols=columns or max(1, min(len(labels), fitting)),
+                handlelength=3.2,
+            )
+    return Picture(svg=_inline(figure, key, alt), alt=alt)
+
+
+def _inline(figure: Figure, key: str, alt: str) -> str:
+    """The figure as an element of a page; `key` makes its ids its own."""
+    file = io.StringIO()
+    with plt.rc_context(_PAGE):
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
+    plt.close(figure)
+    root = ET.fromstring(file.getvalue())  # noqa: S314 - matplotlib wrote it a line ago
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
+                parent.remove(child)
+    for one in root.iter():
+        one.tag = one.tag.removeprefix(f"{{{_SVG}}}")
+        if "id" in one.attrib:
+            one.set("id", f"{key}-{one.attrib['id']}")
+        for link in _LINKS:
+            if (target := one.attrib.pop(link, None)) is not None:
+                one.set("href", f"#{key}-{target[1:]}" if target.startswith("#") else target)
+        for name, value in list(one.attrib.items()):
+            if "url(#" in value:
+                one.set(name, value.replace("url(#", f"url(#{key}-"))
+        if "style" in one.attrib:
+            one.set("style", re.sub(r"#([0-9a-f]{6})\b", r"var(--x\1, #\1)", one.attrib["style"]))
+    for name in ("width", "height", "version"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", alt)
+    return ET.tostring(root, encoding="unicode")

@@ -1,0 +1,248 @@
+"""The page of a report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rollout_sim.core.files import publishing
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.core.yaml_io import plain
+from rollout_sim.study.recommend.candidates import describe
+from rollout_sim.views.plots.style import place
+from rollout_sim.views.sentences import apart, assumed, remarks, sentence, verdict
+from rollout_sim.views.tables import comparison_sheet
+
+if TYPE_CHECKING:
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.views.report.build import Report
+    from rollout_sim.views.report.figures import Picture
+
+
+PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "pandas", "matplotlib", "simpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One strategy in the comparison table: each cell an estimate and the lines below it, its interval first."""
+
+    name: str
+    swatch: str
+    note: str
+    cells: tuple[tuple[str, ...], ...]
+    kind: str = ""
+
+
+def write_report(report: Report, out: Path) -> Path:
+    """Writes the page into the file `out`, all of it or nothing; returns `out`."""
+    text = html(report)
+    with publishing(out.parent, [out.name]) as folder:
+        (folder / out.name).write_text(text, encoding="utf-8", newline="\n")
+    return out
+
+
+def html(report: Report) -> str:
+    """The page. The same scenario and seed give the same text."""
+    import matplotlib as mpl
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    mpl.use("Agg")
+    environment = Environment(
+        loader=PackageLoader("rollout_sim.views.report", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["svg"] = lambda picture: Markup(picture.svg)  # noqa: S704 - matplotlib's, which escapes its texts
+    environment.filters["swatch"] = Markup
+    style = environment.get_template("report.css").render()
+    return environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
+
+
+def _content(report: Report) -> dict[str, Any]:
+    scenario = report.scenario
+    return {
+        "scenario": scenario,
+        "report": report,
+        "facts": _facts(scenario),
+        "verdict": verdict(report.compared),
+        "recommendation": _recommendation(report),
+        "columns": _columns(report),
+        "rows": _rows(report),
+        "pictures": _pictures(report),
+        "slos": [f"{slo.name} {_percent(slo.objective)} over {show_duration(slo.window)}" for slo in scenario.slos],
+        "planes": _planes(report),
+        "approximations": _approximations(report),
+        "assumed": [] if report.found is None else assumed(report.found),
+        "versions": _versions(report),
+        "resolved": plain(scenario.dump()),
+    }
+
+
+def _facts(scenario: Scenario) -> list[tuple[str, list[str]]]:
+    """What is rolled out, under which traffic, what may be wrong with it, and what watches it."""
+    data = scenario.dump()
+    function, new = scenario.function, scenario.new
+    if new is None:
+        facts = [("In service", [f"version {scenario.old} of {function.name}, behind the alias {scenario.alias}"])]
+    else:
+        moved = (
+            f"version {new} of {function.name}, in place of version {scenario.old} behind the alias {scenario.alias}"
+        )
+        facts = [("Rolled out", [moved])]
+    facts.append(("Traffic", [f"{one['source']}, {_words(one['arrivals'])}" for one in data["traffic"]]))
+    if new is not None:
+        faults = data["function"]["versions"][new].get("faults", ())
+        facts.append(
+            (f"Wrong with version {new}", [_words(one) for one in faults] or ["nothing: it is a good version"])
+        )
+    if scenario.incident:
+        facts.append(("Incident", [f"{_words(one)}, on every version" for one in data["incident"]]))
+    facts.append(("SLO", [_objective(scenario, k) for k in range(len(scenario.slos))] or ["none"]))
+    if scenario.rollout is not None:
+        alarms = [f"{name}: {_alarm(scenario, name)}" for name in scenario.rollout.alarms]
+        facts.append(("Alarms", alarms or ["none: nothing stops the rollout"]))
+    facts.append(
+        ("Simulated", [f"{show_duration(scenario.horizon)}, the rollout from {show_duration(scenario.start)} on"])
+    )
+    return facts
+
+
+def _alarm(scenario: Scenario, name: str) -> str:
+    alarm = scenario.alarms[name]
+    if alarm.metric == "burn_rate":
+        return f"burn rate {alarm.threshold} of {alarm.slo}, over {show_duration(alarm.long)} and {show_duration(alarm.short)}"
+    return f"{describe(alarm)}, every {show_duration(alarm.period)}"
+
+
+def _objective(scenario: Scenario, k: int) -> str:
+    slo = scenario.slos[k]
+    good = "answered without an error" if slo.latency is None else f"answered within {show_duration(slo.latency)}"
+    return f"{slo.name}: {_percent(slo.objective)} of the requests {good}, over {show_duration(slo.window)}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.6%}".rstrip("%").rstrip("0").rstrip(".") + "%"
+
+
+def _recommendation(report: Report) -> dict[str, Any]:
+    """The recommended rollout; `why_not` where there is none."""
+    found = report.found
+    if found is None:
+        return {"why_not": report.why_not["recommendation"], "text": "", "winner": False, "remarks": [], "snippet": ""}
+    text = sentence(found)
+    snippet = ""
+    if found.winner is not None:
+        dumped = found.chosen_scenario.dump()
+        snippet = plain({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
+    return {
+        "why_not": "",
+        "text": f"{text[0].upper()}{text[1:]}.",
+        "winner": found.winner is not None,
+        "remarks": [f"{one[0].upper()}{one[1:]}." for one in remarks(found)],
+        "snippet": snippet,
+    }
+
+
+def _columns(report: Report) -> list[str]:
+    """The headings of the comparison, one for each SLO: its tail stands in the same cell."""
+    headings = comparison_sheet(report.compared).headings[1:]
+    plain_ones = [heading.replace("[95%]", "").replace("\n", " ").strip() for heading in headings]
+    first = len(plain_ones) - 2 * len(report.scenario.slos)
+    return plain_ones[:first] + plain_ones[first::2]
+
+
+def _rows(report: Report) -> list[Row]:
+    from rollout_sim.views.report.figures import swatch
+
+    scenario = report.scenario
+    dumped = scenario.dump().get("strategies", {})
+    best = verdict(report.compared).best
+    rows = []
+    for name, *cells in comparison_sheet(report.compared).rows:
+        rows.append(
+            Row(
+                name=name,
+                swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
+                note=_words(dumped[name], first="type") if name in dumped else "",
+                cells=_cells(report, cells),
+                kind="best" if name == best and len(report.compared.columns) > 1 else "",
+            )
+        )
+    if report.placed is not None and report.found is not None and report.found.winner is not None:
+        (name, *cells), *_ = comparison_sheet(report.placed).rows
+        winner = report.found.winner
+        note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
+        shown = swatch(len(scenario.strategies))
+        rows.append(Row(name=name, swatch=shown, note=note, cells=_cells(report, cells), kind="recommended"))
+    return rows
+
+
+def _cells(report: Report, texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Below each estimate its interval, and below that a budget's tail."""
+    first = len(texts) - 2 * len(report.scenario.slos)
+    budgets = [(*_cell(mean), f"p95 {tail}") for mean, tail in zip(texts[first::2], texts[first + 1 :: 2], strict=True)]
+    return (*(_cell(text) for text in texts[:first]), *budgets)
+
+
+def _cell(text: str) -> tuple[str, ...]:
+    mean, interval = apart(text)
+    median, _, tail = mean.partition(" / ")
+    return (median, *(one for one in (interval, tail) if one))
+
+
+def _pictures(report: Report) -> dict[str, list[Picture]]:
+    from rollout_sim.views.report import figures
+
+    slos, runs, compared = report.scenario.slos, report.runs, report.compared
+    moved = report.scenario.rollout is not None
+    return {
+        "stopping": [figures.stopping(compared)] if moved else [],
+        "budgets": [figures.budgets(compared, slo, f"cost{k}") for k, slo in enumerate(slos)],
+        "error_budget": [figures.error_budget(runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
+        "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
+        "traffic": [figures.traffic(runs)],
+        "candidates": [] if report.found is None else [figures.candidates(report.found)],
+        "power": [] if report.spread is None else [figures.power(report.spread)],
+    }
+
+
+def _planes(report: Report) -> list[str]:
+    """Which planes simulated what, and why."""
+    compared, run = report.compared, report.runs[0]
+    lines = [f"Comparison: {compared.plane.engine} plane: {compared.plane.reason}."]
+    lines.append(
+        f"Error budget, burn rate and traffic: one run of each strategy on the {run.engine} plane: {run.engine_reason}."
+    )
+    if report.found is not None:
+        lines.append(f"Recommendation: {report.found.plane.engine} plane, {report.found.searched:,} candidates.")
+    return lines
+
+
+def _approximations(report: Report) -> list[str]:
+    noted = [*report.compared.document["approximations"]]
+    for run in report.runs:
+        noted += run.approximations
+    noted += report.found.notes if report.found is not None else ()
+    return [f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(noted)]
+
+
+def _versions(report: Report) -> list[tuple[str, str]]:
+    packages = list(PACKAGES)
+    if "compiled" in {report.compared.plane.engine, report.runs[0].engine}:
+        packages.append("numba")
+    return [*((name, version(name)) for name in packages), ("Python", platform.python_version())]
+
+
+def _words(value: Any, first: str = "") -> str:
+    """Plain data of a scenario as words: `errors 4%, onset 2 min`; the value of the key `first` stands without it."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            _words(one) if key == first else f"{str(key).replace('_', ' ')} {_words(one)}" for key, one in value.items()
+        )
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(_words(one) for one in value)
+    return str(value)

@@ -1,0 +1,247 @@
+"""The command line as a person meets it: output, files, exit status, and messages instead of tracebacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from builders import data
+
+from rollout_sim.views import _comparison_output as comparison_output
+from rollout_sim.views import _recommendation_output as recommendation_output
+from rollout_sim.views import _sweep_output as sweep_output
+from rollout_sim.views import output
+
+COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
+
+
+def http(**arrivals: object) -> dict[str, object]:
+    return {"source": "http", "alias": "prod", "arrivals": arrivals}
+
+
+def call(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(data(), sort_keys=False))
+    return path
+
+
+def test_run_prints_a_table_and_writes_into_results(small: Path) -> None:
+    done = call("run", small, cwd=small.parent)
+    assert done.returncode == 0, done.stderr
+    for word in ("instant", "canary", "linear", "rolled back", "budget spent", "availability"):
+        assert word in done.stdout
+    summary = pd.read_csv(small.parent / "results" / "small" / "summary.csv")
+    assert list(summary["strategy"]) == ["instant", "canary", "linear"]
+    timeline = pd.read_csv(small.parent / "results" / "small" / "timeline.csv")
+    per_strategy = timeline.groupby("strategy")["requests"].sum()
+    assert summary.set_index("strategy")["requests"].to_dict() == per_strategy.to_dict()
+
+
+def test_json_is_one_document_and_nothing_else(small: Path) -> None:
+    done = call("run", small, "--json", "--strategy", "canary", "--seed", "3", "--out", "o", cwd=small.parent)
+    document = json.loads(done.stdout)
+    assert (document["scenario"], document["seed"], document["engine"]) == ("small", 3, "simpy")
+    (entry,) = document["strategies"]
+    keys = {
+        "strategy", "outcome", "rolled_back", "promoted", "time_to_rollback_s", "time_to_full_s", "requests", "bad_requests",
+        "bad_requests_new_version", "budget_spent", "cold_starts", "throttles", "users_affected", "versions",
+    }  # fmt: skip
+    assert keys <= set(entry)
+    assert {"invocations", "errors", "cold_starts", "cold_start_probability", "environments", "running", "idle"} == set(
+        entry["versions"]["1"]
+    )
+
+
+def test_events_writes_every_invocation(small: Path) -> None:
+    call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
+    events = pd.read_csv(small.parent / "o" / "events.csv")
+    timeline = pd.read_csv(small.parent / "o" / "timeline.csv")
+    running = events["start_s"] + events["init_s"] + events["duration_s"] >= (20 - 5) * 60
+    ended = timeline["invocations"].sum() + timeline["throttles"].sum()
+    assert len(events) == ended + running.sum()
+
+
+def test_the_same_seed_writes_the_same_bytes(small: Path) -> None:
+    for out in ("a", "b"):
+        call("run", small, "--out", out, cwd=small.parent)
+    names = sorted(path.name for path in (small.parent / "a").iterdir())
+    assert len(names) == 8
+    for name in names:
+        assert (small.parent / "a" / name).read_bytes() == (small.parent / "b" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.yaml"], "none.yaml"),
+        (["run"], "Missing argument 'SCENARIO'"),
+        (["run", "small.yaml", "--strategy", "canari"], "got 'canari'; allowed instant, canary, linear"),
+        (["run", "small.yaml", "--seed", "-1"], "-1"),
+        (["run", "small.yaml", "--out", "small.yaml"], "small.yaml"),
+        (["run", "small.yaml", "--out", "small.yaml/below"], "small.yaml"),
+        (["run", "broken.yaml"], "broken.yaml:1: "),
+        (["run", "."], ""),
+        (["rum"], "rum"),
+        (["validate"], "Missing argument"),
+        (["validate", "small.yaml", "broken.yaml"], "broken.yaml:1: "),
+    ],
+)
+def test_wrong_input_is_status_2_one_message_and_nothing_written(
+    small: Path, arguments: list[str], message: str
+) -> None:
+    (small.parent / "broken.yaml").write_text("nam: x\n")
+    done = call(*arguments, cwd=small.parent)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (small.parent / "results").exists()
+
+
+def test_validate_and_schema(small: Path) -> None:
+    assert call("validate", small, cwd=small.parent).stdout.strip() == f"{small}: valid"
+    resolved = yaml.safe_load(call("validate", small, "--resolved", cwd=small.parent).stdout)
+    assert resolved["function"]["versions"]["2"]["error_rate"] == "1%"
+    assert json.loads(call("schema", cwd=small.parent).stdout)["title"] == "Scenario"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
+    slow = data(horizon="12 h", traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "100/s"}}])
+    small.write_text(yaml.safe_dump(slow))
+    with subprocess.Popen(
+        [*COMMAND, "run", str(small), "--engine", "simpy"], cwd=small.parent, stderr=subprocess.PIPE, text=True
+    ) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_typo_in_a_strategys_name_finds_the_right_one(small: Path) -> None:
+    done = call("run", small, "--strategy", "canry", cwd=small.parent)
+    assert done.returncode == 2
+    assert "did you mean 'canary'?" in done.stderr
+
+
+def test_what_an_earlier_run_left_goes_away(small: Path) -> None:
+    call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
+    assert (small.parent / "o" / "events.csv").exists()
+    call("run", small, "--strategy", "canary", "--strategy", "canary", "--out", "o", cwd=small.parent)
+    assert not (small.parent / "o" / "events.csv").exists()
+    assert len(pd.read_csv(small.parent / "o" / "summary.csv")) == 1
+    assert not [path for path in (small.parent / "o").iterdir() if path.name.startswith(".")]
+
+
+def test_events_that_do_not_fit_are_refused(small: Path) -> None:
+    small.write_text(yaml.safe_dump(data(horizon="30 d", traffic=[http(poisson="90/s")])))
+    done = call("run", small, "--events", cwd=small.parent)
+    assert done.returncode == 2
+    assert "too many to keep (--events); allowed 5e+06" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
+    script = f"{' '.join(COMMAND)} schema | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_command_overwrites_what_another_one_wrote_into_the_same_folder() -> None:
+    names = [name for one in (output, comparison_output, sweep_output, recommendation_output) for name in one.FILES]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_help_comes_without_the_heavy_libraries() -> None:
+    heavy = ["numpy", "pandas", "matplotlib", "simpy", "scipy", "pydantic"]
+    script = f"import sys, rollout_sim.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"description": "serves [/api/v1]", "name": "[/x]"},
+        {"strategies": {"a [/b] $_$": {"type": "all_at_once"}}, "slos": [{"name": "$_$", "objective": "99%"}]},
+    ],
+)
+def test_names_that_look_like_markup_are_printed_as_they_stand(changes: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(yaml.safe_dump(data(horizon="6 min", **changes)))
+    done = call("run", path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for text in ("[/api/v1]", "[/x]") if "name" in changes else ("a [/b] $_$", "$_$"):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"function__aliases": {"2024": "1"}, "rollout__alias": "2024"},
+        {"horizon": "1e9999999999999999999 ms"},
+        {"horizon": "1e-9999999999999999999 ms"},
+        {"name": "\ud800x"},
+        {"function__versions": {"20240101": {"duration": "1 s"}}, "function__aliases": {"prod": "20240101"}},
+        {"traffic": [http(bursty={"low": "1/s", "high": "2/s", "stay_low": "1 us", "stay_high": "1 us"})]},
+        {"traffic": [http(trace={"file": "far.csv", "layout": "timestamps"})]},
+        {"traffic": [http(trace={"file": "dense.csv", "layout": "counts", "scale": "1000000x"})]},
+        {"traffic": [http(trace={"file": "a\0b", "layout": "counts"})]},
+        {"traffic": [http(trace={"file": "inf.csv", "layout": "counts"})]},
+        {"function__versions__1__per_mb": "10 ms"},
+        {"function__versions__2": {"duration": "1 s", "faults": [{"init": "2x"}]}},
+        {"function__versions__2": {"like": "1", "faults": [{"latency": "1e300x"}]}},
+        {"strategies": {"no rollout": {"type": "all_at_once"}}},
+        {"strategies": {"green": {"type": "blue_green", "provisioned": 5000}}},
+        {"function__versions__$LATEST": {"duration": "1 s", "provisioned": 1}},
+    ],
+)
+def test_odd_input_is_one_message(changes: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    (tmp_path / "far.csv").write_text("t\n0\n1e15\n")
+    (tmp_path / "dense.csv").write_text("n\n1000000\n")
+    (tmp_path / "inf.csv").write_text("n\n1e400\n")
+    path.write_text(yaml.safe_dump(data(**changes)))
+    done = call("run", path, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert re.match(r".*odd\.yaml:\d+: ", done.stderr)
+    assert any(word in done.stderr for word in ("got", "allowed", "does nothing", "belongs to", "stands for", "null"))
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "pictures"),
+    [
+        ("run", [], {"traffic", "error_budget", "burn_rate"}),
+        ("compare", ["--replications", "20"], {"comparison"}),
+        ("sweep", ["--replications", "20", "--severity", "1%,5%", "--percent", "5,10"], {"heat_maps", "power"}),
+    ],
+)
+def test_pictures_come_in_the_format_asked_for_and_the_others_go(
+    command: str, options: list[str], pictures: set[str], small: Path
+) -> None:
+    for suffix, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        done = call(command, small, *options, "--format", suffix, "--out", "o", cwd=small.parent)
+        assert done.returncode == 0, done.stderr
+        drawn = [path for path in (small.parent / "o").iterdir() if path.suffix in (".png", ".svg", ".pdf")]
+        assert {path.name for path in drawn} == {f"{name}.{suffix}" for name in pictures}
+        assert all(path.read_bytes().startswith(start) for path in drawn)
+    refused = call(command, small, *options, "--format", "gif", cwd=small.parent)
+    assert (refused.returncode, refused.stdout) == (2, "")

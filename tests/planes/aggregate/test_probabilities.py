@@ -1,0 +1,43 @@
+"""A hook's tests drawn for a batch, against the SimPy plane's, where cold starts and deadlines decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import scenario
+from scipy import stats
+
+from rollout_sim.study.comparison import compare
+
+pytestmark = pytest.mark.long
+
+HOOK: dict[str, Any] = {"invocations": 6, "over": "12 s", "max_failures": 1}
+CASES: dict[str, dict[str, Any]] = {
+    "overlapping and late": {"duration": {"uniform": {"low": "0 s", "high": "5 s"}}, "cold_start": "1500 ms"},
+    "overlapping": {"duration": {"exponential": {"mean": "3 s"}}, "cold_start": {"exponential": {"mean": "300 ms"}}},
+    "crashes": {"duration": "100 ms", "cold_start": "950 ms", "faults": [{"crash": "30%"}]},
+    "slow for some": {"duration": "600 ms", "faults": [{"latency": "2x", "share": "50%"}, {"errors": "8%"}]},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_many_fail_as_on_the_simpy_plane(name: str) -> None:
+    """300 replications against 5,000: each comparison at 1e-4."""
+    given = scenario(
+        horizon="30 s",
+        rollout__start="5 s",
+        rollout__alarms=[],
+        alarms=None,
+        function__timeout="8 s",
+        function__versions={"1": {"duration": "10 ms"}, "2": CASES[name]},
+        strategies={"tested": {"type": "blue_green", "hooks": {"before_allow_traffic": HOOK}}},
+    )
+    failed = [
+        compare(given, count, engine=engine, twin=False).columns["tested"]["outcome"] == 3
+        for engine, count in (("simpy", 300), ("aggregate", 5000))
+    ]
+    table = np.array([[one.sum(), one.size - one.sum()] for one in failed])
+    assert 0.02 < failed[1].mean() < 0.98, "this case decides nothing"
+    assert stats.fisher_exact(table).pvalue > 1e-4

@@ -1,0 +1,84 @@
+"""Users: whom the new version reaches and hurts, counted while it takes part in the traffic of the rollout's alias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import scenario, steady
+
+from rollout_sim.run.simulate import simulate
+
+WEB: dict[str, Any] = {"source": "http", "alias": "prod", "arrivals": {"poisson": "20/s"}, "users": {"count": 300}}
+
+
+def good(**changes: Any) -> Any:
+    return scenario(function__versions__2={"like": "1"}, rollout__alarms=[], **changes)
+
+
+def test_a_split_reaches_far_more_users_than_requests() -> None:
+    """With n requests per user during the split, 1 - 0.9^n of the users meet a 10% canary: 20/s x 5 min / 300 = 20."""
+    run = simulate(good(traffic=[WEB]), "canary")
+    assert run.users is not None
+    assert run.users_reached_while_split == pytest.approx(1 - 0.9**20, abs=0.05)
+    assert run.users_reached == 1  # promoted in the end
+    assert run.users.split_reached <= run.users.split <= run.users.active
+
+
+def test_users_are_counted_while_the_new_version_takes_part() -> None:
+    """A rollout that is stopped after a while leaves out everybody who came later."""
+    wide = {**WEB, "users": {"count": 1_000_000}}
+    run = simulate(scenario(traffic=[wide]), "canary")
+    assert run.outcome == "rolled_back"
+    assert run.users is not None
+    assert run.time_to_rollback_s is not None
+    assert run.users.active == pytest.approx(20 * run.time_to_rollback_s, rel=0.15)
+    assert run.users.reached == pytest.approx(0.1 * run.users.active, rel=0.3)
+
+
+def test_other_aliases_have_users_of_their_own() -> None:
+    """Nobody on `dev`, however bad it is there, is a user of the rollout's alias."""
+    dev = {**WEB, "alias": "dev", "users": {"count": 5000}}
+    changes: dict[str, Any] = {"function__aliases": {"prod": "1", "dev": "1"}}
+    assert (
+        simulate(good(traffic=[WEB, dev], **changes), "canary").users == simulate(good(traffic=[WEB]), "canary").users
+    )
+
+
+def test_user_k_is_the_same_person_in_every_source() -> None:
+    run = simulate(good(traffic=[WEB, WEB]), "instant")
+    assert run.users is not None
+    assert run.users.active == 300
+
+
+def test_without_a_rollout_everybody_counts() -> None:
+    run = simulate(steady(traffic=[WEB]))
+    assert run.users is not None
+    assert run.users.active == 300
+    assert run.users_reached is None
+    assert run.users_affected is not None
+
+
+def test_requests_are_judged_by_the_objectives_of_their_own_alias() -> None:
+    """A strict latency SLO of `dev` neither makes requests to `prod` bad nor moves its burn-rate alarm."""
+    dev = {"source": "http", "alias": "dev", "arrivals": {"poisson": "5/s"}}
+    slos = [
+        {"name": "availability", "objective": "99%"},
+        {"name": "dev fast", "sli": {"latency": "1 us"}, "objective": "99%", "alias": "dev"},
+    ]
+    burn = {"metric": "burn_rate", "slo": "dev fast", "long": "2 min", "short": "1 min", "threshold": "> 50"}
+    given_ = scenario(
+        function__versions__2={"like": "1"},
+        function__aliases={"prod": "1", "dev": "1"},
+        traffic=[WEB, dev],
+        slos=slos,
+        alarms={"burn": burn, "prod": {**burn, "slo": "availability"}},
+        rollout__alarms=[],
+    )
+    run = simulate(given_, "canary")
+    by_alias = run.timeline.groupby("alias")[["requests", "bad_requests", "bad_dev fast", "bad_availability"]].sum()
+    assert by_alias.loc["dev", "bad_requests"] == by_alias.loc["dev", "bad_dev fast"]
+    assert by_alias.loc["dev", "bad_requests"] > 0.99 * by_alias.loc["dev", "requests"]
+    assert by_alias.loc["prod", "bad_dev fast"] == by_alias.loc["dev", "bad_availability"] == 0
+    assert by_alias.loc["prod", "bad_requests"] < 0.05 * by_alias.loc["prod", "requests"]
+    assert {name for _, name, _, to in run.alarm_log if to == "ALARM"} == {"burn"}

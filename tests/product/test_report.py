@@ -1,0 +1,334 @@
+"""The report page: what it says, that it needs nothing else, and that people can read it in a real browser."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from axe_core_python.selenium import Axe
+from browser import chromium, errors, requests, resize, scheme
+from builders import data
+from lab import until
+from selenium.webdriver.chrome.webdriver import WebDriver
+
+from rollout_sim.core.formatting import shares
+from rollout_sim.errors import ScenarioError
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.views.report.build import Report, affordable, make_report
+from rollout_sim.views.report.page import html, write_report
+from rollout_sim.views.sentences import verdict
+
+SECTIONS = (
+    "question", "answer", "comparison", "recommendation", "error-budget", "traffic", "sensitivity", "assumptions",
+    "reproduce",
+)  # fmt: skip
+HOSTILE = "<script>alert('x')</script> & \"q\""
+
+
+class Page(HTMLParser):
+    """The elements of a page, each a tag and its attributes, and the text outside of style and figures."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in {"svg", "style"}:
+            self._inside.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._inside and self._inside[-1] == tag:
+            self._inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self._inside:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def write(folder: Path, **changes: Any) -> Path:
+    path = folder / f"{len(list(folder.iterdir()))}.yaml"
+    path.write_text(yaml.safe_dump(data(**changes), sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> Report:
+    """Of a scenario with everything: two SLOs, a recommendation, a sensitivity; two of its three strategies."""
+    path = write(
+        folder,
+        horizon="1 h",
+        function__versions__1__error_rate="0.1%",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "20/s"}}],
+        slos=[{"name": "availability", "objective": "99.9%"}, {"name": "week", "objective": "99.5%", "window": "7 d"}],
+    )
+    return make_report(path, replications=400, strategies=["instant", "canary"])
+
+
+@pytest.fixture(scope="module")
+def file(folder: Path, made: Report) -> Path:
+    return write_report(made, folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def page(file: Path) -> Page:
+    return Page(file.read_text(encoding="utf-8"))
+
+
+def test_it_needs_nothing_but_itself(file: Path, page: Page) -> None:
+    for tag, attributes in page.elements:
+        assert tag not in {"script", "iframe", "object", "embed", "base"}
+        for name in ("src", "href", "xlink:href", "data", "action", "srcset"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    text = file.read_text(encoding="utf-8")
+    assert "@import" not in text
+    assert set(re.findall(r"url\((.)", text)) <= {"#"}
+
+
+def test_the_sections_come_in_order(page: Page) -> None:
+    assert tuple(one["id"] for one in page.all("section")) == SECTIONS
+
+
+def test_ids_are_unique_and_every_reference_finds_its_own(file: Path, page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    text = file.read_text(encoding="utf-8")
+    wanted = {one["href"] for one in page.all("use")} | set(re.findall(r"url\((#[^)]+)\)", text))
+    assert wanted
+    assert {one.removeprefix("#") for one in wanted} <= set(ids)
+
+
+def test_every_figure_says_in_words_what_it_shows(page: Page) -> None:
+    figures = [one for one in page.all("svg") if one.get("aria-hidden") != "true"]
+    assert len(figures) == 10  # stopping, cost x 2, candidates, (budget and burn rate) x 2, traffic, sensitivity
+    assert len(page.all("figure")) == len(figures)
+    for one in figures:
+        assert one["role"] == "img"
+        assert "canary" in one["aria-label"]
+        assert "instant" in one["aria-label"] or "AllAtOnce" in one["aria-label"]
+        assert re.search(r"\d", one["aria-label"]), "its main figures"
+
+
+def test_colours_can_be_replaced_where_it_is_dark(page: Page) -> None:
+    for _, attributes in page.elements:
+        if "xmlns" not in attributes:
+            for colour in re.findall(r"(?<!, )#[0-9a-f]{6}", attributes.get("style", "")):
+                pytest.fail(f"{colour} is not behind a variable: {attributes}")
+
+
+def test_the_answer_has_the_comparisons_figures(made: Report, page: Page) -> None:
+    text = " ".join(page.text.split())
+    stopped = made.compared.estimates(verdict(made.compared).best)["stopped"]
+    assert f"stops version 2 in {shares(stopped)} of the rollouts" in text
+    assert "linear" not in text.split("Why the search")[0]
+    assert "--strategy instant --strategy canary --replications 400" in text
+    assert "Seed 1." in text
+    for package in ("rollout-sim", "numpy", "matplotlib", "Python"):
+        assert package in text
+    assert made.found is not None
+    assert made.found.winner is not None
+    assert made.found.winner.name in text
+    for note in made.compared.document["approximations"]:
+        assert note[1:] in text
+
+
+def test_the_same_scenario_and_seed_make_the_same_bytes(folder: Path) -> None:
+    path = write(folder, slos=None)
+    first, second, other = (html(make_report(path, replications=40, seed=seed)) for seed in (None, None, 2))
+    assert first == second
+    assert first != other
+
+
+def test_the_command_on_the_page_writes_the_page(folder: Path) -> None:
+    path = write(folder, slos=None)
+    command = [sys.executable, "-m", "rollout_sim.cli", "report", path.name, "--seed", "3", "--replications", "30"]
+    subprocess.run([*command, "--out", "a/b.html"], cwd=folder, check=True, capture_output=True, timeout=120)
+    text = (folder / "a/b.html").read_text(encoding="utf-8")
+    (again,) = re.findall(r'<pre class="command" tabindex="0">rollout-sim (.*)</pre>', text)
+    subprocess.run([*command[:3], *again.split()], cwd=folder, check=True, capture_output=True, timeout=120)
+    assert (folder / "results" / path.stem / "report.html").read_text(encoding="utf-8") == text
+
+
+def test_what_a_file_says_is_text_and_never_markup(folder: Path) -> None:
+    path = write(
+        folder,
+        name=HOSTILE,
+        description=HOSTILE,
+        strategies={HOSTILE: {"type": "all_at_once"}, "b": {"type": "canary", "percent": 10, "interval": "5 min"}},
+        slos=[{"name": HOSTILE, "objective": "99%"}],
+        alarms={HOSTILE: {"metric": "errors", "of": "new_version", "threshold": "> 2", "datapoints": "1 of 1"}},
+        rollout__alarms=[],
+    )
+    text = html(make_report(path, replications=20))
+    page = Page(text)
+    assert not page.all("script")
+    assert page.text.count("<script>alert('x')</script>") >= 4
+    svg = text[text.index("<figure") :]
+    assert "<script" not in svg
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rollout": None, "strategies": None, "alarms": None}, "No recommendation: nothing is rolled out."),
+        ({"slos": None}, "No recommendation: the scenario has no SLO"),
+        ({"rollout__alarms": []}, "No recommendation: no alarm watches the rollout"),
+        ({"function__versions__2": {"like": "1"}}, "Nothing is wrong with version 2."),
+        ({"function__reserved_concurrency": 2}, "a search takes minutes here"),
+        ({"engine": "aggregate", "slos": None}, "Comparison: aggregate plane"),
+    ],
+)
+def test_what_a_scenario_lacks_is_said(changes: dict[str, Any], said: str, folder: Path) -> None:
+    page = Page(html(make_report(write(folder, **changes), replications=20)))
+    assert said in " ".join(page.text.split())
+    assert tuple(one["id"] for one in page.all("section")) == SECTIONS
+
+
+def test_a_mistake_is_one_message_and_writes_nothing(folder: Path) -> None:
+    with pytest.raises(ScenarioError, match="did you mean 'canary'"):
+        make_report(write(folder), strategies=["canry"])
+    path = write(folder, horizon="0 s")
+    command = [sys.executable, "-m", "rollout_sim.cli", "report", str(path), "--out", str(folder / "no" / "r.html")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "horizon" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "no").exists()
+
+
+def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
+    checkout = Scenario.load("scenarios/checkout.yaml")
+    assert affordable(checkout, None, 5, 10_000) == 10_000
+    assert affordable(checkout, "compiled", 1, 10_000) == 60
+    assert affordable(checkout, "simpy", 1, 10_000) == 20  # not fewer, however slow
+
+
+@pytest.fixture(scope="module")
+def shown(file: Path) -> Iterator[WebDriver]:
+    """The page in a browser."""
+    with chromium() as browser:
+        browser.get(file.as_uri())
+        yield browser
+
+
+VIEWS = [
+    pytest.param(width, dark, id=f"{width} {'dark' if dark else 'light'}")
+    for width in (1280, 375)
+    for dark in (False, True)
+]
+
+
+def look(browser: WebDriver, file: Path, width: int, *, dark: bool) -> None:
+    """Loads the page anew; from a blank one, as a page that is there already counts as loaded."""
+    browser.get("about:blank")
+    errors(browser)
+    requests(browser)
+    resize(browser, width, 800)
+    scheme(browser, dark=dark)
+    browser.get(file.as_uri())
+    until(lambda: browser.execute_script("return document.readyState") == "complete", "the page")
+
+
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
+def test_it_loads_without_an_error_and_asks_for_nothing(shown: WebDriver, file: Path, width: int, dark: bool) -> None:
+    look(shown, file, width, dark=dark)
+    assert errors(shown) == []
+    assert requests(shown) == [file.as_uri()]
+
+
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
+def test_everything_is_visible_and_nothing_sticks_out(shown: WebDriver, file: Path, width: int, dark: bool) -> None:
+    look(shown, file, width, dark=dark)
+    sizes = shown.execute_script(
+        "return [...document.querySelectorAll('section, figure svg[role=img], table')].map(one => "
+        "[one.id || one.tagName, one.getBoundingClientRect().width, one.getBoundingClientRect().height, "
+        "one.checkVisibility({opacityProperty: true, visibilityProperty: true})])"
+    )
+    assert [one[0] for one in sizes if one[0] in SECTIONS] == list(SECTIONS)
+    for name, wide, high, visible in sizes:
+        assert visible, name
+        assert min(wide, high) > 50, name
+    page, room, window = shown.execute_script(
+        "const one = document.documentElement; return [one.scrollWidth, one.clientWidth, window.innerWidth]"
+    )
+    assert window == width
+    assert page == room, "scrolls sideways"
+    outside = shown.execute_script(
+        "return [...document.querySelectorAll('main *')].filter(one => !one.closest('.wide *, pre *, details:not([open]) *') "
+        "&& one.getBoundingClientRect().right > window.innerWidth + 0.5).map(one => one.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize(("width", "dark"), VIEWS)
+def test_nothing_keeps_people_from_reading_it(shown: WebDriver, file: Path, width: int, dark: bool) -> None:
+    """axe-core finds nothing serious, with all of its rules, contrast among them."""
+    look(shown, file, width, dark=dark)
+    shown.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    result = Axe().run(shown)
+    assert "color-contrast" in {rule["id"] for rule in result["passes"]}
+    found = [
+        (rule["id"], rule["impact"], [node["html"][:90] for node in rule["nodes"]]) for rule in result["violations"]
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_the_letters_of_the_figures_stand_out(shown: WebDriver, file: Path, dark: bool) -> None:
+    """axe does not look into figures: every letter in them has the contrast that text needs, and none is drawn in
+    the page's own colour."""
+    look(shown, file, 1280, dark=dark)
+    paper, letters = shown.execute_script(
+        "return [getComputedStyle(document.body).backgroundColor, [...document.querySelectorAll('figure svg text')]"
+        ".map(one => [one.textContent, getComputedStyle(one).fill])]"
+    )
+    assert (luminance(paper) < 0.1) is dark
+    assert len(letters) > 100
+    for text, colour in letters:
+        assert contrast(colour, paper) >= 4.5, (text, colour, paper)
+
+
+def test_paper_is_always_light(shown: WebDriver, file: Path) -> None:
+    look(shown, file, 1280, dark=True)
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+    colours = shown.execute_script(
+        "const text = getComputedStyle(document.querySelector('figure svg text'));"
+        "return [getComputedStyle(document.documentElement).getPropertyValue('--paper'), text.fill]"
+    )
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+    assert colours[0].strip() == "#ffffff"
+    assert contrast(colours[1], "rgb(255, 255, 255)") > 7
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two CSS colours."""
+    darker, lighter = sorted([luminance(one), luminance(other)])
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

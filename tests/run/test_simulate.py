@@ -1,0 +1,401 @@
+"""One run: conservation, common random numbers, the order of an instant, and closed forms.
+
+The tests against closed forms compare one run of a fixed seed with 4.5 standard errors (false-alarm rate below
+1 in 100,000 each), so a red one is a defect, not bad luck.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import scenario, steady
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rollout_sim.errors import ScenarioError
+from rollout_sim.run.result import RunResult
+from rollout_sim.run.simulate import simulate, simulate_each
+from rollout_sim.scenario.sections import NO_ROLLOUT
+from rollout_sim.theory import erlang_b, no_request_probability
+
+SIGMAS = 4.5
+
+
+def ended(result: RunResult) -> pd.DataFrame:
+    """The events that were over at the horizon."""
+    assert result.events is not None
+    end = result.events["start_s"] + result.scenario.start + result.events["init_s"] + result.events["duration_s"]
+    return result.events[end < result.scenario.horizon - 1e-9]
+
+
+def invocations(result: RunResult) -> int:
+    return sum(one.invocations for one in result.versions.values())
+
+
+def near(measured: float, expected: float, standard_error: float) -> None:
+    assert abs(measured - expected) < SIGMAS * standard_error, (measured, expected, standard_error)
+
+
+def test_a_bad_version_is_caught_by_the_canary() -> None:
+    result = simulate(scenario(), "canary")
+    assert result.outcome == "rolled_back"
+    assert result.time_to_rollback_s is not None
+    assert result.time_to_rollback_s % 60 == 0
+    assert result.reason == "rolled back: errors in ALARM"
+    last = result.history[-1]
+    assert (last.alias, last.to_version, dict(last.to_routing)) == ("prod", "1", {})
+    assert list(result.changes["to_routing"]) == ["", "2:0.1", ""]
+
+
+def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:
+    result = simulate(scenario(rollout__alarms=[]), "linear")
+    changes = result.changes[result.changes["reason"].str.startswith("step")]
+    assert list(changes["time_s"]) == [0, 120, 240, 360]
+    assert list(changes["to_routing"]) == ["2:0.25", "2:0.5", "2:0.75", ""]
+    assert list(changes["to_version"]) == ["1", "1", "1", "2"]
+    assert result.time_to_full_s == 360
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "seed": st.integers(0, 2**32),
+            "function__reserved_concurrency": st.sampled_from([None, 0, 1, 3]),
+            "function__keep_alive": st.sampled_from(["1 s", "10 min"]),
+            "traffic": st.sampled_from(
+                [
+                    [{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}, "retry": "standard"}],
+                    [{"source": "data", "alias": "prod", "arrivals": {"poisson": "4/s"}}],
+                    [{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 s"}}],
+                    [
+                        {"source": "http", "alias": "prod", "arrivals": {"fixed": "500 ms"}, "users": {"count": 50}},
+                        {"source": "data", "alias": "prod", "arrivals": {"fixed": "1 s"}},
+                    ],
+                ]
+            ),
+            "function__versions__2": st.sampled_from(
+                [
+                    {"like": "1", "faults": [{"crash": "10%"}]},
+                    {"like": "1", "faults": [{"init": "30%"}, {"latency": "50x", "ramp": "1 min"}]},
+                    {
+                        "like": "1",
+                        "faults": [{"leak": {"per": "1 min", "errors": "10%"}}, {"load": {"above": 1, "errors": "5%"}}],
+                    },
+                ]
+            ),
+        }
+    ),
+    st.sampled_from(["instant", "canary", "linear"]),
+)
+@settings(max_examples=30)
+def test_counts_are_conserved(changes: dict[str, Any], strategy: str) -> None:
+    """Every arrival is answered or pending, every attempt is in the metrics, and every event in both."""
+    given_ = scenario(horizon="12 min", **changes)
+    result = simulate(given_, strategy, events=True)
+    events = result.events
+    assert events is not None
+    attempts = events.groupby(["source", "request"]).size()
+    assert result.requests + result.pending >= len(attempts)
+    assert result.pending >= len(events) - len(ended(result))
+    events = ended(result)
+    assert int(result.metrics.invocations.sum() + result.metrics.throttles.sum()) == len(events)
+    assert result.throttles == (events["outcome"] == "throttled").sum()
+    assert int(result.metrics.errors.sum()) == (~events["outcome"].isin(["ok", "throttled"])).sum()
+    assert result.cold_starts == events["cold"].sum()
+    assert 0 <= result.bad_requests_new_version <= result.bad_requests <= result.requests
+    if given_.function.concurrency == 0:
+        assert invocations(result) == 0
+    timeline = result.timeline
+    assert timeline["requests"].sum() == result.requests
+    assert timeline["invocations"].sum() == result.metrics.invocations.sum()
+
+
+def test_concurrency_is_never_exceeded() -> None:
+    result = simulate(steady(function__reserved_concurrency=2, horizon="10 min"), events=True)
+    assert result.events is not None
+    done = result.events[result.events["outcome"] != "throttled"]
+    ends = done["start_s"] + done["init_s"] + done["duration_s"]
+    steps = pd.concat([pd.Series(1, index=done["start_s"]), pd.Series(-1, index=ends)]).sort_index(kind="stable")
+    assert steps.groupby(level=0).sum().cumsum().max() == 2
+
+
+def frames(result: RunResult) -> list[str]:
+    return [frame.to_csv() for frame in (result.timeline, result.alarms, result.changes)] + [repr(result.summary)]
+
+
+def test_same_seed_same_bytes() -> None:
+    first, second = (simulate(scenario(), "canary") for _ in range(2))
+    assert frames(first) == frames(second)
+    assert frames(simulate(scenario(), "canary", seed=2)) != frames(first)
+    assert frames(simulate(scenario(), "canary", replication=1)) != frames(first)
+
+
+def test_the_horizon_does_not_change_what_happened_before_it() -> None:
+    long = simulate(scenario(), "canary", events=True).events
+    short = simulate(scenario(horizon="10 min"), "canary", events=True).events
+    assert long is not None
+    assert short is not None
+    ended = short[short["start_s"] < 290]
+    pd.testing.assert_frame_equal(ended.reset_index(drop=True), long.head(len(ended)).reset_index(drop=True))
+
+
+def first_attempts(strategy: str, **changes: Any) -> pd.DataFrame:
+    given_ = scenario(rollout__alarms=[], strategies={"low": {"type": "canary", "percent": 10, "interval": "10 min"},
+                      "high": {"type": "canary", "percent": 30, "interval": "10 min"}}, **changes)  # fmt: skip
+    events = simulate(given_, strategy, events=True).events
+    assert events is not None
+    return events[events["attempt"] == 1].set_index("request").sort_index()
+
+
+def test_strategies_meet_the_same_chance_and_a_higher_weight_only_adds_to_the_new_version() -> None:
+    low, high = first_attempts("low"), first_attempts("high")
+    both = low.index.intersection(high.index)
+    assert len(both) > 5000
+    assert (low.loc[both, "start_s"] == high.loc[both, "start_s"]).all()
+    moved = low.loc[both, "version"] != high.loc[both, "version"]
+    assert moved.any()
+    assert (high.loc[both[moved], "version"] == "2").all()
+    assert (low.loc[both[~moved], "outcome"] == high.loc[both[~moved], "outcome"]).all()
+
+
+def test_no_rollout_is_the_paired_baseline() -> None:
+    runs = {result.strategy: result for result in simulate_each(scenario())}
+    assert list(runs) == ["instant", "canary", "linear"]
+    for run in runs.values():
+        assert run.baseline is not None
+        assert run.baseline.strategy == NO_ROLLOUT
+        assert set(run.baseline.history) == {entry for entry in run.history if entry.at == 0}
+        caused = run.summary["budget_spent_by_rollout"]["availability"]
+        slo = run.scenario.slos[0]
+        assert caused == pytest.approx((run.bad_requests - run.baseline.bad_requests) / run.budget(slo).whole)
+
+
+def test_an_arrival_at_the_instant_of_a_shift_meets_the_new_weight() -> None:
+    given_ = scenario(
+        traffic=[{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 min"}}], rollout__alarms=[]
+    )
+    events = simulate(given_, "instant", events=True).events
+    assert events is not None
+    by_minute = events[events["attempt"] == 1].set_index("start_s")["version"]
+    assert by_minute.loc[-60.0] == "1"
+    assert by_minute.loc[0.0] == "2"
+
+
+def test_a_completion_at_the_instant_of_an_evaluation_is_seen_by_it() -> None:
+    """Constant durations end exactly on the minute; the alarm of that minute counts them."""
+    given_ = scenario(
+        function__versions={
+            "1": {"duration": "1 s"},
+            "2": {"duration": "1 s", "faults": [{"errors": "100%"}]},
+        },
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 min", "offset": "59 s"}}],
+        alarms__errors={"metric": "errors", "of": "new_version", "threshold": "> 0", "missing": "not_breaching"},
+    )
+    assert simulate(given_, "instant").time_to_rollback_s == 60
+
+
+def test_in_flight_invocations_finish_on_the_old_version() -> None:
+    given_ = scenario(
+        function__versions={"1": {"duration": "4 s"}, "2": {"duration": "4 s"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s", "offset": "500 ms"}}],
+        rollout__alarms=[],
+    )
+    events = simulate(given_, "instant", events=True).events
+    assert events is not None
+    across = events[(events["start_s"] < 0) & (events["start_s"] + events["duration_s"] > 0)]
+    assert len(across) == 4
+    assert set(across["version"]) == {"1"}
+
+
+def test_a_timeout_destroys_the_environment() -> None:
+    timed_out = simulate(steady(function__versions={"1": {"duration": "6 s"}}, horizon="5 min"))
+    assert timed_out.versions["1"].errors == timed_out.versions["1"].invocations == timed_out.cold_starts
+    kept = simulate(steady(function__versions={"1": {"duration": "4 s"}}, horizon="5 min"))
+    assert kept.cold_starts < kept.versions["1"].invocations / 4
+
+
+def test_an_asynchronous_error_is_retried_after_one_and_two_minutes() -> None:
+    given_ = steady(
+        function__versions={"1": {"duration": "1 s", "error_rate": "100%"}},
+        traffic=[{"source": "data", "alias": "prod", "arrivals": {"fixed": "10 min"}}],
+        horizon="9 min",
+    )
+    result = simulate(given_, events=True)
+    assert result.events is not None
+    assert list(result.events["start_s"]) == [0, 61, 182]
+    assert (result.requests, result.bad_requests) == (1, 1)
+
+
+def test_a_retry_that_succeeds_is_a_good_request_that_cost_two_invocations() -> None:
+    given_ = steady(
+        function__versions={"1": {"duration": "100 ms", "error_rate": "50%"}},
+        traffic=[
+            {
+                "source": "http",
+                "alias": "prod",
+                "arrivals": {"poisson": "5/s"},
+                "retry": {"attempts": 5, "jitter": "none"},
+            }
+        ],
+    )
+    result = simulate(given_)
+    near(result.bad_requests / result.requests, 0.5**5, math.sqrt(0.5**5 / result.requests))
+    near(invocations(result) / result.requests, 1.9375, 1.5 / math.sqrt(result.requests))
+
+
+def test_throttles_are_bad_requests_but_no_errors() -> None:
+    result = simulate(steady(function__reserved_concurrency=0))
+    assert result.metrics.errors.sum() == 0
+    assert result.throttles == result.bad_requests == result.requests > 0
+
+
+@pytest.mark.parametrize("servers", [1, 2, 3, 5])
+def test_throttling_follows_erlang_b(servers: int) -> None:
+    """Poisson arrivals, exponential durations, no cold starts: an M/M/c/c queue at 0.9 x 1.991 erlang."""
+    given_ = steady(
+        function__versions={"1": {"duration": {"exponential": {"mean": "1.991 s"}}}},
+        function__reserved_concurrency=servers,
+        function__timeout="15 min",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "0.9/s"}}],
+        horizon="24 h",
+    )
+    result = simulate(given_)
+    expected = erlang_b(servers, 0.9 * 1.991)
+    # Throttles come in clumps: the variance of their share is at most (1 + 2 x mean stay) times the binomial one.
+    standard_error = math.sqrt(3 * expected * (1 - expected) / result.requests)
+    near(result.throttles / result.requests, expected, standard_error)
+
+
+def test_occupancy_is_that_of_an_infinite_server_queue() -> None:
+    """M/G/infinity: the mean number running is rate x mean duration, whatever the distribution."""
+    given_ = steady(
+        function__versions={"1": {"duration": {"gamma": {"mean": "2 s", "sd": "3 s"}}}},
+        function__timeout="15 min",
+        horizon="12 h",
+    )
+    running = simulate(given_).versions["1"].running
+    assert running is not None
+    near(running, 10.0, math.sqrt(5 * (2**2 + 3**2) / (12 * 3600)))
+
+
+def test_a_quiet_canary_sees_nothing_as_often_as_theory_says() -> None:
+    """One request a minute at 10%: no canary request in 5 minutes with probability exp(-0.5), over 400 replications."""
+    given_ = scenario(
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/min"}}],
+        horizon="10 min",
+        rollout={"alias": "prod", "to": "2", "start": "0 s"},
+    )
+    runs = [simulate(given_, "canary", replication=r) for r in range(400)]
+    unseen = np.mean([run.metrics.invocations[0, 1, :5].sum() == 0 for run in runs])
+    p = no_request_probability(1 / 60, 0.1, 300)
+    near(float(unseen), p, math.sqrt(p * (1 - p) / 400))
+
+
+def test_provisioned_environments_are_warm_from_the_start() -> None:
+    given_ = steady(function__versions={"1": {"duration": "100 ms", "cold_start": "1 s", "provisioned": 20}})
+    result = simulate(given_)
+    assert result.cold_starts == 0
+    assert result.versions["1"].environments == pytest.approx(20)
+
+
+def test_blue_green_warms_green_before_traffic() -> None:
+    strategies = {
+        "warm": {"type": "blue_green", "provisioned": 15, "allocation": "1 min"},
+        "cold": {"type": "blue_green"},
+    }
+    given_ = scenario(
+        strategies=strategies, rollout__alarms=[], function__versions__2={"like": "1", "error_rate": "0%"}
+    )
+    warm, cold = simulate(given_, "warm"), simulate(given_, "cold")
+    assert (warm.time_to_full_s, cold.time_to_full_s) == (90, 30)
+    assert warm.versions["2"].cold_starts == 0
+    assert (cold.versions["2"].cold_starts or 0) > 0
+
+
+def test_a_failed_hook_fails_the_deployment_before_any_user_sees_it() -> None:
+    given_ = scenario(strategies={"tested": {"type": "blue_green"}}, function__versions__2__faults=[{"errors": "100%"}])
+    result = simulate(given_, "tested")
+    assert result.outcome == "failed"
+    assert result.bad_requests_new_version == 0
+    assert result.versions["2"].errors == 10
+
+
+def test_scale_up_is_limited() -> None:
+    """With 10 environments per 10 s, a burst of long invocations starts 10 at once, then one a second."""
+    given_ = steady(
+        function__versions={"1": {"duration": "60 s"}},
+        function__timeout="2 min",
+        function__scale_up=10,
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "100 ms"}}],
+        horizon="50 s",
+    )
+    result = simulate(given_, events=True)
+    assert result.events is not None
+    assert len(result.events) == result.throttles + result.pending == 500
+    assert result.pending == pytest.approx(10 + 50, abs=1)
+    assert result.versions["1"].cold_starts == 0  # none of them has ended
+
+
+def test_subset_faults_hit_the_same_users_under_every_strategy() -> None:
+    given_ = scenario(
+        function__versions__2={"like": "1", "error_rate": "0%", "faults": [{"subset": {"users": "10%"}}]},
+        function__versions__1__error_rate="0%",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "20/s"}, "users": {"count": 100}}],
+        rollout__alarms=[],
+    )
+    hurt = []
+    for strategy in ("instant", "linear"):
+        events = simulate(given_, strategy, events=True).events
+        assert events is not None
+        hurt.append(set(events[events["outcome"] == "error"]["user"]))
+    assert hurt[0] == hurt[1]
+    assert 1 <= len(hurt[0]) <= 25
+
+
+def test_a_ten_percent_canary_reaches_far_more_than_ten_percent_of_the_users() -> None:
+    given_ = scenario(
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "20/s"}, "users": {"count": 200}}],
+        rollout__alarms=[],
+        horizon="10 min",
+    )
+    result = simulate(given_, "canary")
+    assert result.users_reached is not None
+    assert result.users_reached > 0.9
+    assert result.users_affected is not None
+
+
+def test_on_call_ends_what_the_deployment_let_through() -> None:
+    given_ = scenario(
+        strategies={"instant": {"type": "all_at_once"}},
+        on_call={"alarms": ["errors"], "response": "3 min"},
+        horizon="15 min",
+    )
+    result = simulate(given_, "instant")
+    assert result.outcome == "promoted"
+    assert result.on_call_rollback_s == 2 * 60 + 180
+    assert result.history[-1].reason == "rolled back by on-call"
+
+
+def test_propagation_delays_what_the_router_does_not_what_the_controller_decides() -> None:
+    given_ = scenario(function__propagation="30 s", rollout__alarms=[])
+    events = simulate(given_, "instant", events=True).events
+    assert events is not None
+    assert events[events["version"] == "2"]["start_s"].min() >= 30
+
+
+def test_a_run_that_would_take_days_is_refused_with_the_figure() -> None:
+    with pytest.raises(ScenarioError, match=r"5\.26e\+13 invocations"):
+        simulate(
+            steady(horizon="36500 d", traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "16667/s"}}])
+        )
+
+
+def test_unknown_strategies_are_named() -> None:
+    with pytest.raises(ScenarioError, match="got 'canari'; allowed instant, canary, linear"):
+        simulate(scenario(), "canari")
+    with pytest.raises(ScenarioError, match="choose one, got none"):
+        simulate(scenario())

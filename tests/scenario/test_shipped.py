@@ -1,0 +1,78 @@
+"""Every shipped scenario opens with a question, loads, resolves, round-trips and runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rollout_sim.core.yaml_io import Document
+from rollout_sim.run.simulate import simulate_each
+from rollout_sim.scenario.json_schema import json_schema
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.views.output import run_json, write_run
+
+FOLDER = Path(__file__).parents[2] / "scenarios"
+FILES = sorted(FOLDER.glob("*.yaml"))
+SHIPPED = {
+    "checkout", "environments", "good-release", "image-resize", "latency-regression", "nightly-report", "quiet-service",
+    "slow-leak", "trace-replay",
+}  # fmt: skip
+OUTCOMES = {"promoted", "rolled_back", "failed", "blocked", "running", "steady"}
+
+
+def test_all_are_shipped() -> None:
+    assert {path.stem for path in FILES} == SHIPPED
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_a_scenario_opens_with_its_question_and_round_trips(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# Question: ")
+    assert "\n# Answer: " in text
+    scenario = Scenario.load(path)
+    assert str(FOLDER) not in str(scenario.dump())
+    again = yaml.safe_load(yaml.safe_dump(scenario.dump(), sort_keys=False))
+    assert Scenario.parse(Document(data=again, lines={}, path=path)) == scenario
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_a_scenario_runs_and_writes_its_files(path: Path, tmp_path: Path) -> None:
+    scenario = Scenario.load(path)
+    chosen = list(scenario.strategies)[-1:]
+    results = list(simulate_each(scenario, chosen))
+    written = {file.name for file in write_run(results, tmp_path)}
+    assert written >= {
+        "summary.csv",
+        "timeline.csv",
+        "alarms.csv",
+        "history.csv",
+        "error_budget.png",
+        "burn_rate.png",
+        "traffic.png",
+    }
+    document = json.loads(json.dumps(run_json(results), allow_nan=False))
+    (entry,) = document["strategies"]
+    assert entry["outcome"] in OUTCOMES
+    assert set(entry["budget_spent"]) == {slo.name for slo in scenario.slos}
+    assert entry["requests"] > 0
+    for name in ("summary.csv", "timeline.csv"):
+        assert len((tmp_path / name).read_text(encoding="utf-8").splitlines()) > 1
+
+
+def test_the_schema_names_every_field_of_the_top_level() -> None:
+    schema = json_schema()
+    assert set(schema["properties"]) >= {
+        "name",
+        "function",
+        "traffic",
+        "slos",
+        "alarms",
+        "rollout",
+        "strategies",
+        "incident",
+        "on_call",
+    }
+    json.dumps(schema)

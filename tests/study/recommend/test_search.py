@@ -1,0 +1,223 @@
+"""Recommendations: the search finds what enumeration finds, its figures hold, and what it cannot promise it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from builders import data, scenario
+
+from rollout_sim.control.codedeploy import shortcoming
+from rollout_sim.core.statistics import weighted_mean, weighted_quantile
+from rollout_sim.core.yaml_io import read_yaml
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudformation import export_sam
+from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, Prices, Risk, Severity, Spread
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.recommend import search as recommendation
+from rollout_sim.study.recommend.advice import needed_requests
+from rollout_sim.study.recommend.candidates import alarms
+from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, worlds_of
+from rollout_sim.study.recommend.screening import Screen
+from rollout_sim.study.recommend.search import Recommendation, default_goal, recommend
+from rollout_sim.theory import catch_probability
+from rollout_sim.views._recommendation_output import document, write_recommendation
+from rollout_sim.views.sentences import remarks, sentence
+
+CHECKOUT = Path(__file__).parents[3] / "scenarios" / "checkout.yaml"
+QUIET = Path(__file__).parents[3] / "scenarios" / "quiet-service.yaml"
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Recommendation:
+    return recommend(Scenario.load(CHECKOUT))
+
+
+def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
+    assert checkout.winner is not None
+    first = checkout.confirmed[0]
+    assert first.candidate == checkout.winner
+    assert not first.misses(checkout.goal)
+    assert {one.candidate.name for one in checkout.confirmed[1:]} == {"SAM default", "instant"}
+    text = sentence(checkout)
+    assert text.startswith(f"use {checkout.winner.name} with the alarm ")
+    words = " ".join(remarks(checkout))
+    assert "not SAM default: it rolls a good version back (2" in words
+    assert "not instant: it does not catch the fault of the goal (0% [0%" in words
+    assert json.loads(json.dumps(document(checkout)))["strategy"] == checkout.winner.name
+
+
+def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
+    """Another sample than the one that chose: never the very same mean of what is minimised."""
+    chosen = [one for one in checkout.contenders if one.candidate == checkout.winner]
+    assert chosen[0].objective.mean != checkout.confirmed[0].objective.mean
+    assert chosen[0].objective.n < checkout.confirmed[0].objective.n
+
+
+def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, tmp_path: Path) -> None:
+    files = write_recommendation(checkout, tmp_path / "o")
+    assert [path.name for path in files] == [
+        "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
+    ]  # fmt: skip
+    chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
+    assert checkout.winner is not None
+    assert list(chosen.strategies) == [checkout.winner.name]
+    assert chosen.rollout is not None
+    assert chosen.alarms[chosen.rollout.alarms[0]] == checkout.winner.alarm
+
+
+@pytest.mark.long
+def test_a_quiet_service_is_told_the_truth() -> None:
+    """A request a minute: no percentage helps, tests in the pre-traffic hook do."""
+    found = recommend(Scenario.load(QUIET))
+    assert found.winner is not None
+    assert found.winner.plan.before is not None
+    goal = Goal(time_to_full=AtMostTime(at_most=600.0), catch=default_goal(found.scenario).catch)
+    strict = replace(found.scenario, goal=goal)
+    words = " ".join(recommend(strict).advice.remedies)
+    assert "is expected to see 1 requests: no percentage helps" in words
+    assert "pre-traffic hook" in words
+
+
+def test_what_cannot_be_had_is_infeasible_and_says_what_binds() -> None:
+    tiny = Severity(error_rate=Spread(0.0001, 0.0001))
+    goal = Goal(
+        catch=Catch(of=tiny, at_least=0.99),
+        false_rollback=AtMost(at_most=0.001),
+        time_to_full=AtMostTime(at_most=300.0),
+    )
+    found = recommend(replace(Scenario.load(CHECKOUT), goal=goal))
+    assert found.winner is None
+    assert found.advice.binding in ("catch", "false_rollback")
+    assert found.advice.summary.startswith("infeasible: ")
+    requests = needed_requests(0.0001, 0.99)
+    assert f"needs {requests:,.0f} requests" in " ".join(found.advice.remedies)
+    # By hand: 1 - exp(-0.0001 n) = 0.99.
+    assert requests == pytest.approx(-np.log(0.01) / 0.0001, rel=1e-6)
+    with pytest.raises(ScenarioError, match="nothing is recommended: infeasible"):
+        _ = found.chosen_scenario
+
+
+@pytest.mark.long
+def test_what_is_minimised_decides() -> None:
+    """When time is all that counts, the fastest that keeps the goal; when delays cost nothing and errors much, another."""
+    given = Scenario.load(CHECKOUT)
+    goal = replace(default_goal(given), minimise="time_to_full")
+    fast = recommend(replace(given, goal=goal))
+    assert fast.winner is not None
+    thrifty = recommend(given)
+    assert thrifty.winner is not None
+    assert fast.winner.plan.time_to_full < thrifty.winner.plan.time_to_full
+    dear = replace(goal, minimise="cost", prices=Prices(minute_of_delay=100.0, bad_request=0.01))
+    costly = recommend(replace(given, goal=dear))
+    assert costly.winner is not None
+    assert costly.winner.plan.time_to_full <= fast.winner.plan.time_to_full + 300
+    assert costly.confirmed[0].objective.mean >= 100 * costly.confirmed[0].time_to_full / 60
+
+
+def test_keeping_the_alarms_searches_strategies_only() -> None:
+    found = recommend(Scenario.load(CHECKOUT), keep_alarms=True)
+    assert all(one.candidate.alarm is None for one in found.contenders)
+
+
+def test_codedeploy_gets_what_it_can_carry_out(checkout: Recommendation) -> None:
+    assert checkout.winner is not None
+    assert shortcoming(checkout.winner.plan) is not None
+    assert "CodeDeploy cannot carry it out" in " ".join(remarks(checkout))
+    found = recommend(Scenario.load(CHECKOUT), codedeploy=True)
+    assert found.winner is not None
+    assert all(shortcoming(one.candidate.plan) is None for one in (*found.explored, *found.contenders))
+    assert "DeploymentPreference" in export_sam(found.chosen_scenario).text
+    assert "CodeDeploy cannot" not in " ".join(remarks(found))
+
+
+def test_the_same_seed_recommends_the_same(checkout: Recommendation) -> None:
+    again = recommend(Scenario.load(CHECKOUT), jobs=2)
+    assert json.dumps(document(again)) == json.dumps(document(checkout))
+
+
+def test_the_screen_agrees_with_the_closed_form() -> None:
+    """Of a canary watched by 2 of 2 on the new version's errors: `theory.catch_probability`."""
+    given = scenario(
+        horizon="60 min", rollout__start="0 s",
+        function__versions={"1": {"duration": "1 ms", "error_rate": "0%"}, "2": {"like": "1"}},
+        strategies={"c": {"type": "canary", "percent": 10, "interval": "15 min"}},
+    )  # fmt: skip
+    goal = Goal(catch=Catch(of=Severity(error_rate=Spread(0.03, 0.03))))
+    worlds = worlds_of(given, goal, Risk())
+    choice = [one for one in alarms(given, latency=False) if one.datapoints == "2 of 2" and one.threshold == "> 1"]
+    screen = Screen([worlds[GOOD].scenario, worlds[CATCH].scenario], choice, 5.0)
+    seen = screen.screen(given.strategies["c"].plan)
+    assert choice[0].of == "new_version"
+    expected = catch_probability(5.0, [(0.0, 0.1)], 0.03, 900.0, threshold_count=1, m=2, n=2)
+    assert seen.stopped[0] == pytest.approx([0.0, expected], abs=1e-9)
+
+
+def test_a_mixture_has_its_mean_and_quantile() -> None:
+    rng = np.random.default_rng(3)
+    parts, weights = [rng.normal(0, 1, 4000), rng.normal(10, 1, 4000)], [0.9, 0.1]
+    mean = weighted_mean(parts, weights)
+    assert mean.low is not None
+    assert mean.high is not None
+    assert mean.low < 1.0 < mean.high
+    tail = weighted_quantile(parts, weights, 0.95)
+    assert tail.low is not None
+    assert tail.high is not None
+    assert tail.low <= 10.0 <= tail.high
+    assert tail.high - tail.low < 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"goal": {"catch": {"of": {"error_rate": {"loguniform": ["1%", "2%"]}}}}}, "one severity"),
+        ({"goal": {"minimise": "cost"}}, "prices"),
+        ({"goal": {"minimise": "happiness"}}, "expected_bad_requests"),
+        ({"risk": {"severity": {"error_rate": "1%", "latency": "2x"}}}, "exactly one of"),
+        ({"risk": {"severity": {"error_rate": {"loguniform": ["2%", "1%"]}}}}, "lower end first"),
+        ({"risk": {"severity": {"error_rate": 5}}}, "needs a unit"),
+    ],
+)
+def test_a_wrong_risk_or_goal_is_one_message(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(data(**changes)))
+    with pytest.raises(ScenarioError, match=message):
+        Scenario.parse(read_yaml(path))
+
+
+def test_risk_and_goal_survive_being_written() -> None:
+    given = scenario(
+        risk={"p_bad": "20%", "severity": {"latency": {"loguniform": ["1.2x", "5x"]}}, "onset": "2 min"},
+        goal={
+            "catch": {"at_least": "95%", "of": {"error_rate": "1%"}}, "false_rollback": {"at_most": "1%"},
+            "budget": {"at_most": "2%"}, "time_to_full": {"at_most": "45 min"}, "minimise": "cost",
+            "prices": {"bad_request": 0.01, "minute_of_delay": 2, "false_rollback": 500},
+        },
+    )  # fmt: skip
+    from rollout_sim.core.yaml_io import Document
+
+    assert Scenario.parse(Document(data=given.dump(), lines={}, path=Path("x.yaml"))) == given
+
+
+@pytest.mark.parametrize("changes", [{"slos": []}, {"rollout__alarms": []}])
+def test_what_a_recommendation_needs(changes: dict[str, object]) -> None:
+    with pytest.raises(ScenarioError, match="recommend needs"):
+        recommend(scenario(**changes))
+
+
+def test_the_stages_fit_together() -> None:
+    assert len(recommendation.BATCHES) == len(recommendation.RUNS) == len(recommendation.SINGLE) == 3
+    assert all(recommendation.FRESH % batch == 0 for batch in recommendation.BATCHES)
+
+
+def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_plane() -> None:
+    """The file's faults are set aside, in the run without a rollout too: a leak of the new version changes nothing."""
+    leaking = scenario(function__versions__2={"like": "1", "faults": [{"leak": {"per": "10 min", "errors": "1%"}}]})
+    good = scenario(function__versions__2={"like": "1"})
+    found, expected = recommend(leaking), recommend(good)
+    assert found.plane.engine == "aggregate"
+    assert [one.bad for one in found.confirmed] == [one.bad for one in expected.confirmed]

@@ -1,0 +1,167 @@
+"""Comparisons: the contract of the JSON, the twin, pairing, and independence of who does the work."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import scenario
+
+from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import plane_of
+from rollout_sim.run.batch import run_chunk, stack
+from rollout_sim.study.comparison import Comparison, chunks_of, compare, good_twin
+from rollout_sim.study.executor import run_chunks
+from rollout_sim.theory import catch_probability
+
+
+def same(one: Comparison, other: Comparison) -> bool:
+    return json.dumps(one.document) == json.dumps(other.document)
+
+
+def test_the_keys_of_the_contract() -> None:
+    document = compare(scenario(), 100).document
+    assert {"scenario", "seed", "replications", "engine", "engine_reason", "strategies", "twin"} <= set(document)
+    assert document["engine"] == "aggregate"
+    entry = document["strategies"][1]
+    assert entry["strategy"] == "canary"
+    assert {"mean", "low", "high"} <= set(entry["rolled_back"])
+    assert {"mean", "low", "high", "p50", "p95"} <= set(entry["time_to_rollback_s"])
+    for name in ("promoted", "time_to_full_s", "requests", "bad_requests", "bad_requests_new_version", "throttles"):
+        assert name in entry
+    assert set(entry["budget_spent"]) == {"availability"}
+    assert (entry["cold_starts"], entry["users_affected"]) == (None, None)
+    assert [one["strategy"] for one in document["twin"]["strategies"]] == ["instant", "canary", "linear"]
+    json.dumps(document, allow_nan=False)
+
+
+def test_what_never_happened_is_null() -> None:
+    document = compare(scenario(rollout__alarms=[]), 50).document
+    assert document["strategies"][0]["time_to_rollback_s"] is None
+    assert document["strategies"][0]["rolled_back"]["mean"] == 0
+
+
+def test_the_twin_is_good_and_otherwise_the_same() -> None:
+    given = scenario()
+    good = good_twin(given)
+    assert good is not None
+    assert good.function.versions["2"].faults == ()
+    assert replace(good, function=given.function) == given
+    compared = compare(given, 300)
+    assert compared.twin is not None
+    for name in ("canary", "linear"):
+        bad, fine = (one.estimates(name)["stopped"] for one in (compared, compared.twin))
+        assert bad is not None
+        assert fine is not None
+        assert bad.mean > 0.9
+        assert fine.mean < 0.4
+
+
+def test_a_version_without_faults_has_no_twin() -> None:
+    given = scenario(function__versions__2={"like": "1"})
+    assert good_twin(given) is None
+    assert compare(given, 20).document["twin"] is None
+
+
+def test_strategies_meet_the_same_arrivals() -> None:
+    compared = compare(scenario(rollout__alarms=[]), 200, twin=False)
+    requests = [columns["requests"] for columns in compared.columns.values()]
+    # But for the few that are still running at the horizon.
+    assert all(np.abs(one - requests[0]).max() <= 6 for one in requests)
+    assert requests[0].std() > 50
+
+
+def test_the_same_plan_comes_to_the_same() -> None:
+    twice = {name: {"type": "canary", "percent": 10, "interval": "5 min"} for name in ("a", "b")}
+    compared = compare(scenario(strategies=twice), 100, twin=False)
+    for name in compared.columns["a"]:
+        np.testing.assert_array_equal(compared.columns["a"][name], compared.columns["b"][name])
+
+
+def test_a_strategy_does_not_depend_on_which_others_run() -> None:
+    together, alone = compare(scenario(), 60), compare(scenario(), 60, ["linear"])
+    for name, values in alone.columns["linear"].items():
+        np.testing.assert_array_equal(values, together.columns["linear"][name])
+
+
+def test_more_replications_only_add_to_fewer() -> None:
+    few, many = compare(scenario(), 300, twin=False), compare(scenario(), 1500, twin=False)
+    for name, values in few.columns["canary"].items():
+        np.testing.assert_array_equal(values, many.columns["canary"][name][:300])
+
+
+@pytest.mark.parametrize("engine", ["aggregate", "simpy"])
+def test_two_processes_give_the_same_bytes(engine: str) -> None:
+    given = scenario(horizon="8 min")
+    count = 1500 if engine == "aggregate" else 6
+    assert same(compare(given, count, engine=engine), compare(given, count, engine=engine, jobs=2))
+
+
+def test_the_order_of_the_work_does_not_matter() -> None:
+    given = scenario()
+    chunks = chunks_of(given, ("canary",), plane_of(given), 3, 2500)
+    forward = dict(run_chunks(chunks))
+    backward = {number: run_chunk(chunks[number]) for number in reversed(range(len(chunks)))}
+    one, other = (stack([found[k]["canary"] for k in range(len(chunks))]) for found in (forward, backward))
+    assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+
+
+def test_the_catch_probability_meets_its_closed_form() -> None:
+    """One-minute periods, 1 of 1, errors above 2 on 10% of 5/s at 1 - 0.99 × 0.9: misses the chain's by 4 sigma at most."""
+    given = scenario(
+        strategies={"canary": {"type": "canary", "percent": 10, "interval": "5 min"}},
+        function__versions__2={"like": "1", "faults": [{"errors": "10%"}]},
+        alarms={"errors": {"metric": "errors", "of": "new_version", "threshold": "> 4", "missing": "not_breaching"}},
+    )
+    n = 20_000
+    caught = compare(given, n, twin=False).columns["canary"]["outcome"] == 2
+    truth = catch_probability(5, [(0, 0.1)], 1 - 0.99 * 0.9, 300, threshold_count=4)
+    # Invocations last 0.1 s: the last period's late ones are seen a minute too late, which is 0.2% of its errors.
+    assert abs(caught.mean() - truth) < 4 * math.sqrt(truth * (1 - truth) / n) + 0.002
+
+
+OBSTACLES: list[tuple[dict[str, Any], str]] = [
+    ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": "standard"}]}, "clients retry"),
+    ({"traffic": [{"source": "data", "alias": "prod", "arrivals": {"poisson": "5/s"}}]}, "retries asynchronous"),
+    ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s"}}]}, "exact times"),
+    ({"function__reserved_concurrency": 2}, "concurrency of 2 can bind"),
+    ({"function__scale_up": 3}, "scale-up rate of 3"),
+    ({"function__propagation": "5 s"}, "propagate"),
+    ({"function__versions__2": {"like": "1", "faults": [{"leak": {"per": "1 h", "errors": "5%"}}]}}, "leaks"),
+    ({"function__versions__2": {"like": "1", "faults": [{"load": {"above": 3, "errors": "5%"}}]}}, "load"),
+    ({"function__versions__2": {"like": "1", "faults": [{"init": "5%"}]}}, "cold starts"),
+    ({"slos": [{"name": "fast", "sli": {"latency": "1 s"}, "objective": "99%"}]}, "latency SLO sees its cold starts"),
+    ({"alarms": {"errors": {"metric": "duration", "threshold": "> 1 s"}}}, "mean duration"),
+    ({"function__versions__1__cold_start": {"exponential": {"mean": "3 s"}}}, "init limit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "reason"), OBSTACLES, ids=[reason for _, reason in OBSTACLES])
+def test_state_that_something_reads_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+    given = scenario(**changes)
+    assert plane_of(given).engine in ("simpy", "compiled")
+    assert reason in plane_of(given).reason
+    with pytest.raises(ScenarioError, match=reason):
+        plane_of(given, "aggregate")
+
+
+def test_state_that_nothing_reads_is_no_reason_to_refuse() -> None:
+    """Cold starts, a warm pool, a reserved concurrency far away, percentiles of Duration."""
+    given = scenario(
+        function__reserved_concurrency=500,
+        alarms={"errors": {"metric": "duration", "statistic": "p99", "of": "new_version", "threshold": "> 2 s"}},
+    )
+    assert plane_of(given).engine == "aggregate"
+
+
+def test_bad_numbers_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="at least 1, got 0"):
+        compare(scenario(), 0)
+    with pytest.raises(ScenarioError, match="got 'canari'"):
+        compare(scenario(), 10, ["canari"])
+    with pytest.raises(ScenarioError, match=r"days on the simpy plane"):
+        compare(scenario(), 10**9, engine="simpy")

@@ -1,0 +1,96 @@
+"""Axes: any field by its path, and the three that have names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import data
+
+from rollout_sim.core.yaml_io import Document
+from rollout_sim.errors import ScenarioError
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.grid import at, axis, chosen_axes, read_values
+
+
+def document(**changes: Any) -> Document:
+    return Document(data=data(**changes), lines={}, path=Path("test.yaml"))
+
+
+def cell(given: Document, *texts: str, **named: str) -> Scenario:
+    """The scenario at the last value of every axis."""
+    changed, axes = chosen_axes(given, axes=texts, **named)  # type: ignore[arg-type]
+    return Scenario.parse(at(changed, axes, [one.values[-1] for one in axes]))
+
+
+def test_fields_are_reached_through_names_numbers_and_dots() -> None:
+    dotted = document(alarms={"a.b": {"metric": "errors", "threshold": "> 1"}}, rollout__alarms=["a.b"])
+    assert cell(dotted, "alarms.a.b.threshold=> 0,> 2").alarms["a.b"].limit == 2
+    assert cell(document(), "traffic[0].arrivals.poisson=5/s,9/s").traffic[0].arrivals.poisson == 9
+    assert cell(document(), "traffic.0.arrivals.poisson=7/s").traffic[0].arrivals.poisson == 7
+    assert cell(document(), "function.versions.2.error_rate=3%").function.versions["2"].error_rate == 0.03
+
+
+def test_a_field_left_at_its_default_can_be_varied() -> None:
+    assert cell(document(), "alarms.errors.lag=0 s,60 s").alarms["errors"].lag == 60
+
+
+def test_values_are_numbers_truths_or_text() -> None:
+    assert read_values("1, 2.5,true,5m,> 0, 5m") == (1, 2.5, True, "5m", "> 0")
+
+
+def test_percentages_and_intervals_vary_one_strategy() -> None:
+    given = cell(document(), percent="1,2%,25", interval="5m,10m")
+    assert {name: (one.percent, one.interval) for name, one in given.strategies.items()} == {"canary": (0.25, 600)}
+    linear, axes = chosen_axes(document(), percent="10,50", strategies=["linear"])
+    assert Scenario.parse(at(linear, axes, [50])).strategies["linear"].interval == 120
+
+
+def test_without_a_canary_there_is_a_new_one() -> None:
+    given = cell(document(strategies={"instant": {"type": "all_at_once"}}), percent="5")
+    assert (given.strategies["canary"].percent, given.strategies["canary"].interval) == (0.05, 600)
+
+
+def test_severity_is_the_error_rate_of_the_fault_and_zero_is_none() -> None:
+    assert cell(document(), severity="1%,7%").function.versions["2"].faults[0].errors == 0.07
+    assert cell(document(), severity="7%,0%").function.versions["2"].faults == ()
+    plain = cell(document(function__versions__2={"like": "1"}), severity="7%")
+    assert plain.function.versions["2"].faults[0].errors == 0.07
+    slow = document(function__versions__2={"like": "1", "faults": [{"latency": "2x"}, {"errors": "1%"}]})
+    assert [fault.kind for fault in cell(slow, severity="0%").function.versions["2"].faults] == ["latency"]
+
+
+def test_the_document_itself_stays_as_it_is() -> None:
+    given = document()
+    cell(given, "horizon=15 min", percent="1", severity="0%")
+    assert given.data == data()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("alarms.error.lag=1 s", "alarms has no 'error'; did you mean 'errors'?"),
+        ("traffic.1.alias=prod", "traffic has no '1'"),
+        ("horizon", "got 'horizon'; allowed PATH=VALUE"),
+        ("horizon=", "allowed PATH=VALUE"),
+        ("seed.x=1", "seed has no 'x'"),
+    ],
+)
+def test_paths_that_lead_nowhere(text: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        axis(document(), text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"severity": "5"}, "needs a unit"),
+        ({"percent": "5", "strategies": ["instant"]}, "'instant' has no percent and interval"),
+        ({"percent": "5", "strategies": ["linear", "canary"]}, "vary one strategy, got 2"),
+    ],
+)
+def test_words_that_make_no_sense(named: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        chosen_axes(document(), **named)

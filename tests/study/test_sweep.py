@@ -1,0 +1,196 @@
+"""Sweeps: the tidy table, going on after an interruption, and the same bytes whoever does the work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from builders import data
+
+from rollout_sim.core.yaml_io import Document
+from rollout_sim.errors import ScenarioError
+from rollout_sim.study.analytic import stop_probability
+from rollout_sim.study.grid import Axis, chosen_axes
+from rollout_sim.study.sweep import Sweep, sweep
+
+pytestmark = pytest.mark.long
+
+COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
+
+
+def grid(**named: Any) -> tuple[Document, tuple[Axis, ...]]:
+    words = {"percent": "5,25", "severity": "0%,5%,20%"} | named
+    return chosen_axes(Document(data=data(), lines={}, path=Path("test.yaml")), **words)
+
+
+def csv(swept: Sweep) -> str:
+    return str(swept.frame.to_csv(index=False))
+
+
+def test_the_table_has_a_row_per_cell_and_estimate() -> None:
+    swept = sweep(*grid(), 200)
+    frame = swept.frame
+    assert list(frame.columns[:6]) == ["percent", "severity", "strategy", "engine", "estimate", "n"]
+    stopped = frame[frame["estimate"] == "stopped"].set_index(["percent", "severity"])["mean"]
+    assert len(stopped) == 6
+    assert stopped["25", "0%"] < stopped["25", "5%"] < stopped["25", "20%"]
+    assert stopped["5", "20%"] < stopped["25", "20%"]
+
+
+def test_power_curves_meet_their_closed_form() -> None:
+    """2,000 replications of 6 cells within 4.5 standard errors: a false alarm has a chance below 5e-5."""
+    document, axes = grid(severity="1%,5%,10%", axes=["alarms.errors.datapoints=1 of 1"])
+    n = 2000
+    swept = sweep(document, axes, n)
+    simulated = swept.frame[swept.frame["estimate"] == "stopped"]["mean"].to_numpy()
+    exact = np.array([stop_probability(cell.scenario, "canary") for cell in swept.cells], float)
+    # The last minute's invocations that still run at its end: 0.1 s of 60 are missed.
+    assert (np.abs(simulated - exact) < 4.5 * np.sqrt(exact * (1 - exact) / n) + 0.004).all()
+    assert 0.01 < exact.min() < 0.3 < exact.max()
+
+
+def test_a_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole = sweep(*grid(), 60, out=tmp_path)
+    cells = sorted((tmp_path / "cells").iterdir())
+    assert len(cells) == 6
+    stamps = {path: path.stat().st_mtime_ns for path in cells}
+    for path in cells[::2]:
+        path.unlink()
+    again = sweep(*grid(), 60, out=tmp_path)
+    assert csv(again) == csv(whole) == csv(sweep(*grid(), 60))
+    assert all(path.stat().st_mtime_ns == stamps[path] for path in cells[1::2])
+
+
+def test_other_work_is_not_taken_for_finished(tmp_path: Path) -> None:
+    sweep(*grid(), 60, out=tmp_path)
+    for changed in ({"seed": 9}, {"replications": 61}, {"engine": "simpy", "replications": 2}):
+        fresh = sweep(*grid(), **{"replications": 60, **changed})
+        assert csv(sweep(*grid(), **{"replications": 60, **changed}, out=tmp_path)) == csv(fresh)
+
+
+@pytest.mark.parametrize("engine", ["aggregate", "simpy"])
+def test_two_processes_give_the_same_bytes(engine: str) -> None:
+    document, axes = grid(percent="10", axes=["horizon=6 min,7 min"])
+    count = 1100 if engine == "aggregate" else 3
+    assert csv(sweep(document, axes, count, engine=engine, jobs=2)) == csv(sweep(document, axes, count, engine=engine))
+
+
+def test_cells_that_make_no_sense_are_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"with percent 0, severity 0%: .*must be more than 0%"):
+        sweep(*grid(percent="5,0"), 10, out=tmp_path)
+    with pytest.raises(ScenarioError, match=r"the same field: percent, strategies\.canary\.percent"):
+        sweep(*grid(axes=["strategies.canary.percent=1,2"]), 10, out=tmp_path)
+    with pytest.raises(ScenarioError, match="at least one axis"):
+        sweep(*grid(percent="", severity=""), 10, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a sweep as a process of its own; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(*more: str) -> subprocess.Popen[str]:
+        started.append(_sweep(tmp_path, *more))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _sweep(tmp_path: Path, *more: str) -> subprocess.Popen[str]:
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(data(), sort_keys=False))
+    words = ["sweep", str(file), "--percent", "5,10,25,50", "--severity", "0%,5%,20%", "--engine", "simpy"]
+    return subprocess.Popen(
+        [*COMMAND, *words, "--replications", "12", *more],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_a_cell(out: Path) -> None:
+    until = time.monotonic() + 60
+    while not list(out.glob("cells/*.json")):
+        assert time.monotonic() < until, "no cell was finished within a minute"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_an_interrupted_sweep_keeps_its_cells_and_ends_in_the_same_bytes(
+    kill: signal.Signals, jobs: str, tmp_path: Path, start: Start
+) -> None:
+    whole = start("--out", "whole")
+    cut = start("--out", "cut", "--jobs", jobs)
+    wait_for_a_cell(tmp_path / "cut")
+    os.killpg(cut.pid, kill)
+    _, errors = cut.communicate(timeout=60)
+    assert cut.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL), errors
+    assert "Traceback" not in errors
+    kept = len(list((tmp_path / "cut" / "cells").glob("*.json")))
+    assert 1 <= kept < 12, "killed too late to show anything"
+    again = start("--out", "cut", "--jobs", jobs)
+    for process in (whole, again):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert (tmp_path / "cut" / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers, each a process of its own, on loopback."""
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    processes = [subprocess.Popen([*scheduler, "--no-dashboard", "--scheduler-file", str(file)], **quiet)]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--no-dashboard"]
+    worker += ["--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"]
+    try:
+        until = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < until, "the scheduler did not start within a minute"
+            time.sleep(0.05)
+        processes += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        yield yaml.safe_load(file.read_text())["address"], processes[1:]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_cluster_that_loses_a_worker_gives_the_same_bytes(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, start: Start
+) -> None:
+    address, workers = cluster
+    whole = start("--out", "whole")
+    spread = start("--out", "spread", "--cluster", address)
+    wait_for_a_cell(tmp_path / "spread")
+    workers[0].kill()
+    for process in (whole, spread):
+        _, errors = process.communicate(timeout=180)
+        assert process.returncode == 0, errors
+    assert (tmp_path / "spread" / "sweep.csv").read_bytes() == (tmp_path / "whole" / "sweep.csv").read_bytes()
+
+
+def test_a_cluster_that_does_not_answer_is_an_error_with_its_address(start: Start) -> None:
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    cut = start("--cluster", "tcp://127.0.0.1:1")
+    _, errors = cut.communicate(timeout=120)
+    assert cut.returncode == 2
+    assert "no Dask scheduler answers at 'tcp://127.0.0.1:1'" in errors
+    assert "Traceback" not in errors

@@ -1,0 +1,105 @@
+"""Traces: each layout as its users bring it, and what is refused, with file, line and figure."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rollout_sim.traffic.traces import read_trace
+
+SHARED = Path(os.environ.get("ROLLOUT_SIM_SHARED", Path(__file__).parents[3] / "shared"))
+AZURE19 = "HashOwner,HashApp,HashFunction,Trigger,1,2,3\no,a,f,http,5,0,7\no,a,g,queue,1,1,1\n"
+AZURE21 = "app,func,end_timestamp,duration\na,f,70.5,10.5\nb,f,3.0,1.0\na,g,200,5\n"
+
+
+def test_azure_2019_adds_up_or_picks(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(AZURE19)
+    everything, one = read_trace(path, "azure2019"), read_trace(path, "azure2019", "f")
+    assert everything.counts is not None
+    assert everything.counts.tolist() == [6, 1, 8]
+    assert one.counts is not None
+    assert one.counts.tolist() == [5, 0, 7]
+    assert everything.length == 180
+
+
+def test_azure_2021_starts_are_ends_less_durations(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(AZURE21)
+    times = read_trace(path, "azure2021").times
+    assert times is not None
+    assert times.tolist() == [2, 60, 195]
+    for function, expected in (("f", [2, 60]), ("a/f", [0.0])):
+        one = read_trace(path, "azure2021", function).times
+        assert one is not None
+        assert one.tolist() == expected
+
+
+def test_plain_layouts(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("3\n0\n9\n")
+    counts = read_trace(path, "counts").counts
+    assert counts is not None
+    assert counts.tolist() == [3, 0, 9]
+    path.write_text("when,who\n2026-01-01T00:00:01+00:00,x\n2026-01-01T00:02:00+00:00,y\n")
+    stamps = read_trace(path, "timestamps", column="when")
+    assert stamps.times is not None
+    assert stamps.times.tolist() == [1, 120]
+    assert stamps.length == 180
+
+
+@pytest.mark.parametrize(
+    ("layout", "text", "message"),
+    [
+        ("azure2019", "", "t.csv:1: no column HashOwner"),
+        ("azure2019", "a,b\n1,2\n", "no column HashOwner, HashApp, HashFunction, Trigger, 1; got a, b"),
+        (
+            "azure2019",
+            AZURE19.replace("0,7", "-4,7"),
+            r"t.csv:2: a count is a whole number from 0 to 100,000,000, got '-4'",
+        ),
+        ("azure2019", AZURE19.replace("0,7", "0.5,7"), "got '0.5'"),
+        ("azure2019", AZURE19.replace("0,7", "nan,7"), "got 'nan'"),
+        ("azure2019", AZURE19.replace("0,7", "7"), "t.csv:2: has 6 columns; the header has 7"),
+        ("azure2019", AZURE19.split("\n", maxsplit=1)[0] + "\n", "holds no function at all"),
+        ("azure2021", AZURE21.replace("10.5\n", "-1\n"), "t.csv:2: a duration is at least 0 s, got '-1'"),
+        (
+            "azure2021",
+            AZURE21.replace("70.5", "soon"),
+            "t.csv:2: a time is a number of seconds or ISO 8601, got 'soon'",
+        ),
+        ("counts", "", "holds no counts"),
+        ("counts", "90000000\n90000000\n", "holds 180,000,000 invocations; allowed 100,000,000"),
+        ("timestamps", "", "holds no invocation"),
+        ("timestamps", "1\ninf\n", "t.csv:2"),
+    ],
+)
+def test_bad_traces(tmp_path: Path, layout: str, text: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_trace(path, layout)
+
+
+def test_what_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read: No such file"):
+        read_trace(tmp_path / "none.csv", "counts")
+    with pytest.raises(ValueError, match="cannot be read: Is a directory"):
+        read_trace(tmp_path, "counts")
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not a CSV file"):
+        read_trace(path, "counts")
+    path.write_text(AZURE19)
+    with pytest.raises(ValueError, match="holds no function 'h'"):
+        read_trace(path, "azure2019", "h")
+
+
+@pytest.mark.skipif(not (SHARED / "traces").is_dir(), reason="the real trace is not part of the project")
+def test_a_slice_of_the_real_azure_trace() -> None:
+    trace = read_trace(SHARED / "traces" / "azure2021_200.csv", "azure2021")
+    assert trace.times is not None
+    assert trace.times.size == 199
+    assert trace.length == 21 * 60

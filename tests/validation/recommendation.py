@@ -1,0 +1,143 @@
+"""Rows of VALIDATION.md about `recommend`: its search, its intervals, and the arithmetic of what it advises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from builders import scenario
+from numpy.typing import NDArray
+from validation.rows import Ours, Row, share
+
+from rollout_sim.run.batch import stopped as rolled_back
+from rollout_sim.scenario.goals import Risk
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import compare
+from rollout_sim.study.recommend import candidates
+from rollout_sim.study.recommend.advice import needed_requests, needed_tests
+from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies
+from rollout_sim.study.recommend.hypotheses import Figures
+from rollout_sim.study.recommend.search import FRESH, _Search, default_goal, recommend
+
+CHECKOUT = Path(__file__).parents[2] / "scenarios" / "checkout.yaml"
+GRID = {
+    "PERCENTS": (0.05, 0.2), "INTERVALS": (5.0, 10.0), "ERROR_COUNTS": (1, 5), "ERROR_SHARES": (0.01,),
+    "DATAPOINTS": ("1 of 1", "2 of 2"),
+}  # fmt: skip
+"""Small enough to enumerate."""
+SEEDS, LARGE = 60, 12
+RUNS = 20_000
+RATE = 5.0
+"""Requests per second."""
+
+
+@cache
+def enumerated(seed: int) -> tuple[Figures, Figures]:
+    """The recommendation on the small grid, and the best of all its candidates: both drawn anew, 4,096 times each world.
+
+    Drawn anew because the figures by which one of many was the best flatter it.
+    """
+    with patch.multiple(candidates, **GRID):
+        given = Scenario.load(CHECKOUT)
+        found = recommend(given, seed=seed)
+        assert found.winner is not None
+        search = _Search(given, found.goal, found.risk, 1000 + seed, None, 1)
+        named = strategies(given)
+        every = [Candidate(name=n, strategy=s, alarm=None, effort=e) for n, (s, e) in named.items()]
+        every += [
+            Candidate(name=n, strategy=s, alarm=alarm, effort=e + 1)
+            for n, (s, e) in named.items()
+            for alarm in alarms(given, latency=False)
+        ]
+        rough = search.rank(search.figures(every, 0))
+        closer = search.rank(search.figures([one.candidate for one in rough[:30]], 2))[:10]
+        mine, *others = search.figures([found.winner, *(one.candidate for one in closer)], 2, FRESH)
+    assert not mine.misses(found.goal)
+    return mine, next(one for one in search.rank(others) if not one.misses(found.goal))
+
+
+def excess(seed: int) -> Ours:
+    """How far the recommendation's interval lies above the optimum's, as a ratio of their near ends; at most 1: it does not."""
+    mine, best = enumerated(seed)
+    if mine.candidate == best.candidate:
+        return Ours(value=1.0)
+    assert mine.objective.low is not None
+    assert best.objective.high is not None
+    return Ours(value=mine.objective.low / best.objective.high)
+
+
+@cache
+def covered(name: str) -> NDArray[np.bool_]:
+    """For each of `SEEDS` seeds, whether the figure's interval holds the mean of `LARGE` far larger samples."""
+    given = Scenario.load(CHECKOUT)
+    goal = default_goal(given)
+    chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, effort=0)]
+
+    def figure(seed: int, stage: int) -> Figures:
+        return _Search(given, goal, Risk(), seed, None, 1).figures(chosen, stage)[0]
+
+    truth = float(np.mean([getattr(figure(5000 + k, 2), name).mean for k in range(LARGE)]))
+    found = [getattr(figure(seed, 0), name) for seed in range(SEEDS)]
+    return np.array([one.low <= truth <= one.high for one in found])
+
+
+@cache
+def stopped(rate: float, error_rate: float, weight: float, seconds: float, tests: int) -> NDArray[np.bool_]:
+    """Whether a version that fails `error_rate` is stopped by one error: of a canary, or of `tests` before any traffic."""
+    hook = {"before_allow_traffic": {"invocations": tests, "over": f"{max(1, tests)} s"}}
+    tested = {"type": "blue_green", "hooks": hook}
+    split = {"type": "canary", "percent": weight * 100, "interval": f"{seconds:.3f} s"}
+    given = scenario(
+        horizon=f"{seconds + 7200:.0f} s",
+        function__versions={
+            "1": {"duration": "1 ms"},
+            "2": {"duration": "1 ms", "error_rate": f"{error_rate * 100:g}%"},
+        },
+        function__timeout="1 s",
+        function__account_concurrency=1_000_000,
+        function__scale_up=1_000_000,
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": f"{rate}/s"}}],
+        rollout={"alias": "prod", "to": "2", "start": "0 s", "alarms": [] if tests else ["errors"]},
+        alarms={"errors": {"metric": "errors", "of": "new_version", "threshold": "> 0", "missing": "not_breaching"}},
+        strategies={"s": tested if tests else split},
+    )
+    found = compare(given, RUNS, engine="aggregate", twin=False, seed=11).columns["s"]
+    return rolled_back(found)
+
+
+def recommendations() -> Iterator[Row]:
+    for seed in (1, 2, 3):
+        yield Row(
+            group="Recommendations",
+            what=f"excess of the recommended rollout over the enumerated optimum of a small grid, interval ends, seed {seed}",
+            expected=1.0, decimals=None, plane="aggregate", at_most=True, ours=lambda seed=seed: excess(seed),
+        )  # fmt: skip
+    for name, label in (
+        ("caught", "caught"),
+        ("false_rollback", "good version stopped"),
+        ("bad", "bad requests added"),
+    ):
+        yield Row(
+            group="Recommendations", what=f"share of the 95% intervals of `{label}` that hold the truth, {SEEDS} seeds",
+            expected=0.95, decimals=None, plane="aggregate", ours=share(lambda name=name: covered(name), 0.95),
+        )  # fmt: skip
+    for error_rate, caught, weight in ((0.01, 0.95, 0.1), (0.001, 0.99, 0.5)):
+        minutes = np.ceil(needed_requests(error_rate, caught) / RATE / weight / 60)
+        # Alarms look at whole minutes: the advised time, rounded up to one.
+        expected = float(-np.expm1(-error_rate * RATE * weight * minutes * 60))
+        yield Row(
+            group="Recommendations",
+            what=f"P(an error of {error_rate:.1%} stops a {weight:.0%} canary of {minutes:.0f} min), as advised for {caught:.0%}",
+            expected=expected, decimals=None, plane="aggregate",
+            ours=share(lambda e=error_rate, w=weight, m=minutes: stopped(RATE, e, w, m * 60, 0), expected),
+        )  # fmt: skip
+    tests = needed_tests(0.05, 0.95)
+    expected = 1 - 0.95**tests
+    yield Row(
+        group="Recommendations", what=f"P({tests} tests before any traffic find 5% errors), as many as advised for 95%",
+        expected=expected, decimals=None, plane="aggregate",
+        ours=share(lambda: stopped(0.01, 0.05, 1.0, 60.0, tests), expected),
+    )  # fmt: skip

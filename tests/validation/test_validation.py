@@ -1,0 +1,58 @@
+"""Every row of VALIDATION.md, and what would turn it red."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from validation.environments import MEASUREMENTS
+from validation.page import PAGE, ROWS, alarm_fired, bad, number, replicated, stats
+from validation.rows import Row, share
+
+pytest.importorskip("numba", reason="the extra `compiled` is not installed")
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.what}, {row.plane}" for row in ROWS])
+def test_the_figure_is_met(row: Row) -> None:
+    assert row.met, f"expected {row.expected}, got {row.ours()}"
+
+
+def test_the_page_is_current() -> None:
+    """Its rows and expected figures; ours move with the library that draws the random numbers."""
+    text = PAGE.read_text(encoding="utf-8")
+    if not MEASUREMENTS.exists():
+        text = text.partition("## Measurements")[0]
+    rows = [line.split(" | ") for line in text.splitlines() if line.endswith(" met |")]
+    assert [(one[0].removeprefix("| "), one[1], one[2]) for one in rows] == [
+        (row.what, number(row.expected), row.plane) for row in ROWS
+    ]
+
+
+@pytest.mark.skipif(not MEASUREMENTS.exists(), reason="the measurements are not beside the project")
+def test_the_measurements_are_among_the_rows() -> None:
+    assert sum(row.at_most and row.group == "Measurements on AWS Lambda" for row in ROWS) == 2
+
+
+def chain_row(words: str, m: int, n: int, lag: int) -> Row:
+    """A row that simulates the alarm `words` and expects the chain of `m` of `n` with `lag`."""
+    expected = alarm_fired(float(stats.poisson.sf(2, 60 * 0.1 * 0.25)), m, n, 10, lag)
+    hits = replicated("1/s", "25%", "canary 10", 601, "aggregate", words)["time_to_rollback_s"]
+    return Row(group="", what="", expected=expected, decimals=None, ours=share(lambda: ~np.isnan(hits), expected))
+
+
+def test_a_wrong_weight_turns_the_page_red() -> None:
+    for row in ROWS:
+        if row.plane == "aggregate" and row.what.startswith("P(at least 5 errors in 300 s)"):
+            assert row.met
+            wrong = share(lambda: bad("10/s", "2%", "canary 11", 300) >= 5, row.expected)
+            assert not replace(row, ours=wrong).met
+            return
+    pytest.fail("the row is gone")
+
+
+@pytest.mark.parametrize(("m", "n", "lag"), [(2, 3, 0), (3, 3, 1), (2, 2, 1), (2, 4, 1)])
+def test_a_wrong_lag_or_an_off_by_one_in_m_or_n_turns_it_red(m: int, n: int, lag: int) -> None:
+    assert chain_row("2 3 60 2", 2, 3, 1).met
+    assert not chain_row("2 3 60 2", m, n, lag).met

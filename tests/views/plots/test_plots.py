@@ -1,0 +1,313 @@
+"""Plots: what is drawn is what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from builders import data, scenario, steady
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.patches import StepPatch
+from numpy.typing import NDArray
+
+mpl.use("Agg")
+
+from rollout_sim.core.yaml_io import Document
+from rollout_sim.run.result import RunResult
+from rollout_sim.run.simulate import simulate, simulate_each
+from rollout_sim.study.comparison import compare
+from rollout_sim.study.grid import chosen_axes
+from rollout_sim.study.sweep import Sweep, sweep
+from rollout_sim.views.plots import budget as plots
+from rollout_sim.views.plots import comparison as comparison_plots
+from rollout_sim.views.plots import sweep as sweep_plots
+from rollout_sim.views.plots.style import SLIDE
+from rollout_sim.views.plots.traffic import bin_edges, bin_periods
+
+SLOW = {"source": "http", "alias": "prod", "arrivals": {"poisson": "6/min"}}
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def results() -> list[RunResult]:
+    return list(simulate_each(scenario()))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    path = tmp_path_factory.mktemp("sweep") / "small.yaml"
+    document, axes = chosen_axes(
+        Document(data=data(), lines={}, path=path), percent="5,25", interval="2m,5m", severity="0%,2%,20%"
+    )
+    return sweep(document, axes, 100)
+
+
+def test_each_budget_line_ends_at_what_is_left(results: list[RunResult]) -> None:
+    ax = plots.error_budget(results)
+    lines = {str(line.get_label()): line for line in ax.lines}
+    for result in results:
+        line = lines[f"{result.strategy} ({result.outcome_text})"]
+        assert float(np.asarray(line.get_ydata())[-1]) == pytest.approx(
+            1 - result.budget(result.scenario.slos[0]).spent
+        )
+        assert float(np.asarray(line.get_xdata())[-1]) == 15
+
+
+def test_the_rollback_is_marked_where_it_happened(results: list[RunResult]) -> None:
+    canary = next(result for result in results if result.strategy == "canary")
+    assert canary.outcome == "rolled_back"
+    ax = plots.error_budget([canary])
+    crosses = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "X"]
+    assert crosses == [(canary.time_to_rollback_s or 0) / 60] * 2  # on the line, and in the lane above
+
+
+def test_each_shift_is_marked_in_its_strategys_lane(results: list[RunResult]) -> None:
+    ax = plots.error_budget(results)
+    for k, result in enumerate(results):
+        colour = plots.COLOURS[k]
+        ticks = [line for line in ax.lines if line.get_marker() == "|" and to_hex(line.get_color()).upper() == colour]
+        shifts = [(shift.at - result.scenario.start) / 60 for shift in result.shifts if shift.weight > shift.before]
+        assert [float(np.asarray(line.get_xdata())[0]) for line in ticks] == shifts
+    heights = [line.get_transform().transform((0, 1))[1] for line in ax.lines if line.get_marker() == "|"]
+    assert heights == sorted(heights, reverse=True)  # in the legend's order, from the top
+    assert min(heights) > ax.get_window_extent().y1
+
+
+def test_a_rollback_by_on_call_is_marked_and_named() -> None:
+    given = scenario(
+        horizon="1 h",
+        slos=[{"name": "availability", "objective": "99%"}],
+        alarms__page={
+            "metric": "burn_rate",
+            "slo": "availability",
+            "long": "10 min",
+            "short": "5 min",
+            "threshold": "> 3",
+        },
+        rollout__alarms=[],
+        on_call={"alarms": ["page"], "response": "5 min"},
+    )
+    result = simulate(given, "canary")
+    assert result.on_call_rollback_s is not None
+    ax = plots.error_budget([result])
+    crosses = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "X"]
+    assert crosses == pytest.approx([result.on_call_rollback_s / 60] * 2)
+    assert "canary (promoted, then on-call)" in [line.get_label() for line in ax.lines]
+    assert "alarm page, over\n10 min and 5 min" in [text.get_text() for text in plots.burn_rate([result]).texts]
+
+
+def test_the_right_axis_counts_the_bad_requests(results: list[RunResult]) -> None:
+    ax = plots.error_budget(results)
+    ax.figure.canvas.draw()
+    worst = max(results, key=lambda result: result.bad_requests)
+    left = 1 - worst.budget(worst.scenario.slos[0]).spent
+    (count,) = ax.child_axes
+    place = count.transData.transform((0, worst.bad_requests))[1]
+    assert place == pytest.approx(ax.transData.transform((0, left))[1])
+
+
+def test_a_budget_that_nobody_touches_keeps_a_readable_axis() -> None:
+    given = scenario(function__versions__1={"duration": "100 ms"}, function__versions__2={"like": "1"})
+    ax = plots.error_budget([simulate(given, "canary")])
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(set(labels)) == len(labels)
+    assert "100%" in labels
+
+
+def test_below_zero_is_in_the_picture() -> None:
+    given = scenario(slos=[{"name": "availability", "objective": "99%", "window": "1 h"}], rollout__alarms=[])
+    result = simulate(given, "instant")
+    left = result.budget(given.slos[0]).remaining
+    assert left.min() < 0
+    ax = plots.error_budget([result])
+    assert ax.get_ylim()[0] < left.min()
+    assert "overspent" in [text.get_text().strip() for text in ax.texts]
+
+
+def test_a_strategy_has_the_same_colour_everywhere(results: list[RunResult]) -> None:
+    for draw in (plots.error_budget, plots.burn_rate):
+        for chosen in (results, results[1:2]):
+            lines = {str(line.get_label()).split(" (")[0]: to_hex(line.get_color()) for line in draw(chosen).lines}
+            assert lines["canary"].upper() == plots.COLOURS[1]
+
+
+def quiet(**changes: Any) -> RunResult:
+    """A service with one request a minute for three hours, rolled out linearly to the end."""
+    changes = {"horizon": "3 h", "rollout__alarms": [], **changes}
+    return simulate(
+        scenario(traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/min"}}], **changes), "linear"
+    )
+
+
+def steps(ax: Axes) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Heights and edges of each stack drawn."""
+    found = []
+    for patch in ax.patches:
+        assert isinstance(patch, StepPatch)
+        values, edges, baseline = patch.get_data()
+        found.append((np.asarray(values) - np.asarray(baseline), np.asarray(edges)))
+    return found
+
+
+@pytest.mark.parametrize("per", [1, 4, 7])
+def test_bins_conserve_each_versions_invocations(results: list[RunResult], per: int) -> None:
+    for result in results:
+        drawn = [
+            float((heights * np.diff(edges)).sum()) for heights, edges in steps(plots.invocations(result, per, 60.0))
+        ]
+        assert drawn == pytest.approx([result.versions[number].invocations for number in ("1", "2")])
+
+
+def test_bins_are_wide_enough_for_a_quiet_service_and_say_so() -> None:
+    result = quiet()
+    assert bin_periods(result) == 15
+    titles = [text.get_text() for ax in plots.traffic([result]).axes for text in ax.texts]
+    assert "Invocations per hour\nby version, in bins of 15 min" in titles
+    (_, edges), *_ = steps(plots.invocations(result))
+    assert 0 in edges  # so that no bin mixes the time before the rollout with the time after
+    assert edges[0] == -5
+
+
+@pytest.mark.parametrize("horizon", ["20 min", "5 h", "7 h", "2 d"])
+def test_bins_are_at_most_a_hundred_and_twenty_and_whole_periods(horizon: str) -> None:
+    result = simulate(scenario(horizon=horizon, traffic=[SLOW]), "instant")
+    per = bin_periods(result)
+    widths = np.diff(bin_edges(result, per))[1:-1]
+    assert result.metrics.periods / per <= 120
+    assert widths == pytest.approx(per * result.metrics.resolution)
+
+
+def test_error_rates_have_points_only_where_something_was_attempted(results: list[RunResult]) -> None:
+    canary = next(result for result in results if result.strategy == "canary")
+    _, new = plots.error_rates(canary, 1).lines[:2]
+    shown = np.isfinite(np.asarray(new.get_ydata(), float))
+    target = [(one.alias, one.version) for one in canary.metrics.targets].index(("prod", "2"))
+    attempted = canary.metrics.invocations[0, target] > 0
+    assert 0 < shown.sum() < 10
+    np.testing.assert_array_equal(shown, attempted)
+    rates = canary.metrics.errors[0, target][attempted] / canary.metrics.invocations[0, target][attempted]
+    np.testing.assert_allclose(np.asarray(new.get_ydata(), float)[attempted], rates)
+
+
+def test_the_weight_that_is_drawn_is_the_aliass(results: list[RunResult]) -> None:
+    for result in results:
+        values, edges, _ = plots.weight(result).patches[0].get_data()  # type: ignore[attr-defined]
+        middles = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2 * 60 + result.scenario.start
+        np.testing.assert_allclose(values, result.weights(middles))
+
+
+def test_burn_rates_of_a_quiet_service_are_taken_over_longer_windows() -> None:
+    result = quiet(horizon="12 h")
+    slo = result.scenario.slos[0]
+    assert plots.burn_window(result, slo) == 1800
+    (line,) = [line for line in plots.burn_rate([result]).lines if str(line.get_label()).startswith("linear")]
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), result.budget(slo).burn_rate(30))
+    assert plots.burn_window(simulate(scenario(), "canary"), slo) == 300
+
+
+def test_names_are_readable_however_long() -> None:
+    long = {f"strategy {k} with a name that goes on and on and on": {"type": "all_at_once"} for k in range(8)}
+    figure = plots.error_budget_figure(list(simulate_each(scenario(strategies=long))))
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 8
+    box, whole = legend.get_window_extent(), figure.bbox
+    assert box.x0 >= 0
+    assert box.x1 <= whole.width
+    assert figure.axes[0].get_window_extent().height > 2.1 * figure.dpi
+
+
+def test_a_steady_run_shows_its_only_version() -> None:
+    figure = plots.traffic([simulate(steady(horizon="5 min"))])
+    assert len(figure.axes) == 2  # a weight would say nothing
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["version 1"]
+    assert figure.axes[0].get_xlabel() == "minutes"
+    assert len(plots.error_budget([simulate(steady(horizon="5 min"))]).lines) == 1
+
+
+def test_the_stopping_picture_shows_estimates_and_their_intervals() -> None:
+    compared = compare(scenario(), 200)
+    assert compared.twin is not None
+    ax = comparison_plots.stopping(compared)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["instant", "canary", "linear"]
+    for container, one in zip(ax.containers, (compared, compared.twin), strict=True):
+        means = np.asarray(container[0].get_xdata())
+        assert means == pytest.approx([e.mean for name in one.columns if (e := one.estimates(name)["stopped"])])
+
+
+def test_budget_curves_fall_from_all_to_none() -> None:
+    compared = compare(scenario(), 50, twin=False)
+    for line in comparison_plots.budgets(compared).lines:
+        heights = np.asarray(line.get_ydata(), float)
+        assert heights[0] == 1
+        assert (np.diff(heights) < 0).all()
+
+
+def test_heat_maps_hold_the_numbers(swept: Sweep) -> None:
+    where = {"severity": "20%"}
+    ax = sweep_plots.heat_map(swept, "stopped", where, "interval", "percent")
+    frame = swept.frame
+    chosen = frame[(frame["estimate"] == "stopped") & (frame["severity"] == "20%")]
+    means = chosen.set_index(["percent", "interval"])["mean"].unstack()[["2m", "5m"]].loc[["5", "25"]].to_numpy()
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), means)
+    assert len(ax.texts) == 4
+
+
+def test_power_curves_have_the_closed_form_over_them(swept: Sweep) -> None:
+    ax = sweep_plots.power_curve(swept, "percent", {"interval": "5m", "percent": "25"})
+    assert [line.get_linestyle() for line in ax.lines].count("--") >= 1
+    assert sweep_plots.power_figure(swept) is not None
+    assert sweep_plots.heat_map_figure(swept) is not None
+
+
+def test_a_sweep_of_one_axis_has_no_heat_map() -> None:
+    document, axes = chosen_axes(Document(data=data(), lines={}, path=Path("x")), percent="5,9")
+    alone = sweep(document, axes, 20)
+    assert sweep_plots.heat_map_figure(alone) is None
+    assert sweep_plots.power_figure(alone) is None
+
+
+def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
+    """The third of the file keeps the third colour where it is the only one."""
+    given = scenario()
+    alone = compare(given, 40, ["linear"], twin=False)
+    expected = plots.COLOURS[2]
+    (run,) = simulate_each(given, ["linear"])
+    drawn = [
+        plots.burn_rate([run]).lines[0],
+        comparison_plots.budgets(alone).lines[0],
+        next(line for line in comparison_plots.price(alone).lines if line.get_label() == "linear"),
+    ]
+    document, axes = chosen_axes(Document(data=data(), lines={}, path=Path("x")), severity="0%,20%")
+    swept = sweep(document, axes, 20, ["linear"])
+    drawn += [line for line in sweep_plots.power_curve(swept, "strategy", {}).lines if line.get_linestyle() == "--"][:1]
+    assert [to_hex(line.get_color()).upper() for line in drawn] == [expected] * 4
+
+
+def test_no_two_looks_are_alike() -> None:
+    looks = [plots.look(k) for k in range(64)]
+    assert len({(one["color"], one["linestyle"]) for one in looks}) == 64
+
+
+def test_pictures_fit_a_slide(results: list[RunResult]) -> None:
+    width, height = SLIDE
+    for figure in (
+        plots.traffic(results),
+        plots.error_budget_figure(results),
+        plots.burn_rate_figure(results),
+        comparison_plots.comparison_figure(compare(scenario(), 20)),
+    ):
+        assert figure.get_figwidth() <= width + 1e-9
+        assert figure.get_figheight() <= height + 1e-9

@@ -1,0 +1,84 @@
+"""The verdict: the strategy that it names is the one that a reader should look at first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import scenario
+
+from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.planes.selection import Plane
+from rollout_sim.run.batch import Columns
+from rollout_sim.study.comparison import Comparison, best_of, compare
+from rollout_sim.views.sentences import verdict
+
+PLANE = Plane(engine="aggregate", reason="", batch=1)
+ROLLED_BACK, PROMOTED = OUTCOMES.index("rolled_back"), OUTCOMES.index("promoted")
+
+
+def columns(stopped: float, bad: float, n: int = 400) -> Columns:
+    """So often stopped, so many bad requests on average, with a little noise."""
+    back = np.arange(n) < stopped * n
+    noise = np.where(np.arange(n) % 2 == 0, -1.0, 1.0)
+    return {
+        "outcome": np.where(back, ROLLED_BACK, PROMOTED).astype(float),
+        "time_to_rollback_s": np.where(back, 120.0, np.nan),
+        "requests": np.full(n, 1000.0),
+        "bad_requests": bad + noise,
+        "budget_spent.availability": (bad + noise) / 1e5,
+    }
+
+
+def compared(bad: dict[str, tuple[float, float]], good: dict[str, float] | None = None) -> Comparison:
+    """A comparison with (share stopped, bad requests) of each strategy, and how often a good version is stopped."""
+
+    def side(found: dict[str, Columns], twin: Comparison | None) -> Comparison:
+        return Comparison(scenario=scenario(), seed=1, replications=400, plane=PLANE, columns=found, twin=twin)
+
+    twin = None if good is None else side({name: columns(one, 0.0) for name, one in good.items()}, None)
+    return side({name: columns(*one) for name, one in bad.items()}, twin)
+
+
+def test_a_false_alarm_is_no_catch() -> None:
+    """What stops every version costs the fewest bad requests, and tells nothing."""
+    found = compared(
+        {"instant": (0.0, 900.0), "canary": (1.0, 200.0), "linear": (1.0, 150.0)},
+        {"instant": 0.0, "canary": 0.1, "linear": 1.0},
+    )
+    assert best_of(found) == "canary"
+    first, _, last = verdict(found).sentences
+    assert first.startswith("Of the 3 strategies, canary tells version 2 from a good one best")
+    assert last.startswith("But it also stops a good version in 10% [")
+
+
+def test_of_those_that_catch_alike_the_cheaper_one_then_the_faster_one() -> None:
+    good = {"instant": 0.0, "canary": 0.0, "linear": 0.0}
+    cheaper = compared({"instant": (0.0, 900.0), "canary": (1.0, 200.0), "linear": (1.0, 150.0)}, good)
+    assert best_of(cheaper) == "linear"
+    alike = compared({"instant": (0.0, 900.0), "canary": (1.0, 150.0), "linear": (1.0, 150.0)}, good)
+    plans = alike.scenario.strategies
+    assert plans["canary"].plan.time_to_full < plans["linear"].plan.time_to_full
+    assert best_of(alike) == "canary"
+
+
+def test_where_nothing_is_noticed_the_answer_is_that() -> None:
+    found = compared({"instant": (0.0, 900.0), "canary": (0.02, 880.0)}, {"instant": 0.0, "canary": 0.01})
+    assert verdict(found).sentences[0].startswith("None of the 2 strategies tells version 2 from a good one: canary")
+
+
+def test_a_good_version_is_best_left_alone() -> None:
+    found = compared({"instant": (0.0, 10.0), "canary": (0.4, 10.0)})
+    assert best_of(found) == "instant"
+    assert "canary does in 40% [" in verdict(found).sentences[0]
+
+
+@pytest.mark.parametrize("strategy", ["instant", "canary", "linear"])
+def test_the_figures_are_the_comparisons(strategy: str) -> None:
+    found = compare(scenario(), 200, [strategy])
+    said = verdict(found)
+    assert said.best == strategy
+    stopped = found.estimates(strategy)["stopped"]
+    assert stopped is not None
+    what, value, _ = said.figures[0]
+    assert what == "stops version 2"
+    assert float(value.rstrip("%")) == pytest.approx(100 * stopped.mean, abs=0.05)
