@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rollout_sim.control.strategies import Canary
 from rollout_sim.core.yaml_io import read_yaml
-from rollout_sim.planes.selection import plane_of
-from rollout_sim.run.batch import Chunk, run_chunk
+from rollout_sim.planes.selection import choose_engine
+from rollout_sim.run.batch import Chunk, run_batch
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
@@ -48,9 +48,9 @@ def study(rate: float, *, quiet: bool = False, hours: float = 1.0) -> Scenario:
 
 def seconds(scenario: Scenario, replications: int = 1000, first: int = 0) -> float:
     """Time of all strategies' replications on one core, after imports."""
-    plane = plane_of(scenario, "aggregate")
+    plane = choose_engine(scenario, "aggregate")
     began = time.perf_counter()
-    run_chunk(
+    run_batch(
         Chunk(
             scenario=scenario,
             strategies=tuple(scenario.strategies),

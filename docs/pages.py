@@ -19,7 +19,7 @@ from rollout_sim.cli.options import PROGRAM
 from rollout_sim.core import units
 from rollout_sim.core.units import UNITS
 from rollout_sim.scenario.json_schema import json_schema
-from rollout_sim.scenario.template import QUESTIONS, Starter
+from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTION = "lognormal"
@@ -37,7 +37,7 @@ def scenario_page() -> str:
         "`rollout-sim init` writes one with your own figures; this is what it writes when nothing is known:",
         "",
         "```yaml",
-        Starter(guessed=frozenset(QUESTIONS)).text().rstrip(),
+        ScenarioTemplate(guessed=frozenset(QUESTIONS)).text().rstrip(),
         "```",
         "",
         "Below is every field. A mistake gives one message with file, line, what is wrong and what would be right;",

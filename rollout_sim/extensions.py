@@ -4,7 +4,7 @@ Each is a frozen dataclass with its name as the field `type`, and one or two mem
 fields of the file; annotated with `Seconds`, `Share`, ... they take quantities with a unit, and mistakes in them get the
 usual messages.
 
-    @own_strategy
+    @register_strategy
     @dataclass(frozen=True, kw_only=True)
     class Doubling:
         type: Literal["doubling"] = "doubling"
@@ -15,7 +15,7 @@ usual messages.
         @property
         def plan(self) -> Plan: ...
 
-    @own_arrivals
+    @register_arrivals
     @dataclass(frozen=True, kw_only=True)
     class LunchPeak:
         type: Literal["lunch_peak"] = "lunch_peak"
@@ -29,7 +29,7 @@ usual messages.
         # or instead `times(self, rng)`, which yields the times.
         def expected(self, t): ...
 
-    @own_fault
+    @register_fault
     @dataclass(frozen=True, kw_only=True)
     class Flapping:
         type: Literal["flapping"] = "flapping"
@@ -59,17 +59,17 @@ from __future__ import annotations
 from rollout_sim.control.strategies import Hook, Plan, Step, Strategy
 from rollout_sim.core.fields import Factor, Percent, PositiveRate, PositiveSeconds, PositiveShare, Seconds, Share
 from rollout_sim.core.registry import ARRIVALS, FAULTS, STRATEGIES
-from rollout_sim.function.faults import MAX_PIECES, Fault, OwnFault, Slowdown
+from rollout_sim.function.faults import MAX_PIECES, CustomFault, Fault, Slowdown
 from rollout_sim.traffic.source import ArrivalTimes, ExpectedArrivals
 
 __all__ = [
     "MAX_PIECES",
     "ArrivalTimes",
+    "CustomFault",
     "ExpectedArrivals",
     "Factor",
     "Fault",
     "Hook",
-    "OwnFault",
     "Percent",
     "Plan",
     "PositiveRate",
@@ -80,14 +80,14 @@ __all__ = [
     "Slowdown",
     "Step",
     "Strategy",
-    "own_arrivals",
-    "own_fault",
-    "own_strategy",
+    "register_arrivals",
+    "register_fault",
+    "register_strategy",
 ]
 
-own_strategy = STRATEGIES
+register_strategy = STRATEGIES
 """Registers a `Strategy`: anything with a `plan`."""
-own_arrivals = ARRIVALS
+register_arrivals = ARRIVALS
 """Registers an `ExpectedArrivals` or `ArrivalTimes`."""
-own_fault = FAULTS
-"""Registers an `OwnFault`."""
+register_fault = FAULTS
+"""Registers an `CustomFault`."""

@@ -6,7 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.scenario.scenario import Scenario
 
 BASE: dict[str, Any] = {
@@ -59,7 +59,7 @@ def data(**changes: Any) -> dict[str, Any]:
 
 def scenario(**changes: Any) -> Scenario:
     """The scenario of `data(**changes)`."""
-    return Scenario.parse(Document(data=data(**changes), lines={}, path=Path("test.yaml")))
+    return Scenario.parse(YamlDocument(data=data(**changes), lines={}, path=Path("test.yaml")))
 
 
 def steady(**changes: Any) -> Scenario:

@@ -19,7 +19,7 @@ from scipy import stats
 from rollout_sim import compare, simulate
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.streams import BLOCK, Streams
-from rollout_sim.core.yaml_io import Document, plain, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, plain, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.extensions import (
     Factor,
@@ -31,9 +31,9 @@ from rollout_sim.extensions import (
     Share,
     Slowdown,
     Step,
-    own_arrivals,
-    own_fault,
-    own_strategy,
+    register_arrivals,
+    register_fault,
+    register_strategy,
 )
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
@@ -121,7 +121,7 @@ class Constant:
 @pytest.fixture(autouse=True)
 def registered() -> Iterator[None]:
     """For this file's tests only: other tests read which names there are."""
-    classes = {own_strategy: [OwnCanary], own_arrivals: [Surge, Paired], own_fault: [Flapping, Constant]}
+    classes = {register_strategy: [OwnCanary], register_arrivals: [Surge, Paired], register_fault: [Flapping, Constant]}
     for registry, those in classes.items():
         for cls in those:
             assert registry(cls) is cls
@@ -147,7 +147,7 @@ def same_columns(one: Scenario, other: Scenario, first: str, second: str) -> boo
 # Strategies
 
 
-def test_an_own_strategy_is_as_good_as_the_built_in_one() -> None:
+def test_an_register_strategy_is_as_good_as_the_built_in_one() -> None:
     given = scenario(strategies__own={"type": "own_canary", "percent": "10%", "interval": "5 min"})
     assert given.strategies["own"].plan == given.strategies["canary"].plan
     own, built_in = (simulate(given, name) for name in ("own", "canary"))
@@ -159,7 +159,7 @@ def test_an_own_strategy_is_as_good_as_the_built_in_one() -> None:
 # Arrivals
 
 
-def test_own_arrivals_of_a_constant_rate_are_the_built_in_poisson_ones() -> None:
+def test_register_arrivals_of_a_constant_rate_are_the_built_in_poisson_ones() -> None:
     own = Arrivals(own=Surge(base=5.0))
     built_in = Arrivals(poisson=5.0)
     streams = Streams(seed=3)
@@ -169,7 +169,7 @@ def test_own_arrivals_of_a_constant_rate_are_the_built_in_poisson_ones() -> None
     assert same_columns(scenario(traffic=arriving(type="surge", base="5/s")), scenario(), "canary", "canary")
 
 
-def test_own_arrivals_come_as_often_as_they_say_on_every_plane() -> None:
+def test_register_arrivals_come_as_often_as_they_say_on_every_plane() -> None:
     given = scenario(traffic=arriving(type="surge", base="2/s", more="10/s", begins="7 min", ends="12 min"))
     counted = compare(given, 2000, ["canary"], twin=False)
     assert counted.plane.engine == "aggregate"
@@ -198,7 +198,7 @@ def test_own_times_are_taken_one_by_one_and_cannot_be_counted() -> None:
 # Faults
 
 
-def test_a_constant_own_fault_is_the_built_in_one() -> None:
+def test_a_constant_register_fault_is_the_built_in_one() -> None:
     own, built_in = (
         scenario(function__versions__2=failing(fault))
         for fault in (
@@ -211,7 +211,7 @@ def test_a_constant_own_fault_is_the_built_in_one() -> None:
     assert same_columns(own, built_in, "linear", "linear")
 
 
-def test_an_own_fault_becomes_pieces_with_an_end() -> None:
+def test_an_register_fault_becomes_pieces_with_an_end() -> None:
     given = scenario(function__versions__2=failing({"own": {"type": "flapping", "errors": "20%"}, "onset": "2 min"}))
     pieces = given.faults_of("2")  # 15 min from the rollout's start to the horizon
     assert [(f.errors, f.onset, f.until) for f in pieces[:2]] == [(0.2, 120.0, 150.0), (0.2, 180.0, 210.0)]
@@ -273,9 +273,9 @@ def test_the_json_schema_knows_them_and_forgets_them() -> None:
     assert schema["$defs"]["OwnCanary"]["required"] == ["type", "percent", "interval"]
     assert schema["$defs"]["Surge"]["required"] == ["type", "base"]
     assert schema["$defs"]["Surge"]["additionalProperties"] is False
-    own_strategy.forget("own_canary")
+    register_strategy.forget("own_canary")
     assert "OwnCanary" not in json_schema()["$defs"]
-    own_strategy(OwnCanary)
+    register_strategy(OwnCanary)
 
 
 @pytest.mark.parametrize(
@@ -308,15 +308,15 @@ def test_mistakes_in_the_file_get_the_usual_messages(where: str, changes: dict[s
 
 
 def test_a_name_that_nobody_registered_says_so() -> None:
-    for registry, cls in ((own_fault, Flapping), (own_fault, Constant)):
+    for registry, cls in ((register_fault, Flapping), (register_fault, Constant)):
         registry.forget(cls.type)
     try:
         with pytest.raises(ScenarioError, match="own: is not known, got 'x'; no faults of your own are registered"):
             scenario(function__versions__2=failing({"own": {"type": "x"}}))
         assert json_schema()["$defs"]["Fault"]["properties"]["own"]["anyOf"][0]["required"] == ["type"]
     finally:
-        own_fault(Flapping)
-        own_fault(Constant)
+        register_fault(Flapping)
+        register_fault(Constant)
 
 
 # Protocols
@@ -348,13 +348,13 @@ class Broken:
     ],
 )
 def test_an_expected_count_is_looked_at_before_it_is_used(says: Any, message: str) -> None:
-    own_arrivals(Broken)
+    register_arrivals(Broken)
     Broken.says = staticmethod(says)
     try:
         with pytest.raises(ScenarioError, match=f"expected\\(\\) of broken .*{message}"):
             scenario(traffic=arriving(type="broken"))
     finally:
-        own_arrivals.forget("broken")
+        register_arrivals.forget("broken")
 
 
 @pytest.mark.parametrize(
@@ -365,14 +365,14 @@ def test_an_expected_count_is_looked_at_before_it_is_used(says: Any, message: st
         (lambda s: [Fault(errors=(s + 1) / 1e4)], "comes to more than 500 pieces; a longer `step` makes fewer"),
     ],
 )
-def test_an_own_fault_is_looked_at_before_it_is_used(says: Any, message: str) -> None:
-    own_fault(Broken)
+def test_an_register_fault_is_looked_at_before_it_is_used(says: Any, message: str) -> None:
+    register_fault(Broken)
     Broken.says = staticmethod(says)
     try:
         with pytest.raises(ScenarioError, match=f"function.versions.2.faults\\[0\\].own: .*{message}"):
             scenario(function__versions__2=failing({"own": {"type": "broken"}}))
     finally:
-        own_fault.forget("broken")
+        register_fault.forget("broken")
 
 
 def test_times_that_fall_are_refused_when_they_come() -> None:
@@ -393,10 +393,10 @@ def test_times_that_fall_are_refused_when_they_come() -> None:
 @pytest.mark.parametrize(
     ("registry", "members", "message"),
     [
-        (own_strategy, {}, "needs plan"),
-        (own_arrivals, {"mean_rate": 1.0}, "needs expected or times"),
-        (own_arrivals, {"times": None}, "needs mean_rate"),
-        (own_fault, {"at": None}, "needs step"),
+        (register_strategy, {}, "needs plan"),
+        (register_arrivals, {"mean_rate": 1.0}, "needs expected or times"),
+        (register_arrivals, {"times": None}, "needs mean_rate"),
+        (register_fault, {"at": None}, "needs step"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_not_registered(registry: Any, members: dict[str, Any], message: str) -> None:
@@ -411,12 +411,12 @@ def test_a_class_that_cannot_be_used_is_not_registered(registry: Any, members: d
 def test_an_annotation_that_nobody_can_find_is_told_at_once() -> None:
     lost = type("Lost", (), {"type": "lost", "plan": 1, "__annotations__": {"type": "Unknown"}})
     with pytest.raises(TypeError, match=r"Lost has an annotation that is not known .*: name 'Unknown' is not defined"):
-        own_strategy(dataclass(frozen=True)(lost))
+        register_strategy(dataclass(frozen=True)(lost))
 
 
 def test_a_built_in_name_is_taken() -> None:
     with pytest.raises(ValueError, match="the name 'canary' is taken"):
-        own_strategy(
+        register_strategy(
             dataclass(frozen=True)(type("Mine", (), {"type": "canary", "__annotations__": {"type": str}, "plan": 1}))
         )
 
@@ -442,12 +442,12 @@ def test_what_was_computed_with_other_code_is_not_reused(tmp_path: Path) -> None
     keys = []
     for given in ((60.0,), (60.0,), (90.0,), (60.0, 1)):
         cls = made(*given)
-        own_strategy(cls)
+        register_strategy(cls)
         assert len(fingerprint([cls(), cls(), 3])) == 1
-        document = Document(data=data(strategies={"kept": {"type": "kept"}}), lines={}, path=Path("x.yaml"))
+        document = YamlDocument(data=data(strategies={"kept": {"type": "kept"}}), lines={}, path=Path("x.yaml"))
         swept = sweep(document, [axis(document, "horizon=10 min")], 5, out=tmp_path)
         keys.append(swept.cells[0].key)
-    own_strategy.forget("kept")
+    register_strategy.forget("kept")
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
 

@@ -53,14 +53,14 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
-    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views._comparison_output import write_comparison
     from rollout_sim.views.tables import comparison_sheet
 
     loaded = Scenario.load(scenario)
-    console.announce_compiling(plane_of(loaded, engine).engine)
+    console.announce_compiling(choose_engine(loaded, engine).engine)
     with console.progress(loaded.name) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,

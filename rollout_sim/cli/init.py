@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rollout_sim.scenario.template import Starter
+    from rollout_sim.scenario.template import ScenarioTemplate
 
 
 class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
@@ -65,7 +65,7 @@ def init(
 
     Away from a terminal nothing is asked.
     """
-    from rollout_sim.scenario.template import QUESTIONS, Starter
+    from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 
     _check_free(file, force)
     answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -73,12 +73,12 @@ def init(
     _check(answers)
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         if "name" not in answers:
-            answers["name"] = click.prompt("What is the function called", default=Starter().name, err=True)
+            answers["name"] = click.prompt("What is the function called", default=ScenarioTemplate().name, err=True)
         for key, question in _ASKED.items():
             if key not in answers:
                 answers[key] = _ask(key, question)
         _check(answers)
-    starter = Starter(**answers, guessed=frozenset(QUESTIONS) - frozenset(answers))
+    starter = ScenarioTemplate(**answers, guessed=frozenset(QUESTIONS) - frozenset(answers))
     _write(file, starter.text(), force)
     guesses = [f"{_flag(key)} {_shown(starter, key)}" for key in QUESTIONS if key in starter.guessed]
     if guesses:
@@ -87,9 +87,9 @@ def init(
 
 
 def _ask(key: str, question: str) -> float:
-    from rollout_sim.scenario.template import Starter
+    from rollout_sim.scenario.template import ScenarioTemplate
 
-    answer: float = click.prompt(question, default=_shown(Starter(), key), type=_Answer(key, key), err=True)
+    answer: float = click.prompt(question, default=_shown(ScenarioTemplate(), key), type=_Answer(key, key), err=True)
     return answer
 
 
@@ -109,10 +109,10 @@ def _check(answers: dict[str, Any]) -> None:
 
 
 def _write(file: Path, text: str, force: bool) -> None:
-    from rollout_sim.core.files import publishing
+    from rollout_sim.core.files import atomic_folder
 
     _check_free(file, force)  # again: answering takes a while
-    with publishing(file.parent, [file.name]) as folder:
+    with atomic_folder(file.parent, [file.name]) as folder:
         (folder / file.name).write_text(text, encoding="utf-8")
 
 
@@ -125,7 +125,7 @@ def _flag(key: str) -> str:
     return "--" + key.replace("_", "-")
 
 
-def _shown(starter: Starter, key: str) -> str:
+def _shown(starter: ScenarioTemplate, key: str) -> str:
     from rollout_sim.core.units import text
     from rollout_sim.scenario.template import QUESTIONS
 

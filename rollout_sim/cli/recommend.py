@@ -43,7 +43,7 @@ def recommend(
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
     """
     from rollout_sim.control.codedeploy import shortcoming
-    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.recommend.search import recommend as find
     from rollout_sim.views._recommendation_output import document, write_recommendation
@@ -51,7 +51,7 @@ def recommend(
     from rollout_sim.views.tables import contender_sheet
 
     loaded = Scenario.load(scenario)
-    console.announce_compiling(plane_of(loaded, engine).engine)
+    console.announce_compiling(choose_engine(loaded, engine).engine)
     with console.progress(loaded.name) as progress:
         found = find(
             loaded, keep_alarms=keep_alarms, codedeploy=codedeploy,

@@ -40,14 +40,14 @@ def report(
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
-    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
     from rollout_sim.views.sentences import verdict
 
     loaded = Scenario.load(scenario)
-    console.announce_compiling(plane_of(loaded, engine).engine)
+    console.announce_compiling(choose_engine(loaded, engine).engine)
     with console.progress(loaded.name) as progress:
         made = make_report(
             scenario, strategies=strategies, replications=replications,

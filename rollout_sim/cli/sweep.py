@@ -65,7 +65,7 @@ def sweep(
     Finished cells are kept in the folder; the same command goes on where it was interrupted.
     """
     from rollout_sim.core.yaml_io import read_yaml
-    from rollout_sim.planes.selection import plane_of
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
@@ -75,7 +75,7 @@ def sweep(
     document, varied = chosen_axes(
         read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
     )
-    console.announce_compiling(plane_of(Scenario.load(scenario), engine).engine)
+    console.announce_compiling(choose_engine(Scenario.load(scenario), engine).engine)
     folder = out or Path("results") / scenario.stem
     alone = () if percent or interval else strategies
     try:

@@ -47,7 +47,7 @@ class BurnSource:
             raise ValueError(f"objective: leaves no error budget, got {self.objective:g}; allowed 0 up to but not 1")
 
 
-class AlarmBank:
+class AlarmEvaluator:
     """The alarms of a rollout, in every replication: what they see in the metrics, and the state they are in.
 
     `states` has the shape (replications, alarms), in the order of `names`, and holds codes of `STATES`.

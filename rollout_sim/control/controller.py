@@ -15,7 +15,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rollout_sim.control.alarm_evaluator import AlarmBank
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import STATES
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
@@ -74,7 +74,7 @@ class Controller:
     def __init__(
         self,
         plan: Plan | None,
-        bank: AlarmBank,
+        evaluator: AlarmEvaluator,
         *,
         replications: Iterable[Streams],
         start: float = 0.0,
@@ -87,7 +87,7 @@ class Controller:
         streams = list(replications)
         size = len(streams)
         self.plan = plan
-        self.bank = bank
+        self.evaluator = evaluator
         self.start = start
         self.revert = revert
         self.pager = pager
@@ -98,7 +98,7 @@ class Controller:
         self.phase = np.full(size, PENDING if plan is not None else OVER, np.int8)
         self.step = np.full(size, -1, np.int64)
         self.due: FloatArray = np.full(size, start if plan is not None else np.inf)
-        self.verdict = np.full(size, RUNNING, np.int8)
+        self.pending_outcome = np.full(size, RUNNING, np.int8)
         self.rolled_back_at: FloatArray = np.full(size, np.nan)
         self.full_at: FloatArray = np.full(size, np.nan)
         self.over_at: FloatArray = np.full(size, np.nan)
@@ -107,10 +107,10 @@ class Controller:
         self.shifts: list[Shift] = []
         self.commands: list[Command] = []
         self.alarm_log: list[tuple[float, int, str, str, str]] = []
-        self._watched = np.array([bank.names.index(name) for name in watched], np.int64)
+        self._watched = np.array([evaluator.names.index(name) for name in watched], np.int64)
         self._reason: list[str] = [""] * size if record else []
         self._page_due: FloatArray = np.full(size, np.inf)
-        self._paging = np.array([bank.names.index(name) for name in pager.alarms] if pager else [], np.int64)
+        self._paging = np.array([evaluator.names.index(name) for name in pager.alarms] if pager else [], np.int64)
         self._response: FloatArray = np.zeros(size)
         if pager is not None:
             u = np.array([one.generator("on_call").random() for one in streams])
@@ -120,15 +120,15 @@ class Controller:
         """The next instant (s) after `now` at which `act` must be called; infinite when nothing can happen any more."""
         due = float(min(self.due.min(), self._page_due.min()))
         if self.record or self._needs_alarms().any():
-            due = min(due, self.bank.next_time(max(now, self.watch_from)))
+            due = min(due, self.evaluator.next_time(max(now, self.watch_from)))
         return due
 
     def act(self, now: float) -> list[Command]:
         """Everything due at `now`, in the order of an instant; returns what the data plane is asked for."""
         self.commands = []
         active = None if self.record else self._needs_alarms()
-        before = self.bank.states.copy()
-        changed = self.bank.evaluate(now, active)
+        before = self.evaluator.states.copy()
+        changed = self.evaluator.evaluate(now, active)
         if self.record and changed.any():
             self._log_alarms(now, before, changed)
         if self.plan is not None:
@@ -149,11 +149,11 @@ class Controller:
 
     def _log_alarms(self, now: float, before: NDArray[np.int8], changed: Mask) -> None:
         for replication, alarm in np.argwhere(changed):
-            old, new = STATES[before[replication, alarm]], STATES[self.bank.states[replication, alarm]]
-            self.alarm_log.append((now, int(replication), self.bank.names[alarm], old, new))
+            old, new = STATES[before[replication, alarm]], STATES[self.evaluator.states[replication, alarm]]
+            self.alarm_log.append((now, int(replication), self.evaluator.names[alarm], old, new))
 
     def _in_alarm(self, which: IntArray) -> Mask:
-        result: Mask = (self.bank.states[:, which] == _ALARM).any(axis=1)
+        result: Mask = (self.evaluator.states[:, which] == _ALARM).any(axis=1)
         return result
 
     def _stop_alarmed(self, now: float) -> None:
@@ -173,12 +173,12 @@ class Controller:
     def _explain(self, mask: Mask, form: str) -> None:
         if self.record:
             for i in np.flatnonzero(mask):
-                names = [self.bank.names[k] for k in self._watched if self.bank.states[i, k] == _ALARM]
+                names = [self.evaluator.names[k] for k in self._watched if self.evaluator.states[i, k] == _ALARM]
                 self._reason[i] = form.format(" and ".join(names))
 
-    def _start_revert(self, mask: Mask, now: float, verdict: int) -> None:
+    def _start_revert(self, mask: Mask, now: float, pending_outcome: int) -> None:
         self.phase[mask] = REVERTING
-        self.verdict[mask] = verdict
+        self.pending_outcome[mask] = pending_outcome
         self.due[mask] = tick(now + self.revert)
 
     def _finish_reverts(self, now: float) -> None:
@@ -186,8 +186,8 @@ class Controller:
         if back.any():
             self._set_weight(back, 0.0, now)
             self.rolled_back_at[back] = now
-            for verdict in (ROLLED_BACK, FAILED):
-                self._end(back & (self.verdict == verdict), now, verdict)
+            for pending_outcome in (ROLLED_BACK, FAILED):
+                self._end(back & (self.pending_outcome == pending_outcome), now, pending_outcome)
 
     def _end(self, mask: Mask, now: float, outcome: int) -> None:
         self.outcome[mask] = outcome

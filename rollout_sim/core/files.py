@@ -19,7 +19,7 @@ def pictures(*stems: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def publishing(out: Path, names: Sequence[str]) -> Iterator[Path]:
+def atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
     """A folder to write into, whose files move to `out` (made if need be) once all of them are there.
 
     `names` are all the files that the command may write: those of an earlier time that are not written again go

@@ -34,7 +34,7 @@ _TOO_MANY: Final = f"holds too many values, aliases written out; allowed {MAX_NO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class YamlDocument:
     """A file's plain data (all keys are text), and the line (from 1) on which each key or list item stands."""
 
     data: dict[str, Any]
@@ -88,7 +88,7 @@ def add_resolvers(kind: type[yaml.SafeLoader | yaml.SafeDumper]) -> None:
 add_resolvers(_Loader)
 
 
-def read_yaml(path: Path) -> Document:
+def read_yaml(path: Path) -> YamlDocument:
     """The document in the YAML file `path`.
 
     Raises ScenarioError for a file that cannot be read, is not UTF-8, is larger than `MAX_BYTES`, or holds
@@ -103,7 +103,7 @@ def read_yaml(path: Path) -> Document:
     data = reader.value(root, ())
     if reader.problems:
         raise ScenarioError(reader.problems)
-    return Document(data=data, lines=reader.lines, path=path)
+    return YamlDocument(data=data, lines=reader.lines, path=path)
 
 
 def _text_of(path: Path) -> str:
@@ -231,7 +231,7 @@ class _Reader:
         return number
 
 
-def locate(document: Document, loc: Where) -> int:
+def locate(document: YamlDocument, loc: Where) -> int:
     """The line of `loc`, or of the nearest thing around it that stands in the file."""
     while loc and loc not in document.lines:
         loc = loc[:-1]

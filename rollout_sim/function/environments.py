@@ -1,6 +1,6 @@
 """Execution environments: which one takes an invocation, when a new one starts, when an idle one dies.
 
-`Fleet` holds what all versions of a function share (concurrency, scale-up), `Pool` the environments of one version.
+`Fleet` holds what all versions of a function share (concurrency, scale-up), `EnvironmentPool` the environments of one version.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Fleet:
         return True
 
 
-class Pool:
+class EnvironmentPool:
     """The environments of one version; at most one invocation in each at a time.
 
     An idle environment lives for `keep_alive` (s). The newest idle one is taken first, or (`most_recent`) the

@@ -243,12 +243,12 @@ def intensity(t: float, onset: float, ramp: float, until: float) -> float:
 
 
 def failure_shares(
-    rows: tuple[FaultRow, ...], error_rate: float, t: float, cold: bool, age: float, running: int, trait: float
+    rows: tuple[FaultRow, ...], error_rate: float, t: float, cold: bool, age: float, running: int, user_quantile: float
 ) -> tuple[float, float, float]:
     """The shares of invocations like this one that fail in the init, crash, and raise an error.
 
     Each share is of those that the ones before it left over; several faults strike independently of one
-    another. `age` is the environment's (s), `running` the function's concurrency with this one, `trait`
+    another. `age` is the environment's (s), `running` the function's concurrency with this one, `user_quantile`
     the user's fixed number in [0, 1), 2 where there is no user.
     """
     init, crash, error = 0.0, 0.0, error_rate
@@ -268,7 +268,7 @@ def failure_shares(
         elif kind == LEAK:
             share = min(1.0, share * age / row[7])
             error = 1.0 - (1.0 - error) * (1.0 - share)
-        elif (kind == LOAD and running > row[7]) or (kind == SUBSET and trait < row[7]):
+        elif (kind == LOAD and running > row[7]) or (kind == SUBSET and user_quantile < row[7]):
             error = 1.0 - (1.0 - error) * (1.0 - share)
     return init, crash, error
 
@@ -313,7 +313,7 @@ def slowdown(
     return factor, add, init_factor, init_add
 
 
-def went(
+def resolve_invocation(
     rows: tuple[FaultRow, ...],
     error_rate: float,
     timeout: float,
@@ -324,7 +324,7 @@ def went(
     cold: bool,
     age: float,
     running: int,
-    trait: float,
+    user_quantile: float,
     duration: float,
     init: float,
 ) -> tuple[int, float, float]:
@@ -334,7 +334,7 @@ def went(
     faults do to whole microseconds is rounded to whole microseconds.
     """
     if len(rows) > 0:
-        init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, trait)
+        init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, user_quantile)
         outcome = outcome_of(u, init_share, crash, error)
         factor, add, init_factor, init_add = slowdown(rows, t, age, running, u_slow)
         duration = tick(min(duration * factor + add, timeout))
@@ -358,7 +358,7 @@ MAX_PIECES: Final = 500
 MAX_ANSWERS: Final = 1_000_000
 
 
-class OwnFault(Protocol):
+class CustomFault(Protocol):
     """A fault of one's own: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
 
     step: float

@@ -12,7 +12,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.units import tick
 
 
-class Samples:
+class KeptDurations:
     """The durations of replication 0 by place (place = target x periods + period), kept for `keep` seconds."""
 
     def __init__(self, metrics: Metrics, keep: float) -> None:
@@ -67,7 +67,7 @@ class Samples:
             del self._samples[place]
 
 
-class Counts:
+class PeriodCounts:
     """Lists with one place per target and period (place = target x periods + period), cheap to add to one by one.
 
     `dirty` is the earliest period that has changed since the last `hand_over`. `watch` says whether durations
@@ -91,7 +91,7 @@ class Counts:
         self.bad = [0] * size
         self.bad_by = [[0] * size for _ in requests.bad_by]
         self.watch = bool(metrics.percentiles or metrics.slow_thresholds)
-        self.samples = Samples(metrics, keep)
+        self.samples = KeptDurations(metrics, keep)
 
     def answer(self, base: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
         """Counts a request that arrived at `arrived` and got its last answer at `t`; returns whether it is bad.

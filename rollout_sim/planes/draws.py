@@ -32,7 +32,7 @@ MAX_PENDING: Final = 5_000_000
 _KEPT_RETRY_BLOCKS: Final = 512
 _HALF_OF_THE_DIGITS: Final = float(1 << 26)
 _LONGEST: Final = MAXIMA["duration"]
-NO_USER_TRAIT: Final = 2.0
+NO_USER_QUANTILE: Final = 2.0
 """The trait of an invocation without a user: above every share, so that no subset fault hits it."""
 
 
@@ -137,6 +137,6 @@ def jitter(u: float) -> float:
     return digits - math.floor(digits)
 
 
-def traits(streams: Streams, users: int) -> FloatArray:
+def user_quantiles(streams: Streams, users: int) -> FloatArray:
     """A number in [0, 1) for each user, always the same: below a subset fault's share the user belongs to it."""
     return streams.generator("users/traits").random(users)

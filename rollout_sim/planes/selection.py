@@ -27,7 +27,7 @@ UNLIKELY: Final = 1e-6
 _TAIL: Final = 1e-9
 
 
-def obstacles(scenario: Scenario) -> tuple[str, ...]:
+def inexactness(scenario: Scenario) -> tuple[str, ...]:
     """The reasons why the aggregate plane is not exact for `scenario`; none where it is.
 
     A limit on concurrency or scale-up counts where a throttle in one run is likelier than `UNLIKELY`, with every
@@ -248,7 +248,7 @@ BATCH_PLACES: Final = 1 << 23
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
+class EngineChoice:
     """Which plane runs the replications, why, and how many of them at a time."""
 
     engine: Engine
@@ -256,22 +256,22 @@ class Plane:
     batch: int
 
 
-def plane_of(scenario: Scenario, engine: Engine | None = None) -> Plane:
+def choose_engine(scenario: Scenario, engine: Engine | None = None) -> EngineChoice:
     """The plane that `engine` (by default the scenario's) stands for. Raises ScenarioError where it is not exact."""
     engine = engine or scenario.engine
     if engine in ("simpy", "compiled"):
-        return Plane(engine=engine, reason="asked for", batch=1)
-    found = obstacles(scenario)
+        return EngineChoice(engine=engine, reason="asked for", batch=1)
+    found = inexactness(scenario)
     if not found:
         places = len(scenario.targets) * scenario.horizon / scenario.resolution
         batch = 1 << max(0, min(LARGEST_BATCH, math.floor(BATCH_PLACES / places)).bit_length() - 1)
-        return Plane(engine="aggregate", reason="no state links the invocations in what is read", batch=batch)
+        return EngineChoice(engine="aggregate", reason="no state links the invocations in what is read", batch=batch)
     if engine == "aggregate":
         raise ScenarioError(
             [f"{scenario.name}: engine: aggregate is not exact here: {'; '.join(found)}; allowed simpy"]
         )
     single, why = _single(scenario)
-    return Plane(engine=single, reason=f"aggregate would not be exact: {'; '.join(found)}; {why}", batch=1)
+    return EngineChoice(engine=single, reason=f"aggregate would not be exact: {'; '.join(found)}; {why}", batch=1)
 
 
 def _single(scenario: Scenario) -> tuple[Engine, str]:

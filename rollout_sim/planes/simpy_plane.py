@@ -16,14 +16,23 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
-from rollout_sim.function.environments import Fleet, Pool
+from rollout_sim.function.environments import EnvironmentPool, Fleet
 from rollout_sim.function.faults import ERROR, OK, THROTTLED
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, RETRY
 from rollout_sim.planes.clock import At, Clock
-from rollout_sim.planes.counts import Counts
-from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, NO_USER_TRAIT, AttemptDraws, Draws, jitter, traits
+from rollout_sim.planes.counts import PeriodCounts
+from rollout_sim.planes.draws import (
+    COLUMNS,
+    HOOK_TEST,
+    MAX_PENDING,
+    NO_USER_QUANTILE,
+    AttemptDraws,
+    Draws,
+    jitter,
+    user_quantiles,
+)
 from rollout_sim.planes.exposure import ABSENT, Audience, Users, service
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
@@ -36,7 +45,7 @@ class _Version:
     number: str
     spec: VersionSpec
     rows: tuple[faults.FaultRow, ...]
-    pool: Pool
+    pool: EnvironmentPool
     invocations: int = 0
     errors: int = 0
     cold_starts: int = 0
@@ -75,14 +84,14 @@ class SimpyPlane:
         spec = scenario.function
         self.clock = clock
         self.scenario = scenario
-        self.counts = Counts(metrics, requests, keep)
+        self.counts = PeriodCounts(metrics, requests, keep)
         self.fleet = Fleet(spec.concurrency, spec.scale_up)
         self.versions = {number: self._version(number, one, spec) for number, one in spec.versions.items()}
         self.events: list[tuple[Any, ...]] | None = [] if events else None
         self.pending = 0
         self.tests = streams.generator("hook tests")
         people = max((source.users.count for source in scenario.traffic if source.users is not None), default=0)
-        self.traits = array("d", traits(streams, people).tobytes())
+        self.user_quantiles = array("d", user_quantiles(streams, people).tobytes())
         self.audience = Audience(people)
         periods = metrics.periods
         self.lanes = []
@@ -102,7 +111,7 @@ class SimpyPlane:
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _Version:
         rows = faults.rows_of(self.scenario.faults_of(number), self.scenario.start)
-        pool = Pool(self.fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
+        pool = EnvironmentPool(self.fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)
         return _Version(number, spec, rows, pool)
@@ -171,7 +180,7 @@ class SimpyPlane:
         invocations, durations = counts.invocations, counts.duration_sum
         synchronous, retry, oldest = source.source == "http", source.retry, source.max_event_age
         has_users, alias_name = source.users is not None, source.alias
-        alias, lane_traits, audience = lane.alias, self.traits, self.audience
+        alias, quantiles, audience = lane.alias, self.user_quantiles, self.audience
         counted, hurt = has_users and alias_name == scenario.alias, audience.hurt
         answer, watch, judged = counts.answer, counts.watch, judging(scenario.slos, alias_name, scenario.alias)
 
@@ -185,7 +194,7 @@ class SimpyPlane:
             arrived, latest = t, tick(t + oldest)
             attempt, errors, throttles = 1, 0, 0
             user = users[j] if users is not None else -1
-            trait = lane_traits[user] if has_users else NO_USER_TRAIT
+            user_quantile = quantiles[user] if has_users else NO_USER_QUANTILE
             served = service(alias, new) if counted and t >= start_at else ABSENT
             if served:
                 audience.meet(user, served)
@@ -201,7 +210,9 @@ class SimpyPlane:
                         log(lane, block * BLOCK + j, attempt, version, -1, False, t, 0.0, 0.0, outcome, user)
                 else:
                     cold = environment[3] < 0
-                    outcome, init, duration = behave(version, draws, j, t, cold, environment[1], fleet.running, trait)
+                    outcome, init, duration = behave(
+                        version, draws, j, t, cold, environment[1], fleet.running, user_quantile
+                    )
                     began = t
                     if events is not None:
                         request_number, environment_number = block * BLOCK + j, environment[2]
@@ -283,7 +294,7 @@ class SimpyPlane:
         cold: bool,
         created: float,
         running: int,
-        trait: float,
+        user_quantile: float,
     ) -> tuple[int, float, float]:
         """Outcome, seconds of init and seconds of duration of an invocation that starts at `t`."""
         spec, timeout = version.spec, self.scenario.function.timeout
@@ -296,9 +307,9 @@ class SimpyPlane:
             duration = (draws.durations(number, spec.duration, spec.per_mb) if times is None else times)[j]
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[j]
-        return faults.went(
+        return faults.resolve_invocation(
             version.rows, spec.error_rate, timeout, INIT_LIMIT, draws.fault[j], draws.slow[j], t,
-            cold, t - created, running, trait, duration, init,
+            cold, t - created, running, user_quantile, duration, init,
         )  # fmt: skip
 
     def _test(
@@ -315,7 +326,7 @@ class SimpyPlane:
         draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
         cold = environment[3] < 0
         outcome, init, duration = self._behave(
-            version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_TRAIT
+            version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_QUANTILE
         )
         if self.events is not None:
             self._log(None, number, 1, version, environment[2], cold, at, init, duration, outcome, -1)

@@ -16,48 +16,48 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
-from rollout_sim.planes.aggregate.plane import AggregatePlane, Traffic, Truth
-from rollout_sim.planes.selection import Plane
+from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic, Truth
+from rollout_sim.planes.selection import EngineChoice
 from rollout_sim.run.simulate import simulate
-from rollout_sim.run.wiring import bank_of, controller_of, metrics_of, reach
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, reach
 from rollout_sim.scenario.scenario import Scenario
 
-Columns = dict[str, FloatArray]
+Samples = dict[str, FloatArray]
 """What came out, by name: each of shape (replications,), NaN where it did not happen or is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
+class Batch:
     """The replications [first, first + count) of some strategies of a scenario."""
 
     scenario: Scenario
     strategies: tuple[str, ...]
-    plane: Plane
+    plane: EngineChoice
     seed: int
     first: int
     count: int
 
 
-def run_chunk(chunk: Chunk) -> dict[str, Columns]:
-    """The columns of each strategy's replications in `chunk`."""
-    if chunk.plane.engine == "aggregate":
-        return _batch(chunk)
-    scenario, numbers = chunk.scenario, range(chunk.first, chunk.first + chunk.count)
-    return {name: stack([_row(scenario, name, chunk, number) for number in numbers]) for name in chunk.strategies}
+def run_batch(batch: Batch) -> dict[str, Samples]:
+    """The columns of each strategy's replications in `batch`."""
+    if batch.plane.engine == "aggregate":
+        return _batch(batch)
+    scenario, numbers = batch.scenario, range(batch.first, batch.first + batch.count)
+    return {name: concatenate([_row(scenario, name, batch, number) for number in numbers]) for name in batch.strategies}
 
 
-def stack(parts: Sequence[Mapping[str, FloatArray]]) -> Columns:
+def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
     """The columns of several chunks, one after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def stopped(columns: Columns) -> BoolArray:
+def stopped(columns: Samples) -> BoolArray:
     """Whether the deployment was stopped: rolled back by an alarm, or failed in a hook."""
     return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
-def _row(scenario: Scenario, strategy: str, chunk: Chunk, replication: int) -> Columns:
-    result = simulate(replace(scenario, engine=chunk.plane.engine), strategy, seed=chunk.seed, replication=replication)
+def _row(scenario: Scenario, strategy: str, batch: Batch, replication: int) -> Samples:
+    result = simulate(replace(scenario, engine=batch.plane.engine), strategy, seed=batch.seed, replication=replication)
     numbers: dict[str, float | None] = {
         "outcome": OUTCOMES.index(result.outcome),
         "time_to_rollback_s": result.time_to_rollback_s,
@@ -74,28 +74,28 @@ def _row(scenario: Scenario, strategy: str, chunk: Chunk, replication: int) -> C
     return {name: np.array([math.nan if x is None else float(x)]) for name, x in numbers.items()}
 
 
-def _batch(chunk: Chunk) -> dict[str, Columns]:
+def _batch(batch: Batch) -> dict[str, Samples]:
     """A whole batch on the aggregate plane, of which the first `count` replications are kept."""
-    scenario, size = chunk.scenario, chunk.plane.batch
-    streams = Streams(seed=chunk.seed, replication=chunk.first // size)
-    replications = [Streams(seed=chunk.seed, replication=chunk.first + k) for k in range(size)]
-    traffic = Traffic(scenario, streams, replications=size, resolution=scenario.resolution)
+    scenario, size = batch.scenario, batch.plane.batch
+    streams = Streams(seed=batch.seed, replication=batch.first // size)
+    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(size)]
+    traffic = SharedTraffic(scenario, streams, replications=size, resolution=scenario.resolution)
     rates = scenario.rates
     result = {}
-    for name in chunk.strategies:
+    for name in batch.strategies:
         # All strategies draw from the same stream: where they do the same, they meet the same.
         controller, truth = _follow(
             scenario, name, traffic, streams.generator("aggregate/outcomes"), replications, rates
         )
         columns = _columns(scenario, controller, truth, rates)
-        result[name] = {key: column[: chunk.count] for key, column in columns.items()}
+        result[name] = {key: column[: batch.count] for key, column in columns.items()}
     return result
 
 
 def _follow(
     scenario: Scenario,
     strategy: str,
-    traffic: Traffic,
+    traffic: SharedTraffic,
     rng: np.random.Generator,
     replications: Sequence[Streams],
     rates: Mapping[str, float],
@@ -111,11 +111,11 @@ def _follow(
     if plan is not None:
         revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
         last = horizon if scenario.on_call is not None else min(start + plan.length + revert, horizon)
-    metrics = metrics_of(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
-    controller = controller_of(
+    metrics = build_metrics(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
+    controller = build_controller(
         scenario,
         plan,
-        bank_of(scenario, metrics, rates, scenario.acting),
+        build_alarms(scenario, metrics, rates, scenario.acting),
         replications,
         record=False,
         watch_from=-1.0 if remembered else start - 60.0,
@@ -133,9 +133,9 @@ def _follow(
     return controller, plane.finish(controller.weight)
 
 
-def _columns(scenario: Scenario, controller: Controller, truth: Truth, rates: Mapping[str, float]) -> Columns:
+def _columns(scenario: Scenario, controller: Controller, truth: Truth, rates: Mapping[str, float]) -> Samples:
     unknown = np.full(truth.requests.size, math.nan)
-    budgets: Columns = {}
+    budgets: Samples = {}
     for slo, bad in zip(scenario.slos, truth.bad_by, strict=True):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
         budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)

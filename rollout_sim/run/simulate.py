@@ -23,7 +23,7 @@ from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.selection import check_size, engine_of
 from rollout_sim.planes.simpy_plane import SimpyPlane
 from rollout_sim.run.result import RunResult, VersionSummary
-from rollout_sim.run.wiring import bank_of, controller_of, metrics_of, reach
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, reach
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT
 
@@ -96,7 +96,7 @@ class _Run:
         self.streams = streams
         self.clock = Clock()
         self.function = _function(scenario, self.clock)
-        self.metrics = metrics_of(scenario)
+        self.metrics = build_metrics(scenario)
         self.counts = RequestCounts.empty(
             replications=1,
             targets=len(self.metrics.targets),
@@ -118,10 +118,10 @@ class _Run:
         for lane in self.plane.lanes:
             self.rates[lane.source.alias] = self.rates.get(lane.source.alias, 0.0) + lane.draws.process.long_run_rate
         moving = scenario.rollout is not None and strategy != NO_ROLLOUT
-        self.controller = controller_of(
+        self.controller = build_controller(
             scenario,
             scenario.strategies[strategy].plan if moving else None,
-            bank_of(scenario, self.metrics, self.rates),
+            build_alarms(scenario, self.metrics, self.rates),
             [streams],
         )
         self._applied = 0

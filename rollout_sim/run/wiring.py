@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from rollout_sim.control.alarm_evaluator import AlarmBank, BurnSource
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator, BurnSource
 from rollout_sim.control.alarms import Alarm, evaluation_range
 from rollout_sim.control.controller import Controller, Pager
 from rollout_sim.control.metrics import Metrics, scopes_of
@@ -17,7 +17,7 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.scenario.scenario import Scenario
 
 
-def metrics_of(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
+def build_metrics(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
     """Empty metrics that hold what the scenario's alarms read, up to `horizon` (s, by default the scenario's)."""
     targets = scenario.targets
     percentiles = {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
@@ -32,19 +32,19 @@ def metrics_of(scenario: Scenario, *, replications: int = 1, horizon: float | No
     )
 
 
-def bank_of(
+def build_alarms(
     scenario: Scenario, metrics: Metrics, rates: Mapping[str, float], names: Sequence[str] | None = None
-) -> AlarmBank:
+) -> AlarmEvaluator:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
     alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
     objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
-    return AlarmBank(alarms, metrics=metrics, objectives=objectives)
+    return AlarmEvaluator(alarms, metrics=metrics, objectives=objectives)
 
 
-def controller_of(
+def build_controller(
     scenario: Scenario,
     plan: Plan | None,
-    bank: AlarmBank,
+    evaluator: AlarmEvaluator,
     replications: Sequence[Streams],
     *,
     record: bool = True,
@@ -54,7 +54,7 @@ def controller_of(
     on_call, rollout = scenario.on_call, scenario.rollout if plan is not None else None
     return Controller(
         plan,
-        bank,
+        evaluator,
         replications=replications,
         start=scenario.start,
         watched=rollout.alarms if rollout is not None else (),

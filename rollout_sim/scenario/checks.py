@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rollout_sim.core.yaml_io import Where
 
 
-def own_problems(scenario: Sections) -> list[tuple[Where, str]]:
+def custom_problems(scenario: Sections) -> list[tuple[Where, str]]:
     """Where and what, as the classes themselves (ValueError) or their protocols say it."""
     found: list[tuple[Where, str]] = []
     for where, check in _checks(scenario):
@@ -49,7 +49,7 @@ MAX_STAYS: Final = 2_000_000
 
 def inconsistencies(scenario: Sections) -> list[tuple[tuple[str | int, ...], str]]:
     """What does not fit together across sections: (where, what is wrong)."""
-    found = own_problems(scenario)
+    found = custom_problems(scenario)
     if found:
         return found
 

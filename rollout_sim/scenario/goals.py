@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class LogUniform:
     """A log-uniform distribution between `low` and `high`; one number where they are the same."""
 
     low: float
@@ -33,22 +33,22 @@ class _SpreadText:
     def __init__(self, kind: str, low: float, high: float) -> None:
         self.quantity = Quantity(kind=kind, above=low, high=high)
 
-    def read(self, value: object) -> Spread:
+    def read(self, value: object) -> LogUniform:
         """Raises ValueError for anything else."""
-        if isinstance(value, Spread):
+        if isinstance(value, LogUniform):
             return value
         if not isinstance(value, dict):
             number = self.quantity.check(value)
-            return Spread(number, number)
+            return LogUniform(number, number)
         ends = value.get("loguniform")
         if len(value) != 1 or not isinstance(ends, list) or len(ends) != 2:
             raise ValueError(f"needs one value or {{loguniform: [lowest, highest]}}, got {value!r}")
         low, high = (self.quantity.check(end) for end in ends)
         if low >= high:
             raise ValueError(f"`loguniform` needs the lower end first, got {ends[0]} and {ends[1]}")
-        return Spread(low, high)
+        return LogUniform(low, high)
 
-    def write(self, value: Spread | None) -> object:
+    def write(self, value: LogUniform | None) -> object:
         """What `read` turns back into an equal spread."""
         if value is None:
             return None
@@ -73,8 +73,8 @@ class _SpreadText:
         }  # fmt: skip
 
 
-ErrorRates = Annotated[Spread, _SpreadText("share", 0.0, 1.0)]
-Latencies = Annotated[Spread, _SpreadText("factor", 1.0, 1000.0)]
+ErrorRates = Annotated[LogUniform, _SpreadText("share", 0.0, 1.0)]
+Latencies = Annotated[LogUniform, _SpreadText("factor", 1.0, 1000.0)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Severity:
             raise ValueError("a severity is exactly one of error_rate, latency")
 
     @property
-    def spread(self) -> Spread:
+    def spread(self) -> LogUniform:
         """The one that is given."""
         found = self.error_rate if self.error_rate is not None else self.latency
         assert found is not None
@@ -120,7 +120,7 @@ class Risk:
 
     p_bad: PositiveShare = 0.15
     """The share of releases that are bad."""
-    severity: Severity = Severity(error_rate=Spread(0.002, 0.5))
+    severity: Severity = Severity(error_rate=LogUniform(0.002, 0.5))
     """How bad a bad one is."""
     onset: Seconds = 0.0
     """When that sets in, counted from the rollout's start."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.yaml_io import (
     MAX_DEPTH,
-    Document,
     Where,
+    YamlDocument,
     dotted,
     locate,
     nearest,
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-__all__ = ["Document", "dotted", "locate", "problems_of", "read_yaml", "suggest"]
+__all__ = ["dotted", "locate", "problems_of", "read_yaml", "suggest"]
 Schema = Mapping[str, Any]
 _UNKNOWN: Final = "unexpected_keyword_argument"
 
 
 def problems_of(
-    error: ValidationError, document: Document, root: type, also: Mapping[type, Sequence[str]] | None = None
+    error: ValidationError, document: YamlDocument, root: type, also: Mapping[type, Sequence[str]] | None = None
 ) -> list[str]:
     """Pydantic's findings about `document`, read as the dataclass `root`, as messages in the order of the file.
 
@@ -103,7 +103,7 @@ class _Finding:
     """One error of pydantic's: `where` in the file, `what` is wrong, and the union (`fork`) that it belongs to."""
 
     def __init__(
-        self, detail: ErrorDetails, types: _Types, document: Document, also: Mapping[type, Sequence[str]]
+        self, detail: ErrorDetails, types: _Types, document: YamlDocument, also: Mapping[type, Sequence[str]]
     ) -> None:
         self.kind = detail["type"]
         self.where: Where = ()
@@ -174,7 +174,7 @@ _WANTED: Final = {
 """What to ask for, by how the name of pydantic's error begins."""
 
 
-def _closest(findings: list[_Finding], document: Document) -> list[_Finding]:
+def _closest(findings: list[_Finding], document: YamlDocument) -> list[_Finding]:
     """The findings without those about members of a union that the author cannot have meant."""
     kept = [f for f in findings if f.fork is None]
     for fork in {f.fork: None for f in findings if f.fork is not None}:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rollout_sim.core.yaml_io import Document, dotted, locate
+from rollout_sim.core.yaml_io import YamlDocument, dotted, locate
 from rollout_sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     pass
 
 
-def resolve_likes(document: Document) -> dict[str, Any]:
+def resolve_likes(document: YamlDocument) -> dict[str, Any]:
     """The document's data in the shape that the types take.
 
     `like: 1` becomes a copy of version 1 under the fields given, numbers that stand for versions become
@@ -43,7 +43,7 @@ def resolve_likes(document: Document) -> dict[str, Any]:
     return data
 
 
-def _inherit(number: str, given: dict[str, Any], document: Document, seen: tuple[str, ...]) -> Any:
+def _inherit(number: str, given: dict[str, Any], document: YamlDocument, seen: tuple[str, ...]) -> Any:
     spec = given[number]
     if not isinstance(spec, dict) or "like" not in spec:
         return spec

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.registry import generation
-from rollout_sim.core.yaml_io import Document, dotted, locate, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.scenario.checks import inconsistencies
@@ -34,7 +34,7 @@ class Scenario(Displayed, Sections):
         return cls.parse(read_yaml(Path(path)))
 
     @classmethod
-    def parse(cls, document: Document) -> Scenario:
+    def parse(cls, document: YamlDocument) -> Scenario:
         """The scenario in a document that was read already. Raises ScenarioError."""
         from pydantic import ValidationError
 
@@ -59,7 +59,7 @@ class Scenario(Displayed, Sections):
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
         return data
 
-    def with_files(self, folder: Path, document: Document) -> Scenario:
+    def with_files(self, folder: Path, document: YamlDocument) -> Scenario:
         """The same with file names relative to `folder`, the scenario's own, and every file looked into once."""
         problems, sources = [], []
         for i, source in enumerate(self.traffic):

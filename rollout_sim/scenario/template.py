@@ -29,7 +29,7 @@ _FEW: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Starter:
+class ScenarioTemplate:
     """What is known of a function: requests (1/s), the share that fails, the SLO (share, s) and the median duration (s).
 
     `guessed` are the fields that nobody gave; the text says so.

@@ -9,8 +9,8 @@ import numpy as np
 
 from rollout_sim.function import faults
 from rollout_sim.function.faults import ERRORS
-from rollout_sim.planes.draws import NO_USER_TRAIT
-from rollout_sim.planes.selection import obstacles
+from rollout_sim.planes.draws import NO_USER_QUANTILE
+from rollout_sim.planes.selection import inexactness
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import catch_probability, no_request_probability
 
@@ -25,7 +25,7 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules.
     """
     alarm_name = scenario.rollout.alarms if scenario.rollout is not None else ()
-    if len(alarm_name) != 1 or scenario.new is None or obstacles(scenario):
+    if len(alarm_name) != 1 or scenario.new is None or inexactness(scenario):
         return None
     alarm, spec = scenario.alarms[alarm_name[0]], scenario.function.versions[scenario.new]
     sources = [source for source in scenario.traffic if source.alias == scenario.alias]
@@ -72,7 +72,7 @@ def _failing(scenario: Scenario, rows: tuple[faults.FaultRow, ...], end: float) 
     assert scenario.new is not None
     error_rate = scenario.function.versions[scenario.new].error_rate
     times = sorted({scenario.start, *(t for row in rows for t in (row[1], row[3]) if scenario.start < t < end)})
-    return [(t, faults.failure_shares(rows, error_rate, t, False, 0.0, 0, NO_USER_TRAIT)[2]) for t in times]
+    return [(t, faults.failure_shares(rows, error_rate, t, False, 0.0, 0, NO_USER_QUANTILE)[2]) for t in times]
 
 
 def _scaled(

@@ -15,12 +15,12 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import Plane, check_size, plane_of
-from rollout_sim.run.batch import Chunk, Columns, run_chunk, stack, stopped
+from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
+from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch, stopped
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_chunks
+from rollout_sim.study.executor import run_batches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,14 +37,14 @@ PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_ve
 class Comparison(Plotted):
     """The replications of every strategy; `twin` is the same with the new version's faults removed, if it has any.
 
-    `columns` holds each strategy's `Columns` in the scenario's order.
+    `columns` holds each strategy's `Samples` in the scenario's order.
     """
 
     scenario: Scenario
     seed: int
     replications: int
-    plane: Plane
-    columns: dict[str, Columns]
+    plane: EngineChoice
+    columns: dict[str, Samples]
     twin: Comparison | None = None
 
     def estimates(self, strategy: str) -> dict[str, Estimate | None]:
@@ -130,27 +130,27 @@ def compare(
         raise ScenarioError([f"replications: at least 1, got {replications}"])
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
     seed = scenario.seed if seed is None else seed
-    plane = plane_of(scenario, engine)
+    plane = choose_engine(scenario, engine)
     good = good_twin(scenario) if twin else None
-    sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, plane_of(good, engine))]
+    sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
     if plane.engine != "aggregate":
         check_size(replace(scenario, engine=plane.engine), runs=len(names) * len(sides) * (replications or FEWEST))
     if replications is None:
         replications = _affordable(sides, names, seed)
-    chunks = [chunk for one, its_plane in sides for chunk in chunks_of(one, names, its_plane, seed, replications)]
-    results: dict[int, dict[str, Columns]] = {}
-    for number, result in run_chunks(chunks, jobs=jobs, cluster=cluster):
+    batches = [batch for one, its_plane in sides for batch in batches_of(one, names, its_plane, seed, replications)]
+    results: dict[int, dict[str, Samples]] = {}
+    for number, result in run_batches(batches, jobs=jobs, cluster=cluster):
         results[number] = result
         if progress is not None:
-            progress(len(results) / len(chunks))
-    ordered = iter([results[number] for number in range(len(chunks))])
+            progress(len(results) / len(batches))
+    ordered = iter([results[number] for number in range(len(batches))])
     compared = [
         Comparison(
             scenario=one,
             seed=seed,
             replications=replications,
             plane=its_plane,
-            columns=_gather(ordered, names, len(chunks_of(one, names, its_plane, seed, replications))),
+            columns=_gather(ordered, names, len(batches_of(one, names, its_plane, seed, replications))),
         )
         for one, its_plane in sides
     ]
@@ -166,12 +166,12 @@ def good_twin(scenario: Scenario) -> Scenario | None:
     return replace(scenario, function=replace(scenario.function, versions=versions))
 
 
-def chunks_of(
-    scenario: Scenario, strategies: tuple[str, ...], plane: Plane, seed: int, replications: int
-) -> list[Chunk]:
+def batches_of(
+    scenario: Scenario, strategies: tuple[str, ...], plane: EngineChoice, seed: int, replications: int
+) -> list[Batch]:
     """The work of so many replications, in pieces that do not depend on who does them."""
     return [
-        Chunk(
+        Batch(
             scenario=scenario,
             strategies=strategies,
             plane=plane,
@@ -183,7 +183,7 @@ def chunks_of(
     ]
 
 
-def approximations(scenario: Scenario, plane: Plane) -> tuple[str, ...]:
+def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     """What the estimates assume beyond the scenario."""
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
@@ -201,18 +201,18 @@ def approximations(scenario: Scenario, plane: Plane) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _affordable(sides: Sequence[tuple[Scenario, Plane]], names: tuple[str, ...], seed: int) -> int:
+def _affordable(sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int) -> int:
     """How many replications take about `SECONDS`, from the time that a chunk of each side takes.
 
     Not the first one, which pays for what is loaded and compiled once.
     """
     each = 0.0
     for one, plane in sides:
-        chunk = Chunk(scenario=one, strategies=names, plane=plane, seed=seed, first=0, count=plane.batch)
+        batch = Batch(scenario=one, strategies=names, plane=plane, seed=seed, first=0, count=plane.batch)
         times = []
         for _ in range(2):
             began = time.perf_counter()
-            run_chunk(chunk)
+            run_batch(batch)
             times.append(time.perf_counter() - began)
         each += min(times) / plane.batch
     count = int(min(max(SECONDS / each, FEWEST), MOST))
@@ -220,12 +220,12 @@ def _affordable(sides: Sequence[tuple[Scenario, Plane]], names: tuple[str, ...],
     return count // digits * digits
 
 
-def _gather(results: Iterator[dict[str, Columns]], names: tuple[str, ...], chunks: int) -> dict[str, Columns]:
-    mine = [next(results) for _ in range(chunks)]
-    return {name: stack([one[name] for one in mine]) for name in names}
+def _gather(results: Iterator[dict[str, Samples]], names: tuple[str, ...], batches: int) -> dict[str, Samples]:
+    mine = [next(results) for _ in range(batches)]
+    return {name: concatenate([one[name] for one in mine]) for name in names}
 
 
-def _comparable(columns: Columns) -> Columns:
+def _comparable(columns: Samples) -> Samples:
     """The columns that differences are taken of."""
     outcome = columns["outcome"]
     shares = {name: (outcome == OUTCOMES.index(name)).astype(float) for name in ("rolled_back", "promoted")}
@@ -246,7 +246,7 @@ def _nested(estimates: dict[str, Estimate | None]) -> dict[str, Any]:
     return entry
 
 
-def best_of(compared: Comparison) -> str:
+def best_strategy(compared: Comparison) -> str:
     """The name of the best strategy, as `verdict` says."""
     caught: dict[str, FloatArray] = {}
     for name, columns in compared.columns.items():

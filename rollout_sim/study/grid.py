@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rollout_sim.core import units
-from rollout_sim.core.yaml_io import Document, Where, dotted, suggest
+from rollout_sim.core.yaml_io import Where, YamlDocument, dotted, suggest
 from rollout_sim.errors import ScenarioError
 
 NEW_CANARY: Final = {"type": "canary", "percent": 10, "interval": "10 min"}
@@ -44,14 +44,14 @@ class Axis:
 
 
 def chosen_axes(
-    document: Document,
+    document: YamlDocument,
     *,
     percent: str | None = None,
     interval: str | None = None,
     severity: str | None = None,
     axes: Sequence[str] = (),
     strategies: Sequence[str] = (),
-) -> tuple[Document, tuple[Axis, ...]]:
+) -> tuple[YamlDocument, tuple[Axis, ...]]:
     """The axes that the command line's words stand for, and the document that they apply to.
 
     With percentages or intervals only the strategy that they vary is left (see `swept_strategy`).
@@ -70,8 +70,8 @@ def chosen_axes(
 
 
 def written_axes(
-    document: Document, texts: Sequence[str], strategies: Sequence[str] = ()
-) -> tuple[Document, tuple[Axis, ...]]:
+    document: YamlDocument, texts: Sequence[str], strategies: Sequence[str] = ()
+) -> tuple[YamlDocument, tuple[Axis, ...]]:
     """`chosen_axes` of texts such as `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` and `path.to.field=...`."""
     named: dict[str, str] = {}
     others = []
@@ -84,7 +84,7 @@ def written_axes(
     return chosen_axes(document, **named, axes=others, strategies=strategies)
 
 
-def axis(document: Document, text: str) -> Axis:
+def axis(document: YamlDocument, text: str) -> Axis:
     """An axis written as `path.to.field=value,value,...`. Raises ScenarioError for a path that leads nowhere."""
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
@@ -98,7 +98,7 @@ def read_values(text: str) -> tuple[Any, ...]:
     return tuple(_scalar(part) for part in written)
 
 
-def swept_strategy(document: Document, wanted: Sequence[str] = ()) -> tuple[Document, str]:
+def swept_strategy(document: YamlDocument, wanted: Sequence[str] = ()) -> tuple[YamlDocument, str]:
     """The strategy that percentages and intervals vary, and the document with that strategy alone, called by its type.
 
     The one that is `wanted`, else the first canary or linear one, else a new canary.
@@ -123,7 +123,7 @@ def swept_strategy(document: Document, wanted: Sequence[str] = ()) -> tuple[Docu
     # Not under its name, which may tell a percentage that is no longer true.
     kind = str(varied.get("type", name))
     data["strategies"] = {kind: varied}
-    return Document(data=data, lines=document.lines, path=document.path), kind
+    return YamlDocument(data=data, lines=document.lines, path=document.path), kind
 
 
 def percentages(strategy: str, text: str) -> Axis:
@@ -137,7 +137,7 @@ def intervals(strategy: str, text: str) -> Axis:
     return Axis(name="interval", path=("strategies", strategy, "interval"), values=read_values(text))
 
 
-def severities(document: Document, text: str) -> tuple[Document, Axis]:
+def severities(document: YamlDocument, text: str) -> tuple[YamlDocument, Axis]:
     """Error rates of the new version's fault: its first `errors` fault, or one that is added to `document`; 0% is none."""
     data = deepcopy(document.data)
     new = str((data.get("rollout") or {}).get("to", ""))
@@ -157,16 +157,16 @@ def severities(document: Document, text: str) -> tuple[Document, Axis]:
     if place == len(faults):
         faults.append({"errors": "1%"})
     where: Where = ("function", "versions", new, "faults", place, "errors")
-    changed = Document(data=data, lines=document.lines, path=document.path)
+    changed = YamlDocument(data=data, lines=document.lines, path=document.path)
     return changed, Axis(name="severity", path=where, values=values, removes="0%")
 
 
-def at(document: Document, axes: Sequence[Axis], values: Sequence[Any]) -> Document:
+def at(document: YamlDocument, axes: Sequence[Axis], values: Sequence[Any]) -> YamlDocument:
     """The document with each axis at its value. A field that is taken away goes last, so that places stay."""
     data = deepcopy(document.data)
     for one, value in sorted(zip(axes, values, strict=True), key=lambda pair: pair[0].removes is not None):
         one.applied(data, value)
-    return Document(data=data, lines=document.lines, path=document.path)
+    return YamlDocument(data=data, lines=document.lines, path=document.path)
 
 
 def _scalar(text: str) -> Any:
@@ -177,7 +177,7 @@ def _scalar(text: str) -> Any:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _resolve(document: Document, text: str) -> Where:
+def _resolve(document: YamlDocument, text: str) -> Where:
     """The way to a field: names may hold dots; list items go by their number, `[0]` or `.0`."""
     parts = [part for part in re.split(r"\.|\[(\d+)\]", text) if part]
     place: Any = document.data

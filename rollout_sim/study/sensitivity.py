@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core import units
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
@@ -39,13 +39,15 @@ class Sensitivity:
     added: bool
 
 
-def severity_axis(scenario: Scenario, path: Path, *, coarse: bool) -> tuple[Document, Axis, str | None]:
+def severity_axis(scenario: Scenario, path: Path, *, coarse: bool) -> tuple[YamlDocument, Axis, str | None]:
     """What is varied of the new version: its first fault of errors, crashes or latency, else errors that are added.
 
     Returns the resolved scenario as a document, the axis, and the file's own severity (None where errors are added).
     Raises ScenarioError without a new version.
     """
-    document = Document(data=json.loads(json.dumps(scenario.dump())), lines={}, path=path)  # with lists, as a file has
+    document = YamlDocument(
+        data=json.loads(json.dumps(scenario.dump())), lines={}, path=path
+    )  # with lists, as a file has
     faults = document.data["function"]["versions"].get(scenario.new or "", {}).get("faults", ())
     for kind in ("errors", "crash", "latency"):
         for k, fault in enumerate(faults):

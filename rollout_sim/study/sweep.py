@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.registry import fingerprint
-from rollout_sim.core.yaml_io import Document, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, read_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import check_size, plane_of
-from rollout_sim.run.batch import Chunk, Columns, stack
+from rollout_sim.planes.selection import check_size, choose_engine
+from rollout_sim.run.batch import Batch, Samples, concatenate
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.comparison import Comparison, chunks_of
-from rollout_sim.study.executor import run_chunks
+from rollout_sim.study.comparison import Comparison, batches_of
+from rollout_sim.study.executor import run_batches
 from rollout_sim.study.grid import Axis, at, written_axes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Cell:
 
     values: tuple[Any, ...]
     scenario: Scenario
-    chunks: tuple[Chunk, ...]
+    batches: tuple[Batch, ...]
     key: str
 
 
@@ -68,7 +68,7 @@ class Sweep(Plotted):
 
 
 def sweep(
-    document: Document | str | Path,
+    document: YamlDocument | str | Path,
     axes: Sequence[Axis] | Sequence[str],
     replications: int = REPLICATIONS,
     strategies: Sequence[str] = (),
@@ -89,7 +89,7 @@ def sweep(
     that an interrupted sweep goes on. `progress` is called with the share of the work that is done.
     Raises ScenarioError for an axis or a cell that makes no sense, before anything runs.
     """
-    if not isinstance(document, Document):
+    if not isinstance(document, YamlDocument):
         document = read_yaml(Path(document))
     words = [one for one in axes if isinstance(one, str)]
     axes = tuple(one for one in axes if not isinstance(one, str))
@@ -101,12 +101,12 @@ def sweep(
     folder = None if out is None else out / "cells"
     kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key)) is not None}
     waiting = list({cell.key: cell for cell in cells if cell.key not in kept}.values())
-    work = [(cell, chunk) for cell in waiting for chunk in cell.chunks]
-    found: dict[str, dict[int, dict[str, Columns]]] = {cell.key: {} for cell in waiting}
-    for done, (number, result) in enumerate(run_chunks([chunk for _, chunk in work], jobs=jobs, cluster=cluster), 1):
-        cell, chunk = work[number]
-        found[cell.key][chunk.first] = result
-        if len(found[cell.key]) == len(cell.chunks):
+    work = [(cell, batch) for cell in waiting for batch in cell.batches]
+    found: dict[str, dict[int, dict[str, Samples]]] = {cell.key: {} for cell in waiting}
+    for done, (number, result) in enumerate(run_batches([batch for _, batch in work], jobs=jobs, cluster=cluster), 1):
+        cell, batch = work[number]
+        found[cell.key][batch.first] = result
+        if len(found[cell.key]) == len(cell.batches):
             kept[cell.key] = _keep(folder, cell.key, _rows(cell, found.pop(cell.key)))
         if progress is not None:
             progress(done / len(work))
@@ -120,14 +120,14 @@ def sweep(
         name=first.scenario.name,
         axes=tuple(axes),
         replications=replications,
-        seed=first.chunks[0].seed,
+        seed=first.batches[0].seed,
         cells=tuple(cells),
         rows=tuple(rows),
     )
 
 
 def _grid(
-    document: Document,
+    document: YamlDocument,
     axes: tuple[Axis, ...],
     replications: int,
     strategies: tuple[str, ...],
@@ -152,15 +152,17 @@ def _grid(
         scenario = _parsed(document, axes, values)
         names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
         its_seed = scenario.seed if seed is None else seed
-        plane = plane_of(scenario, engine)
+        plane = choose_engine(scenario, engine)
         if plane.engine != "aggregate":
             check_size(replace(scenario, engine=plane.engine), runs=replications * len(names) * size)
-        chunks = tuple(chunks_of(scenario, names, plane, its_seed, replications))
-        cells.append(Cell(values=values, scenario=scenario, chunks=chunks, key=_key(scenario, chunks[0], replications)))
+        batches = tuple(batches_of(scenario, names, plane, its_seed, replications))
+        cells.append(
+            Cell(values=values, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))
+        )
     return cells
 
 
-def _parsed(document: Document, axes: tuple[Axis, ...], values: tuple[Any, ...]) -> Scenario:
+def _parsed(document: YamlDocument, axes: tuple[Axis, ...], values: tuple[Any, ...]) -> Scenario:
     """The scenario of one cell. Raises ScenarioError that says at which values the file stops making sense."""
     try:
         return Scenario.parse(at(document, axes, values))
@@ -169,16 +171,16 @@ def _parsed(document: Document, axes: tuple[Axis, ...], values: tuple[Any, ...])
         raise ScenarioError([f"sweep: with {place}: {problem}" for problem in error.problems]) from None
 
 
-def _key(scenario: Scenario, chunk: Chunk, replications: int) -> str:
+def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
     """A name for a cell's work: whatever its result depends on, and nothing else."""
     described = {
         "rollout_sim": version("rollout-sim"),
         "numpy": version("numpy"),
         "scenario": scenario.dump(),
         "files": _files(scenario),
-        "strategies": chunk.strategies,
-        "engine": chunk.plane.engine,
-        "seed": chunk.seed,
+        "strategies": batch.strategies,
+        "engine": batch.plane.engine,
+        "seed": batch.seed,
         "replications": replications,
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
@@ -200,13 +202,13 @@ def _files(scenario: Scenario) -> list[str]:
     return said
 
 
-def _rows(cell: Cell, found: dict[int, dict[str, Columns]]) -> list[dict[str, Any]]:
-    first = cell.chunks[0]
-    columns = {name: stack([found[chunk.first][name] for chunk in cell.chunks]) for name in first.strategies}
+def _rows(cell: Cell, found: dict[int, dict[str, Samples]]) -> list[dict[str, Any]]:
+    first = cell.batches[0]
+    columns = {name: concatenate([found[batch.first][name] for batch in cell.batches]) for name in first.strategies}
     compared = Comparison(
         scenario=cell.scenario,
         seed=first.seed,
-        replications=sum(chunk.count for chunk in cell.chunks),
+        replications=sum(batch.count for batch in cell.batches),
         plane=first.plane,
         columns=columns,
     )

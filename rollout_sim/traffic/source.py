@@ -137,7 +137,7 @@ class Arrivals:
         if self.offset and self.fixed is None:
             raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
         if self.own is not None:
-            check_own_arrivals(self.own)
+            check_custom_arrivals(self.own)
 
     def with_files(self, folder: Path) -> Arrivals:
         """The same with the trace's file taken relative to `folder`."""
@@ -167,7 +167,7 @@ class ArrivalTimes(Protocol):
         ...
 
 
-def check_own_arrivals(own: Any) -> None:
+def check_custom_arrivals(own: Any) -> None:
     """Raises ValueError unless the rate in the long run is one."""
     if not 0 < own.mean_rate < math.inf:
         raise ValueError(f"`mean_rate` of {own.type} must be a rate above 0, got {own.mean_rate:g}/s")

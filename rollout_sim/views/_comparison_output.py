@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rollout_sim.core.files import pictures, publishing
+from rollout_sim.core.files import atomic_folder, pictures
 
 if TYPE_CHECKING:
     from rollout_sim.study.comparison import Comparison
@@ -37,7 +37,7 @@ def write_comparison(comparison: Comparison, out: Path, suffix: str = "png") -> 
     replications["outcome"] = comparison.outcome_names(replications["outcome"].to_numpy(int))
     recipe = comparison.scenario.recipe(seed=comparison.seed, engine=comparison.plane.engine)
     recipe |= {"replications": comparison.replications, "strategies": list(comparison.columns)}
-    with publishing(out, FILES) as folder:
+    with atomic_folder(out, FILES) as folder:
         comparison.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         replications.to_csv(folder / FILES[1], index=False, lineterminator="\n")
         save(comparison_plots.comparison_figure(comparison), folder / f"comparison.{suffix}")

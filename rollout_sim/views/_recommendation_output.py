@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.files import pictures, publishing
+from rollout_sim.core.files import atomic_folder, pictures
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.goals import Goal
-    from rollout_sim.study.recommend.hypotheses import Figures
+    from rollout_sim.study.recommend.hypotheses import Evaluation
     from rollout_sim.study.recommend.search import Recommendation
 
 
@@ -58,7 +58,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
     from rollout_sim.views.plots import recommendation as recommendation_plots
     from rollout_sim.views.plots.style import save
 
-    with publishing(out, FILES) as folder:
+    with atomic_folder(out, FILES) as folder:
         found.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         save(recommendation_plots.pareto_figure(found), folder / f"pareto.{suffix}")
         save(recommendation_plots.power_figure(found), folder / f"recommended_power.{suffix}")
@@ -70,7 +70,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
     return [out / name for name in FILES if (out / name).exists()]
 
 
-def _entry(one: Figures, goal: Goal) -> dict[str, Any]:
+def _entry(one: Evaluation, goal: Goal) -> dict[str, Any]:
     return {
         "strategy": one.candidate.name,
         "alarm": one.candidate.alarm_text,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rollout_sim.core.files import pictures, publishing
+from rollout_sim.core.files import atomic_folder, pictures
 
 if TYPE_CHECKING:
     from rollout_sim.study.sweep import Sweep
@@ -31,7 +31,7 @@ def write_sweep(swept: Sweep, out: Path, suffix: str = "png") -> list[Path]:
         replications=swept.replications,
         seed=swept.seed,
     )
-    with publishing(out, FILES) as folder:
+    with atomic_folder(out, FILES) as folder:
         swept.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         for name, draw in (("heat_maps", sweep_plots.heat_map_figure), ("power", sweep_plots.power_figure)):
             figure = draw(swept)

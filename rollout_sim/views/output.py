@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.files import pictures, publishing
+from rollout_sim.core.files import atomic_folder, pictures
 from rollout_sim.run.result import RunResult
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> l
     drawn: dict[str, Callable[[Sequence[RunResult]], Figure]] = {"traffic": plots.traffic}
     if results[0].scenario.slos:
         drawn |= {"error_budget": plots.error_budget_figure, "burn_rate": plots.burn_rate_figure}
-    with publishing(out, FILES) as folder:
+    with atomic_folder(out, FILES) as folder:
         for name, frame in frames.items():
             frame.to_csv(folder / name, index=False, lineterminator="\n")
         for name, draw in drawn.items():

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import interval_of, share, shares, show_duration
 from rollout_sim.core.statistics import Estimate
-from rollout_sim.study.comparison import best_of
+from rollout_sim.study.comparison import best_strategy
 
 if TYPE_CHECKING:
     from rollout_sim.study.comparison import Comparison
-    from rollout_sim.study.recommend.hypotheses import Figures
+    from rollout_sim.study.recommend.hypotheses import Evaluation
     from rollout_sim.study.recommend.search import Recommendation
 
 
@@ -36,7 +36,7 @@ def verdict(compared: Comparison) -> Verdict:
 
     Where the replications cannot tell strategies apart, the one with fewer bad requests, then the faster one.
     """
-    best = best_of(compared)
+    best = best_strategy(compared)
     if compared.scenario.rollout is None:
         sentences = _steady(compared, best)
     elif compared.twin is not None:
@@ -203,7 +203,7 @@ def remarks(found: Recommendation) -> list[str]:
     return [*lines, *found.advice.remedies]
 
 
-def _missed(one: Figures, name: str) -> str:
+def _missed(one: Evaluation, name: str) -> str:
     if name == "catch":
         return shares(one.caught)
     if name == "false_rollback":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rollout_sim.scenario.goals import Goal
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.comparison import Comparison
-    from rollout_sim.study.recommend.hypotheses import Figures
+    from rollout_sim.study.recommend.hypotheses import Evaluation
     from rollout_sim.study.recommend.search import Recommendation
     from rollout_sim.study.sweep import Sweep
 
@@ -218,7 +218,7 @@ def contender_sheet(found: Recommendation) -> Sheet:
     return Sheet(headings=headings, rows=tuple(_cells(one, found.goal) for one in shown), left=2)
 
 
-def _cells(one: Figures, goal: Goal) -> tuple[str, ...]:
+def _cells(one: Evaluation, goal: Goal) -> tuple[str, ...]:
     caught = shares(one.caught)
     budget = shares(one.budget)
     bad = interval_of(one.bad.mean, one.bad.low, one.bad.high)

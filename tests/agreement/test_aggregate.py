@@ -13,8 +13,8 @@ import pytest
 from builders import scenario
 from scipy import stats
 
-from rollout_sim.planes.selection import Plane, plane_of
-from rollout_sim.run.batch import Chunk, Columns, run_chunk, stack
+from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch
 from rollout_sim.scenario.scenario import Scenario
 
 pytestmark = pytest.mark.long
@@ -24,23 +24,23 @@ REFERENCE = 150
 """Replications on the SimPy plane; the aggregate plane has 4096."""
 
 
-def reference(given: Scenario, strategy: str) -> Columns:
-    simpy = Plane(engine="simpy", reason="reference", batch=1)
-    return run_chunk(Chunk(scenario=given, strategies=(strategy,), plane=simpy, seed=100, first=0, count=REFERENCE))[
+def reference(given: Scenario, strategy: str) -> Samples:
+    simpy = EngineChoice(engine="simpy", reason="reference", batch=1)
+    return run_batch(Batch(scenario=given, strategies=(strategy,), plane=simpy, seed=100, first=0, count=REFERENCE))[
         strategy
     ]
 
 
-def counted(given: Scenario, strategy: str) -> Columns:
-    plane = plane_of(given, "aggregate")
-    chunks = [
-        Chunk(scenario=given, strategies=(strategy,), plane=plane, seed=5, first=k * plane.batch, count=plane.batch)
+def counted(given: Scenario, strategy: str) -> Samples:
+    plane = choose_engine(given, "aggregate")
+    batches = [
+        Batch(scenario=given, strategies=(strategy,), plane=plane, seed=5, first=k * plane.batch, count=plane.batch)
         for k in range(max(1, 4096 // plane.batch))
     ]
-    return stack([run_chunk(chunk)[strategy] for chunk in chunks])
+    return concatenate([run_batch(batch)[strategy] for batch in batches])
 
 
-def smallest_p(one: Columns, other: Columns) -> tuple[float, str]:
+def smallest_p(one: Samples, other: Samples) -> tuple[float, str]:
     """The smallest p-value of all columns' comparisons, and which column it is."""
     found = []
     for name in one:

@@ -9,7 +9,7 @@ import pytest
 from terminal import COMMAND, at_terminal
 
 from rollout_sim import Scenario, compare, simulate
-from rollout_sim.scenario.template import Starter
+from rollout_sim.scenario.template import ScenarioTemplate
 
 
 def init(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -19,7 +19,7 @@ def init(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def loaded(starter: Starter, folder: Path) -> Scenario:
+def loaded(starter: ScenarioTemplate, folder: Path) -> Scenario:
     path = folder / "s.yaml"
     path.write_text(starter.text(), encoding="utf-8")
     return Scenario.load(path)
@@ -31,7 +31,7 @@ def loaded(starter: Starter, folder: Path) -> Scenario:
 def test_every_answer_makes_a_scenario_that_loads_and_whose_alarm_lies_between_good_and_bad(
     rate, error_rate, duration, tmp_path
 ) -> None:
-    scenario = loaded(Starter(rate=rate, error_rate=error_rate, duration=duration), tmp_path)
+    scenario = loaded(ScenarioTemplate(rate=rate, error_rate=error_rate, duration=duration), tmp_path)
     bad = sum(fault.errors or 0.0 for fault in scenario.function.versions["2"].faults)
     threshold = float(scenario.alarms["new-version-errors"].threshold.split()[1].rstrip("%")) / 100
     assert scenario.traffic[0].arrivals.poisson == pytest.approx(rate)
@@ -40,9 +40,9 @@ def test_every_answer_makes_a_scenario_that_loads_and_whose_alarm_lies_between_g
 
 
 def test_the_starter_runs_and_tells_a_bad_version_from_a_good_one(tmp_path) -> None:
-    scenario = loaded(Starter(rate=5), tmp_path)
+    scenario = loaded(ScenarioTemplate(rate=5), tmp_path)
     assert {simulate(scenario, name).outcome for name in scenario.strategies} >= {"promoted", "rolled_back"}
-    compared = compare(loaded(Starter(), tmp_path), 500, ("canary 10%",))
+    compared = compare(loaded(ScenarioTemplate(), tmp_path), 500, ("canary 10%",))
     back = compared.frame.query("estimate == 'rolled_back'").set_index("version")
     assert back.loc["as described", "low"] > 0.98
     assert back.loc["good", "high"] < 0.02
@@ -67,10 +67,10 @@ def test_answers_are_in_the_file_and_guesses_are_said(tmp_path) -> None:
 
 
 def test_few_failures_and_a_budget_that_is_spent_already_are_said(tmp_path) -> None:
-    quiet = " ".join(Starter(rate=1 / 60, error_rate=0.05).text().replace("\n#", "").split())
+    quiet = " ".join(ScenarioTemplate(rate=1 / 60, error_rate=0.05).text().replace("\n#", "").split())
     assert "it is luck whether an alarm sees them" in quiet
     assert "ordinary error rate of 5% alone spends all of it" in quiet
-    busy = Starter().text()
+    busy = ScenarioTemplate().text()
     assert "Note:" not in busy
 
 

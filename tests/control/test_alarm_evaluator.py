@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rollout_sim.control.alarm_evaluator import AlarmBank, BurnSource
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator, BurnSource
 from rollout_sim.control.alarms import STATES, Alarm, Metric, Missing
 from rollout_sim.control.metrics import Metrics, Percentile, Scope, Target, scopes_of
 from rollout_sim.theory import mean_run_length
@@ -26,18 +26,18 @@ def store(replications: int = 1, resolution: float = 60.0, horizon: float = 3600
     )
 
 
-def bank(metrics: Metrics, objectives: dict[str, BurnSource] | None = None, **alarms: Alarm) -> AlarmBank:
+def bank(metrics: Metrics, objectives: dict[str, BurnSource] | None = None, **alarms: Alarm) -> AlarmEvaluator:
     """A bank that rolls `prod` from version 1 to version 2."""
-    return AlarmBank(alarms, metrics=metrics, objectives=objectives or {})
+    return AlarmEvaluator(alarms, metrics=metrics, objectives=objectives or {})
 
 
-def state(watched: AlarmBank, t: float) -> str:
+def state(watched: AlarmEvaluator, t: float) -> str:
     """The first alarm's state in the first replication, once evaluated at `t`."""
     watched.evaluate(t)
     return STATES[watched.states[0, 0]]
 
 
-def history(watched: AlarmBank, until: float) -> list[tuple[float, str]]:
+def history(watched: AlarmEvaluator, until: float) -> list[tuple[float, str]]:
     """Every change of the first alarm in the first replication."""
     changes, t = [], watched.next_time(0.0)
     while t <= until:
@@ -157,7 +157,7 @@ def test_a_version_without_target_has_no_datapoints(alarm: Alarm) -> None:
     metrics = Metrics(replications=1, targets=(NEW,), resolution=60.0, horizon=600.0, scopes=scopes)
     metrics.invocations[:] = 1
     alarms = {"none": alarm, "some": Alarm(metric="invocations", threshold="> 0")}
-    watched = AlarmBank(alarms, metrics=metrics, objectives={})
+    watched = AlarmEvaluator(alarms, metrics=metrics, objectives={})
     watched.evaluate(60.0)
     assert [STATES[code] for code in watched.states[0]] == ["INSUFFICIENT_DATA", "ALARM"]
 

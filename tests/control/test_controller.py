@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout_sim.control.alarm_evaluator import AlarmBank
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.controller import OUTCOMES, Controller, Pager
 from rollout_sim.control.metrics import Metrics, Target, scopes_of
@@ -67,10 +67,10 @@ def deploy(
     metrics.invocations[:] = 1
     for minute, count in (errors or {}).items():
         metrics.errors[:, 1, minute] = count
-    bank = AlarmBank({"errors": options.pop("alarm", ALARM)}, metrics=metrics, objectives={})
+    evaluator = AlarmEvaluator({"errors": options.pop("alarm", ALARM)}, metrics=metrics, objectives={})
     streams = [Streams(seed=1, replication=r) for r in range(replications)]
     options = {"start": 10 * MINUTE, "watched": ("errors",)} | options
-    return Deployment(Controller(plan, bank, replications=streams, **options), metrics)
+    return Deployment(Controller(plan, evaluator, replications=streams, **options), metrics)
 
 
 def test_a_canary_that_nothing_stops() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sim.core import yaml_io as document
-from rollout_sim.core.yaml_io import MAX_BYTES, Document, dotted, locate, nearest, read_yaml, suggest
+from rollout_sim.core.yaml_io import MAX_BYTES, YamlDocument, dotted, locate, nearest, read_yaml, suggest
 from rollout_sim.errors import ScenarioError
 
 
@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "scenario.yaml"
 
 
-def read(file: Path, content: str | bytes) -> Document:
+def read(file: Path, content: str | bytes) -> YamlDocument:
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return read_yaml(file)
 

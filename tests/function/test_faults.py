@@ -42,7 +42,7 @@ def test_without_a_ramp_a_fault_is_there_at_its_onset() -> None:
 
 def share_of_failures(faults: tuple[Fault, ...], t: float = 0, **more: Any) -> tuple[float, float, float]:
     """Init failures, crashes and errors among invocations like this, version error rate 1%."""
-    state = {"cold": False, "age": 0.0, "running": 1, "trait": 2.0} | more
+    state = {"cold": False, "age": 0.0, "running": 1, "user_quantile": 2.0} | more
     return failure_shares(rows_of(faults, 0), 0.01, t, **state)
 
 
@@ -78,7 +78,7 @@ def test_load_begins_above_its_limit() -> None:
 
 def test_a_subset_is_always_the_same_users() -> None:
     subset = (Fault(subset=Subset(users=0.05)),)
-    assert [share_of_failures(subset, trait=u)[2] for u in (0.0, 0.0499, 0.05, 2.0)] == pytest.approx(
+    assert [share_of_failures(subset, user_quantile=u)[2] for u in (0.0, 0.0499, 0.05, 2.0)] == pytest.approx(
         [1, 1, 0.01, 0.01]
     )
 

@@ -12,7 +12,7 @@ from builders import scenario, steady
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout_sim.control.alarm_evaluator import AlarmBank
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Metrics, Target
 from rollout_sim.core.units import tick, ticks
@@ -70,7 +70,7 @@ def test_a_mean_at_the_threshold_does_not_breach() -> None:
     metrics.invocations[0, 0, 0] = 3
     metrics.duration_sum[0, 0, 0] = 0.1 + 0.1 + 0.1
     alarm = Alarm(metric="duration", threshold="> 100 ms")
-    bank = AlarmBank({"slow": alarm}, metrics=metrics, objectives={})
+    bank = AlarmEvaluator({"slow": alarm}, metrics=metrics, objectives={})
     bank.evaluate(60.0)
     assert bank.states[0, 0] == 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.scenario.json_schema import json_schema
-from rollout_sim.scenario.template import Starter
+from rollout_sim.scenario.template import ScenarioTemplate
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
@@ -38,7 +38,7 @@ def test_a_scenario_is_valid_by_the_schema(path, validator) -> None:
     ],
 )
 def test_a_mistake_is_invalid_by_the_schema(old, new, tmp_path, validator) -> None:
-    text = Starter().text()
+    text = ScenarioTemplate().text()
     assert old in text
     (tmp_path / "s.yaml").write_text(text.replace(old, new))
     assert not validator.is_valid(read_yaml(tmp_path / "s.yaml").data)

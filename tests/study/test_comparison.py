@@ -12,10 +12,10 @@ import pytest
 from builders import scenario
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import plane_of
-from rollout_sim.run.batch import run_chunk, stack
-from rollout_sim.study.comparison import Comparison, chunks_of, compare, good_twin
-from rollout_sim.study.executor import run_chunks
+from rollout_sim.planes.selection import choose_engine
+from rollout_sim.run.batch import concatenate, run_batch
+from rollout_sim.study.comparison import Comparison, batches_of, compare, good_twin
+from rollout_sim.study.executor import run_batches
 from rollout_sim.theory import catch_probability
 
 
@@ -103,10 +103,10 @@ def test_two_processes_give_the_same_bytes(engine: str) -> None:
 
 def test_the_order_of_the_work_does_not_matter() -> None:
     given = scenario()
-    chunks = chunks_of(given, ("canary",), plane_of(given), 3, 2500)
-    forward = dict(run_chunks(chunks))
-    backward = {number: run_chunk(chunks[number]) for number in reversed(range(len(chunks)))}
-    one, other = (stack([found[k]["canary"] for k in range(len(chunks))]) for found in (forward, backward))
+    batches = batches_of(given, ("canary",), choose_engine(given), 3, 2500)
+    forward = dict(run_batches(batches))
+    backward = {number: run_batch(batches[number]) for number in reversed(range(len(batches)))}
+    one, other = (concatenate([found[k]["canary"] for k in range(len(batches))]) for found in (forward, backward))
     assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
 
 
@@ -143,10 +143,10 @@ OBSTACLES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changes", "reason"), OBSTACLES, ids=[reason for _, reason in OBSTACLES])
 def test_state_that_something_reads_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
     given = scenario(**changes)
-    assert plane_of(given).engine in ("simpy", "compiled")
-    assert reason in plane_of(given).reason
+    assert choose_engine(given).engine in ("simpy", "compiled")
+    assert reason in choose_engine(given).reason
     with pytest.raises(ScenarioError, match=reason):
-        plane_of(given, "aggregate")
+        choose_engine(given, "aggregate")
 
 
 def test_state_that_nothing_reads_is_no_reason_to_refuse() -> None:
@@ -155,7 +155,7 @@ def test_state_that_nothing_reads_is_no_reason_to_refuse() -> None:
         function__reserved_concurrency=500,
         alarms={"errors": {"metric": "duration", "statistic": "p99", "of": "new_version", "threshold": "> 2 s"}},
     )
-    assert plane_of(given).engine == "aggregate"
+    assert choose_engine(given).engine == "aggregate"
 
 
 def test_bad_numbers_are_refused() -> None:

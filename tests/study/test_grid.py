@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from builders import data
 
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.grid import at, axis, chosen_axes, read_values
 
 
-def document(**changes: Any) -> Document:
-    return Document(data=data(**changes), lines={}, path=Path("test.yaml"))
+def document(**changes: Any) -> YamlDocument:
+    return YamlDocument(data=data(**changes), lines={}, path=Path("test.yaml"))
 
 
-def cell(given: Document, *texts: str, **named: str) -> Scenario:
+def cell(given: YamlDocument, *texts: str, **named: str) -> Scenario:
     """The scenario at the last value of every axis."""
     changed, axes = chosen_axes(given, axes=texts, **named)  # type: ignore[arg-type]
     return Scenario.parse(at(changed, axes, [one.values[-1] for one in axes]))

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from builders import data
 
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.grid import Axis, chosen_axes
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.long
 COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
 
 
-def grid(**named: Any) -> tuple[Document, tuple[Axis, ...]]:
+def grid(**named: Any) -> tuple[YamlDocument, tuple[Axis, ...]]:
     words = {"percent": "5,25", "severity": "0%,5%,20%"} | named
-    return chosen_axes(Document(data=data(), lines={}, path=Path("test.yaml")), **words)
+    return chosen_axes(YamlDocument(data=data(), lines={}, path=Path("test.yaml")), **words)
 
 
 def csv(swept: Sweep) -> str:

@@ -20,7 +20,7 @@ from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
 
 from rollout_sim.control.slo import budget_events
-from rollout_sim.run.batch import Columns
+from rollout_sim.run.batch import Samples
 from rollout_sim.study.comparison import compare
 from rollout_sim.theory import (
     alarm_fired,
@@ -39,7 +39,7 @@ MANY, FEW = 20_000, 300
 @cache
 def replicated(
     rate: str, error_rate: str, strategy: str, seconds: float, engine: str = "aggregate", alarm: str = ""
-) -> Columns:
+) -> Samples:
     """A rollout at time 0 of a version that fails `error_rate` of its requests; the old one never fails.
 
     `strategy` is `canary 10`, `linear 10 60` (percent, seconds) or `instant`; the horizon is `seconds`. `alarm` is
@@ -178,7 +178,7 @@ def alarms() -> Iterator[Row]:
             )  # fmt: skip
 
 
-def latest(columns: Columns) -> Ours:
+def latest(columns: Samples) -> Ours:
     """The time to rollback where it is the same in all replications, infinite where none was rolled back."""
     times = columns["time_to_rollback_s"]
     if np.isnan(times).all():

@@ -19,7 +19,7 @@ from rollout_sim.study.comparison import compare
 from rollout_sim.study.recommend import candidates
 from rollout_sim.study.recommend.advice import needed_requests, needed_tests
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies
-from rollout_sim.study.recommend.hypotheses import Figures
+from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import FRESH, _Search, default_goal, recommend
 
 CHECKOUT = Path(__file__).parents[2] / "scenarios" / "checkout.yaml"
@@ -35,7 +35,7 @@ RATE = 5.0
 
 
 @cache
-def enumerated(seed: int) -> tuple[Figures, Figures]:
+def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
     """The recommendation on the small grid, and the best of all its candidates: both drawn anew, 4,096 times each world.
 
     Drawn anew because the figures by which one of many was the best flatter it.
@@ -46,9 +46,9 @@ def enumerated(seed: int) -> tuple[Figures, Figures]:
         assert found.winner is not None
         search = _Search(given, found.goal, found.risk, 1000 + seed, None, 1)
         named = strategies(given)
-        every = [Candidate(name=n, strategy=s, alarm=None, effort=e) for n, (s, e) in named.items()]
+        every = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in named.items()]
         every += [
-            Candidate(name=n, strategy=s, alarm=alarm, effort=e + 1)
+            Candidate(name=n, strategy=s, alarm=alarm, complexity=e + 1)
             for n, (s, e) in named.items()
             for alarm in alarms(given, latency=False)
         ]
@@ -74,9 +74,9 @@ def covered(name: str) -> NDArray[np.bool_]:
     """For each of `SEEDS` seeds, whether the figure's interval holds the mean of `LARGE` far larger samples."""
     given = Scenario.load(CHECKOUT)
     goal = default_goal(given)
-    chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, effort=0)]
+    chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, complexity=0)]
 
-    def figure(seed: int, stage: int) -> Figures:
+    def figure(seed: int, stage: int) -> Evaluation:
         return _Search(given, goal, Risk(), seed, None, 1).figures(chosen, stage)[0]
 
     truth = float(np.mean([getattr(figure(5000 + k, 2), name).mean for k in range(LARGE)]))

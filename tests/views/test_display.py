@@ -14,7 +14,7 @@ import pytest
 from builders import data, scenario
 
 from rollout_sim import compare, recommend, simulate, sweep
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.grid import written_axes
 from rollout_sim.views.explorer import Explorer, Setting
@@ -23,7 +23,7 @@ from rollout_sim.views.plots.sweep import trend
 from rollout_sim.views.plots.traffic import STATES, alarm_states, each_invocation
 from rollout_sim.views.tables import Sheet, comparison_sheet, contender_sheet, run_sheet, scenario_sheet, sweep_sheet
 
-DOCUMENT = Document(data=data(), lines={}, path=Path("test.yaml"))
+DOCUMENT = YamlDocument(data=data(), lines={}, path=Path("test.yaml"))
 
 
 def cells(html: str) -> list[list[str]]:

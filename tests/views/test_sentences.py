@@ -7,16 +7,16 @@ import pytest
 from builders import scenario
 
 from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.planes.selection import Plane
-from rollout_sim.run.batch import Columns
-from rollout_sim.study.comparison import Comparison, best_of, compare
+from rollout_sim.planes.selection import EngineChoice
+from rollout_sim.run.batch import Samples
+from rollout_sim.study.comparison import Comparison, best_strategy, compare
 from rollout_sim.views.sentences import verdict
 
-PLANE = Plane(engine="aggregate", reason="", batch=1)
+PLANE = EngineChoice(engine="aggregate", reason="", batch=1)
 ROLLED_BACK, PROMOTED = OUTCOMES.index("rolled_back"), OUTCOMES.index("promoted")
 
 
-def columns(stopped: float, bad: float, n: int = 400) -> Columns:
+def columns(stopped: float, bad: float, n: int = 400) -> Samples:
     """So often stopped, so many bad requests on average, with a little noise."""
     back = np.arange(n) < stopped * n
     noise = np.where(np.arange(n) % 2 == 0, -1.0, 1.0)
@@ -32,7 +32,7 @@ def columns(stopped: float, bad: float, n: int = 400) -> Columns:
 def compared(bad: dict[str, tuple[float, float]], good: dict[str, float] | None = None) -> Comparison:
     """A comparison with (share stopped, bad requests) of each strategy, and how often a good version is stopped."""
 
-    def side(found: dict[str, Columns], twin: Comparison | None) -> Comparison:
+    def side(found: dict[str, Samples], twin: Comparison | None) -> Comparison:
         return Comparison(scenario=scenario(), seed=1, replications=400, plane=PLANE, columns=found, twin=twin)
 
     twin = None if good is None else side({name: columns(one, 0.0) for name, one in good.items()}, None)
@@ -45,7 +45,7 @@ def test_a_false_alarm_is_no_catch() -> None:
         {"instant": (0.0, 900.0), "canary": (1.0, 200.0), "linear": (1.0, 150.0)},
         {"instant": 0.0, "canary": 0.1, "linear": 1.0},
     )
-    assert best_of(found) == "canary"
+    assert best_strategy(found) == "canary"
     first, _, last = verdict(found).sentences
     assert first.startswith("Of the 3 strategies, canary tells version 2 from a good one best")
     assert last.startswith("But it also stops a good version in 10% [")
@@ -54,11 +54,11 @@ def test_a_false_alarm_is_no_catch() -> None:
 def test_of_those_that_catch_alike_the_cheaper_one_then_the_faster_one() -> None:
     good = {"instant": 0.0, "canary": 0.0, "linear": 0.0}
     cheaper = compared({"instant": (0.0, 900.0), "canary": (1.0, 200.0), "linear": (1.0, 150.0)}, good)
-    assert best_of(cheaper) == "linear"
+    assert best_strategy(cheaper) == "linear"
     alike = compared({"instant": (0.0, 900.0), "canary": (1.0, 150.0), "linear": (1.0, 150.0)}, good)
     plans = alike.scenario.strategies
     assert plans["canary"].plan.time_to_full < plans["linear"].plan.time_to_full
-    assert best_of(alike) == "canary"
+    assert best_strategy(alike) == "canary"
 
 
 def test_where_nothing_is_noticed_the_answer_is_that() -> None:
@@ -68,7 +68,7 @@ def test_where_nothing_is_noticed_the_answer_is_that() -> None:
 
 def test_a_good_version_is_best_left_alone() -> None:
     found = compared({"instant": (0.0, 10.0), "canary": (0.4, 10.0)})
-    assert best_of(found) == "instant"
+    assert best_strategy(found) == "instant"
     assert "canary does in 40% [" in verdict(found).sentences[0]
 
 

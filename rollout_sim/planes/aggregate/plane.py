@@ -1,6 +1,6 @@
 """The aggregate plane: draws what whole periods bring, for a batch of replications at once.
 
-Exact in distribution where no state links invocations (`planes.obstacles` says where one does). What the
+Exact in distribution where no state links invocations (`planes.inexactness` says where one does). What the
 alarms read is drawn period by period, and seen by them once the invocations are over; everything else is
 pooled with its like and drawn once.
 """
@@ -24,7 +24,7 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of
-from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, Behaviour, failed_tests, outcome_shares
+from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, failed_tests, outcome_probabilities
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
 
@@ -32,7 +32,7 @@ Key = tuple[object, ...]
 _ROUNDING: Final = 1e-6
 
 
-class Traffic:
+class SharedTraffic:
     """What all strategies of one batch share: the arrivals of every source, and the shares of every outcome."""
 
     def __init__(self, scenario: Scenario, streams: Streams, *, replications: int, resolution: float) -> None:
@@ -45,7 +45,7 @@ class Traffic:
                 edges.add(alarm.limit if alarm.comparator in (">", "<=") else alarm.limit - TICK)
         self.edges = tuple(sorted(edges))
         self.behaviours = {
-            number: Behaviour(
+            number: VersionBehaviour(
                 duration=spec.duration,
                 error_rate=spec.error_rate,
                 timeout=scenario.function.timeout,
@@ -69,7 +69,7 @@ class Traffic:
         self._shares: dict[Key, FloatArray] = {}
 
     def shares(self, lane: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> FloatArray:
-        """`outcome_shares` of one source's invocations, computed once for all intervals that are alike."""
+        """`outcome_probabilities` of one source's invocations, computed once for all intervals that are alike."""
         behaviour = self.behaviours[version]
         arrivals = self.scenario.traffic[lane].arrivals
         even = arrivals.diurnal is None and arrivals.own is None
@@ -81,7 +81,7 @@ class Traffic:
         found = self._shares.get(key)
         if found is None:
             density = None if even else self._density(lane)
-            found = self._shares[key] = outcome_shares(behaviour, start, end, seen, density)
+            found = self._shares[key] = outcome_probabilities(behaviour, start, end, seen, density)
         return found
 
     def _density(self, lane: int) -> Callable[[FloatArray], FloatArray]:
@@ -107,7 +107,7 @@ class Truth:
 
 
 @dataclass(slots=True)
-class _Pool:
+class DeferredCounts:
     """Invocations that nothing reads and that behave alike, waiting to be drawn together."""
 
     shares: FloatArray
@@ -124,7 +124,7 @@ class AggregatePlane:
     """
 
     def __init__(
-        self, traffic: Traffic, rng: np.random.Generator, metrics: Metrics, *,
+        self, traffic: SharedTraffic, rng: np.random.Generator, metrics: Metrics, *,
         reads: tuple[Alarm, ...], window: tuple[float, float],
     ) -> None:  # fmt: skip
         self.traffic = traffic
@@ -141,7 +141,7 @@ class AggregatePlane:
         self.truth = Truth.empty(size, len(self.scenario.slos))
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
-        self._pools: dict[Key, _Pool] = {}
+        self._pools: dict[Key, DeferredCounts] = {}
         self._late: list[tuple[float, int, int, IntArray]] = []
         shape = (len(metrics.targets), len(traffic.edges) + 1)
         self._binned = np.zeros((size, *shape, metrics.periods), np.int64) if metrics.percentiles else None
@@ -240,7 +240,7 @@ class AggregatePlane:
             key = (alias, version, shares.shape, shares.tobytes())
             pool = self._pools.get(key)
             if pool is None:
-                pool = self._pools[key] = _Pool(
+                pool = self._pools[key] = DeferredCounts(
                     shares, 1 if in_time else shares.shape[2], alias, version, np.zeros_like(counts)
                 )
             pool.counts += counts

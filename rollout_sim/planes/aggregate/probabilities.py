@@ -21,7 +21,7 @@ from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.function.faults import ERROR, OK
 from rollout_sim.function.spec import VersionSpec
-from rollout_sim.planes.draws import NO_USER_TRAIT
+from rollout_sim.planes.draws import NO_USER_QUANTILE
 
 _NODES: Final = np.polynomial.legendre.leggauss(5)
 _QUANTILES: Final = np.concatenate(
@@ -33,7 +33,7 @@ NEGLIGIBLE: Final = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class VersionBehaviour:
     """How the invocations of one version go, on warm environments: duration, failures, and when they count as slow.
 
     `edges` (s, rising) cut the durations into bins: the k-th holds those above `edges[k - 1]` up to `edges[k]`.
@@ -60,8 +60,8 @@ class Behaviour:
         return tuple(faults.intensity(t, *row[1:4]) for row in self.rows)
 
 
-def outcome_shares(
-    behaviour: Behaviour,
+def outcome_probabilities(
+    behaviour: VersionBehaviour,
     start: float,
     end: float,
     seen: tuple[float, ...] = (),
@@ -98,7 +98,7 @@ def _bends(duration: Distribution) -> FloatArray:
     return duration.ppf(_QUANTILES)
 
 
-def _mean(behaviour: Behaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
+def _mean(behaviour: VersionBehaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
     """The shares averaged over starts at `nodes` with `weights`."""
     timeout, bins = behaviour.timeout, len(behaviour.edges) + 1
     shares = np.zeros((2, bins, len(seen) + 1))
@@ -110,7 +110,7 @@ def _mean(behaviour: Behaviour, nodes: FloatArray, weights: FloatArray, seen: tu
         t = nodes[state[0]]
         weight = weights[state[0]]
         _, crash, error = faults.failure_shares(
-            behaviour.rows, behaviour.error_rate, t[0], False, 0.0, 0, NO_USER_TRAIT
+            behaviour.rows, behaviour.error_rate, t[0], False, 0.0, 0, NO_USER_QUANTILE
         )
         left = rest[:, None] - t  # seconds until each instant, shape (classes, nodes)
         in_time = np.diff((left >= timeout).astype(float), axis=0, prepend=0.0) @ weight
@@ -126,7 +126,7 @@ def _mean(behaviour: Behaviour, nodes: FloatArray, weights: FloatArray, seen: tu
     return np.maximum(shares, 0.0)
 
 
-def _alike(behaviour: Behaviour, nodes: FloatArray) -> list[tuple[IntArray]]:
+def _alike(behaviour: VersionBehaviour, nodes: FloatArray) -> list[tuple[IntArray]]:
     """The nodes in groups at which the faults are equally strong."""
     groups: dict[tuple[float, ...], list[int]] = {}
     for i, t in enumerate(nodes.tolist()):
@@ -134,7 +134,7 @@ def _alike(behaviour: Behaviour, nodes: FloatArray) -> list[tuple[IntArray]]:
     return [(np.array(members),) for members in groups.values()]
 
 
-def _slowdowns(behaviour: Behaviour, t: float) -> list[tuple[float, tuple[float, float]]]:
+def _slowdowns(behaviour: VersionBehaviour, t: float) -> list[tuple[float, tuple[float, float]]]:
     """The slowdowns (factor, seconds) of invocations that start at `t`, each with the share of them that it hits."""
     cuts = sorted({0.0, 1.0, *(row[4] for row in behaviour.rows if row[0] == faults.LATENCY)})
     return [
@@ -144,7 +144,7 @@ def _slowdowns(behaviour: Behaviour, t: float) -> list[tuple[float, tuple[float,
 
 def failed_tests(
     spec: VersionSpec,
-    behaviour: Behaviour,
+    behaviour: VersionBehaviour,
     hook: Hook,
     now: float,
     *,
@@ -172,14 +172,14 @@ def failed_tests(
         cold = alive - (ends > at).sum(axis=1) <= 0
         alive += cold
         u = rng.random((4, replications))
-        took, outcome = _went(spec, behaviour, at, cold, u)
+        took, outcome = _resolve_invocation(spec, behaviour, at, cold, u)
         ends[:, place], destroys[:, place] = at + took, outcome > ERROR
         good += (outcome == OK) & (at + took <= deadline)
     return n - good
 
 
-def _went(
-    spec: VersionSpec, behaviour: Behaviour, at: float, cold: BoolArray, u: FloatArray
+def _resolve_invocation(
+    spec: VersionSpec, behaviour: VersionBehaviour, at: float, cold: BoolArray, u: FloatArray
 ) -> tuple[FloatArray, IntArray]:
     """Seconds and outcome of tests that start at `at`; `u` decides duration, init, slowness and failure."""
     duration = spec.duration.ppf(u[0])
@@ -193,7 +193,7 @@ def _went(
         factor, add, *_ = faults.slowdown(behaviour.rows, at, 0.0, 0, math.nextafter(share, 0.0))
         slowed = duration * factor + add
         result = np.where(u[2] < share, slowed, result)
-    shares = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_TRAIT)
+    shares = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_QUANTILE)
     outcome = np.array([faults.outcome_of(one, *shares) for one in u[3].tolist()], np.int64)
     stuck = (outcome == faults.CRASHED) | (result >= behaviour.timeout)
     outcome[stuck & (outcome != faults.CRASHED)] = faults.TIMED_OUT

@@ -57,7 +57,7 @@ from rollout_sim.planes.compiled.state import (
     State,
     at,
 )
-from rollout_sim.planes.draws import FAULT, NO_USER_TRAIT, ROUTE, SLOW, jitter
+from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
 from rollout_sim.planes.exposure import SPLIT
 
 __all__ = ["advance", "compiled_before"]
@@ -66,7 +66,9 @@ _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
 _outcome_of = with_names(faults.outcome_of)
 _jitter = with_names(jitter)
-_went = with_names(faults.went, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of)
+_resolve_invocation = with_names(
+    faults.resolve_invocation, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of
+)
 
 
 @inlined
@@ -114,7 +116,7 @@ def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) 
 
 @inlined
 def _run(
-    s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, trait: float
+    s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, user_quantile: float
 ) -> None:
     """Lets request `r`, which has its environment, run from `t` on."""
     cold = s.requests[r].cold == 1
@@ -123,9 +125,9 @@ def _run(
         duration, init = init, 0.0
     elif not cold:
         init = 0.0
-    outcome, init, duration = _went(
+    outcome, init, duration = _resolve_invocation(
         s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.environments[at(s.requests[r].env)].created, s.n[RUNNING], trait, duration, init,
+        cold, t - s.environments[at(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
     )  # fmt: skip
     s.requests[r].outcome = outcome
     s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
@@ -158,7 +160,7 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
             log(s, r, t)
         after(s, r, t)
         return
-    trait = s.traits[at(user)] if s.lanes[lane].users > 0 else NO_USER_TRAIT
+    user_quantile = s.user_quantiles[at(user)] if s.lanes[lane].users > 0 else NO_USER_QUANTILE
     if s.versions[v].new == 1 and serves(s, lane, t):
         meet(s, user, s.lanes[lane].service)
         s.marks[1, user] = 1
@@ -167,7 +169,7 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
     if s.versions[v].slow == 1:
         u_slow = s.uniforms[slot, SLOW, j]
-    _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], trait)
+    _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], user_quantile)
 
 
 @inlined
@@ -189,7 +191,7 @@ def _start_test(s: State, r: int, t: float) -> None:
         return
     u = s.tests[s.n[TESTED]]
     s.n[TESTED] += 1
-    _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_TRAIT)
+    _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_QUANTILE)
 
 
 @inlined

@@ -26,7 +26,7 @@ from rollout_sim.planes.compiled.feed import Lane, Loader, spare_core
 from rollout_sim.planes.compiled.kernel import advance
 from rollout_sim.planes.compiled.queue import push_event, slice_of
 from rollout_sim.planes.compiled.state import laid_out
-from rollout_sim.planes.counts import Samples
+from rollout_sim.planes.counts import KeptDurations
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws
 from rollout_sim.planes.exposure import Users, service
 from rollout_sim.scenario.scenario import Scenario
@@ -94,7 +94,7 @@ class CompiledPlane:
         self.scenario = scenario
         self.metrics = metrics
         self.requests = requests
-        self.samples = Samples(metrics, keep)
+        self.samples = KeptDurations(metrics, keep)
         self.events: list[tuple[Any, ...]] | None = [] if events else None
         self.names = tuple(scenario.function.versions)
         self.specs = tuple(scenario.function.versions.values())

@@ -14,7 +14,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_WINDOW, SWEEP
-from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, traits
+from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, user_quantiles
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
@@ -99,7 +99,7 @@ class State(NamedTuple):
     bases: IntArray
     arrivals: FloatArray
     users: IntArray
-    traits: FloatArray
+    user_quantiles: FloatArray
     marks: NDArray[np.uint8]
     waits: FloatArray
     async_waits: FloatArray
@@ -164,7 +164,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         bases=np.zeros((lanes, versions), ints),
         arrivals=np.zeros((SLOTS * lanes, BLOCK), floats),
         users=np.zeros((SLOTS * lanes, BLOCK if any(users) else 1), ints),
-        traits=traits(streams, max(users)),
+        user_quantiles=user_quantiles(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((lanes, attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),

@@ -10,7 +10,7 @@ from typing import Final
 from rollout_sim.core.formatting import shares, show_duration
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.recommend.hypotheses import Figures
+from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.theory import detection_probability, time_to_detect
 
 HANDFUL: Final = 5.0
@@ -26,7 +26,7 @@ class Advice:
     remedies: tuple[str, ...]
 
 
-def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Figures], *, rate: float, found: bool) -> Advice:
+def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate: float, found: bool) -> Advice:
     """What stands between the candidates and the goal; `rate` is the requests per second to the alias."""
     remedies = _low_traffic(scenario, goal, rate)
     if found:
@@ -54,7 +54,7 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Figures], *, rate: f
     )
 
 
-def _binding(goal: Goal, ranked: Sequence[Figures]) -> str:
+def _binding(goal: Goal, ranked: Sequence[Evaluation]) -> str:
     """The limit that the most candidates miss alone, or else that the most miss at all."""
     alone: dict[str, int] = {}
     for one in ranked:

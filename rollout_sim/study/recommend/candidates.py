@@ -47,7 +47,7 @@ class Candidate:
     name: str
     strategy: Any
     alarm: Alarm | None
-    effort: int
+    complexity: int
 
     @property
     def plan(self) -> Plan:
@@ -80,11 +80,11 @@ def strategies(scenario: Scenario, *, quiet: bool = False) -> dict[str, tuple[An
     """
     found: dict[str, tuple[Any, int]] = {name: (one, 0) for name, one in scenario.strategies.items()}
     known = [one.plan for one in scenario.strategies.values()]
-    for name, strategy, effort in _grid(_longest(scenario) if quiet else math.inf):
+    for name, strategy, complexity in _grid(_longest(scenario) if quiet else math.inf):
         plan = strategy.plan
         if scenario.start + plan.length <= scenario.horizon and plan not in known:
             known.append(plan)
-            found[name] = (strategy, effort)
+            found[name] = (strategy, complexity)
     return found
 
 
@@ -153,7 +153,7 @@ def _share(value: float) -> Any:
     return np.array([value])
 
 
-def placed(scenario: Scenario, candidates: list[Candidate]) -> Scenario:
+def with_candidates(scenario: Scenario, candidates: list[Candidate]) -> Scenario:
     """The scenario with the candidates' strategies, under their names, and their alarm, which they share."""
     assert scenario.rollout is not None
     chosen = {one.name: one.strategy for one in candidates}

@@ -8,7 +8,7 @@ from typing import Final
 
 from rollout_sim.core.statistics import Estimate, share_of, weighted_mean, weighted_quantile
 from rollout_sim.function.faults import Fault
-from rollout_sim.run.batch import Columns, stopped
+from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.scenario.goals import Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.candidates import Candidate
@@ -20,7 +20,7 @@ GOOD, CATCH = "good", "catch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Hypothesis:
     """One way a release can be: `weight` is its probability under the risk, 0 for the one that must be caught."""
 
     name: str
@@ -29,30 +29,30 @@ class World:
     severity: float | None
 
 
-def worlds_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, World]:
+def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, Hypothesis]:
     """The good release, the fault that must be caught, and the risk's severities; the file's own faults are set aside."""
 
-    def world(name: str, weight: float, severity: float | None, *faults: Fault) -> World:
+    def hypothesis(name: str, weight: float, severity: float | None, *faults: Fault) -> Hypothesis:
         assert scenario.new is not None
         versions = dict(scenario.function.versions)
         versions[scenario.new] = replace(versions[scenario.new], faults=faults)
         changed = replace(scenario, function=replace(scenario.function, versions=versions))
-        return World(name=name, scenario=changed, weight=weight, severity=severity)
+        return Hypothesis(name=name, scenario=changed, weight=weight, severity=severity)
 
-    found = [world(GOOD, 1 - risk.p_bad, None)]
+    found = [hypothesis(GOOD, 1 - risk.p_bad, None)]
     if goal.catch is not None:
         value = goal.catch.of.spread.low
-        found.append(world(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
+        found.append(hypothesis(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
     spread = risk.severity.spread
     count = STRATA if spread.high > spread.low else 1
     for k in range(count):
         value = spread.quantile((k + 0.5) / count)
-        found.append(world(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
+        found.append(hypothesis(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
     return {one.name: one for one in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class Evaluation:
     """What a candidate comes to. `bad` and `budget` (p95, a share) are what the rollout adds to what goes wrong anyway.
 
     `power` holds for each severity of the risk how often it is stopped. `objective` is what is minimised.
@@ -81,19 +81,19 @@ class Figures:
         return found
 
 
-def figures_of(
+def evaluate(
     candidate: Candidate,
-    worlds: Mapping[str, World],
-    columns: Mapping[str, Columns],
-    baseline: Columns,
+    hypotheses: Mapping[str, Hypothesis],
+    columns: Mapping[str, Samples],
+    baseline: Samples,
     goal: Goal,
-) -> Figures:
+) -> Evaluation:
     """The figures of one candidate from its replications in each world, `baseline` being those without a rollout."""
-    likely = [world for world in worlds.values() if world.weight]
-    slo = worlds[GOOD].scenario.slos[0].name
-    extra = [columns[world.name]["bad_requests"] - baseline["bad_requests"] for world in likely]
-    spent = [columns[world.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for world in likely]
-    weights = [world.weight for world in likely]
+    likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
+    slo = hypotheses[GOOD].scenario.slos[0].name
+    extra = [columns[hypothesis.name]["bad_requests"] - baseline["bad_requests"] for hypothesis in likely]
+    spent = [columns[hypothesis.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for hypothesis in likely]
+    weights = [hypothesis.weight for hypothesis in likely]
     bad = weighted_mean(extra, weights)
     false = share_of(stopped(columns[GOOD]))
     minutes = candidate.plan.time_to_full / 60
@@ -105,7 +105,7 @@ def figures_of(
         costs = [price.bad_request * x for x in extra]
         costs[0] = costs[0] + price.false_rollback * stopped(columns[GOOD])
         objective = _shifted(weighted_mean(costs, weights), price.minute_of_delay * minutes)
-    return Figures(
+    return Evaluation(
         candidate=candidate,
         caught=share_of(stopped(columns[CATCH])) if CATCH in columns else None,
         false_rollback=false,
@@ -114,7 +114,9 @@ def figures_of(
         time_to_full=candidate.plan.time_to_full,
         objective=objective,
         power=tuple(
-            (world.severity, share_of(stopped(columns[world.name]))) for world in likely if world.severity is not None
+            (hypothesis.severity, share_of(stopped(columns[hypothesis.name])))
+            for hypothesis in likely
+            if hypothesis.severity is not None
         ),
     )
 

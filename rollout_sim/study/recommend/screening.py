@@ -16,7 +16,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.function.faults import failure_shares, rows_of, slowdown
-from rollout_sim.planes.draws import NO_USER_TRAIT
+from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import alarm_run_chain
 
@@ -80,7 +80,7 @@ class Screen:
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], (scenario.start + scenario.horizon) / 2
         rows = rows_of(spec.faults, scenario.start)
-        return failure_shares(rows, spec.error_rate, t, False, 0.0, 0, NO_USER_TRAIT)[2]
+        return failure_shares(rows, spec.error_rate, t, False, 0.0, 0, NO_USER_QUANTILE)[2]
 
     def _failing(self, scenario: Scenario) -> float:
         """The share of the new version's requests that is bad for the first SLO, half way to the horizon."""

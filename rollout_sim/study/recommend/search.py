@@ -16,16 +16,16 @@ from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.strategies import Predefined
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import Plane, obstacles, plane_of
-from rollout_sim.run.batch import Chunk, Columns, stack
+from rollout_sim.planes.selection import EngineChoice, choose_engine, inexactness
+from rollout_sim.run.batch import Batch, Samples, concatenate
 from rollout_sim.run.simulate import Progress
-from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, Risk, Severity, Spread
+from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_chunks
+from rollout_sim.study.executor import run_batches
 from rollout_sim.study.recommend.advice import Advice, advise, quiet
-from rollout_sim.study.recommend.candidates import Candidate, alarms, placed, strategies
-from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, Figures, figures_of, worlds_of
+from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
+from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, Evaluation, evaluate, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ class Recommendation(Plotted):
     goal: Goal
     risk: Risk
     seed: int
-    plane: Plane
+    plane: EngineChoice
     searched: int
     winner: Candidate | None
-    explored: tuple[Figures, ...]
-    contenders: tuple[Figures, ...]
-    confirmed: tuple[Figures, ...]
+    explored: tuple[Evaluation, ...]
+    contenders: tuple[Evaluation, ...]
+    confirmed: tuple[Evaluation, ...]
     ties: tuple[Candidate, ...]
     advice: Advice
     notes: tuple[str, ...]
@@ -84,7 +84,7 @@ class Recommendation(Plotted):
         """The file's scenario with the recommended strategy as its only one, and its alarm. Raises without a winner."""
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return placed(self.scenario, [self.winner])
+        return with_candidates(self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -157,7 +157,7 @@ def default_risk(scenario: Scenario) -> Risk:
     """One release in seven is bad: by errors, or by its durations where the first SLO is about latency."""
     if scenario.slos[0].latency is None:
         return Risk()
-    return Risk(severity=Severity(latency=Spread(1.2, 10.0)))
+    return Risk(severity=Severity(latency=LogUniform(1.2, 10.0)))
 
 
 def default_goal(scenario: Scenario) -> Goal:
@@ -166,9 +166,9 @@ def default_goal(scenario: Scenario) -> Goal:
     Done within the hour or the horizon.
     """
     share = min(FAST_BURN * (1 - scenario.slos[0].objective), 0.5)
-    errors = Severity(error_rate=Spread(share, share))
+    errors = Severity(error_rate=LogUniform(share, share))
     return Goal(
-        catch=Catch(of=errors if scenario.slos[0].latency is None else Severity(latency=Spread(2.0, 2.0))),
+        catch=Catch(of=errors if scenario.slos[0].latency is None else Severity(latency=LogUniform(2.0, 2.0))),
         false_rollback=AtMost(at_most=0.01),
         budget=AtMost(at_most=0.05),
         time_to_full=AtMostTime(at_most=min(3600.0, scenario.horizon - scenario.start)),
@@ -202,9 +202,9 @@ class _Search:
         self.seed = seed
         self.engine = engine
         self.jobs = jobs
-        self.worlds = worlds_of(scenario, goal, risk)
+        self.hypotheses = hypotheses_of(scenario, goal, risk)
         self.latency = risk.severity.latency is not None
-        self.plane = plane_of(self.worlds[GOOD].scenario, engine)
+        self.plane = choose_engine(self.hypotheses[GOOD].scenario, engine)
         single = int(self.plane.engine != "aggregate")
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
         self.rate = scenario.rates[scenario.alias]
@@ -220,14 +220,14 @@ class _Search:
             and not (codedeploy and shortcoming(one[0].plan))
         }
         if keep_alarms:
-            every = [Candidate(name=n, strategy=s, alarm=None, effort=e) for n, (s, e) in found.items()]
+            every = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in found.items()]
             return every if self.plane.engine == "aggregate" else every[: self.most], len(every)
         choices = alarms(self.scenario, latency=self.latency)
-        names = list(self.worlds)
-        screen = Screen([world.scenario for world in self.worlds.values()], choices, self.rate)
-        weights = np.array([world.weight for world in self.worlds.values()])
+        names = list(self.hypotheses)
+        screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], choices, self.rate)
+        weights = np.array([hypothesis.weight for hypothesis in self.hypotheses.values()])
         scored: list[tuple[bool, float, Candidate]] = []
-        for name, (strategy, effort) in found.items():
+        for name, (strategy, complexity) in found.items():
             seen = screen.screen(strategy.plan)
             bad = seen.bad @ weights
             short = np.maximum(0.0, seen.stopped[:, names.index(GOOD)] - self._false_limit())
@@ -242,50 +242,50 @@ class _Search:
                 value = price.bad_request * bad + price.minute_of_delay * minutes + price.false_rollback * false
             order = np.lexsort((value, np.round(short, 3)))
             for k in order[:CHOICES]:
-                candidate = Candidate(name=name, strategy=strategy, alarm=choices[k], effort=effort + 1)
+                candidate = Candidate(name=name, strategy=strategy, alarm=choices[k], complexity=complexity + 1)
                 scored.append((round(float(short[k]), 3) > 0, float(value[k] + 1e6 * short[k]), candidate))
         scored.sort(key=lambda one: one[:2])
-        kept = [Candidate(name=n, strategy=s, alarm=None, effort=e) for n, (s, e) in found.items() if e == 0]
+        kept = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in found.items() if e == 0]
         return [one for *_, one in scored[: self.most]] + kept[: self.most], len(found) * (len(choices) + 1)
 
     def _false_limit(self) -> float:
         limit = self.goal.false_rollback
         return 1.0 if limit is None else limit.at_most
 
-    def figures(self, candidates: Sequence[Candidate], stage: int, first: int = 0) -> list[Figures]:
+    def figures(self, candidates: Sequence[Candidate], stage: int, first: int = 0) -> list[Evaluation]:
         """The figures of each candidate, from so many replications of each world as the stage has."""
         groups: dict[Any, list[Candidate]] = {}
         for one in candidates:
             groups.setdefault(one.alarm, []).append(one)
-        work: list[tuple[Candidate | None, str, Chunk]] = []
+        work: list[tuple[Candidate | None, str, Batch]] = []
         for group in groups.values():
-            for world in self.worlds.values():
-                changed = placed(world.scenario, group)
-                work += [(group[0], world.name, chunk) for chunk in self._chunks(changed, stage, first)]
+            for hypothesis in self.hypotheses.values():
+                changed = with_candidates(hypothesis.scenario, group)
+                work += [(group[0], hypothesis.name, batch) for batch in self._chunks(changed, stage, first)]
         still = replace(
-            self.worlds[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
+            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
         )
-        work += [(None, "", chunk) for chunk in self._chunks(still, stage, first)]
-        results: dict[int, dict[str, Columns]] = {}
+        work += [(None, "", batch) for batch in self._chunks(still, stage, first)]
+        results: dict[int, dict[str, Samples]] = {}
         begin, end = STAGES[stage : stage + 2]
-        for number, result in run_chunks([chunk for *_, chunk in work], jobs=self.jobs):
+        for number, result in run_batches([batch for *_, batch in work], jobs=self.jobs):
             results[number] = result
             self.report(begin + (end - begin) * len(results) / len(work))
-        parts: dict[tuple[Any, str, str], list[Columns]] = {}
+        parts: dict[tuple[Any, str, str], list[Samples]] = {}
         for number, (leader, world_name, _) in enumerate(work):
             for name, columns in results[number].items():
                 parts.setdefault((None if leader is None else leader.alarm, world_name, name), []).append(columns)
-        baseline = stack(parts[None, "", STEADY])
+        baseline = concatenate(parts[None, "", STEADY])
         return [
-            figures_of(
-                one, self.worlds,
-                {name: stack(parts[one.alarm, name, one.name]) for name in self.worlds}, baseline, self.goal,
+            evaluate(
+                one, self.hypotheses,
+                {name: concatenate(parts[one.alarm, name, one.name]) for name in self.hypotheses}, baseline, self.goal,
             )
             for one in candidates
         ]  # fmt: skip
 
-    def _chunks(self, scenario: Scenario, stage: int, first: int) -> list[Chunk]:
-        plane = plane_of(scenario, self.engine)
+    def _chunks(self, scenario: Scenario, stage: int, first: int) -> list[Batch]:
+        plane = choose_engine(scenario, self.engine)
         names = tuple(scenario.strategies) or (STEADY,)
         if plane.engine == "aggregate":
             batch = min(BATCHES[stage], plane.batch)
@@ -294,31 +294,31 @@ class _Search:
         else:
             starts, size = [first], SINGLE[stage]
         return [
-            Chunk(scenario=scenario, strategies=names, plane=plane, seed=self.seed, first=at, count=size)
+            Batch(scenario=scenario, strategies=names, plane=plane, seed=self.seed, first=at, count=size)
             for at in starts
         ]
 
-    def rank(self, figures: list[Figures]) -> list[Figures]:
+    def rank(self, figures: list[Evaluation]) -> list[Evaluation]:
         """The ones that keep the goal first, then by what is minimised, the simpler one first where it is the same."""
         return sorted(
             figures,
             key=lambda one: (
-                len(one.misses(self.goal)), one.objective.mean, one.candidate.effort, one.time_to_full,
+                len(one.misses(self.goal)), one.objective.mean, one.candidate.complexity, one.time_to_full,
             ),
         )  # fmt: skip
 
-    def confirm(self, keeping: list[Figures]) -> tuple[Candidate | None, list[Candidate], list[Figures]]:
+    def confirm(self, keeping: list[Evaluation]) -> tuple[Candidate | None, list[Candidate], list[Evaluation]]:
         """The simplest of those that cannot be told from the best, drawn anew beside the obvious alternatives."""
         obvious = []
         for name in OBVIOUS:
             plan = Predefined(type=name).plan
             own = {n: one for n, one in self.scenario.strategies.items() if one.plan == plan}
             known = next(iter(own.items()), (name, Predefined(type=name)))
-            obvious.append(Candidate(name=known[0], strategy=known[1], alarm=None, effort=0))
+            obvious.append(Candidate(name=known[0], strategy=known[1], alarm=None, complexity=0))
         while keeping:
             best = keeping[0]
             alike = [one for one in keeping if _alike(one, best)]
-            first = min(alike, key=lambda one: (one.candidate.effort, one.objective.mean))
+            first = min(alike, key=lambda one: (one.candidate.complexity, one.objective.mean))
             others = [one for one in obvious if one != first.candidate]
             confirmed = self.figures([first.candidate, *others], 2, FRESH)
             if not confirmed[0].misses(self.goal) or len(keeping) == 1:
@@ -330,7 +330,7 @@ class _Search:
 
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
-        severities = sum(1 for world in self.worlds.values() if world.weight) - 1
+        severities = sum(1 for hypothesis in self.hypotheses.values() if hypothesis.weight) - 1
         found = [
             f"the risk's severities are {severities} value(s), evenly spaced in probability",
             "bad requests and budgets are what the rollout adds to a run without one, on paired arrivals",
@@ -338,7 +338,7 @@ class _Search:
         assert self.scenario.new is not None
         if self.scenario.function.versions[self.scenario.new].faults:
             found.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
-        if reasons := obstacles(self.worlds[GOOD].scenario):
+        if reasons := inexactness(self.hypotheses[GOOD].scenario):
             found.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
         if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
             found.append("tests in hooks are taken to fail as often as real requests would")
@@ -347,7 +347,7 @@ class _Search:
         return tuple(found)
 
 
-def _alike(one: Figures, best: Figures) -> bool:
+def _alike(one: Evaluation, best: Evaluation) -> bool:
     """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
     low, high = one.objective.low, best.objective.high
     close = one.objective.mean <= best.objective.mean * (1 + CLOSE)

@@ -15,7 +15,7 @@ from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.views.plots.style import GREY, HALF, look, styled
 
 if TYPE_CHECKING:
-    from rollout_sim.study.recommend.hypotheses import Figures
+    from rollout_sim.study.recommend.hypotheses import Evaluation
     from rollout_sim.study.recommend.search import Recommendation
 
 
@@ -123,7 +123,7 @@ def power_figure(found: Recommendation) -> Figure:
     return figure
 
 
-def _all(found: Recommendation) -> list[Figures]:
+def _all(found: Recommendation) -> list[Evaluation]:
     """Those simulated briefly, then those simulated closely."""
     return [*found.explored, *found.contenders, *found.confirmed]
 

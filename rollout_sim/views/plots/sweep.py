@@ -135,7 +135,7 @@ def picture(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> A
 
     Raises ValueError for a value that is not there, and where an axis is left that the picture has no room for.
     """
-    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.chunks[0].strategies))
+    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.batches[0].strategies))
     names = {one.name: _values(sweep, one.name) for one in sweep.axes if len(one.values) > 1}
     names |= {"strategy": strategies} if len(strategies) > 1 else {}
     for name, value in where.items():
@@ -215,7 +215,7 @@ def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtyp
     for cell in sweep.cells:
         values = dict(zip([one.name for one in sweep.axes], map(str, cell.values), strict=True))
         if all(values.get(name, where[name]) == where[name] for name in where):
-            name = where.get("strategy", cell.chunks[0].strategies[0])
+            name = where.get("strategy", cell.batches[0].strategies[0])
             found.append(stop_probability(cell.scenario, name))
     return None if any(one is None for one in found) else np.array(found, float)
 
@@ -243,7 +243,7 @@ def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:
 def _values(sweep: Sweep, name: str) -> list[str]:
     """The values of an axis as text; `strategy` is one in all but name."""
     if name == "strategy":
-        return list(dict.fromkeys(one for cell in sweep.cells for one in cell.chunks[0].strategies))
+        return list(dict.fromkeys(one for cell in sweep.cells for one in cell.batches[0].strategies))
     return [str(value) for one in sweep.axes if one.name == name for value in one.values]
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import RATES, check_size, plane_of
+from rollout_sim.planes.selection import RATES, check_size, choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
-from rollout_sim.study.recommend.hypotheses import worlds_of
+from rollout_sim.study.recommend.hypotheses import hypotheses_of
 from rollout_sim.study.recommend.search import Recommendation, default_goal, default_risk, recommend
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
@@ -35,7 +35,7 @@ SEARCHABLE: Final = 4_000.0
 class Report:
     """One run per strategy, the comparison, and what is recommended.
 
-    `placed` is the recommended strategy in the scenario as described. Where something was left out, `why_not` says why:
+    `recommended` is the recommended strategy in the scenario as described. Where something was left out, `why_not` says why:
     by `recommendation` and `sensitivity`. `command` makes the same page again.
     """
 
@@ -45,8 +45,8 @@ class Report:
     runs: tuple[RunResult, ...]
     compared: Comparison
     found: Recommendation | None
-    placed: Comparison | None
-    spread: Sensitivity | None
+    recommended: Comparison | None
+    sensitivity: Sensitivity | None
     why_not: dict[str, str]
 
 
@@ -78,32 +78,32 @@ def make_report(
         scenario, count, strategies, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5)
     )
     why_not: dict[str, str] = {}
-    found = chosen = placed = None
+    found = chosen = recommended = None
     if reason := _unsearchable(scenario, path, engine):
         why_not["recommendation"] = reason
     else:
         found = recommend(scenario, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.5, 0.85))
         if found.winner is not None:
             chosen = found.chosen_scenario
-            placed = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
-    spread = None
+            recommended = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
+    varied = None
     if scenario.new is None:
         why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
     else:
         cells = min(count, affordable(scenario, engine, 6 * (len(strategies or scenario.strategies) or 1), CELL))
-        spread = sensitivity(
+        varied = sensitivity(
             scenario, chosen, path, cells, strategies,
             coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.85, 1.0),
         )  # fmt: skip
     return Report(
-        scenario=scenario, seed=seed, command=command, runs=runs, compared=compared, found=found, placed=placed,
-        spread=spread, why_not=why_not,
+        scenario=scenario, seed=seed, command=command, runs=runs, compared=compared, found=found, recommended=recommended,
+        sensitivity=varied, why_not=why_not,
     )  # fmt: skip
 
 
 def affordable(scenario: Scenario, engine: Engine | None, strategies: int, most: int) -> int:
     """Replications of so many strategies, with their good twins, that take about `SECONDS` at the plane's nominal speed."""
-    plane = plane_of(scenario, engine)
+    plane = choose_engine(scenario, engine)
     if plane.engine == "aggregate":
         each = PER_BATCHED + PER_PLACE * _places(scenario)
     else:
@@ -127,9 +127,11 @@ def _unsearchable(scenario: Scenario, path: Path, engine: Engine | None) -> str:
         return "the scenario has no SLO, which says what requests are bad"
     if scenario.slos[0].alias not in (None, scenario.alias):
         return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
-    worlds = worlds_of(scenario, scenario.goal or default_goal(scenario), scenario.risk or default_risk(scenario))
+    hypotheses = hypotheses_of(
+        scenario, scenario.goal or default_goal(scenario), scenario.risk or default_risk(scenario)
+    )
     try:
-        planes = [plane_of(world.scenario, engine) for world in worlds.values()]
+        planes = [choose_engine(hypothesis.scenario, engine) for hypothesis in hypotheses.values()]
     except ScenarioError as error:
         return "; ".join(error.problems)
     slow = next((plane.reason for plane in planes if plane.engine != "aggregate"), "")

@@ -144,7 +144,7 @@ def power(spread: Sensitivity) -> Picture:
     """How often each strategy stops the new version, against how bad it is."""
 
     def draw(ax: Axes) -> None:
-        several = len(spread.swept.cells[0].chunks[0].strategies) > 1
+        several = len(spread.swept.cells[0].batches[0].strategies) > 1
         sweep_plots.power_curve(spread.swept, "strategy" if several else None, {}, ax=ax)
         if spread.recommended is not None:
             frame = spread.recommended.frame
@@ -167,7 +167,7 @@ def power(spread: Sensitivity) -> Picture:
 
     said = []
     for swept, word in ((spread.swept, ""), (spread.recommended, "recommended: ")):
-        for name in swept.cells[0].chunks[0].strategies if swept is not None else ():
+        for name in swept.cells[0].batches[0].strategies if swept is not None else ():
             assert swept is not None
             rates = [row for row in swept.rows if (row["strategy"], row["estimate"]) == (name, "stopped")]
             caught = next((row["severity"] for row in rates if row["mean"] >= 0.95), None)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.files import publishing
+from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import plain
 from rollout_sim.study.recommend.candidates import describe
@@ -40,7 +40,7 @@ class Row:
 def write_report(report: Report, out: Path) -> Path:
     """Writes the page into the file `out`, all of it or nothing; returns `out`."""
     text = html(report)
-    with publishing(out.parent, [out.name]) as folder:
+    with atomic_folder(out.parent, [out.name]) as folder:
         (folder / out.name).write_text(text, encoding="utf-8", newline="\n")
     return out
 
@@ -172,8 +172,8 @@ def _rows(report: Report) -> list[Row]:
                 kind="best" if name == best and len(report.compared.columns) > 1 else "",
             )
         )
-    if report.placed is not None and report.found is not None and report.found.winner is not None:
-        (name, *cells), *_ = comparison_sheet(report.placed).rows
+    if report.recommended is not None and report.found is not None and report.found.winner is not None:
+        (name, *cells), *_ = comparison_sheet(report.recommended).rows
         winner = report.found.winner
         note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         shown = swatch(len(scenario.strategies))
@@ -206,7 +206,7 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
         "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
         "traffic": [figures.traffic(runs)],
         "candidates": [] if report.found is None else [figures.candidates(report.found)],
-        "power": [] if report.spread is None else [figures.power(report.spread)],
+        "power": [] if report.sensitivity is None else [figures.power(report.sensitivity)],
     }
 
 

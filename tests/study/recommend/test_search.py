@@ -16,12 +16,12 @@ from rollout_sim.core.statistics import weighted_mean, weighted_quantile
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
-from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, Prices, Risk, Severity, Spread
+from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend import search as recommendation
 from rollout_sim.study.recommend.advice import needed_requests
 from rollout_sim.study.recommend.candidates import alarms
-from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, worlds_of
+from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
 from rollout_sim.study.recommend.search import Recommendation, default_goal, recommend
 from rollout_sim.theory import catch_probability
@@ -84,7 +84,7 @@ def test_a_quiet_service_is_told_the_truth() -> None:
 
 
 def test_what_cannot_be_had_is_infeasible_and_says_what_binds() -> None:
-    tiny = Severity(error_rate=Spread(0.0001, 0.0001))
+    tiny = Severity(error_rate=LogUniform(0.0001, 0.0001))
     goal = Goal(
         catch=Catch(of=tiny, at_least=0.99),
         false_rollback=AtMost(at_most=0.001),
@@ -147,10 +147,10 @@ def test_the_screen_agrees_with_the_closed_form() -> None:
         function__versions={"1": {"duration": "1 ms", "error_rate": "0%"}, "2": {"like": "1"}},
         strategies={"c": {"type": "canary", "percent": 10, "interval": "15 min"}},
     )  # fmt: skip
-    goal = Goal(catch=Catch(of=Severity(error_rate=Spread(0.03, 0.03))))
-    worlds = worlds_of(given, goal, Risk())
+    goal = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.03, 0.03))))
+    hypotheses = hypotheses_of(given, goal, Risk())
     choice = [one for one in alarms(given, latency=False) if one.datapoints == "2 of 2" and one.threshold == "> 1"]
-    screen = Screen([worlds[GOOD].scenario, worlds[CATCH].scenario], choice, 5.0)
+    screen = Screen([hypotheses[GOOD].scenario, hypotheses[CATCH].scenario], choice, 5.0)
     seen = screen.screen(given.strategies["c"].plan)
     assert choice[0].of == "new_version"
     expected = catch_probability(5.0, [(0.0, 0.1)], 0.03, 900.0, threshold_count=1, m=2, n=2)
@@ -198,9 +198,9 @@ def test_risk_and_goal_survive_being_written() -> None:
             "prices": {"bad_request": 0.01, "minute_of_delay": 2, "false_rollback": 500},
         },
     )  # fmt: skip
-    from rollout_sim.core.yaml_io import Document
+    from rollout_sim.core.yaml_io import YamlDocument
 
-    assert Scenario.parse(Document(data=given.dump(), lines={}, path=Path("x.yaml"))) == given
+    assert Scenario.parse(YamlDocument(data=given.dump(), lines={}, path=Path("x.yaml"))) == given
 
 
 @pytest.mark.parametrize("changes", [{"slos": []}, {"rollout__alarms": []}])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 mpl.use("Agg")
 
-from rollout_sim.core.yaml_io import Document
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.study.comparison import compare
@@ -48,7 +48,7 @@ def results() -> list[RunResult]:
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     path = tmp_path_factory.mktemp("sweep") / "small.yaml"
     document, axes = chosen_axes(
-        Document(data=data(), lines={}, path=path), percent="5,25", interval="2m,5m", severity="0%,2%,20%"
+        YamlDocument(data=data(), lines={}, path=path), percent="5,25", interval="2m,5m", severity="0%,2%,20%"
     )
     return sweep(document, axes, 100)
 
@@ -273,7 +273,7 @@ def test_power_curves_have_the_closed_form_over_them(swept: Sweep) -> None:
 
 
 def test_a_sweep_of_one_axis_has_no_heat_map() -> None:
-    document, axes = chosen_axes(Document(data=data(), lines={}, path=Path("x")), percent="5,9")
+    document, axes = chosen_axes(YamlDocument(data=data(), lines={}, path=Path("x")), percent="5,9")
     alone = sweep(document, axes, 20)
     assert sweep_plots.heat_map_figure(alone) is None
     assert sweep_plots.power_figure(alone) is None
@@ -290,7 +290,7 @@ def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
         comparison_plots.budgets(alone).lines[0],
         next(line for line in comparison_plots.price(alone).lines if line.get_label() == "linear"),
     ]
-    document, axes = chosen_axes(Document(data=data(), lines={}, path=Path("x")), severity="0%,20%")
+    document, axes = chosen_axes(YamlDocument(data=data(), lines={}, path=Path("x")), severity="0%,20%")
     swept = sweep(document, axes, 20, ["linear"])
     drawn += [line for line in sweep_plots.power_curve(swept, "strategy", {}).lines if line.get_linestyle() == "--"][:1]
     assert [to_hex(line.get_color()).upper() for line in drawn] == [expected] * 4
