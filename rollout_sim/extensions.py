@@ -51,7 +51,7 @@ package names it as an entry point: `[project.entry-points."rollout_sim.strategi
 the same way `rollout_sim.arrivals` and `rollout_sim.faults`.
 
 All three data planes take them, apart from arrivals given by `times`, which cannot be counted wholesale: the aggregate
-plane refuses those, and says so. An own fault is turned into built-in ones, at most `MAX_PIECES` of them.
+plane refuses those, and says so. A fault of your own is turned into built-in ones, at most `MAX_PIECES` of them.
 """
 
 from __future__ import annotations
@@ -90,4 +90,4 @@ register_strategy = STRATEGIES
 register_arrivals = ARRIVALS
 """Registers an `ExpectedArrivals` or `ArrivalTimes`."""
 register_fault = FAULTS
-"""Registers an `CustomFault`."""
+"""Registers a `CustomFault`."""

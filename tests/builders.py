@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.scenario.scenario import Scenario
 
 BASE: dict[str, Any] = {
@@ -59,7 +57,7 @@ def data(**changes: Any) -> dict[str, Any]:
 
 def scenario(**changes: Any) -> Scenario:
     """The scenario of `data(**changes)`."""
-    return Scenario.parse(YamlDocument(data=data(**changes), lines={}, path=Path("test.yaml")))
+    return Scenario.from_dict(data(**changes), path="test.yaml")
 
 
 def steady(**changes: Any) -> Scenario:

@@ -5,6 +5,8 @@ All that is wrong with a file is told at once, each problem with its line.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from rollout_sim.core.display import Displayed
 from rollout_sim.core.registry import generation
 from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.scenario.checks import inconsistencies
 from rollout_sim.scenario.messages import problems_of
@@ -32,6 +35,16 @@ class Scenario(Displayed, Sections):
     def load(cls, path: str | Path) -> Scenario:
         """The scenario in a YAML file. Raises ScenarioError with every problem, each with file and line."""
         return cls.parse(read_yaml(Path(path)))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, path: str | Path = "scenario") -> Scenario:
+        """The scenario in plain data, as `dump` writes it and a YAML file holds it.
+
+        Messages name `path`, and files that the data names (traces, samples) are looked for beside it. Raises
+        ScenarioError with every problem.
+        """
+        plain = json.loads(json.dumps(data))  # lists for tuples, text for keys, as a file has
+        return cls.parse(YamlDocument(data=plain, lines={}, path=Path(path)))
 
     @classmethod
     def parse(cls, document: YamlDocument) -> Scenario:
@@ -84,6 +97,12 @@ class Scenario(Displayed, Sections):
         if problems:
             raise ScenarioError(problems)
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+
+    def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:
+        """The same scenario with `faults` in place of those of `version`; incidents stay."""
+        versions = dict(self.function.versions)
+        versions[version] = replace(versions[version], faults=tuple(faults))
+        return replace(self, function=replace(self.function, versions=versions))
 
     def recipe(self, **choices: Any) -> dict[str, Any]:
         """What makes a result again: versions, the resolved scenario, and the `choices` made beside it."""

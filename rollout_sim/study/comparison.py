@@ -161,9 +161,7 @@ def good_twin(scenario: Scenario) -> Scenario | None:
     """The same scenario with the new version's faults removed; None where it has none, or nothing is rolled out."""
     if scenario.new is None or not scenario.function.versions[scenario.new].faults:
         return None
-    versions = dict(scenario.function.versions)
-    versions[scenario.new] = replace(versions[scenario.new], faults=())
-    return replace(scenario, function=replace(scenario.function, versions=versions))
+    return scenario.with_faults(scenario.new, ())
 
 
 def batches_of(
