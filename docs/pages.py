@@ -1,7 +1,7 @@
 """Pages made while the site is built, by mkdocs-gen-files: nothing on them is written a second time.
 
 The scenario reference comes from the JSON Schema, the commands from click, the Python reference from
-`rollout_sim.__all__`, validation and changes from the files at the root.
+`rollout_sim.__all__`, validation, changes and contributing from the files at the root.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 ROOT = Path(__file__).resolve().parents[1]
 DISTRIBUTION = "lognormal"
 """What a schema that stands for a distribution has among its shapes."""
+ROOT_PAGES = {
+    "VALIDATION.md": "validation.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
+"""The files at the root that are pages of the site, and what they are called there."""
 
 
 def scenario_page() -> str:
@@ -229,16 +235,18 @@ def command_parts(group: click.Group, context: click.Context) -> list[str]:
 
 
 def root_page(name: str) -> str:
-    """A file at the root of the repository."""
-    return (ROOT / name).read_text(encoding="utf-8")
+    """A file at the root of the repository, with its links as they are between the pages of the site."""
+    text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    for other, target in ROOT_PAGES.items():
+        text = text.replace(f"]({other})", f"]({target})")
+    return text
 
 
 for target, text in {
     "scenario.md": scenario_page(),
     "commands.md": commands_page(),
     "python.md": python_page(),
-    "validation.md": root_page("VALIDATION.md"),
-    "changelog.md": root_page("CHANGELOG.md"),
+    **{target: root_page(name) for name, target in ROOT_PAGES.items()},
 }.items():
     with mkdocs_gen_files.open(target, "w") as file:
         file.write(text)
