@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rollout_sim.core import units
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.fields import Quantity
+from rollout_sim.core.files import FileReader
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -116,12 +117,17 @@ class Distribution:
             result = np.searchsorted(np.array(self.samples), x, side="right") / len(self.samples)
         return np.asarray(result, np.float64)
 
-    def with_files(self, folder: Path, unit: str) -> Distribution:
-        """The same with the samples of an empirical distribution read, its file taken relative to `folder`."""
+    def with_files(self, folder: Path, unit: str, files: FileReader) -> Distribution:
+        """The same with the samples of an empirical distribution, which `files` reads.
+
+        The file's name is relative to `folder`; its numbers are in `unit` unless the scenario names another one.
+        Raises ValueError for a file that cannot be read or holds anything but numbers from 0.
+        """
         if self.kind != "empirical" or self.samples:
             return self
         name, column, given = self.file
-        return Distribution("empirical", (), _read_samples(folder / name, column, given or unit), self.file)
+        samples = files.read(read_samples, folder / name, column, given or unit)
+        return Distribution("empirical", (), samples, self.file)
 
 
 def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other distributions
@@ -129,8 +135,11 @@ def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other
     return Distribution("constant", (value,))
 
 
-def _read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
-    """Sorted samples of one column (the only one where `column` is empty). Raises ValueError with file and line."""
+def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
+    """The sorted samples (s or MB) in one column of a CSV file, the first one where `column` is empty.
+
+    Raises ValueError with file and line.
+    """
     kind = "size" if unit in units.UNITS["size"] else "duration"
     if unit not in units.UNITS[kind]:
         raise ValueError(f"{path}: unknown unit {unit!r}; allowed {', '.join(units.UNITS['duration'])}")

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import yaml
 
+from rollout_sim.core.files import FileReader
 from rollout_sim.errors import ScenarioError
 
 MAX_BYTES: Final = 1 << 20
@@ -40,6 +41,8 @@ class YamlDocument:
     data: dict[str, Any]
     lines: Mapping[Where, int]
     path: Path
+    files: FileReader = field(default_factory=FileReader, repr=False, compare=False)
+    """Reads the files that the data names; documents made from this one by `dataclasses.replace` share it."""
 
 
 class _LimitError(Exception):

@@ -56,7 +56,7 @@ class Scenario(Displayed, Sections):
             scenario = adapter().validate_python(data)
         except ValidationError as error:
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
-        scenario = scenario.with_files(document.path.parent, document)
+        scenario = scenario.with_files(document)
         problems = [
             f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
             for where, what in inconsistencies(scenario)
@@ -72,22 +72,24 @@ class Scenario(Displayed, Sections):
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
         return data
 
-    def with_files(self, folder: Path, document: YamlDocument) -> Scenario:
-        """The same with file names relative to `folder`, the scenario's own, and every file looked into once."""
+    def with_files(self, document: YamlDocument) -> Scenario:
+        """The same with the traces and samples that it names, each file read once.
+
+        `document` is where the scenario comes from: names are relative to its folder, and problems name its lines.
+        Raises ScenarioError with every file that cannot be read or does not hold what it should.
+        """
+        folder, files = document.path.parent, document.files
         problems, sources = [], []
         for i, source in enumerate(self.traffic):
             try:
-                found = source.with_files(folder)
-                if found.arrivals.trace is not None:
-                    found.arrivals.trace.read()
-                sources.append(found)
+                sources.append(source.with_files(folder, files))
             except ValueError as error:
                 problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
         versions = {}
         for number, spec in self.function.versions.items():
             try:
                 times: dict[str, Any] = {
-                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s")
+                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
                 versions[number] = replace(spec, **times)

@@ -57,7 +57,7 @@ def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: fl
     if arrivals.fixed is not None:
         return _Fixed(arrivals.fixed, arrivals.offset)
     assert arrivals.trace is not None
-    return _Replay(arrivals.trace, arrivals.trace.read(), streams, name)
+    return _Replay(arrivals.trace, arrivals.trace.recording, streams, name)
 
 
 class _Intensity(Protocol):

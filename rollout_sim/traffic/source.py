@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
 
@@ -13,6 +14,7 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import SizeDistribution
 from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+from rollout_sim.core.files import FileReader
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.traffic.traces import Layout, Trace, read_trace
 
@@ -57,7 +59,7 @@ class Bursty:
             raise ValueError(f"`high` must lie above `low`, got {self.high:g}/s and {self.low:g}/s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `recording` is kept beside the fields
 class TraceFile:
     """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
 
@@ -88,21 +90,41 @@ class TraceFile:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
 
-    def read(self) -> Trace:
-        """The trace in the file. Raises ValueError, also where it is too dense at its `scale`."""
-        path = Path(self.folder) / self.file
-        trace = read_trace(path, self.layout, self.function, self.column)
-        densest = float(trace.per_minute.max()) * self.scale
-        if densest > MAX_PER_MINUTE:
-            raise ValueError(
-                f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {self.scale:g}x`; "
-                f"allowed {MAX_PER_MINUTE:,}"
-            )
+    @property
+    def path(self) -> Path:
+        """The file, its name taken relative to `folder`."""
+        return Path(self.folder) / self.file
+
+    @cached_property
+    def recording(self) -> Trace:
+        """What the file holds. A loaded scenario has it already and takes it along to other processes.
+
+        No field: neither compared nor dumped. Elsewhere it is read when it is first asked for. Raises ValueError for
+        a file that cannot be read, or that is too dense at this `scale`.
+        """
+        return _not_too_dense(read_trace(self.path, self.layout, self.function, self.column), self.scale, self.path)
+
+    def with_files(self, folder: Path, files: FileReader) -> TraceFile:
+        """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
+        trace = replace(self, folder=str(folder))
+        recording = files.read(read_trace, trace.path, self.layout, self.function, self.column)
+        object.__setattr__(trace, "recording", _not_too_dense(recording, self.scale, trace.path))
         return trace
 
 
 MAX_PER_MINUTE = 20_000_000
 """Arrivals in one minute of a trace that fit into memory."""
+
+
+def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
+    densest = float(recording.per_minute.max()) * scale
+    if densest > MAX_PER_MINUTE:
+        raise ValueError(
+            f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {scale:g}x`; allowed {MAX_PER_MINUTE:,}"
+        )
+    return recording
+
+
 KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
 
 
@@ -139,9 +161,9 @@ class Arrivals:
         if self.own is not None:
             check_custom_arrivals(self.own)
 
-    def with_files(self, folder: Path) -> Arrivals:
-        """The same with the trace's file taken relative to `folder`."""
-        return self if self.trace is None else replace(self, trace=replace(self.trace, folder=str(folder)))
+    def with_files(self, folder: Path, files: FileReader) -> Arrivals:
+        """The same with the trace that `files` reads, its name relative to `folder`. Raises ValueError."""
+        return self if self.trace is None else replace(self, trace=self.trace.with_files(folder, files))
 
 
 class ExpectedArrivals(Protocol):
@@ -306,7 +328,10 @@ class Source:
         if not 0 <= self.async_retries <= 2:
             raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
 
-    def with_files(self, folder: Path) -> Source:
-        """The same with file names taken relative to `folder` and the files of distributions read."""
-        size = None if self.size is None else self.size.with_files(folder, "MB")
-        return replace(self, arrivals=self.arrivals.with_files(folder), size=size)
+    def with_files(self, folder: Path, files: FileReader) -> Source:
+        """The same with its trace and its sample of sizes read by `files`; names are relative to `folder`.
+
+        Raises ValueError for a file that cannot be read or does not hold what it should.
+        """
+        size = None if self.size is None else self.size.with_files(folder, "MB", files)
+        return replace(self, arrivals=self.arrivals.with_files(folder, files), size=size)
