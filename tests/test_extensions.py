@@ -19,7 +19,7 @@ from scipy import stats
 from rollout_sim import compare, simulate
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.streams import BLOCK, Streams
-from rollout_sim.core.yaml_io import YamlDocument, plain, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, read_yaml, to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.extensions import (
     Factor,
@@ -264,7 +264,7 @@ def test_a_scenario_with_own_classes_comes_back_as_it_was_written(tmp_path: Path
     loaded = Scenario.load(path)
     assert loaded.strategies["own"] == OwnCanary(percent=0.1, interval=300.0)
     assert loaded.dump()["strategies"]["own"] == {"type": "own_canary", "percent": "10%", "interval": "5 min"}
-    path.write_text(plain(loaded.dump()), encoding="utf-8")
+    path.write_text(to_yaml(loaded.dump()), encoding="utf-8")
     assert Scenario.load(path) == loaded
 
 

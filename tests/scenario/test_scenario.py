@@ -13,7 +13,7 @@ import pytest
 from builders import BASE, data, scenario
 
 from rollout_sim import compare, simulate
-from rollout_sim.core.yaml_io import plain, read_yaml
+from rollout_sim.core.yaml_io import read_yaml, to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.sweep import sweep
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     """A scenario that reads a trace and a sample of durations, which its second version inherits."""
     (tmp_path / "t.csv").write_text("120\n0\n300\n")
     (tmp_path / "ms.csv").write_text("80\n120\n90\n")
-    (tmp_path / "s.yaml").write_text(plain(reading()))
+    (tmp_path / "s.yaml").write_text(to_yaml(reading()))
     return tmp_path
 
 

@@ -70,6 +70,14 @@ def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, 
     assert chosen.alarms[chosen.rollout.alarms[0]] == checkout.winner.alarm
 
 
+def test_a_scenario_of_any_name_can_be_read_back(checkout: Recommendation, tmp_path: Path) -> None:
+    named = replace(checkout, scenario=replace(checkout.scenario, name="1e5", description="yes: no # \n 0x1"))
+    write_recommendation(named, tmp_path / "o")
+    chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
+    assert (chosen.name, chosen.description) == ("1e5", "yes: no # \n 0x1")
+    assert chosen == named.chosen_scenario
+
+
 @pytest.mark.long
 def test_a_quiet_service_is_told_the_truth() -> None:
     """A request a minute: no percentage helps, tests in the pre-traffic hook do."""
