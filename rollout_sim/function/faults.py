@@ -10,10 +10,10 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 from rollout_sim.core import units
-from rollout_sim.core.fields import Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share
+from rollout_sim.core.fields import Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.core.registry import FAULTS, ByType
 from rollout_sim.core.units import TICK, tick
 
@@ -99,11 +99,9 @@ SlowdownField = Annotated[Slowdown, _SlowdownText()]
 InitField = Annotated[float | Slowdown, _InitText()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Leak:
     """What an environment's age does: with every `per` of age, `errors` more failures and `latency` more time."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     per: PositiveSeconds
     """The age of an environment after which `errors` and `latency` have their full size once."""
@@ -117,11 +115,9 @@ class Leak:
             raise ValueError("a leak does nothing without `errors` or `latency`")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Load:
     """What happens to invocations that start when more than `above` run in the function, themselves included."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     above: int
     """Invocations running in the function beyond which it happens."""
@@ -137,11 +133,9 @@ class Load:
             raise ValueError("a load fault does nothing without `errors` or `latency`")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Subset:
     """Always the same share of the `users` suffers `errors`; invocations without a user never do."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     users: PositiveShare
     """The share of the users that is hit, always the same ones."""
@@ -149,14 +143,12 @@ class Subset:
     """The share of their requests that fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
     Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `own`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     errors: PositiveShare | None = None
     """The share of invocations that end in a handled exception, on top of the version's own."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rollout_sim.core import units
-from rollout_sim.core.fields import PositiveSeconds, PositiveShare, Quantity, Seconds, Share
+from rollout_sim.core.fields import PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.function.faults import Fault, Slowdown
 
 if TYPE_CHECKING:
@@ -77,11 +77,9 @@ ErrorRates = Annotated[LogUniform, _SpreadText("share", 0.0, 1.0)]
 Latencies = Annotated[LogUniform, _SpreadText("factor", 1.0, 1000.0)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Severity:
     """How bad a bad version is: errors on top of the version's own, or a factor on its durations; exactly one."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     error_rate: ErrorRates | None = None
     """More invocations that fail: one share, or `{loguniform: [0.2%, 50%]}`."""
@@ -112,11 +110,9 @@ class Severity:
         return f"{value:.3g} times the duration"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Risk:
     """How releases go wrong: the share that is bad, how bad it is, and when that sets in after the rollout's start."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     p_bad: PositiveShare = 0.15
     """The share of releases that are bad."""
@@ -126,11 +122,9 @@ class Risk:
     """When that sets in, counted from the rollout's start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Catch:
     """The smallest fault that must be caught, and how often."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     of: Severity
     """The smallest fault that matters."""
@@ -142,31 +136,25 @@ class Catch:
             raise ValueError("`of` is one severity, such as {error_rate: 1%}, not a distribution")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class AtMost:
     """A limit on a share."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: Share
     """The limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class AtMostTime:
     """A limit on a time (s)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: PositiveSeconds
     """The limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Prices:
     """What things cost, in any one currency."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     bad_request: float = 0.0
     """Of one bad request."""
@@ -184,14 +172,12 @@ class Prices:
 Minimise = Literal["expected_bad_requests", "time_to_full", "cost"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Goal:
     """What a rollout must keep, and what it is to minimise; a limit that is not given does not bind.
 
     `budget` limits the share of the first SLO's budget that the rollout spends, at the 95th percentile over the risk.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     catch: Catch | None = None
     """Which fault must be caught, and how often."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from dataclasses import field
+from typing import Final, Literal
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Target
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import StrategyField
 from rollout_sim.core.distributions import DurationDistribution
-from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count
+from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count, section
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError
@@ -22,11 +22,9 @@ from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Rollout:
     """Which alias moves to which version, when, watched by which alarms."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alias: str
     """The alias that moves."""
@@ -40,11 +38,9 @@ class Rollout:
     """The delay from the alarm to the alias pointing back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class OnCall:
     """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alarms: tuple[str, ...]
     """Names of the alarms that page somebody."""
@@ -52,11 +48,9 @@ class OnCall:
     """How long it takes from the page until the alias points back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Promotion:
     """Points `alias` to the version `to` at the simulation time `at`, all at once."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at: Seconds
     """When, counted from the simulation's start."""
@@ -73,11 +67,9 @@ STEADY: Final = "steady"
 Engine = Literal["auto", "simpy", "compiled", "aggregate"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Sections:
     """The fields of a scenario, and what follows from them; `Scenario` adds reading and writing."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     """What the function or the question is called; results carry it."""

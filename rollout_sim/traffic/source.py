@@ -13,7 +13,7 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import SizeDistribution
-from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, section
 from rollout_sim.core.files import FileReader
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.traffic.traces import Layout, Trace, read_trace
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Diurnal:
     """A Poisson process whose rate swings around `mean` by the share `amplitude` as a cosine, highest at `peak` (s)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     mean: PositiveRate
     """The rate on average."""
@@ -39,11 +37,9 @@ class Diurnal:
     """When the first peak is, counted from the simulation's start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Bursty:
     """A Markov-modulated Poisson process of two states with exponential stays, begun in its stationary state."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     low: PositiveRate
     """The rate in the quiet state."""
@@ -128,14 +124,12 @@ def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
 KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Arrivals:
     """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes.
 
     `own` is a registered class, by its `type` (see `extensions`).
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     poisson: PositiveRate | None = None
     """A Poisson process of a constant rate."""
@@ -210,11 +204,9 @@ def async_throttle_delay(throttles: int) -> float:
     return min(300.0, 2.0 ** min(throttles - 1, 9))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Users:
     """Each request belongs to one of `count` users; the k-th most active is drawn with a weight of k^-`zipf`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     count: int
     """How many users there are."""
@@ -235,14 +227,12 @@ class Users:
         return cumulated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class ClientRetry:
     """How a synchronous client tries again: `attempts` in all, with exponential back-off from `base` up to `cap` (s).
 
     Full jitter draws the wait uniformly between 0 and the back-off. `on` says what is tried again.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     attempts: int = 3
     """Attempts in all, the first included."""
@@ -295,11 +285,9 @@ class _Preset:
 RetryField = Annotated[ClientRetry, _Preset()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Source:
     """One stream of events to one alias: calls of clients that wait, data events (an upload, say), or a schedule."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     source: Literal["http", "data", "schedule"]
     """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda."""
