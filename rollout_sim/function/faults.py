@@ -10,17 +10,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
-from rollout_sim.core import units
-from rollout_sim.core.fields import Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
+from rollout_sim.core.fields import Codec, Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.core.registry import FAULTS, ByType
 from rollout_sim.core.units import TICK, tick
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
-
 
 ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
 KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
@@ -37,66 +31,52 @@ class Slowdown:
     add: float = 0.0
 
 
-class _SlowdownText:
-    """Reads `2x` or `200 ms` into a `Slowdown`, and writes it back."""
+_POSITIVE_FACTOR: Final = Quantity(kind="factor", above=0.0)
+_ADDED: Final = Quantity(kind="duration")
+_FAILING: Final = Quantity(kind="share", high=1.0)
 
-    @staticmethod
-    def read(value: object) -> Slowdown:
+
+class _SlowdownCodec(Codec):
+    """`2x` or `200 ms` for a `Slowdown`."""
+
+    def read(self, value: object) -> Slowdown:
+        """Raises ValueError for anything but a factor above 0 or a duration."""
         try:
             if isinstance(value, str) and value.rstrip().endswith("x"):
-                factor = units.parse(value, "factor")
-                if factor > 0:
-                    return Slowdown(factor=factor)
-            else:
-                return Slowdown(add=Quantity(kind="duration").check(value))
+                return Slowdown(factor=_POSITIVE_FACTOR.read(value))
+            return Slowdown(add=_ADDED.read(value))
         except ValueError as error:
             raise ValueError(
                 f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}"
             ) from error
-        raise ValueError(f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}")
 
-    @staticmethod
-    def write(value: Slowdown | None) -> str | None:
-        if value is None:
-            return None
-        return units.text(value.factor, "factor") if value.factor != 1 else units.text(value.add, "duration")
+    def write(self, value: Slowdown) -> str:
+        """The factor, or the duration where there is none."""
+        return _POSITIVE_FACTOR.write(value.factor) if value.factor != 1 else _ADDED.write(value.add)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text."""
         return {"type": "string", "examples": ["2x", "200 ms"]}
 
 
-class _InitText:
-    """Reads `5%` (cold starts that fail) or a slowdown of the init."""
+class _InitCodec(_SlowdownCodec):
+    """`5%` for cold starts that fail, or `2x` or `500 ms` for a slower init."""
 
-    @staticmethod
-    def read(value: object) -> float | Slowdown:
-        if isinstance(value, str) and value.rstrip().endswith("%"):
-            return Quantity(kind="share", high=1.0).check(value)
-        return _SlowdownText.read(value)
+    def read(self, value: object) -> float | Slowdown:  # type: ignore[override]  # a share besides
+        """Raises ValueError for anything else."""
+        return _FAILING.read(value) if isinstance(value, str) and value.rstrip().endswith("%") else super().read(value)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def write(self, value: float | Slowdown) -> str:
+        """A share, a factor or a duration."""
+        return _FAILING.write(value) if isinstance(value, float) else super().write(value)
 
-        return core_schema.no_info_plain_validator_function(
-            self.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: units.text(value, "share") if isinstance(value, float) else _SlowdownText.write(value)
-            ),
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text."""
         return {"type": "string", "examples": ["5%", "2x", "500 ms"]}
 
 
-SlowdownField = Annotated[Slowdown, _SlowdownText()]
-InitField = Annotated[float | Slowdown, _InitText()]
+SlowdownField = Annotated[Slowdown, _SlowdownCodec()]
+InitField = Annotated[float | Slowdown, _InitCodec()]
 
 
 @section

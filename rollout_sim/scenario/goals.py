@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from rollout_sim.core import units
-from rollout_sim.core.fields import PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
+from rollout_sim.core.fields import Codec, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.function.faults import Fault, Slowdown
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +22,8 @@ class LogUniform:
         return float(self.low * (self.high / self.low) ** share)
 
 
-class _SpreadText:
-    """Reads `5%` or `{loguniform: [0.2%, 50%]}` (factors alike) into a Spread, and writes it back."""
+class _LogUniformCodec(Codec):
+    """`5%` or `{loguniform: [0.2%, 50%]}` (factors alike) for a `LogUniform`."""
 
     def __init__(self, kind: str, low: float, high: float) -> None:
         self.quantity = Quantity(kind=kind, above=low, high=high)
@@ -38,31 +33,23 @@ class _SpreadText:
         if isinstance(value, LogUniform):
             return value
         if not isinstance(value, dict):
-            number = self.quantity.check(value)
+            number = self.quantity.read(value)
             return LogUniform(number, number)
         ends = value.get("loguniform")
         if len(value) != 1 or not isinstance(ends, list) or len(ends) != 2:
             raise ValueError(f"needs one value or {{loguniform: [lowest, highest]}}, got {value!r}")
-        low, high = (self.quantity.check(end) for end in ends)
+        low, high = (self.quantity.read(end) for end in ends)
         if low >= high:
             raise ValueError(f"`loguniform` needs the lower end first, got {ends[0]} and {ends[1]}")
         return LogUniform(low, high)
 
-    def write(self, value: LogUniform | None) -> object:
-        """What `read` turns back into an equal spread."""
-        if value is None:
-            return None
-        low, high = (units.text(end, self.quantity.kind) for end in (value.low, value.high))
+    def write(self, value: LogUniform) -> object:
+        """One text where both ends are the same, else a mapping."""
+        low, high = (self.quantity.write(end) for end in (value.low, value.high))
         return low if value.low == value.high else {"loguniform": [low, high]}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text, or a mapping with the two ends."""
         text = {"type": "string"}
         ends = {"type": "array", "items": text, "minItems": 2, "maxItems": 2}
         return {
@@ -73,8 +60,8 @@ class _SpreadText:
         }  # fmt: skip
 
 
-ErrorRates = Annotated[LogUniform, _SpreadText("share", 0.0, 1.0)]
-Latencies = Annotated[LogUniform, _SpreadText("factor", 1.0, 1000.0)]
+ErrorRates = Annotated[LogUniform, _LogUniformCodec("share", 0.0, 1.0)]
+Latencies = Annotated[LogUniform, _LogUniformCodec("factor", 1.0, 1000.0)]
 
 
 @section
