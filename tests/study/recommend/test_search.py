@@ -206,9 +206,7 @@ def test_risk_and_goal_survive_being_written() -> None:
             "prices": {"bad_request": 0.01, "minute_of_delay": 2, "false_rollback": 500},
         },
     )  # fmt: skip
-    from rollout_sim.core.yaml_io import YamlDocument
-
-    assert Scenario.parse(YamlDocument(data=given.dump(), lines={}, path=Path("x.yaml"))) == given
+    assert Scenario.from_dict(given.dump()) == given
 
 
 @pytest.mark.parametrize("changes", [{"slos": []}, {"rollout__alarms": []}])
