@@ -18,7 +18,7 @@ from rollout_sim.core.units import TICK, tick
 
 ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
 KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
-OWN: Final = "own"
+CUSTOM: Final = "custom"
 OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
 OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
 
@@ -127,7 +127,7 @@ class Subset:
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `own`.
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `custom`.
     """
 
     errors: PositiveShare | None = None
@@ -144,7 +144,7 @@ class Fault:
     """Happens above a concurrency."""
     subset: Subset | None = None
     """Hits always the same share of the users."""
-    own: Annotated[Any, ByType(FAULTS)] | None = None
+    custom: Annotated[Any, ByType(FAULTS)] | None = None
     """A fault of your own, by its `type`: a class registered with `extensions`."""
     share: PositiveShare = 1.0
     """With `latency`: the share of the invocations that is slower."""
@@ -156,12 +156,12 @@ class Fault:
     """When it ends; without it, never."""
 
     def __post_init__(self) -> None:
-        kinds = (*KINDS, OWN)
+        kinds = (*KINDS, CUSTOM)
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"a fault is exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
-        if self.own is not None and self.ramp:
-            raise ValueError("`ramp` belongs to built-in faults; an own one says itself how it rises")
+        if self.custom is not None and self.ramp:
+            raise ValueError("`ramp` belongs to built-in faults; a custom one says itself how it rises")
         if self.share != 1 and given != ["latency"]:
             raise ValueError(f"`share` belongs to a latency fault, got it with {given[0]}")
         if self.until is not None and self.until <= self.onset:
@@ -169,13 +169,13 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """Which of `KINDS` it is, or `own`."""
-        return next(kind for kind in (*KINDS, OWN) if getattr(self, kind) is not None)
+        """Which of `KINDS` it is, or `custom`."""
+        return next(kind for kind in (*KINDS, CUSTOM) if getattr(self, kind) is not None)
 
     def row(self, zero: float) -> FaultRow:
         """The fault as numbers; `zero` is the simulation time (s) that `onset` and `until` count from.
 
-        An own fault has none: `own_faults.unfolded` says which built-in ones it comes to.
+        A custom fault has none: `unfolded` says which built-in ones it comes to.
         """
         share, slow, parameter = 0.0, Slowdown(), 0.0
         if self.errors is not None or self.crash is not None:
@@ -326,12 +326,12 @@ def resolve_invocation(
 
 
 MAX_PIECES: Final = 500
-"""Built-in faults that an own one may come to: each invocation looks at all of them."""
+"""Built-in faults that a custom one may come to: each invocation looks at all of them."""
 MAX_ANSWERS: Final = 1_000_000
 
 
 class CustomFault(Protocol):
-    """A fault of one's own: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
+    """A user-defined fault: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
 
     step: float
 
@@ -341,47 +341,50 @@ class CustomFault(Protocol):
 
 
 def unfolded(faults: Sequence[Fault], length: float) -> tuple[Fault, ...]:
-    """The same with own faults as the built-in ones that they come to within `length` (s) from the rollout's start.
+    """The same with custom faults as the built-in ones that they come to within `length` (s) from the rollout's start.
 
-    Answers that stay the same from step to step are one piece. Raises ValueError for an own fault that breaks its
+    Answers that stay the same from step to step are one piece. Raises ValueError for a custom fault that breaks its
     protocol, or comes to more than `MAX_PIECES`.
     """
-    found: list[Fault] = []
+    built_in: list[Fault] = []
     for fault in faults:
-        found += [fault] if fault.own is None else _pieces(fault, length)
-    return tuple(found)
+        built_in += [fault] if fault.custom is None else _pieces(fault, length)
+    return tuple(built_in)
 
 
 def _pieces(fault: Fault, length: float) -> list[Fault]:
-    own: Any = fault.own
-    name = own.type
-    if not own.step >= TICK:
-        raise ValueError(f"`step` of {name} must be a time above 0, got {own.step:g} s")
+    """The built-in faults that a custom one comes to, each from the step where its answer begins to where it ends."""
+    custom: Any = fault.custom
+    name = custom.type
+    if not custom.step >= TICK:
+        raise ValueError(f"`step` of {name} must be a time above 0, got {custom.step:g} s")
     end = length if fault.until is None else min(fault.until, length)
-    if end - fault.onset > MAX_ANSWERS * own.step:
+    if end - fault.onset > MAX_ANSWERS * custom.step:
         raise ValueError(
-            f"`step` of {name} makes {(end - fault.onset) / own.step:.3g} answers; allowed {MAX_ANSWERS:,}"
+            f"`step` of {name} makes {(end - fault.onset) / custom.step:.3g} answers; allowed {MAX_ANSWERS:,}"
         )
-    found: list[Fault] = []
+    pieces: list[Fault] = []
     begins: float = fault.onset
     holds: tuple[Fault, ...] = ()
     for k in itertools.count():
-        at = tick(fault.onset + k * own.step)
-        now = tuple(own.at(at - fault.onset)) if at < end else ()
+        at = tick(fault.onset + k * custom.step)
+        now = tuple(custom.at(at - fault.onset)) if at < end else ()
         if now != holds or at >= end:
-            # Where the own fault lasts, so does its last piece, and the horizon is none of its instants.
+            # The last piece ends with the custom fault itself; the horizon, where nothing is simulated, ends nothing.
             until = fault.until if at >= end else at
-            found += [replace(one, onset=begins, until=until) for one in holds]
+            pieces += [replace(answer, onset=begins, until=until) for answer in holds]
             begins, holds = at, now
         if at >= end:
-            return found
-        for one in now:
+            return pieces
+        for answer in now:
             if (
-                not isinstance(one, Fault)
-                or one.own is not None
-                or (one.onset, one.ramp, one.until) != (0.0, 0.0, None)
+                not isinstance(answer, Fault)
+                or answer.custom is not None
+                or (answer.onset, answer.ramp, answer.until) != (0.0, 0.0, None)
             ):
-                raise ValueError(f"at() of {name} returns built-in faults without onset, ramp and until, got {one!r}")
-        if len(found) > MAX_PIECES:
+                raise ValueError(
+                    f"at() of {name} returns built-in faults without onset, ramp and until, got {answer!r}"
+                )
+        if len(pieces) > MAX_PIECES:
             raise ValueError(f"{name} comes to more than {MAX_PIECES} pieces; a longer `step` makes fewer")
     raise AssertionError

@@ -30,15 +30,15 @@ def custom_problems(scenario: Sections) -> list[tuple[Where, str]]:
 
 def _checks(scenario: Sections) -> Iterator[tuple[Where, Callable[[], object]]]:
     for i, source in enumerate(scenario.traffic):
-        own = source.arrivals.own
-        if hasattr(own, "expected"):
-            yield ("traffic", i, "arrivals", "own"), partial(check_expected, own, scenario.horizon)
+        custom = source.arrivals.custom
+        if hasattr(custom, "expected"):
+            yield ("traffic", i, "arrivals", "custom"), partial(check_expected, custom, scenario.horizon)
     faults: list[tuple[Where, tuple[Fault, ...]]] = [(("incident",), scenario.incident)]
     faults += [(("function", "versions", n, "faults"), spec.faults) for n, spec in scenario.function.versions.items()]
     for where, given in faults:
         for j, fault in enumerate(given):
-            if fault.own is not None:
-                yield (*where, j, "own"), partial(unfolded, [fault], scenario.horizon - scenario.start)
+            if fault.custom is not None:
+                yield (*where, j, "custom"), partial(unfolded, [fault], scenario.horizon - scenario.start)
     for name, strategy in scenario.strategies.items():
         yield ("strategies", name), partial(getattr, strategy, "plan")
 

@@ -125,7 +125,7 @@ class Sections:
         return tuple(dict.fromkeys(stopping + paging))
 
     def faults_of(self, version: str) -> tuple[Fault, ...]:
-        """What is wrong with a version, incidents included; own faults as the built-in ones that they come to."""
+        """What is wrong with a version, incidents included; custom faults as the built-in ones that they come to."""
         return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
 
     @property

@@ -121,14 +121,14 @@ def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
     return recording
 
 
-KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "custom")
 
 
 @section
 class Arrivals:
     """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes.
 
-    `own` is a registered class, by its `type` (see `extensions`).
+    `custom` is a registered class, by its `type` (see `extensions`).
     """
 
     poisson: PositiveRate | None = None
@@ -141,7 +141,7 @@ class Arrivals:
     """The time from each arrival to the next, a fixed beat."""
     trace: TraceFile | None = None
     """Recorded traffic."""
-    own: Annotated[Any, ByType(ARRIVALS)] | None = None
+    custom: Annotated[Any, ByType(ARRIVALS)] | None = None
     """Arrivals of your own, by their `type`: a class registered with `extensions`."""
     offset: Seconds = 0.0
     """With `fixed`: when the first one comes."""
@@ -152,8 +152,8 @@ class Arrivals:
             raise ValueError(f"arrivals are exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
         if self.offset and self.fixed is None:
             raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
-        if self.own is not None:
-            check_custom_arrivals(self.own)
+        if self.custom is not None:
+            check_custom_arrivals(self.custom)
 
     def with_files(self, folder: Path, files: FileReader) -> Arrivals:
         """The same with the trace that `files` reads, its name relative to `folder`. Raises ValueError."""
@@ -161,7 +161,7 @@ class Arrivals:
 
 
 class ExpectedArrivals(Protocol):
-    """Own arrivals whose rate changes in time as it likes: a Poisson process, given by its expected count.
+    """User-defined arrivals of any rate that changes in time: a Poisson process, given by its expected count.
 
     `mean_rate` (1/s) is the rate in the long run, from which the budget of a whole SLO window is forecast.
     """
@@ -174,7 +174,7 @@ class ExpectedArrivals(Protocol):
 
 
 class ArrivalTimes(Protocol):
-    """Own arrivals of any other kind, one after the other. `mean_rate` is that of `ExpectedArrivals`."""
+    """User-defined arrivals of any other kind, one after the other. `mean_rate` is that of `ExpectedArrivals`."""
 
     mean_rate: float
 
@@ -183,10 +183,10 @@ class ArrivalTimes(Protocol):
         ...
 
 
-def check_custom_arrivals(own: Any) -> None:
+def check_custom_arrivals(custom: Any) -> None:
     """Raises ValueError unless the rate in the long run is one."""
-    if not 0 < own.mean_rate < math.inf:
-        raise ValueError(f"`mean_rate` of {own.type} must be a rate above 0, got {own.mean_rate:g}/s")
+    if not 0 < custom.mean_rate < math.inf:
+        raise ValueError(f"`mean_rate` of {custom.type} must be a rate above 0, got {custom.mean_rate:g}/s")
 
 
 ASYNC_ERROR_DELAYS: Final = (60.0, 120.0)
