@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 from rollout_sim.core.fields import Codec, Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.core.registry import FAULTS, ByType
@@ -123,6 +123,31 @@ class Subset:
     """The share of their requests that fails."""
 
 
+class FaultRow(NamedTuple):
+    """A fault as plain numbers, as every data plane reads it; times are the simulation's."""
+
+    kind: int
+    """Which fault: `ERRORS`, `LATENCY`, ..., an index into `KINDS`."""
+    onset: float
+    """When it sets in (s)."""
+    ramp: float
+    """How long it takes to rise to its full size (s)."""
+    until: float
+    """When it ends (s), infinite where it does not."""
+    share: float
+    """The share of invocations that fail, crash, or (of a latency fault) are slower."""
+    factor: float
+    """How many times as long durations, or the init, are."""
+    add: float
+    """How much longer they are (s)."""
+    parameter: float
+    """Of a leak `per` (s), of a load fault `above` (invocations), of a subset the share of the users; else 0."""
+
+
+KIND, ONSET, RAMP, UNTIL, SHARE, FACTOR, ADD, PARAMETER = range(8)
+"""The places in a row. The functions below go by these: for the compiled plane a row is a row of an array."""
+
+
 @section
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
@@ -193,11 +218,16 @@ class Fault:
         elif self.subset is not None:
             share, parameter = self.subset.errors, self.subset.users
         until = math.inf if self.until is None else zero + self.until
-        return (KINDS.index(self.kind), zero + self.onset, self.ramp, until, share, slow.factor, slow.add, parameter)
-
-
-FaultRow = tuple[int, float, float, float, float, float, float, float]
-"""kind, onset (s), ramp (s), until (s), share, factor, add (s), parameter (per (s), above, or share of users)."""
+        return FaultRow(
+            kind=KINDS.index(self.kind),
+            onset=zero + self.onset,
+            ramp=self.ramp,
+            until=until,
+            share=share,
+            factor=slow.factor,
+            add=slow.add,
+            parameter=parameter,
+        )
 
 
 def rows_of(faults: tuple[Fault, ...], zero: float) -> tuple[FaultRow, ...]:
@@ -225,11 +255,11 @@ def failure_shares(
     """
     init, crash, error = 0.0, 0.0, error_rate
     for row in rows:
-        strength = intensity(t, row[1], row[2], row[3])
+        strength = intensity(t, row[ONSET], row[RAMP], row[UNTIL])
         if strength == 0.0:
             continue
-        kind = row[0]
-        share = row[4] * strength
+        kind = row[KIND]
+        share = row[SHARE] * strength
         if kind == ERRORS:
             error = 1.0 - (1.0 - error) * (1.0 - share)
         elif kind == CRASH:
@@ -238,9 +268,9 @@ def failure_shares(
             if cold:
                 init = 1.0 - (1.0 - init) * (1.0 - share)
         elif kind == LEAK:
-            share = min(1.0, share * age / row[7])
+            share = min(1.0, share * age / row[PARAMETER])
             error = 1.0 - (1.0 - error) * (1.0 - share)
-        elif (kind == LOAD and running > row[7]) or (kind == SUBSET and user_quantile < row[7]):
+        elif (kind == LOAD and running > row[PARAMETER]) or (kind == SUBSET and user_quantile < row[PARAMETER]):
             error = 1.0 - (1.0 - error) * (1.0 - share)
     return init, crash, error
 
@@ -269,19 +299,19 @@ def slowdown(
     """
     factor, add, init_factor, init_add = 1.0, 0.0, 1.0, 0.0
     for row in rows:
-        strength = intensity(t, row[1], row[2], row[3])
+        strength = intensity(t, row[ONSET], row[RAMP], row[UNTIL])
         if strength == 0.0:
             continue
-        kind = row[0]
+        kind = row[KIND]
         if kind == INIT:
-            init_factor *= 1.0 + (row[5] - 1.0) * strength
-            init_add += row[6] * strength
-        elif (kind == LATENCY and u < row[4]) or (kind == LOAD and running > row[7]):
-            factor *= 1.0 + (row[5] - 1.0) * strength
-            add += row[6] * strength
+            init_factor *= 1.0 + (row[FACTOR] - 1.0) * strength
+            init_add += row[ADD] * strength
+        elif (kind == LATENCY and u < row[SHARE]) or (kind == LOAD and running > row[PARAMETER]):
+            factor *= 1.0 + (row[FACTOR] - 1.0) * strength
+            add += row[ADD] * strength
         elif kind == LEAK:
-            factor *= max(0.0, 1.0 + (row[5] - 1.0) * strength * age / row[7])
-            add += row[6] * strength * age / row[7]
+            factor *= max(0.0, 1.0 + (row[FACTOR] - 1.0) * strength * age / row[PARAMETER])
+            add += row[ADD] * strength * age / row[PARAMETER]
     return factor, add, init_factor, init_add
 
 

@@ -101,8 +101,17 @@ class Scenario(Displayed, Sections):
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:
-        """The same scenario with `faults` in place of those of `version`; incidents stay."""
+        """The same scenario with `faults` in place of those of `version`; incidents stay.
+
+        Raises ScenarioError for a version that the function does not have.
+
+        >>> broken = scenario.with_faults("2", [Fault(errors=0.5)])
+        >>> [fault.errors for fault in broken.function.versions["2"].faults]
+        [0.5]
+        """
         versions = dict(self.function.versions)
+        if version not in versions:
+            raise ScenarioError([f"{self.name}: there is no version {version!r}; allowed {', '.join(versions)}"])
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
 

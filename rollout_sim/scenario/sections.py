@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from rollout_sim.control.alarms import Alarm
@@ -58,6 +58,24 @@ class Promotion:
     """The alias that moves."""
     to: str
     """The version that it moves to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What a scenario rolls out, with nothing left open: `Sections.deployment` makes it."""
+
+    alias: str
+    """The alias that moves."""
+    old: str
+    """The version that the alias points to when the rollout starts."""
+    new: str
+    """The version that it moves to."""
+    start: float
+    """When the rollout starts (s), counted from the simulation's start."""
+    revert: float
+    """The delay (s) from an alarm to the alias pointing back."""
+    alarms: tuple[str, ...]
+    """Names of the alarms that stop it."""
 
 
 NO_ROLLOUT: Final = "no rollout"
@@ -140,6 +158,20 @@ class Sections:
     def new(self) -> str | None:
         """The version that is rolled out, if any is."""
         return self.rollout.to if self.rollout is not None else None
+
+    @property
+    def deployment(self) -> Deployment:
+        """What is rolled out, for whoever needs a rollout. Raises ScenarioError where there is none."""
+        if self.rollout is None:
+            raise ScenarioError([f"{self.name}: rollout: there is none, so no version to roll out"])
+        return Deployment(
+            alias=self.rollout.alias,
+            old=self.old,
+            new=self.rollout.to,
+            start=self.rollout.start,
+            revert=self.rollout.revert,
+            alarms=self.rollout.alarms,
+        )
 
     @property
     def targets(self) -> tuple[Target, ...]:

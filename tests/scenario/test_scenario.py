@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import BASE, data, scenario
+from builders import BASE, data, scenario, steady
 
 from rollout_sim import compare, simulate
 from rollout_sim.core.yaml_io import read_yaml, to_yaml
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import Fault
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import Deployment
 from rollout_sim.study.sweep import sweep
 
 TRACE = {"file": "t.csv", "layout": "counts", "repeat": True}
@@ -125,3 +127,25 @@ def test_mistakes_in_plain_data_name_its_path_and_all_of_them() -> None:
 def test_files_are_looked_for_beside_the_path_of_plain_data(folder: Path) -> None:
     with pytest.raises(ScenarioError, match=r"traffic\[0\]: .*elsewhere/t.csv: cannot be read"):
         Scenario.from_dict(reading(), path=folder / "elsewhere" / "s.yaml")
+
+
+def test_a_deployment_says_what_is_rolled_out() -> None:
+    rollout = {"alias": "prod", "to": "2", "start": "5 min", "alarms": ["errors"], "revert": "9 s"}
+    promotions = [{"at": "1 min", "alias": "prod", "to": "3"}]
+    given = scenario(rollout=rollout, promotions=promotions, function__versions__3={"like": "1"})
+    assert given.deployment == Deployment(alias="prod", old="3", new="2", start=300.0, revert=9.0, alarms=("errors",))
+
+
+def test_without_a_rollout_there_is_no_deployment() -> None:
+    with pytest.raises(ScenarioError, match="small: rollout: there is none"):
+        _ = steady().deployment
+
+
+def test_other_faults_take_the_place_of_a_versions_own() -> None:
+    given = scenario(incident={"latency": "2x"})
+    changed = given.with_faults("2", [Fault(crash=0.1)])
+    assert changed == scenario(
+        incident={"latency": "2x"}, function__versions__2={"like": "1", "faults": [{"crash": "10%"}]}
+    )
+    with pytest.raises(ScenarioError, match="small: there is no version '7'; allowed 1, 2"):
+        given.with_faults("7", [])
