@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
-from rollout_sim.core.registry import generation
+from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
@@ -125,12 +125,13 @@ class Scenario(Displayed, Sections):
 
 def adapter() -> TypeAdapter[Scenario]:
     """Pydantic's reader and writer of a scenario, with all classes that are registered by now."""
-    return _adapter(generation())
+    return _adapter(registered())
 
 
 @lru_cache(maxsize=1)
-def _adapter(registered: int) -> TypeAdapter[Scenario]:
+def _adapter(classes: tuple[type[Any], ...]) -> TypeAdapter[Scenario]:
+    """Made anew whenever other `classes` are registered: they are part of the fields' types."""
     from pydantic import TypeAdapter
 
-    del registered
+    del classes
     return TypeAdapter(Scenario)
