@@ -43,8 +43,8 @@ usual messages.
 In the file they stand where the built-in ones do:
 
     strategies: {doubling: {type: doubling, first: 1%, hold: 2 min}}
-    traffic: [{source: http, alias: prod, arrivals: {own: {type: lunch_peak, ...}}}]
-    faults: [{own: {type: flapping}, onset: 2 min}]
+    traffic: [{source: http, alias: prod, arrivals: {custom: {type: lunch_peak, ...}}}]
+    faults: [{custom: {type: flapping}, onset: 2 min}]
 
 The decorator makes a class known to this process, which is what a notebook needs. For the command line an installed
 package names it as an entry point: `[project.entry-points."rollout_sim.strategies"] doubling = "my_package:Doubling"`, in

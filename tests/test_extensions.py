@@ -1,4 +1,4 @@
-"""Own arrivals, faults and strategies: as good as the built-in ones, on every plane that takes them, and refused clearly."""
+"""User-defined arrivals, faults and strategies: as good as the built-in ones, on every plane that takes them, and refused clearly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scipy import stats
 from rollout_sim import compare, simulate
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.streams import BLOCK, Streams
-from rollout_sim.core.yaml_io import YamlDocument, plain, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, read_yaml, to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.extensions import (
     Factor,
@@ -131,8 +131,8 @@ def registered() -> Iterator[None]:
             registry.forget(cls.type)
 
 
-def arriving(**own: Any) -> list[dict[str, Any]]:
-    return [{"source": "http", "alias": "prod", "arrivals": {"own": own}}]
+def arriving(**fields: Any) -> list[dict[str, Any]]:
+    return [{"source": "http", "alias": "prod", "arrivals": {"custom": fields}}]
 
 
 def failing(*faults: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def test_an_register_strategy_is_as_good_as_the_built_in_one() -> None:
 
 
 def test_register_arrivals_of_a_constant_rate_are_the_built_in_poisson_ones() -> None:
-    own = Arrivals(own=Surge(base=5.0))
+    own = Arrivals(custom=Surge(base=5.0))
     built_in = Arrivals(poisson=5.0)
     streams = Streams(seed=3)
     times = [arrival_process(one, streams, "x", 1200.0).block(0) for one in (own, built_in)]
@@ -202,7 +202,7 @@ def test_a_constant_register_fault_is_the_built_in_one() -> None:
     own, built_in = (
         scenario(function__versions__2=failing(fault))
         for fault in (
-            {"own": {"type": "constant", "errors": "20%"}, "onset": "90 s", "until": "11 min"},
+            {"custom": {"type": "constant", "errors": "20%"}, "onset": "90 s", "until": "11 min"},
             {"errors": "20%", "onset": "90 s", "until": "11 min"},
         )
     )
@@ -212,7 +212,7 @@ def test_a_constant_register_fault_is_the_built_in_one() -> None:
 
 
 def test_an_register_fault_becomes_pieces_with_an_end() -> None:
-    given = scenario(function__versions__2=failing({"own": {"type": "flapping", "errors": "20%"}, "onset": "2 min"}))
+    given = scenario(function__versions__2=failing({"custom": {"type": "flapping", "errors": "20%"}, "onset": "2 min"}))
     pieces = given.faults_of("2")  # 15 min from the rollout's start to the horizon
     assert [(f.errors, f.onset, f.until) for f in pieces[:2]] == [(0.2, 120.0, 150.0), (0.2, 180.0, 210.0)]
     assert len(pieces) == 13
@@ -222,13 +222,13 @@ def test_an_register_fault_becomes_pieces_with_an_end() -> None:
 
 def test_pieces_that_follow_each_other_are_no_heavier_than_one() -> None:
     """Else many short spells would seem to fill the function's concurrency, and the aggregate plane would refuse."""
-    flapping = {"own": {"type": "flapping", "errors": "5%", "slower": "3x"}}
+    flapping = {"custom": {"type": "flapping", "errors": "5%", "slower": "3x"}}
     given = scenario(function__versions__2=failing(flapping), function__account_concurrency=20)
     assert compare(given, 10, ["canary"]).plane.engine == "aggregate"
 
 
 def test_an_own_incident_hits_both_versions() -> None:
-    given = scenario(incident={"own": {"type": "constant", "errors": "50%"}}, function__versions__2=failing())
+    given = scenario(incident={"custom": {"type": "constant", "errors": "50%"}}, function__versions__2=failing())
     result = simulate(given, "canary")
     rates = result.timeline.query("time_s >= 0").groupby("version")[["errors", "invocations"]].sum()
     assert (rates["errors"] / rates["invocations"] > 0.25).all()  # 1% without it
@@ -239,7 +239,7 @@ def test_the_compiled_plane_takes_all_of_them_and_agrees_to_the_last_bit() -> No
     given = scenario(
         traffic=[*arriving(type="surge", base="3/s", more="5/s", begins="2 min", ends="9 min"),
                  {**arriving(type="paired", rate="4/s")[0], "name": "second"}],
-        function__versions__2=failing({"own": {"type": "flapping", "errors": "20%", "slower": "2x"}}),
+        function__versions__2=failing({"custom": {"type": "flapping", "errors": "20%", "slower": "2x"}}),
         strategies__own={"type": "own_canary", "percent": "10%", "interval": "5 min"},
     )  # fmt: skip
     simpy, compiled = (simulate(replace(given, engine=engine), "own") for engine in ("simpy", "compiled"))
@@ -253,7 +253,7 @@ def test_the_compiled_plane_takes_all_of_them_and_agrees_to_the_last_bit() -> No
 def full() -> dict[str, Any]:
     return data(
         traffic=arriving(type="surge", base="5/s", more="2/s", begins="1 min", ends="2 min"),
-        function__versions__2=failing({"own": {"type": "flapping", "errors": "20%"}, "onset": "2 min"}),
+        function__versions__2=failing({"custom": {"type": "flapping", "errors": "20%"}, "onset": "2 min"}),
         strategies__own={"type": "own_canary", "percent": 10, "interval": "5 min"},
     )
 
@@ -264,7 +264,7 @@ def test_a_scenario_with_own_classes_comes_back_as_it_was_written(tmp_path: Path
     loaded = Scenario.load(path)
     assert loaded.strategies["own"] == OwnCanary(percent=0.1, interval=300.0)
     assert loaded.dump()["strategies"]["own"] == {"type": "own_canary", "percent": "10%", "interval": "5 min"}
-    path.write_text(plain(loaded.dump()), encoding="utf-8")
+    path.write_text(to_yaml(loaded.dump()), encoding="utf-8")
     assert Scenario.load(path) == loaded
 
 
@@ -285,15 +285,15 @@ def test_the_json_schema_knows_them_and_forgets_them() -> None:
          "is not known, got 'own_canry'; did you mean 'own_canary'?"),
         ("strategies.own.percnt", {"strategies__own": {"type": "own_canary", "percnt": 5, "interval": "5 min"}},
          "unknown field; did you mean 'percent'? allowed type, percent, interval"),
-        ("traffic[0].arrivals.own.type", {"traffic": arriving(type="surg", base="5/s")},
+        ("traffic[0].arrivals.custom.type", {"traffic": arriving(type="surg", base="5/s")},
          "is not known, got 'surg'; did you mean 'surge'? allowed surge, paired"),
-        ("traffic[0].arrivals.own.base", {"traffic": arriving(type="surge", base=5)}, "a rate needs a unit"),
-        ("traffic[0].arrivals.own", {"traffic": arriving(type="surge", base="5/s", more="9/s", begins="9 min")},
+        ("traffic[0].arrivals.custom.base", {"traffic": arriving(type="surge", base=5)}, "a rate needs a unit"),
+        ("traffic[0].arrivals.custom", {"traffic": arriving(type="surge", base="5/s", more="9/s", begins="9 min")},
          "expected() of surge must be 0 at 0 s and finite, got -4860"),
-        ("function.versions.2.faults[0].own.errors",
-         {"function__versions__2": failing({"own": {"type": "constant", "errors": "120%"}})}, "must be at most 100%"),
+        ("function.versions.2.faults[0].custom.errors",
+         {"function__versions__2": failing({"custom": {"type": "constant", "errors": "120%"}})}, "must be at most 100%"),
         ("function.versions.2.faults[0]",
-         {"function__versions__2": failing({"own": {"type": "constant", "errors": "2%"}, "ramp": "1 min"})},
+         {"function__versions__2": failing({"custom": {"type": "constant", "errors": "2%"}, "ramp": "1 min"})},
          "`ramp` belongs to built-in faults"),
         ("strategies.own", {"strategies__own": {"type": "own_canary", "percent": 100, "interval": "5 min"}},
          "a plan's weights rise from above 0 to 1, got 1, 1"),
@@ -311,9 +311,9 @@ def test_a_name_that_nobody_registered_says_so() -> None:
     for registry, cls in ((register_fault, Flapping), (register_fault, Constant)):
         registry.forget(cls.type)
     try:
-        with pytest.raises(ScenarioError, match="own: is not known, got 'x'; no faults of your own are registered"):
-            scenario(function__versions__2=failing({"own": {"type": "x"}}))
-        assert json_schema()["$defs"]["Fault"]["properties"]["own"]["anyOf"][0]["required"] == ["type"]
+        with pytest.raises(ScenarioError, match="custom: is not known, got 'x'; no faults of your own are registered"):
+            scenario(function__versions__2=failing({"custom": {"type": "x"}}))
+        assert json_schema()["$defs"]["Fault"]["properties"]["custom"]["anyOf"][0]["required"] == ["type"]
     finally:
         register_fault(Flapping)
         register_fault(Constant)
@@ -369,8 +369,8 @@ def test_an_register_fault_is_looked_at_before_it_is_used(says: Any, message: st
     register_fault(Broken)
     Broken.says = staticmethod(says)
     try:
-        with pytest.raises(ScenarioError, match=f"function.versions.2.faults\\[0\\].own: .*{message}"):
-            scenario(function__versions__2=failing({"own": {"type": "broken"}}))
+        with pytest.raises(ScenarioError, match=f"function.versions.2.faults\\[0\\].custom: .*{message}"):
+            scenario(function__versions__2=failing({"custom": {"type": "broken"}}))
     finally:
         register_fault.forget("broken")
 
@@ -385,7 +385,7 @@ def test_times_that_fall_are_refused_when_they_come() -> None:
             del rng
             yield from (1.0, 3.0, 2.0)
 
-    process = arrival_process(Arrivals(own=Falling()), Streams(seed=1), "x", 60.0)
+    process = arrival_process(Arrivals(custom=Falling()), Streams(seed=1), "x", 60.0)
     with pytest.raises(ScenarioError, match=r"times\(\) of falling must never fall, got 2 s after 3 s"):
         process.block(0)
 

@@ -17,7 +17,7 @@ from rollout_sim.cli.scenario_files import ScenarioPath
 @click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
 def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
     """Check scenario files, and do nothing else."""
-    from rollout_sim.core.yaml_io import plain
+    from rollout_sim.core.yaml_io import to_yaml
     from rollout_sim.errors import ScenarioError
     from rollout_sim.scenario.scenario import Scenario
 
@@ -29,7 +29,7 @@ def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
             problems += error.problems
             continue
         if resolved:
-            click.echo(plain(loaded.dump()), nl=False)
+            click.echo(to_yaml(loaded.dump()), nl=False)
         else:
             click.echo(f"{path}: valid")
     if problems:

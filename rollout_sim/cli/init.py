@@ -26,7 +26,7 @@ class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer cl
         if isinstance(value, float):
             return value
         try:
-            return QUESTIONS[self.question].check(value)
+            return QUESTIONS[self.question].read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

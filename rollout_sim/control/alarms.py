@@ -107,8 +107,23 @@ def alarm_state(
     return STATES[evaluate_range(row, COMPARE[comparator](row, limit), n, m, _treatment(missing), before)[0]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alarm:
+class _Parsed:
+    """The numbers in an alarm's texts, read once; no fields, so that a file holds the texts alone."""
+
+    comparator: str
+    """How a datapoint is compared with the limit: `>`, `>=`, `<` or `<=`."""
+    limit: float
+    """The number in the threshold, in the package's own unit (counts, fractions, seconds, factors)."""
+    m: int
+    """How many datapoints must breach (CloudWatch's datapoints to alarm)."""
+    n: int
+    """Out of how many (CloudWatch's evaluation periods)."""
+    percentile: Percentile | None
+    """The percentile that the metrics must hold for this alarm, if it reads one."""
+
+
+@dataclass(frozen=True, kw_only=True)  # no slots: what is parsed is kept beside the fields
+class Alarm(_Parsed):
     """An alarm on one metric: in ALARM when `datapoints` (M of N) periods breach the `threshold`.
 
     `burn_rate` is how many times faster than allowed the error budget of `slo` burns, over the newest `long` and the
@@ -147,14 +162,19 @@ class Alarm:
         if self.of not in get_args(Scope):
             raise ValueError(f"of: unknown, got {self.of!r}; allowed {', '.join(get_args(Scope))}")
         object.__setattr__(self, "missing", _treatment(self.missing))
-        _datapoints(self.datapoints)
+        m, n = _datapoints(self.datapoints)
         if self.period not in (10, 20, 30) and (self.period < 60 or self.period % 60):
             raise ValueError(f"period: got {self.period:g} s; allowed 10 s, 20 s, 30 s or a whole multiple of 60 s")
         if self.metric == "burn_rate":
             self._check_burn_rate()
         else:
             self._check_statistic()
-        _threshold(self.threshold, self._limit_kind)
+        comparator, limit = _threshold(self.threshold, self._limit_kind)
+        share = None if self.metric != "duration" or self.statistic is None else _share(self.statistic)
+        percentile = None if share is None else Percentile(of=self.of, share=share, period=self.period)
+        parsed = {"comparator": comparator, "limit": limit, "m": m, "n": n, "percentile": percentile}
+        for name, value in parsed.items():
+            object.__setattr__(self, name, value)
 
     def _check_statistic(self) -> None:
         allowed = _STATISTICS[self.metric]
@@ -194,35 +214,9 @@ class Alarm:
         return special or ("ratio" if self.statistic == "average" else "number")
 
     @property
-    def comparator(self) -> str:
-        """How a datapoint is held against the limit: `>`, `>=`, `<` or `<=`."""
-        return _threshold(self.threshold, self._limit_kind)[0]
-
-    @property
-    def limit(self) -> float:
-        """The number in the threshold, in the package's own unit (counts, fractions, seconds, factors)."""
-        return _threshold(self.threshold, self._limit_kind)[1]
-
-    @property
-    def m(self) -> int:
-        """How many datapoints must breach (CloudWatch's datapoints to alarm)."""
-        return _datapoints(self.datapoints)[0]
-
-    @property
-    def n(self) -> int:
-        """Out of how many (CloudWatch's evaluation periods)."""
-        return _datapoints(self.datapoints)[1]
-
-    @property
     def interval(self) -> float:
         """Seconds between evaluations: every minute, or every 10 s for periods below a minute."""
         return 60.0 if self.period >= 60 else 10.0
-
-    @property
-    def percentile(self) -> Percentile | None:
-        """The percentile that the metrics must hold for this alarm, if it reads one."""
-        share = None if self.metric != "duration" or self.statistic is None else _share(self.statistic)
-        return None if share is None else Percentile(of=self.of, share=share, period=self.period)
 
 
 def _treatment(name: str) -> Missing:

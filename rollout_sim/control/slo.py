@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
-from rollout_sim.core.fields import PositiveSeconds, Share
+from rollout_sim.core.fields import PositiveSeconds, Share, section
 
 DAY = 86400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class LatencySli:
     """Requests that take longer than `latency` (s), waits and init included, are bad; so are failed ones."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     latency: PositiveSeconds
     """The limit; waits and the init of a cold start count."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Objective:
     """An SLO: in every `window` (s) the share `objective` of the alias's requests is good.
 
     `spent` is the share of the error budget already gone when the simulation starts.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     """What the SLO is called."""

@@ -9,9 +9,9 @@ import itertools
 import math
 import re
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
-from rollout_sim.core.fields import Percent, PositiveSeconds, PositiveShare, Seconds
+from rollout_sim.core.fields import Percent, PositiveSeconds, PositiveShare, Seconds, section
 from rollout_sim.core.registry import STRATEGIES, ByType
 
 MINUTE = 60.0
@@ -21,14 +21,12 @@ CODEDEPLOY_LIMIT: Final = 2880
 """Minutes that CodeDeploy allows from the first to the last shift."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Hook:
     """Test invocations sent straight to the new version, evenly spread `over` a time and judged at its end.
 
     More than `max_failures` failed, throttled or unfinished tests fail the deployment.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     invocations: int = 10
     """How many test invocations are sent."""
@@ -48,11 +46,9 @@ class Hook:
             )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Hooks:
     """CodeDeploy's lifecycle hooks: before the first shift and after the last."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     before_allow_traffic: Hook | None = None
     """Tests before the first shift."""
@@ -60,11 +56,9 @@ class Hooks:
     """Tests after the last shift."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Step:
     """A weight of the new version in (0, 1], and how long it is held (s) before the next step."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     weight: PositiveShare
     """The new version's share of the requests."""
@@ -118,10 +112,8 @@ class Strategy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class _Common:
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     bake: Seconds = 0.0
     """How long the alarms go on acting after the last shift."""
     hooks: Hooks = field(default_factory=Hooks)

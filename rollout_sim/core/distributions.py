@@ -7,19 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.core import units
 from rollout_sim.core.arrays import FloatArray
-from rollout_sim.core.fields import Quantity
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
-
+from rollout_sim.core.fields import Codec, Quantity
+from rollout_sim.core.files import FileReader
 
 MAX_SAMPLES: Final = 10_000_000
 _Z99: Final = 2.3263478740408408
@@ -116,12 +112,17 @@ class Distribution:
             result = np.searchsorted(np.array(self.samples), x, side="right") / len(self.samples)
         return np.asarray(result, np.float64)
 
-    def with_files(self, folder: Path, unit: str) -> Distribution:
-        """The same with the samples of an empirical distribution read, its file taken relative to `folder`."""
+    def with_files(self, folder: Path, unit: str, files: FileReader) -> Distribution:
+        """The same with the samples of an empirical distribution, which `files` reads.
+
+        The file's name is relative to `folder`; its numbers are in `unit` unless the scenario names another one.
+        Raises ValueError for a file that cannot be read or holds anything but numbers from 0.
+        """
         if self.kind != "empirical" or self.samples:
             return self
         name, column, given = self.file
-        return Distribution("empirical", (), _read_samples(folder / name, column, given or unit), self.file)
+        samples = files.read(read_samples, folder / name, column, given or unit)
+        return Distribution("empirical", (), samples, self.file)
 
 
 def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other distributions
@@ -129,8 +130,11 @@ def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other
     return Distribution("constant", (value,))
 
 
-def _read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
-    """Sorted samples of one column (the only one where `column` is empty). Raises ValueError with file and line."""
+def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
+    """The sorted samples (s or MB) in one column of a CSV file, the first one where `column` is empty.
+
+    Raises ValueError with file and line.
+    """
     kind = "size" if unit in units.UNITS["size"] else "duration"
     if unit not in units.UNITS[kind]:
         raise ValueError(f"{path}: unknown unit {unit!r}; allowed {', '.join(units.UNITS['duration'])}")
@@ -165,19 +169,20 @@ def _read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
     return tuple(sorted(samples))
 
 
-class _Reader:
-    """Reads `350 ms` (always that long) or `{lognormal: {...}}` into a Distribution, and writes it back."""
+class _DistributionCodec(Codec):
+    """`350 ms` (always that long) or `{lognormal: {...}}` for a `Distribution`; `kind` is a key of `units.UNITS`."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, example: str) -> None:
         self.kind = kind
-        self.examples = {"duration": "350 ms", "size": "3 MB"}
+        self.example = example
+        self.quantity = Quantity(kind=kind)
 
     def read(self, value: object) -> Distribution:
         """Raises ValueError naming the field that is wrong."""
         if isinstance(value, Distribution):
             return value
         if not isinstance(value, dict):
-            return Distribution("constant", (Quantity(kind=self.kind).check(value),))
+            return Distribution("constant", (self.quantity.read(value),))
         allowed = (*Distribution.PARAMETERS, "empirical")
         if len(value) != 1 or next(iter(value)) not in allowed:
             got = ", ".join(map(str, value)) or "none"
@@ -187,7 +192,7 @@ class _Reader:
             raise ValueError(f"`{name}` takes named values, got {fields!r}")
         if name == "empirical":
             return self._empirical(fields)
-        return Distribution(name, self._numbers(name, fields, lambda v: Quantity(kind=self.kind).check(v)))
+        return Distribution(name, self._numbers(name, fields, self.quantity.read))
 
     def _numbers(self, name: str, fields: dict[Any, Any], check: Callable[[object], float]) -> tuple[float, ...]:
         wanted = Distribution.PARAMETERS[name]
@@ -208,26 +213,18 @@ class _Reader:
             "empirical", (), (), (fields["file"], str(fields.get("column", "")), str(fields.get("unit", "")))
         )
 
-    def write(self, value: Distribution | None) -> object:
-        """What `read` turns back into an equal distribution."""
-        if value is None:
-            return None
-        texts = [units.text(number, self.kind) for number in value.parameters]
+    def write(self, value: Distribution) -> object:
+        """What `read` turns back into an equal distribution; of an empirical one the file, not its samples."""
+        texts = [self.quantity.write(number) for number in value.parameters]
         if value.kind == "constant":
             return texts[0]
         if value.kind == "empirical":
             return {"empirical": {k: v for k, v in zip(("file", "column", "unit"), value.file, strict=True) if v}}
         return {value.kind: dict(zip(Distribution.PARAMETERS[value.kind], texts, strict=True))}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        text = {"type": "string", "examples": [self.examples[self.kind]]}
+    def schema(self) -> dict[str, Any]:
+        """A text, or a mapping with the parameters of one kind of distribution."""
+        text = {"type": "string", "examples": [self.example]}
         shapes: list[dict[str, Any]] = [
             {
                 "type": "object",
@@ -253,5 +250,5 @@ class _Reader:
         return {"anyOf": [text, {"const": 0}, *shapes]}
 
 
-DurationDistribution = Annotated[Distribution, _Reader("duration")]
-SizeDistribution = Annotated[Distribution, _Reader("size")]
+DurationDistribution = Annotated[Distribution, _DistributionCodec("duration", "350 ms")]
+SizeDistribution = Annotated[Distribution, _DistributionCodec("size", "3 MB")]

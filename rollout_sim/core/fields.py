@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 
 from rollout_sim.core.units import _ARTICLES, _EXAMPLES, MAXIMA, TICK, UNITS, parse, text
 
@@ -14,8 +14,57 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
+Section = TypeVar("Section")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def section(cls: type[Section]) -> type[Section]:
+    """Makes a class a section of the scenario file: a frozen, slotted, keyword-only dataclass.
+
+    A field that the class does not have is an error where the file is read.
+    """
+    cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
+class Codec:
+    """Marks a field that has a text of its own in the file: how it is read, written back, and described to editors.
+
+    A subclass says these three things; `Annotated[float, SomeCodec()]` is a field that obeys them.
+    """
+
+    __slots__ = ()
+
+    def read(self, value: object) -> Any:
+        """The value of the field for what stands in the file, or for a value that was read. Raises ValueError."""
+        raise NotImplementedError
+
+    def write(self, value: Any) -> object:
+        """What `read` turns back into the same; never called for None."""
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of what stands in the file."""
+        raise NotImplementedError
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """How pydantic reads and writes the field; None stands for a field that is not given."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            self.read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: None if value is None else self.write(value)
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """What editors are told."""
+        return self.schema()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quantity:
+class Quantity(Codec):
     """Marks a float field of a dataclass as a quantity written with its unit.
 
     `low` and `high` bound the value in the package's own unit; `above` is an open lower end.
@@ -28,8 +77,11 @@ class Quantity:
     above: float | None = None
     bare: bool = False
 
-    def check(self, value: object) -> float:
-        """`value` (text, or a number where `bare`) as a float within the bounds; else ValueError."""
+    def read(self, value: object) -> float:
+        """`value` (text, or a number where `bare`) as a float within the bounds, in the package's own unit.
+
+        Raises ValueError for anything else, saying what is allowed.
+        """
         if self.bare and isinstance(value, int | float) and not isinstance(value, bool):
             number = float(value) / 100 if self.kind == "share" else float(value)
             if not math.isfinite(number):
@@ -59,19 +111,12 @@ class Quantity:
         end = f", at most {text(high, self.kind)}" if high < MAXIMA[self.kind] else ""
         return f"{_ARTICLES[self.kind]} in {units}{low if self.low or self.above is not None else ''}{end}"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """How pydantic reads and writes the field: text in a file, a float in memory."""
-        from pydantic_core import core_schema
+    def write(self, value: float) -> str:
+        """The shortest text with a unit that `read` turns back into `value`."""
+        return text(value, self.kind)
 
-        return core_schema.no_info_plain_validator_function(
-            self.check,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: None if value is None else text(value, self.kind)
-            ),
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """What editors are told: a text with a unit, or a bare number where that is taken."""
+    def schema(self) -> dict[str, Any]:
+        """A text with a unit, or a bare number where that is taken."""
         units = "|".join(re.escape(u) for u in UNITS[self.kind])
         text_schema: dict[str, Any] = {
             "title": self.kind,

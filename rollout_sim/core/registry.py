@@ -1,6 +1,6 @@
-"""Registries: classes of other people's that a scenario file uses by name, each with the field `type` for its name.
+"""Registries of user-defined classes, which a scenario file uses by name: each has the field `type` for its name.
 
-They come by decorator, or from installed packages by entry point. `extensions` is the door to it.
+They come by decorator, or from installed packages by entry point. `extensions` is the public door.
 """
 
 from __future__ import annotations
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
 
 
 Class = TypeVar("Class")
-_changes: list[str] = []
-
-
-def generation() -> int:
-    """How many classes were registered so far: what was made from the registries is out of date when it has grown."""
-    for one in (STRATEGIES, ARRIVALS, FAULTS):
-        one.classes()
-    return len(_changes)
 
 
 class Registry:
     """The classes of one kind, and the decorator that adds one.
 
-    A class is a frozen dataclass whose field `type` has its name as the default, with the members that `needs` lists:
-    of each of its entries one.
+    A class is a frozen dataclass whose field `type` has its name as the default. Each entry of `needs` names members of
+    which the class has at least one, as field, property or method.
     Installed packages offer theirs under the entry point group `rollout_sim.<kind>`, under the same name.
     """
 
@@ -63,7 +55,7 @@ class Registry:
         if not isinstance(name, str):
             raise TypeError(f'{where} needs its name as a field, such as type: Literal["my_name"] = "my_name"')
         for need in self.needs:
-            if not any(one in fields or hasattr(cls, one) for one in need):
+            if not any(member in fields or hasattr(cls, member) for member in need):
                 raise TypeError(f"{where} needs {' or '.join(need)}")
         try:
             get_type_hints(given, include_extras=True)
@@ -74,7 +66,6 @@ class Registry:
         if "__pydantic_config__" not in cls.__dict__:
             given.__pydantic_config__ = {"extra": "forbid"}  # a misspelt field is an error, as everywhere
         self._classes[name] = given
-        _changes.append(name)
         return cls
 
     def classes(self) -> Mapping[str, type[Any]]:
@@ -98,14 +89,18 @@ class Registry:
         return self._classes
 
     def forget(self, name: str) -> None:
-        """Takes a class out again."""
+        """Takes the class called `name` out again. Raises KeyError where there is none."""
         del self._classes[name]
-        _changes.append(name)
 
 
 STRATEGIES: Final = Registry("strategies", ("plan",))
 ARRIVALS: Final = Registry("arrivals", ("mean_rate",), ("expected", "times"))
 FAULTS: Final = Registry("faults", ("step",), ("at",))
+
+
+def registered() -> tuple[type[Any], ...]:
+    """All classes that are registered now: what was made for others is out of date."""
+    return tuple(cls for registry in (STRATEGIES, ARRIVALS, FAULTS) for cls in registry.classes().values())
 
 
 class ByType:
@@ -149,24 +144,25 @@ class ByType:
 
 
 def fingerprint(objects: Iterable[object]) -> list[str]:
-    """What the code of these objects' registered classes says, so that what was computed with other code is not reused.
+    """A hash of the code of each registered class among those of `objects`, so that results of other code are not reused.
 
-    The source of the module, or, where that cannot be read (in a notebook), the compiled methods and plain values.
+    It is that of the module's source, or, where that cannot be read (in a notebook), of the compiled methods and plain
+    values.
     """
-    found = []
-    for cls in dict.fromkeys(type(one) for one in objects):
-        if not any(cls in registry.classes().values() for registry in (STRATEGIES, ARRIVALS, FAULTS)):
+    hashes = []
+    for cls in dict.fromkeys(type(instance) for instance in objects):
+        if cls not in registered():
             continue
         module = sys.modules[cls.__module__]
         if cls.__module__ != "__main__" and getattr(module, "__file__", None):
-            found.append(hashlib.sha256(inspect.getsource(module).encode()).hexdigest())
+            hashes.append(hashlib.sha256(inspect.getsource(module).encode()).hexdigest())
         else:
-            parts = [f"{name}{_said(member)!r}" for name, member in sorted(vars(cls).items())]
-            found.append(hashlib.sha256("\n".join(parts).encode()).hexdigest())
-    return found
+            parts = [f"{name}{_content(member)!r}" for name, member in sorted(vars(cls).items())]
+            hashes.append(hashlib.sha256("\n".join(parts).encode()).hexdigest())
+    return hashes
 
 
-def _said(member: object) -> object:
+def _content(member: object) -> object:
     """The compiled code of a method or property, or a plain value; None for anything else."""
     function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
     code: CodeType | None = getattr(function, "__code__", None)

@@ -14,10 +14,11 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal
 
 import yaml
 
+from rollout_sim.core.files import FileReader
 from rollout_sim.errors import ScenarioError
 
 MAX_BYTES: Final = 1 << 20
@@ -40,6 +41,8 @@ class YamlDocument:
     data: dict[str, Any]
     lines: Mapping[Where, int]
     path: Path
+    files: FileReader = field(default_factory=FileReader, repr=False, compare=False)
+    """Reads the files that the data names; documents made from this one by `dataclasses.replace` share it."""
 
 
 class _LimitError(Exception):
@@ -291,22 +294,56 @@ def shorten(text: str) -> str:
 
 
 WIDTH: Final = 100
-"""Columns of the comments."""
+"""Columns of the comments, and of text in the layout `block`."""
 FLOW: Final = 84
-"""Columns of a mapping or list that stands on one line."""
+"""Columns of a mapping or list that stands on one line in the layout `compact`."""
+_RARE_LINE_ENDS: Final = "\r\x85\u2028\u2029"
+Layout = Literal["compact", "block", "line"]
+
+
+class Tagged(str):
+    """Text with a tag of its own, such as CloudFormation's `!Ref`; a subclass says which."""
+
+    __slots__ = ()
+    tag: ClassVar[str]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what `document` reads back as the same: text that looks like a number is quoted, nothing is shared.
+    """Writes what `read_yaml` reads back as the same, each value where it stands: no anchors.
 
-    Mappings and lists of nothing but single values stand on one line where they fit.
+    Text that YAML 1.1 or YAML 1.2 would take for something else (`1e5`, `yes`, `0x1`) is quoted; text of several
+    lines is written as such where it does not stand inside a line.
     """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML asks for each value; the answer is the same
         return True
 
+    def choose_scalar_style(self) -> str:
+        """PyYAML's choice, except that tagged text is plain and that rare line ends are escaped.
+
+        A tag says already that the text is no number, so quotes are not needed; and PyYAML would read the rarer line
+        ends back as a line feed.
+        """
+        style, event, analysis = str(super().choose_scalar_style()), self.event, self.analysis
+        assert isinstance(event, yaml.ScalarEvent)
+        if any(end in event.value for end in _RARE_LINE_ENDS):
+            return '"'
+        tagged = event.tag is not None and event.tag.startswith("!") and event.value != ""
+        return "" if tagged and analysis and analysis.allow_block_plain and not self.flow_level else style
+
+
+add_resolvers(_Dumper)
+_Dumper.add_multi_representer(Tagged, lambda dumper, value: dumper.represent_scalar(value.tag, str(value)))
+_Dumper.add_representer(
+    str, lambda dumper, value: dumper.represent_scalar(f"{_TAG}str", value, style="|" if "\n" in value else None)
+)
+
+
+class _CompactDumper(_Dumper):
+    """The whole document has one field a line; mappings and lists of single values stand on one line where they fit."""
+
     def serialize(self, node: yaml.Node) -> None:
-        if isinstance(node, yaml.MappingNode):  # the whole document: one field a line
+        if isinstance(node, yaml.MappingNode):
             node.flow_style = not node.value
         super().serialize(node)
 
@@ -318,19 +355,41 @@ class _Dumper(yaml.SafeDumper):
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:
         node = super().represent_sequence(tag, sequence, flow_style)
-        node.flow_style = bool(node.flow_style) and sum(len(one.value) + 2 for one in node.value) <= FLOW
+        node.flow_style = bool(node.flow_style) and sum(len(item.value) + 2 for item in node.value) <= FLOW
         return node
 
 
-add_resolvers(_Dumper)
+class _BlockDumper(_Dumper):
+    """Each value on a line of its own, lists indented below their key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's own form
+        super().increase_indent(flow, False)
 
 
-def plain(data: Mapping[str, Any]) -> str:
-    """`data` (plain values) as YAML that `document.read_yaml` reads back; the innermost mappings and lists on one line."""
-    text: str = yaml.dump(
-        dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=math.inf
+_LAYOUTS: Final[Mapping[Layout, tuple[type[_Dumper], bool | None, float]]] = {
+    "compact": (_CompactDumper, None, math.inf),
+    "block": (_BlockDumper, False, WIDTH),
+    "line": (_Dumper, True, math.inf),
+}
+"""The dumper of each layout, PyYAML's `default_flow_style`, and the columns at which long text is folded."""
+
+
+def to_yaml(*documents: Any, layout: Layout = "compact") -> str:
+    r"""Plain values as YAML, one or several documents: the counterpart of `read_yaml`, which reads them back.
+
+    `compact` is for scenario files: one field a line, the innermost mappings and lists on one line. `block` is for
+    files of other programs: each value on its own line. `line` puts everything on one line, without its end.
+
+    >>> to_yaml({"name": "1e5", "rollout": {"to": "2", "alarms": ["errors"]}})
+    "name: '1e5'\nrollout:\n  to: '2'\n  alarms: [errors]\n"
+    >>> to_yaml({"to": "2", "alarms": ["errors"]}, layout="line")
+    "{to: '2', alarms: [errors]}"
+    """
+    dumper, flow, width = _LAYOUTS[layout]
+    text: str = yaml.dump_all(
+        documents, Dumper=dumper, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width
     )
-    return text
+    return text.removesuffix("\n").removesuffix("\n...") if layout == "line" else text
 
 
 def commented(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
@@ -345,16 +404,19 @@ def commented(sections: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         if twice := seen.intersection(data):
             raise ValueError(f"the key {min(twice)!r} stands in two sections")
         seen.update(data)
-        parts.append(_comment(comment) + (plain(data) if data else ""))
+        parts.append(comment_lines(comment) + (to_yaml(data) if data else ""))
     return "\n".join(part for part in parts if part)
 
 
-def _comment(text: str) -> str:
-    """`text` behind `#`. Whatever would end the line, or is not allowed in YAML, becomes a line's end or a space."""
+def comment_lines(text: str, width: float = WIDTH) -> str:
+    """`text` as lines behind `#`, wrapped between words at `width` columns.
+
+    Whatever would end the line early, or is not allowed in YAML, becomes a line's end or a space.
+    """
     lines = ["".join(c if c.isprintable() else " " for c in line).rstrip() for line in text.splitlines()]
-    wrapped = [
-        piece
-        for line in lines
-        for piece in textwrap.wrap(line, WIDTH - 2, break_long_words=False, break_on_hyphens=False) or [""]
-    ]
+    wrapped = lines if width == math.inf else [piece for line in lines for piece in _wrapped(line, int(width))]
     return "".join(f"# {piece}".rstrip() + "\n" for piece in wrapped)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width - 2, break_long_words=False, break_on_hyphens=False) or [""]

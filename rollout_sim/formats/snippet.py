@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import yaml
-
+from rollout_sim.core.yaml_io import Tagged, comment_lines, to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
 
@@ -20,52 +20,31 @@ class Snippet:
     remarks: tuple[str, ...] = ()
 
 
-class Ref(str):
+class Ref(Tagged):
     """CloudFormation's `!Ref`."""
 
     __slots__ = ()
+    tag = "!Ref"
 
 
-class GetAtt(str):
+class GetAtt(Tagged):
     """CloudFormation's `!GetAtt`."""
 
     __slots__ = ()
+    tag = "!GetAtt"
 
 
-class Sub(str):
+class Sub(Tagged):
     """CloudFormation's `!Sub`."""
 
     __slots__ = ()
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - CloudFormation refuses aliases, whatever the value
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - PyYAML's own form
-        super().increase_indent(flow, False)
-
-    def choose_scalar_style(self) -> str:
-        style, event, analysis = str(super().choose_scalar_style()), self.event, self.analysis
-        tagged = isinstance(event, yaml.ScalarEvent) and event.tag in _TAGS
-        return "" if tagged and analysis and analysis.allow_block_plain else style
-
-
-_TAGS: Final = ("!Ref", "!GetAtt", "!Sub")
-for _kind in (Ref, GetAtt, Sub):
-    _Dumper.add_representer(
-        _kind, lambda dumper, value: dumper.represent_scalar(f"!{type(value).__name__}", str(value))
-    )
-_Dumper.add_representer(
-    str,
-    lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None),
-)
+    tag = "!Sub"
 
 
 def as_yaml(*documents: dict[str, Any], remarks: tuple[str, ...] = ()) -> str:
     """YAML documents, the remarks as comments before them."""
-    head = "".join(f"# {remark}\n" for remark in remarks)
-    return head + yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    head = "".join(comment_lines(remark, width=math.inf) for remark in remarks)
+    return head + to_yaml(*documents, layout="block")
 
 
 def logical(name: str) -> str:

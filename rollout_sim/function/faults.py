@@ -10,21 +10,15 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
-from rollout_sim.core import units
-from rollout_sim.core.fields import Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share
+from rollout_sim.core.fields import Codec, Instant, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.core.registry import FAULTS, ByType
 from rollout_sim.core.units import TICK, tick
 
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
-
-
 ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
 KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
-OWN: Final = "own"
+CUSTOM: Final = "custom"
 OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
 OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
 
@@ -37,73 +31,57 @@ class Slowdown:
     add: float = 0.0
 
 
-class _SlowdownText:
-    """Reads `2x` or `200 ms` into a `Slowdown`, and writes it back."""
+_POSITIVE_FACTOR: Final = Quantity(kind="factor", above=0.0)
+_ADDED: Final = Quantity(kind="duration")
+_FAILING: Final = Quantity(kind="share", high=1.0)
 
-    @staticmethod
-    def read(value: object) -> Slowdown:
+
+class _SlowdownCodec(Codec):
+    """`2x` or `200 ms` for a `Slowdown`."""
+
+    def read(self, value: object) -> Slowdown:
+        """Raises ValueError for anything but a factor above 0 or a duration."""
         try:
             if isinstance(value, str) and value.rstrip().endswith("x"):
-                factor = units.parse(value, "factor")
-                if factor > 0:
-                    return Slowdown(factor=factor)
-            else:
-                return Slowdown(add=Quantity(kind="duration").check(value))
+                return Slowdown(factor=_POSITIVE_FACTOR.read(value))
+            return Slowdown(add=_ADDED.read(value))
         except ValueError as error:
             raise ValueError(
                 f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}"
             ) from error
-        raise ValueError(f"needs a factor above 0 or a duration to add (for example 2x or 200 ms), got {value!r}")
 
-    @staticmethod
-    def write(value: Slowdown | None) -> str | None:
-        if value is None:
-            return None
-        return units.text(value.factor, "factor") if value.factor != 1 else units.text(value.add, "duration")
+    def write(self, value: Slowdown) -> str:
+        """The factor, or the duration where there is none."""
+        return _POSITIVE_FACTOR.write(value.factor) if value.factor != 1 else _ADDED.write(value.add)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text."""
         return {"type": "string", "examples": ["2x", "200 ms"]}
 
 
-class _InitText:
-    """Reads `5%` (cold starts that fail) or a slowdown of the init."""
+class _InitCodec(_SlowdownCodec):
+    """`5%` for cold starts that fail, or `2x` or `500 ms` for a slower init."""
 
-    @staticmethod
-    def read(value: object) -> float | Slowdown:
-        if isinstance(value, str) and value.rstrip().endswith("%"):
-            return Quantity(kind="share", high=1.0).check(value)
-        return _SlowdownText.read(value)
+    def read(self, value: object) -> float | Slowdown:  # type: ignore[override]  # a share besides
+        """Raises ValueError for anything else."""
+        return _FAILING.read(value) if isinstance(value, str) and value.rstrip().endswith("%") else super().read(value)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
+    def write(self, value: float | Slowdown) -> str:
+        """A share, a factor or a duration."""
+        return _FAILING.write(value) if isinstance(value, float) else super().write(value)
 
-        return core_schema.no_info_plain_validator_function(
-            self.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda value: units.text(value, "share") if isinstance(value, float) else _SlowdownText.write(value)
-            ),
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text."""
         return {"type": "string", "examples": ["5%", "2x", "500 ms"]}
 
 
-SlowdownField = Annotated[Slowdown, _SlowdownText()]
-InitField = Annotated[float | Slowdown, _InitText()]
+SlowdownField = Annotated[Slowdown, _SlowdownCodec()]
+InitField = Annotated[float | Slowdown, _InitCodec()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Leak:
     """What an environment's age does: with every `per` of age, `errors` more failures and `latency` more time."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     per: PositiveSeconds
     """The age of an environment after which `errors` and `latency` have their full size once."""
@@ -117,11 +95,9 @@ class Leak:
             raise ValueError("a leak does nothing without `errors` or `latency`")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Load:
     """What happens to invocations that start when more than `above` run in the function, themselves included."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     above: int
     """Invocations running in the function beyond which it happens."""
@@ -137,11 +113,9 @@ class Load:
             raise ValueError("a load fault does nothing without `errors` or `latency`")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Subset:
     """Always the same share of the `users` suffers `errors`; invocations without a user never do."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     users: PositiveShare
     """The share of the users that is hit, always the same ones."""
@@ -149,14 +123,37 @@ class Subset:
     """The share of their requests that fails."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRow(NamedTuple):
+    """A fault as plain numbers, as every data plane reads it; times are the simulation's."""
+
+    kind: int
+    """Which fault: `ERRORS`, `LATENCY`, ..., an index into `KINDS`."""
+    onset: float
+    """When it sets in (s)."""
+    ramp: float
+    """How long it takes to rise to its full size (s)."""
+    until: float
+    """When it ends (s), infinite where it does not."""
+    share: float
+    """The share of invocations that fail, crash, or (of a latency fault) are slower."""
+    factor: float
+    """How many times as long durations, or the init, are."""
+    add: float
+    """How much longer they are (s)."""
+    parameter: float
+    """Of a leak `per` (s), of a load fault `above` (invocations), of a subset the share of the users; else 0."""
+
+
+KIND, ONSET, RAMP, UNTIL, SHARE, FACTOR, ADD, PARAMETER = range(8)
+"""The places in a row. The functions below go by these: for the compiled plane a row is a row of an array."""
+
+
+@section
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `own`.
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `custom`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     errors: PositiveShare | None = None
     """The share of invocations that end in a handled exception, on top of the version's own."""
@@ -172,7 +169,7 @@ class Fault:
     """Happens above a concurrency."""
     subset: Subset | None = None
     """Hits always the same share of the users."""
-    own: Annotated[Any, ByType(FAULTS)] | None = None
+    custom: Annotated[Any, ByType(FAULTS)] | None = None
     """A fault of your own, by its `type`: a class registered with `extensions`."""
     share: PositiveShare = 1.0
     """With `latency`: the share of the invocations that is slower."""
@@ -184,12 +181,12 @@ class Fault:
     """When it ends; without it, never."""
 
     def __post_init__(self) -> None:
-        kinds = (*KINDS, OWN)
+        kinds = (*KINDS, CUSTOM)
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"a fault is exactly one of {', '.join(kinds)}, got {' and '.join(given) or 'none'}")
-        if self.own is not None and self.ramp:
-            raise ValueError("`ramp` belongs to built-in faults; an own one says itself how it rises")
+        if self.custom is not None and self.ramp:
+            raise ValueError("`ramp` belongs to built-in faults; a custom one says itself how it rises")
         if self.share != 1 and given != ["latency"]:
             raise ValueError(f"`share` belongs to a latency fault, got it with {given[0]}")
         if self.until is not None and self.until <= self.onset:
@@ -197,13 +194,13 @@ class Fault:
 
     @property
     def kind(self) -> str:
-        """Which of `KINDS` it is, or `own`."""
-        return next(kind for kind in (*KINDS, OWN) if getattr(self, kind) is not None)
+        """Which of `KINDS` it is, or `custom`."""
+        return next(kind for kind in (*KINDS, CUSTOM) if getattr(self, kind) is not None)
 
     def row(self, zero: float) -> FaultRow:
         """The fault as numbers; `zero` is the simulation time (s) that `onset` and `until` count from.
 
-        An own fault has none: `own_faults.unfolded` says which built-in ones it comes to.
+        A custom fault has none: `unfolded` says which built-in ones it comes to.
         """
         share, slow, parameter = 0.0, Slowdown(), 0.0
         if self.errors is not None or self.crash is not None:
@@ -221,11 +218,16 @@ class Fault:
         elif self.subset is not None:
             share, parameter = self.subset.errors, self.subset.users
         until = math.inf if self.until is None else zero + self.until
-        return (KINDS.index(self.kind), zero + self.onset, self.ramp, until, share, slow.factor, slow.add, parameter)
-
-
-FaultRow = tuple[int, float, float, float, float, float, float, float]
-"""kind, onset (s), ramp (s), until (s), share, factor, add (s), parameter (per (s), above, or share of users)."""
+        return FaultRow(
+            kind=KINDS.index(self.kind),
+            onset=zero + self.onset,
+            ramp=self.ramp,
+            until=until,
+            share=share,
+            factor=slow.factor,
+            add=slow.add,
+            parameter=parameter,
+        )
 
 
 def rows_of(faults: tuple[Fault, ...], zero: float) -> tuple[FaultRow, ...]:
@@ -253,11 +255,11 @@ def failure_shares(
     """
     init, crash, error = 0.0, 0.0, error_rate
     for row in rows:
-        strength = intensity(t, row[1], row[2], row[3])
+        strength = intensity(t, row[ONSET], row[RAMP], row[UNTIL])
         if strength == 0.0:
             continue
-        kind = row[0]
-        share = row[4] * strength
+        kind = row[KIND]
+        share = row[SHARE] * strength
         if kind == ERRORS:
             error = 1.0 - (1.0 - error) * (1.0 - share)
         elif kind == CRASH:
@@ -266,9 +268,9 @@ def failure_shares(
             if cold:
                 init = 1.0 - (1.0 - init) * (1.0 - share)
         elif kind == LEAK:
-            share = min(1.0, share * age / row[7])
+            share = min(1.0, share * age / row[PARAMETER])
             error = 1.0 - (1.0 - error) * (1.0 - share)
-        elif (kind == LOAD and running > row[7]) or (kind == SUBSET and user_quantile < row[7]):
+        elif (kind == LOAD and running > row[PARAMETER]) or (kind == SUBSET and user_quantile < row[PARAMETER]):
             error = 1.0 - (1.0 - error) * (1.0 - share)
     return init, crash, error
 
@@ -297,19 +299,19 @@ def slowdown(
     """
     factor, add, init_factor, init_add = 1.0, 0.0, 1.0, 0.0
     for row in rows:
-        strength = intensity(t, row[1], row[2], row[3])
+        strength = intensity(t, row[ONSET], row[RAMP], row[UNTIL])
         if strength == 0.0:
             continue
-        kind = row[0]
+        kind = row[KIND]
         if kind == INIT:
-            init_factor *= 1.0 + (row[5] - 1.0) * strength
-            init_add += row[6] * strength
-        elif (kind == LATENCY and u < row[4]) or (kind == LOAD and running > row[7]):
-            factor *= 1.0 + (row[5] - 1.0) * strength
-            add += row[6] * strength
+            init_factor *= 1.0 + (row[FACTOR] - 1.0) * strength
+            init_add += row[ADD] * strength
+        elif (kind == LATENCY and u < row[SHARE]) or (kind == LOAD and running > row[PARAMETER]):
+            factor *= 1.0 + (row[FACTOR] - 1.0) * strength
+            add += row[ADD] * strength
         elif kind == LEAK:
-            factor *= max(0.0, 1.0 + (row[5] - 1.0) * strength * age / row[7])
-            add += row[6] * strength * age / row[7]
+            factor *= max(0.0, 1.0 + (row[FACTOR] - 1.0) * strength * age / row[PARAMETER])
+            add += row[ADD] * strength * age / row[PARAMETER]
     return factor, add, init_factor, init_add
 
 
@@ -354,12 +356,12 @@ def resolve_invocation(
 
 
 MAX_PIECES: Final = 500
-"""Built-in faults that an own one may come to: each invocation looks at all of them."""
+"""Built-in faults that a custom one may come to: each invocation looks at all of them."""
 MAX_ANSWERS: Final = 1_000_000
 
 
 class CustomFault(Protocol):
-    """A fault of one's own: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
+    """A user-defined fault: at each moment some built-in ones. `step` is for how long (s) each answer of `at` holds."""
 
     step: float
 
@@ -369,47 +371,50 @@ class CustomFault(Protocol):
 
 
 def unfolded(faults: Sequence[Fault], length: float) -> tuple[Fault, ...]:
-    """The same with own faults as the built-in ones that they come to within `length` (s) from the rollout's start.
+    """The same with custom faults as the built-in ones that they come to within `length` (s) from the rollout's start.
 
-    Answers that stay the same from step to step are one piece. Raises ValueError for an own fault that breaks its
+    Answers that stay the same from step to step are one piece. Raises ValueError for a custom fault that breaks its
     protocol, or comes to more than `MAX_PIECES`.
     """
-    found: list[Fault] = []
+    built_in: list[Fault] = []
     for fault in faults:
-        found += [fault] if fault.own is None else _pieces(fault, length)
-    return tuple(found)
+        built_in += [fault] if fault.custom is None else _pieces(fault, length)
+    return tuple(built_in)
 
 
 def _pieces(fault: Fault, length: float) -> list[Fault]:
-    own: Any = fault.own
-    name = own.type
-    if not own.step >= TICK:
-        raise ValueError(f"`step` of {name} must be a time above 0, got {own.step:g} s")
+    """The built-in faults that a custom one comes to, each from the step where its answer begins to where it ends."""
+    custom: Any = fault.custom
+    name = custom.type
+    if not custom.step >= TICK:
+        raise ValueError(f"`step` of {name} must be a time above 0, got {custom.step:g} s")
     end = length if fault.until is None else min(fault.until, length)
-    if end - fault.onset > MAX_ANSWERS * own.step:
+    if end - fault.onset > MAX_ANSWERS * custom.step:
         raise ValueError(
-            f"`step` of {name} makes {(end - fault.onset) / own.step:.3g} answers; allowed {MAX_ANSWERS:,}"
+            f"`step` of {name} makes {(end - fault.onset) / custom.step:.3g} answers; allowed {MAX_ANSWERS:,}"
         )
-    found: list[Fault] = []
+    pieces: list[Fault] = []
     begins: float = fault.onset
     holds: tuple[Fault, ...] = ()
     for k in itertools.count():
-        at = tick(fault.onset + k * own.step)
-        now = tuple(own.at(at - fault.onset)) if at < end else ()
+        at = tick(fault.onset + k * custom.step)
+        now = tuple(custom.at(at - fault.onset)) if at < end else ()
         if now != holds or at >= end:
-            # Where the own fault lasts, so does its last piece, and the horizon is none of its instants.
+            # The last piece ends with the custom fault itself; the horizon, where nothing is simulated, ends nothing.
             until = fault.until if at >= end else at
-            found += [replace(one, onset=begins, until=until) for one in holds]
+            pieces += [replace(answer, onset=begins, until=until) for answer in holds]
             begins, holds = at, now
         if at >= end:
-            return found
-        for one in now:
+            return pieces
+        for answer in now:
             if (
-                not isinstance(one, Fault)
-                or one.own is not None
-                or (one.onset, one.ramp, one.until) != (0.0, 0.0, None)
+                not isinstance(answer, Fault)
+                or answer.custom is not None
+                or (answer.onset, answer.ramp, answer.until) != (0.0, 0.0, None)
             ):
-                raise ValueError(f"at() of {name} returns built-in faults without onset, ramp and until, got {one!r}")
-        if len(found) > MAX_PIECES:
+                raise ValueError(
+                    f"at() of {name} returns built-in faults without onset, ramp and until, got {answer!r}"
+                )
+        if len(pieces) > MAX_PIECES:
             raise ValueError(f"{name} comes to more than {MAX_PIECES} pieces; a longer `step` makes fewer")
     raise AssertionError

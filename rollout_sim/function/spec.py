@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
-from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count
+from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count, section
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
 
@@ -16,11 +15,9 @@ INIT_LIMIT: Final = 10.0
 """Seconds that Lambda gives an environment to initialise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class VersionSpec:
     """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     duration: DurationDistribution
     """How long an invocation runs, without the init of a cold start."""
@@ -45,14 +42,12 @@ class VersionSpec:
         check_count("provisioned", self.provisioned, 0, 100_000)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class FunctionSpec:
     """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
 
     Parameters that AWS does not document have the defaults of measurements: `keep_alive`, `reuse`, `propagation`.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     """The function's name."""

@@ -1,167 +1,209 @@
-"""What does not fit together in a scenario: found when it is loaded, not in the middle of a run."""
+"""What does not fit together in a scenario: found when it is loaded, not in the middle of a run.
+
+Each check is about one section and yields its problems: where in the file, and what is wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
-from rollout_sim.core.yaml_io import suggest
+from rollout_sim.core.yaml_io import Where, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
-from rollout_sim.scenario.sections import NO_ROLLOUT, Sections
+from rollout_sim.scenario.sections import NO_ROLLOUT, Rollout, Sections
 from rollout_sim.traffic.processes import check_expected
 
-if TYPE_CHECKING:
-    from rollout_sim.core.yaml_io import Where
-
-
-def custom_problems(scenario: Sections) -> list[tuple[Where, str]]:
-    """Where and what, as the classes themselves (ValueError) or their protocols say it."""
-    found: list[tuple[Where, str]] = []
-    for where, check in _checks(scenario):
-        try:
-            check()
-        except ValueError as error:
-            found.append((where, str(error)))
-    return found
-
-
-def _checks(scenario: Sections) -> Iterator[tuple[Where, Callable[[], object]]]:
-    for i, source in enumerate(scenario.traffic):
-        own = source.arrivals.own
-        if hasattr(own, "expected"):
-            yield ("traffic", i, "arrivals", "own"), partial(check_expected, own, scenario.horizon)
-    faults: list[tuple[Where, tuple[Fault, ...]]] = [(("incident",), scenario.incident)]
-    faults += [(("function", "versions", n, "faults"), spec.faults) for n, spec in scenario.function.versions.items()]
-    for where, given in faults:
-        for j, fault in enumerate(given):
-            if fault.own is not None:
-                yield (*where, j, "own"), partial(unfolded, [fault], scenario.horizon - scenario.start)
-    for name, strategy in scenario.strategies.items():
-        yield ("strategies", name), partial(getattr, strategy, "plan")
-
-
+Problem = tuple[Where, str]
 MAX_STAYS: Final = 2_000_000
 """Stays of a bursty source that fit into memory."""
 
 
-def inconsistencies(scenario: Sections) -> list[tuple[tuple[str | int, ...], str]]:
-    """What does not fit together across sections: (where, what is wrong)."""
-    found = custom_problems(scenario)
-    if found:
-        return found
+def inconsistencies(scenario: Sections) -> list[Problem]:
+    """What does not fit together across sections: the place in the file and what is wrong, in the order of the checks.
 
-    def known(where: tuple[str | int, ...], kind: str, name: str, names: list[str]) -> None:
-        if name not in names:
-            found.append(
-                (where, f"there is no {kind} {name!r}; allowed {', '.join(names) or 'none'}{suggest(name, names)}")
-            )
+    User-defined classes are asked first; where one breaks its protocol, nothing else can be said. What a rollout
+    comes to is looked at only where every name in the file leads somewhere.
+    """
+    problems = list(_custom_classes(scenario))
+    if problems:
+        return problems
+    for check in (_aliases, _traffic, _slos, _alarms, _promotions, _on_call, _rollout_names):
+        problems += check(scenario)
+    if scenario.rollout is not None and not problems:
+        problems += _rollout(scenario, scenario.rollout)
+    for check in (_faults, _provisioned, _strategies):
+        problems += check(scenario)
+    return problems
 
-    function = scenario.function
-    versions, aliases, alarms = list(function.versions), list(function.aliases), list(scenario.alarms)
-    for alias, version in function.aliases.items():
-        known(("function", "aliases", alias), "version", version, versions)
+
+def _custom_classes(scenario: Sections) -> Iterator[Problem]:
+    """What user-defined classes themselves, or their protocols, say against what the file makes of them."""
+    for where, check in _protocols(scenario):
+        try:
+            check()
+        except ValueError as error:
+            yield where, str(error)
+
+
+def _protocols(scenario: Sections) -> Iterator[tuple[Where, Callable[[], object]]]:
+    """A check for each user-defined class in the file, and for each strategy's plan."""
+    for i, source in enumerate(scenario.traffic):
+        custom = source.arrivals.custom
+        if hasattr(custom, "expected"):
+            yield ("traffic", i, "arrivals", "custom"), partial(check_expected, custom, scenario.horizon)
+    faults: list[tuple[Where, tuple[Fault, ...]]] = [(("incident",), scenario.incident)]
+    faults += [(("function", "versions", n, "faults"), spec.faults) for n, spec in scenario.function.versions.items()]
+    for where, given in faults:
+        for j, fault in enumerate(given):
+            if fault.custom is not None:
+                yield (*where, j, "custom"), partial(unfolded, [fault], scenario.horizon - scenario.start)
+    for name, strategy in scenario.strategies.items():
+        yield ("strategies", name), partial(getattr, strategy, "plan")
+
+
+def _unknown(where: Where, kind: str, name: str, names: Iterable[str]) -> Iterator[Problem]:
+    """A problem where `name` is none of `names`, which are names of a `kind` of things."""
+    allowed = list(names)
+    if name not in allowed:
+        yield where, f"there is no {kind} {name!r}; allowed {', '.join(allowed) or 'none'}{suggest(name, allowed)}"
+
+
+def _aliases(scenario: Sections) -> Iterator[Problem]:
+    """Aliases point to versions that there are, under names that Lambda takes."""
+    for alias, version in scenario.function.aliases.items():
+        where = ("function", "aliases", alias)
+        yield from _unknown(where, "version", version, scenario.function.versions)
         try:
             check_alias_name(alias)
         except ValidationException:
-            what = f"is no name for an alias, got {alias!r}; allowed letters, digits, - and _, not digits alone"
-            found.append((("function", "aliases", alias), what))
+            yield where, f"is no name for an alias, got {alias!r}; allowed letters, digits, - and _, not digits alone"
+
+
+def _traffic(scenario: Sections) -> Iterator[Problem]:
+    """There is traffic, to aliases that there are, in bursts that fit into memory."""
     if not scenario.traffic:
-        found.append((("traffic",), "has no source; at least one is needed"))
+        yield ("traffic",), "has no source; at least one is needed"
     for i, source in enumerate(scenario.traffic):
-        known(("traffic", i, "alias"), "alias", source.alias, aliases)
+        yield from _unknown(("traffic", i, "alias"), "alias", source.alias, scenario.function.aliases)
         bursty = source.arrivals.bursty
         stays = 0.0 if bursty is None else 2 * scenario.horizon / (bursty.stay_low + bursty.stay_high)
         if stays > MAX_STAYS:
             what = f"makes {stays:.3g} stays until the horizon; allowed {MAX_STAYS:.3g}"
-            found.append((("traffic", i, "arrivals", "bursty"), what))
+            yield ("traffic", i, "arrivals", "bursty"), what
+
+
+def _slos(scenario: Sections) -> Iterator[Problem]:
+    """SLOs are about aliases that there are, and are told apart by their names."""
     for i, slo in enumerate(scenario.slos):
         if slo.alias is not None:
-            known(("slos", i, "alias"), "alias", slo.alias, aliases)
-        if slo.name in [other.name for other in scenario.slos[:i]]:
-            found.append((("slos", i, "name"), f"two SLOs are called {slo.name!r}"))
+            yield from _unknown(("slos", i, "alias"), "alias", slo.alias, scenario.function.aliases)
+        if slo.name in [earlier.name for earlier in scenario.slos[:i]]:
+            yield ("slos", i, "name"), f"two SLOs are called {slo.name!r}"
+
+
+def _alarms(scenario: Sections) -> Iterator[Problem]:
+    """Alarms on a burn rate name an SLO; one that watches a version alone needs an SLO of the alias that moves."""
+    aliases = {slo.name: slo.alias for slo in reversed(scenario.slos)}
     for name, alarm in scenario.alarms.items():
-        if alarm.slo is not None:
-            known(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
-            other = next((slo.alias for slo in scenario.slos if slo.name == alarm.slo), None)
-            if alarm.of != "alias" and scenario.traffic and other not in (None, scenario.alias):
-                what = f"the SLO {alarm.slo!r} is about {other!r}, which the rollout does not move"
-                found.append((("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"))
+        if alarm.slo is None:
+            continue
+        yield from _unknown(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
+        alias = aliases.get(alarm.slo)
+        if alarm.of != "alias" and scenario.traffic and alias not in (None, scenario.alias):
+            what = f"the SLO {alarm.slo!r} is about {alias!r}, which the rollout does not move"
+            yield ("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"
+
+
+def _promotions(scenario: Sections) -> Iterator[Problem]:
+    """Promotions move aliases that there are to versions that there are, but not what the rollout is moving."""
     for i, promotion in enumerate(scenario.promotions):
-        known(("promotions", i, "alias"), "alias", promotion.alias, aliases)
-        known(("promotions", i, "to"), "version", promotion.to, versions)
+        yield from _unknown(("promotions", i, "alias"), "alias", promotion.alias, scenario.function.aliases)
+        yield from _unknown(("promotions", i, "to"), "version", promotion.to, scenario.function.versions)
         if scenario.rollout is not None and promotion.alias == scenario.alias and promotion.at > scenario.start:
-            found.append(
-                (("promotions", i, "at"), f"{promotion.alias!r} is moved by the rollout from {scenario.start:g} s on")
+            yield (
+                ("promotions", i, "at"),
+                f"{promotion.alias!r} is moved by the rollout from {scenario.start:g} s on",
             )
-    if scenario.on_call is not None:
-        for j, name in enumerate(scenario.on_call.alarms):
-            known(("on_call", "alarms", j), "alarm", name, alarms)
-    found += _rollout_inconsistencies(scenario, known, found)
+
+
+def _on_call(scenario: Sections) -> Iterator[Problem]:
+    """Who is on call is paged by alarms that there are."""
+    for j, name in enumerate(() if scenario.on_call is None else scenario.on_call.alarms):
+        yield from _unknown(("on_call", "alarms", j), "alarm", name, scenario.alarms)
+
+
+def _rollout_names(scenario: Sections) -> Iterator[Problem]:
+    """The rollout names an alias, a version and alarms that there are; without one there are no strategies."""
+    rollout = scenario.rollout
+    if rollout is None:
+        if scenario.strategies:
+            yield ("strategies",), "there are strategies but no `rollout` to apply them to"
+        return
+    yield from _unknown(("rollout", "alias"), "alias", rollout.alias, scenario.function.aliases)
+    yield from _unknown(("rollout", "to"), "version", rollout.to, scenario.function.versions)
+    for j, name in enumerate(rollout.alarms):
+        yield from _unknown(("rollout", "alarms", j), "alarm", name, scenario.alarms)
+
+
+def _rollout(scenario: Sections, rollout: Rollout) -> Iterator[Problem]:
+    """The rollout moves an alias with traffic to another version before the horizon, by some strategy."""
+    if not scenario.strategies:
+        what = "a rollout needs `strategies`, such as {canary: {type: canary, percent: 10, interval: 10 min}}"
+        yield ("rollout",), what
+    if rollout.start >= scenario.horizon:
+        what = f"must come before the horizon ({scenario.horizon:g} s), got {rollout.start:g} s"
+        yield ("rollout", "start"), what
+    if LATEST in (rollout.to, scenario.old):
+        yield ("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version"
+    if rollout.to == scenario.old:
+        yield ("rollout", "to"), f"alias {rollout.alias!r} points to version {rollout.to} already"
+    if all(source.alias != rollout.alias for source in scenario.traffic):
+        yield ("rollout", "alias"), f"no source sends traffic to {rollout.alias!r}"
+
+
+def _faults(scenario: Sections) -> Iterator[Problem]:
+    """Faults and what depends on the size of an event have something to act on."""
+    versions = scenario.function.versions
     faulty = [fault for number in versions for fault in scenario.faults_of(number)]
     if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
-        found.append((("traffic",), "a subset fault hits a share of the users, but no source has `users`"))
+        yield ("traffic",), "a subset fault hits a share of the users, but no source has `users`"
     sized = any(source.size is not None for source in scenario.traffic)
-    for number, spec in function.versions.items():
+    for number, spec in versions.items():
         if spec.per_mb and not sized:
-            where = ("function", "versions", number, "per_mb")
-            found.append((where, "does nothing: no source gives its events a `size`"))
+            yield ("function", "versions", number, "per_mb"), "does nothing: no source gives its events a `size`"
         for j, fault in enumerate(spec.faults):
             if isinstance(fault.init, Slowdown) and fault.init.factor != 1 and spec.cold_start is None:
                 what = f"does nothing: version {number} has no `cold_start` to be longer; give a duration to add"
-                found.append((("function", "versions", number, "faults", j, "init"), what))
-    if function.versions.get(LATEST) is not None and function.versions[LATEST].provisioned:
+                yield ("function", "versions", number, "faults", j, "init"), what
+
+
+def _provisioned(scenario: Sections) -> Iterator[Problem]:
+    """Provisioned environments belong to numbered versions and fit into the function's concurrency."""
+    function = scenario.function
+    if LATEST in function.versions and function.versions[LATEST].provisioned:
         where = ("function", "versions", LATEST, "provisioned")
-        found.append((where, "provisioned concurrency belongs to a numbered version, never $LATEST"))
-    provisioned = sum(spec.provisioned for spec in function.versions.values())
+        yield where, "provisioned concurrency belongs to a numbered version, never $LATEST"
+    provisioned = _environments(scenario)
     if provisioned > function.concurrency:
-        found.append(
-            (("function",), f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}")
-        )
+        what = f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}"
+        yield ("function",), what
+
+
+def _strategies(scenario: Sections) -> Iterator[Problem]:
+    """Strategies leave room for the environments that they provision, and the name of the paired run free."""
+    concurrency = scenario.function.concurrency
     for name, strategy in scenario.strategies.items():
-        more = provisioned + strategy.plan.provisioned
-        if strategy.plan.provisioned and more > function.concurrency:
-            what = f"with the versions' own makes {more} provisioned environments; allowed {function.concurrency}"
-            found.append((("strategies", name, "provisioned"), what))
+        provisioned = _environments(scenario) + strategy.plan.provisioned
+        if strategy.plan.provisioned and provisioned > concurrency:
+            what = f"with the versions' own makes {provisioned} provisioned environments; allowed {concurrency}"
+            yield ("strategies", name, "provisioned"), what
         if name == NO_ROLLOUT:
-            found.append((("strategies", name), "the name stands for the run without a rollout; choose another"))
-    return found
+            yield ("strategies", name), "the name stands for the run without a rollout; choose another"
 
 
-def _rollout_inconsistencies(
-    scenario: Sections, known: Any, found: list[Any]
-) -> list[tuple[tuple[str | int, ...], str]]:
-    rollout = scenario.rollout
-    if rollout is None:
-        return (
-            [(("strategies",), "there are strategies but no `rollout` to apply them to")] if scenario.strategies else []
-        )
-    known(("rollout", "alias"), "alias", rollout.alias, list(scenario.function.aliases))
-    known(("rollout", "to"), "version", rollout.to, list(scenario.function.versions))
-    for j, name in enumerate(rollout.alarms):
-        known(("rollout", "alarms", j), "alarm", name, list(scenario.alarms))
-    if found:
-        return []
-    wrong: list[tuple[tuple[str | int, ...], str]] = []
-    if not scenario.strategies:
-        wrong.append(
-            (
-                ("rollout",),
-                "a rollout needs `strategies`, such as {canary: {type: canary, percent: 10, interval: 10 min}}",
-            )
-        )
-    if rollout.start >= scenario.horizon:
-        wrong.append(
-            (("rollout", "start"), f"must come before the horizon ({scenario.horizon:g} s), got {rollout.start:g} s")
-        )
-    if LATEST in (rollout.to, scenario.old):
-        wrong.append(
-            (("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version")
-        )
-    if rollout.to == scenario.old:
-        wrong.append((("rollout", "to"), f"alias {rollout.alias!r} points to version {rollout.to} already"))
-    if all(source.alias != rollout.alias for source in scenario.traffic):
-        wrong.append((("rollout", "alias"), f"no source sends traffic to {rollout.alias!r}"))
-    return wrong
+def _environments(scenario: Sections) -> int:
+    """Provisioned environments of all versions together."""
+    return sum(spec.provisioned for spec in scenario.function.versions.values())

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from rollout_sim.core import units
-from rollout_sim.core.fields import PositiveSeconds, PositiveShare, Quantity, Seconds, Share
+from rollout_sim.core.fields import Codec, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.function.faults import Fault, Slowdown
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic_core import CoreSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +22,8 @@ class LogUniform:
         return float(self.low * (self.high / self.low) ** share)
 
 
-class _SpreadText:
-    """Reads `5%` or `{loguniform: [0.2%, 50%]}` (factors alike) into a Spread, and writes it back."""
+class _LogUniformCodec(Codec):
+    """`5%` or `{loguniform: [0.2%, 50%]}` (factors alike) for a `LogUniform`."""
 
     def __init__(self, kind: str, low: float, high: float) -> None:
         self.quantity = Quantity(kind=kind, above=low, high=high)
@@ -38,31 +33,23 @@ class _SpreadText:
         if isinstance(value, LogUniform):
             return value
         if not isinstance(value, dict):
-            number = self.quantity.check(value)
+            number = self.quantity.read(value)
             return LogUniform(number, number)
         ends = value.get("loguniform")
         if len(value) != 1 or not isinstance(ends, list) or len(ends) != 2:
             raise ValueError(f"needs one value or {{loguniform: [lowest, highest]}}, got {value!r}")
-        low, high = (self.quantity.check(end) for end in ends)
+        low, high = (self.quantity.read(end) for end in ends)
         if low >= high:
             raise ValueError(f"`loguniform` needs the lower end first, got {ends[0]} and {ends[1]}")
         return LogUniform(low, high)
 
-    def write(self, value: LogUniform | None) -> object:
-        """What `read` turns back into an equal spread."""
-        if value is None:
-            return None
-        low, high = (units.text(end, self.quantity.kind) for end in (value.low, value.high))
+    def write(self, value: LogUniform) -> object:
+        """One text where both ends are the same, else a mapping."""
+        low, high = (self.quantity.write(end) for end in (value.low, value.high))
         return low if value.low == value.high else {"loguniform": [low, high]}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.read, serialization=core_schema.plain_serializer_function_ser_schema(self.write)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
+        """A text, or a mapping with the two ends."""
         text = {"type": "string"}
         ends = {"type": "array", "items": text, "minItems": 2, "maxItems": 2}
         return {
@@ -73,15 +60,13 @@ class _SpreadText:
         }  # fmt: skip
 
 
-ErrorRates = Annotated[LogUniform, _SpreadText("share", 0.0, 1.0)]
-Latencies = Annotated[LogUniform, _SpreadText("factor", 1.0, 1000.0)]
+ErrorRates = Annotated[LogUniform, _LogUniformCodec("share", 0.0, 1.0)]
+Latencies = Annotated[LogUniform, _LogUniformCodec("factor", 1.0, 1000.0)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Severity:
     """How bad a bad version is: errors on top of the version's own, or a factor on its durations; exactly one."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     error_rate: ErrorRates | None = None
     """More invocations that fail: one share, or `{loguniform: [0.2%, 50%]}`."""
@@ -112,11 +97,9 @@ class Severity:
         return f"{value:.3g} times the duration"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Risk:
     """How releases go wrong: the share that is bad, how bad it is, and when that sets in after the rollout's start."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     p_bad: PositiveShare = 0.15
     """The share of releases that are bad."""
@@ -126,11 +109,9 @@ class Risk:
     """When that sets in, counted from the rollout's start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Catch:
     """The smallest fault that must be caught, and how often."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     of: Severity
     """The smallest fault that matters."""
@@ -142,31 +123,25 @@ class Catch:
             raise ValueError("`of` is one severity, such as {error_rate: 1%}, not a distribution")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class AtMost:
     """A limit on a share."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: Share
     """The limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class AtMostTime:
     """A limit on a time (s)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at_most: PositiveSeconds
     """The limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Prices:
     """What things cost, in any one currency."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     bad_request: float = 0.0
     """Of one bad request."""
@@ -184,14 +159,12 @@ class Prices:
 Minimise = Literal["expected_bad_requests", "time_to_full", "cost"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Goal:
     """What a rollout must keep, and what it is to minimise; a limit that is not given does not bind.
 
     `budget` limits the share of the first SLO's budget that the rollout spends, at the 95th percentile over the risk.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     catch: Catch | None = None
     """Which fault must be caught, and how often."""

@@ -42,8 +42,8 @@ def json_schema() -> dict[str, Any]:
         strategy["required"] = list(dict.fromkeys(["type", *strategy.get("required", [])]))
     for registry in (ARRIVALS, FAULTS):
         for cls in registry.classes().values():
-            own = definitions[cls.__name__]
-            own["required"] = list(dict.fromkeys(["type", *own.get("required", [])]))
+            custom = definitions[cls.__name__]
+            custom["required"] = list(dict.fromkeys(["type", *custom.get("required", [])]))
     incident = schema["properties"]["incident"]
     faults = {"type": incident.pop("type"), "items": incident.pop("items")}
     incident["anyOf"] = [faults, faults["items"]]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
-from rollout_sim.core.registry import generation
+from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
@@ -56,7 +56,7 @@ class Scenario(Displayed, Sections):
             scenario = adapter().validate_python(data)
         except ValidationError as error:
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
-        scenario = scenario.with_files(document.path.parent, document)
+        scenario = scenario.with_files(document)
         problems = [
             f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
             for where, what in inconsistencies(scenario)
@@ -72,22 +72,24 @@ class Scenario(Displayed, Sections):
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
         return data
 
-    def with_files(self, folder: Path, document: YamlDocument) -> Scenario:
-        """The same with file names relative to `folder`, the scenario's own, and every file looked into once."""
+    def with_files(self, document: YamlDocument) -> Scenario:
+        """The same with the traces and samples that it names, each file read once.
+
+        `document` is where the scenario comes from: names are relative to its folder, and problems name its lines.
+        Raises ScenarioError with every file that cannot be read or does not hold what it should.
+        """
+        folder, files = document.path.parent, document.files
         problems, sources = [], []
         for i, source in enumerate(self.traffic):
             try:
-                found = source.with_files(folder)
-                if found.arrivals.trace is not None:
-                    found.arrivals.trace.read()
-                sources.append(found)
+                sources.append(source.with_files(folder, files))
             except ValueError as error:
                 problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
         versions = {}
         for number, spec in self.function.versions.items():
             try:
                 times: dict[str, Any] = {
-                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s")
+                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
                 versions[number] = replace(spec, **times)
@@ -99,8 +101,17 @@ class Scenario(Displayed, Sections):
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:
-        """The same scenario with `faults` in place of those of `version`; incidents stay."""
+        """The same scenario with `faults` in place of those of `version`; incidents stay.
+
+        Raises ScenarioError for a version that the function does not have.
+
+        >>> broken = scenario.with_faults("2", [Fault(errors=0.5)])
+        >>> [fault.errors for fault in broken.function.versions["2"].faults]
+        [0.5]
+        """
         versions = dict(self.function.versions)
+        if version not in versions:
+            raise ScenarioError([f"{self.name}: there is no version {version!r}; allowed {', '.join(versions)}"])
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
 
@@ -114,12 +125,13 @@ class Scenario(Displayed, Sections):
 
 def adapter() -> TypeAdapter[Scenario]:
     """Pydantic's reader and writer of a scenario, with all classes that are registered by now."""
-    return _adapter(generation())
+    return _adapter(registered())
 
 
 @lru_cache(maxsize=1)
-def _adapter(registered: int) -> TypeAdapter[Scenario]:
+def _adapter(classes: tuple[type[Any], ...]) -> TypeAdapter[Scenario]:
+    """Made anew whenever other `classes` are registered: they are part of the fields' types."""
     from pydantic import TypeAdapter
 
-    del registered
+    del classes
     return TypeAdapter(Scenario)

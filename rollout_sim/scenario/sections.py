@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Target
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import StrategyField
 from rollout_sim.core.distributions import DurationDistribution
-from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count
+from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count, section
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError
@@ -22,11 +22,9 @@ from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Rollout:
     """Which alias moves to which version, when, watched by which alarms."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alias: str
     """The alias that moves."""
@@ -40,11 +38,9 @@ class Rollout:
     """The delay from the alarm to the alias pointing back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class OnCall:
     """Who notices after the deployment is over: any of `alarms` pages, and `response` later the alias points back."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     alarms: tuple[str, ...]
     """Names of the alarms that page somebody."""
@@ -52,11 +48,9 @@ class OnCall:
     """How long it takes from the page until the alias points back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Promotion:
     """Points `alias` to the version `to` at the simulation time `at`, all at once."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     at: Seconds
     """When, counted from the simulation's start."""
@@ -66,6 +60,24 @@ class Promotion:
     """The version that it moves to."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What a scenario rolls out, with nothing left open: `Sections.deployment` makes it."""
+
+    alias: str
+    """The alias that moves."""
+    old: str
+    """The version that the alias points to when the rollout starts."""
+    new: str
+    """The version that it moves to."""
+    start: float
+    """When the rollout starts (s), counted from the simulation's start."""
+    revert: float
+    """The delay (s) from an alarm to the alias pointing back."""
+    alarms: tuple[str, ...]
+    """Names of the alarms that stop it."""
+
+
 NO_ROLLOUT: Final = "no rollout"
 """The name of the paired run that moves nothing."""
 STEADY: Final = "steady"
@@ -73,11 +85,9 @@ STEADY: Final = "steady"
 Engine = Literal["auto", "simpy", "compiled", "aggregate"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Sections:
     """The fields of a scenario, and what follows from them; `Scenario` adds reading and writing."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     name: str
     """What the function or the question is called; results carry it."""
@@ -133,7 +143,7 @@ class Sections:
         return tuple(dict.fromkeys(stopping + paging))
 
     def faults_of(self, version: str) -> tuple[Fault, ...]:
-        """What is wrong with a version, incidents included; own faults as the built-in ones that they come to."""
+        """What is wrong with a version, incidents included; custom faults as the built-in ones that they come to."""
         return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
 
     @property
@@ -148,6 +158,20 @@ class Sections:
     def new(self) -> str | None:
         """The version that is rolled out, if any is."""
         return self.rollout.to if self.rollout is not None else None
+
+    @property
+    def deployment(self) -> Deployment:
+        """What is rolled out, for whoever needs a rollout. Raises ScenarioError where there is none."""
+        if self.rollout is None:
+            raise ScenarioError([f"{self.name}: rollout: there is none, so no version to roll out"])
+        return Deployment(
+            alias=self.rollout.alias,
+            old=self.old,
+            new=self.rollout.to,
+            start=self.rollout.start,
+            revert=self.rollout.revert,
+            alarms=self.rollout.alarms,
+        )
 
     @property
     def targets(self) -> tuple[Target, ...]:

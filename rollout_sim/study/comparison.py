@@ -189,8 +189,8 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     if plane.engine == "aggregate":
         if len(scenario.strategies) > 1:
             notes.append("strategies are paired by their arrivals only")
-        if any(source.arrivals.own is not None for source in scenario.traffic):
-            notes.append("what becomes of own arrivals within a period is integrated numerically over their rate")
+        if any(source.arrivals.custom is not None for source in scenario.traffic):
+            notes.append("what becomes of custom arrivals within a period is integrated numerically over their rate")
         cold = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
         if cold and scenario.acting:
             notes.append("a cold start's init does not delay when its datapoint becomes visible")

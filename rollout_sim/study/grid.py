@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rollout_sim.core import units
@@ -166,7 +166,7 @@ def at(document: YamlDocument, axes: Sequence[Axis], values: Sequence[Any]) -> Y
     data = deepcopy(document.data)
     for one, value in sorted(zip(axes, values, strict=True), key=lambda pair: pair[0].removes is not None):
         one.applied(data, value)
-    return YamlDocument(data=data, lines=document.lines, path=document.path)
+    return replace(document, data=data)
 
 
 def _scalar(text: str) -> Any:

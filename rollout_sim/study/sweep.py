@@ -187,9 +187,9 @@ def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
 
 
 def _files(scenario: Scenario) -> list[str]:
-    """What the files say that the scenario reads, and the code of the own classes that it names."""
-    owned: list[object] = [*scenario.strategies.values(), *(source.arrivals.own for source in scenario.traffic)]
-    owned += [f.own for spec in scenario.function.versions.values() for f in (*spec.faults, *scenario.incident)]
+    """What the files say that the scenario reads, and the code of the custom classes that it names."""
+    owned: list[object] = [*scenario.strategies.values(), *(source.arrivals.custom for source in scenario.traffic)]
+    owned += [f.custom for spec in scenario.function.versions.values() for f in (*spec.faults, *scenario.incident)]
     said = fingerprint(owned)
     for source in scenario.traffic:
         if (trace := source.arrivals.trace) is not None:

@@ -1,4 +1,4 @@
-"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, traces, and people's own."""
+"""Arrival processes: when requests come. Poisson, diurnal, bursty, fixed, traces, and user-defined ones."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class ArrivalProcess(Protocol):
 
 
 def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: float = math.inf) -> ArrivalProcess:
-    """The process behind `arrivals`, drawing from the streams called `name`; own ones end at the `horizon` (s)."""
-    if arrivals.own is not None:
-        if hasattr(arrivals.own, "expected"):
-            return _Warped(Expected(arrivals.own, horizon), streams, name)
-        return Listed(arrivals.own, streams.generator(name), horizon)
+    """The process behind `arrivals`, drawing from the streams called `name`; custom ones end at the `horizon` (s)."""
+    if arrivals.custom is not None:
+        if hasattr(arrivals.custom, "expected"):
+            return _Warped(Expected(arrivals.custom, horizon), streams, name)
+        return Listed(arrivals.custom, streams.generator(name), horizon)
     if arrivals.poisson is not None:
         return _Warped(_Constant(arrivals.poisson), streams, name)
     if arrivals.diurnal is not None:
@@ -57,7 +57,7 @@ def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: fl
     if arrivals.fixed is not None:
         return _Fixed(arrivals.fixed, arrivals.offset)
     assert arrivals.trace is not None
-    return _Replay(arrivals.trace, arrivals.trace.read(), streams, name)
+    return _Replay(arrivals.trace, arrivals.trace.recording, streams, name)
 
 
 class _Intensity(Protocol):
@@ -273,11 +273,11 @@ _CHECKED = 10_000
 _ROUNDING = 1e-9
 
 
-def check_expected(own: Any, horizon: float) -> None:
+def check_expected(custom: Any, horizon: float) -> None:
     """Raises ValueError unless `expected` begins at 0 and rises over the times up to `horizon` (s)."""
     times = np.linspace(0.0, horizon, _CHECKED)
-    counts = np.asarray(own.expected(times), np.float64)
-    name = f"expected() of {own.type}"
+    counts = np.asarray(custom.expected(times), np.float64)
+    name = f"expected() of {custom.type}"
     if counts.shape != times.shape:
         got = f"got the shape {counts.shape} for times of the shape {times.shape}"
         raise ValueError(f"{name} returns a count for each time, {got}; use numpy's functions, such as np.clip")
@@ -289,34 +289,34 @@ def check_expected(own: Any, horizon: float) -> None:
 
 
 class Expected:
-    """Own arrivals by their expected count, inverted by bisection to a nanosecond; those after the horizon are at it."""
+    """User-defined arrivals by their expected count, inverted by bisection to a nanosecond; later ones are at the horizon."""
 
-    def __init__(self, own: Any, horizon: float) -> None:
-        self.own = own
-        self.rate = float(own.mean_rate)
+    def __init__(self, custom: Any, horizon: float) -> None:
+        self.custom = custom
+        self.rate = float(custom.mean_rate)
         self.horizon = horizon
 
     def count(self, t: float) -> float:
         """Expected arrivals in [0, t)."""
-        return float(self.own.expected(np.array([t]))[0])
+        return float(self.custom.expected(np.array([t]))[0])
 
     def inverse(self, counts: FloatArray) -> FloatArray:
         """When so many are expected (s); the horizon, where that is later."""
         low, high = np.zeros(counts.shape), np.full(counts.shape, self.horizon)
         for _ in range(math.ceil(math.log2(self.horizon / 1e-9 + 2))):
             middle = (low + high) / 2
-            below = self.own.expected(middle) < counts
+            below = self.custom.expected(middle) < counts
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return np.maximum.accumulate(high)
 
 
 class Listed:
-    """Own arrivals as their generator gives them."""
+    """User-defined arrivals as their generator gives them."""
 
-    def __init__(self, own: Any, rng: np.random.Generator, horizon: float) -> None:
-        self.name = own.type
-        self.long_run_rate = float(own.mean_rate)
-        self._times = itertools.takewhile(lambda t: t < horizon, own.times(rng))
+    def __init__(self, custom: Any, rng: np.random.Generator, horizon: float) -> None:
+        self.name = custom.type
+        self.long_run_rate = float(custom.mean_rate)
+        self._times = itertools.takewhile(lambda t: t < horizon, custom.times(rng))
         self._last = 0.0
 
     def block(self, number: int) -> FloatArray:
@@ -328,7 +328,7 @@ class Listed:
             late = int(np.argmin(steps >= 0))
             before = self._last if late == 0 else times[late - 1]
             problem = f"times() of {self.name} must never fall, got {times[late]:g} s after {before:g} s"
-            raise ScenarioError([f"traffic: arrivals.own: {problem}"])
+            raise ScenarioError([f"traffic: arrivals.custom: {problem}"])
         self._last = float(times[-1]) if times.size else self._last
         return ticks(times)
 

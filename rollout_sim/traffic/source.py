@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
 
@@ -12,7 +13,8 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import SizeDistribution
-from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share
+from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, section
+from rollout_sim.core.files import FileReader
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.traffic.traces import Layout, Trace, read_trace
 
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Diurnal:
     """A Poisson process whose rate swings around `mean` by the share `amplitude` as a cosine, highest at `peak` (s)."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     mean: PositiveRate
     """The rate on average."""
@@ -37,11 +37,9 @@ class Diurnal:
     """When the first peak is, counted from the simulation's start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Bursty:
     """A Markov-modulated Poisson process of two states with exponential stays, begun in its stationary state."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     low: PositiveRate
     """The rate in the quiet state."""
@@ -57,7 +55,7 @@ class Bursty:
             raise ValueError(f"`high` must lie above `low`, got {self.high:g}/s and {self.low:g}/s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: `recording` is kept beside the fields
 class TraceFile:
     """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
 
@@ -88,32 +86,50 @@ class TraceFile:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
 
-    def read(self) -> Trace:
-        """The trace in the file. Raises ValueError, also where it is too dense at its `scale`."""
-        path = Path(self.folder) / self.file
-        trace = read_trace(path, self.layout, self.function, self.column)
-        densest = float(trace.per_minute.max()) * self.scale
-        if densest > MAX_PER_MINUTE:
-            raise ValueError(
-                f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {self.scale:g}x`; "
-                f"allowed {MAX_PER_MINUTE:,}"
-            )
+    @property
+    def path(self) -> Path:
+        """The file, its name taken relative to `folder`."""
+        return Path(self.folder) / self.file
+
+    @cached_property
+    def recording(self) -> Trace:
+        """What the file holds. A loaded scenario has it already and takes it along to other processes.
+
+        No field: neither compared nor dumped. Elsewhere it is read when it is first asked for. Raises ValueError for
+        a file that cannot be read, or that is too dense at this `scale`.
+        """
+        return _not_too_dense(read_trace(self.path, self.layout, self.function, self.column), self.scale, self.path)
+
+    def with_files(self, folder: Path, files: FileReader) -> TraceFile:
+        """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
+        trace = replace(self, folder=str(folder))
+        recording = files.read(read_trace, trace.path, self.layout, self.function, self.column)
+        object.__setattr__(trace, "recording", _not_too_dense(recording, self.scale, trace.path))
         return trace
 
 
 MAX_PER_MINUTE = 20_000_000
 """Arrivals in one minute of a trace that fit into memory."""
-KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "own")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
+    densest = float(recording.per_minute.max()) * scale
+    if densest > MAX_PER_MINUTE:
+        raise ValueError(
+            f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {scale:g}x`; allowed {MAX_PER_MINUTE:,}"
+        )
+    return recording
+
+
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "custom")
+
+
+@section
 class Arrivals:
     """Exactly one kind of arrivals; `offset` (s) is when the first of `fixed` ones comes.
 
-    `own` is a registered class, by its `type` (see `extensions`).
+    `custom` is a registered class, by its `type` (see `extensions`).
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     poisson: PositiveRate | None = None
     """A Poisson process of a constant rate."""
@@ -125,7 +141,7 @@ class Arrivals:
     """The time from each arrival to the next, a fixed beat."""
     trace: TraceFile | None = None
     """Recorded traffic."""
-    own: Annotated[Any, ByType(ARRIVALS)] | None = None
+    custom: Annotated[Any, ByType(ARRIVALS)] | None = None
     """Arrivals of your own, by their `type`: a class registered with `extensions`."""
     offset: Seconds = 0.0
     """With `fixed`: when the first one comes."""
@@ -136,16 +152,16 @@ class Arrivals:
             raise ValueError(f"arrivals are exactly one of {', '.join(KINDS)}, got {' and '.join(given) or 'none'}")
         if self.offset and self.fixed is None:
             raise ValueError(f"`offset` belongs to fixed arrivals, got it with {given[0]}")
-        if self.own is not None:
-            check_custom_arrivals(self.own)
+        if self.custom is not None:
+            check_custom_arrivals(self.custom)
 
-    def with_files(self, folder: Path) -> Arrivals:
-        """The same with the trace's file taken relative to `folder`."""
-        return self if self.trace is None else replace(self, trace=replace(self.trace, folder=str(folder)))
+    def with_files(self, folder: Path, files: FileReader) -> Arrivals:
+        """The same with the trace that `files` reads, its name relative to `folder`. Raises ValueError."""
+        return self if self.trace is None else replace(self, trace=self.trace.with_files(folder, files))
 
 
 class ExpectedArrivals(Protocol):
-    """Own arrivals whose rate changes in time as it likes: a Poisson process, given by its expected count.
+    """User-defined arrivals of any rate that changes in time: a Poisson process, given by its expected count.
 
     `mean_rate` (1/s) is the rate in the long run, from which the budget of a whole SLO window is forecast.
     """
@@ -158,7 +174,7 @@ class ExpectedArrivals(Protocol):
 
 
 class ArrivalTimes(Protocol):
-    """Own arrivals of any other kind, one after the other. `mean_rate` is that of `ExpectedArrivals`."""
+    """User-defined arrivals of any other kind, one after the other. `mean_rate` is that of `ExpectedArrivals`."""
 
     mean_rate: float
 
@@ -167,10 +183,10 @@ class ArrivalTimes(Protocol):
         ...
 
 
-def check_custom_arrivals(own: Any) -> None:
+def check_custom_arrivals(custom: Any) -> None:
     """Raises ValueError unless the rate in the long run is one."""
-    if not 0 < own.mean_rate < math.inf:
-        raise ValueError(f"`mean_rate` of {own.type} must be a rate above 0, got {own.mean_rate:g}/s")
+    if not 0 < custom.mean_rate < math.inf:
+        raise ValueError(f"`mean_rate` of {custom.type} must be a rate above 0, got {custom.mean_rate:g}/s")
 
 
 ASYNC_ERROR_DELAYS: Final = (60.0, 120.0)
@@ -188,11 +204,9 @@ def async_throttle_delay(throttles: int) -> float:
     return min(300.0, 2.0 ** min(throttles - 1, 9))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Users:
     """Each request belongs to one of `count` users; the k-th most active is drawn with a weight of k^-`zipf`."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     count: int
     """How many users there are."""
@@ -213,14 +227,12 @@ class Users:
         return cumulated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class ClientRetry:
     """How a synchronous client tries again: `attempts` in all, with exponential back-off from `base` up to `cap` (s).
 
     Full jitter draws the wait uniformly between 0 and the back-off. `on` says what is tried again.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     attempts: int = 3
     """Attempts in all, the first included."""
@@ -273,11 +285,9 @@ class _Preset:
 RetryField = Annotated[ClientRetry, _Preset()]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Source:
     """One stream of events to one alias: calls of clients that wait, data events (an upload, say), or a schedule."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     source: Literal["http", "data", "schedule"]
     """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda."""
@@ -306,7 +316,10 @@ class Source:
         if not 0 <= self.async_retries <= 2:
             raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
 
-    def with_files(self, folder: Path) -> Source:
-        """The same with file names taken relative to `folder` and the files of distributions read."""
-        size = None if self.size is None else self.size.with_files(folder, "MB")
-        return replace(self, arrivals=self.arrivals.with_files(folder), size=size)
+    def with_files(self, folder: Path, files: FileReader) -> Source:
+        """The same with its trace and its sample of sizes read by `files`; names are relative to `folder`.
+
+        Raises ValueError for a file that cannot be read or does not hold what it should.
+        """
+        size = None if self.size is None else self.size.with_files(folder, "MB", files)
+        return replace(self, arrivals=self.arrivals.with_files(folder, files), size=size)

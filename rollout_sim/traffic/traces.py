@@ -33,6 +33,11 @@ class Trace:
     times: FloatArray | None
     length: float
 
+    def __post_init__(self) -> None:
+        for figures in (self.counts, self.times):
+            if figures is not None:
+                figures.flags.writeable = False  # every replication of every strategy reads the same ones
+
     @property
     def per_minute(self) -> IntArray:
         """Invocations that start in each minute."""

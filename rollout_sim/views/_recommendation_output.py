@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.files import atomic_folder, pictures
+from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
     Pictures are of the format `suffix`, one of `folders.FORMATS`.
     """
     import matplotlib as mpl
-    import yaml
 
     mpl.use("Agg")
     from rollout_sim.views.plots import recommendation as recommendation_plots
@@ -63,8 +63,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
         save(recommendation_plots.pareto_figure(found), folder / f"pareto.{suffix}")
         save(recommendation_plots.power_figure(found), folder / f"recommended_power.{suffix}")
         if found.winner is not None:
-            text = yaml.safe_dump(found.chosen_scenario.dump(), sort_keys=False, allow_unicode=True, width=100)
-            (folder / FILES[1]).write_text(text, encoding="utf-8")
+            (folder / FILES[1]).write_text(to_yaml(found.chosen_scenario.dump()), encoding="utf-8")
         recipe = found.scenario.recipe(seed=found.seed, engine=found.plane.engine)
         (folder / FILES[2]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.formatting import interval_of, share, share_interval, shares, show_duration
+from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.views._sweep_output import FILES
 
 if TYPE_CHECKING:
@@ -145,18 +146,9 @@ def scenario_sheet(scenario: Scenario) -> Sheet:
 
 def _one_line(value: Any) -> str:
     """Plain data as YAML on one line, without braces around it."""
-    import yaml
-
     if isinstance(value, str):
         return value
-
-    def listed(one: Any) -> Any:
-        if isinstance(one, Mapping):
-            return {key: listed(part) for key, part in one.items()}
-        return [listed(part) for part in one] if isinstance(one, list | tuple) else one
-
-    text: str = yaml.safe_dump(listed(value), sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6)
-    text = text.removesuffix("\n").removesuffix("\n...")
+    text = to_yaml(value, layout="line")
     return text[1:-1] if text[:1] + text[-1:] in ("{}", "[]") else text
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from rollout_sim.control import alarms
 from rollout_sim.control.alarms import STATES, Alarm, Missing, alarm_state, evaluate_range, evaluation_range
 from rollout_sim.control.metrics import Percentile
 
@@ -234,3 +238,23 @@ def test_reads_and_writes_the_scenario_file() -> None:
     with pytest.raises(ValidationError, match=r"Unexpected keyword|Extra inputs"):
         adapter.validate_python({"metric": "errors", "threshold": "> 0", "colour": "red"})
     adapter.json_schema()
+
+
+def test_texts_are_read_once_and_stay_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"metric": "duration", "threshold": ">  0.8 s", "statistic": "p99.0", "datapoints": "2  of 3"}
+    alarm = TypeAdapter(Alarm).validate_python(fields)
+    for name in ("_threshold", "_datapoints", "_share"):
+        monkeypatch.setattr(alarms, name, lambda *_, name=name: pytest.fail(f"{name} again"))
+    for same in (alarm, copy.deepcopy(alarm), pickle.loads(pickle.dumps(alarm))):
+        assert (same.comparator, same.limit, same.m, same.n) == (">", 0.8, 2, 3)
+        assert same.percentile == Percentile(of="alias", share=0.99, period=60.0)
+        assert same == alarm
+    assert TypeAdapter(Alarm).dump_python(alarm, exclude_defaults=True) == fields
+    assert "limit" not in repr(alarm)
+
+
+def test_numbers_follow_the_texts() -> None:
+    alarm = Alarm(metric="errors", threshold="> 5", datapoints="2 of 3")
+    changed = replace(alarm, threshold="<= 7", datapoints="1 of 4")
+    assert (changed.comparator, changed.limit, changed.m, changed.n) == ("<=", 7.0, 1, 4)
+    assert changed != alarm

@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.core.distributions import Constant, Distribution, DurationDistribution, SizeDistribution
+from rollout_sim.core.files import FileReader
 
 CASES = [
     Constant(2.0),
@@ -87,9 +88,9 @@ def test_refusals(data: Any, message: str) -> None:
 
 def test_samples_come_from_a_column_in_its_unit(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("id,ms\na,300\nb,100\n")
-    read = Distribution("empirical", file=("s.csv", "ms", "ms")).with_files(tmp_path, "s")
+    read = Distribution("empirical", file=("s.csv", "ms", "ms")).with_files(tmp_path, "s", FileReader())
     assert read.samples == (0.1, 0.3)
-    assert read.with_files(Path("elsewhere"), "s") is read
+    assert read.with_files(Path("elsewhere"), "s", FileReader()) is read
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,6 @@ def test_samples_come_from_a_column_in_its_unit(tmp_path: Path) -> None:
 def test_bad_samples_are_refused_with_their_line(tmp_path: Path, text: str, column: str, message: str) -> None:
     (tmp_path / "s.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        Distribution("empirical", file=("s.csv", column, "")).with_files(tmp_path, "s")
+        Distribution("empirical", file=("s.csv", column, "")).with_files(tmp_path, "s", FileReader())
     with pytest.raises(ValueError, match="cannot be read"):
-        Distribution("empirical", file=("none.csv", "", "")).with_files(tmp_path, "s")
+        Distribution("empirical", file=("none.csv", "", "")).with_files(tmp_path, "s", FileReader())

@@ -144,15 +144,15 @@ def test_durations_for_people(seconds: float | None, shown: str) -> None:
 )
 def test_bounds(quantity: Quantity, written: object, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        quantity.check(written)
+        quantity.read(written)
 
 
 def test_ends_of_the_bounds_are_allowed() -> None:
-    assert Quantity(kind="share", high=1.0).check("100%") == 1.0
-    assert Quantity(kind="share", high=1.0).check("0%") == 0.0
+    assert Quantity(kind="share", high=1.0).read("100%") == 1.0
+    assert Quantity(kind="share", high=1.0).read("0%") == 0.0
 
 
 def test_a_percent_may_be_bare() -> None:
     percent: Quantity = fields.Percent.__metadata__[0]
-    assert percent.check(10) == percent.check("10%") == 0.1
-    assert percent.check(33.3) == pytest.approx(0.333, rel=1e-15)
+    assert percent.read(10) == percent.read("10%") == 0.1
+    assert percent.read(33.3) == pytest.approx(0.333, rel=1e-15)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
@@ -35,7 +34,7 @@ def test_a_scenario_opens_with_its_question_and_round_trips(path: Path) -> None:
     scenario = Scenario.load(path)
     assert str(FOLDER) not in str(scenario.dump())
     again = yaml.safe_load(yaml.safe_dump(scenario.dump(), sort_keys=False))
-    assert Scenario.parse(YamlDocument(data=again, lines={}, path=path)) == scenario
+    assert Scenario.from_dict(again, path=path) == scenario
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])

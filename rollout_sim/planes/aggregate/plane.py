@@ -72,7 +72,7 @@ class SharedTraffic:
         """`outcome_probabilities` of one source's invocations, computed once for all intervals that are alike."""
         behaviour = self.behaviours[version]
         arrivals = self.scenario.traffic[lane].arrivals
-        even = arrivals.diurnal is None and arrivals.own is None
+        even = arrivals.diurnal is None and arrivals.custom is None
         if behaviour.steady_between(start, end) and (even or not seen):
             ahead = tuple(round(instant - end, 6) for instant in seen)
             key: Key = (version, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)

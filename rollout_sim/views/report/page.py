@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.formatting import show_duration
-from rollout_sim.core.yaml_io import plain
+from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.plots.style import place
 from rollout_sim.views.sentences import apart, assumed, remarks, sentence, verdict
@@ -78,7 +78,7 @@ def _content(report: Report) -> dict[str, Any]:
         "approximations": _approximations(report),
         "assumed": [] if report.found is None else assumed(report.found),
         "versions": _versions(report),
-        "resolved": plain(scenario.dump()),
+        "resolved": to_yaml(scenario.dump()),
     }
 
 
@@ -137,7 +137,7 @@ def _recommendation(report: Report) -> dict[str, Any]:
     snippet = ""
     if found.winner is not None:
         dumped = found.chosen_scenario.dump()
-        snippet = plain({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
+        snippet = to_yaml({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
     return {
         "why_not": "",
         "text": f"{text[0].upper()}{text[1:]}.",

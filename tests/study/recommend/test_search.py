@@ -70,6 +70,14 @@ def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, 
     assert chosen.alarms[chosen.rollout.alarms[0]] == checkout.winner.alarm
 
 
+def test_a_scenario_of_any_name_can_be_read_back(checkout: Recommendation, tmp_path: Path) -> None:
+    named = replace(checkout, scenario=replace(checkout.scenario, name="1e5", description="yes: no # \n 0x1"))
+    write_recommendation(named, tmp_path / "o")
+    chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
+    assert (chosen.name, chosen.description) == ("1e5", "yes: no # \n 0x1")
+    assert chosen == named.chosen_scenario
+
+
 @pytest.mark.long
 def test_a_quiet_service_is_told_the_truth() -> None:
     """A request a minute: no percentage helps, tests in the pre-traffic hook do."""
@@ -198,9 +206,7 @@ def test_risk_and_goal_survive_being_written() -> None:
             "prices": {"bad_request": 0.01, "minute_of_delay": 2, "false_rollback": 500},
         },
     )  # fmt: skip
-    from rollout_sim.core.yaml_io import YamlDocument
-
-    assert Scenario.parse(YamlDocument(data=given.dump(), lines={}, path=Path("x.yaml"))) == given
+    assert Scenario.from_dict(given.dump()) == given
 
 
 @pytest.mark.parametrize("changes", [{"slos": []}, {"rollout__alarms": []}])
