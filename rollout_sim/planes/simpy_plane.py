@@ -128,7 +128,7 @@ class _Request:
     draws: AttemptDraws
     user: int
     user_quantile: float
-    served: int
+    served: int = ABSENT
     attempt: int = 1
     errors: int = 0
     throttles: int = 0
@@ -167,6 +167,7 @@ class SimpyPlane:
     ) -> None:
         self._clock = Simulation(0.0)
         self._scenario = scenario
+        self._start, self._new, self._timeout = scenario.start, scenario.new, scenario.function.timeout
         self._routing = Routing(scenario)
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
@@ -215,7 +216,7 @@ class SimpyPlane:
     def provision(self, count: int, mask: Mask) -> None:
         """Warms up the new version's environments."""
         if mask[0]:
-            self._new.pool.provision(count, self._clock.now)
+            self._new_version.pool.provision(count, self._clock.now)
 
     def test(self, hook: Hook, mask: Mask) -> Failures:
         """Starts a process for each of the hook's invocations."""
@@ -225,7 +226,7 @@ class SimpyPlane:
         deadline = tick(now + hook.over)
         for k in range(hook.invocations):
             start = tick(now + (k + 0.5) * hook.over / hook.invocations)
-            self._clock.process(self._test(self._new, k, start, deadline, passed))
+            self._clock.process(self._test(self._new_version, k, start, deadline, passed))
         return lambda: np.array([passed.count(False)])
 
     def finish(self) -> PlaneTotals:
@@ -237,24 +238,24 @@ class SimpyPlane:
         return totals_of(scenario, counts.metrics, counts.requests, self._exposure.users(), versions, self._events)
 
     @property
-    def _new(self) -> _VersionState:
-        assert self._scenario.new is not None
-        return self._versions[self._scenario.new]
+    def _new_version(self) -> _VersionState:
+        assert self._new is not None
+        return self._versions[self._new]
 
     # Traffic
 
     def _traffic(self) -> Generator[At, None, None]:
         """Sends every request on its way; at equal times the sources go in their order."""
-        arrivals = [self._arrivals(source) for source in self._sources]
-        merged = arrivals[0] if len(arrivals) == 1 else heapq.merge(*arrivals, key=lambda arrival: arrival[:2])
-        for t, source, block, index, draws, users in merged:
-            if t >= self._scenario.horizon:
+        streams = [self._requests(source) for source in self._sources]
+        merged = heapq.merge(*streams, key=lambda request: (request.arrived, request.source.index))
+        for request in streams[0] if len(streams) == 1 else merged:
+            if request.arrived >= self._scenario.horizon:
                 return
-            yield At(self._clock, t, ARRIVAL)
-            self._clock.process(self._request(self._sources[source], t, block, index, draws, users))
+            yield At(self._clock, request.arrived, ARRIVAL)
+            self._clock.process(self._request(request))
 
-    def _arrivals(self, source: _SourceState) -> Iterator[tuple[float, int, int, int, AttemptDraws, list[int] | None]]:
-        """A source's requests in order: time (s), source, block, index in it, the block's draws and users."""
+    def _requests(self, source: _SourceState) -> Iterator[_Request]:
+        """A source's requests in the order in which they arrive."""
         block = 0
         while True:
             times = source.draws.process.block(block).tolist()
@@ -262,18 +263,19 @@ class SimpyPlane:
                 return
             draws, users = source.draws.attempt(block, 1), source.draws.users(block)
             for index, t in enumerate(times):
-                yield t, source.index, block, index, draws, users
+                user = -1 if users is None else users[index]
+                user_quantile = NO_USER_QUANTILE if user < 0 else self._user_quantiles[user]
+                yield _Request(source, block, index, t, draws, user, user_quantile)
             if len(times) < BLOCK:
                 return
             block += 1
 
     # The life of a request
 
-    def _request(
-        self, source: _SourceState, t: float, block: int, index: int, draws: AttemptDraws, users: list[int] | None
-    ) -> Generator[At, None, None]:
-        """A request, from its arrival at `t` (s) to its answer."""
-        request = self._arrive(source, t, block, index, draws, -1 if users is None else users[index])
+    def _request(self, request: _Request) -> Generator[At, None, None]:
+        """A request, from its arrival to its answer."""
+        t = request.arrived
+        self._arrive(request)
         while True:
             version, first = self._route(request)
             period = int(t // self._counts.resolution)
@@ -286,31 +288,26 @@ class SimpyPlane:
                 yield At(self._clock, t, COMPLETION)
                 outcome = invocation.outcome
                 self._end(invocation)
-                self._counts.invocation(first, period, invocation.duration, bool(outcome), invocation.cold)
+                self._counts.invocation(first, period, invocation.duration, outcome != OK, invocation.cold)
             delay = None if outcome == OK else self._retry(request, outcome, t)
             if delay is None:
                 break
             t = tick(t + delay)
             yield At(self._clock, t, RETRY)
             request.attempt += 1
-            request.draws = source.draws.attempt(block, request.attempt)
-        self._answer(request, first, t, failed=outcome != OK)
+            request.draws = request.source.draws.attempt(request.block, request.attempt)
+        self._answer(request, first, t, outcome != OK)
 
-    def _arrive(
-        self, source: _SourceState, t: float, block: int, index: int, draws: AttemptDraws, user: int
-    ) -> _Request:
+    def _arrive(self, request: _Request) -> None:
         """The request comes, and its user is active if the new version takes part in the traffic."""
         self._pending += 1
         if self._pending > MAX_PENDING:
-            waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+            waiting = f"more than {MAX_PENDING} requests wait for an answer at {request.arrived:g} s"
             raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
-        user_quantile = NO_USER_QUANTILE if user < 0 else self._user_quantiles[user]
-        served = ABSENT
-        if source.exposes and t >= self._scenario.start:
-            served = service(source.alias, self._scenario.new)
-            if served != ABSENT:
-                self._exposure.active(user, served)
-        return _Request(source, block, index, t, draws, user, user_quantile, served)
+        if request.source.exposes and request.arrived >= self._start:
+            request.served = service(request.source.alias, self._new)
+            if request.served != ABSENT:
+                self._exposure.active(request.user, request.served)
 
     def _route(self, request: _Request) -> tuple[_VersionState, int]:
         """The version that the alias chooses for this attempt, and the count index of its first period."""
@@ -326,7 +323,7 @@ class SimpyPlane:
         invocation = self._invoke(version, environment, request.draws, request.index, t, request.user_quantile)
         if self._events is not None:
             self._log(request, version, invocation, t)
-        if request.source.exposes and version.number == self._scenario.new and t >= self._scenario.start:
+        if request.source.exposes and version.number == self._new and t >= self._start:
             self._exposure.exposed(request.user, service(request.source.alias, version.number))
         return invocation
 
@@ -343,7 +340,7 @@ class SimpyPlane:
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, self._scenario.function.timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, spec.error_rate, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
@@ -378,7 +375,7 @@ class SimpyPlane:
             delay = async_error_delay(request.errors)
         return delay if tick(t + delay) <= tick(request.arrived + source.max_event_age) else None
 
-    def _answer(self, request: _Request, first: int, t: float, *, failed: bool) -> None:
+    def _answer(self, request: _Request, first: int, t: float, failed: bool) -> None:
         """The request is over at `t`; it counts at the version of its last attempt, whose first count index is given."""
         self._pending -= 1
         bad = self._counts.answer(first, request.arrived, t, failed, request.source.judged)
