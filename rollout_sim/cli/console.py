@@ -47,7 +47,7 @@ def progress(label: str) -> Iterator[Progress]:
 def announce_compiling(engine: str) -> None:
     """Says what the wait is where the first use of the compiled plane compiles its kernel."""
     if engine == "compiled":
-        from rollout_sim.planes.compiled.jit import compiled_before
+        from rollout_sim.planes.compiled.kernel import compiled_before
 
         if not compiled_before():
             click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)

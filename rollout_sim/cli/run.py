@@ -37,7 +37,7 @@ def run(
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
-    from rollout_sim.planes.selection import check_size, engine_of
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.run.simulate import simulate_each
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.output import run_json, write_run
@@ -46,7 +46,7 @@ def run(
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
-        console.announce_compiling(engine_of(loaded, check_size(loaded))[0])
+        console.announce_compiling(choose_engine(loaded, single=True).engine)
     results: list[RunResult] = []
     interrupted = False
     try:

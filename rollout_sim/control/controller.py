@@ -2,7 +2,8 @@
 
 At each instant that it asks for (`next_time`) the controller is called once (`act`) and goes through the order
 of an instant: datapoints and alarms, then rollbacks, then scheduled shifts. It reads nothing but the metrics
-and the hooks' results, so it cannot tell which data plane ran.
+and how many of a hook's tests failed, so it cannot tell which data plane ran. All that it wants done is in the
+`Decision` that it returns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,17 +42,39 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What a data plane is asked for besides weights, in the replications of `mask`.
+class Provision:
+    """Warm up `count` environments of the new version, ready at `ready` (s), in the replications of `mask`."""
 
-    `provision` warms up `count` environments of the new version; `test` starts the hook's invocations, whose
-    failures the plane hands back through `Controller.failed_tests`.
-    """
-
-    kind: Literal["provision", "test"]
+    count: int
+    ready: float
     mask: Mask
-    count: int = 0
-    hook: Hook | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTests:
+    """Start the invocations of `hook`, in the replications of `mask`; their failures are judged at `end` (s)."""
+
+    hook: Hook
+    end: float
+    mask: Mask
+
+
+Command = Provision | StartTests
+"""What is asked for besides weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the controller wants at one instant, in every replication of a batch."""
+
+    weights: FloatArray
+    """The new version's share of the alias from now on, in [0, 1]: shape (replications,)."""
+    moved: Mask
+    """Where that is another one than before the instant: shape (replications,)."""
+    shifts: tuple[Shift, ...] = ()
+    """Each change of a weight with its reason, in order, those undone in the same instant included; without `record` none."""
+    commands: tuple[Command, ...] = ()
+    """What else is to be done, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +90,9 @@ class Controller:
 
     All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
     indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
-    has not happened. `failed_tests` is written by the data plane while a hook runs. Without `record` there is
-    no log, and alarms are evaluated only while they can act, not before or at `watch_from` (s).
+    has not happened. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm, from, to. Without
+    `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while they can act,
+    not before or at `watch_from` (s).
     """
 
     def __init__(
@@ -103,17 +127,16 @@ class Controller:
         self.full_at: FloatArray = np.full(size, np.nan)
         self.over_at: FloatArray = np.full(size, np.nan)
         self.paged_back_at: FloatArray = np.full(size, np.nan)
-        self.failed_tests = np.zeros(size, np.int64)
-        self.shifts: list[Shift] = []
-        self.commands: list[Command] = []
         self.alarm_log: list[tuple[float, int, str, str, str]] = []
+        self._shifts: list[Shift] = []
+        self._commands: list[Command] = []
         self._watched = np.array([evaluator.names.index(name) for name in watched], np.int64)
         self._reason: list[str] = [""] * size if record else []
         self._page_due: FloatArray = np.full(size, np.inf)
         self._paging = np.array([evaluator.names.index(name) for name in pager.alarms] if pager else [], np.int64)
         self._response: FloatArray = np.zeros(size)
         if pager is not None:
-            u = np.array([one.generator("on_call").random() for one in streams])
+            u = np.array([stream.generator("on_call").random() for stream in streams])
             self._response = pager.response.ppf(u)
 
     def next_time(self, now: float) -> float:
@@ -123,21 +146,30 @@ class Controller:
             due = min(due, self.evaluator.next_time(max(now, self.watch_from)))
         return due
 
-    def act(self, now: float) -> list[Command]:
-        """Everything due at `now`, in the order of an instant; returns what the data plane is asked for."""
-        self.commands = []
+    def act(self, now: float, failed_tests: IntArray | None = None) -> Decision:
+        """Goes through everything due at `now`, in the order of an instant.
+
+        `failed_tests` (replications,) are the failures of the hooks whose tests are judged now, where there are any.
+        """
+        self._shifts, self._commands = [], []
+        weight_before = self.weight.copy()
         active = None if self.record else self._needs_alarms()
-        before = self.evaluator.states.copy()
+        states_before = self.evaluator.states.copy()
         changed = self.evaluator.evaluate(now, active)
         if self.record and changed.any():
-            self._log_alarms(now, before, changed)
+            self._log_alarms(now, states_before, changed)
         if self.plan is not None:
             self._stop_alarmed(now)
             self._finish_reverts(now)
             while (due := (self.due <= now) & (self.phase != REVERTING) & (self.phase != OVER)).any():
-                self._advance(now, due)
+                self._advance(now, due, failed_tests)
         self._answer_pages(now)
-        return self.commands
+        return Decision(
+            weights=self.weight.copy(),
+            moved=self.weight != weight_before,
+            shifts=tuple(self._shifts),
+            commands=tuple(self._commands),
+        )
 
     def _needs_alarms(self) -> Mask:
         unfinished = (self.phase != OVER) & (self._watched.size > 0)
@@ -202,14 +234,14 @@ class Controller:
         if self.record:
             for i in np.flatnonzero(moved):
                 reason = self._reason[i] or f"step {self.step[i] + 1} of {len(self.plan.steps) if self.plan else 0}"
-                self.shifts.append(
+                self._shifts.append(
                     Shift(
                         at=now, before=float(self.weight[i]), weight=weight, replications=np.array([i]), reason=reason
                     )
                 )
         self.weight[moved] = weight
 
-    def _advance(self, now: float, due: Mask) -> None:
+    def _advance(self, now: float, due: Mask, failed_tests: IntArray | None) -> None:
         """One transition in each replication that is due; called again until none is."""
         plan = self.plan
         assert plan is not None
@@ -217,12 +249,14 @@ class Controller:
         starting = due & (phase == PENDING)
         if starting.any():
             if plan.provisioned:
-                self.commands.append(Command(kind="provision", mask=starting, count=plan.provisioned))
+                ready = tick(now + plan.allocation)
+                self._commands.append(Provision(count=plan.provisioned, ready=ready, mask=starting))
             self._enter(starting, WARMING, now + plan.allocation)
         self._enter_hook_or_next(due & (phase == WARMING), plan.before, TESTING_BEFORE, now)
         tested = due & ((phase == TESTING_BEFORE) | (phase == TESTING_AFTER))
         if tested.any():
-            self._judge_tests(tested, now)
+            assert failed_tests is not None
+            self._judge_tests(tested, now, failed_tests)
         self._next_step(due & (phase == SHIFTING), now)
         baked = due & (phase == BAKING)
         if baked.any():
@@ -236,15 +270,15 @@ class Controller:
         if not mask.any():
             return
         if hook is not None:
-            self.failed_tests[mask] = 0
-            self.commands.append(Command(kind="test", mask=mask, hook=hook))
-            self._enter(mask, phase, now + hook.over)
+            end = tick(now + hook.over)
+            self._commands.append(StartTests(hook=hook, end=end, mask=mask))
+            self._enter(mask, phase, end)
         elif phase == TESTING_BEFORE:
             self._enter(mask, SHIFTING, now)
         else:
             self._enter(mask, BAKING, now + (self.plan.bake if self.plan else 0.0))
 
-    def _judge_tests(self, mask: Mask, now: float) -> None:
+    def _judge_tests(self, mask: Mask, now: float, failed_tests: IntArray) -> None:
         plan = self.plan
         assert plan is not None
         for phase, hook, name in (
@@ -254,10 +288,10 @@ class Controller:
             judged = mask & (self.phase == phase)
             if hook is None or not judged.any():
                 continue
-            failed = judged & (self.failed_tests > hook.max_failures)
+            failed = judged & (failed_tests > hook.max_failures)
             if self.record:
                 for i in np.flatnonzero(failed):
-                    self._reason[i] = f"failed: {self.failed_tests[i]} of {hook.invocations} {name} tests"
+                    self._reason[i] = f"failed: {failed_tests[i]} of {hook.invocations} {name} tests"
             serving = failed & (self.weight > 0)
             self._end(failed & ~serving, now, FAILED)
             if serving.any():

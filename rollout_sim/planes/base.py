@@ -1,14 +1,126 @@
-"""What all data planes share: the order of the events of one instant."""
+"""What a data plane is: it says what the invocations did, between two instants, under the weights that hold.
+
+Every plane implements `DataPlane`, which is all that the driver (`run.driver`) knows of it. A plane knows the scenario,
+promotions included, and decides nothing; the controller decides, and knows no plane.
+
+The order of an instant. At equal times completions come first, then control (datapoints, alarms, rollback, shifts), then
+arrivals, then retries. `DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which
+is where control stands; so an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives
+when the weight changes meets the new one.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.planes.exposure import Users
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import Engine
 
 COMPLETION: Final = 2
 CONTROL: Final = 3
 ARRIVAL: Final = 4
 RETRY: Final = 5
-"""At equal times: completions, then control (datapoints, alarms, rollback, shifts), then arrivals, then retries.
+"""Ranks of the events of one instant. SimPy itself uses 0 and 1: a new process starts before anything else."""
 
-SimPy itself uses 0 and 1: a process that was just created starts before anything else of that instant.
-"""
+Failures = Callable[[], IntArray]
+"""How many of a hook's tests failed or are not over, by replication (0 outside the mask). To be asked once `advance` has
+reached the hook's end: only then is it known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionTotals:
+    """What one version did up to the horizon, tests included."""
+
+    invocations: int
+    """Invocations that ended."""
+    errors: int
+    """Those of them that failed."""
+    cold_starts: int
+    """Those of them that began in a new environment."""
+    environment_seconds: float
+    """Seconds that its environments existed, added up."""
+    running_seconds: float
+    """Seconds that its environments spent on invocations, inits included, added up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneTotals:
+    """What happened up to the horizon, which the controller never sees; arrays have the shape (replications,).
+
+    Requests count when they are answered for good, at the version of their last attempt, and are dated by their arrival.
+    """
+
+    requests: IntArray
+    """Requests that were answered."""
+    pending: IntArray
+    """Requests without an answer at the horizon."""
+    bad: IntArray
+    """Answered requests that are bad for any objective (failed, where there is none)."""
+    bad_new_version: IntArray
+    """Those of them that went to the new version of the rollout's alias."""
+    bad_by: tuple[IntArray, ...]
+    """Bad requests for each of the scenario's objectives."""
+    throttles: IntArray
+    """Attempts that found no environment."""
+    cold_starts: IntArray | None = None
+    """Invocations that began in a new environment; None where the plane does not know."""
+    users: Users | None = None
+    """The exposure of users; None where the plane does not know, or no user was active."""
+    versions: dict[str, VersionTotals] = field(default_factory=dict)
+    """By version; empty where the plane does not know."""
+    events: list[tuple[Any, ...]] | None = None
+    """Every invocation as a row of `draws.EVENT_COLUMNS`, if they were asked for."""
+
+
+class DataPlane(Protocol):
+    """A data plane at work on one strategy, in one replication or in a batch of them.
+
+    It begins at time 0 and writes what the alarms read into the metrics that it was given.
+    """
+
+    def advance(self, until: float, weights: FloatArray) -> None:
+        """Goes on to `until` (s), not before the last one, with these weights; then the metrics show what is over.
+
+        `weights` (replications,) is the new version's share of the rollout's alias in [last instant, `until`). The
+        completions at `until` are in, its arrivals are not; of the horizon, where everything ends, neither are.
+        """
+        ...
+
+    def provision(self, count: int, mask: Mask) -> None:
+        """`count` more environments of the new version are warm from now on, in the replications of `mask`."""
+        ...
+
+    def test(self, hook: Hook, mask: Mask) -> Failures:
+        """Starts the hook's invocations of the new version now, in the replications of `mask`."""
+        ...
+
+    def finish(self) -> PlaneTotals:
+        """What happened in all, once `advance` has reached the horizon."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneSpec:
+    """A data plane as the choice of engine sees it, before any of its code is loaded."""
+
+    engine: Engine
+    """Its name in scenarios and on the command line."""
+    speed: float
+    """Invocations that it simulates per second of computing, roughly; infinite where their number does not matter."""
+    single_runs: bool
+    """Whether it can run one replication that is looked at closely; else it draws counts, for batches."""
+    exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
+    """The reasons why it is not exact for a scenario; none where it is."""
+    against: Callable[[float, int], str] = lambda _expected, _runs: ""
+    """Why not to take it unasked for so many expected invocations in each of so many runs; empty where nothing says so."""
+    advantage: Callable[[], str] = str
+    """What speaks for it, where it is taken unasked."""
+    asked_for: str = "asked for"
+    """Why a single run takes it, where the scenario names it."""
+    missing: Callable[[], str] = str
+    """What it needs that is not installed, and how to get it; empty where nothing is missing."""

@@ -1,19 +1,27 @@
-"""What a per-invocation plane counts: by period and target, with the durations that percentile alarms read."""
+"""What a per-invocation plane counts: by target and period, with the durations that percentile alarms read.
+
+A *count index* stands for a target and a period: target x periods + period, with the targets and the periods of
+`resolution` seconds that the metrics have.
+"""
 
 from __future__ import annotations
 
 import math
 from array import array
+from typing import Any
 
 import numpy as np
 
 from rollout_sim.control.metrics import Metrics, Percentile, RequestCounts
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.units import tick
+from rollout_sim.planes.base import PlaneTotals, VersionTotals
+from rollout_sim.planes.exposure import Users
+from rollout_sim.scenario.scenario import Scenario
 
 
 class KeptDurations:
-    """The durations of replication 0 by place (place = target x periods + period), kept for `keep` seconds."""
+    """The durations (s) of replication 0 by count index, kept for `keep` seconds."""
 
     def __init__(self, metrics: Metrics, keep: float) -> None:
         self.metrics = metrics
@@ -21,20 +29,20 @@ class KeptDurations:
         self._keep = keep
         self._forgotten = 0
 
-    def add(self, place: int, duration: float) -> None:
+    def add(self, count_index: int, duration: float) -> None:
         """One more duration (s), unless its period is forgotten."""
-        if place % self.metrics.periods >= self._forgotten:
-            self._samples.setdefault(place, array("d")).append(duration)
+        if count_index % self.metrics.periods >= self._forgotten:
+            self._samples.setdefault(count_index, array("d")).append(duration)
 
-    def add_all(self, places: IntArray, durations: FloatArray) -> None:
-        """`add` for each of many."""
-        order = np.argsort(places, kind="stable")
-        places, durations = places[order], durations[order]
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), places.size], strict=True):
-            place = int(places[start])
-            if place % self.metrics.periods >= self._forgotten:
-                self._samples.setdefault(place, array("d")).frombytes(durations[start:stop].tobytes())
+    def add_all(self, count_indices: IntArray, durations: FloatArray) -> None:
+        """`add` for each of many: both of the same length."""
+        order = np.argsort(count_indices, kind="stable")
+        count_indices, durations = count_indices[order], durations[order]
+        starts = np.flatnonzero(np.diff(count_indices, prepend=-1))
+        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count_indices.size], strict=True):
+            count_index = int(count_indices[start])
+            if count_index % self.metrics.periods >= self._forgotten:
+                self._samples.setdefault(count_index, array("d")).frombytes(durations[start:stop].tobytes())
 
     def hand_over(self, low: int, high: int, now: float) -> None:
         """Writes the percentiles of the periods [low, high) into the metrics; forgets what is too old at `now`."""
@@ -48,8 +56,8 @@ class KeptDurations:
     def _percentile(self, key: Percentile, periods: range) -> float:
         """The nearest-rank percentile: the smallest duration that at least the share `key.share` does not exceed."""
         width = self.metrics.periods
-        places = [target * width + period for target in self.metrics.scopes[key.of] for period in periods]
-        parts = [np.frombuffer(self._samples[place]) for place in places if place in self._samples]
+        indices = [target * width + period for target in self.metrics.scopes[key.of] for period in periods]
+        parts = [np.frombuffer(self._samples[index]) for index in indices if index in self._samples]
         if not parts:
             return math.nan
         samples = np.concatenate(parts)
@@ -63,16 +71,14 @@ class KeptDurations:
             return
         self._forgotten = first
         width = self.metrics.periods
-        for place in [place for place in self._samples if place % width < first]:
-            del self._samples[place]
+        for count_index in [index for index in self._samples if index % width < first]:
+            del self._samples[count_index]
 
 
 class PeriodCounts:
-    """Lists with one place per target and period (place = target x periods + period), cheap to add to one by one.
+    """Counts by count index, in lists, which are cheap to add to one by one; `first` is the index of a target's period 0.
 
-    `dirty` is the earliest period that has changed since the last `hand_over`. `watch` says whether durations
-    have to be looked at one by one (`observe`): for percentiles and for latency burn rates; samples are kept
-    for `keep` seconds.
+    Durations that percentile alarms read are kept for `keep` seconds.
     """
 
     def __init__(self, metrics: Metrics, requests: RequestCounts, keep: float) -> None:
@@ -80,69 +86,113 @@ class PeriodCounts:
         self.metrics = metrics
         self.requests = requests
         self.resolution = metrics.resolution
-        self.dirty = metrics.periods
-        self.invocations = [0] * size
-        self.errors = [0] * size
-        self.throttles = [0] * size
-        self.cold_starts = [0] * size
-        self.duration_sum = [0.0] * size
-        self.slow = [[0] * size for _ in metrics.slow_thresholds]
-        self.asked = [0] * size
-        self.bad = [0] * size
-        self.bad_by = [[0] * size for _ in requests.bad_by]
-        self.watch = bool(metrics.percentiles or metrics.slow_thresholds)
-        self.samples = KeptDurations(metrics, keep)
+        self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
+        self._invocations = [0] * size
+        self._errors = [0] * size
+        self._throttles = [0] * size
+        self._cold_starts = [0] * size
+        self._duration_sum = [0.0] * size
+        self._slow = [[0] * size for _ in metrics.slow_thresholds]
+        self._answered = [0] * size
+        self._bad = [0] * size
+        self._bad_by = [[0] * size for _ in requests.bad_by]
+        self._durations_matter = bool(metrics.percentiles or metrics.slow_thresholds)
+        self._samples = KeptDurations(metrics, keep)
 
-    def answer(self, base: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
-        """Counts a request that arrived at `arrived` and got its last answer at `t`; returns whether it is bad.
+    def throttle(self, first: int, period: int) -> None:
+        """Counts an attempt that found no environment."""
+        self._throttles[first + period] += 1
+        self._changed = min(self._changed, period)
+
+    def invocation(self, first: int, period: int, duration: float, failed: bool, cold: bool) -> None:
+        """Counts an invocation that is over, dated by its start: it took `duration` seconds without its init."""
+        count_index = first + period
+        self._invocations[count_index] += 1
+        self._duration_sum[count_index] += duration
+        if failed:
+            self._errors[count_index] += 1
+        if cold:
+            self._cold_starts[count_index] += 1
+        self._changed = min(self._changed, period)
+        if self._durations_matter:
+            self._observe(count_index, duration)
+
+    def answer(
+        self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]
+    ) -> bool:
+        """Counts a request that arrived at `arrived` and got its last answer at `t` (s); returns whether it is bad.
 
         `judged` are the objectives that it falls under, from `slo.judging`; where there is none, failures are bad.
         """
-        place = base + int(arrived // self.resolution)
-        self.asked[place] += 1
+        count_index = first + int(arrived // self.resolution)
+        self._answered[count_index] += 1
         bad = failed
         for j, latency in judged:
             if failed or (latency is not None and t > tick(arrived + latency)):
-                self.bad_by[j][place] += 1
+                self._bad_by[j][count_index] += 1
                 bad = True
         if bad:
-            self.bad[place] += 1
+            self._bad[count_index] += 1
         return bad
 
-    def observe(self, place: int, duration: float) -> None:
+    def _observe(self, count_index: int, duration: float) -> None:
         """Keeps an invocation's duration for the percentiles and counts it where it is too slow."""
-        for threshold, slow in zip(self.metrics.slow_thresholds, self.slow, strict=True):
+        for threshold, slow in zip(self.metrics.slow_thresholds, self._slow, strict=True):
             if duration > threshold:
-                slow[place] += 1
+                slow[count_index] += 1
         if self.metrics.percentiles:
-            self.samples.add(place, duration)
+            self._samples.add(count_index, duration)
 
     def hand_over(self, now: float) -> None:
         """Copies what has changed since the last call, up to the period of `now`, into replication 0 of the metrics."""
         metrics, periods = self.metrics, self.metrics.periods
-        low, high = self.dirty, min(int(now // self.resolution) + 1, periods)
-        self.dirty = periods
+        low, high = self._changed, min(int(now // self.resolution) + 1, periods)
+        self._changed = periods
         if low >= high:
             return
         for counts, totals in (
-            (self.invocations, metrics.invocations),
-            (self.errors, metrics.errors),
-            (self.throttles, metrics.throttles),
-            (self.cold_starts, metrics.cold_starts),
-            *zip(self.slow, metrics.slow, strict=True),
+            (self._invocations, metrics.invocations),
+            (self._errors, metrics.errors),
+            (self._throttles, metrics.throttles),
+            (self._cold_starts, metrics.cold_starts),
+            *zip(self._slow, metrics.slow, strict=True),
         ):
             for k in range(len(metrics.targets)):
                 totals[0, k, low:high] = counts[k * periods + low : k * periods + high]
         for k in range(len(metrics.targets)):
-            metrics.duration_sum[0, k, low:high] = self.duration_sum[k * periods + low : k * periods + high]
-        self.samples.hand_over(low, high, now)
+            metrics.duration_sum[0, k, low:high] = self._duration_sum[k * periods + low : k * periods + high]
+        self._samples.hand_over(low, high, now)
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""
-        self.dirty = 0
+        self._changed = 0
         self.hand_over(horizon)
         shape = self.requests.requests.shape[1:]
-        self.requests.requests[0] = np.reshape(self.asked, shape)
-        self.requests.bad[0] = np.reshape(self.bad, shape)
-        for counts, totals in zip(self.bad_by, self.requests.bad_by, strict=True):
+        self.requests.requests[0] = np.reshape(self._answered, shape)
+        self.requests.bad[0] = np.reshape(self._bad, shape)
+        for counts, totals in zip(self._bad_by, self.requests.bad_by, strict=True):
             totals[0] = np.reshape(counts, shape)
+
+
+def totals_of(
+    scenario: Scenario,
+    metrics: Metrics,
+    requests: RequestCounts,
+    users: Users,
+    versions: dict[str, VersionTotals],
+    events: list[tuple[Any, ...]] | None,
+) -> PlaneTotals:
+    """The totals of one replication of which every invocation was simulated, from its counts by period."""
+    new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
+    return PlaneTotals(
+        requests=requests.requests.sum(axis=(1, 2)),
+        pending=requests.pending,
+        bad=requests.bad.sum(axis=(1, 2)),
+        bad_new_version=requests.bad[:, new].sum(axis=(1, 2)),
+        bad_by=tuple(bad.sum(axis=(1, 2)) for bad in requests.bad_by),
+        throttles=metrics.throttles.sum(axis=(1, 2)),
+        cold_starts=metrics.cold_starts.sum(axis=(1, 2)),
+        users=users if users.active else None,
+        versions=versions,
+        events=events,
+    )

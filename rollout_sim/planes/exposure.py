@@ -1,4 +1,4 @@
-"""The audience of a rollout: which users were there while the new version served, whom it reached, whom it hurt."""
+"""Exposure of users to the new version: who was active while it took part, who was served by it, who was affected."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from rollout_sim.function.lambda_api import Alias
 
 ABSENT, SPLIT, WHOLE = range(3)
 """What an alias sends to the new version: nothing, a part, everything."""
+ACTIVE, EXPOSED, AFFECTED, SPLIT_ACTIVE, SPLIT_EXPOSED = range(5)
+"""The marks that a user can carry; they stand for the fields of `Users`."""
 MARKS: Final = 5
 
 
 class Users(NamedTuple):
-    """Numbers of users of the rollout's alias.
+    """Numbers of users of the rollout's alias, each at least 0.
 
     `active`: with a request while the new version took part in the traffic (throughout, without a rollout);
-    `reached`: of these, served by it at least once; `hurt`: with a bad request that arrived in that time.
-    `split` and `split_reached`: the first two, of the time in which the traffic was split between two versions.
+    `exposed`: of these, served by it at least once; `affected`: with a bad request that arrived in that time.
+    `split_active` and `split_exposed`: the first two, of the time in which the traffic was split between two versions.
     """
 
     active: int
-    reached: int
-    hurt: int
-    split: int
-    split_reached: int
+    exposed: int
+    affected: int
+    split_active: int
+    split_exposed: int
 
 
 def service(alias: Alias, new: str | None) -> int:
@@ -36,31 +38,39 @@ def service(alias: Alias, new: str | None) -> int:
     return SPLIT if additional == new else ABSENT
 
 
-class Audience:
-    """A mark for each of `count` people and each field of `Users`. User k is the same person in every source."""
+class UserExposure:
+    """A byte for each of `count` users and each mark, 1 where the user carries it.
 
-    __slots__ = ("active", "hurt", "reached", "split", "split_reached")
+    User k is the same person in every source.
+    """
+
+    __slots__ = ("_active", "_affected", "_exposed", "_split_active", "_split_exposed")
 
     def __init__(self, count: int) -> None:
-        self.active = bytearray(count)
-        self.reached = bytearray(count)
-        self.hurt = bytearray(count)
-        self.split = bytearray(count)
-        self.split_reached = bytearray(count)
+        self._active = bytearray(count)
+        self._exposed = bytearray(count)
+        self._affected = bytearray(count)
+        self._split_active = bytearray(count)
+        self._split_exposed = bytearray(count)
 
-    def meet(self, user: int, served: int) -> None:
-        """A request of `user` comes while the new version gets a part of the traffic or all of it."""
-        self.active[user] = 1
+    def active(self, user: int, served: int) -> None:
+        """A request of `user` comes while the alias sends `served` (`SPLIT` or `WHOLE`) to the new version."""
+        self._active[user] = 1
         if served == SPLIT:
-            self.split[user] = 1
+            self._split_active[user] = 1
 
-    def reach(self, user: int, served: int) -> None:
+    def exposed(self, user: int, served: int) -> None:
         """The new version serves `user`; a request that came before it did counts from now on."""
-        self.meet(user, served)
-        self.reached[user] = 1
+        self.active(user, served)
+        self._exposed[user] = 1
         if served == SPLIT:
-            self.split_reached[user] = 1
+            self._split_exposed[user] = 1
+
+    def affected(self, user: int) -> None:
+        """A request of `user` was bad that arrived while the new version took part in the traffic."""
+        self._affected[user] = 1
 
     def users(self) -> Users:
         """How many users carry each mark."""
-        return Users(sum(self.active), sum(self.reached), sum(self.hurt), sum(self.split), sum(self.split_reached))
+        marks = (self._active, self._exposed, self._affected, self._split_active, self._split_exposed)
+        return Users(*map(sum, marks))

@@ -1,192 +1,100 @@
-"""Which data plane runs a scenario, and why: what makes the aggregate plane inexact, what fits into time and memory."""
+"""Which data plane runs a scenario, and why: the fastest one that is exact, and worth loading.
+
+`choose_engine` is the only place that decides. It is asked once, and its `EngineChoice` is handed down.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import Final
 
-import numpy as np
-
-from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.faults import Fault
-from rollout_sim.function.spec import INIT_LIMIT, VersionSpec
+from rollout_sim.planes import aggregate, compiled, simpy_plane
+from rollout_sim.planes.base import PlaneSpec
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.traffic.processes import arrival_process
 
-if TYPE_CHECKING:
-    pass
-
-
-UNLIKELY: Final = 1e-6
-"""Chance per run below which a limit does not count as one that can bind."""
-_TAIL: Final = 1e-9
-
-
-def inexactness(scenario: Scenario) -> tuple[str, ...]:
-    """The reasons why the aggregate plane is not exact for `scenario`; none where it is.
-
-    A limit on concurrency or scale-up counts where a throttle in one run is likelier than `UNLIKELY`, with every
-    invocation cold and every fault at its worst (M/G/infinity in steady state).
-    """
-    found = [*_of_sources(scenario), *_of_versions(scenario), *_of_alarms(scenario)]
-    if not found:
-        found += _of_limits(scenario)
-    if scenario.rollout is not None and scenario.function.propagation > 0:
-        found.append("alias updates take time to propagate")
-    return tuple(dict.fromkeys(found))
-
-
-def _of_sources(scenario: Scenario) -> list[str]:
-    found = []
-    for i, source in enumerate(scenario.traffic):
-        name = source.name or f"traffic[{i}]"
-        if source.retry is not None and source.retry.attempts > 1 and "error" in source.retry.on:
-            found.append(f"{name}: clients retry errors")
-        if source.source != "http" and source.async_retries > 0:
-            found.append(f"{name}: Lambda retries asynchronous events")
-        if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
-            found.append(f"{name}: durations depend on the size of the event")
-        process = arrival_process(source.arrivals, Streams(seed=0), "obstacles")
-        trace = source.arrivals.trace
-        grid = 60.0 if trace is None else math.gcd(60_000, round(60_000 / trace.speed)) / 1000
-        if grid < 1:
-            found.append(f"{name}: the trace's speed makes its minutes too odd to count by")
-            continue
-        try:
-            process.counts(np.array([0.0, min(grid, scenario.horizon)]), 1, np.random.default_rng(0))
-        except ValueError as error:
-            found.append(f"{name}: {error}")
-    return found
-
-
-def _of_versions(scenario: Scenario) -> list[str]:
-    found = []
-    kinds = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
-    latency = any(slo.latency is not None for slo in scenario.slos)
-    durations = any(scenario.alarms[name].metric == "duration" for name in scenario.acting)
-    for number, spec in scenario.function.versions.items():
-        rows = scenario.faults_of(number)
-        found += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
-        if latency and spec.cold_start is not None:
-            found.append(f"version {number}: a latency SLO sees its cold starts")
-        if spec.cold_start is not None and _above(spec.cold_start, INIT_LIMIT) > _TAIL:
-            found.append(f"version {number}: cold starts can exceed the init limit of {INIT_LIMIT:g} s")
-        if spec.cold_duration is not None and (
-            latency or durations or _above(spec.cold_duration, scenario.function.timeout) > _TAIL
-        ):
-            found.append(f"version {number}: cold invocations have a duration of their own")
-    return found
-
-
-def _of_alarms(scenario: Scenario) -> list[str]:
-    found = []
-    for name in scenario.acting:
-        alarm = scenario.alarms[name]
-        if alarm.metric == "duration" and alarm.percentile is None:
-            found.append(f"alarm {name}: reads a mean duration")
-        aliases = {slo.alias or scenario.alias for slo in scenario.slos if slo.name == alarm.slo}
-        if aliases - {scenario.alias}:
-            found.append(f"alarm {name}: reads the budget of another alias")
-    return found
-
-
-def _of_limits(scenario: Scenario) -> list[str]:
-    from scipy.special import gammainc
-    from scipy.stats import poisson
-
-    function = scenario.function
-    highest, expected = _rates(scenario)
-    longest = max(
-        _holding_time(function.timeout, spec, together)
-        for number, spec in function.versions.items()
-        for together in _at_once(scenario.faults_of(number))
-    )
-    load = highest * longest
-    # P(Poisson(load) >= c): what an arrival sees of a system without limits.
-    found = []
-    if function.concurrency == 0 or expected * float(gammainc(function.concurrency, load)) > UNLIKELY:
-        found.append(f"the concurrency of {function.concurrency} can bind (up to {load:.3g} would run on average)")
-    crashing = max(
-        sum(f.crash or 0.0 for f in together) + _above(spec.duration, function.timeout)
-        for number, spec in function.versions.items()
-        for together in _at_once(scenario.faults_of(number))
-    )
-    new = float(poisson.isf(UNLIKELY / max(expected, 1.0), load + 10 * highest * min(crashing, 1.0)))
-    if new > function.scale_up:
-        found.append(f"the scale-up rate of {function.scale_up} environments per 10 s can bind")
-    return found
-
-
-def _rates(scenario: Scenario) -> tuple[float, float]:
-    """The highest arrival rate of any minute (1/s), and the arrivals expected in all."""
-    edges = np.minimum(np.arange(0.0, scenario.horizon + 60.0, 60.0), scenario.horizon)
-    edges = np.unique(edges)
-    expected = np.zeros(edges.size - 1)
-    for source in scenario.traffic:
-        process = arrival_process(source.arrivals, Streams(seed=0), "obstacles")
-        expected += [process.mean_count(a, b) for a, b in zip(edges.tolist(), edges[1:].tolist(), strict=False)]
-    return float((expected / np.diff(edges)).max()), float(expected.sum())
-
-
-def _at_once(faults: tuple[Fault, ...]) -> list[tuple[Fault, ...]]:
-    """The faults that are there at the same time, for each instant at which one sets in; once without any."""
-    return [
-        tuple(f for f in faults if f.onset <= t and (f.until is None or t < f.until))
-        for t in sorted({f.onset for f in faults})
-    ] or [()]
-
-
-def _holding_time(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> float:
-    """Mean seconds that an invocation holds its environment at most: cold, and every one of these faults at its worst."""
-    mean = spec.duration.mean
-    for fault in faults:
-        if fault.kind == "latency" and fault.latency is not None:
-            mean += fault.share * (max(fault.latency.factor - 1, 0.0) * mean + fault.latency.add)
-    crash = 1 - math.prod(1 - f.crash for f in faults if f.crash is not None)
-    mean = (1 - crash) * min(mean, timeout) + crash * timeout
-    init = 0.0 if spec.cold_start is None else spec.cold_start.mean
-    whole = 0.0 if spec.cold_duration is None else spec.cold_duration.mean
-    return max(mean + init, whole)
-
-
-def _above(distribution: Distribution, limit: float) -> float:
-    """P(a value above `limit`)."""
-    return 1.0 - float(distribution.cdf(np.array([limit]))[0])
-
-
-RATES: Final = {"simpy": 100_000, "compiled": 3_000_000}
-"""Invocations per second of computing that a plane manages, for refusing what cannot be waited for."""
-WORTH_LOADING: Final = 20_000
-WORTH_COMPILING: Final = 10_000_000
-"""Expected invocations from which on `auto` takes the compiled plane: when it is compiled already, and when not."""
+PLANES: Final[dict[str, PlaneSpec]] = {
+    spec.engine: spec
+    for spec in sorted((aggregate.SPEC, compiled.SPEC, simpy_plane.SPEC), key=lambda spec: -spec.speed)
+}
+"""All planes by the names of their engines, the fastest first; the last one runs everything."""
 MAX_WAIT: Final = 86_400.0
-MAX_PLACES: Final = 20_000_000
+"""Seconds of computing, by a plane's nominal speed, that nobody waits for any more."""
+MAX_COUNTS: Final = 20_000_000
 """Periods x targets x runs whose counts fit into memory."""
 MAX_EVENTS: Final = 5_000_000
 """Invocations that can be kept one by one (about 500 bytes each)."""
+STUDY: Final = 100
+"""Runs that a study has at least, for deciding whether a plane is worth its start."""
+LARGEST_BATCH: Final = 1024
+"""Replications of one batch at most."""
+BATCH_COUNTS: Final = 1 << 23
+"""Replications x targets x periods of one batch at most: what bounds the memory."""
 
 
-def check_size(scenario: Scenario, *, runs: int = 1, events: bool = False) -> float:
-    """Expected invocations of one run. Raises ScenarioError where they or the counts exceed a day or the memory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChoice:
+    """Which plane runs, why, and how many replications it takes at a time."""
 
-    With `events` all of them are kept.
+    engine: Engine
+    reason: str
+    batch: int
+
+
+def choose_engine(
+    scenario: Scenario, engine: Engine | None = None, *, single: bool = False, runs: int = 1, events: bool = False
+) -> EngineChoice:
+    """The plane that `engine` (by default the scenario's) stands for.
+
+    `auto` is the fastest plane that is exact for the scenario, installed, and worth its start. `single` asks for runs that
+    are looked at one by one, so many `runs` in all, with all their `events` kept or not; otherwise for a study of many
+    replications. Raises ScenarioError where the plane that is asked for is not exact, not installed or has no single runs,
+    and where the runs are too large.
+    """
+    asked: Engine = engine or scenario.engine
+    expected = check_size(scenario, asked, runs=runs, events=events) if single else math.nan
+    if asked != "auto":
+        return _asked_for(scenario, PLANES[asked], single=single)
+    reasons: list[str] = []
+    for plane in PLANES.values():
+        if single and not plane.single_runs:
+            continue
+        if inexact := plane.exact_for(scenario):
+            reasons.append(f"{plane.engine} would not be exact: {'; '.join(inexact)}")
+            continue
+        if plane.single_runs and math.isnan(expected):
+            expected = check_size(scenario, asked)
+        if against := plane.against(expected, 1 if single else STUDY):
+            reasons.append(against)
+            continue
+        if advantage := plane.advantage():
+            reasons.append(advantage)
+        return EngineChoice(engine=plane.engine, reason="; ".join(reasons), batch=_batch(scenario, plane))
+    raise AssertionError("the last plane runs everything")
+
+
+def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 1, events: bool = False) -> float:
+    """Expected invocations of one run of `scenario`, on the plane of `engine` (by default the scenario's).
+
+    Raises ScenarioError where so many `runs` would take longer than a day, or their counts, and with `events` their
+    invocations, do not fit into memory.
     """
     streams = Streams(seed=scenario.seed)
     expected = 0.0
     for i, source in enumerate(scenario.traffic):
         process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
         expected += process.mean_count(0.0, scenario.horizon)
-    engine = "simpy" if scenario.engine == "simpy" or not compiled_available() else "compiled"
-    wait = expected * runs / RATES[engine]
+    able = [plane for plane in PLANES.values() if plane.single_runs and not plane.missing()]
+    plane = next((plane for plane in able if plane.engine == (engine or scenario.engine)), able[0])
+    wait = expected * runs / plane.speed
     if wait > MAX_WAIT:
         problem = (
             f"{scenario.name}: about {expected * runs:.3g} invocations ({expected:.3g} in each of {runs} runs) would "
-            f"take {wait / 86400:.3g} days on the {engine} plane; allowed {MAX_WAIT * RATES[engine]:.3g}. "
+            f"take {wait / 86400:.3g} days on the {plane.engine} plane; allowed {MAX_WAIT * plane.speed:.3g}. "
             "Lower the rate or the horizon"
         )
         raise ScenarioError([problem])
@@ -195,88 +103,38 @@ def check_size(scenario: Scenario, *, runs: int = 1, events: bool = False) -> fl
         raise ScenarioError(
             [f"{problem}; allowed {MAX_EVENTS:.3g}. Choose one strategy, or lower the rate or the horizon"]
         )
-    places = len(scenario.targets) * scenario.horizon / scenario.resolution * runs
-    if places > MAX_PLACES:
+    counts = _counts(scenario) * runs
+    if counts > MAX_COUNTS:
         problem = (
             f"{scenario.name}: horizon {scenario.horizon:g} s in periods of {scenario.resolution:g} s for "
-            f"{len(scenario.targets)} targets in {runs} runs makes {places:.3g} counts; allowed {MAX_PLACES:.3g}"
+            f"{len(scenario.targets)} targets in {runs} runs makes {counts:.3g} counts; allowed {MAX_COUNTS:.3g}"
         )
         raise ScenarioError([problem])
     return expected
 
 
-def compiled_available() -> bool:
-    """Whether Numba is installed."""
-    return importlib.util.find_spec("numba") is not None
+def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineChoice:
+    """The choice where the scenario or the command line names the plane."""
+    where = f"{scenario.name}: engine: {plane.engine}"
+    if single and not plane.single_runs:
+        allowed = ", ".join(["auto", *(other.engine for other in reversed(PLANES.values()) if other.single_runs)])
+        raise ScenarioError([f"{where} draws counts for compare and sweep, not single runs; allowed {allowed}"])
+    if missing := plane.missing():
+        raise ScenarioError([f"{where} needs {missing}"])
+    if inexact := plane.exact_for(scenario):
+        raise ScenarioError([f"{where} is not exact here: {'; '.join(inexact)}; allowed {list(PLANES)[-1]}"])
+    reason = plane.asked_for if single or not plane.single_runs else "asked for"
+    return EngineChoice(engine=plane.engine, reason=reason, batch=_batch(scenario, plane))
 
 
-def engine_of(scenario: Scenario, expected: float) -> tuple[Engine, str]:
-    """The plane for a run of so many expected invocations, and why; the results are the same on both.
-
-    Raises ScenarioError for the compiled plane without Numba, and for the aggregate plane, which has no single runs.
-    """
-    if scenario.engine == "aggregate":
-        problem = f"{scenario.name}: engine: aggregate draws counts for compare and sweep, not single runs"
-        raise ScenarioError([f"{problem}; allowed auto, simpy, compiled"])
-    if scenario.engine == "simpy":
-        return "simpy", "the reference plane: every invocation is a process"
-    if not compiled_available():
-        if scenario.engine == "compiled":
-            problem = f"{scenario.name}: engine: compiled needs Numba"
-            raise ScenarioError([f"{problem}; pip install 'rollout-sim[compiled]' brings it"])
-        return "simpy", "Numba is not installed"
-    if scenario.engine == "compiled":
-        return "compiled", "asked for"
-    if expected < WORTH_LOADING:
-        return "simpy", "too small to be worth loading the compiled kernel"
-    from rollout_sim.planes.compiled.jit import compiled_before
-
-    if compiled_before():
-        return "compiled", "equal to the simpy plane, invocation by invocation"
-    if expected < WORTH_COMPILING:
-        return "simpy", "too small to be worth compiling the kernel, which is not cached yet"
-    return "compiled", "equal to the simpy plane; the kernel was compiled first, which takes a minute, once"
+def _batch(scenario: Scenario, plane: PlaneSpec) -> int:
+    """How many replications the plane takes at a time: a power of two that memory bounds, or 1."""
+    if plane.single_runs:
+        return 1
+    most = math.floor(BATCH_COUNTS / _counts(scenario))
+    return 1 << max(0, min(LARGEST_BATCH, most).bit_length() - 1)
 
 
-LARGEST_BATCH: Final = 1024
-WORTH_COMPILED: Final = 2_000
-"""Expected invocations of a run from which on the compiled plane is the faster one."""
-STUDY: Final = 100
-"""Runs that a study has at least, for deciding whether the kernel is worth compiling."""
-BATCH_PLACES: Final = 1 << 23
-"""Replications x targets x periods of one batch: what bounds the memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineChoice:
-    """Which plane runs the replications, why, and how many of them at a time."""
-
-    engine: Engine
-    reason: str
-    batch: int
-
-
-def choose_engine(scenario: Scenario, engine: Engine | None = None) -> EngineChoice:
-    """The plane that `engine` (by default the scenario's) stands for. Raises ScenarioError where it is not exact."""
-    engine = engine or scenario.engine
-    if engine in ("simpy", "compiled"):
-        return EngineChoice(engine=engine, reason="asked for", batch=1)
-    found = inexactness(scenario)
-    if not found:
-        places = len(scenario.targets) * scenario.horizon / scenario.resolution
-        batch = 1 << max(0, min(LARGEST_BATCH, math.floor(BATCH_PLACES / places)).bit_length() - 1)
-        return EngineChoice(engine="aggregate", reason="no state links the invocations in what is read", batch=batch)
-    if engine == "aggregate":
-        raise ScenarioError(
-            [f"{scenario.name}: engine: aggregate is not exact here: {'; '.join(found)}; allowed simpy"]
-        )
-    single, why = _single(scenario)
-    return EngineChoice(engine=single, reason=f"aggregate would not be exact: {'; '.join(found)}; {why}", batch=1)
-
-
-def _single(scenario: Scenario) -> tuple[Engine, str]:
-    """The per-invocation plane for a study, and why; the results are the same on both."""
-    expected = check_size(scenario)
-    if expected < WORTH_COMPILED:
-        return "simpy", "runs are too small for the compiled plane"
-    return engine_of(replace(scenario, engine="auto"), expected * STUDY)
+def _counts(scenario: Scenario) -> float:
+    """Periods x targets of one run."""
+    return len(scenario.targets) * scenario.horizon / scenario.resolution

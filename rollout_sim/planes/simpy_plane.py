@@ -1,4 +1,8 @@
-"""The reference plane: every request is a SimPy process that arrives, is routed, runs, fails or succeeds, retries."""
+"""The reference plane: every request is a SimPy process that arrives, is routed, runs, fails or succeeds, retries.
+
+This is the model; the compiled plane is held to it, invocation by invocation. Read `_request`, the life of a request, and
+then the steps that it calls, in the order in which they stand. SimPy's clock is known here alone.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,35 @@ import heapq
 from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from rollout_sim.control.controller import Command
+import numpy as np
+from simpy import Environment as Simulation
+from simpy import Event
+
 from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.control.slo import judging
-from rollout_sim.core.arrays import IntArray
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.arrays import FloatArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
-from rollout_sim.function.environments import EnvironmentPool, Fleet
+from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
 from rollout_sim.function.faults import ERROR, OK, THROTTLED
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
-from rollout_sim.planes.base import ARRIVAL, COMPLETION, RETRY
-from rollout_sim.planes.clock import At, Clock
-from rollout_sim.planes.counts import PeriodCounts
+from rollout_sim.planes.base import (
+    ARRIVAL,
+    COMPLETION,
+    CONTROL,
+    RETRY,
+    Failures,
+    PlaneSpec,
+    PlaneTotals,
+    VersionTotals,
+)
+from rollout_sim.planes.counts import PeriodCounts, totals_of
 from rollout_sim.planes.draws import (
     COLUMNS,
     HOOK_TEST,
@@ -33,14 +49,42 @@ from rollout_sim.planes.draws import (
     jitter,
     user_quantiles,
 )
-from rollout_sim.planes.exposure import ABSENT, Audience, Users, service
+from rollout_sim.planes.exposure import ABSENT, UserExposure, service
+from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
+SPEC: Final = PlaneSpec(
+    engine="simpy",
+    speed=100_000,
+    single_runs=True,
+    asked_for="the reference plane: every invocation is a process",
+)
+_START: Final = 0
+"""SimPy's own rank for what comes before everything else of an instant."""
 
-@dataclass(slots=True)
-class _Version:
-    """One version at work: its behaviour in numbers and its pool of environments."""
+
+class At(Event):
+    """Happens at the absolute time `time` (s), among that instant's events by `priority` (`planes.base`).
+
+    SimPy's own `Timeout` takes a delay, and now + (time - now) need not be `time`: an arrival could slip
+    past a shift that is due at the very same moment.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, clock: Simulation, time: float, priority: int) -> None:
+        # Event.__init__ and Environment.schedule written out: two of these per invocation.
+        self.env = clock
+        self.callbacks = []
+        self._value = None
+        self._ok = True
+        heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
+
+
+@dataclass(slots=True, eq=False)
+class _VersionState:
+    """One version at work: its behaviour in numbers, its pool of environments, and what it has done."""
 
     number: str
     spec: VersionSpec
@@ -51,29 +95,69 @@ class _Version:
     cold_starts: int = 0
 
 
-@dataclass(slots=True)
-class _Lane:
-    """One source at work: its draws, its alias, and for each version the place of its counts."""
+@dataclass(slots=True, eq=False)
+class _SourceState:
+    """One source at work.
+
+    `versions` are those that its alias can point to, each with the count index (`planes.counts`) of its first period.
+    `judged` are the objectives that its requests fall under, `exposes` says whether its users are those of the rollout.
+    """
 
     index: int
     source: Source
     draws: Draws
     alias: Alias
-    bases: dict[str, int]
+    versions: dict[str, tuple[_VersionState, int]]
+    judged: list[tuple[int, float | None]]
+    exposes: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A request: whose it is, when it arrived (s), and how often it has been tried.
+
+    It is number `index` of the source's block `block`; `draws` are those of its attempt. `user` is -1 and
+    `user_quantile` above 1 where the source has no users. `served` says what the alias sent to the new version when it
+    arrived, `ABSENT` where nobody looks at that.
+    """
+
+    source: _SourceState
+    block: int
+    index: int
+    arrived: float
+    draws: AttemptDraws
+    user: int
+    user_quantile: float
+    served: int = ABSENT
+    attempt: int = 1
+    errors: int = 0
+    throttles: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Invocation:
+    """An invocation in its environment, from `start` to `end` (s), with its init and duration (s) and its outcome."""
+
+    version: _VersionState
+    environment: Environment
+    cold: bool
+    start: float
+    init: float
+    duration: float
+    outcome: int
+    end: float
 
 
 class SimpyPlane:
-    """Simulates every invocation on `clock`; counts go into `metrics` and `requests` (replication 0) at `advance`.
+    """A `DataPlane` that simulates every invocation of one replication with SimPy.
 
-    `aliases` are the function's own alias objects: whoever updates them changes the routing at once.
-    With `events`, every invocation is kept as a row of `EVENT_COLUMNS`.
+    Counts go into replication 0 of `metrics` and `requests`; durations that percentile alarms read are kept for `keep`
+    seconds. With `events`, every invocation is kept as a row of `EVENT_COLUMNS`.
     """
 
     def __init__(
         self,
-        clock: Clock,
         scenario: Scenario,
-        aliases: dict[str, Alias],
         streams: Streams,
         metrics: Metrics,
         requests: RequestCounts,
@@ -81,260 +165,264 @@ class SimpyPlane:
         keep: float = 0.0,
         events: bool = False,
     ) -> None:
-        spec = scenario.function
-        self.clock = clock
-        self.scenario = scenario
-        self.counts = PeriodCounts(metrics, requests, keep)
-        self.fleet = Fleet(spec.concurrency, spec.scale_up)
-        self.versions = {number: self._version(number, one, spec) for number, one in spec.versions.items()}
-        self.events: list[tuple[Any, ...]] | None = [] if events else None
-        self.pending = 0
-        self.tests = streams.generator("hook tests")
+        self._clock = Simulation(0.0)
+        self._scenario = scenario
+        self._start, self._new, self._timeout = scenario.start, scenario.new, scenario.function.timeout
+        self._routing = Routing(scenario)
+        self._counts = PeriodCounts(metrics, requests, keep)
+        self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
+        self._versions = {
+            number: self._version(number, spec, scenario.function)
+            for number, spec in scenario.function.versions.items()
+        }
         people = max((source.users.count for source in scenario.traffic if source.users is not None), default=0)
-        self.user_quantiles = array("d", user_quantiles(streams, people).tobytes())
-        self.audience = Audience(people)
-        periods = metrics.periods
-        self.lanes = []
-        for i, source in enumerate(scenario.traffic):
-            name = f"traffic/{i}"
-            bases = {t.version: k * periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
-            self.lanes.append(
-                _Lane(
-                    index=i,
-                    source=source,
-                    draws=Draws.of(source, streams, name, scenario.horizon),
-                    alias=aliases[source.alias],
-                    bases=bases,
-                )
-            )
-        clock.process(self._traffic())
+        self._user_quantiles = array("d", user_quantiles(streams, people).tobytes())
+        self._exposure = UserExposure(people)
+        self._events: list[tuple[Any, ...]] | None = [] if events else None
+        self._pending = 0
+        self._tests = streams.generator("hook tests")
+        self._sources = [self._source(i, source, streams) for i, source in enumerate(scenario.traffic)]
+        self._clock.process(self._traffic())
 
-    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _Version:
-        rows = faults.rows_of(self.scenario.faults_of(number), self.scenario.start)
-        pool = EnvironmentPool(self.fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
+    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _VersionState:
+        rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
+        pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)
-        return _Version(number, spec, rows, pool)
+        return _VersionState(number, spec, rows, pool)
 
-    def advance(self) -> None:
-        """Hands over the counts of everything that has happened by now."""
-        self.counts.hand_over(self.clock.now)
+    def _source(self, index: int, source: Source, streams: Streams) -> _SourceState:
+        scenario, metrics = self._scenario, self._counts.metrics
+        first = {t.version: k * metrics.periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
+        return _SourceState(
+            index=index,
+            source=source,
+            draws=Draws.of(source, streams, f"traffic/{index}", scenario.horizon),
+            alias=self._routing.aliases[source.alias],
+            versions={number: (self._versions[number], at) for number, at in first.items()},
+            judged=judging(scenario.slos, source.alias, scenario.alias),
+            exposes=source.users is not None and source.alias == scenario.alias,
+        )
 
-    def finish(self) -> None:
-        """Hands over everything, requests included, at the horizon."""
-        self.counts.finish(self.scenario.horizon)
-        self.counts.requests.pending[0] = self.pending
+    # What the driver asks for (`planes.base.DataPlane`)
 
-    def provision(self, version: str, count: int) -> None:
-        """`count` environments of `version` are warm from now on."""
-        self.versions[version].pool.provision(count, self.clock.now)
+    def advance(self, until: float, weights: FloatArray) -> None:
+        """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
+        over = until >= self._scenario.horizon
+        for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
+            self._clock.run(until=At(self._clock, stop, _START if over and stop == until else CONTROL))
+        self._counts.hand_over(until)
 
-    def test(self, command: Command, version: str, failed: IntArray) -> None:
-        """Starts a hook's test invocations; `failed[0]` falls with every one that succeeds in time."""
-        assert command.hook is not None
-        failed[0] = command.hook.invocations
-        deadline = tick(self.clock.now + command.hook.over)
-        for k in range(command.hook.invocations):
-            at = tick(self.clock.now + (k + 0.5) * command.hook.over / command.hook.invocations)
-            self.clock.process(self._test(self.versions[version], k, at, deadline, failed))
+    def provision(self, count: int, mask: Mask) -> None:
+        """Warms up the new version's environments."""
+        if mask[0]:
+            self._new_version.pool.provision(count, self._clock.now)
 
-    def users(self) -> Users:
-        """The users of the rollout's alias, from the rollout's start on."""
-        return self.audience.users()
+    def test(self, hook: Hook, mask: Mask) -> Failures:
+        """Starts a process for each of the hook's invocations."""
+        if not mask[0]:
+            return lambda: np.zeros(1, np.int64)
+        now, passed = self._clock.now, [False] * hook.invocations
+        deadline = tick(now + hook.over)
+        for k in range(hook.invocations):
+            start = tick(now + (k + 0.5) * hook.over / hook.invocations)
+            self._clock.process(self._test(self._new_version, k, start, deadline, passed))
+        return lambda: np.array([passed.count(False)])
 
-    def _arrivals(self, lane: _Lane) -> Iterator[tuple[float, int, int, int, AttemptDraws, list[int] | None]]:
+    def finish(self) -> PlaneTotals:
+        """Hands over the requests' counts, and sums up."""
+        scenario, counts = self._scenario, self._counts
+        counts.finish(scenario.horizon)
+        counts.requests.pending[0] = self._pending
+        versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
+        return totals_of(scenario, counts.metrics, counts.requests, self._exposure.users(), versions, self._events)
+
+    @property
+    def _new_version(self) -> _VersionState:
+        assert self._new is not None
+        return self._versions[self._new]
+
+    # Traffic
+
+    def _traffic(self) -> Generator[At, None, None]:
+        """Sends every request on its way; at equal times the sources go in their order."""
+        streams = [self._requests(source) for source in self._sources]
+        merged = heapq.merge(*streams, key=lambda request: (request.arrived, request.source.index))
+        for request in streams[0] if len(streams) == 1 else merged:
+            if request.arrived >= self._scenario.horizon:
+                return
+            yield At(self._clock, request.arrived, ARRIVAL)
+            self._clock.process(self._request(request))
+
+    def _requests(self, source: _SourceState) -> Iterator[_Request]:
+        """A source's requests in the order in which they arrive."""
         block = 0
         while True:
-            times = lane.draws.process.block(block).tolist()
+            times = source.draws.process.block(block).tolist()
             if not times:
                 return
-            draws, users = lane.draws.attempt(block, 1), lane.draws.users(block)
-            for j, t in enumerate(times):
-                yield t, lane.index, block, j, draws, users
+            draws, users = source.draws.attempt(block, 1), source.draws.users(block)
+            for index, t in enumerate(times):
+                user = -1 if users is None else users[index]
+                user_quantile = NO_USER_QUANTILE if user < 0 else self._user_quantiles[user]
+                yield _Request(source, block, index, t, draws, user, user_quantile)
             if len(times) < BLOCK:
                 return
             block += 1
 
-    def _traffic(self) -> Generator[At, None, None]:
-        """Sends every request on its way; at equal times the sources go in their order."""
-        clock, horizon = self.clock, self.scenario.horizon
-        makers = [self._request_maker(lane) for lane in self.lanes]
-        streams = [self._arrivals(lane) for lane in self.lanes]
-        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda one: one[:2])
-        process = clock.process
-        for t, lane, block, j, draws, users in merged:
-            if t >= horizon:
-                return
-            yield At(clock, t, ARRIVAL)
-            process(makers[lane](t, block, j, draws, users))
+    # The life of a request
 
-    def _request_maker(self, lane: _Lane) -> Any:
-        """The process of one request of `lane`, with all that does not change bound once."""
-        scenario, clock, counts, fleet = self.scenario, self.clock, self.counts, self.fleet
-        source, route, events = lane.source, lane.alias.route, self.events
-        behave, log = self._behave, self._log
-        versions = {
-            number: (version, lane.bases[number]) for number, version in self.versions.items() if number in lane.bases
-        }
-        resolution, start_at, new = counts.resolution, scenario.start, scenario.new
-        invocations, durations = counts.invocations, counts.duration_sum
-        synchronous, retry, oldest = source.source == "http", source.retry, source.max_event_age
-        has_users, alias_name = source.users is not None, source.alias
-        alias, quantiles, audience = lane.alias, self.user_quantiles, self.audience
-        counted, hurt = has_users and alias_name == scenario.alias, audience.hurt
-        answer, watch, judged = counts.answer, counts.watch, judging(scenario.slos, alias_name, scenario.alias)
+    def _request(self, request: _Request) -> Generator[At, None, None]:
+        """A request, from its arrival to its answer."""
+        t = request.arrived
+        self._arrive(request)
+        while True:
+            version, first = self._route(request)
+            period = int(t // self._counts.resolution)
+            invocation = self._run(version, request, t)
+            if invocation is None:
+                outcome = THROTTLED
+                self._counts.throttle(first, period)
+            else:
+                t = invocation.end
+                yield At(self._clock, t, COMPLETION)
+                outcome = invocation.outcome
+                self._end(invocation)
+                self._counts.invocation(first, period, invocation.duration, outcome != OK, invocation.cold)
+            delay = None if outcome == OK else self._retry(request, outcome, t)
+            if delay is None:
+                break
+            t = tick(t + delay)
+            yield At(self._clock, t, RETRY)
+            request.attempt += 1
+            request.draws = request.source.draws.attempt(request.block, request.attempt)
+        self._answer(request, first, t, outcome != OK)
 
-        def request(
-            t: float, block: int, j: int, draws: AttemptDraws, users: list[int] | None
-        ) -> Generator[At, None, None]:
-            self.pending += 1
-            if self.pending > MAX_PENDING:
-                waiting = f"more than {MAX_PENDING} requests wait for an answer at {clock.now:g} s"
-                raise ScenarioError([f"{scenario.name}: {waiting}; lower the rate"])
-            arrived, latest = t, tick(t + oldest)
-            attempt, errors, throttles = 1, 0, 0
-            user = users[j] if users is not None else -1
-            user_quantile = quantiles[user] if has_users else NO_USER_QUANTILE
-            served = service(alias, new) if counted and t >= start_at else ABSENT
-            if served:
-                audience.meet(user, served)
-            while True:
-                version, base = versions[route(draws.route[j])]
-                environment = version.pool.take(t)
-                period = int(t // resolution)
-                if environment is None:
-                    outcome = THROTTLED
-                    counts.throttles[base + period] += 1
-                    counts.dirty = min(counts.dirty, period)
-                    if events is not None:
-                        log(lane, block * BLOCK + j, attempt, version, -1, False, t, 0.0, 0.0, outcome, user)
-                else:
-                    cold = environment[3] < 0
-                    outcome, init, duration = behave(
-                        version, draws, j, t, cold, environment[1], fleet.running, user_quantile
-                    )
-                    began = t
-                    if events is not None:
-                        request_number, environment_number = block * BLOCK + j, environment[2]
-                        log(
-                            lane, request_number, attempt, version, environment_number, cold, t, init, duration,
-                            outcome, user,
-                        )  # fmt: skip
-                    if counted and new == version.number and t >= start_at:
-                        audience.reach(user, service(alias, new))
-                    t = tick(t + init + duration)
-                    yield At(clock, t, COMPLETION)
-                    if outcome <= ERROR:
-                        version.pool.give_back(environment, began, t)
-                    else:
-                        version.pool.destroy(environment, began, t)
-                    place = base + period
-                    invocations[place] += 1
-                    durations[place] += duration
-                    version.invocations += 1
-                    if outcome:
-                        counts.errors[place] += 1
-                        version.errors += 1
-                    if cold:
-                        counts.cold_starts[place] += 1
-                        version.cold_starts += 1
-                    counts.dirty = min(counts.dirty, period)
-                    if watch:
-                        counts.observe(place, duration)
-                if outcome == OK:
-                    break
-                if synchronous:
-                    if (
-                        retry is None
-                        or attempt >= retry.attempts
-                        or ("throttle" if outcome == THROTTLED else "error") not in retry.on
-                    ):
-                        break
-                    delay = retry.delay(attempt, jitter(draws.route[j]))
-                elif outcome == THROTTLED:
-                    throttles += 1
-                    delay = async_throttle_delay(throttles)
-                    if tick(t + delay) > latest:
-                        break
-                else:
-                    errors += 1
-                    if errors > source.async_retries:
-                        break
-                    delay = async_error_delay(errors)
-                    if tick(t + delay) > latest:
-                        break
-                attempt += 1
-                draws = lane.draws.attempt(block, attempt)
-                t = tick(t + delay)
-                yield At(clock, t, RETRY)
-            self.pending -= 1
-            bad = answer(base, arrived, t, outcome != OK, judged)
-            if bad and served:
-                hurt[user] = 1
+    def _arrive(self, request: _Request) -> None:
+        """The request comes, and its user is active if the new version takes part in the traffic."""
+        self._pending += 1
+        if self._pending > MAX_PENDING:
+            waiting = f"more than {MAX_PENDING} requests wait for an answer at {request.arrived:g} s"
+            raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
+        if request.source.exposes and request.arrived >= self._start:
+            request.served = service(request.source.alias, self._new)
+            if request.served != ABSENT:
+                self._exposure.active(request.user, request.served)
 
-        return request
+    def _route(self, request: _Request) -> tuple[_VersionState, int]:
+        """The version that the alias chooses for this attempt, and the count index of its first period."""
+        return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
 
-    def _log(
-        self, lane: _Lane | None, number: int, attempt: int, version: _Version, environment: int, cold: bool,
-        start: float, init: float, duration: float, outcome: int, user: int,
-    ) -> None:  # fmt: skip
-        """Keeps an invocation as a row of the events; without a lane it is a hook's test."""
-        assert self.events is not None
-        source, alias = (HOOK_TEST, "") if lane is None else (lane.source.name, lane.source.alias)
-        self.events.append(
-            (source, number, attempt, alias, version.number, environment, cold, start, init, duration, outcome, user)
-        )
+    def _run(self, version: _VersionState, request: _Request, t: float) -> _Invocation | None:
+        """Starts an attempt at `t` in one of the version's environments; None where there is none: a throttle."""
+        environment = version.pool.take(t)
+        if environment is None:
+            if self._events is not None:
+                self._log(request, version, None, t)
+            return None
+        invocation = self._invoke(version, environment, request.draws, request.index, t, request.user_quantile)
+        if self._events is not None:
+            self._log(request, version, invocation, t)
+        if request.source.exposes and version.number == self._new and t >= self._start:
+            self._exposure.exposed(request.user, service(request.source.alias, version.number))
+        return invocation
 
-    def _behave(
-        self,
-        version: _Version,
-        draws: AttemptDraws,
-        j: int,
-        t: float,
-        cold: bool,
-        created: float,
-        running: int,
-        user_quantile: float,
-    ) -> tuple[int, float, float]:
-        """Outcome, seconds of init and seconds of duration of an invocation that starts at `t`."""
-        spec, timeout = version.spec, self.scenario.function.timeout
-        number = version.number
-        duration, init = 0.0, 0.0
+    def _invoke(
+        self, version: _VersionState, environment: Environment, draws: AttemptDraws, index: int, t: float, user_quantile: float
+    ) -> _Invocation:  # fmt: skip
+        """What becomes of an invocation that starts at `t` in this environment: times by the version, then its faults."""
+        spec, number, cold = version.spec, version.number, environment[3] < 0
+        duration = init = 0.0
         if cold and spec.cold_duration is not None:
-            duration = draws.inits(number, spec.cold_duration)[j]
+            duration = draws.inits(number, spec.cold_duration)[index]
         else:
-            times = draws.times.get((number, False))
-            duration = (draws.durations(number, spec.duration, spec.per_mb) if times is None else times)[j]
+            duration = draws.durations(number, spec.duration, spec.per_mb)[index]
             if cold and spec.cold_start is not None:
-                init = draws.inits(number, spec.cold_start)[j]
-        return faults.resolve_invocation(
-            version.rows, spec.error_rate, timeout, INIT_LIMIT, draws.fault[j], draws.slow[j], t,
-            cold, t - created, running, user_quantile, duration, init,
+                init = draws.inits(number, spec.cold_start)[index]
+        outcome, init, duration = faults.resolve_invocation(
+            version.rows, spec.error_rate, self._timeout, INIT_LIMIT, draws.fault[index],
+            draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
+        return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
+
+    def _end(self, invocation: _Invocation) -> None:
+        """The environment is idle again, or gone after a crash, a failed init or a timeout."""
+        version = invocation.version
+        if invocation.outcome <= ERROR:
+            version.pool.give_back(invocation.environment, invocation.start, invocation.end)
+        else:
+            version.pool.destroy(invocation.environment, invocation.start, invocation.end)
+        version.invocations += 1
+        version.errors += invocation.outcome != OK
+        version.cold_starts += invocation.cold
+
+    def _retry(self, request: _Request, outcome: int, t: float) -> float | None:
+        """Seconds from the failure at `t` to the next attempt; None where there is none."""
+        source = request.source.source
+        if source.source == "http":  # the client retries
+            retry = source.retry
+            kind = "throttle" if outcome == THROTTLED else "error"
+            if retry is None or request.attempt >= retry.attempts or kind not in retry.on:
+                return None
+            return retry.delay(request.attempt, jitter(request.draws.route[request.index]))
+        if outcome == THROTTLED:  # Lambda retries
+            request.throttles += 1
+            delay = async_throttle_delay(request.throttles)
+        else:
+            request.errors += 1
+            if request.errors > source.async_retries:
+                return None
+            delay = async_error_delay(request.errors)
+        return delay if tick(t + delay) <= tick(request.arrived + source.max_event_age) else None
+
+    def _answer(self, request: _Request, first: int, t: float, failed: bool) -> None:
+        """The request is over at `t`; it counts at the version of its last attempt, whose first count index is given."""
+        self._pending -= 1
+        bad = self._counts.answer(first, request.arrived, t, failed, request.source.judged)
+        if bad and request.served != ABSENT:
+            self._exposure.affected(request.user)
+
+    # Tests of hooks
 
     def _test(
-        self, version: _Version, number: int, at: float, deadline: float, failed: IntArray
+        self, version: _VersionState, number: int, start: float, deadline: float, passed: list[bool]
     ) -> Generator[At, None, None]:
         """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
-        clock = self.clock
-        yield At(clock, at, ARRIVAL)
-        environment = version.pool.take(at)
+        yield At(self._clock, start, ARRIVAL)
+        environment = version.pool.take(start)
         if environment is None:
-            if self.events is not None:
-                self._log(None, number, 1, version, -1, False, at, 0.0, 0.0, THROTTLED, -1)
+            if self._events is not None:
+                self._log(number, version, None, start)
             return
-        draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
-        cold = environment[3] < 0
-        outcome, init, duration = self._behave(
-            version, draws, 0, at, cold, environment[1], self.fleet.running, NO_USER_QUANTILE
-        )
-        if self.events is not None:
-            self._log(None, number, 1, version, environment[2], cold, at, init, duration, outcome, -1)
-        end = tick(at + init + duration)
-        yield At(clock, end, COMPLETION)
-        (version.pool.give_back if outcome <= ERROR else version.pool.destroy)(environment, at, end)
-        version.invocations += 1
-        version.errors += outcome != OK
-        version.cold_starts += cold
-        if outcome == OK and end <= deadline:
-            failed[0] -= 1
+        draws = AttemptDraws(self._tests.random((COLUMNS, 1)), None)
+        invocation = self._invoke(version, environment, draws, 0, start, NO_USER_QUANTILE)
+        if self._events is not None:
+            self._log(number, version, invocation, start)
+        yield At(self._clock, invocation.end, COMPLETION)
+        self._end(invocation)
+        passed[number] = invocation.outcome == OK and invocation.end <= deadline
+
+    def _log(self, origin: _Request | int, version: _VersionState, invocation: _Invocation | None, t: float) -> None:
+        """Keeps an attempt as a row of the events: a request's, or that of a hook's test by its number."""
+        assert self._events is not None
+        if isinstance(origin, int):
+            source, alias, number, attempt, user = HOOK_TEST, "", origin, 1, -1
+        else:
+            source, alias = origin.source.source.name, origin.source.source.alias
+            number, attempt, user = origin.block * BLOCK + origin.index, origin.attempt, origin.user
+        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, THROTTLED)
+        if invocation is not None:
+            identity = invocation.environment[2]
+            what = (identity, invocation.cold, t, invocation.init, invocation.duration, invocation.outcome)
+        self._events.append((source, number, attempt, alias, version.number, *what, user))
+
+
+def _totals(version: _VersionState, horizon: float) -> VersionTotals:
+    lived, worked = version.pool.seconds(horizon)
+    return VersionTotals(
+        invocations=version.invocations,
+        errors=version.errors,
+        cold_starts=version.cold_starts,
+        environment_seconds=lived,
+        running_seconds=worked,
+    )

@@ -1,4 +1,4 @@
-"""Replications: many runs of each strategy of a scenario, on the cheapest plane that is exact for it.
+"""A batch: replications of some strategies of a scenario, on the plane that was chosen for them.
 
 Work comes in chunks of replications that depend on nothing but the scenario, the seed and their number, so
 the results are the same whichever process draws them, and in whatever order.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
-from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic, Truth
-from rollout_sim.planes.selection import EngineChoice
+from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
+from rollout_sim.planes.base import PlaneTotals
+from rollout_sim.planes.selection import PLANES, EngineChoice
+from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import simulate
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, reach
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
 from rollout_sim.scenario.scenario import Scenario
 
 Samples = dict[str, FloatArray]
@@ -40,7 +42,7 @@ class Batch:
 
 def run_batch(batch: Batch) -> dict[str, Samples]:
     """The columns of each strategy's replications in `batch`."""
-    if batch.plane.engine == "aggregate":
+    if not PLANES[batch.plane.engine].single_runs:
         return _batch(batch)
     scenario, numbers = batch.scenario, range(batch.first, batch.first + batch.count)
     return {name: concatenate([_row(scenario, name, batch, number) for number in numbers]) for name in batch.strategies}
@@ -57,7 +59,7 @@ def stopped(columns: Samples) -> BoolArray:
 
 
 def _row(scenario: Scenario, strategy: str, batch: Batch, replication: int) -> Samples:
-    result = simulate(replace(scenario, engine=batch.plane.engine), strategy, seed=batch.seed, replication=replication)
+    result = simulate(scenario, strategy, seed=batch.seed, replication=replication, choice=batch.plane)
     numbers: dict[str, float | None] = {
         "outcome": OUTCOMES.index(result.outcome),
         "time_to_rollback_s": result.time_to_rollback_s,
@@ -83,11 +85,11 @@ def _batch(batch: Batch) -> dict[str, Samples]:
     rates = scenario.rates
     result = {}
     for name in batch.strategies:
-        # All strategies draw from the same stream: where they do the same, they meet the same.
-        controller, truth = _follow(
+        # All strategies draw from the same stream, so identical plans give identical results.
+        controller, totals = _follow(
             scenario, name, traffic, streams.generator("aggregate/outcomes"), replications, rates
         )
-        columns = _columns(scenario, controller, truth, rates)
+        columns = _columns(scenario, controller, totals, rates)
         result[name] = {key: column[: batch.count] for key, column in columns.items()}
     return result
 
@@ -99,14 +101,14 @@ def _follow(
     rng: np.random.Generator,
     replications: Sequence[Streams],
     rates: Mapping[str, float],
-) -> tuple[Controller, Truth]:
-    """One strategy from time 0 to the horizon, in all replications of a batch."""
+) -> tuple[Controller, PlaneTotals]:
+    """One strategy from time 0 to the horizon, in all replications of a batch, on the aggregate plane."""
     plan = scenario.strategies[strategy].plan if scenario.rollout is not None else None
     alarms = tuple(scenario.alarms[name] for name in scenario.acting)
     start, horizon = scenario.start, scenario.horizon
     # A state that is kept through gaps depends on all that came before.
     remembered = any(alarm.missing == "ignore" for alarm in alarms)
-    first = 0.0 if remembered else max(start - reach(alarms), 0.0)
+    first = 0.0 if remembered else max(start - lookback(alarms), 0.0)
     last = 0.0
     if plan is not None:
         revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
@@ -120,23 +122,14 @@ def _follow(
         record=False,
         watch_from=-1.0 if remembered else start - 60.0,
     )
-    plane = AggregatePlane(traffic, rng, metrics, reads=alarms, window=(first, last))
-    now = -1.0
-    while (due := controller.next_time(now)) < horizon:
-        plane.advance(due, controller.weight)
-        now = due
-        for command in controller.act(now):
-            if command.hook is not None and plan is not None:
-                # Before the first shift only provisioned environments are warm; afterwards traffic keeps them so.
-                warm = plan.provisioned if command.hook is plan.before else math.inf
-                plane.test(command.hook, now, command.mask, controller.failed_tests, warm=warm)
-    return controller, plane.finish(controller.weight)
+    plane = AggregatePlane(traffic, rng, metrics, plan=plan, reads=alarms, window=(first, last))
+    return controller, Driver(plane, controller, scenario).run()
 
 
-def _columns(scenario: Scenario, controller: Controller, truth: Truth, rates: Mapping[str, float]) -> Samples:
-    unknown = np.full(truth.requests.size, math.nan)
+def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, rates: Mapping[str, float]) -> Samples:
+    unknown = np.full(totals.requests.size, math.nan)
     budgets: Samples = {}
-    for slo, bad in zip(scenario.slos, truth.bad_by, strict=True):
+    for slo, bad in zip(scenario.slos, totals.bad_by, strict=True):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
         budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
     return {
@@ -144,11 +137,11 @@ def _columns(scenario: Scenario, controller: Controller, truth: Truth, rates: Ma
         "time_to_rollback_s": controller.rolled_back_at - scenario.start,
         "time_to_full_s": controller.full_at - scenario.start,
         "on_call_rollback_s": controller.paged_back_at - scenario.start,
-        "requests": truth.requests.astype(float),
-        "bad_requests": truth.bad.astype(float),
-        "bad_requests_new_version": truth.bad_new.astype(float),
+        "requests": totals.requests.astype(float),
+        "bad_requests": totals.bad.astype(float),
+        "bad_requests_new_version": totals.bad_new_version.astype(float),
         **budgets,
         "cold_starts": unknown,
-        "throttles": np.zeros(unknown.size),
+        "throttles": totals.throttles.astype(float),
         "users_affected": unknown,
     }

@@ -143,17 +143,17 @@ class RunResult(Plotted):
     @property
     def users_affected(self) -> float | None:
         """Share of the users active while the new version took part in the traffic who had a bad request meanwhile."""
-        return self.users.hurt / self.users.active if self.users else None
+        return self.users.affected / self.users.active if self.users else None
 
     @property
     def users_reached(self) -> float | None:
         """Share of those users whom the new version served at least once."""
-        return self.users.reached / self.users.active if self.users and self.scenario.new is not None else None
+        return self.users.exposed / self.users.active if self.users and self.scenario.new is not None else None
 
     @property
     def users_reached_while_split(self) -> float | None:
         """Share of the users active while traffic was split between two versions whom the new one served meanwhile."""
-        return self.users.split_reached / self.users.split if self.users and self.users.split else None
+        return self.users.split_exposed / self.users.split_active if self.users and self.users.split_active else None
 
     def budget(self, slo: Objective) -> Budget:
         """The error budget of one of the scenario's SLOs."""

@@ -1,38 +1,30 @@
-"""One run: picks the plane, wires it to the controller, runs both under SimPy's clock.
-
-The order within an instant is `clock`'s: completions, control (datapoints, alarms, rollback, shifts), arrivals.
-"""
+"""A single run: one strategy, one replication, with everything that there is to look at."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 import numpy as np
 
-from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.control.metrics import RequestCounts
+from rollout_sim.control.controller import OUTCOMES, Shift
+from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.faults import OUTCOMES as INVOCATION_OUTCOMES
 from rollout_sim.function.lambda_api import LATEST, Function
-from rollout_sim.planes.base import CONTROL
-from rollout_sim.planes.clock import At, Clock
+from rollout_sim.planes.base import DataPlane, VersionTotals
 from rollout_sim.planes.draws import EVENT_COLUMNS
-from rollout_sim.planes.selection import check_size, engine_of
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.planes.simpy_plane import SimpyPlane
+from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, reach
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import NO_ROLLOUT
+from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
-if TYPE_CHECKING:
-    from rollout_sim.planes.compiled.plane import CompiledPlane
-
-
-Progress = Callable[[float], None]
-_TICKS: Final = 400
+__all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
 def simulate(
@@ -43,18 +35,58 @@ def simulate(
     replication: int = 0,
     events: bool = False,
     progress: Progress | None = None,
+    choice: EngineChoice | None = None,
 ) -> RunResult:
-    """One run of `scenario` under one of its strategies, on the plane that `engine_of` picks.
+    """One run of `scenario` under one of its strategies.
 
     `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
-    called with the share of the horizon that is done. Raises ScenarioError for what cannot be run.
+    called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
+    Raises ScenarioError for what cannot be run.
     """
-    name = scenario.chosen(strategy)
-    run = _Run(
-        scenario, name, Streams(seed=scenario.seed if seed is None else seed, replication=replication), events=events
+    strategy = scenario.chosen(strategy)
+    choice = choice or choose_engine(scenario, single=True, events=events)
+    streams = Streams(seed=scenario.seed if seed is None else seed, replication=replication)
+    metrics = build_metrics(scenario)
+    counts = RequestCounts.empty(
+        replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=len(scenario.slos)
     )
-    return run.go(progress)
+    rates = scenario.rates
+    moving = scenario.rollout is not None and strategy != NO_ROLLOUT
+    controller = build_controller(
+        scenario,
+        scenario.strategies[strategy].plan if moving else None,
+        build_alarms(scenario, metrics, rates),
+        [streams],
+    )
+    history = AliasHistory(scenario)
+    plane = _plane(choice.engine, scenario, streams, metrics, counts, events=events)
+    driver = Driver(plane, controller, scenario, log=history, progress=progress)
+    totals = driver.run()
+    return RunResult(
+        scenario=scenario,
+        strategy=strategy,
+        seed=streams.seed,
+        replication=replication,
+        engine=choice.engine,
+        engine_reason=choice.reason,
+        outcome=OUTCOMES[controller.outcome[0]],
+        reason=controller.reason(0),
+        time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
+        time_to_full_s=_since(controller.full_at[0], scenario.start),
+        time_to_end_s=_since(controller.over_at[0], scenario.start),
+        on_call_rollback_s=_since(controller.paged_back_at[0], scenario.start),
+        metrics=metrics,
+        counts=counts,
+        shifts=tuple(driver.shifts),
+        alarm_log=tuple((at, name, old, new) for at, _, name, old, new in controller.alarm_log),
+        history=tuple(history.function.history),
+        versions=_versions(totals.versions, scenario.horizon),
+        rates=rates,
+        users=totals.users,
+        approximations=_approximations(scenario, int(totals.throttles[0])),
+        events=_event_frame(scenario, strategy, totals.events),
+    )
 
 
 def simulate_each(
@@ -73,12 +105,14 @@ def simulate_each(
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
         return
     names = list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
-    check_size(scenario, runs=len(names) + 1, events=events)
     runs = len(names) + 1
-    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part_of(progress, 0.0, 1 / runs))
+    choice = choose_engine(scenario, single=True, runs=runs, events=events)
+    part = part_of(progress, 0.0, 1 / runs)
+    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part, choice=choice)
     for k, name in enumerate(names, 1):
         part = part_of(progress, k / runs, (k + 1) / runs)
-        yield replace(simulate(scenario, name, seed=seed, events=events, progress=part), baseline=baseline)
+        result = simulate(scenario, name, seed=seed, events=events, progress=part, choice=choice)
+        yield replace(result, baseline=baseline)
 
 
 def part_of(progress: Progress | None, start: float, end: float) -> Progress | None:
@@ -86,183 +120,91 @@ def part_of(progress: Progress | None, start: float, end: float) -> Progress | N
     return None if progress is None else lambda done: progress(start + (end - start) * done)
 
 
-class _Run:
-    """One run while it goes on: the clock, the function, the metrics, the plane, the controller."""
+class AliasHistory:
+    """The function behind a single run: every change of an alias goes through its own calls, which keep the history.
 
-    def __init__(self, scenario: Scenario, strategy: str, streams: Streams, *, events: bool) -> None:
-        self.engine, self.engine_reason = engine_of(scenario, check_size(scenario, events=events))
-        self.scenario = scenario
-        self.strategy = strategy
-        self.streams = streams
-        self.clock = Clock()
-        self.function = _function(scenario, self.clock)
-        self.metrics = build_metrics(scenario)
-        self.counts = RequestCounts.empty(
-            replications=1,
-            targets=len(self.metrics.targets),
-            periods=self.metrics.periods,
-            objectives=len(scenario.slos),
-        )
-        self.plane = _plane(self.engine)(
-            self.clock,
-            scenario,
-            {alias.name: alias for alias in self.function.list_aliases()},
-            streams,
-            self.metrics,
-            self.counts,
-            keep=reach(alarm for alarm in scenario.alarms.values() if alarm.percentile is not None)
-            + scenario.function.timeout,
-            events=events,
-        )
-        self.rates: dict[str, float] = {}
-        for lane in self.plane.lanes:
-            self.rates[lane.source.alias] = self.rates.get(lane.source.alias, 0.0) + lane.draws.process.long_run_rate
-        moving = scenario.rollout is not None and strategy != NO_ROLLOUT
-        self.controller = build_controller(
-            scenario,
-            scenario.strategies[strategy].plan if moving else None,
-            build_alarms(scenario, self.metrics, self.rates),
-            [streams],
-        )
-        self._applied = 0
+    A `run.driver.AliasLog`.
+    """
 
-    def go(self, progress: Progress | None) -> RunResult:
-        """Runs to the horizon."""
-        for promotion in self.scenario.promotions:  # before the control, so that they come first in their instant
-            self.clock.process(self._promote(promotion.at, promotion.alias, promotion.to))
-        self.clock.process(self._control())
-        if progress is not None:
-            self.clock.process(self._tick(progress))
-        self.clock.run(until=self.scenario.horizon)
-        self.plane.finish()
-        return self._result()
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._now = 0.0
+        self.function = Function(scenario.function.name, clock=lambda: self._now)
+        numbers = {int(number) for number in scenario.function.versions if number != LATEST}
+        for number in range(1, max(numbers, default=0) + 1):
+            self.function.update_code(f"code of version {number}")
+            self.function.publish_version()
+        for number in set(range(1, max(numbers, default=0) + 1)) - numbers:
+            self.function.delete_version(str(number))
+        for alias, version in scenario.function.aliases.items():
+            self.function.create_alias(alias, function_version=version)
 
-    def _control(self) -> Generator[At, None, None]:
-        """Wakes the controller at the instants that it asks for, and hands on what it decides."""
-        controller, now = self.controller, -1.0
-        while (due := controller.next_time(now)) < self.scenario.horizon:
-            yield self.clock.at(due, CONTROL)
-            now = due
-            self.plane.advance()
-            commands = controller.act(now)
-            for command in commands:
-                assert self.scenario.new is not None
-                if command.kind == "provision":
-                    delay = controller.plan.allocation if controller.plan is not None else 0.0
-                    self.clock.process(self._provision(now + delay, self.scenario.new, command.count))
-                else:
-                    self.plane.test(command, self.scenario.new, controller.failed_tests)
-            for shift in controller.shifts[self._applied :]:
-                if self.scenario.function.propagation > 0:
-                    self.clock.process(self._update_later(shift.weight, shift.reason))
-                else:
-                    self._update(shift.weight, shift.reason)
-            self._applied = len(controller.shifts)
-
-    def _update(self, weight: float, reason: str) -> None:
-        """Points the alias as the controller wants it, through the function's own calls."""
-        scenario = self.scenario
+    def shift(self, at: float, shift: Shift) -> None:
+        """Points the rollout's alias as the controller wants it."""
+        self._now, scenario, weight = at, self._scenario, shift.weight
         assert scenario.new is not None
-        self.plane.advance()
-        primary = scenario.new if weight == 1 else scenario.old
-        routing = {scenario.new: weight} if 0 < weight < 1 else {}
-        self.function.update_alias(scenario.alias, function_version=primary, routing_config=routing, reason=reason)
-
-    def _update_later(self, weight: float, reason: str) -> Generator[At, None, None]:
-        yield self.clock.at(self.clock.now + self.scenario.function.propagation, CONTROL)
-        self._update(weight, reason)
-
-    def _provision(self, at: float, version: str, count: int) -> Generator[At, None, None]:
-        yield self.clock.at(at, CONTROL)
-        self.plane.advance()
-        self.plane.provision(version, count)
-
-    def _promote(self, at: float, alias: str, to: str) -> Generator[At, None, None]:
-        yield self.clock.at(at, CONTROL)
-        self.plane.advance()
-        self.function.update_alias(alias, function_version=to, routing_config={}, reason="promotion")
-
-    def _tick(self, progress: Progress) -> Generator[At, None, None]:
-        for k in range(1, _TICKS):
-            yield self.clock.at(self.scenario.horizon * k / _TICKS, CONTROL)
-            progress(k / _TICKS)
-
-    def _result(self) -> RunResult:
-        scenario, controller = self.scenario, self.controller
-        users = self.plane.users()
-        return RunResult(
-            scenario=scenario,
-            strategy=self.strategy,
-            seed=self.streams.seed,
-            replication=self.streams.replication,
-            engine=self.engine,
-            engine_reason=self.engine_reason,
-            outcome=OUTCOMES[controller.outcome[0]],
-            reason=controller.reason(0),
-            time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
-            time_to_full_s=_since(controller.full_at[0], scenario.start),
-            time_to_end_s=_since(controller.over_at[0], scenario.start),
-            on_call_rollback_s=_since(controller.paged_back_at[0], scenario.start),
-            metrics=self.metrics,
-            counts=self.counts,
-            shifts=tuple(controller.shifts),
-            alarm_log=tuple((at, name, old, new) for at, _, name, old, new in controller.alarm_log),
-            history=tuple(self.function.history),
-            versions=self._versions(),
-            rates=self.rates,
-            users=users if users.active else None,
-            approximations=_approximations(scenario, int(self.metrics.throttles.sum())),
-            events=self._events(),
+        self.function.update_alias(
+            scenario.alias,
+            function_version=scenario.new if weight == 1 else scenario.old,
+            routing_config={scenario.new: weight} if 0 < weight < 1 else {},
+            reason=shift.reason,
         )
 
-    def _versions(self) -> dict[str, VersionSummary]:
-        horizon, result = self.scenario.horizon, {}
-        for number, version in self.plane.versions.items():
-            lived, worked = version.pool.seconds(horizon)
-            result[number] = VersionSummary(
-                invocations=version.invocations,
-                errors=version.errors,
-                cold_starts=version.cold_starts,
-                cold_start_probability=version.cold_starts / version.invocations if version.invocations else None,
-                environments=lived / horizon,
-                running=worked / horizon,
-                idle=(lived - worked) / horizon,
-            )
-        return result
-
-    def _events(self) -> Any:
-        if self.plane.events is None:
-            return None
-        import pandas as pd
-
-        frame = pd.DataFrame(self.plane.events, columns=list(EVENT_COLUMNS))
-        frame["start_s"] -= self.scenario.start
-        frame["outcome"] = np.array(INVOCATION_OUTCOMES, object)[frame["outcome"].to_numpy(int)]
-        frame.insert(0, "strategy", self.strategy)
-        return frame
+    def promote(self, at: float, promotion: Promotion) -> None:
+        """Moves an alias as the scenario says."""
+        self._now = at
+        self.function.update_alias(
+            promotion.alias, function_version=promotion.to, routing_config={}, reason="promotion"
+        )
 
 
-def _plane(engine: str) -> type[SimpyPlane | CompiledPlane]:
-    """The class of a per-invocation plane; Numba is imported only for the one that needs it."""
+def _plane(
+    engine: str,
+    scenario: Scenario,
+    streams: Streams,
+    metrics: Metrics,
+    counts: RequestCounts,
+    *,
+    events: bool,
+) -> DataPlane:
+    """A plane for one replication; Numba is imported only for the one that needs it."""
+    percentiles = (alarm for alarm in scenario.alarms.values() if alarm.percentile is not None)
+    keep = lookback(percentiles) + scenario.function.timeout
     if engine == "simpy":
-        return SimpyPlane
-    from rollout_sim.planes.compiled.plane import CompiledPlane
+        return SimpyPlane(scenario, streams, metrics, counts, keep=keep, events=events)
+    if engine == "compiled":
+        from rollout_sim.planes.compiled.plane import CompiledPlane
 
-    return CompiledPlane
+        return CompiledPlane(scenario, streams, metrics, counts, keep=keep, events=events)
+    raise ValueError(f"engine: no plane for single runs, got {engine!r}; allowed simpy, compiled")
 
 
-def _function(scenario: Scenario, clock: Clock) -> Function:
-    """The function with its versions published and its aliases made, at time 0."""
-    function = Function(scenario.function.name, clock=lambda: clock.now)
-    numbers = {int(number) for number in scenario.function.versions if number != LATEST}
-    for number in range(1, max(numbers, default=0) + 1):
-        function.update_code(f"code of version {number}")
-        function.publish_version()
-    for number in set(range(1, max(numbers, default=0) + 1)) - numbers:
-        function.delete_version(str(number))
-    for alias, version in scenario.function.aliases.items():
-        function.create_alias(alias, function_version=version)
-    return function
+def _versions(totals: dict[str, VersionTotals], horizon: float) -> dict[str, VersionSummary]:
+    return {
+        number: VersionSummary(
+            invocations=version.invocations,
+            errors=version.errors,
+            cold_starts=version.cold_starts,
+            cold_start_probability=version.cold_starts / version.invocations if version.invocations else None,
+            environments=version.environment_seconds / horizon,
+            running=version.running_seconds / horizon,
+            idle=(version.environment_seconds - version.running_seconds) / horizon,
+        )
+        for number, version in totals.items()
+    }
+
+
+def _event_frame(scenario: Scenario, strategy: str, events: list[tuple[Any, ...]] | None) -> Any:
+    """The invocations as a DataFrame, times from the rollout's start; None where they were not kept."""
+    if events is None:
+        return None
+    import pandas as pd
+
+    frame = pd.DataFrame(events, columns=list(EVENT_COLUMNS))
+    frame["start_s"] -= scenario.start
+    frame["outcome"] = np.array(INVOCATION_OUTCOMES, object)[frame["outcome"].to_numpy(int)]
+    frame.insert(0, "strategy", strategy)
+    return frame
 
 
 def _since(at: float, start: float) -> float | None:
@@ -279,7 +221,7 @@ def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
-    far = [name for name in scenario.acting if reach([scenario.alarms[name]]) > scenario.start]
+    far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
     if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
         notes.append("alarms find no datapoints from before the simulation's start, which the rollout's start is near")
     if throttles:

@@ -1,4 +1,4 @@
-"""Instruments: the metrics, alarms and controller that a scenario asks for, the same for every data plane."""
+"""Wiring: the metrics, alarms and controller that a scenario asks for, the same for every data plane."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build_controller(
     )
 
 
-def reach(alarms: Iterable[Alarm]) -> float:
+def lookback(alarms: Iterable[Alarm]) -> float:
     """How far back (s) the alarms look."""
     looks = [
         (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval

@@ -9,8 +9,8 @@ import numpy as np
 
 from rollout_sim.function import faults
 from rollout_sim.function.faults import ERRORS
+from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.planes.draws import NO_USER_QUANTILE
-from rollout_sim.planes.selection import inexactness
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import catch_probability, no_request_probability
 

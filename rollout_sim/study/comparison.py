@@ -134,7 +134,7 @@ def compare(
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
     if plane.engine != "aggregate":
-        check_size(replace(scenario, engine=plane.engine), runs=len(names) * len(sides) * (replications or FEWEST))
+        check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
     if replications is None:
         replications = _affordable(sides, names, seed)
     batches = [batch for one, its_plane in sides for batch in batches_of(one, names, its_plane, seed, replications)]

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -154,7 +154,7 @@ def _grid(
         its_seed = scenario.seed if seed is None else seed
         plane = choose_engine(scenario, engine)
         if plane.engine != "aggregate":
-            check_size(replace(scenario, engine=plane.engine), runs=replications * len(names) * size)
+            check_size(scenario, plane.engine, runs=replications * len(names) * size)
         batches = tuple(batches_of(scenario, names, plane, its_seed, replications))
         cells.append(
             Cell(values=values, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.controller import OUTCOMES, Controller, Pager
+from rollout_sim.control.controller import OUTCOMES, Controller, Pager, Provision, Shift, StartTests
 from rollout_sim.control.metrics import Metrics, Target, scopes_of
 from rollout_sim.control.strategies import AllAtOnce, BlueGreen, Canary, Hook, Hooks, Linear, Plan, Step, Steps
 from rollout_sim.core.distributions import Constant
@@ -30,16 +30,17 @@ class Deployment:
 
     controller: Controller
     metrics: Metrics
+    decided: list[Shift] = field(default_factory=list)
 
     def go(self, until: float = 60 * MINUTE, fail_tests: int = 0) -> list[Any]:
         """Runs to `until` and returns every command with its time."""
-        commands = []
+        commands: list[Any] = []
+        failed = np.full(self.metrics.replications, fail_tests)
         now = -1.0
         while (now := self.controller.next_time(now)) <= until:
-            for command in self.controller.act(now):
-                commands.append((now, command))
-                if command.kind == "test":
-                    self.controller.failed_tests[command.mask] = fail_tests
+            decision = self.controller.act(now, failed)
+            self.decided += decision.shifts
+            commands += [(now, command) for command in decision.commands]
         return commands
 
     @property
@@ -49,7 +50,7 @@ class Deployment:
     @property
     def shifts(self) -> list[tuple[float, float]]:
         """(minutes, weight) of each shift of replication 0."""
-        return [(s.at / MINUTE, s.weight) for s in self.controller.shifts if s.replications[0] == 0]
+        return [(s.at / MINUTE, s.weight) for s in self.decided if s.replications[0] == 0]
 
 
 def deploy(
@@ -145,7 +146,9 @@ def test_a_failed_pre_traffic_hook_fails_before_any_shift() -> None:
     plan = BlueGreen(provisioned=5, allocation=60, hooks=Hooks(before_allow_traffic=Hook(invocations=4, over=30))).plan
     run = deploy(plan)
     commands = run.go(fail_tests=1)
-    assert [(at, c.kind) for at, c in commands] == [(600, "provision"), (660, "test")]
+    assert [(at, type(command)) for at, command in commands] == [(600, Provision), (660, StartTests)]
+    assert commands[0][1].ready == 660
+    assert commands[1][1].end == 690
     assert run.shifts == []
     assert run.outcome == "failed"
     assert run.controller.reason(0) == "failed: 1 of 4 pre-traffic tests"

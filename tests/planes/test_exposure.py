@@ -22,7 +22,7 @@ def test_a_split_reaches_far_more_users_than_requests() -> None:
     assert run.users is not None
     assert run.users_reached_while_split == pytest.approx(1 - 0.9**20, abs=0.05)
     assert run.users_reached == 1  # promoted in the end
-    assert run.users.split_reached <= run.users.split <= run.users.active
+    assert run.users.split_exposed <= run.users.split_active <= run.users.active
 
 
 def test_users_are_counted_while_the_new_version_takes_part() -> None:
@@ -33,7 +33,7 @@ def test_users_are_counted_while_the_new_version_takes_part() -> None:
     assert run.users is not None
     assert run.time_to_rollback_s is not None
     assert run.users.active == pytest.approx(20 * run.time_to_rollback_s, rel=0.15)
-    assert run.users.reached == pytest.approx(0.1 * run.users.active, rel=0.3)
+    assert run.users.exposed == pytest.approx(0.1 * run.users.active, rel=0.3)
 
 
 def test_other_aliases_have_users_of_their_own() -> None:

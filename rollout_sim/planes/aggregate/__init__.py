@@ -1,5 +1,23 @@
 """The aggregate plane: draws the counts of whole periods, for all replications of a batch at once.
 
-The plane (`plane`), how many requests arrive (`arrivals`), and how likely each outcome of an invocation is
-(`probabilities`). Exact in distribution where no state links the invocations. Begin with `plane`.
+The plane (`plane`), where it is exact (`exactness`), how many requests arrive (`arrivals`), and how likely each outcome of
+an invocation is (`probabilities`). Begin with `plane`.
 """
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from rollout_sim.planes.aggregate.exactness import inexactness
+from rollout_sim.planes.base import PlaneSpec
+
+_EXACT: Final = "no state links the invocations in what is read"
+SPEC: Final = PlaneSpec(
+    engine="aggregate",
+    speed=math.inf,
+    single_runs=False,
+    exact_for=inexactness,
+    advantage=lambda: _EXACT,
+    asked_for=_EXACT,
+)

@@ -1,6 +1,6 @@
 """The aggregate plane: draws what whole periods bring, for a batch of replications at once.
 
-Exact in distribution where no state links invocations (`planes.inexactness` says where one does). What the
+Exact in distribution where no state links invocations (`aggregate.exactness` says where one does). What the
 alarms read is drawn period by period, and seen by them once the invocations are over; everything else is
 pooled with its like and drawn once.
 """
@@ -18,13 +18,15 @@ import numpy as np
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Metrics, Percentile
 from rollout_sim.control.slo import judging
-from rollout_sim.control.strategies import Hook
-from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
+from rollout_sim.control.strategies import Hook, Plan
+from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of
 from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, failed_tests, outcome_probabilities
+from rollout_sim.planes.base import Failures, PlaneTotals
+from rollout_sim.planes.routing import pointing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
 
@@ -33,7 +35,7 @@ _ROUNDING: Final = 1e-6
 
 
 class SharedTraffic:
-    """What all strategies of one batch share: the arrivals of every source, and the shares of every outcome."""
+    """What all strategies of one batch share: the arrivals of every source, and the probabilities of every outcome."""
 
     def __init__(self, scenario: Scenario, streams: Streams, *, replications: int, resolution: float) -> None:
         self.scenario = scenario
@@ -66,51 +68,34 @@ class SharedTraffic:
                     replications=replications, grid=grid, horizon=scenario.horizon,
                 )
             )  # fmt: skip
-        self._shares: dict[Key, FloatArray] = {}
+        self._probabilities: dict[Key, FloatArray] = {}
 
-    def shares(self, lane: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> FloatArray:
+    def probabilities(self, source: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> FloatArray:
         """`outcome_probabilities` of one source's invocations, computed once for all intervals that are alike."""
         behaviour = self.behaviours[version]
-        arrivals = self.scenario.traffic[lane].arrivals
+        arrivals = self.scenario.traffic[source].arrivals
         even = arrivals.diurnal is None and arrivals.custom is None
         if behaviour.steady_between(start, end) and (even or not seen):
             ahead = tuple(round(instant - end, 6) for instant in seen)
             key: Key = (version, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)
         else:
-            key = (version, start, end, seen, None if even else lane)
-        found = self._shares.get(key)
-        if found is None:
-            density = None if even else self._density(lane)
-            found = self._shares[key] = outcome_probabilities(behaviour, start, end, seen, density)
-        return found
+            key = (version, start, end, seen, None if even else source)
+        probabilities = self._probabilities.get(key)
+        if probabilities is None:
+            density = None if even else self._density(source)
+            probabilities = self._probabilities[key] = outcome_probabilities(behaviour, start, end, seen, density)
+        return probabilities
 
-    def _density(self, lane: int) -> Callable[[FloatArray], FloatArray]:
-        process, step = self.arrivals[lane].process, 0.01
+    def _density(self, source: int) -> Callable[[FloatArray], FloatArray]:
+        process, step = self.arrivals[source].process, 0.01
         return lambda times: np.array([process.mean_count(t, t + step) for t in times.tolist()])
-
-
-@dataclass(slots=True)
-class Truth:
-    """What really happened to the requests, over the whole horizon: each array of shape (replications,)."""
-
-    requests: IntArray
-    pending: IntArray
-    bad: IntArray
-    bad_new: IntArray
-    bad_by: tuple[IntArray, ...]
-
-    @classmethod
-    def empty(cls, replications: int, objectives: int) -> Truth:
-        """All zero."""
-        requests, pending, bad, bad_new, *bad_by = (np.zeros(replications, np.int64) for _ in range(4 + objectives))
-        return cls(requests, pending, bad, bad_new, tuple(bad_by))
 
 
 @dataclass(slots=True)
 class DeferredCounts:
     """Invocations that nothing reads and that behave alike, waiting to be drawn together."""
 
-    shares: FloatArray
+    probabilities: FloatArray
     answered: int
     alias: str
     version: str
@@ -118,76 +103,97 @@ class DeferredCounts:
 
 
 class AggregatePlane:
-    """One strategy's traffic in one batch; writes what the alarms read into `metrics`, and the rest into `truth`.
+    """A `DataPlane` that draws counts, of one strategy in one batch of replications.
 
-    `reads` are the alarms that the controller looks at, `window` the time (s, from and to) in which it does.
+    `plan` is what the controller follows, None where it moves nothing. What the alarms `reads` look at in the `window`
+    (s, from and to) is written into `metrics`; everything is summed up in the totals.
     """
 
     def __init__(
         self, traffic: SharedTraffic, rng: np.random.Generator, metrics: Metrics, *,
-        reads: tuple[Alarm, ...], window: tuple[float, float],
+        plan: Plan | None, reads: tuple[Alarm, ...], window: tuple[float, float],
     ) -> None:  # fmt: skip
         self.traffic = traffic
         self.scenario = traffic.scenario
         self.metrics = metrics
         self.window = window
+        self._plan = plan
         self._rng = rng
         self._reads: dict[int, list[Alarm]] = {}
         for alarm in reads:
             for target in metrics.scopes[alarm.of]:
                 self._reads.setdefault(target, []).append(alarm)
         self._targets = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
-        size = metrics.replications
-        self.truth = Truth.empty(size, len(self.scenario.slos))
+        size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(5))
+        self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned = none
+        self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
-        self._pools: dict[Key, DeferredCounts] = {}
+        self._deferred: dict[Key, DeferredCounts] = {}
         self._late: list[tuple[float, int, int, IntArray]] = []
         shape = (len(metrics.targets), len(traffic.edges) + 1)
         self._binned = np.zeros((size, *shape, metrics.periods), np.int64) if metrics.percentiles else None
         self._touched: set[int] = set()
 
-    # What the controller asks for
+    # What the driver asks for (`planes.base.DataPlane`)
 
-    def advance(self, until: float, weight: FloatArray) -> None:
-        """Draws what comes until `until` (s) with the new version's `weight` (replications,), and shows what is over."""
-        for lane in range(len(self._cursors)):
-            for start, end in self._spans(lane, self._now, until):
-                self._serve(lane, start, end, weight)
+    def advance(self, until: float, weights: FloatArray) -> None:
+        """Draws what comes until `until` (s), and shows what is over."""
+        if until >= self.scenario.horizon:  # nothing is read at the horizon or after the last instant before it
+            self.window = (self.window[0], min(self.window[1], self._now))
+        for source in range(len(self._cursors)):
+            for start, end in self._spans(source, self._now, until):
+                self._serve(source, start, end, weights)
         self._now = until
         self._show(until)
 
-    def finish(self, weight: FloatArray) -> Truth:
-        """The rest of the horizon, and everything that was pooled."""
-        self.window = (self.window[0], min(self.window[1], self._now))
-        self.advance(self.scenario.horizon, weight)
-        for pool in self._pools.values():
-            drawn = self._draw(pool.counts, pool.shares)
-            self._record(pool.alias, pool.version, drawn, pool.answered)
-        self._pools.clear()
-        return self.truth
+    def provision(self, count: int, mask: Mask) -> None:
+        """The tests before the first shift find these environments warm; nothing else here depends on them."""
+        self._provisioned[mask] += count
 
-    def test(self, hook: Hook, now: float, mask: BoolArray, failed: IntArray, *, warm: float) -> None:
-        """Failures of a hook's tests in the replications of `mask`, with so many `warm` environments of the new version."""
+    def test(self, hook: Hook, mask: Mask) -> Failures:
+        """Draws the failures at once: no other traffic has a bearing on them.
+
+        Before the first shift only provisioned environments are warm; afterwards traffic keeps enough of them so.
+        """
         new = self.scenario.new
         assert new is not None
+        assert self._plan is not None
         spec = self.scenario.function.versions[new]
+        warm = spec.provisioned + self._provisioned[mask].astype(float)
+        failed = np.zeros(mask.size, np.int64)
         failed[mask] = failed_tests(
-            spec, self.traffic.behaviours[new], hook, now,
-            warm=spec.provisioned + warm, replications=int(mask.sum()), rng=self._rng,
+            spec, self.traffic.behaviours[new], hook, self._now,
+            warm=warm if hook is self._plan.before else np.full(warm.size, math.inf), rng=self._rng,
         )  # fmt: skip
+        return lambda: failed
+
+    def finish(self) -> PlaneTotals:
+        """Draws everything that was deferred, and sums up."""
+        for deferred in self._deferred.values():
+            drawn = self._draw(deferred.counts, deferred.probabilities)
+            self._record(deferred.alias, deferred.version, drawn, deferred.answered)
+        self._deferred.clear()
+        return PlaneTotals(
+            requests=self._requests,
+            pending=self._pending,
+            bad=self._bad,
+            bad_new_version=self._bad_new_version,
+            bad_by=self._bad_by,
+            throttles=np.zeros(self._requests.size, np.int64),
+        )
 
     # Drawing
 
-    def _spans(self, lane: int, start: float, end: float) -> Iterator[tuple[float, float]]:
+    def _spans(self, source: int, start: float, end: float) -> Iterator[tuple[float, float]]:
         """[start, end) cut where the version changes, and into cells where the alarms read or the faults move."""
-        grid, horizon = self.traffic.arrivals[lane].grid, self.scenario.horizon
-        alias = self.scenario.traffic[lane].alias
+        grid, horizon = self.traffic.arrivals[source].grid, self.scenario.horizon
+        alias = self.scenario.traffic[source].alias
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
         if alias == self.scenario.alias:
             cuts += self.window
         edges = [start, *sorted({t for t in cuts if start < t < end}), end]
-        behaviours = [self.traffic.behaviours[v] for v in self._behind(lane)]
+        behaviours = [self.traffic.behaviours[v] for v in self._behind(source)]
         for low, high in pairwise(edges):
             a = low
             while a < high - _ROUNDING:
@@ -209,46 +215,41 @@ class AggregatePlane:
     def _read_at(self, alias: str, t: float) -> bool:
         return alias == self.scenario.alias and bool(self._reads) and self.window[0] <= t < self.window[1]
 
-    def _behind(self, lane: int) -> list[str]:
+    def _behind(self, source: int) -> list[str]:
         """The versions that a source's alias can point to."""
-        alias = self.scenario.traffic[lane].alias
+        alias = self.scenario.traffic[source].alias
         return [version for name, version in self._targets if name == alias]
 
-    def _pointing(self, alias: str, t: float) -> str:
-        """The version that an alias points to at `t`, apart from the rollout's weights."""
-        moved = sorted((p.at, i) for i, p in enumerate(self.scenario.promotions) if p.alias == alias and p.at <= t)
-        return self.scenario.promotions[moved[-1][1]].to if moved else self.scenario.function.aliases[alias]
-
-    def _serve(self, lane: int, start: float, end: float, weight: FloatArray) -> None:
-        alias = self.scenario.traffic[lane].alias
-        arrived = self._cursors[lane].take(start, end)
+    def _serve(self, source: int, start: float, end: float, weight: FloatArray) -> None:
+        alias = self.scenario.traffic[source].alias
+        arrived = self._cursors[source].take(start, end)
         if alias != self.scenario.alias or not weight.any():
-            self._run(lane, alias, self._pointing(alias, start), start, end, arrived)
+            self._run(source, alias, pointing(self.scenario, alias, start), start, end, arrived)
             return
         assert self.scenario.new is not None
         new = arrived if (weight == 1).all() else self._rng.binomial(arrived, weight)
-        self._run(lane, alias, self.scenario.new, start, end, new)
-        self._run(lane, alias, self.scenario.old, start, end, arrived - new)
+        self._run(source, alias, self.scenario.new, start, end, new)
+        self._run(source, alias, self.scenario.old, start, end, arrived - new)
 
-    def _run(self, lane: int, alias: str, version: str, start: float, end: float, counts: IntArray) -> None:
+    def _run(self, source: int, alias: str, version: str, start: float, end: float, counts: IntArray) -> None:
         """`counts` invocations of a version that start in [start, end): drawn now where they are read, else pooled."""
         horizon = self.scenario.horizon
         target = self._targets[alias, version]
         in_time = (horizon,) if end + self._longest > horizon else ()
         if not self._read_at(alias, start) or target not in self._reads:
-            shares = self.traffic.shares(lane, version, start, end, in_time)
-            key = (alias, version, shares.shape, shares.tobytes())
-            pool = self._pools.get(key)
-            if pool is None:
-                pool = self._pools[key] = DeferredCounts(
-                    shares, 1 if in_time else shares.shape[2], alias, version, np.zeros_like(counts)
+            probabilities = self.traffic.probabilities(source, version, start, end, in_time)
+            key = (alias, version, probabilities.shape, probabilities.tobytes())
+            deferred = self._deferred.get(key)
+            if deferred is None:
+                deferred = self._deferred[key] = DeferredCounts(
+                    probabilities, 1 if in_time else probabilities.shape[2], alias, version, np.zeros_like(counts)
                 )
-            pool.counts += counts
+            deferred.counts += counts
             return
         seen = (*self._evaluations(target, start, end, horizon), *in_time)
-        shares = self.traffic.shares(lane, version, start, end, seen)
-        drawn = self._draw(counts, shares)
-        answered = len(seen) if in_time else shares.shape[2]
+        probabilities = self.traffic.probabilities(source, version, start, end, seen)
+        drawn = self._draw(counts, probabilities)
+        answered = len(seen) if in_time else probabilities.shape[2]
         self._record(alias, version, drawn, answered)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
@@ -268,9 +269,9 @@ class AggregatePlane:
                 k += 1
         return tuple(sorted(instants))
 
-    def _draw(self, counts: IntArray, shares: FloatArray) -> IntArray:
-        """How many of `counts` fall to each of `shares`: shape (2, bins, classes, replications)."""
-        flat = shares.ravel()
+    def _draw(self, counts: IntArray, probabilities: FloatArray) -> IntArray:
+        """How many of `counts` fall to each of `probabilities`: shape (2, bins, classes, replications)."""
+        flat = probabilities.ravel()
         result = np.zeros((flat.size, counts.size), np.int64)
         # The smallest first: few to draw; the largest takes what is left.
         order = [int(k) for k in np.argsort(flat, kind="stable") if flat[k] > NEGLIGIBLE]
@@ -280,24 +281,24 @@ class AggregatePlane:
             left = left - result[k]
             rest -= float(flat[k])
         result[order[-1]] = left
-        return result.reshape(*shares.shape, counts.size)
+        return result.reshape(*probabilities.shape, counts.size)
 
     def _record(self, alias: str, version: str, drawn: IntArray, answered: int) -> None:
-        """Adds to the truth what was drawn, of which the first `answered` classes are over by the horizon."""
+        """Adds to the totals what was drawn, of which the first `answered` classes are over by the horizon."""
         over = drawn[:, :, :answered].sum(axis=2)
         requests = over.sum(axis=(0, 1))
-        self.truth.requests += requests
-        self.truth.pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        self._requests += requests
+        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
         bad = over[1].sum(axis=0)
         for j, latency in judging(self.scenario.slos, alias, self.scenario.alias):
-            one = self._bad(latency, over)
-            bad = np.maximum(bad, one)  # a slower limit's bad requests are among a faster one's
-            self.truth.bad_by[j][:] += one
-        self.truth.bad += bad
+            bad_here = self._bad_for(latency, over)
+            bad = np.maximum(bad, bad_here)  # a slower limit's bad requests are among a faster one's
+            self._bad_by[j][:] += bad_here
+        self._bad += bad
         if (alias, version) == (self.scenario.alias, self.scenario.new):
-            self.truth.bad_new += bad
+            self._bad_new_version += bad
 
-    def _bad(self, latency: float | None, over: IntArray) -> IntArray:
+    def _bad_for(self, latency: float | None, over: IntArray) -> IntArray:
         bad: IntArray = over[1].sum(axis=0)
         if latency is not None:
             bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
@@ -308,10 +309,10 @@ class AggregatePlane:
     def _show(self, now: float) -> None:
         """Hands to the metrics what is over by `now`."""
         metrics, waiting = self.metrics, []
-        for one in self._late:
-            at, target, period, drawn = one
+        for entry in self._late:
+            at, target, period, drawn = entry
             if at > now + _ROUNDING:
-                waiting.append(one)
+                waiting.append(entry)
                 continue
             metrics.invocations[:, target, period] += drawn.sum(axis=(0, 1))
             metrics.errors[:, target, period] += drawn[1].sum(axis=0)
@@ -335,5 +336,5 @@ class AggregatePlane:
         total = chosen.sum(axis=1)
         rank = np.maximum(np.ceil(key.share * total - 1e-9), 1)
         ends = np.append(self.traffic.edges, math.inf)
-        place = (np.cumsum(chosen, axis=1) < rank[:, None]).sum(axis=1)
-        return np.where(total > 0, ends[np.minimum(place, ends.size - 1)], np.nan)
+        upper = (np.cumsum(chosen, axis=1) < rank[:, None]).sum(axis=1)
+        return np.where(total > 0, ends[np.minimum(upper, ends.size - 1)], np.nan)

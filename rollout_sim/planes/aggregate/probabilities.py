@@ -101,7 +101,7 @@ def _bends(duration: Distribution) -> FloatArray:
 def _mean(behaviour: VersionBehaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
     """The shares averaged over starts at `nodes` with `weights`."""
     timeout, bins = behaviour.timeout, len(behaviour.edges) + 1
-    shares = np.zeros((2, bins, len(seen) + 1))
+    probabilities = np.zeros((2, bins, len(seen) + 1))
     upper = np.append(behaviour.edges, math.inf)
     stuck = int(np.searchsorted(behaviour.edges, timeout))  # the bin of an invocation that runs into the timeout
     rest = np.append(seen, math.inf)
@@ -119,11 +119,11 @@ def _mean(behaviour: VersionBehaviour, nodes: FloatArray, weights: FloatArray, s
             limit = np.minimum(np.minimum(upper[None, :, None] + half, left[:, None, :]), timeout - half)
             below = behaviour.duration.cdf((limit - add) / factor) if factor > 0 else (limit >= add).astype(float)
             done = np.diff(np.diff(below, axis=0, prepend=0.0), axis=1, prepend=0.0) @ weight
-            shares[0] += part * (1 - crash) * (1 - error) * done.T
-            shares[1] += part * (1 - crash) * error * done.T
-            shares[1, stuck] += part * (1 - crash) * in_time * (1 - float(below[-1, -1, 0]))
-        shares[1, stuck] += crash * in_time
-    return np.maximum(shares, 0.0)
+            probabilities[0] += part * (1 - crash) * (1 - error) * done.T
+            probabilities[1] += part * (1 - crash) * error * done.T
+            probabilities[1, stuck] += part * (1 - crash) * in_time * (1 - float(below[-1, -1, 0]))
+        probabilities[1, stuck] += crash * in_time
+    return np.maximum(probabilities, 0.0)
 
 
 def _alike(behaviour: VersionBehaviour, nodes: FloatArray) -> list[tuple[IntArray]]:
@@ -148,24 +148,24 @@ def failed_tests(
     hook: Hook,
     now: float,
     *,
-    warm: float,
-    replications: int,
+    warm: FloatArray,
     rng: np.random.Generator,
 ) -> IntArray:
-    """How many of the hook's tests fail, or are not over when it ends: shape (replications,).
+    """How many of the hook's tests, which begin at `now` (s), fail or are not over when it ends: shape (replications,).
 
-    A test is cold where no environment is idle, starting from `warm` idle ones (infinite: a pool that traffic keeps
-    warm). Exact as long as tests come more often than idle environments expire.
+    A test is cold where no environment is idle, starting from `warm` (replications,) idle ones (infinite: traffic keeps
+    them warm). Exact as long as tests come more often than idle environments expire.
     """
+    replications = warm.size
     n, gap, deadline = hook.invocations, hook.over / hook.invocations, now + hook.over
     # Longer ago than this, and a test is over.
     window = math.ceil((behaviour.timeout + 10.0) / gap) + 1
     ends = np.full((replications, min(window, n)), -np.inf)
     destroys = np.zeros(ends.shape, np.bool_)
-    alive = np.full(replications, float(warm))
+    alive = warm.copy()
     good = np.zeros(replications, np.int64)
     for k in range(n):
-        at, place = now + (k + 0.5) * gap, k % ends.shape[1]
+        at, slot = now + (k + 0.5) * gap, k % ends.shape[1]
         over = destroys & (ends <= at)
         alive -= over.sum(axis=1)
         destroys &= ~over
@@ -173,7 +173,7 @@ def failed_tests(
         alive += cold
         u = rng.random((4, replications))
         took, outcome = _resolve_invocation(spec, behaviour, at, cold, u)
-        ends[:, place], destroys[:, place] = at + took, outcome > ERROR
+        ends[:, slot], destroys[:, slot] = at + took, outcome > ERROR
         good += (outcome == OK) & (at + took <= deadline)
     return n - good
 
@@ -193,8 +193,8 @@ def _resolve_invocation(
         factor, add, *_ = faults.slowdown(behaviour.rows, at, 0.0, 0, math.nextafter(share, 0.0))
         slowed = duration * factor + add
         result = np.where(u[2] < share, slowed, result)
-    shares = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_QUANTILE)
-    outcome = np.array([faults.outcome_of(one, *shares) for one in u[3].tolist()], np.int64)
+    probabilities = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_QUANTILE)
+    outcome = np.array([faults.outcome_of(draw, *probabilities) for draw in u[3].tolist()], np.int64)
     stuck = (outcome == faults.CRASHED) | (result >= behaviour.timeout)
     outcome[stuck & (outcome != faults.CRASHED)] = faults.TIMED_OUT
     return init + np.where(stuck, behaviour.timeout, result), outcome

@@ -1,7 +1,7 @@
 """The compiled plane's environments: what `environments` does, over arrays, in the same order and with the same sums.
 
 The idle environments of a version stand in a row, the next one to be taken last; each as a key, its priority and
-its place in `environments` in one number. A fence of keys above all others stands before them.
+its index in `environments` in one number. A fence of keys above all others stands before them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ from rollout_sim.planes.compiled.state import (
     LAST,
     LIMIT,
     MADE,
-    MOST,
+    MOST_RECENT,
     REFILL,
     RUNNING,
     SCALE_UP,
     TOKENS,
-    Place,
+    Index,
     State,
-    at,
 )
 
 PROVISIONED: Final = -(1 << 38)
@@ -36,27 +35,29 @@ PROVISIONED: Final = -(1 << 38)
 _HALF: Final = PROVISIONED // 2
 _SHIFT: Final = 24
 MAX_ENVIRONMENTS: Final = 1 << _SHIFT
-_PLACE: Final = MAX_ENVIRONMENTS - 1
+_INDEX: Final = MAX_ENVIRONMENTS - 1
 
 
 @inlined
 def push_idle(s: State, v: int, priority: int, env: int) -> None:
     """An environment of version `v` is idle."""
-    key, place = priority * MAX_ENVIRONMENTS + env, FENCE + s.versions[v].idle
+    key, position = priority * MAX_ENVIRONMENTS + env, FENCE + s.versions[v].idle
     s.versions[v].idle += 1
-    s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
-    for k in range(1, FENCE):  # without a branch on how far it goes, which no processor foretells
-        s.idle[v, at(place - k)] = max(s.idle[v, at(place - k)], min(s.idle[v, at(place - k - 1)], key))
-    place -= FENCE
-    while s.idle[v, at(place)] < key:
-        s.idle[v, at(place)] = min(s.idle[v, at(place - 1)], key)
-        place -= 1
+    s.idle[v, Index(position)] = min(s.idle[v, Index(position - 1)], key)
+    for k in range(1, FENCE):  # branch-free: how far it goes cannot be predicted
+        s.idle[v, Index(position - k)] = max(
+            s.idle[v, Index(position - k)], min(s.idle[v, Index(position - k - 1)], key)
+        )
+    position -= FENCE
+    while s.idle[v, Index(position)] < key:
+        s.idle[v, Index(position)] = min(s.idle[v, Index(position - 1)], key)
+        position -= 1
 
 
 @inlined
-def next_idle(s: State, v: int) -> Place:
+def next_idle(s: State, v: int) -> Index:
     """The idle environment of version `v` that would be taken next; there is one."""
-    return at(s.idle[v, at(FENCE + s.versions[v].idle - 1)] & _PLACE)
+    return Index(s.idle[v, Index(FENCE + s.versions[v].idle - 1)] & _INDEX)
 
 
 @inlined
@@ -67,10 +68,10 @@ def identity_of(s: State, env: int) -> int:
 
 
 @inlined
-def _made(s: State, t: float) -> Place:
-    """A new environment's place; its priority is that of the newest. There is room."""
+def _made(s: State, t: float) -> Index:
+    """The index of a new environment; its priority is that of the newest. There is room."""
     s.n[ENV_FREE] -= 1
-    env = at(s.env_free[at(s.n[ENV_FREE])])
+    env = Index(s.env_free[Index(s.n[ENV_FREE])])
     s.environments[env].priority, s.environments[env].created = -s.n[MADE], t
     s.n[MADE] += 1
     return env
@@ -98,16 +99,16 @@ def _sweep(s: State, v: int, t: float) -> None:
     """Drops the environments that died unseen, the first ones first."""
     keep_alive, end = s.x[KEEP_ALIVE], FENCE + s.versions[v].idle
     to = end
-    for place in range(end - 1, FENCE - 1, -1):
-        env = s.idle[v, place] & _PLACE
+    for position in range(end - 1, FENCE - 1, -1):
+        env = s.idle[v, position] & _INDEX
         since = s.environments[env].since
         if since + keep_alive >= t:
             to -= 1
-            s.idle[v, to] = s.idle[v, place]
+            s.idle[v, to] = s.idle[v, position]
         else:
             _gone(s, v, env, since + keep_alive - s.environments[env].created)
-    for place in range(end - to):
-        s.idle[v, FENCE + place] = s.idle[v, to + place]
+    for position in range(end - to):
+        s.idle[v, FENCE + position] = s.idle[v, to + position]
     s.versions[v].idle = end - to
     s.versions[v].sweep_at = max(SWEEP, 2 * (end - to))
 
@@ -128,12 +129,12 @@ def _may_start(s: State, t: float) -> bool:
 def take(s: State, v: int, t: float, r: int) -> bool:
     """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
     idle = s.versions[v].idle
-    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, at(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
+    if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, Index(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
-    env, cold = at(0), True
+    env, cold = Index(0), True
     while idle > 0 and cold:
         idle -= 1
-        env = at(s.idle[v, at(FENCE + idle)] & _PLACE)
+        env = Index(s.idle[v, Index(FENCE + idle)] & _INDEX)
         since = s.environments[env].since
         if since + s.x[KEEP_ALIVE] < t:
             _gone(s, v, env, since + s.x[KEEP_ALIVE] - s.environments[env].created)
@@ -157,8 +158,8 @@ def take(s: State, v: int, t: float, r: int) -> bool:
 
 @inlined
 def leave(s: State, r: int, t: float) -> None:
-    """The environment of request `r`, which began at its `T_BEGAN`, is idle or destroyed from `t` on."""
-    v, env, began = at(s.requests[r].version), at(s.requests[r].env), s.requests[r].began
+    """The environment of request `r`, which began at its `began`, is idle or destroyed from `t` on."""
+    v, env, began = Index(s.requests[r].version), Index(s.requests[r].env), s.requests[r].began
     created, priority = s.environments[env].created, s.environments[env].priority
     if priority >= _HALF:
         s.n[BUSY] -= 1
@@ -174,7 +175,7 @@ def leave(s: State, r: int, t: float) -> None:
         return
     if priority >= _HALF:
         s.environments[env].since = t
-        if s.n[MOST] == 1:
+        if s.n[MOST_RECENT] == 1:
             s.versions[v].returns += 1
             priority = -s.versions[v].returns
     push_idle(s, v, priority, env)

@@ -11,30 +11,18 @@ import multiprocessing
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
-from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.state import BATCH, RETRY_SLOTS, SLOTS
 from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
-from rollout_sim.traffic.source import Source
 
 Block = tuple[int, int, int]
-"""A lane, which attempt it is, and the block's number."""
-
-
-@dataclass(slots=True)
-class Lane:
-    """One source at work: its draws and its alias."""
-
-    source: Source
-    draws: Draws
-    alias: Alias
+"""A source, which attempt it is, and the block's number."""
 
 
 def spare_core() -> bool:
@@ -46,14 +34,14 @@ def spare_core() -> bool:
 class Loader:
     """Writes what the kernel asks for, by `want`, into the state's arrays; the next blocks `ahead` of it, if asked to."""
 
-    def __init__(self, state: k.State, lanes: list[Lane], specs: tuple[VersionSpec, ...], *, ahead: bool) -> None:
+    def __init__(self, state: k.State, sources: list[Draws], specs: tuple[VersionSpec, ...], *, ahead: bool) -> None:
         self.state = state
-        self.lanes = lanes
+        self.sources = sources
         self.specs = specs
         self.ahead = ahead
         self._threads: ThreadPoolExecutor | None = None
         self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
-        self._ready: list[deque[int]] = [deque() for _ in lanes]
+        self._ready: list[deque[int]] = [deque() for _ in sources]
         self._held = state.keys[len(state.arrivals) :]
         self._slots = deque(range(len(state.arrivals), len(state.keys)))
         self._generators: dict[int, np.random.Generator] = {}
@@ -61,34 +49,34 @@ class Loader:
 
     def block(self) -> None:
         """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
-        lane = int(self.state.want[0])
-        row = self.state.lanes[lane]
+        source = int(self.state.want[0])
+        row = self.state.sources[source]
         number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
         versions = (primary,) if additional < 0 else (primary, additional)
-        ready = self._ready[lane]
-        if lane in self._next and not ready:
-            future, later = self._next.pop(lane)
+        ready = self._ready[source]
+        if source in self._next and not ready:
+            future, later = self._next.pop(source)
             ready.extend(future.result())
             for block, slot in later.items():
                 self._fill(slot, block)
-        count = ready.popleft() if ready else self._make(lane, number, versions)
+        count = ready.popleft() if ready else self._make(source, number, versions)
         row["position"], row["length"] = 0, count
-        row["block"], row["slot"] = number, self._slot(lane, number)
+        row["block"], row["slot"] = number, self._slot(source, number)
         last = ready[-1] if ready else count
         # after the first block, so that a short run needs no thread
-        if self.ahead and number > 0 and last == BLOCK and lane not in self._next:
+        if self.ahead and number > 0 and last == BLOCK and source not in self._next:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(1)
             first = number + len(ready) + 1
-            later = self._later(lane, range(first, first + BATCH))
-            self._next[lane] = self._threads.submit(self._make_next, lane, first, versions, later), later
+            later = self._later(source, range(first, first + BATCH))
+            self._next[source] = self._threads.submit(self._make_next, source, first, versions, later), later
 
     def draws(self) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
-        lane, attempt, number = self.state.want[:3].tolist()
+        source, attempt, number = self.state.want[:3].tolist()
         slot = self._emptied()
-        self._draw(slot, (lane, attempt, number))
-        self._fill(slot, (lane, attempt, number))
+        self._draw(slot, (source, attempt, number))
+        self._fill(slot, (source, attempt, number))
 
     def all_draws(self) -> None:
         """The uniforms that only some invocations need."""
@@ -112,8 +100,8 @@ class Loader:
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
-    def _slot(self, lane: int, block: int) -> int:
-        return lane + len(self.lanes) * (block % SLOTS)
+    def _slot(self, source: int, block: int) -> int:
+        return source + len(self.sources) * (block % SLOTS)
 
     def _emptied(self) -> int:
         """A slot for a block of later attempts: the one that was filled before all others, if it ever was."""
@@ -126,44 +114,44 @@ class Loader:
         self._slots.append(slot)
         self.state.keys[slot] = *block, 0
 
-    def _later(self, lane: int, numbers: range) -> dict[Block, int]:
+    def _later(self, source: int, numbers: range) -> dict[Block, int]:
         """Slots for some blocks' second attempts if there were second ones since the last call, third ones likewise, ...
 
         Half of the slots are left to what the kernel asks for itself.
         """
         later: dict[Block, int] = {}
-        used = (self._held[:, 0] == lane) & (self._held[:, 3] == 1)
+        used = (self._held[:, 0] == source) & (self._held[:, 3] == 1)
         self._held[used, 3] = 0
         for attempt in np.unique(self._held[used, 1]).tolist():
             for number in numbers:
                 if len(self._slots) > RETRY_SLOTS // 2:
-                    later[lane, attempt, number] = self._emptied()
+                    later[source, attempt, number] = self._emptied()
         return later
 
-    def _make_next(self, lane: int, first: int, versions: tuple[int, ...], later: dict[Block, int]) -> list[int]:
+    def _make_next(self, source: int, first: int, versions: tuple[int, ...], later: dict[Block, int]) -> list[int]:
         """A batch of blocks from the `first` on, unless one is the last, and of `later` attempts; the blocks' sizes."""
         counts: list[int] = []
         while len(counts) < BATCH and (not counts or counts[-1] == BLOCK):
-            counts.append(self._make(lane, first + len(counts), versions))
+            counts.append(self._make(source, first + len(counts), versions))
         for block, slot in later.items():
             self._draw(slot, block, versions)
         return counts
 
-    def _make(self, lane: int, block: int, versions: tuple[int, ...]) -> int:
+    def _make(self, source: int, block: int, versions: tuple[int, ...]) -> int:
         """A block of first attempts, with their times on some versions; how many there are."""
-        s, draws, slot = self.state, self.lanes[lane].draws, self._slot(lane, block)
+        s, draws, slot = self.state, self.sources[source], self._slot(source, block)
         times = draws.process.block(block)
         s.arrivals[slot, : times.size] = times
         users = draws.users(block)
         if users is not None:
             s.users[slot] = users
-        self._draw(slot, (lane, 1, block), versions)
+        self._draw(slot, (source, 1, block), versions)
         return times.size
 
     def _draw(self, slot: int, block: Block, versions: tuple[int, ...] = ()) -> None:
         """The first uniforms of a block's attempts, and their times on some versions."""
-        lane, attempt, number = block
-        s, draws = self.state, self.lanes[lane].draws
+        source, attempt, number = block
+        s, draws = self.state, self.sources[source]
         s.loaded[slot] = 0
         rng = self._generators[slot] = draws.generator(number, attempt)
         rng.random(out=s.uniforms[slot, : SERVICE + 1])

@@ -66,7 +66,7 @@ def compiled_before() -> bool:
 
 def _cache_folder(sources: tuple[ModuleType, ...]) -> Path | None:
     """A folder for each version of what is compiled in, of the user's or a temporary one; None where nothing can be kept."""
-    digest = hashlib.sha256(b"".join(Path(str(one.__file__)).read_bytes() for one in sources)).hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in sources)).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     given = os.environ.get("NUMBA_CACHE_DIR")
     for base in [Path(given)] if given else [home, Path(tempfile.gettempdir())]:

@@ -20,7 +20,7 @@ from rollout_sim.planes.compiled import jit, queue, requests, state
 from rollout_sim.planes.compiled.environments import leave, next_idle, take
 from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
-from rollout_sim.planes.compiled.requests import after, log, meet, micros, seconds, serves, tick
+from rollout_sim.planes.compiled.requests import after, log, mark_active, micros, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
     ARRIVAL_SEQUENCE,
     DONE,
@@ -53,9 +53,8 @@ from rollout_sim.planes.compiled.state import (
     TESTED,
     TIMEOUT,
     TOO_MANY,
-    Place,
+    Index,
     State,
-    at,
 )
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
 from rollout_sim.planes.exposure import SPLIT
@@ -72,45 +71,45 @@ _resolve_invocation = with_names(
 
 
 @inlined
-def _slot(s: State, lane: int, attempt: int, block: int) -> int:
+def _slot(s: State, source: int, attempt: int, block: int) -> int:
     """Where the draws of a block's attempt are; -1: not loaded."""
     if attempt == 1:
-        return int(s.lanes[lane].slot)
+        return int(s.sources[source].slot)
     for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
-        if s.keys[slot, 0] == lane and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
+        if s.keys[slot, 0] == source and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
             s.keys[slot, 3] = 1
             return slot
     return -1
 
 
 @inlined
-def _version_of(s: State, lane: int, u: float) -> int:
+def _version_of(s: State, source: int, u: float) -> int:
     """The alias's routing rule."""
-    additional = s.lanes[lane].additional
-    return int(s.lanes[lane].primary if additional < 0 or u >= s.lanes[lane].weight else additional)
+    additional = s.sources[source].additional
+    return int(s.sources[source].primary if additional < 0 or u >= s.sources[source].weight else additional)
 
 
 @inlined
-def _needs(s: State, lane: Place, block: int, j: Place, attempt: int, t: float) -> tuple[int, Place, Place]:
+def _needs(s: State, source: Index, block: int, j: Index, attempt: int, t: float) -> tuple[int, Index, Index]:
     """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
-    found, v, code = _slot(s, lane, attempt, block), at(0), DONE
-    slot = at(found)
-    if found < 0:
+    loaded, v, code = _slot(s, source, attempt, block), Index(0), DONE
+    slot = Index(loaded)
+    if loaded < 0:
         code = NEED_DRAWS
     else:
-        v = at(_version_of(s, lane, s.uniforms[slot, ROUTE, j]))
+        v = Index(_version_of(s, source, s.uniforms[slot, ROUTE, j]))
         if s.loaded[slot, 0] == 0 and s.versions[v].slow == 1:
             code = NEED_ALL_DRAWS
-        elif s.loaded[slot, at(1 + v)] == 0:
+        elif s.loaded[slot, Index(1 + v)] == 0:
             code = NEED_TIMES
         elif (
             s.versions[v].cold_kind > 0
-            and s.loaded[slot, at(1 + s.versions.shape[0] + v)] == 0
+            and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0
             and (s.versions[v].idle == 0 or s.environments[next_idle(s, v)].since + s.x[KEEP_ALIVE] < t)
         ):
             code = NEED_INITS
     if code != DONE:
-        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = lane, attempt, block, found, v
+        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = source, attempt, block, loaded, v
     return code, slot, v
 
 
@@ -127,7 +126,7 @@ def _run(
         init = 0.0
     outcome, init, duration = _resolve_invocation(
         s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.environments[at(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
+        cold, t - s.environments[Index(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
     )  # fmt: skip
     s.requests[r].outcome = outcome
     s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
@@ -146,25 +145,25 @@ def _period(s: State, t: float) -> int:
 
 
 @inlined
-def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, user: int) -> None:
+def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, user: int) -> None:
     """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
     period = _period(s, t)
     s.requests[r].version, s.requests[r].period = v, period
-    if s.lanes[lane].full_jitter == 1:
+    if s.sources[source].full_jitter == 1:
         s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
     if not take(s, v, t, r):
-        s.throttles[at(s.bases[lane, v] + period)] += 1
+        s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
         if s.log.shape[0] > 0:
             log(s, r, t)
         after(s, r, t)
         return
-    user_quantile = s.user_quantiles[at(user)] if s.lanes[lane].users > 0 else NO_USER_QUANTILE
-    if s.versions[v].new == 1 and serves(s, lane, t):
-        meet(s, user, s.lanes[lane].service)
+    user_quantile = s.user_quantiles[Index(user)] if s.sources[source].users > 0 else NO_USER_QUANTILE
+    if s.versions[v].new == 1 and serves(s, source, t):
+        mark_active(s, user, s.sources[source].service)
         s.marks[1, user] = 1
-        if s.lanes[lane].service == SPLIT:
+        if s.sources[source].service == SPLIT:
             s.marks[4, user] = 1
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
     if s.versions[v].slow == 1:
@@ -175,14 +174,14 @@ def _start(s: State, r: int, t: float, lane: int, j: int, slot: int, v: int, use
 @inlined
 def _end_test(s: State, r: int) -> None:
     s.requests[r].test = 0
-    s.free[at(s.n[FREE])] = r
+    s.free[Index(s.n[FREE])] = r
     s.n[FREE] += 1
 
 
 @inlined
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
-    v = at(s.requests[r].version)
+    v = Index(s.requests[r].version)
     if not take(s, v, t, r):
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
@@ -197,7 +196,7 @@ def _start_test(s: State, r: int, t: float) -> None:
 @inlined
 def _complete(s: State, r: int, t: float) -> None:
     """The invocation of request `r` ends at `t`."""
-    v, outcome = at(s.requests[r].version), s.requests[r].outcome
+    v, outcome = Index(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
     s.versions[v].invocations += 1
     if outcome != OK:
@@ -205,71 +204,74 @@ def _complete(s: State, r: int, t: float) -> None:
     if s.requests[r].cold == 1:
         s.versions[v].cold += 1
     if s.requests[r].test == 1:
-        if outcome == OK and t <= s.requests[r].jitter:
+        if outcome == OK and t <= s.deadlines[r]:
             s.versions[v].good += 1
         _end_test(s, r)
         return
-    place, duration = at(s.bases[at(s.requests[r].lane), v] + s.requests[r].period), s.requests[r].duration
-    s.invocations[place] += 1
-    s.durations[place] += duration
+    count_index, duration = (
+        Index(s.first_counts[Index(s.requests[r].source), v] + s.requests[r].period),
+        s.requests[r].duration,
+    )
+    s.invocations[count_index] += 1
+    s.durations[count_index] += duration
     if outcome != OK:
-        s.errors[place] += 1
+        s.errors[count_index] += 1
     if s.requests[r].cold == 1:
-        s.cold_starts[place] += 1
+        s.cold_starts[count_index] += 1
     for k in range(s.slow_limits.size):
         if duration > s.slow_limits[k]:
-            s.slow[k, place] += 1
+            s.slow[k, count_index] += 1
     if s.samples.size > 0:
-        s.sample_places[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = place, duration
+        s.sample_indices[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = count_index, duration
         s.n[SAMPLED] += 1
     after(s, r, t)
 
 
 @inlined
 def _next_arrival(s: State) -> tuple[int, int]:
-    """The lane whose request comes next and when (µs); -1 without one, -2 where `want` says which lane has to be loaded."""
-    lane, earliest = -1, np.inf
-    for one in range(s.lanes.shape[0]):
-        position = s.lanes[at(one)].position
-        if position == s.lanes[at(one)].length:
+    """The source whose request comes next and when (µs); -1 without one, -2 where `want` says which source has to be loaded."""
+    source, earliest = -1, np.inf
+    for k in range(s.sources.shape[0]):
+        position = s.sources[Index(k)].position
+        if position == s.sources[Index(k)].length:
             if position == BLOCK:
-                s.want[0] = one
+                s.want[0] = k
                 return -2, 0
             continue
-        comes = s.arrivals[at(s.lanes[at(one)].slot), at(position)]
+        comes = s.arrivals[Index(s.sources[Index(k)].slot), Index(position)]
         if comes < earliest:
-            lane, earliest = one, comes
-    return (lane, micros(earliest)) if earliest < s.x[HORIZON] else (-1, NEVER)
+            source, earliest = k, comes
+    return (source, micros(earliest)) if earliest < s.x[HORIZON] else (-1, NEVER)
 
 
 @inlined
-def _arrive(s: State, lane: int, t: float, slot: int, v: int) -> None:
-    """The next request of a lane comes, and goes to version `v`; its draws are in `slot`."""
+def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
+    """The next request of a source comes, and goes to version `v`; its draws are in `slot`."""
     s.n[FREE] -= 1
-    r, j, user = at(s.free[at(s.n[FREE])]), at(s.lanes[lane].position), -1
-    s.lanes[lane].position += 1
+    r, j, user = Index(s.free[Index(s.n[FREE])]), Index(s.sources[source].position), -1
+    s.sources[source].position += 1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
-    s.requests[r].lane, s.requests[r].block, s.requests[r].place = lane, s.lanes[lane].block, j
+    s.requests[r].source, s.requests[r].block, s.requests[r].index = source, s.sources[source].block, j
     s.requests[r].attempt = 1
-    if s.lanes[lane].synchronous == 0:
+    if s.sources[source].synchronous == 0:
         s.requests[r].errors, s.requests[r].throttles = 0, 0
-    if s.lanes[lane].users > 0:
+    if s.sources[source].users > 0:
         user = s.users[slot, j]
         s.requests[r].served = 0
-        if serves(s, lane, t):
-            s.requests[r].served = s.lanes[lane].service
-            meet(s, user, s.lanes[lane].service)
+        if serves(s, source, t):
+            s.requests[r].served = s.sources[source].service
+            mark_active(s, user, s.sources[source].service)
     s.requests[r].user = user
     s.requests[r].arrived, s.requests[r].first_period = t, _period(s, t)
-    _start(s, r, t, lane, j, slot, v, user)
+    _start(s, r, t, source, j, slot, v, user)
 
 
 @inlined
 def _before_arrival(s: State) -> bool:
     """Whether the first event comes before an arrival at the same time."""
-    r = at(s.n[FIRST])
+    r = Index(s.n[FIRST])
     kind = s.requests[r].kind
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
@@ -280,16 +282,16 @@ def _advance(s: State, until: float, closed: bool) -> int:
     if seconds(end) < until:
         end += 1
     closed = closed and seconds(end) == until
-    lane, arrival = _next_arrival(s)
+    source, arrival = _next_arrival(s)
     while True:
-        if lane == -2:
+        if source == -2:
             return NEED_BLOCK
         if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= min(arrival, end):
             find_event(s, min(arrival, end) >> s.n[SLICE])
         due, kind, r = arrival, ARRIVAL, -1
         if s.n[FIRST] >= 0 and (s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s))):
             due, r = s.n[FIRST_DUE], s.n[FIRST]
-            kind = s.requests[at(r)].kind
+            kind = s.requests[Index(r)].kind
         if due >= end and not (due == end and closed and kind == COMPLETION):
             return DONE
         t = seconds(due)
@@ -297,7 +299,7 @@ def _advance(s: State, until: float, closed: bool) -> int:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
                 return FULL_SAMPLES
             pop_event(s)
-            _complete(s, at(r), t)
+            _complete(s, Index(r), t)
             continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
@@ -306,25 +308,25 @@ def _advance(s: State, until: float, closed: bool) -> int:
         if r < 0:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
-            one = at(lane)
-            code, slot, v = _needs(s, one, s.lanes[one].block, at(s.lanes[one].position), 1, t)
+            new = Index(source)
+            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), 1, t)
             if code != DONE:
                 return int(code)
-            _arrive(s, one, t, slot, v)
+            _arrive(s, new, t, slot, v)
             if s.n[PENDING] > s.n[MOST_PENDING]:
                 s.want[0] = due
                 return TOO_MANY
-            lane, arrival = _next_arrival(s)
-        elif s.requests[at(r)].test == 1:
+            source, arrival = _next_arrival(s)
+        elif s.requests[Index(r)].test == 1:
             pop_event(s)
-            _start_test(s, at(r), t)
+            _start_test(s, Index(r), t)
         else:
-            its_lane, j = at(s.requests[at(r)].lane), at(s.requests[at(r)].place)
-            code, slot, v = _needs(s, its_lane, s.requests[at(r)].block, j, s.requests[at(r)].attempt, t)
+            source, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
+            code, slot, v = _needs(s, source, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)
-            _start(s, at(r), t, its_lane, j, slot, v, s.requests[at(r)].user)
+            _start(s, Index(r), t, source, j, slot, v, s.requests[Index(r)].user)
 
 
 advance = kept(

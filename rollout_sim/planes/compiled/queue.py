@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from rollout_sim.planes.compiled.jit import inlined, trailing_zeros
-from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, State, at
+from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, Index, State
 
 _ONE: Final = np.uint64(1)
 
@@ -28,19 +28,20 @@ def slice_of(rate: float) -> int:
 @inlined
 def push_event(s: State, due: int, kind: int, r: int) -> None:
     """Places the event of request `r` at `due` (µs), not before now: after all those of its time and class."""
-    bucket = at((due >> s.n[SLICE]) & (s.buckets.size - 1))
+    bucket = Index((due >> s.n[SLICE]) & (s.buckets.size - 1))
     before, after = -1, s.buckets[bucket]
     while after >= 0 and (
-        s.requests[at(after)].due < due or (s.requests[at(after)].due == due and s.requests[at(after)].kind <= kind)
+        s.requests[Index(after)].due < due
+        or (s.requests[Index(after)].due == due and s.requests[Index(after)].kind <= kind)
     ):
-        before, after = after, s.requests[at(after)].next
+        before, after = after, s.requests[Index(after)].next
     if before < 0:
         s.buckets[bucket] = r
         s.filled[bucket // WORD] |= _ONE << np.uint64(bucket % WORD)
         if due <= s.n[FIRST_DUE]:
             s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, due >> s.n[SLICE]
     else:
-        s.requests[at(before)].next = r
+        s.requests[Index(before)].next = r
     s.requests[r].kind, s.requests[r].sequence, s.requests[r].due = kind, s.n[SEQUENCE], due
     s.requests[r].next = after
     s.n[SEQUENCE] += 1
@@ -51,14 +52,14 @@ def find_event(s: State, last: int) -> None:
     """Finds the first event, if it is in the slice of time `last` or before; else nothing is due before `FIRST_DUE`."""
     mask, bits, cursor = s.buckets.size - 1, s.n[SLICE], s.n[CURSOR]
     while cursor <= last:
-        bucket = at(cursor & mask)
+        bucket = Index(cursor & mask)
         word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
         if word == 0:
             cursor += WORD - bucket % WORD
             continue
         cursor += trailing_zeros(word)
-        r = s.buckets[at(cursor & mask)]
-        due = s.requests[at(r)].due
+        r = s.buckets[Index(cursor & mask)]
+        due = s.requests[Index(r)].due
         if due >> bits == cursor:
             s.n[FIRST], s.n[FIRST_DUE], s.n[CURSOR] = r, due, cursor
             return
@@ -69,8 +70,8 @@ def find_event(s: State, last: int) -> None:
 @inlined
 def pop_event(s: State) -> None:
     """Takes out the first event, which is known, and finds the next one if that is near."""
-    bucket = at(s.n[CURSOR] & (s.buckets.size - 1))
-    after = s.requests[at(s.n[FIRST])].next
+    bucket = Index(s.n[CURSOR] & (s.buckets.size - 1))
+    after = s.requests[Index(s.n[FIRST])].next
     s.buckets[bucket] = after
     s.filled[bucket // WORD] ^= np.uint64(after < 0) << np.uint64(bucket % WORD)
     s.n[FIRST] = -1

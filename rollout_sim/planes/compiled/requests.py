@@ -10,7 +10,7 @@ from rollout_sim.planes.base import RETRY
 from rollout_sim.planes.compiled.environments import identity_of
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
-from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, State, at
+from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, Index, State
 from rollout_sim.planes.exposure import ABSENT, SPLIT
 
 micros = with_names(units.micros)
@@ -23,24 +23,34 @@ def log(s: State, r: int, t: float) -> None:
     """Keeps an attempt as a row of the events."""
     row = s.n[LOGGED]
     s.n[LOGGED] += 1
-    one = s.requests[r]
-    s.log[row, 0], s.log[row, 1], s.log[row, 2], s.log[row, 3] = one.lane, one.block, one.place, one.attempt
-    s.log[row, 4], s.log[row, 5], s.log[row, 6], s.log[row, 7] = one.version, one.env, one.cold, one.outcome
-    s.log[row, 8] = one.user
-    if one.env >= 0:
-        s.log[row, 5] = identity_of(s, one.env)
-    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = t, one.init, one.duration
+    request = s.requests[r]
+    s.log[row, 0], s.log[row, 1], s.log[row, 2], s.log[row, 3] = (
+        request.source,
+        request.block,
+        request.index,
+        request.attempt,
+    )
+    s.log[row, 4], s.log[row, 5], s.log[row, 6], s.log[row, 7] = (
+        request.version,
+        request.env,
+        request.cold,
+        request.outcome,
+    )
+    s.log[row, 8] = request.user
+    if request.env >= 0:
+        s.log[row, 5] = identity_of(s, request.env)
+    s.log_times[row, 0], s.log_times[row, 1], s.log_times[row, 2] = t, request.init, request.duration
 
 
 @inlined
-def serves(s: State, lane: int, t: float) -> bool:
-    """Whether a lane's users count and the new version takes part in their traffic."""
-    return bool(s.lanes[lane].users > 0 and s.lanes[lane].service != ABSENT and t >= s.x[START_AT])
+def serves(s: State, source: int, t: float) -> bool:
+    """Whether a source's users count and the new version takes part in their traffic."""
+    return bool(s.sources[source].users > 0 and s.sources[source].service != ABSENT and t >= s.x[START_AT])
 
 
 @inlined
-def meet(s: State, user: int, served: int) -> None:
-    """`Audience.meet`."""
+def mark_active(s: State, user: int, served: int) -> None:
+    """`UserExposure.active`."""
     s.marks[0, user] = 1
     if served == SPLIT:
         s.marks[3, user] = 1
@@ -49,40 +59,40 @@ def meet(s: State, user: int, served: int) -> None:
 @inlined
 def _answer(s: State, r: int, t: float) -> None:
     """The request's last attempt is over at `t`: it is good or bad, for each objective."""
-    lane, user, arrived = at(s.requests[r].lane), s.requests[r].user, s.requests[r].arrived
+    source, user, arrived = Index(s.requests[r].source), s.requests[r].user, s.requests[r].arrived
     failed = s.requests[r].outcome != OK
-    place = at(s.bases[lane, at(s.requests[r].version)] + s.requests[r].first_period)
+    count_index = Index(s.first_counts[source, Index(s.requests[r].version)] + s.requests[r].first_period)
     s.n[PENDING] -= 1
-    s.asked[place] += 1
+    s.asked[count_index] += 1
     bad = failed
     for k in range(s.latencies.shape[1]):
-        latency = s.latencies[lane, k]  # NaN: not judged by this objective; infinite: failures only
+        latency = s.latencies[source, k]  # NaN: not judged by this objective; infinite: failures only
         if not np.isnan(latency) and (failed or (latency < np.inf and t > tick(arrived + latency))):
-            s.bad_by[k, place] += 1
+            s.bad_by[k, count_index] += 1
             bad = True
     if bad:
-        s.bad[place] += 1
-    if bad and s.lanes[lane].users > 0 and s.requests[r].served > 0:
+        s.bad[count_index] += 1
+    if bad and s.sources[source].users > 0 and s.requests[r].served > 0:
         s.marks[2, user] = 1
-    s.free[at(s.n[FREE])] = r
+    s.free[Index(s.n[FREE])] = r
     s.n[FREE] += 1
 
 
 @inlined
 def after(s: State, r: int, t: float) -> None:
     """What follows an attempt that is over at `t`: the answer, or another attempt."""
-    lane, outcome = at(s.requests[r].lane), s.requests[r].outcome
+    source, outcome = Index(s.requests[r].source), s.requests[r].outcome
     if outcome == OK:
         _answer(s, r, t)
         return
-    if s.lanes[lane].synchronous == 1:
+    if s.sources[source].synchronous == 1:
         attempt = s.requests[r].attempt
-        tried = s.lanes[lane].on_throttle if outcome == THROTTLED else s.lanes[lane].on_error
-        if attempt >= s.lanes[lane].attempts or tried == 0:
+        tried = s.sources[source].on_throttle if outcome == THROTTLED else s.sources[source].on_error
+        if attempt >= s.sources[source].attempts or tried == 0:
             _answer(s, r, t)
             return
-        delay = s.waits[lane, attempt]
-        if s.lanes[lane].full_jitter == 1:
+        delay = s.waits[source, attempt]
+        if s.sources[source].full_jitter == 1:
             delay = delay * s.requests[r].jitter
     else:
         if outcome == THROTTLED:
@@ -90,11 +100,11 @@ def after(s: State, r: int, t: float) -> None:
             delay = s.async_waits[1, min(s.requests[r].throttles, s.async_waits.shape[1] - 1)]
         else:
             s.requests[r].errors += 1
-            if s.requests[r].errors > s.lanes[lane].async_retries:
+            if s.requests[r].errors > s.sources[source].async_retries:
                 _answer(s, r, t)
                 return
             delay = s.async_waits[0, s.requests[r].errors]
-        if tick(t + delay) > tick(s.requests[r].arrived + s.lanes[lane].max_age):
+        if tick(t + delay) > tick(s.requests[r].arrived + s.sources[source].max_age):
             _answer(s, r, t)
             return
     s.requests[r].attempt += 1

@@ -19,43 +19,56 @@ from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
 
-PER_PLACE: Final = 8
-"""Buckets of the queue for each place of a request."""
+BUCKETS_PER_REQUEST: Final = 8
+"""Buckets of the queue for each request that there is room for."""
 FENCE: Final = 8
 """Keys above all others before a row of idle environments: as many as may be moved without asking whether they have to."""
 WORD: Final = 64
 """Buckets that share a word of bits."""
 NEVER: Final = 1 << 62
 """When an event is due that does not come (µs)."""
-Place = np.uint32
-at = Place
-"""A place in an array; Numba asks of every signed one whether it counts from the end."""
+Index = np.uint32
+"""An index into an array, cast where it is used: of every signed one Numba asks whether it counts from the end."""
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-# Columns of the integer and float state of the whole.
+_INTEGERS: Final = 19
 (
-    BUSY,
-    RUNNING,
-    MADE,
-    LIMIT,
-    SEQUENCE,
-    FIRST,
-    FREE,
-    PENDING,
-    ARRIVAL_SEQUENCE,
-    LOGGED,
-    SAMPLED,
-    TESTED,
-    MOST,
-    MOST_PENDING,
-    PERIOD,
-    CURSOR,
-    ENV_FREE,
-    SLICE,
-    FIRST_DUE,
-) = range(19)
-TOKENS, LAST, SCALE_UP, REFILL, KEEP_ALIVE, TIMEOUT, RESOLUTION, HORIZON, START_AT, PERIOD_END = range(10)
+    BUSY,  # running invocations outside provisioned environments, at most LIMIT
+    RUNNING,  # all running invocations
+    MADE,  # environments made so far
+    LIMIT,  # the concurrency that provisioned environments leave
+    SEQUENCE,  # events entered so far
+    FIRST,  # the request whose event is the first, -1 while it is not known
+    FREE,  # how many entries of `free` there are
+    PENDING,  # requests without an answer
+    ARRIVAL_SEQUENCE,  # SEQUENCE when the last request arrived
+    LOGGED,  # rows of `log` that are used
+    SAMPLED,  # entries of `samples` that are used
+    TESTED,  # rows of `tests` that are used up
+    MOST_RECENT,  # 1: an idle environment goes back on top, 0: below all that are newer
+    MOST_PENDING,  # PENDING at most
+    PERIOD,  # the period of the latest start
+    CURSOR,  # the slice of time of the first event, or where the search for it goes on
+    ENV_FREE,  # how many entries of `env_free` there are
+    SLICE,  # bits of a time below its slice
+    FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
+) = range(_INTEGERS)
+"""The integers of the whole, `State.n`."""
+_NUMBERS: Final = 10
+(
+    TOKENS,  # environments that may start at LAST (`function.environments.Fleet`)
+    LAST,  # when that was reckoned (s)
+    SCALE_UP,  # TOKENS at most
+    REFILL,  # tokens per second
+    KEEP_ALIVE,  # seconds
+    TIMEOUT,  # seconds
+    RESOLUTION,  # seconds of a period
+    HORIZON,  # seconds
+    START_AT,  # when the rollout starts (s)
+    PERIOD_END,  # when PERIOD ends (s)
+) = range(_NUMBERS)
+"""The numbers of the whole, `State.x`."""
 
 
 def _record(integers: str, numbers: str) -> np.dtype[np.void]:
@@ -65,7 +78,7 @@ def _record(integers: str, numbers: str) -> np.dtype[np.void]:
 
 
 REQUEST: Final = _record(
-    "due next kind sequence lane block place attempt errors throttles user version outcome cold env period "
+    "due next kind sequence source block index attempt errors throttles user version outcome cold env period "
     "first_period test served",
     "arrived began init duration jitter",
 )
@@ -77,7 +90,7 @@ VERSION: Final = _record(
     "lived worked created_busy started_busy error_rate",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
-LANE: Final = _record(
+SOURCE: Final = _record(
     "position length block primary additional synchronous attempts on_error on_throttle full_jitter users "
     "async_retries service slot",
     "weight max_age",
@@ -88,15 +101,15 @@ LANE: Final = _record(
 class State(NamedTuple):
     """Everything that the kernel reads and writes; see the records above. `n` and `x` are the whole's numbers.
 
-    A row of `keys` says what a slot of draws holds: the lane, which attempt, the block, and whether it has been used.
+    A row of `keys` says what a slot of draws holds: the source, which attempt, the block, and whether it has been used.
     """
 
     n: IntArray
     x: FloatArray
     want: IntArray
     versions: NDArray[Any]
-    lanes: NDArray[Any]
-    bases: IntArray
+    sources: NDArray[Any]
+    first_counts: IntArray
     arrivals: FloatArray
     users: IntArray
     user_quantiles: FloatArray
@@ -116,6 +129,7 @@ class State(NamedTuple):
     filled: NDArray[np.uint64]
     requests: NDArray[Any]
     free: IntArray
+    deadlines: FloatArray
     invocations: IntArray
     errors: IntArray
     throttles: IntArray
@@ -129,7 +143,7 @@ class State(NamedTuple):
     latencies: FloatArray
     log: IntArray
     log_times: FloatArray
-    sample_places: IntArray
+    sample_indices: IntArray
     samples: FloatArray
     tests: FloatArray
 
@@ -147,88 +161,100 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     """All arrays, before anything has happened; counts go straight into `metrics` and `counted` (replication 0)."""
     function, sources = scenario.function, scenario.traffic
     names, specs = tuple(function.versions), tuple(function.versions.values())
-    lanes, versions, places = len(sources), len(names), len(metrics.targets) * metrics.periods
+    counts = len(metrics.targets) * metrics.periods
     retries = any(source.source != "http" or source.retry is not None for source in sources)
-    slots = SLOTS * lanes + (RETRY_SLOTS if retries else 0)
+    slots = SLOTS * len(sources) + (RETRY_SLOTS if retries else 0)
     rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
-    whole = 1024  # a power of two, which the number of buckets is
+    room = 1024  # a power of two, which the number of buckets is
     ints, floats = np.int64, np.float64
     s = State(
-        n=np.zeros(19, ints),
-        x=np.zeros(10, floats),
+        n=np.zeros(_INTEGERS, ints),
+        x=np.zeros(_NUMBERS, floats),
         want=np.zeros(5, ints),
-        versions=np.zeros(versions, VERSION),
-        lanes=np.zeros(lanes, LANE),
-        bases=np.zeros((lanes, versions), ints),
-        arrivals=np.zeros((SLOTS * lanes, BLOCK), floats),
-        users=np.zeros((SLOTS * lanes, BLOCK if any(users) else 1), ints),
+        versions=np.zeros(len(names), VERSION),
+        sources=np.zeros(len(sources), SOURCE),
+        first_counts=np.zeros((len(sources), len(names)), ints),
+        arrivals=np.zeros((SLOTS * len(sources), BLOCK), floats),
+        users=np.zeros((SLOTS * len(sources), BLOCK if any(users) else 1), ints),
         user_quantiles=user_quantiles(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
-        waits=np.zeros((lanes, attempts + 1), floats),
+        waits=np.zeros((len(sources), attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
-        rows=np.zeros((versions, max(map(len, rows)) or 1, 8), floats),
+        rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
         uniforms=np.zeros((slots, COLUMNS, BLOCK), floats),
-        services=np.zeros((slots, versions, BLOCK), floats),
-        inits=np.zeros((slots, versions, BLOCK), floats),
-        loaded=np.zeros((slots, 1 + 2 * versions), ints),
+        services=np.zeros((slots, len(names), BLOCK), floats),
+        inits=np.zeros((slots, len(names), BLOCK), floats),
+        loaded=np.zeros((slots, 1 + 2 * len(names)), ints),
         keys=np.full((slots, 4), -1, ints),
-        idle=np.zeros((versions, FENCE + whole), ints),
-        environments=np.zeros(whole, ENVIRONMENT),
-        env_free=np.arange(whole),
-        buckets=np.full(PER_PLACE * whole, -1, np.int32),
-        filled=np.zeros(PER_PLACE * whole // WORD, np.uint64),
-        requests=np.zeros(whole, REQUEST),
-        free=np.arange(whole),
+        idle=np.zeros((len(names), FENCE + room), ints),
+        environments=np.zeros(room, ENVIRONMENT),
+        env_free=np.arange(room),
+        buckets=np.full(BUCKETS_PER_REQUEST * room, -1, np.int32),
+        filled=np.zeros(BUCKETS_PER_REQUEST * room // WORD, np.uint64),
+        requests=np.zeros(room, REQUEST),
+        free=np.arange(room),
+        deadlines=np.zeros(room, floats),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
         throttles=metrics.throttles[0].reshape(-1),
         cold_starts=metrics.cold_starts[0].reshape(-1),
         durations=metrics.duration_sum[0].reshape(-1),
-        slow=np.zeros((len(metrics.slow_thresholds), places), ints),
+        slow=np.zeros((len(metrics.slow_thresholds), counts), ints),
         slow_limits=np.array(metrics.slow_thresholds, floats),
         asked=counted.requests[0].reshape(-1),
         bad=counted.bad[0].reshape(-1),
-        bad_by=np.zeros((len(scenario.slos), places), ints),
-        latencies=np.full((lanes, len(scenario.slos)), math.nan),
+        bad_by=np.zeros((len(scenario.slos), counts), ints),
+        latencies=np.full((len(sources), len(scenario.slos)), math.nan),
         log=np.zeros((BLOCK if events else 0, 9), ints),
         log_times=np.zeros((BLOCK if events else 0, 3), floats),
-        sample_places=np.zeros(BLOCK if metrics.percentiles else 0, ints),
+        sample_indices=np.zeros(BLOCK if metrics.percentiles else 0, ints),
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
     s.idle[:, :FENCE] = np.iinfo(ints).max
     s.n[FIRST] = -1
-    s.n[[LIMIT, FREE, ENV_FREE, MOST, MOST_PENDING]] = (
-        function.concurrency, whole, whole, function.reuse == "most_recent", MAX_PENDING,
-    )  # fmt: skip
-    s.x[:9] = (
-        function.scale_up, 0.0, function.scale_up, function.scale_up / SCALE_UP_WINDOW, function.keep_alive,
-        function.timeout, metrics.resolution, scenario.horizon, scenario.start,
-    )  # fmt: skip
+    s.n[LIMIT] = function.concurrency
+    s.n[FREE] = s.n[ENV_FREE] = room
+    s.n[MOST_RECENT] = function.reuse == "most_recent"
+    s.n[MOST_PENDING] = MAX_PENDING
+    s.x[TOKENS] = s.x[SCALE_UP] = function.scale_up
+    s.x[REFILL] = function.scale_up / SCALE_UP_WINDOW
+    s.x[KEEP_ALIVE] = function.keep_alive
+    s.x[TIMEOUT] = function.timeout
+    s.x[RESOLUTION] = metrics.resolution
+    s.x[HORIZON] = scenario.horizon
+    s.x[START_AT] = scenario.start
     for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
-        kind = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
-        slow = any(row[0] == faults.LATENCY for row in its_rows)
-        s.versions[["sweep_at", "cold_kind", "rows", "new", "slow", "error_rate"]][v] = (
-            SWEEP, kind, len(its_rows), name == scenario.new, slow, spec.error_rate,
-        )  # fmt: skip
+        version = s.versions[v]
+        version["sweep_at"] = SWEEP
+        version["cold_kind"] = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
+        version["rows"] = len(its_rows)
+        version["new"] = name == scenario.new
+        version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
+        version["error_rate"] = spec.error_rate
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
-        retry = source.retry
-        s.lanes[number] = (
-            BLOCK, BLOCK, -1, 0, -1, source.source == "http", 1 if retry is None else retry.attempts,
-            retry is not None and "error" in retry.on, retry is not None and "throttle" in retry.on,
-            retry is not None and retry.jitter == "full", count, source.async_retries, ABSENT, number,
-            0.0, source.max_event_age,
-        )  # fmt: skip
+        retry, state = source.retry, s.sources[number]
+        state["position"] = state["length"] = BLOCK  # the block before the first one is used up
+        state["block"], state["slot"] = -1, number
+        state["primary"], state["additional"], state["weight"] = 0, -1, 0.0
+        state["service"] = ABSENT
+        state["users"] = count
+        state["synchronous"] = source.source == "http"
+        state["attempts"] = 1 if retry is None else retry.attempts
+        state["on_error"] = retry is not None and "error" in retry.on
+        state["on_throttle"] = retry is not None and "throttle" in retry.on
+        state["full_jitter"] = retry is not None and retry.jitter == "full"
+        state["async_retries"], state["max_age"] = source.async_retries, source.max_event_age
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):
             s.latencies[number, j] = math.inf if latency is None else latency
         for attempt in range(1, retry.attempts + 1) if retry is not None else ():
             s.waits[number, attempt] = retry.delay(attempt, 1.0) if retry is not None else 0.0
-        for place, target in enumerate(metrics.targets):
+        for k, target in enumerate(metrics.targets):
             if target.alias == source.alias:
-                s.bases[number, names.index(target.version)] = place * metrics.periods
+                s.first_counts[number, names.index(target.version)] = k * metrics.periods
     s.async_waits[0, 1:3] = [async_error_delay(failures) for failures in (1, 2)]
     s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _THROTTLE_DELAYS)]
     return s

@@ -16,7 +16,8 @@ from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.strategies import Predefined
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import EngineChoice, choose_engine, inexactness
+from rollout_sim.planes.aggregate.exactness import inexactness
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity

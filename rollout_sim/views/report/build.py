@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import RATES, check_size, choose_engine
+from rollout_sim.planes.selection import PLANES, check_size, choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
@@ -107,7 +107,7 @@ def affordable(scenario: Scenario, engine: Engine | None, strategies: int, most:
     if plane.engine == "aggregate":
         each = PER_BATCHED + PER_PLACE * _places(scenario)
     else:
-        each = PER_RUN + check_size(scenario) / RATES[plane.engine]
+        each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
     count = int(min(max(SECONDS / (2 * strategies * each), FEWEST), most))
     digits: int = 10 ** (len(str(count)) - 1)
     return count // digits * digits
