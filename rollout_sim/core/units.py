@@ -10,13 +10,9 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal, InvalidOperation, Overflow
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rollout_sim.core.arrays import FloatArray
-
-if TYPE_CHECKING:
-    pass
-
 
 UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "duration": {

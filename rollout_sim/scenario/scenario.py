@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.registry import registered
-from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
@@ -58,8 +58,7 @@ class Scenario(Displayed, Sections):
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
         scenario = scenario.with_files(document)
         problems = [
-            f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
-            for where, what in inconsistencies(scenario)
+            problem(document.path, locate(document, where), where, what) for where, what in inconsistencies(scenario)
         ]
         if problems:
             raise ScenarioError(problems)
@@ -84,18 +83,18 @@ class Scenario(Displayed, Sections):
             try:
                 sources.append(source.with_files(folder, files))
             except ValueError as error:
-                problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
+                problems.append(problem(document.path, locate(document, ("traffic", i)), ("traffic", i), str(error)))
         versions = {}
         for number, spec in self.function.versions.items():
             try:
                 times: dict[str, Any] = {
-                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s", files)
+                    name: None if (time := getattr(spec, name)) is None else time.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
                 versions[number] = replace(spec, **times)
             except ValueError as error:
                 where = ("function", "versions", number)
-                problems.append(f"{document.path}:{locate(document, where)}: {dotted(where)}: {error}")
+                problems.append(problem(document.path, locate(document, where), where, str(error)))
         if problems:
             raise ScenarioError(problems)
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
