@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from rollout_sim.core.statistics import Estimate
 
 
