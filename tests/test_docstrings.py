@@ -13,6 +13,7 @@ MODULES = {
     "function.lambda_api": 7,
     "scenario.scenario": 5,
     "control.alarms": 1,
+    "control.slo": 1,
     "core.units": 2,
     "core.yaml_io": 1,
 }
