@@ -50,8 +50,8 @@ The decorator makes a class known to this process, which is what a notebook need
 package names it as an entry point: `[project.entry-points."rollout_sim.strategies"] doubling = "my_package:Doubling"`, in
 the same way `rollout_sim.arrivals` and `rollout_sim.faults`.
 
-All three data planes take them, apart from arrivals given by `times`, which cannot be counted wholesale: the aggregate
-plane refuses those, and says so. A fault of your own is turned into built-in ones, at most `MAX_PIECES` of them.
+All three data planes take them, with one exception: arrivals given by `times` come one by one, while the aggregate plane
+draws counts, so it refuses them and says so. A fault of your own becomes built-in ones, at most `MAX_PIECES` of them.
 """
 
 from __future__ import annotations

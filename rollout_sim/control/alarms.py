@@ -95,6 +95,9 @@ def alarm_state(
 
     Points older than the evaluation range are not looked at; where there are fewer, the older ones are missing.
     Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
+
+    >>> alarm_state([0, 9, None, 9], threshold="> 5", datapoints="2 of 3")
+    'ALARM'
     """
     comparator, limit = _threshold(threshold, "number")
     m, n = _datapoints(datapoints)

@@ -12,7 +12,7 @@ _BAKE: Final = "CodeDeploy has no bake after the last shift: its alarms stop act
 
 
 def predefined_name(plan: Plan) -> str | None:
-    """The predefined configuration with the same steps, if there is one."""
+    """The name of CodeDeploy's predefined configuration with the same steps as `plan`, None where there is none."""
     for name in PREDEFINED:
         if Predefined(type=name).plan.steps == plan.steps:
             return name

@@ -60,12 +60,19 @@ def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[t
 
 
 def budget_events(objective: float, rate: float, window: float) -> float:
-    """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s)."""
+    """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s).
+
+    >>> round(budget_events(0.999, rate=50, window=30 * DAY))
+    129600
+    """
     return (1 - objective) * rate * window
 
 
 def burn_rate(bad: FloatArray, total: FloatArray, objective: float) -> FloatArray:
-    """Bad share / (1 - objective), elementwise; 1 spends the budget in exactly one window; NaN without events."""
+    """The bad share over the allowed one, 1 - `objective`, elementwise; NaN where there are no events.
+
+    `bad` and `total` are counts of the same shape. At a rate of 1 the budget lasts exactly one window.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(total > 0, bad / np.where(total > 0, total, 1), np.nan)
     result: FloatArray = share / (1 - objective)

@@ -26,8 +26,9 @@ _Z99: Final = 2.3263478740408408
 class Distribution:
     """A distribution of non-negative values, in seconds or megabytes.
 
-    `kind` is a key of `PARAMETERS` or `constant` or `empirical`; `parameters` are its numbers in that order.
-    An empirical one holds its sorted samples and where they came from (`file`, as written in the scenario).
+    `kind` is a key of `PARAMETERS`, or `constant` (one parameter, the value), or `empirical`; `parameters` are its numbers
+    in that order. An empirical one holds its sorted `samples` and where they came from: `file` has the file's name, its
+    column and its unit, as written in the scenario. Raises ValueError for parameters that are no distribution.
     """
 
     kind: str
@@ -70,7 +71,7 @@ class Distribution:
         return self.parameters[0]
 
     def ppf(self, u: FloatArray) -> FloatArray:
-        """The value below which the share `u` in [0, 1) lies, elementwise; rising in `u`."""
+        """The values (s or MB) below which the shares `u` in [0, 1) lie, elementwise; never falling in `u`."""
         from scipy.special import gammaincinv, ndtri
 
         result: NDArray[Any]
@@ -90,7 +91,7 @@ class Distribution:
         return np.asarray(result, np.float64)
 
     def cdf(self, x: FloatArray) -> FloatArray:
-        """The share of values at or below `x`, elementwise."""
+        """The shares of values at or below `x` (s or MB), elementwise."""
         from scipy.special import gammainc, ndtr
 
         x = np.asarray(x, float)
@@ -126,7 +127,7 @@ class Distribution:
 
 
 def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other distributions
-    """Always `value`."""
+    """The distribution that is always `value` (s or MB)."""
     return Distribution("constant", (value,))
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from rollout_sim.core.statistics import Estimate
-
-if TYPE_CHECKING:
-    pass
 
 
 def show_duration(seconds: float | None) -> str:

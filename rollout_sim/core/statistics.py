@@ -42,42 +42,44 @@ class Estimate:
 
 
 def share_of(hits: BoolArray) -> Estimate:
-    """The share of replications that are hits, with Wilson's interval."""
+    """The share of replications that are `hits` (shape (replications,)), with Wilson's interval."""
     n, k = hits.size, int(hits.sum())
     low, high = wilson(k, n)
     return Estimate(n=n, mean=k / n, low=low, high=high, quantiles={})
 
 
 def mean_of(values: FloatArray, *, tail: bool = True) -> Estimate | None:
-    """The mean of the values that are there (not NaN), with Student's t; None where there is none.
+    """The mean of the `values` that are not NaN (shape (replications,)), with Student's t; None where all are NaN.
 
-    With `tail` the median and the 95th percentile as well.
+    With `tail` the median and the 95th percentile as well. A single value has no interval.
     """
-    there = np.sort(values[~np.isnan(values)])
-    if not there.size:
+    present = np.sort(values[~np.isnan(values)])
+    if not present.size:
         return None
-    mean = float(there.mean())
+    mean = float(present.mean())
     low = high = None
-    if there.size > 1:
-        half = _t(there.size - 1) * float(there.std(ddof=1)) / math.sqrt(there.size)
+    if present.size > 1:
+        half = _t(present.size - 1) * float(present.std(ddof=1)) / math.sqrt(present.size)
         low, high = mean - half, mean + half
     shares = {"p50": 0.5, "p95": 0.95} if tail else {}
-    quantiles = {name: quantile(there, share) for name, share in shares.items()}
-    return Estimate(n=there.size, mean=mean, low=low, high=high, quantiles=quantiles)
+    quantiles = {name: quantile(present, share) for name, share in shares.items()}
+    return Estimate(n=present.size, mean=mean, low=low, high=high, quantiles=quantiles)
 
 
 def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
-    """The mean of the paired differences `values` - `others`, of the pairs in which both are there.
+    """The mean of the paired differences `values` - `others`, of the pairs in which neither is NaN; None without any.
 
-    Where all pairs differ alike, which Student's t would call certain, the interval is widened by what Wilson's
-    says of an event that was never seen: the share of pairs that might differ by one more.
+    Both have the shape (replications,). Where all pairs differ by the same, Student's t would give an interval of no
+    width; then it is as wide as Wilson's upper bound for an event that was never seen in so many pairs.
     """
-    apart = values - others
-    found = mean_of(apart, tail=False)
-    if found is None or found.low is None or found.low < found.mean:
-        return found
-    width = wilson(0, found.n)[1]
-    return Estimate(n=found.n, mean=found.mean, low=found.mean - width, high=found.mean + width, quantiles={})
+    differences = values - others
+    estimate = mean_of(differences, tail=False)
+    if estimate is None or estimate.low is None or estimate.low < estimate.mean:
+        return estimate
+    width = wilson(0, estimate.n)[1]
+    return Estimate(
+        n=estimate.n, mean=estimate.mean, low=estimate.mean - width, high=estimate.mean + width, quantiles={}
+    )
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

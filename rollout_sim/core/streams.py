@@ -1,6 +1,6 @@
 """Named random streams: every draw belongs to (seed, replication, purpose) and to nothing else.
 
-Two strategies that ask for the same stream meet the same chance (common random numbers), and adding
+Two strategies that ask for the same stream draw the same numbers (common random numbers), and adding
 a stream never shifts another one. Per-invocation draws come in blocks of `BLOCK`, each with a stream
 of its own, so that invocation `i` has the same numbers however many are drawn at a time.
 """

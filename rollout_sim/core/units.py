@@ -10,13 +10,9 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal, InvalidOperation, Overflow
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rollout_sim.core.arrays import FloatArray
-
-if TYPE_CHECKING:
-    pass
-
 
 UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "duration": {
@@ -63,6 +59,9 @@ def parse(value: object, kind: str) -> float:
 
     `kind` is a key of `UNITS`. Raises ValueError for anything that is not a number within `MAXIMA` followed
     by one of the kind's units; a bare number is refused unless it is zero.
+
+    >>> parse("80 ms", "duration"), parse("4%", "share"), parse("30/min", "rate")
+    (0.08, 0.04, 0.5)
     """
     result = _value(value, kind)
     if abs(result) > MAXIMA[kind]:
@@ -122,7 +121,11 @@ def ticks(times: FloatArray) -> FloatArray:
 
 
 def text(value: float, kind: str) -> str:
-    """`value`, in the package's own unit, as the shortest text that `parse` turns back into it."""
+    """`value`, in the package's own unit, as the shortest text that `parse` turns back into it.
+
+    >>> text(0.08, "duration"), text(0.04, "share"), text(5400.0, "duration")
+    ('80 ms', '4%', '90 min')
+    """
     if value == 0:
         return {"duration": "0 s", "rate": "0/s", "share": "0%", "factor": "0x", "size": "0 MB"}[kind]
     gap = " " if kind in ("duration", "size") else ""

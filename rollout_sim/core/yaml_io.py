@@ -248,7 +248,7 @@ def dotted(where: Where) -> str:
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
     """The one of `allowed` that `name` was probably meant to be, if any."""
-    plain = {_plain(one): one for one in allowed}
+    plain = {_plain(candidate): candidate for candidate in allowed}
     near = difflib.get_close_matches(_plain(name), plain, n=1)
     return plain[near[0]] if near else None
 

@@ -12,6 +12,7 @@ SCALE_UP_WINDOW: Final = 10.0
 """Seconds in which a function may start as many environments as its scale-up limit."""
 _PROVISIONED: Final = -(1 << 62)
 SWEEP: Final = 1024
+"""Idle environments of one version from which on those that died are looked for and dropped."""
 Environment = tuple[int, float, int, float]
 """Priority (lowest first), created at (s), identity, idle since (s). Identities count up from 0 per function."""
 
@@ -19,6 +20,8 @@ Environment = tuple[int, float, int, float]
 class Fleet:
     """What the versions of one function share: running invocations, the limit on them, and the scale-up rate.
 
+    `concurrency` is how many invocations may run at once, `scale_up` how many environments may start within
+    `SCALE_UP_WINDOW`: a token bucket of that size, filled at `scale_up` / `SCALE_UP_WINDOW` a second.
     `running` counts every invocation, `busy` those outside provisioned environments, which `limit` bounds.
     """
 
@@ -35,7 +38,7 @@ class Fleet:
         self._last = 0.0
 
     def may_start(self, t: float) -> bool:
-        """Whether one more environment may start at `t`; if so it is counted. Refilled continuously, never saved up."""
+        """Whether one more environment may start at `t` (s); if so, it takes a token from the bucket, which is full at most."""
         tokens = self._tokens + (t - self._last) * self.rate
         tokens = min(tokens, self.scale_up)
         self._last = t
@@ -82,31 +85,34 @@ class EnvironmentPool:
         self._returns = 0
 
     def take(self, t: float) -> Environment | None:
-        """The environment that starts an invocation at `t`, cold if its idle time is negative; None: throttled."""
+        """The environment that starts an invocation at `t` (s), None where the invocation is throttled.
+
+        A new environment, whose invocation is a cold start, has -1 for the time since which it is idle.
+        """
         idle, fleet = self.idle, self.fleet
         if fleet.busy >= fleet.limit and not (idle and idle[0][0] < _PROVISIONED // 2):
             return None
         while idle:
-            found = heappop(idle)
-            if found[3] + self.keep_alive >= t:
+            environment = heappop(idle)
+            if environment[3] + self.keep_alive >= t:
                 break
-            self._lived += found[3] + self.keep_alive - found[1]
+            self._lived += environment[3] + self.keep_alive - environment[1]
         else:
             if not fleet.may_start(t):
                 return None
             identity = fleet.made
             fleet.made = identity + 1
-            found = (-identity, t, identity, -1.0)
-        if found[0] >= _PROVISIONED // 2:
+            environment = (-identity, t, identity, -1.0)
+        if environment[0] >= _PROVISIONED // 2:
             fleet.busy += 1
         fleet.running += 1
         self.busy += 1
-        self._created_busy += found[1]
+        self._created_busy += environment[1]
         self._started_busy += t
-        return found
+        return environment
 
     def give_back(self, environment: Environment, started: float, t: float) -> None:
-        """The invocation that began at `started` ended at `t`; its environment is idle from now on."""
+        """The invocation that began at `started` (s) ended at `t` (s); its `environment` is idle from then on."""
         self._leave(environment, started, t)
         priority, since = environment[0], t
         if priority < _PROVISIONED // 2:
@@ -119,20 +125,20 @@ class EnvironmentPool:
             self._sweep(t)
 
     def destroy(self, environment: Environment, started: float, t: float) -> None:
-        """The invocation that began at `started` took its environment down at `t`; a provisioned one is replaced."""
+        """The invocation that began at `started` (s) ended its `environment` at `t` (s); a provisioned one is replaced."""
         self._leave(environment, started, t)
         self._lived += t - environment[1]
         if environment[0] < _PROVISIONED // 2:
             self._add_provisioned(t)
 
     def provision(self, count: int, t: float) -> None:
-        """Warms up `count` environments that are kept, ready at `t`; they count against the concurrency."""
+        """Adds `count` provisioned environments, ready at `t` (s); they count against the concurrency."""
         self.fleet.limit -= count
         for _ in range(count):
             self._add_provisioned(t)
 
     def seconds(self, t: float) -> tuple[float, float]:
-        """Environment-seconds and running seconds from the start until `t`."""
+        """Seconds that environments existed, and that invocations ran in them, from the start until `t` (s)."""
         lived = self._lived + self.busy * t - self._created_busy
         for _, created, _, since in sorted(self.idle):
             lived += min(since + self.keep_alive, t) - created if since < float("inf") else t - created

@@ -160,6 +160,19 @@ class Function:
     `clock` gives the time of a change in seconds and never runs backwards. `additional_blocks_deletion` says
     whether an alias protects its additional version from deletion as it does its primary (AWS does not document it).
     Updates take effect at once; who models a propagation delay makes the call later.
+
+    >>> function = Function("checkout")
+    >>> function.publish_version("first").version
+    '1'
+    >>> _ = function.create_alias("prod", "1")
+    >>> _ = function.update_code("other code")
+    >>> function.publish_version("second").version
+    '2'
+    >>> _ = function.update_alias("prod", routing_config={"2": 0.1})
+    >>> function.route("prod", 0.05), function.route("prod", 0.5)
+    ('2', '1')
+    >>> function.rollback("prod").function_version
+    '1'
     """
 
     def __init__(
@@ -190,13 +203,22 @@ class Function:
     # Versions
 
     def update_code(self, code_sha256: str, revision_id: str | None = None) -> Version:
-        """Puts other code into `$LATEST` and returns it."""
+        """Puts other code into `$LATEST` and returns it.
+
+        `revision_id`, where given, must be that of `$LATEST`; else PreconditionFailedException is raised.
+        """
         return self._update_latest(revision_id, code_sha256=code_sha256)
 
     def update_configuration(self, *, revision_id: str | None = None, **settings: Any) -> Version:
         """Changes the named settings of `$LATEST`, keeps the others, and returns it.
 
         Two settings have a rule attached: an alias can only weight versions of the same `role` and `dead_letter_arn`.
+
+        Raises PreconditionFailedException for a `revision_id` that is not that of `$LATEST`.
+
+        >>> function = Function("checkout")
+        >>> function.update_configuration(memory_size=512).configuration["memory_size"]
+        512
         """
         changed = {**self._versions[LATEST].configuration, **settings}
         return self._update_latest(revision_id, configuration=_frozen(changed))
@@ -208,6 +230,10 @@ class Function:
 
         `code_sha256` and `revision_id` are what the caller believes of `$LATEST`. Raises
         InvalidParameterValueException and PreconditionFailedException when they are wrong.
+
+        >>> function = Function("checkout")
+        >>> function.publish_version().version, function.publish_version().version
+        ('1', '1')
         """
         latest = self._versions[LATEST]
         check_revision(revision_id, latest.revision_id)
@@ -229,11 +255,20 @@ class Function:
         return self._versions[number]
 
     def list_versions(self) -> list[Version]:
-        """All versions, `$LATEST` first, then by number."""
+        """All versions, `$LATEST` first, then by number.
+
+        >>> [version.version for version in Function("checkout").list_versions()]
+        ['$LATEST']
+        """
         return list(self._versions.values())
 
     def get_version(self, version: str) -> Version:
-        """The version of this number, or `$LATEST`. Raises ResourceNotFoundException."""
+        """The version of this number, or `$LATEST`. Raises ResourceNotFoundException.
+
+        >>> Function("checkout").get_version("7")
+        Traceback (most recent call last):
+        rollout_sim.errors.ResourceNotFoundException: Function not found: arn:aws:lambda:us-east-1:123456789012:function:checkout:7
+        """
         check_version(version)
         if version not in self._versions:
             raise ResourceNotFoundException(f"Function not found: {self._arn(version)}")
@@ -266,7 +301,12 @@ class Function:
     def create_alias(
         self, name: str, function_version: str, description: str = "", routing_config: RoutingConfig | None = None
     ) -> Alias:
-        """A new alias of 1 to 128 letters, digits, `-` and `_`, not all digits. The errors are those of AWS."""
+        """A new alias of 1 to 128 letters, digits, `-` and `_`, not all digits. The errors are those of AWS.
+
+        `routing_config` gives an additional version its share of the invocations: ResourceNotFoundException for versions that
+        there are not, ResourceConflictException for an alias that there is, InvalidParameterValueException for weights that
+        AWS refuses, ValidationException for a name or version that is none.
+        """
         check_alias_name(name)
         weights = self._checked_weights(function_version, flat_routing(routing_config or {}))
         if name in self._aliases:
@@ -290,6 +330,9 @@ class Function:
 
         The outcome as a whole must keep the rules: moving the primary onto the version that is still weighted is
         refused. `routing_config={}` clears the weights. `reason` goes into the history.
+
+        Raises ResourceNotFoundException, InvalidParameterValueException, PreconditionFailedException (a `revision_id` that is
+        not the alias's) and ValidationException as AWS does.
         """
         alias = self.get_alias(name)
         check_revision(revision_id, alias.revision_id)
@@ -335,6 +378,11 @@ class Function:
         """Points the alias `target` to the one version that `source` points to, with all of its traffic.
 
         Raises InvalidParameterValueException when `source` is weighted: it does not point to one version.
+
+        >>> function = Function("checkout")
+        >>> _ = function.publish_version(), function.create_alias("staging", "1"), function.create_alias("prod", "$LATEST")
+        >>> function.promote("staging", "prod").function_version
+        '1'
         """
         origin = self.get_alias(source)
         if origin.additional_version is not None:
@@ -370,6 +418,15 @@ class Function:
 
         A change counts from its own instant on; of several at one instant, the last. Raises
         ResourceNotFoundException for a name that never was an alias.
+
+        >>> now = [0.0]
+        >>> function = Function("checkout", clock=lambda: now[0])
+        >>> _ = function.publish_version(), function.update_code("other code"), function.publish_version()
+        >>> _ = function.create_alias("prod", "1")
+        >>> now[0] = 600.0
+        >>> _ = function.update_alias("prod", routing_config={"2": 0.25})
+        >>> function.version_at("prod", 599.0), function.version_at("prod", 600.0)
+        ({'1': 1.0}, {'1': 0.75, '2': 0.25})
         """
         entries = [entry for entry in self._history if entry.alias == name]
         if not entries:

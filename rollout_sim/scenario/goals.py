@@ -80,9 +80,9 @@ class Severity:
     @property
     def spread(self) -> LogUniform:
         """The one that is given."""
-        found = self.error_rate if self.error_rate is not None else self.latency
-        assert found is not None
-        return found
+        spread = self.error_rate if self.error_rate is not None else self.latency
+        assert spread is not None  # exactly one is given
+        return spread
 
     def fault(self, value: float, onset: float = 0.0) -> Fault:
         """The fault of that severity: an error rate, or a factor."""

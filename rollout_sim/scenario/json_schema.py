@@ -1,4 +1,8 @@
-"""Schema: the JSON Schema of a scenario file, each field with its description, for editors and the reference page."""
+"""The JSON Schema of a scenario file, each field with its description, for editors and the reference page.
+
+The descriptions are read from the source here, since pydantic's `use_attribute_docstrings` leaves out inherited fields,
+which all of a scenario's are, and costs every `load` what only this module needs.
+"""
 
 from __future__ import annotations
 
@@ -64,29 +68,29 @@ def _describe(part: dict[str, Any], kind: type) -> None:
 
 def field_docs(kind: type) -> dict[str, str]:
     """The text below each field of a dataclass, the inherited ones included."""
-    found: dict[str, str] = {}
-    for one in reversed(kind.__mro__):
-        if dataclasses.is_dataclass(one):
-            found |= _own_docs(one.__module__).get(one.__name__, {})
-    return found
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(base):
+            docs |= _docs_of_module(base.__module__).get(base.__name__, {})
+    return docs
 
 
 @cache
-def _own_docs(module: str) -> dict[str, dict[str, str]]:
+def _docs_of_module(module: str) -> dict[str, dict[str, str]]:
     """Class to field to text, as the module's source has them."""
-    found: dict[str, dict[str, str]] = {}
+    docs: dict[str, dict[str, str]] = {}
     try:
         source = inspect.getsource(sys.modules[module])
     except (OSError, TypeError):  # a class of somebody's notebook
-        return found
+        return docs
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
-            texts = found.setdefault(node.name, {})
+            texts = docs.setdefault(node.name, {})
             for line, below in zip(node.body, node.body[1:], strict=False):
                 match line, below:
                     case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                         texts[name] = inspect.cleandoc(text)
-    return found
+    return docs
 
 
 def _dataclasses(part: Any, seen: set[type]) -> Iterator[type]:
@@ -95,8 +99,8 @@ def _dataclasses(part: Any, seen: set[type]) -> Iterator[type]:
         if part.get("type") == "dataclass" and part["cls"] not in seen:
             seen.add(part["cls"])
             yield part["cls"]
-        for one in part.values():
-            yield from _dataclasses(one, seen)
+        for below in part.values():
+            yield from _dataclasses(below, seen)
     elif isinstance(part, list | tuple):
-        for one in part:
-            yield from _dataclasses(one, seen)
+        for item in part:
+            yield from _dataclasses(item, seen)

@@ -1,6 +1,8 @@
 """What is wrong with a scenario file: pydantic's findings as messages that lead to the line.
 
-Also the door to reading: `read_yaml` and what belongs to it come from `document`.
+Pydantic says *where* as a path through its own types, such as `("sli", "LatencySli", "latency")`; a person needs the
+path through the file, `sli.latency`, and its line. The way from the one to the other is to walk pydantic's core schema
+along the path and to drop the parts that choose among types.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from rollout_sim.core.yaml_io import (
     locate,
     nearest,
     problem,
-    read_yaml,
     shorten,
     suggest,
 )
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-__all__ = ["dotted", "locate", "problems_of", "read_yaml", "suggest"]
 Schema = Mapping[str, Any]
 _UNKNOWN: Final = "unexpected_keyword_argument"
 
@@ -37,10 +37,10 @@ def problems_of(
 ) -> list[str]:
     """Pydantic's findings about `document`, read as the dataclass `root`, as messages in the order of the file.
 
-    A field that is missing only because its name is misspelt is not reported a second time.
-    Where a field takes one of several types, only the findings about the type that comes closest are kept.
-    What was inherited through a sibling (`like: 1`) is reported where it stands, once. `also` names fields that
-    a class takes in the file besides its own.
+    Each has the form `FILE:LINE: where: what is wrong`. A field that is missing only because its name is misspelt is
+    not reported a second time. Where a field takes one of several types, only the findings about the type that comes
+    closest are kept. What was inherited through a sibling (`like: 1`) is reported where it stands, once. `also` names
+    fields that a class takes in the file besides its own.
     """
     from pydantic import TypeAdapter
 
@@ -54,12 +54,23 @@ def problems_of(
 
 
 class _Types:
-    """The types of a dataclass's fields, as pydantic's core schema spells them out."""
+    """The types of a dataclass's fields, as pydantic's core schema spells them out.
+
+    A core schema is a tree of mappings, each with its `type`. For a field `sli: Literal["errors"] | LatencySli = "errors"`
+    it is, shortened,
+
+        {"type": "default", "schema": {"type": "union", "choices": [
+            {"type": "literal", "expected": ["errors"]},
+            {"type": "dataclass", "cls": LatencySli, "schema": {"type": "dataclass-args", "fields": [...]}}]}}
+
+    of which `bare` gives the union, `alternative(union, "LatencySli")` the dataclass, and `inner(dataclass, "latency")`
+    the schema of its field. A class that occurs more than once stands in `definitions`, and a reference in its places.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self.definitions: dict[str, Schema] = {}
         while schema["type"] == "definitions":
-            self.definitions |= {one["ref"]: one for one in schema["definitions"]}
+            self.definitions |= {definition["ref"]: definition for definition in schema["definitions"]}
             schema = schema["schema"]
         self.root = schema
 
@@ -74,7 +85,7 @@ class _Types:
         arguments = schema["schema"]
         while arguments["type"] != "dataclass-args":
             arguments = arguments["schema"]
-        return {one.get("validation_alias", one["name"]): one["schema"] for one in arguments["fields"]}
+        return {field.get("validation_alias", field["name"]): field["schema"] for field in arguments["fields"]}
 
     def alternative(self, schema: Schema, label: str) -> Schema:
         """The member of a union that pydantic calls `label`."""
@@ -86,21 +97,31 @@ class _Types:
         return {"type": "any"}
 
     def inner(self, schema: Schema, part: str | int) -> Schema:
-        """The schema of what stands under `part`."""
+        """The schema of what stands under `part`: a field, a value of a mapping, an item of a list."""
         kind = schema["type"]
-        found: Schema | None = None
+        below: Schema | None = None
         if kind == "dataclass":
-            found = self.fields(schema).get(str(part))
+            below = self.fields(schema).get(str(part))
         elif kind == "dict":
-            found = schema.get("values_schema")
+            below = schema.get("values_schema")
         elif kind in ("list", "tuple"):
             items = schema.get("items_schema")
-            found = items[0] if isinstance(items, list) and items else items or None
-        return found or {"type": "any"}
+            below = items[0] if isinstance(items, list) and items else items or None
+        return below or {"type": "any"}
 
 
 class _Finding:
-    """One error of pydantic's: `where` in the file, `what` is wrong, and the union (`fork`) that it belongs to."""
+    """One error of pydantic's, translated: `where` in the file, and `what` is wrong.
+
+    For the file `slos: [{name: a, objective: 99%, sli: {latncy: 1 s}}]` pydantic reports, among others, an unexpected
+    keyword argument at `("slos", 0, "sli", "LatencySli", "latncy")`. The finding about it has
+
+    - `where` `("slos", 0, "sli", "latncy")`: the class is no part of the file;
+    - `what` ``unknown field; did you mean 'latency'? allowed latency``, and `kind`, pydantic's name of the error;
+    - `meant` `("slos", 0, "sli", "latency")`, the field that was probably meant, so that it is not reported as missing;
+    - `fork` `("slos", 0, "sli")`, the field that takes one of several types (None outside of any), `label` the type that
+      was tried, `LatencySli`, and `structured`, whether that type is a mapping in the file.
+    """
 
     def __init__(
         self, detail: ErrorDetails, types: _Types, document: YamlDocument, also: Mapping[type, Sequence[str]]
@@ -175,18 +196,24 @@ _WANTED: Final = {
 
 
 def _closest(findings: list[_Finding], document: YamlDocument) -> list[_Finding]:
-    """The findings without those about members of a union that the author cannot have meant."""
-    kept = [f for f in findings if f.fork is None]
-    for fork in {f.fork: None for f in findings if f.fork is not None}:
+    """The findings without those about types that the author cannot have meant.
+
+    For `sli: {latncy: 1 s}`, where `errors` or a `LatencySli` may stand, pydantic reports that it is not `errors`, that
+    `LatencySli` has no `latncy`, and that its `latency` is missing. A mapping was written, so only what is said about
+    types that are mappings is kept; of several such types the one with the fewest unknown fields, then findings. For
+    `sli: eror` it is the other way round.
+    """
+    kept = [finding for finding in findings if finding.fork is None]
+    for fork in {finding.fork: None for finding in findings if finding.fork is not None}:
         members: dict[str, list[_Finding]] = {}
         for finding in findings:
             if finding.fork == fork:
                 members.setdefault(finding.label, []).append(finding)
         mapping = isinstance(_at(document.data, fork), dict)
-        fitting = [found for found in members.values() if found[0].structured == mapping] or list(members.values())
+        fitting = [member for member in members.values() if member[0].structured == mapping] or list(members.values())
         if mapping:
-            fitting = [min(fitting, key=lambda found: (sum(f.kind == _UNKNOWN for f in found), len(found)))]
-        kept += [finding for found in fitting for finding in found]
+            fitting = [min(fitting, key=lambda member: (sum(f.kind == _UNKNOWN for f in member), len(member)))]
+        kept += [finding for member in fitting for finding in member]
     return kept
 
 

@@ -1,25 +1,18 @@
-"""Scenario: one file as types: function, traffic, faults, SLOs, alarms, rollout and strategies.
-
-`Scenario.load` reads, resolves (`like:`) and checks a file; `dump` writes it back fully resolved. All
-that is wrong with a file is told at once, each problem with its line.
-"""
+"""What a scenario file leaves to be worked out before it is read as types: `like:`, and short forms of some fields."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rollout_sim.core.yaml_io import YamlDocument, dotted, locate
+from rollout_sim.core.yaml_io import YamlDocument, locate, problem
 from rollout_sim.errors import ScenarioError
-
-if TYPE_CHECKING:
-    pass
 
 
 def resolve_likes(document: YamlDocument) -> dict[str, Any]:
     """The document's data in the shape that the types take.
 
     `like: 1` becomes a copy of version 1 under the fields given, numbers that stand for versions become
-    text, and a single incident becomes a list of one.
+    text, and a single incident becomes a list of one. Raises ScenarioError for a `like` that leads nowhere or in circles.
     """
     data = dict(document.data)
     function = data.get("function")
@@ -35,8 +28,10 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
         data["rollout"] = {**data["rollout"], "to": _text(data["rollout"]["to"])}
     if isinstance(data.get("promotions"), list):
         data["promotions"] = [
-            {**one, "to": _text(one["to"])} if isinstance(one, dict) and "to" in one else one
-            for one in data["promotions"]
+            {**promotion, "to": _text(promotion["to"])}
+            if isinstance(promotion, dict) and "to" in promotion
+            else promotion
+            for promotion in data["promotions"]
         ]
     if isinstance(data.get("incident"), dict):
         data["incident"] = [data["incident"]]
@@ -44,35 +39,30 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
 
 
 def _inherit(number: str, given: dict[str, Any], document: YamlDocument, seen: tuple[str, ...]) -> Any:
+    """The fields of the version `number`, those that it is `like` included; `seen` are the versions on the way here."""
     spec = given[number]
     if not isinstance(spec, dict) or "like" not in spec:
         return spec
     like = str(spec["like"])
-    where = ("function", "versions", number, "like")
+    wrong = None
     if like not in given:
-        raise ScenarioError(
-            [
-                f"{document.path}:{locate(document, where)}: {dotted(where)}: there is no version {like}; allowed {', '.join(given)}"
-            ]
-        )
-    if like == number:
-        raise ScenarioError(
-            [f"{document.path}:{locate(document, where)}: {dotted(where)}: a version cannot be like itself"]
-        )
-    if like in seen:
-        raise ScenarioError(
-            [
-                f"{document.path}:{locate(document, where)}: {dotted(where)}: versions {number} and {like} are like each other"
-            ]
-        )
+        wrong = f"there is no version {like}; allowed {', '.join(given)}"
+    elif like == number:
+        wrong = "a version cannot be like itself"
+    elif like in seen:
+        wrong = f"versions {number} and {like} are like each other"
+    if wrong is not None:
+        where = ("function", "versions", number, "like")
+        raise ScenarioError([problem(document.path, locate(document, where), where, wrong)])
     base = _inherit(like, given, document, (*seen, number))
-    own = {key: value for key, value in spec.items() if key != "like"}
+    changes = {key: value for key, value in spec.items() if key != "like"}
     if not isinstance(base, dict):
         return base
-    for one, other in (("cold_start", "cold_duration"), ("cold_duration", "cold_start")):
-        if one in own:
+    # The two exclude each other, so giving one takes the inherited other away.
+    for name, other in (("cold_start", "cold_duration"), ("cold_duration", "cold_start")):
+        if name in changes:
             base = {key: value for key, value in base.items() if key != other}
-    return {**base, **own}
+    return {**base, **changes}
 
 
 def _text(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.registry import registered
-from rollout_sim.core.yaml_io import YamlDocument, dotted, locate, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
@@ -33,7 +33,14 @@ class Scenario(Displayed, Sections):
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
-        """The scenario in a YAML file. Raises ScenarioError with every problem, each with file and line."""
+        """The scenario in a YAML file, and the traces and samples that it names, each read once.
+
+        Raises ScenarioError with every problem, each with file and line.
+
+        >>> scenario = Scenario.load("scenarios/checkout.yaml")
+        >>> scenario.name, scenario.horizon, list(scenario.strategies)[:2]
+        ('checkout', 3600.0, ['instant', 'blue/green'])
+        """
         return cls.parse(read_yaml(Path(path)))
 
     @classmethod
@@ -42,6 +49,15 @@ class Scenario(Displayed, Sections):
 
         Messages name `path`, and files that the data names (traces, samples) are looked for beside it. Raises
         ScenarioError with every problem.
+
+        >>> scenario = Scenario.from_dict({
+        ...     "name": "steady",
+        ...     "horizon": "10 min",
+        ...     "function": {"name": "f", "versions": {"1": {"duration": "80 ms"}}, "aliases": {"prod": "1"}},
+        ...     "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}}],
+        ... })
+        >>> scenario.rates
+        {'prod': 5.0}
         """
         plain = json.loads(json.dumps(data))  # lists for tuples, text for keys, as a file has
         return cls.parse(YamlDocument(data=plain, lines={}, path=Path(path)))
@@ -58,15 +74,21 @@ class Scenario(Displayed, Sections):
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
         scenario = scenario.with_files(document)
         problems = [
-            f"{document.path}:{locate(document, where)}: {dotted(where)}: {what}"
-            for where, what in inconsistencies(scenario)
+            problem(document.path, locate(document, where), where, what) for where, what in inconsistencies(scenario)
         ]
         if problems:
             raise ScenarioError(problems)
         return scenario
 
     def dump(self) -> dict[str, Any]:
-        """The fully resolved scenario as plain data with units in the text: what `load` reads back to an equal one."""
+        """The fully resolved scenario as plain data with units in the text; fields at their defaults are left out.
+
+        `from_dict` reads it back to an equal scenario, `load` does where it is written as YAML.
+
+        >>> scenario = Scenario.load("scenarios/checkout.yaml")
+        >>> scenario.dump()["rollout"]
+        {'alias': 'prod', 'to': '2', 'start': '10 min', 'alarms': ('new-version-errors',)}
+        """
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
@@ -84,18 +106,18 @@ class Scenario(Displayed, Sections):
             try:
                 sources.append(source.with_files(folder, files))
             except ValueError as error:
-                problems.append(f"{document.path}:{locate(document, ('traffic', i))}: traffic[{i}]: {error}")
+                problems.append(problem(document.path, locate(document, ("traffic", i)), ("traffic", i), str(error)))
         versions = {}
         for number, spec in self.function.versions.items():
             try:
                 times: dict[str, Any] = {
-                    name: None if (one := getattr(spec, name)) is None else one.with_files(folder, "s", files)
+                    name: None if (time := getattr(spec, name)) is None else time.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
                 versions[number] = replace(spec, **times)
             except ValueError as error:
                 where = ("function", "versions", number)
-                problems.append(f"{document.path}:{locate(document, where)}: {dotted(where)}: {error}")
+                problems.append(problem(document.path, locate(document, where), where, str(error)))
         if problems:
             raise ScenarioError(problems)
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
@@ -105,6 +127,7 @@ class Scenario(Displayed, Sections):
 
         Raises ScenarioError for a version that the function does not have.
 
+        >>> scenario = Scenario.load("scenarios/checkout.yaml")
         >>> broken = scenario.with_faults("2", [Fault(errors=0.5)])
         >>> [fault.errors for fault in broken.function.versions["2"].faults]
         [0.5]
@@ -116,7 +139,12 @@ class Scenario(Displayed, Sections):
         return replace(self, function=replace(self.function, versions=versions))
 
     def recipe(self, **choices: Any) -> dict[str, Any]:
-        """What makes a result again: versions, the resolved scenario, and the `choices` made beside it."""
+        """What makes a result again: versions, the resolved scenario, and the `choices` made beside it.
+
+        >>> recipe = Scenario.load("scenarios/checkout.yaml").recipe(seed=7)
+        >>> recipe["scenario"]["name"], recipe["seed"]
+        ('checkout', 7)
+        """
         from importlib.metadata import version
 
         versions = {"rollout_sim": version("rollout-sim"), "numpy": version("numpy")}

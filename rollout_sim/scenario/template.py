@@ -1,4 +1,4 @@
-"""Starter: the commented scenario that a new user begins with, from a few answers about the function."""
+"""The commented scenario that a new user begins with, from a few answers about the function."""
 
 from __future__ import annotations
 
@@ -131,18 +131,18 @@ class ScenarioTemplate:
 
     def _about_the_slo(self) -> str:
         allowed = 1 - self.objective
-        said = (
+        words = (
             f"The SLO. {self._origin('objective', 'The objective', text(self.objective, 'share'))} "
             f"{self._origin('window', 'The window', text(self.window, 'duration'))}\n"
             f"The error budget is {_count(self.rate * self.window * allowed)} bad requests in "
             f"{text(self.window, 'duration')}."
         )
         if self.error_rate >= allowed:
-            said += (
+            words += (
                 f"\nNote: the ordinary error rate of {_percent(self.error_rate)} alone spends all of it; "
                 "one of the two figures is probably not right."
             )
-        return said
+        return words
 
     def _about_the_alarm(self) -> str:
         return (
@@ -155,18 +155,18 @@ class ScenarioTemplate:
     def _about_the_strategies(self) -> str:
         seen = self.rate * _PERCENT * _INTERVAL
         bad = self.rate * _PERCENT * (_INTERVAL - _ONSET) * self.fault
-        said = (
+        words = (
             "The strategies to set beside each other.\n"
             f"In its ten minutes the 10% canary serves {_count(seen)} requests on average, and the fault fails "
             f"{_count(bad)} of them."
         )
         if bad < _FEW:
-            said += (
+            words += (
                 "\nNote: with so few failures it is luck whether an alarm sees them. A higher percentage, hours instead of "
                 "minutes, an alarm on the count of errors over a longer period, or tests in a hook (`type: blue_green` has "
                 "them) help; `rollout-sim recommend` looks for what is enough."
             )
-        return said
+        return words
 
     def _origin(self, field: str, what: str, shown: str) -> str:
         return f"{what}, {shown}, is a guess." if field in self.guessed else f"{what}, {shown}, is what you gave."

@@ -43,7 +43,10 @@ class ArrivalProcess(Protocol):
 
 
 def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: float = math.inf) -> ArrivalProcess:
-    """The process behind `arrivals`, drawing from the streams called `name`; custom ones end at the `horizon` (s)."""
+    """The process behind `arrivals`, drawing from the streams called `name`; custom ones end at the `horizon` (s).
+
+    A trace is not read again: `arrivals.trace` keeps what it read.
+    """
     if arrivals.custom is not None:
         if hasattr(arrivals.custom, "expected"):
             return _Warped(Expected(arrivals.custom, horizon), streams, name)
@@ -262,9 +265,9 @@ class _Replay:
                 break
             given = int(self._per_minute[place])
             copies = given * int(whole) + rng.binomial(given, part, replications)
-            mine = np.flatnonzero(minutes == minute)
-            shares = (edges[mine + 1] - edges[mine]) / lasting
-            result[:, mine] = rng.multinomial(copies, [*shares, max(0.0, 1.0 - shares.sum())])[:, :-1]
+            bins = np.flatnonzero(minutes == minute)
+            shares = (edges[bins + 1] - edges[bins]) / lasting
+            result[:, bins] = rng.multinomial(copies, [*shares, max(0.0, 1.0 - shares.sum())])[:, :-1]
         return result
 
 
@@ -289,7 +292,10 @@ def check_expected(custom: Any, horizon: float) -> None:
 
 
 class Expected:
-    """User-defined arrivals by their expected count, inverted by bisection to a nanosecond; later ones are at the horizon."""
+    """The intensity of user-defined arrivals with `expected`: its inverse is found by bisection to a nanosecond.
+
+    Arrivals after the `horizon` (s), which nothing reads, are put at it.
+    """
 
     def __init__(self, custom: Any, horizon: float) -> None:
         self.custom = custom
@@ -301,7 +307,7 @@ class Expected:
         return float(self.custom.expected(np.array([t]))[0])
 
     def inverse(self, counts: FloatArray) -> FloatArray:
-        """When so many are expected (s); the horizon, where that is later."""
+        """The times (s) until which `counts` arrivals are expected, elementwise; at most the horizon."""
         low, high = np.zeros(counts.shape), np.full(counts.shape, self.horizon)
         for _ in range(math.ceil(math.log2(self.horizon / 1e-9 + 2))):
             middle = (low + high) / 2
@@ -311,7 +317,7 @@ class Expected:
 
 
 class Listed:
-    """User-defined arrivals as their generator gives them."""
+    """User-defined arrivals with `times`, taken from their generator one by one until the `horizon` (s)."""
 
     def __init__(self, custom: Any, rng: np.random.Generator, horizon: float) -> None:
         self.name = custom.type
@@ -333,10 +339,10 @@ class Listed:
         return ticks(times)
 
     def mean_count(self, start: float, end: float) -> float:
-        """By the rate in the long run, which is all that is known."""
+        """Expected arrivals in [start, end) at the long-run rate: the generator tells nothing finer."""
         return self.long_run_rate * (end - start)
 
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
-        """Not to be had: raises ValueError."""
+        """Raises ValueError: counts cannot be drawn where arrivals are not independent given their number."""
         del edges, replications, rng
         raise ValueError(f"{self.name} gives its arrivals one by one")

@@ -123,14 +123,14 @@ def _azure2019(rows: Rows, path: Path, function: str | None, _column: str | None
     header = _header(rows, path, ("HashOwner", "HashApp", "HashFunction", "Trigger", "1"))
     first, name = header.index("1"), header.index("HashFunction")
     counts = np.zeros(len(header) - first, np.int64)
-    found = False
+    matched = False
     for line, row in rows:
         if len(row) != len(header):
             raise ValueError(f"{path}:{line}: has {len(row)} columns; the header has {len(header)}")
         if function is None or row[name] == function:
-            found = True
+            matched = True
             counts += [_count(text, path, line) for text in row[first:]]
-    if not found:
+    if not matched:
         raise ValueError(f"{path}: holds no function {function!r}" if function else f"{path}: holds no function at all")
     return Trace(counts=counts, times=None, length=counts.size * MINUTE)
 

@@ -1,0 +1,29 @@
+"""Examples in docstrings do what they say."""
+
+from __future__ import annotations
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+MODULES = {
+    "theory": 13,
+    "function.lambda_api": 7,
+    "scenario.scenario": 5,
+    "control.alarms": 1,
+    "control.slo": 1,
+    "core.units": 2,
+    "core.yaml_io": 1,
+}
+"""Modules, and in how many docstrings each has examples at least."""
+
+
+@pytest.mark.parametrize(("module", "least"), MODULES.items())
+def test_examples_run(module: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1])
+    loaded = import_module(f"rollout_sim.{module}")
+    with_examples = [test for test in doctest.DocTestFinder().find(loaded) if test.examples]
+    assert len(with_examples) >= least
+    assert doctest.testmod(loaded, verbose=False).failed == 0
