@@ -87,23 +87,23 @@ class EnvironmentPool:
         if fleet.busy >= fleet.limit and not (idle and idle[0][0] < _PROVISIONED // 2):
             return None
         while idle:
-            found = heappop(idle)
-            if found[3] + self.keep_alive >= t:
+            environment = heappop(idle)
+            if environment[3] + self.keep_alive >= t:
                 break
-            self._lived += found[3] + self.keep_alive - found[1]
+            self._lived += environment[3] + self.keep_alive - environment[1]
         else:
             if not fleet.may_start(t):
                 return None
             identity = fleet.made
             fleet.made = identity + 1
-            found = (-identity, t, identity, -1.0)
-        if found[0] >= _PROVISIONED // 2:
+            environment = (-identity, t, identity, -1.0)
+        if environment[0] >= _PROVISIONED // 2:
             fleet.busy += 1
         fleet.running += 1
         self.busy += 1
-        self._created_busy += found[1]
+        self._created_busy += environment[1]
         self._started_busy += t
-        return found
+        return environment
 
     def give_back(self, environment: Environment, started: float, t: float) -> None:
         """The invocation that began at `started` ended at `t`; its environment is idle from now on."""
