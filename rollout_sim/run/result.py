@@ -24,32 +24,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionSummary:
-    """One version's invocations that ended, tests included, and its environments over the run.
-
-    The last three are averages over time; None where unknown.
-    """
+    """One version's invocations, tests of hooks included, and its environments over the run."""
 
     invocations: int
+    """Invocations that ended by the horizon."""
     errors: int
+    """Those of them that failed."""
     cold_starts: int | None
+    """Those of them that began in a new environment; None where unknown."""
     cold_start_probability: float | None
+    """Cold starts over invocations; None without any."""
     environments: float | None
+    """Environments that existed, averaged over the run; None where unknown."""
     running: float | None
+    """Environments with an invocation in them, averaged likewise."""
     idle: float | None
+    """The difference of the two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """An SLO's error budget over the run, in bad events: what a whole window allows, and what was bad when.
 
-    `bad` and `requests` (shape (periods,)) are dated by the request's arrival. `whole` follows from the
-    traffic's expected rate, so it is a forecast; the bad events are observed.
+    The periods are those of the metrics, the window is the objective's.
     """
 
     objective: Objective
+    """The SLO."""
     whole: float
+    """Bad events that a whole window allows: a forecast from the traffic's expected rate."""
     bad: FloatArray
+    """Bad requests by period of their arrival: shape (periods,)."""
     requests: FloatArray
+    """Answered requests by period of their arrival: shape (periods,)."""
 
     @property
     def spent(self) -> float:
@@ -72,35 +79,57 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult(Plotted):
-    """One strategy, one replication. Times (`*_s`) are seconds from the rollout's start, None where it did not happen.
+    """One strategy, one replication: what happened from time 0 to the horizon.
 
-    `baseline` is the paired run without a rollout, on the same random numbers; the difference to it is what the
-    rollout caused.
+    Times called `*_s` count in seconds from the rollout's start (from 0 without one), all others from time 0.
     """
 
     scenario: Scenario
+    """What was simulated."""
     strategy: str
+    """The strategy's name in the scenario; `no rollout` or `steady` where the alias was left alone."""
     seed: int
+    """The seed of all chance, the scenario's or the one given."""
     replication: int
+    """Which replication of that seed, from 0."""
     engine: str
+    """The data plane: `simpy` or `compiled`."""
     engine_reason: str
+    """Why that one."""
     outcome: str
+    """How the deployment ended, one of `controller.OUTCOMES`."""
     reason: str
+    """Why it ended so; empty where there is nothing to say."""
     time_to_rollback_s: float | None
+    """When the alias was back on the old version, by an alarm or a failed hook; None if never."""
     time_to_full_s: float | None
+    """When the new version first had all of the traffic; None if never."""
     time_to_end_s: float | None
+    """When the deployment was over; None if it was still running."""
     on_call_rollback_s: float | None
+    """When on-call pointed the alias back after the deployment; None if nobody did."""
     metrics: Metrics
+    """What the alarms could see, of one replication: arrays of shape (1, targets, periods)."""
     counts: RequestCounts
+    """Requests, which alarms never see: arrays of shape (1, targets, periods), dated by arrival."""
     shifts: tuple[Shift, ...]
+    """Each change of the new version's weight when it was decided (s); it takes effect a propagation later."""
     alarm_log: tuple[tuple[float, str, str, str], ...]
+    """Each change of an alarm's state: when (s), the alarm, from, to."""
     history: tuple[HistoryEntry, ...]
+    """Each change of the function's versions and aliases when it took effect (s), oldest first."""
     versions: dict[str, VersionSummary]
+    """By version."""
     rates: dict[str, float]
+    """Long-run arrivals per second by alias."""
     users: Users | None
+    """The exposure of users; None where none was active."""
     approximations: tuple[str, ...] = ()
+    """What the run assumes where AWS does not say, one sentence each."""
     events: pd.DataFrame | None = None
+    """Every attempt as a row, `strategy` and `draws.EVENT_COLUMNS`, in the order of their starts; None if not kept."""
     baseline: RunResult | None = field(default=None, repr=False)
+    """The paired run without a rollout, on the same random numbers: the difference to it is what the rollout caused."""
 
     @property
     def outcome_text(self) -> str:
@@ -127,8 +156,8 @@ class RunResult(Plotted):
     def bad_requests_new_version(self) -> int:
         """Bad requests to the rollout's alias whose last attempt went to the new version."""
         new = self.scenario.new
-        mine = [k for k, t in enumerate(self.metrics.targets) if (t.alias, t.version) == (self.scenario.alias, new)]
-        return int(self.counts.bad[0, mine].sum())
+        behind = [k for k, t in enumerate(self.metrics.targets) if (t.alias, t.version) == (self.scenario.alias, new)]
+        return int(self.counts.bad[0, behind].sum())
 
     @property
     def cold_starts(self) -> int:
@@ -159,12 +188,12 @@ class RunResult(Plotted):
         """The error budget of one of the scenario's SLOs."""
         j = self.scenario.slos.index(slo)
         alias = slo.alias or self.scenario.alias
-        mine = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
+        targets = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
         return Budget(
             objective=slo,
             whole=budget_events(slo.objective, self.rates.get(alias, 0.0), slo.window),
-            bad=self.counts.bad_by[j][0, mine].sum(axis=0).astype(float),
-            requests=self.counts.requests[0, mine].sum(axis=0).astype(float),
+            bad=self.counts.bad_by[j][0, targets].sum(axis=0).astype(float),
+            requests=self.counts.requests[0, targets].sum(axis=0).astype(float),
         )
 
     def caused(self, slo: Objective) -> float | None:
@@ -283,9 +312,11 @@ class RunResult(Plotted):
             "users_reached_while_split": self.users_reached_while_split,
             "versions": {
                 number: {
-                    name: getattr(one, name) for name in one.__dataclass_fields__ if getattr(one, name) is not None
+                    name: value
+                    for name in version.__dataclass_fields__
+                    if (value := getattr(version, name)) is not None
                 }
-                for number, one in self.versions.items()
+                for number, version in self.versions.items()
             },
         }
 

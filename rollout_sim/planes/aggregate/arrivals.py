@@ -44,13 +44,13 @@ class ArrivalCounts:
         return total
 
     def _group(self, group: int) -> IntArray:
-        found = self._groups.get(group)
-        if found is None:
+        counts = self._groups.get(group)
+        if counts is None:
             cells = np.arange(group * CELLS, min((group + 1) * CELLS, self.cells) + 1)
             edges = np.minimum(cells * self.grid, self._horizon)
             rng = self._streams.generator(self._name, group)
-            found = self._groups[group] = self.process.counts(edges, self._replications, rng)
-        return found
+            counts = self._groups[group] = self.process.counts(edges, self._replications, rng)
+        return counts
 
 
 class Cursor:

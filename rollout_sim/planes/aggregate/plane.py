@@ -1,8 +1,15 @@
-"""The aggregate plane: draws what whole periods bring, for a batch of replications at once.
+"""The aggregate plane: draws the counts of whole periods, for a batch of replications at once.
 
-Exact in distribution where no state links invocations (`aggregate.exactness` says where one does). What the
-alarms read is drawn period by period, and seen by them once the invocations are over; everything else is
-pooled with its like and drawn once.
+Where no state links invocations (`exactness` says where one does), each of the n invocations that start in an interval
+falls into a class (succeeded or failed, how slow, over by which evaluation of an alarm) independently of the others and
+with the same probabilities. The counts of the classes are then multinomial, and drawing them gives the distribution that
+simulating every invocation would give, at a cost that does not grow with n.
+
+The steps: how many requests arrive (`arrivals`), a binomial share of them to the new version by the alias's weight, and a
+multinomial draw over the classes, as a chain of binomials, by the probabilities that `probabilities` integrates. What the
+alarms read is drawn period by period and shown to them once the invocations are over. Everything else only matters as a
+sum over the horizon; so invocations that nothing reads and whose probabilities are equal are deferred, added up, and
+drawn in one go at the end: a sum of multinomial counts with equal probabilities is multinomial again.
 """
 
 from __future__ import annotations
@@ -35,7 +42,10 @@ _ROUNDING: Final = 1e-6
 
 
 class SharedTraffic:
-    """What all strategies of one batch share: the arrivals of every source, and the probabilities of every outcome."""
+    """What all strategies of one batch share: the arrivals of every source, and the probabilities of every outcome.
+
+    `replications` are the size of the batch, `resolution` (s) is that of the metrics.
+    """
 
     def __init__(self, scenario: Scenario, streams: Streams, *, replications: int, resolution: float) -> None:
         self.scenario = scenario
@@ -186,7 +196,17 @@ class AggregatePlane:
     # Drawing
 
     def _spans(self, source: int, start: float, end: float) -> Iterator[tuple[float, float]]:
-        """[start, end) cut where the version changes, and into cells where the alarms read or the faults move."""
+        """[start, end) cut into the intervals that are drawn one by one, in order.
+
+        It is cut where the alias is promoted, and where the alarms begin and end to read. Within these parts the intervals
+        are the cells of the source's grid (s), because alarms read whole periods, but for one exception: where nothing is
+        read and no fault is on the rise, all up to the next change of a fault is one interval, since its invocations have
+        the same probabilities. It ends a timeout before the horizon, for later ones may not be answered by then.
+
+        Example: cells of 60 s, an alarm that reads from 300 s to 600 s, an error fault from 450 s on, a timeout of 10 s and a
+        horizon of 3,600 s. Then [0, 3600) is cut at 300, 360, 420, 480, 540 and 600 (a cell, here [420, 480), may hold a
+        change of a fault: the probabilities are averaged over it), then at 3540 and 3600.
+        """
         grid, horizon = self.traffic.arrivals[source].grid, self.scenario.horizon
         alias = self.scenario.traffic[source].alias
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]

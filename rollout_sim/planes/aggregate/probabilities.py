@@ -1,7 +1,15 @@
-"""What becomes of an invocation that starts some time in an interval: the shares from which counts are drawn.
+"""How likely each outcome is of an invocation that starts some time in an interval: what counts are drawn from.
 
-The shares come from the same fault rules (`faults.failure_shares`, `faults.slowdown`) that decide the
-invocations of the other planes one by one, averaged over when the invocation starts.
+The probabilities come from the same fault rules (`faults.failure_shares`, `faults.slowdown`) that decide the invocations
+of the other planes one by one, averaged over when the invocation starts. With the arrivals' density f over the interval,
+the probability of a class c is the integral of f(t) P(c | start at t) dt, where P follows from the distribution function of
+the duration: that an invocation from t is over by the instant s, and lasts at most b, has the probability
+F(min(s - t, b)) apart from slowdowns and the timeout.
+
+The integral is computed by Gauss-Legendre quadrature with five nodes, which is exact for polynomials up to degree 9
+(Abramowitz and Stegun, Handbook of Mathematical Functions, 25.4.29). It converges so fast only where the integrand is
+smooth, so the interval is cut first wherever it bends: where a fault sets in, has risen or ends, and where s - t passes
+the timeout or a quantile of the duration at which F turns (a jump, for a constant or an empirical one).
 """
 
 from __future__ import annotations
@@ -29,7 +37,7 @@ _QUANTILES: Final = np.concatenate(
 )
 _MAX_STEPS: Final = 2000
 NEGLIGIBLE: Final = 1e-15
-"""Shares below it are not drawn: they would not show in a thousand runs of a billion invocations."""
+"""Probabilities below it are not drawn: they would not show in a thousand runs of a billion invocations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +75,10 @@ def outcome_probabilities(
     seen: tuple[float, ...] = (),
     density: Callable[[FloatArray], FloatArray] | None = None,
 ) -> FloatArray:
-    """The shares of the invocations that start in [start, end), of shape (2, bins, len(seen) + 1); they sum to 1.
+    """The probabilities of an invocation that starts in [start, end) (s): shape (2, bins, len(seen) + 1); they sum to 1.
 
     First axis: succeeded, failed. Last: over by the instant `seen[0]` (not before `end`), by `seen[1]`, ..., later.
-    `density` is proportional to the arrivals' rate at times (s), by default the same everywhere. Computed by
-    Gauss-Legendre quadrature between the points where the integrand bends.
+    `density` is proportional to the arrivals' rate at times (s), by default the same everywhere.
     """
     points = {start, end, *(t for t in behaviour.instants() if start < t < end)}
     for t in tuple(points):
@@ -99,7 +106,7 @@ def _bends(duration: Distribution) -> FloatArray:
 
 
 def _mean(behaviour: VersionBehaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
-    """The shares averaged over starts at `nodes` with `weights`."""
+    """The probabilities averaged over starts at `nodes` (s) with `weights`, which sum to 1."""
     timeout, bins = behaviour.timeout, len(behaviour.edges) + 1
     probabilities = np.zeros((2, bins, len(seen) + 1))
     upper = np.append(behaviour.edges, math.inf)

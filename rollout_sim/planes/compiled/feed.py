@@ -1,8 +1,18 @@
 """What the compiled plane's kernel asks for: arrivals, and the draws and times of their invocations, block by block.
 
-A block of first attempts has one of its source's slots, in turn, so that the next ones can be drawn on another core
-while the kernel works on this one, and with them the later attempts that it is likely to ask for. Which thread draws a
-block changes nothing: every block has its own streams.
+The kernel draws nothing. Invocations come in blocks of `BLOCK`; a block's arrivals, users, uniforms and times on each
+version stand in a *slot*, a row of the state's arrays. Where something is missing the kernel returns with a code, the plane
+calls the method of `Loader` that stands for it, and the kernel goes on.
+
+A source has `SLOTS` slots for first attempts, used in turn (block modulo `SLOTS`): one block in use, and room for those that
+are ready or being made. With a core to spare a second thread makes the next `BATCH` blocks while the kernel, which holds no
+interpreter lock, works on the present one; both write into different slots, so nothing is locked. The plane waits for that
+thread only where the kernel has caught up with it. Blocks of second and later attempts share `RETRY_SLOTS` further slots,
+where the one that was filled first makes room. They are drawn when they are asked for, and also ahead, for the blocks that
+the thread makes, if attempts of that number were used since the last time. `keys` says what such a slot holds, and is
+written only by the first thread and only when the slot is complete.
+
+Which thread draws a block, and when, changes nothing: every block has streams of its own (`core.streams`).
 """
 
 from __future__ import annotations
@@ -96,7 +106,7 @@ class Loader:
         s.loaded[slot, 1 + len(self.specs) + v] = 1
 
     def close(self) -> None:
-        """Nothing more is asked for."""
+        """Stops the second thread; nothing can be asked for afterwards."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 

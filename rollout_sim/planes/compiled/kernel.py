@@ -321,12 +321,12 @@ def _advance(s: State, until: float, closed: bool) -> int:
             pop_event(s)
             _start_test(s, Index(r), t)
         else:
-            source, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
-            code, slot, v = _needs(s, source, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
+            owner, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
+            code, slot, v = _needs(s, owner, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)
-            _start(s, Index(r), t, source, j, slot, v, s.requests[Index(r)].user)
+            _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
 advance = kept(

@@ -1,10 +1,21 @@
-"""The compiled plane's queue of events: what SimPy's heap does, as a calendar of buckets (Brown, 1988).
+"""The compiled plane's queue of events: what SimPy's heap does, as a calendar queue.
 
-An event belongs to one request, which waits for one at a time. A bucket holds the events of one slice of time, and
-of the slices a whole turn of the calendar later, sorted. Slices are shorter than the time between two events, so that
-few share one; a bit per bucket tells the empty ones. Times are whole microseconds, a slice a power of two of them.
+R. Brown, "Calendar queues: a fast O(1) priority queue implementation for the simulation event set problem", Communications
+of the ACM 31(10), 1988. Like a desk calendar, which has a page for each day and is used again the year after: time is cut
+into slices, slice k belongs to bucket k modulo the number of buckets, and a bucket is a sorted list of the events of its
+slices, linked through the requests (`next`). To enter an event is to insert it into a short list; to take the first one is
+to look at the buckets in turn, from the slice of the last one on (`CURSOR`). Both take constant time on average as long as
+few events share a bucket, where a heap takes the logarithm of their number.
+
+An event belongs to one request, which waits for one at a time, so the queue needs no memory of its own. Times are whole
+microseconds and a slice is a power of two of them, so that slice and bucket are shifts and masks. Slices are shorter than
+the time between two arrivals (`slice_of`); most buckets are then empty, and one bit for each (`filled`) lets a search pass
+64 of them at a time. Example: slices of 1,024 us and 8,192 buckets make a turn of 8.4 s; events at 5 ms and at 8.393608 s
+are those of slices 4 and 8,196, share bucket 4, and the first search passes the second one, because its slice is later.
+
 The first event is found ahead of time if it is near, and otherwise no sooner than something else would come after it:
 while few invocations run at a time and many retries wait far off, looking further would pass all of those each time.
+Equal times are kept in the order of an instant (`planes.base`): by kind, then in the order in which they were entered.
 """
 
 from __future__ import annotations
