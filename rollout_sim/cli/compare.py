@@ -57,7 +57,7 @@ def compare(
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views._comparison_output import write_comparison
-    from rollout_sim.views.tables import comparison_sheet
+    from rollout_sim.views.tables import comparison_table
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(choose_engine(loaded, engine).engine)
@@ -74,4 +74,4 @@ def compare(
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     notes = [f"note: {note}" for note in compared.document["approximations"]]
-    console.show(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")
+    console.show(head, comparison_table(compared), plane, *notes, f"files in {folder}")

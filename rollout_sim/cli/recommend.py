@@ -48,7 +48,7 @@ def recommend(
     from rollout_sim.study.recommend.search import recommend as find
     from rollout_sim.views._recommendation_output import document, write_recommendation
     from rollout_sim.views.sentences import assumed, remarks, sentence
-    from rollout_sim.views.tables import contender_sheet
+    from rollout_sim.views.tables import contender_table
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(choose_engine(loaded, engine).engine)
@@ -68,5 +68,5 @@ def recommend(
     if found.winner is not None:
         target = "argo" if shortcoming(replace(found.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
-    parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
+    parts = [answer, *remarks(found), *assumed(found), contender_table(found), plane, *notes, f"files in {folder}"]
     console.show(*parts)

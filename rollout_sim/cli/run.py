@@ -69,10 +69,10 @@ def run(
 
 
 def _show(results: list[RunResult], folder: Path) -> None:
-    from rollout_sim.views.tables import run_sheet, version_sheet
+    from rollout_sim.views.tables import run_table, version_table
 
     first = results[0]
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")
+    console.show(head, run_table(results), version_table(results), plane, *notes, f"files in {folder}")

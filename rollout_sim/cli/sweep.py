@@ -70,7 +70,7 @@ def sweep(
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
     from rollout_sim.views._sweep_output import write_sweep
-    from rollout_sim.views.tables import sweep_sheet
+    from rollout_sim.views.tables import sweep_table
 
     document, varied = chosen_axes(
         read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
@@ -90,4 +90,4 @@ def sweep(
         raise SystemExit(INTERRUPTED) from None
     write_sweep(swept, folder, suffix)
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
-    console.show(head, sweep_sheet(swept), f"files in {folder}")
+    console.show(head, sweep_table(swept), f"files in {folder}")

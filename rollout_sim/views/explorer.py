@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from rollout_sim.control.strategies import Canary
-from rollout_sim.core.formatting import interval_of, share, share_interval, show_duration
+from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
@@ -108,9 +108,9 @@ class Explorer:
         stopped, false, bad = here["stopped"], good["stopped"], here["bad_requests"]
         return (
             f"{setting.rate:.3g}/s, canary {share(setting.percent)} for {show_duration(setting.interval)}: "
-            f"{share(setting.severity)} errors are stopped in {share_interval(stopped.mean, stopped.low, stopped.high)} "
-            f"of the rollouts\nand cost {interval_of(bad.mean, bad.low, bad.high)} bad requests; a good version is "
-            f"stopped in {share_interval(false.mean, false.low, false.high)}  ({REPLICATIONS} replications, 95% intervals)"
+            f"{share(setting.severity)} errors are stopped in {share_with_interval(stopped)} "
+            f"of the rollouts\nand cost {number_with_interval(bad)} bad requests; a good version is "
+            f"stopped in {share_with_interval(false)}  ({REPLICATIONS} replications, 95% intervals)"
         )
 
     def widget(self) -> VBox:

@@ -18,12 +18,12 @@ from builders import data
 from lab import until
 from selenium.webdriver.chrome.webdriver import WebDriver
 
-from rollout_sim.core.formatting import shares
+from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import best_strategy
 from rollout_sim.views.report.build import Report, affordable, make_report
 from rollout_sim.views.report.page import html, write_report
-from rollout_sim.views.sentences import verdict
 
 SECTIONS = (
     "question", "answer", "comparison", "recommendation", "error-budget", "traffic", "sensitivity", "assumptions",
@@ -139,8 +139,8 @@ def test_colours_can_be_replaced_where_it_is_dark(page: Page) -> None:
 
 def test_the_answer_has_the_comparisons_figures(made: Report, page: Page) -> None:
     text = " ".join(page.text.split())
-    stopped = made.compared.estimates(verdict(made.compared).best)["stopped"]
-    assert f"stops version 2 in {shares(stopped)} of the rollouts" in text
+    stopped = made.compared.estimates(best_strategy(made.compared))["stopped"]
+    assert f"stops version 2 in {share_with_interval(stopped)} of the rollouts" in text
     assert "linear" not in text.split("Why the search")[0]
     assert "--strategy instant --strategy canary --replications 400" in text
     assert "Seed 1." in text

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rollout_sim.core.formatting import shares, show_duration
+from rollout_sim.core.formatting import share_with_interval, show_duration
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.hypotheses import Evaluation
@@ -42,11 +42,11 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate
         remedies += _for_catching(goal, goal.catch.of.spread.low, rate)
     if binding == "budget":
         least = min((one.budget for one in ranked), key=lambda one: one.mean)
-        remedies.append(f"the thriftiest contender spends {shares(least)} of the budget (95th percentile)")
+        remedies.append(f"the thriftiest contender spends {share_with_interval(least)} of the budget (95th percentile)")
     if binding == "false_rollback":
         best = min(ranked, key=lambda one: one.false_rollback.mean)
         remedies.append(
-            f"the alarm `{best.candidate.alarm_text}` errs least, in {shares(best.false_rollback)} of the rollouts; "
+            f"the alarm `{best.candidate.alarm_text}` errs least, in {share_with_interval(best.false_rollback)} of the rollouts; "
             "more datapoints or a higher threshold err less and catch later"
         )
     return Advice(

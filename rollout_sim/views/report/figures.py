@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rollout_sim.core.formatting import number, share, shares, show_duration
+from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
@@ -64,9 +64,9 @@ def stopping(compared: Comparison) -> Picture:
 
     said = []
     for name in compared.columns:
-        text = f"{name} {shares(compared.estimates(name)['stopped'])}"
+        text = f"{name} {share_with_interval(compared.estimates(name)['stopped'])}"
         if compared.twin is not None:
-            text += f", of a good version {shares(compared.twin.estimates(name)['stopped'])}"
+            text += f", of a good version {share_with_interval(compared.twin.estimates(name)['stopped'])}"
         said.append(text)
     alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(said)}."
     columns = 2 if compared.twin is not None else 0
@@ -79,7 +79,10 @@ def budgets(compared: Comparison, slo: Objective, key: str) -> Picture:
     def draw(ax: Axes) -> None:
         comparison_plots.budgets(compared, slo, ax=ax)
 
-    said = [f"{name} {shares(compared.estimates(name)[f'budget_spent.{slo.name}'])}" for name in compared.columns]
+    said = [
+        f"{name} {share_with_interval(compared.estimates(name)[f'budget_spent.{slo.name}'])}"
+        for name in compared.columns
+    ]
     alt = f"Share of the {slo.name} budget that the replications spend; on average: {'; '.join(said)}."
     return _chart(key, draw, alt, height=3.9)
 

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import plain
+from rollout_sim.study.comparison import best_strategy
 from rollout_sim.study.recommend.candidates import describe
+from rollout_sim.views.cells import MedianDuration
 from rollout_sim.views.plots.style import place
-from rollout_sim.views.sentences import apart, assumed, remarks, sentence, verdict
-from rollout_sim.views.tables import comparison_sheet
+from rollout_sim.views.sentences import assumed, conclusion, key_figures, remarks, sentence
+from rollout_sim.views.tables import comparison_table
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.comparison import Comparison
     from rollout_sim.views.report.build import Report
     from rollout_sim.views.report.figures import Picture
 
@@ -28,13 +31,25 @@ PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "pandas", "matplotlib", "sim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One strategy in the comparison table: each cell an estimate and the lines below it, its interval first."""
+    """A strategy in the comparison: its name with a swatch (SVG) and a note, and the lines of each cell.
+
+    `kind` is its badge: `best`, `recommended` or none.
+    """
 
     name: str
     swatch: str
     note: str
-    cells: tuple[tuple[str, ...], ...]
+    cells: Sequence[tuple[str, ...]]
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A figure in large letters: what it is, its value, and below it the interval or the tail."""
+
+    what: str
+    value: str
+    below: str
 
 
 def write_report(report: Report, out: Path) -> Path:
@@ -68,9 +83,11 @@ def _content(report: Report) -> dict[str, Any]:
         "scenario": scenario,
         "report": report,
         "facts": _facts(scenario),
-        "verdict": verdict(report.compared),
+        "sentences": conclusion(report.compared),
+        "best": best_strategy(report.compared),
+        "tiles": _tiles(report.compared),
         "recommendation": _recommendation(report),
-        "columns": _columns(report),
+        "columns": comparison_table(report.compared).page_columns[1:],
         "rows": _rows(report),
         "pictures": _pictures(report),
         "slos": [f"{slo.name} {_percent(slo.objective)} over {show_duration(slo.window)}" for slo in scenario.slos],
@@ -147,51 +164,40 @@ def _recommendation(report: Report) -> dict[str, Any]:
     }
 
 
-def _columns(report: Report) -> list[str]:
-    """The headings of the comparison, one for each SLO: its tail stands in the same cell."""
-    headings = comparison_sheet(report.compared).headings[1:]
-    plain_ones = [heading.replace("[95%]", "").replace("\n", " ").strip() for heading in headings]
-    first = len(plain_ones) - 2 * len(report.scenario.slos)
-    return plain_ones[:first] + plain_ones[first::2]
-
-
 def _rows(report: Report) -> list[Row]:
     from rollout_sim.views.report.figures import swatch
 
     scenario = report.scenario
     dumped = scenario.dump().get("strategies", {})
-    best = verdict(report.compared).best
-    rows = []
-    for name, *cells in comparison_sheet(report.compared).rows:
-        rows.append(
-            Row(
-                name=name,
-                swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
-                note=_words(dumped[name], first="type") if name in dumped else "",
-                cells=_cells(report, cells),
-                kind="best" if name == best and len(report.compared.columns) > 1 else "",
-            )
+    best = best_strategy(report.compared)
+    rows = [
+        Row(
+            name=name,
+            swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
+            note=_words(dumped[name], first="type") if name in dumped else "",
+            cells=cells,
+            kind="best" if name == best and len(report.compared.columns) > 1 else "",
         )
-    if report.recommended is not None and report.found is not None and report.found.winner is not None:
-        (name, *cells), *_ = comparison_sheet(report.recommended).rows
-        winner = report.found.winner
+        for name, (_, *cells) in zip(report.compared.columns, comparison_table(report.compared).page_rows, strict=True)
+    ]
+    if report.recommended is not None and report.found is not None and (winner := report.found.winner) is not None:
+        ((_, *cells),) = comparison_table(report.recommended).page_rows
         note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         shown = swatch(len(scenario.strategies))
-        rows.append(Row(name=name, swatch=shown, note=note, cells=_cells(report, cells), kind="recommended"))
+        rows.append(Row(name=winner.name, swatch=shown, note=note, cells=cells, kind="recommended"))
     return rows
 
 
-def _cells(report: Report, texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Below each estimate its interval, and below that a budget's tail."""
-    first = len(texts) - 2 * len(report.scenario.slos)
-    budgets = [(*_cell(mean), f"p95 {tail}") for mean, tail in zip(texts[first::2], texts[first + 1 :: 2], strict=True)]
-    return (*(_cell(text) for text in texts[:first]), *budgets)
-
-
-def _cell(text: str) -> tuple[str, ...]:
-    mean, interval = apart(text)
-    median, _, tail = mean.partition(" / ")
-    return (median, *(one for one in (interval, tail) if one))
+def _tiles(compared: Comparison) -> list[Tile]:
+    """The main figures of the best strategy."""
+    tiles = []
+    for figure in key_figures(compared):
+        first, *others = figure.value.lines
+        below = "".join(others)
+        if isinstance(figure.value, MedianDuration):
+            below = f"95th percentile {below}"
+        tiles.append(Tile(what=figure.what, value=first, below=below))
+    return tiles
 
 
 def _pictures(report: Report) -> dict[str, list[Picture]]:
