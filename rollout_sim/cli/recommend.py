@@ -46,7 +46,7 @@ def recommend(
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.recommend.search import recommend as find
-    from rollout_sim.views._recommendation_output import document, write_recommendation
+    from rollout_sim.views.output import to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
@@ -58,9 +58,9 @@ def recommend(
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
     folder = out or Path("results") / scenario.stem
-    write_recommendation(found, folder, suffix)
+    write(found, folder, suffix)
     if as_json:
-        click.echo(json.dumps(document(found), indent=1))
+        click.echo(json.dumps(to_json(found), indent=1))
         return
     answer = f"{loaded.name}: {sentence(found)}"
     plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"

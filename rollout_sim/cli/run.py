@@ -40,7 +40,7 @@ def run(
     from rollout_sim.planes.selection import check_size, engine_of
     from rollout_sim.run.simulate import simulate_each
     from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.views.output import run_json, write_run
+    from rollout_sim.views.output import to_json, write
 
     loaded = Scenario.load(scenario)
     if engine is not None:
@@ -56,9 +56,9 @@ def run(
         interrupted = True
     if results:
         folder = out or Path("results") / scenario.stem
-        write_run(results, folder, suffix)
+        write(results, folder, suffix)
         if as_json:
-            click.echo(json.dumps(run_json(results), indent=1))
+            click.echo(json.dumps(to_json(results), indent=1))
         else:
             _show(results, folder)
     if interrupted:

@@ -149,7 +149,7 @@ def test_the_answer_has_the_comparisons_figures(made: Report, page: Page) -> Non
     assert made.found is not None
     assert made.found.winner is not None
     assert made.found.winner.name in text
-    for note in made.compared.document["approximations"]:
+    for note in made.compared.approximations:
         assert note[1:] in text
 
 

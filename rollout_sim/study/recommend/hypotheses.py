@@ -34,9 +34,7 @@ def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, Hypot
 
     def hypothesis(name: str, weight: float, severity: float | None, *faults: Fault) -> Hypothesis:
         assert scenario.new is not None
-        versions = dict(scenario.function.versions)
-        versions[scenario.new] = replace(versions[scenario.new], faults=faults)
-        changed = replace(scenario, function=replace(scenario.function, versions=versions))
+        changed = scenario.with_faults(scenario.new, faults)
         return Hypothesis(name=name, scenario=changed, weight=weight, severity=severity)
 
     found = [hypothesis(GOOD, 1 - risk.p_bad, None)]

@@ -92,7 +92,7 @@ def make_report(
     else:
         cells = min(count, affordable(scenario, engine, 6 * (len(strategies or scenario.strategies) or 1), CELL))
         varied = sensitivity(
-            scenario, chosen, path, cells, strategies,
+            scenario, chosen, cells, strategies,
             coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.85, 1.0),
         )  # fmt: skip
     return Report(

@@ -143,33 +143,33 @@ def candidates(found: Recommendation) -> Picture:
     return _chart("candidates", draw, alt, height=4.6, columns=0)
 
 
-def power(spread: Sensitivity) -> Picture:
+def power(sensitivity: Sensitivity) -> Picture:
     """How often each strategy stops the new version, against how bad it is."""
 
     def draw(ax: Axes) -> None:
-        several = len(spread.swept.cells[0].batches[0].strategies) > 1
-        sweep_plots.power_curve(spread.swept, "strategy" if several else None, {}, ax=ax)
-        if spread.recommended is not None:
-            frame = spread.recommended.frame
+        several = len(sensitivity.swept.cells[0].batches[0].strategies) > 1
+        sweep_plots.power_curve(sensitivity.swept, "strategy" if several else None, {}, ax=ax)
+        if sensitivity.recommended is not None:
+            frame = sensitivity.recommended.frame
             rows = frame[frame["estimate"] == "stopped"]
-            looks = look(len(spread.swept.cells[0].scenario.strategies))
-            at = np.array([sweep_plots.severity_of(text) for text in rows["severity"]])
+            looks = look(len(sensitivity.swept.cells[0].scenario.strategies))
+            axis = sweep_plots.severity_axis(sensitivity.recommended)
+            severities = dict(zip(axis.labels, axis.values, strict=True))
+            at = np.array([severities[label] for label in rows["severity"]])
             mean, low, high = (np.asarray(rows[name], float) for name in ("mean", "low", "high"))
             ax.errorbar(
                 at, mean, yerr=[mean - low, high - mean], color=looks["color"], capsize=2, marker="D", markersize=5,
                 linewidth=2, label="recommended",
             )  # fmt: skip
-        if spread.own is not None:
-            ax.axvline(
-                sweep_plots.severity_of(spread.own), color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2))
-            )
+        if sensitivity.own is not None:
+            ax.axvline(sensitivity.own, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
             ax.annotate(
-                "the file", (sweep_plots.severity_of(spread.own), 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
+                "the file", (sensitivity.own, 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
                 va="bottom", fontsize=9, annotation_clip=False,
             )  # fmt: skip
 
     said = []
-    for swept, word in ((spread.swept, ""), (spread.recommended, "recommended: ")):
+    for swept, word in ((sensitivity.swept, ""), (sensitivity.recommended, "recommended: ")):
         for name in swept.cells[0].batches[0].strategies if swept is not None else ():
             assert swept is not None
             rates = [row for row in swept.rows if (row["strategy"], row["estimate"]) == (name, "stopped")]

@@ -15,7 +15,7 @@ from rollout_sim.core.yaml_io import plain
 from rollout_sim.study.comparison import best_strategy
 from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.cells import MedianDuration
-from rollout_sim.views.plots.style import place
+from rollout_sim.views.plots.style import strategy_index
 from rollout_sim.views.sentences import assumed, conclusion, key_figures, remarks, sentence
 from rollout_sim.views.tables import comparison_table
 
@@ -173,7 +173,7 @@ def _rows(report: Report) -> list[Row]:
     rows = [
         Row(
             name=name,
-            swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
+            swatch=swatch(strategy_index(scenario, name)) if scenario.rollout is not None else "",
             note=_words(dumped[name], first="type") if name in dumped else "",
             cells=cells,
             kind="best" if name == best and len(report.compared.columns) > 1 else "",
@@ -229,7 +229,7 @@ def _planes(report: Report) -> list[str]:
 
 
 def _approximations(report: Report) -> list[str]:
-    noted = [*report.compared.document["approximations"]]
+    noted = [*report.compared.approximations]
     for run in report.runs:
         noted += run.approximations
     noted += report.found.notes if report.found is not None else ()
