@@ -93,7 +93,7 @@ def _content(report: Report) -> dict[str, Any]:
         "slos": [f"{slo.name} {_percent(slo.objective)} over {show_duration(slo.window)}" for slo in scenario.slos],
         "planes": _planes(report),
         "approximations": _approximations(report),
-        "assumed": [] if report.found is None else assumed(report.found),
+        "assumed": [] if report.recommendation is None else assumed(report.recommendation),
         "versions": _versions(report),
         "resolved": plain(scenario.dump()),
     }
@@ -147,7 +147,7 @@ def _percent(value: float) -> str:
 
 def _recommendation(report: Report) -> dict[str, Any]:
     """The recommended rollout; `why_not` where there is none."""
-    found = report.found
+    found = report.recommendation
     if found is None:
         return {"why_not": report.why_not["recommendation"], "text": "", "winner": False, "remarks": [], "snippet": ""}
     text = sentence(found)
@@ -180,7 +180,11 @@ def _rows(report: Report) -> list[Row]:
         )
         for name, (_, *cells) in zip(report.compared.columns, comparison_table(report.compared).page_rows, strict=True)
     ]
-    if report.recommended is not None and report.found is not None and (winner := report.found.winner) is not None:
+    if (
+        report.recommended is not None
+        and report.recommendation is not None
+        and (winner := report.recommendation.winner) is not None
+    ):
         ((_, *cells),) = comparison_table(report.recommended).page_rows
         note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         shown = swatch(len(scenario.strategies))
@@ -211,7 +215,7 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
         "error_budget": [figures.error_budget(runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
         "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
         "traffic": [figures.traffic(runs)],
-        "candidates": [] if report.found is None else [figures.candidates(report.found)],
+        "candidates": [] if report.recommendation is None else [figures.candidates(report.recommendation)],
         "power": [] if report.sensitivity is None else [figures.power(report.sensitivity)],
     }
 
@@ -223,8 +227,10 @@ def _planes(report: Report) -> list[str]:
     lines.append(
         f"Error budget, burn rate and traffic: one run of each strategy on the {run.engine} plane: {run.engine_reason}."
     )
-    if report.found is not None:
-        lines.append(f"Recommendation: {report.found.plane.engine} plane, {report.found.searched:,} candidates.")
+    if report.recommendation is not None:
+        lines.append(
+            f"Recommendation: {report.recommendation.plane.engine} plane, {report.recommendation.searched:,} candidates."
+        )
     return lines
 
 
@@ -232,7 +238,7 @@ def _approximations(report: Report) -> list[str]:
     noted = [*report.compared.approximations]
     for run in report.runs:
         noted += run.approximations
-    noted += report.found.notes if report.found is not None else ()
+    noted += report.recommendation.notes if report.recommendation is not None else ()
     return [f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(noted)]
 
 
