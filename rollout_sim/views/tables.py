@@ -228,10 +228,10 @@ def _one_line(value: Any) -> str:
     if isinstance(value, str):
         return value
 
-    def listed(one: Any) -> Any:
-        if isinstance(one, Mapping):
-            return {key: listed(part) for key, part in one.items()}
-        return [listed(part) for part in one] if isinstance(one, list | tuple) else one
+    def listed(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {key: listed(inner) for key, inner in part.items()}
+        return [listed(inner) for inner in part] if isinstance(part, list | tuple) else part
 
     text: str = yaml.safe_dump(listed(value), sort_keys=False, allow_unicode=True, default_flow_style=True, width=10**6)
     text = text.removesuffix("\n").removesuffix("\n...")

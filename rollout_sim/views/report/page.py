@@ -110,14 +110,14 @@ def _facts(scenario: Scenario) -> list[tuple[str, list[str]]]:
             f"version {new} of {function.name}, in place of version {scenario.old} behind the alias {scenario.alias}"
         )
         facts = [("Rolled out", [moved])]
-    facts.append(("Traffic", [f"{one['source']}, {_words(one['arrivals'])}" for one in data["traffic"]]))
+    facts.append(("Traffic", [f"{source['source']}, {_words(source['arrivals'])}" for source in data["traffic"]]))
     if new is not None:
         faults = data["function"]["versions"][new].get("faults", ())
         facts.append(
-            (f"Wrong with version {new}", [_words(one) for one in faults] or ["nothing: it is a good version"])
+            (f"Wrong with version {new}", [_words(fault) for fault in faults] or ["nothing: it is a good version"])
         )
     if scenario.incident:
-        facts.append(("Incident", [f"{_words(one)}, on every version" for one in data["incident"]]))
+        facts.append(("Incident", [f"{_words(fault)}, on every version" for fault in data["incident"]]))
     facts.append(("SLO", [_objective(scenario, k) for k in range(len(scenario.slos))] or ["none"]))
     if scenario.rollout is not None:
         alarms = [f"{name}: {_alarm(scenario, name)}" for name in scenario.rollout.alarms]
@@ -147,19 +147,19 @@ def _percent(value: float) -> str:
 
 def _recommendation(report: Report) -> dict[str, Any]:
     """The recommended rollout; `why_not` where there is none."""
-    found = report.recommendation
-    if found is None:
+    recommendation = report.recommendation
+    if recommendation is None:
         return {"why_not": report.why_not["recommendation"], "text": "", "winner": False, "remarks": [], "snippet": ""}
-    text = sentence(found)
+    text = sentence(recommendation)
     snippet = ""
-    if found.winner is not None:
-        dumped = found.chosen_scenario.dump()
+    if recommendation.winner is not None:
+        dumped = recommendation.chosen_scenario.dump()
         snippet = plain({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
     return {
         "why_not": "",
-        "text": f"{text[0].upper()}{text[1:]}.",
-        "winner": found.winner is not None,
-        "remarks": [f"{one[0].upper()}{one[1:]}." for one in remarks(found)],
+        "text": _sentence(text),
+        "winner": recommendation.winner is not None,
+        "remarks": [_sentence(remark) for remark in remarks(recommendation)],
         "snippet": snippet,
     }
 
@@ -239,7 +239,12 @@ def _approximations(report: Report) -> list[str]:
     for run in report.runs:
         noted += run.approximations
     noted += report.recommendation.notes if report.recommendation is not None else ()
-    return [f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(noted)]
+    return [_sentence(note) for note in dict.fromkeys(noted)]
+
+
+def _sentence(text: str) -> str:
+    """A clause as a sentence."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _versions(report: Report) -> list[tuple[str, str]]:
@@ -253,8 +258,9 @@ def _words(value: Any, first: str = "") -> str:
     """Plain data of a scenario as words: `errors 4%, onset 2 min`; the value of the key `first` stands without it."""
     if isinstance(value, Mapping):
         return ", ".join(
-            _words(one) if key == first else f"{str(key).replace('_', ' ')} {_words(one)}" for key, one in value.items()
+            _words(part) if key == first else f"{str(key).replace('_', ' ')} {_words(part)}"
+            for key, part in value.items()
         )
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "; ".join(_words(one) for one in value)
+        return "; ".join(_words(part) for part in value)
     return str(value)
