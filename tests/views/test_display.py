@@ -170,6 +170,9 @@ def test_the_explorer_simulates_where_its_sliders_are() -> None:
     assert not explorer.at(setting, 0.0).function.versions["2"].faults
     assert explorer.estimates(setting, 0.2)["stopped"].mean > 0.9 > explorer.estimates(setting, 0.0)["stopped"].mean
     figure = explorer.figure(setting)
+    for ax, name in zip(figure.axes, ("stopped", "bad_requests"), strict=True):
+        (marked,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+        assert marked.get_xydata().tolist() == [[0.2, explorer.estimates(setting, 0.2)[name].mean]]
     assert "4/s, canary 25% for 4 min: 20% errors are stopped in" in figure.get_suptitle()
     plt.close("all")
 

@@ -61,15 +61,15 @@ def test_a_report_asks_and_estimates_once(
     assert len({id(scenario) for scenario in asked}) == len(asked), "the same scenario, again"
     # The scenario, the winner's and their good versions; cells; a run without a rollout, and hypotheses with the file's
     # alarms and with others.
-    assert len(asked) <= 4 + sum(len(one.cells) for one in swept) + 1 + 2 * (STRATA + 2)
+    assert len(asked) <= 4 + sum(len(grid.cells) for grid in swept) + 1 + 2 * (STRATA + 2)
     assert len({id(columns) for columns in estimated}) == len(estimated), "the same samples, again"
     assert isinstance(report.compared.estimates("canary")["stopped"], Estimate)
 
 
 def test_a_search_asks_once_for_each_hypothesis(asked: list[Scenario]) -> None:
     given = Scenario.from_dict(data())
-    found = search.recommend(given)
-    assert len({one.candidate.alarm for one in found.explored}) > 5
+    recommendation = search.recommend(given)
+    assert len({evaluation.candidate.alarm for evaluation in recommendation.explored}) > 5
     assert len(asked) == 1 + 2 * (STRATA + 2)
 
 
