@@ -56,8 +56,8 @@ def compare(
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.comparison import compare as compare_strategies
-    from rollout_sim.views._comparison_output import write_comparison
-    from rollout_sim.views.tables import comparison_sheet
+    from rollout_sim.views.output import to_json, write
+    from rollout_sim.views.tables import comparison_table
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(choose_engine(loaded, engine).engine)
@@ -67,11 +67,11 @@ def compare(
             seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
         )  # fmt: skip
     folder = out or Path("results") / scenario.stem
-    write_comparison(compared, folder, suffix)
+    write(compared, folder, suffix)
     if as_json:
-        click.echo(json.dumps(compared.document, indent=1))
+        click.echo(json.dumps(to_json(compared), indent=1))
         return
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
-    notes = [f"note: {note}" for note in compared.document["approximations"]]
-    console.show(head, comparison_sheet(compared), plane, *notes, f"files in {folder}")
+    notes = [f"note: {note}" for note in compared.approximations]
+    console.show(head, comparison_table(compared), plane, *notes, f"files in {folder}")

@@ -54,13 +54,13 @@ def announce_compiling(engine: str) -> None:
 
 
 def show(*parts: Any) -> None:
-    """Prints lines and sheets, as wide as the terminal; wide where there is none."""
+    """Prints lines and tables, as wide as the terminal; wide where there is none."""
     from rich.console import Console
 
-    from rollout_sim.views.tables import Sheet
+    from rollout_sim.views.tables import Table
 
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
     for part in parts:
-        for one in part.tables(wide.width) if isinstance(part, Sheet) else [part]:
+        for one in part.for_terminal(wide.width) if isinstance(part, Table) else [part]:
             wide.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))

@@ -46,9 +46,9 @@ def recommend(
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.recommend.search import recommend as find
-    from rollout_sim.views._recommendation_output import document, write_recommendation
+    from rollout_sim.views.output import to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
-    from rollout_sim.views.tables import contender_sheet
+    from rollout_sim.views.tables import contender_table
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(choose_engine(loaded, engine).engine)
@@ -58,9 +58,9 @@ def recommend(
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
     folder = out or Path("results") / scenario.stem
-    write_recommendation(found, folder, suffix)
+    write(found, folder, suffix)
     if as_json:
-        click.echo(json.dumps(document(found), indent=1))
+        click.echo(json.dumps(to_json(found), indent=1))
         return
     answer = f"{loaded.name}: {sentence(found)}"
     plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
@@ -68,5 +68,5 @@ def recommend(
     if found.winner is not None:
         target = "argo" if shortcoming(replace(found.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
-    parts = [answer, *remarks(found), *assumed(found), contender_sheet(found), plane, *notes, f"files in {folder}"]
+    parts = [answer, *remarks(found), *assumed(found), contender_table(found), plane, *notes, f"files in {folder}"]
     console.show(*parts)

@@ -44,7 +44,7 @@ def report(
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
-    from rollout_sim.views.sentences import verdict
+    from rollout_sim.views.sentences import conclusion
 
     loaded = Scenario.load(scenario)
     console.announce_compiling(choose_engine(loaded, engine).engine)
@@ -54,4 +54,4 @@ def report(
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
     file = write_report(made, out or Path("results") / scenario.stem / "report.html")
-    console.show(*verdict(made.compared).sentences, f"report in {file}")
+    console.show(*conclusion(made.compared), f"report in {file}")

@@ -40,7 +40,7 @@ def run(
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.run.simulate import simulate_each
     from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.views.output import run_json, write_run
+    from rollout_sim.views.output import to_json, write
 
     loaded = Scenario.load(scenario)
     if engine is not None:
@@ -56,9 +56,9 @@ def run(
         interrupted = True
     if results:
         folder = out or Path("results") / scenario.stem
-        write_run(results, folder, suffix)
+        write(results, folder, suffix)
         if as_json:
-            click.echo(json.dumps(run_json(results), indent=1))
+            click.echo(json.dumps(to_json(results), indent=1))
         else:
             _show(results, folder)
     if interrupted:
@@ -69,10 +69,10 @@ def run(
 
 
 def _show(results: list[RunResult], folder: Path) -> None:
-    from rollout_sim.views.tables import run_sheet, version_sheet
+    from rollout_sim.views.tables import run_table, version_table
 
     first = results[0]
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, run_sheet(results), version_sheet(results), plane, *notes, f"files in {folder}")
+    console.show(head, run_table(results), version_table(results), plane, *notes, f"files in {folder}")

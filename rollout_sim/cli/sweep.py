@@ -69,8 +69,8 @@ def sweep(
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
-    from rollout_sim.views._sweep_output import write_sweep
-    from rollout_sim.views.tables import sweep_sheet
+    from rollout_sim.views.output import write
+    from rollout_sim.views.tables import sweep_table
 
     document, varied = chosen_axes(
         read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
@@ -88,6 +88,6 @@ def sweep(
         kept = len(list((folder / "cells").glob("*.json")))
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
         raise SystemExit(INTERRUPTED) from None
-    write_sweep(swept, folder, suffix)
+    write(swept, folder, suffix)
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
-    console.show(head, sweep_sheet(swept), f"files in {folder}")
+    console.show(head, sweep_table(swept), f"files in {folder}")

@@ -20,21 +20,21 @@ LEVEL: Final = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean over `n` replications with its interval [low, high], None where one replication gives none.
-
-    `quantiles` holds (quantile, its interval's low and high), by name (`p50`, `p95`); a bound that the replications
-    cannot give (too few for the tail) is None.
-    """
+    """A mean over replications, with its interval at `LEVEL`."""
 
     n: int
+    """How many replications have the value."""
     mean: float
+    """Their mean, in the unit of the value (a share is a fraction)."""
     low: float | None
+    """The lower end of the mean's interval, which belongs to it; None where a single replication gives none."""
     high: float | None
+    """The upper end, likewise."""
     quantiles: dict[str, tuple[float, float | None, float | None]]
+    """By name (`p50`, `p95`) a quantile and the ends of its interval, None where there are too few replications for one."""
 
-    @property
-    def document(self) -> dict[str, float | None]:
-        """Under the keys of the command line's JSON."""
+    def to_json(self) -> dict[str, float | None]:
+        """`mean`, `low`, `high`, and for each quantile `p50`, `p50_low`, `p50_high`: the keys of the command line's JSON."""
         flat: dict[str, float | None] = {"mean": self.mean, "low": self.low, "high": self.high}
         for name, (value, low, high) in self.quantiles.items():
             flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
@@ -42,38 +42,37 @@ class Estimate:
 
 
 def share_of(hits: BoolArray) -> Estimate:
-    """The share of replications that are `hits` (shape (replications,)), with Wilson's interval."""
+    """The share of the replications (`hits`, of shape (replications,)) that are true, with Wilson's interval."""
     n, k = hits.size, int(hits.sum())
     low, high = wilson(k, n)
     return Estimate(n=n, mean=k / n, low=low, high=high, quantiles={})
 
 
 def mean_of(values: FloatArray, *, tail: bool = True) -> Estimate | None:
-    """The mean of the `values` that are not NaN (shape (replications,)), with Student's t; None where all are NaN.
+    """The mean of those `values` (of shape (replications,)) that are not NaN, with Student's t; None where all are NaN.
 
     With `tail` the median and the 95th percentile as well. A single value has no interval.
     """
-    present = np.sort(values[~np.isnan(values)])
-    if not present.size:
+    known = np.sort(values[~np.isnan(values)])
+    if not known.size:
         return None
-    mean = float(present.mean())
+    mean = float(known.mean())
     low = high = None
-    if present.size > 1:
-        half = _t(present.size - 1) * float(present.std(ddof=1)) / math.sqrt(present.size)
+    if known.size > 1:
+        half = _t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
         low, high = mean - half, mean + half
     shares = {"p50": 0.5, "p95": 0.95} if tail else {}
-    quantiles = {name: quantile(present, share) for name, share in shares.items()}
-    return Estimate(n=present.size, mean=mean, low=low, high=high, quantiles=quantiles)
+    quantiles = {name: quantile(known, share) for name, share in shares.items()}
+    return Estimate(n=known.size, mean=mean, low=low, high=high, quantiles=quantiles)
 
 
 def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
-    """The mean of the paired differences `values` - `others`, of the pairs in which neither is NaN; None without any.
+    """The mean of the paired differences `values` - `others`, both of shape (replications,); pairs with a NaN are left out.
 
-    Both have the shape (replications,). Where all pairs differ by the same, Student's t would give an interval of no
-    width; then it is as wide as Wilson's upper bound for an event that was never seen in so many pairs.
+    None where no pair is left. Where all pairs differ alike, which Student's t would call certain, the interval is
+    widened by Wilson's for an event that was never seen: the share of pairs that might differ by one more.
     """
-    differences = values - others
-    estimate = mean_of(differences, tail=False)
+    estimate = mean_of(values - others, tail=False)
     if estimate is None or estimate.low is None or estimate.low < estimate.mean:
         return estimate
     width = wilson(0, estimate.n)[1]
@@ -124,7 +123,10 @@ def _z() -> float:
 
 
 def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float]) -> Estimate:
-    """The mean of a mixture from samples of its parts, with a normal interval."""
+    """The mean of a mixture from samples of its parts, each of shape (replications,), with a normal interval.
+
+    `weights` are the parts' probabilities.
+    """
     from scipy.special import ndtri
 
     mean = sum(weight * float(part.mean()) for part, weight in zip(parts, weights, strict=True))
@@ -134,9 +136,10 @@ def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float]) -> Esti
 
 
 def weighted_quantile(parts: Sequence[FloatArray], weights: Sequence[float], share: float) -> Estimate:
-    """A quantile of a mixture from samples of its parts; the interval holds the true one for samples of that many.
+    """The quantile at `share` of a mixture from samples of its parts, each of shape (replications,).
 
-    The share of the mixture below the quantile is estimated with the variance of its parts' own shares.
+    `weights` are the parts' probabilities. The interval follows from the variance of the share of the mixture that lies
+    below the quantile, which is the weighted variance of the parts' own shares.
     """
     from scipy.special import ndtri
 

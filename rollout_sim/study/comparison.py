@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,11 +16,11 @@ from rollout_sim.core.display import Plotted
 from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
-from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch, stopped
+from rollout_sim.run.batch import Batch, Samples, run_batch, stopped
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_batches
+from rollout_sim.study.executor import affordable, run_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,64 +31,73 @@ MOST: Final = 10_000
 FEWEST: Final = 10
 SECONDS: Final = 10.0
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version")
+"""Of what the strategies' differences are taken, besides the budgets."""
+Estimates = Mapping[str, Estimate | None]
+"""By name; None where no replication has the value (nothing was rolled back, or the plane cannot know)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Plotted):
-    """The replications of every strategy; `twin` is the same with the new version's faults removed, if it has any.
-
-    `columns` holds each strategy's `Samples` in the scenario's order.
-    """
+    """Many replications of each strategy of a scenario. Replication k of all strategies has the same random numbers."""
 
     scenario: Scenario
+    """What was simulated."""
     seed: int
+    """The seed of all replications."""
     replications: int
+    """How many of each strategy."""
     plane: EngineChoice
+    """The data plane that ran them, and why it."""
     columns: dict[str, Samples]
+    """By strategy, in the scenario's order, and by name: arrays of shape (replications,), NaN where it did not happen.
+
+    `outcome` is a position in `OUTCOMES` (see `outcome_names`); `time_to_rollback_s`, `time_to_full_s` and
+    `on_call_rollback_s` are seconds from the rollout's start; `requests`, `bad_requests`, `bad_requests_new_version`,
+    `cold_starts` and `throttles` are counts over the horizon; `budget_spent.<slo>` and `users_affected` are fractions.
+    """
     twin: Comparison | None = None
+    """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
+    _estimates: dict[str, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def estimates(self, strategy: str) -> dict[str, Estimate | None]:
-        """Each estimate of one strategy, None where it has no data (nothing was rolled back, or the plane cannot know)."""
-        columns = self.columns[strategy]
-        outcome = columns["outcome"]
-        found: dict[str, Estimate | None] = {
-            name: share_of(outcome == OUTCOMES.index(name))
-            for name in ("rolled_back", "promoted", "failed", "blocked", "running")
-        }
-        found["stopped"] = share_of(stopped(columns))
-        return found | {name: mean_of(values) for name, values in columns.items() if name != "outcome"}
+    def estimates(self, strategy: str) -> Estimates:
+        """The estimates of one strategy, computed when they are first asked for.
 
-    def differences(self, strategy: str) -> dict[str, Estimate | None]:
-        """One strategy minus the first, replication by replication."""
-        first, mine = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
-        return {name: difference(mine[name], first[name]) for name in mine}
+        Shares (fractions, with Wilson's interval) of the outcomes `rolled_back`, `promoted`, `failed`, `blocked`,
+        `running`, and of `stopped`: rolled back or failed. Means and quantiles of everything else in `columns`, in
+        its units.
+        """
+        if strategy not in self._estimates:
+            self._estimates[strategy] = _estimated(self.columns[strategy])
+        return self._estimates[strategy]
+
+    def differences(self, strategy: str) -> Estimates:
+        """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
+        first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
+        return {name: difference(other[name], first[name]) for name in other}
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the estimates assume beyond the scenario, a sentence each."""
+        return approximations(self.scenario, self.plane)
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per strategy and estimate, the twin's included (`version`: as described, or good)."""
+        """A row per version (`as described`, then `good`, the twin's), strategy and estimate: n, mean, low, high, quantiles."""
         import pandas as pd
 
-        rows = []
-        for label, one in (("as described", self), ("good", self.twin)):
-            for strategy in one.columns if one is not None else ():
-                assert one is not None
-                for name, estimate in one.estimates(strategy).items():
-                    if estimate is not None:
-                        row = {"strategy": strategy, "version": label, "estimate": name, "n": estimate.n}
-                        rows.append(row | estimate.document)
-        return pd.DataFrame(rows)
+        sides = [("as described", self)] + ([] if self.twin is None else [("good", self.twin)])
+        return pd.DataFrame(
+            [
+                {"strategy": strategy, "version": label, "estimate": name, "n": estimate.n} | estimate.to_json()
+                for label, side in sides
+                for strategy in side.columns
+                for name, estimate in side.estimates(strategy).items()
+                if estimate is not None
+            ]
+        )
 
-    @property
-    def document(self) -> dict[str, Any]:
-        """What `compare --json` prints."""
-        head = {
-            "scenario": self.scenario.name,
-            "seed": self.seed,
-            "replications": self.replications,
-            "engine": self.plane.engine,
-            "engine_reason": self.plane.reason,
-            "approximations": list(approximations(self.scenario, self.plane)),
-        }
+    def to_json(self) -> dict[str, Any]:
+        """What `compare --json` prints: plain data, the twin's below `twin`."""
         first = next(iter(self.columns))
         entries = []
         for strategy in self.columns:
@@ -96,12 +105,24 @@ class Comparison(Plotted):
             if strategy != first:
                 entry["minus_first"] = _nested(self.differences(strategy))
             entries.append(entry)
-        twin = None if self.twin is None else {k: v for k, v in self.twin.document.items() if k != "twin"}
-        return head | {"strategies": entries, "twin": twin}
+        twin = None
+        if self.twin is not None:
+            twin = self.twin.to_json()
+            del twin["twin"]
+        return {
+            "scenario": self.scenario.name,
+            "seed": self.seed,
+            "replications": self.replications,
+            "engine": self.plane.engine,
+            "engine_reason": self.plane.reason,
+            "approximations": list(self.approximations),
+            "strategies": entries,
+            "twin": twin,
+        }
 
     @staticmethod
     def outcome_names(codes: IntArray) -> NDArray[np.object_]:
-        """The names of the outcomes in a column of `columns`."""
+        """The names of the outcomes in a column of `columns`, in its shape."""
         return np.array(OUTCOMES, object)[codes]
 
     def __repr__(self) -> str:
@@ -120,39 +141,32 @@ def compare(
     jobs: int = 1,
     cluster: str | None = None,
     progress: Progress | None = None,
+    plane: EngineChoice | None = None,
 ) -> Comparison:
-    """Many replications of each strategy (all by default), and of its good-version twin.
+    """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
-    Without `replications` as many as the plane manages in about ten seconds on one process, at most `MOST`. `progress`
-    is called with the share that is done. Raises ScenarioError for what cannot be run.
+    Without `replications` as many as the plane manages in about ten seconds on one process, at most `MOST`. `seed` and
+    `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
+    `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
+    was asked before. Raises ScenarioError for what cannot be run.
     """
     if replications is not None and replications < 1:
         raise ScenarioError([f"replications: at least 1, got {replications}"])
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
     seed = scenario.seed if seed is None else seed
-    plane = choose_engine(scenario, engine)
+    plane = choose_engine(scenario, engine) if plane is None else plane
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
     if plane.engine != "aggregate":
         check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
     if replications is None:
-        replications = _affordable(sides, names, seed)
-    batches = [batch for one, its_plane in sides for batch in batches_of(one, names, its_plane, seed, replications)]
-    results: dict[int, dict[str, Samples]] = {}
-    for number, result in run_batches(batches, jobs=jobs, cluster=cluster):
-        results[number] = result
-        if progress is not None:
-            progress(len(results) / len(batches))
-    ordered = iter([results[number] for number in range(len(batches))])
+        each = sum(_seconds_of_one(*side, names, seed) for side in sides)
+        replications = affordable(SECONDS, each, fewest=FEWEST, most=MOST)
+    work = {side: batches_of(*pair, names, seed, replications) for side, pair in enumerate(sides)}
+    columns = dict(run_all(work, jobs=jobs, cluster=cluster, progress=progress))
     compared = [
-        Comparison(
-            scenario=one,
-            seed=seed,
-            replications=replications,
-            plane=its_plane,
-            columns=_gather(ordered, names, len(batches_of(one, names, its_plane, seed, replications))),
-        )
-        for one, its_plane in sides
+        Comparison(scenario=varied, seed=seed, replications=replications, plane=its_plane, columns=columns[side])
+        for side, (varied, its_plane) in enumerate(sides)
     ]
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
 
@@ -165,10 +179,10 @@ def good_twin(scenario: Scenario) -> Scenario | None:
 
 
 def batches_of(
-    scenario: Scenario, strategies: tuple[str, ...], plane: EngineChoice, seed: int, replications: int
-) -> list[Batch]:
-    """The work of so many replications, in pieces that do not depend on who does them."""
-    return [
+    scenario: Scenario, plane: EngineChoice, strategies: tuple[str, ...], seed: int, replications: int
+) -> tuple[Batch, ...]:
+    """The work of so many replications of the `strategies`, in batches that do not depend on who runs them."""
+    return tuple(
         Batch(
             scenario=scenario,
             strategies=strategies,
@@ -178,11 +192,11 @@ def batches_of(
             count=min(plane.batch, replications - first),
         )
         for first in range(0, replications, plane.batch)
-    ]
+    )
 
 
 def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
-    """What the estimates assume beyond the scenario."""
+    """What estimates from runs of a scenario on a plane assume beyond the scenario, a sentence each."""
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
@@ -199,28 +213,56 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _affordable(sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int) -> int:
-    """How many replications take about `SECONDS`, from the time that a chunk of each side takes.
+def best_strategy(compared: Comparison) -> str:
+    """The strategy that stops the described version the most more often than its good twin.
 
-    Not the first one, which pays for what is loaded and compiled once.
+    Without a twin the version is a good one, and the strategy that stops it the least often is the best. Where the
+    paired replications cannot tell strategies apart, the one with fewer bad requests; where they cannot tell those
+    apart either, the one that is sooner at full traffic.
     """
-    each = 0.0
-    for one, plane in sides:
-        batch = Batch(scenario=one, strategies=names, plane=plane, seed=seed, first=0, count=plane.batch)
-        times = []
-        for _ in range(2):
-            began = time.perf_counter()
-            run_batch(batch)
-            times.append(time.perf_counter() - began)
-        each += min(times) / plane.batch
-    count = int(min(max(SECONDS / each, FEWEST), MOST))
-    digits: int = 10 ** (len(str(count)) - 1)
-    return count // digits * digits
+    scores: dict[str, FloatArray] = {}
+    for name, columns in compared.columns.items():
+        stops = stopped(columns).astype(float)
+        scores[name] = -stops if compared.twin is None else stops - stopped(compared.twin.columns[name])
+    names = _leading(scores, list(compared.columns))
+    names = _leading({name: -compared.columns[name]["bad_requests"] for name in names}, names)
+    plans = compared.scenario.strategies
+    return min(names, key=lambda name: plans[name].plan.time_to_full if name in plans else 0.0)
 
 
-def _gather(results: Iterator[dict[str, Samples]], names: tuple[str, ...], batches: int) -> dict[str, Samples]:
-    mine = [next(results) for _ in range(batches)]
-    return {name: concatenate([one[name] for one in mine]) for name in names}
+def _leading(scores: Mapping[str, FloatArray], names: Sequence[str]) -> list[str]:
+    """Of the strategies with `scores` of shape (replications,) the one with the highest mean, and those that may be as good.
+
+    These are the ones whose paired difference to it has an interval that reaches zero.
+    """
+    best = max(names, key=lambda name: float(scores[name].mean()))
+    leading = []
+    for name in names:
+        behind = difference(scores[name], scores[best])
+        if name == best or behind is None or behind.high is None or behind.high >= 0:
+            leading.append(name)
+    return leading
+
+
+def _seconds_of_one(scenario: Scenario, plane: EngineChoice, strategies: tuple[str, ...], seed: int) -> float:
+    """How long one replication of all strategies takes (s), by the faster of two batches: the first loads and compiles."""
+    batch = Batch(scenario=scenario, strategies=strategies, plane=plane, seed=seed, first=0, count=plane.batch)
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        run_batch(batch)
+        times.append(time.perf_counter() - began)
+    return min(times) / plane.batch
+
+
+def _estimated(columns: Samples) -> Estimates:
+    outcome = columns["outcome"]
+    estimates: dict[str, Estimate | None] = {
+        name: share_of(outcome == OUTCOMES.index(name))
+        for name in ("rolled_back", "promoted", "failed", "blocked", "running")
+    }
+    estimates["stopped"] = share_of(stopped(columns))
+    return estimates | {name: mean_of(values) for name, values in columns.items() if name != "outcome"}
 
 
 def _comparable(columns: Samples) -> Samples:
@@ -231,37 +273,14 @@ def _comparable(columns: Samples) -> Samples:
     return {**shares, **{name: columns[name] for name in PAIRED if name in columns}, **spent}
 
 
-def _nested(estimates: dict[str, Estimate | None]) -> dict[str, Any]:
+def _nested(estimates: Estimates) -> dict[str, Any]:
     """Plain data, with `budget_spent.x` under `budget_spent`."""
     entry: dict[str, Any] = {"budget_spent": {}}
     for name, estimate in estimates.items():
-        value = None if estimate is None else estimate.document
+        value = None if estimate is None else estimate.to_json()
         outer, _, inner = name.partition(".")
         if inner:
             entry[outer][inner] = value
         else:
             entry[name] = value
     return entry
-
-
-def best_strategy(compared: Comparison) -> str:
-    """The name of the best strategy, as `verdict` says."""
-    caught: dict[str, FloatArray] = {}
-    for name, columns in compared.columns.items():
-        mine = stopped(columns).astype(float)
-        caught[name] = -mine if compared.twin is None else mine - stopped(compared.twin.columns[name])
-    names = _leading(caught, list(compared.columns))
-    names = _leading({name: -compared.columns[name]["bad_requests"] for name in names}, names)
-    plans = compared.scenario.strategies
-    return min(names, key=lambda name: plans[name].plan.time_to_full if name in plans else 0.0)
-
-
-def _leading(scores: Mapping[str, FloatArray], names: Sequence[str]) -> list[str]:
-    """The one with the highest mean, and those whose paired difference to it could be none."""
-    best = max(names, key=lambda name: float(scores[name].mean()))
-    found = []
-    for name in names:
-        apart = difference(scores[name], scores[best])
-        if name == best or apart is None or apart.high is None or apart.high >= 0:
-            found.append(name)
-    return found

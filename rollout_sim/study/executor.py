@@ -1,30 +1,60 @@
-"""Experiments: chunks of work on one process, on several, or on a cluster; the results are the same.
+"""Executor: batches of replications on one process, on several, or on a cluster; the results are the same.
 
-Local processes are joblib's, a cluster is Dask's; neither the order of the work nor a worker that dies changes
-a result, because a chunk draws from nothing but its own numbers.
+Local processes are joblib's, a cluster is Dask's. Neither the order of the work nor a worker that dies changes a result,
+because a batch draws from nothing but its own numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.run.batch import Batch, Samples, run_batch
+from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch
+from rollout_sim.run.simulate import Progress
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
 Result = dict[str, Samples]
+"""The samples of each strategy, by its name."""
+Key = TypeVar("Key", bound=Hashable)
+
+
+def run_all(
+    work: Mapping[Key, Sequence[Batch]],
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[Key, Result]]:
+    """Runs all batches; yields the key of each piece of work and its result as soon as its last batch is done.
+
+    The batches of a piece of work are of the same strategies; its result has their replications one after the other, in
+    the order of the batches. `progress` is called with the share of all batches that is done; `jobs` and `cluster` are
+    those of `run_batches`, and so are the errors.
+    """
+    places = [(key, position) for key, batches in work.items() for position in range(len(batches))]
+    unfinished: dict[Key, dict[int, Result]] = {key: {} for key in work}
+    every = [batch for batches in work.values() for batch in batches]
+    for done, (number, result) in enumerate(run_batches(every, jobs=jobs, cluster=cluster), 1):
+        key, position = places[number]
+        unfinished[key][position] = result
+        if progress is not None:
+            progress(done / len(every))
+        if len(unfinished[key]) == len(work[key]):
+            parts = unfinished.pop(key)
+            ordered = [parts[position] for position in range(len(parts))]
+            yield key, {strategy: concatenate([part[strategy] for part in ordered]) for strategy in ordered[0]}
 
 
 def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None = None) -> Iterator[tuple[int, Result]]:
-    """Each chunk's number and result, as soon as it is done.
+    """Each batch's number and result, as soon as it is done.
 
-    `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster`
-    (`tcp://host:port`), which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer.
+    `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster` (`tcp://host:port`),
+    which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer.
     """
     if cluster is not None:
         yield from _on_cluster(batches, cluster)
@@ -33,6 +63,13 @@ def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None 
             yield number, run_batch(batch)
     else:
         yield from _on_processes(batches, jobs)
+
+
+def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
+    """How many replications of `each` seconds fit into `seconds`, from `fewest` to `most`, rounded down to one digit."""
+    count = int(min(max(seconds / each, fewest), most))
+    digit: int = 10 ** (len(str(count)) - 1)
+    return count // digit * digit
 
 
 def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Result]]:
@@ -53,7 +90,7 @@ def _on_cluster(batches: Sequence[Batch], address: str) -> Iterator[tuple[int, R
 
         as_completed: Any = distributed.as_completed
 
-        # Pure: a chunk whose worker died is simply computed again by another one.
+        # Not pure: a batch whose worker died is simply computed again by another one.
         futures = client.map(_numbered, list(enumerate(batches)), pure=False, retries=3)
         for future in as_completed(futures, loop=client.loop):
             yield cast("tuple[int, Result]", future.result())

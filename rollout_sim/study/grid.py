@@ -1,4 +1,4 @@
-"""Axes: what a sweep varies. Any field of a scenario file by its path; percentages, intervals and severities by name."""
+"""Grid: what a sweep varies. Any field of a scenario file by its path, and the severity of a fault."""
 
 from __future__ import annotations
 
@@ -6,41 +6,88 @@ import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rollout_sim.core import units
 from rollout_sim.core.yaml_io import Where, YamlDocument, dotted, suggest
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import Fault, Slowdown
+from rollout_sim.scenario.scenario import Scenario
 
 NEW_CANARY: Final = {"type": "canary", "percent": 10, "interval": "10 min"}
 """The strategy that percentages and intervals vary where the scenario has none that takes them."""
+Severity = Literal["errors", "crash", "factor", "delay"]
+"""What is bad about a fault: the share of its errors or crashes, how many times longer, or how much longer (s)."""
+SEVERITY_UNITS: Final[dict[Severity, str]] = {
+    "errors": "share",
+    "crash": "share",
+    "factor": "factor",
+    "delay": "duration",
+}
+"""The kind of quantity (see `core.units`) that each is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One dimension of a sweep: a name, the field that it sets, and the values, as the scenario file would write them.
-
-    `removes` is a value that takes the field's list item away: a severity of 0% is no fault.
-    """
+    """A dimension of a grid that sets a field of the scenario file."""
 
     name: str
     path: Where
+    """The way to the field: keys, and positions in lists."""
     values: tuple[Any, ...]
-    removes: str | None = None
+    """As the scenario file would write them."""
 
-    def applied(self, data: dict[str, Any], value: Any) -> None:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The values as text, as the sweep's table has them."""
+        return tuple(map(str, self.values))
+
+    def set_field(self, data: dict[str, Any], value: Any) -> None:
         """Sets the field in `data`, in place."""
-        place: Any = data
+        owner: Any = data
         *way, last = self.path
         for part in way:
-            place = place[part]
-        if self.removes is not None and units.parse(value, "share") == 0:
-            owner: Any = data
-            for part in way[:-1]:
-                owner = owner[part]
-            del owner[way[-1]]
+            owner = owner[part]
+        owner[last] = value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeverityAxis:
+    """A dimension of a grid that makes a fault of a version more or less bad."""
+
+    version: str
+    position: int
+    """Which of the version's faults is varied; one is added where it has no more than so many."""
+    severity: Severity
+    values: tuple[float, ...]
+    """Fractions, factors or seconds; a share of 0 takes the fault away."""
+    labels: tuple[str, ...]
+    """The values as text, as the sweep's table has them."""
+    name: Literal["severity"] = "severity"
+
+    @property
+    def path(self) -> Where:
+        """The field of the scenario file that holds what is varied."""
+        kind = "latency" if self.severity in ("factor", "delay") else self.severity
+        return ("function", "versions", self.version, "faults", self.position, kind)
+
+    def applied(self, scenario: Scenario, value: float) -> Scenario:
+        """The scenario with the fault at one of the values; everything else about the fault stays."""
+        faults = list(scenario.function.versions[self.version].faults)
+        if self.position == len(faults):
+            faults.append(Fault(errors=1.0))
+        if SEVERITY_UNITS[self.severity] == "share" and value == 0:
+            del faults[self.position]
         else:
-            place[last] = value
+            changed: dict[str, Any]
+            if self.severity == "factor":
+                changed = {"latency": Slowdown(factor=value)}
+            elif self.severity == "delay":
+                changed = {"latency": Slowdown(add=value)}
+            else:
+                changed = {self.severity: value}
+            faults[self.position] = replace(faults[self.position], **changed)
+        return scenario.with_faults(self.version, faults)
 
 
 def chosen_axes(
@@ -51,27 +98,27 @@ def chosen_axes(
     severity: str | None = None,
     axes: Sequence[str] = (),
     strategies: Sequence[str] = (),
-) -> tuple[YamlDocument, tuple[Axis, ...]]:
+) -> tuple[YamlDocument, tuple[Axis | SeverityAxis, ...]]:
     """The axes that the command line's words stand for, and the document that they apply to.
 
     With percentages or intervals only the strategy that they vary is left (see `swept_strategy`).
     Raises ScenarioError naming what is wrong.
     """
-    found = []
+    chosen: list[Axis | SeverityAxis] = []
     if percent or interval:
         document, strategy = swept_strategy(document, strategies)
-        found += [percentages(strategy, percent)] if percent else []
-        found += [intervals(strategy, interval)] if interval else []
+        chosen += [percentages(strategy, percent)] if percent else []
+        chosen += [intervals(strategy, interval)] if interval else []
     if severity:
-        document, one = severities(document, severity)
-        found.append(one)
-    found += [axis(document, text) for text in axes]
-    return document, tuple(found)
+        document, varied = severities(document, severity)
+        chosen.append(varied)
+    chosen += [axis(document, text) for text in axes]
+    return document, tuple(chosen)
 
 
 def written_axes(
     document: YamlDocument, texts: Sequence[str], strategies: Sequence[str] = ()
-) -> tuple[YamlDocument, tuple[Axis, ...]]:
+) -> tuple[YamlDocument, tuple[Axis | SeverityAxis, ...]]:
     """`chosen_axes` of texts such as `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` and `path.to.field=...`."""
     named: dict[str, str] = {}
     others = []
@@ -106,7 +153,9 @@ def swept_strategy(document: YamlDocument, wanted: Sequence[str] = ()) -> tuple[
     """
     strategies = document.data.get("strategies") or {}
     takes = [
-        name for name, one in strategies.items() if isinstance(one, Mapping) and {"percent", "interval"} <= set(one)
+        name
+        for name, strategy in strategies.items()
+        if isinstance(strategy, Mapping) and {"percent", "interval"} <= set(strategy)
     ]
     if len(wanted) > 1:
         raise ScenarioError([f"--strategy: percentages and intervals vary one strategy, got {len(wanted)}"])
@@ -123,7 +172,7 @@ def swept_strategy(document: YamlDocument, wanted: Sequence[str] = ()) -> tuple[
     # Not under its name, which may tell a percentage that is no longer true.
     kind = str(varied.get("type", name))
     data["strategies"] = {kind: varied}
-    return YamlDocument(data=data, lines=document.lines, path=document.path), kind
+    return replace(document, data=data), kind
 
 
 def percentages(strategy: str, text: str) -> Axis:
@@ -137,35 +186,42 @@ def intervals(strategy: str, text: str) -> Axis:
     return Axis(name="interval", path=("strategies", strategy, "interval"), values=read_values(text))
 
 
-def severities(document: YamlDocument, text: str) -> tuple[YamlDocument, Axis]:
-    """Error rates of the new version's fault: its first `errors` fault, or one that is added to `document`; 0% is none."""
+def severities(document: YamlDocument, text: str) -> tuple[YamlDocument, SeverityAxis]:
+    """Error rates of the new version's fault, `0%,1%,5%`, and the document in which it has that fault; 0% is none.
+
+    The fault is the version's first one of errors, or one that is added. Raises ScenarioError without a new version and
+    for what is no share.
+    """
     data = deepcopy(document.data)
     new = str((data.get("rollout") or {}).get("to", ""))
     versions = (data.get("function") or {}).get("versions") or {}
     if new not in versions:
         raise ScenarioError([f"{document.path}: rollout.to: --severity needs a new version, got {new or 'none'}"])
-    values = tuple(part.strip() for part in text.split(",") if part.strip())
-    for value in values:
+    labels = tuple(part.strip() for part in text.split(",") if part.strip())
+    values = []
+    for label in labels:
         try:
-            units.parse(value, "share")
+            values.append(units.parse(label, "share"))
         except ValueError as error:
             raise ScenarioError([f"--severity: {error}"]) from None
+        if not 0 <= values[-1] <= 1:
+            raise ScenarioError([f"--severity: an error rate is from 0% to 100%, got {label}"])
     faults = versions[new].setdefault("faults", [])
     if isinstance(faults, Mapping):
         faults = versions[new]["faults"] = [faults]
-    place = next((i for i, fault in enumerate(faults) if "errors" in fault), len(faults))
-    if place == len(faults):
+    position = next((k for k, fault in enumerate(faults) if "errors" in fault), len(faults))
+    if position == len(faults):
         faults.append({"errors": "1%"})
-    where: Where = ("function", "versions", new, "faults", place, "errors")
-    changed = YamlDocument(data=data, lines=document.lines, path=document.path)
-    return changed, Axis(name="severity", path=where, values=values, removes="0%")
+    changed = replace(document, data=data)
+    varied = SeverityAxis(version=new, position=position, severity="errors", values=tuple(values), labels=labels)
+    return changed, varied
 
 
-def at(document: YamlDocument, axes: Sequence[Axis], values: Sequence[Any]) -> YamlDocument:
-    """The document with each axis at its value. A field that is taken away goes last, so that places stay."""
+def document_at(document: YamlDocument, axes: Sequence[Axis], values: Sequence[Any]) -> YamlDocument:
+    """The document with each axis at its value."""
     data = deepcopy(document.data)
-    for one, value in sorted(zip(axes, values, strict=True), key=lambda pair: pair[0].removes is not None):
-        one.applied(data, value)
+    for varied, value in zip(axes, values, strict=True):
+        varied.set_field(data, value)
     return replace(document, data=data)
 
 

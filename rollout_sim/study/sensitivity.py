@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core import units
-from rollout_sim.core.yaml_io import YamlDocument
+from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import Fault
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.study.grid import Axis, severities
+from rollout_sim.study.grid import SEVERITY_UNITS, Severity, SeverityAxis
 from rollout_sim.study.sweep import Sweep, sweep
 
 SHARES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -28,43 +27,50 @@ NEAR: Final = 1.35
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivity:
-    """The file's strategies over severities, the recommended one beside them, and the file's own severity, if it has one.
-
-    `added` says that the file has no such fault: errors were put on top of what it describes.
-    """
+    """The strategies of a scenario over severities of a fault of its new version."""
 
     swept: Sweep
+    """The scenario's strategies; `SeverityAxis` says in which unit the severities are."""
     recommended: Sweep | None
-    own: str | None
-    added: bool
+    """The recommended strategy over the same severities, if there is one."""
+    own: float | None
+    """The scenario's own severity, None where it has no such fault: errors are put on top of what it describes."""
+
+    @property
+    def axis(self) -> SeverityAxis:
+        """The severities."""
+        (axis,) = self.swept.axes
+        assert isinstance(axis, SeverityAxis)
+        return axis
+
+    @property
+    def own_label(self) -> str | None:
+        """The scenario's own severity as text."""
+        return None if self.own is None else self.axis.labels[self.axis.values.index(self.own)]
 
 
-def severity_axis(scenario: Scenario, path: Path, *, coarse: bool) -> tuple[YamlDocument, Axis, str | None]:
+def severity_axis(scenario: Scenario, *, coarse: bool) -> tuple[SeverityAxis, float | None]:
     """What is varied of the new version: its first fault of errors, crashes or latency, else errors that are added.
 
-    Returns the resolved scenario as a document, the axis, and the file's own severity (None where errors are added).
-    Raises ScenarioError without a new version.
+    Returns the axis and the scenario's own severity, which is one of its values (None where errors are added). With
+    `coarse` there are half as many values. Raises ScenarioError without a new version.
     """
-    document = YamlDocument(
-        data=json.loads(json.dumps(scenario.dump())), lines={}, path=path
-    )  # with lists, as a file has
-    faults = document.data["function"]["versions"].get(scenario.new or "", {}).get("faults", ())
+    new = scenario.new
+    if new is None:
+        raise ScenarioError([f"{scenario.name}: rollout.to: severities need a new version, got none"])
+    faults = scenario.function.versions[new].faults
     for kind in ("errors", "crash", "latency"):
-        for k, fault in enumerate(faults):
-            if kind in fault:
-                where = ("function", "versions", str(scenario.new), "faults", k, kind)
-                own = str(fault[kind])
-                removes = None if kind == "latency" else "0%"
-                axis = Axis(name="severity", path=where, values=_around(own, coarse=coarse), removes=removes)
-                return document, axis, own
-    changed, axis = severities(document, ",".join(_texts((0.0, *_thinned(SHARES, coarse=coarse)), "share")))
-    return changed, axis, None
+        for position, fault in enumerate(faults):
+            if fault.kind == kind:
+                severity, own = _severity_of(fault)
+                values = _around(severity, own, coarse=coarse)
+                return _axis(new, position, severity, values), own
+    return _axis(new, len(faults), "errors", (0.0, *_thinned(SHARES, coarse=coarse))), None
 
 
 def sensitivity(
     scenario: Scenario,
     recommended: Scenario | None,
-    path: Path,
     replications: int,
     strategies: Sequence[str] = (),
     *,
@@ -74,39 +80,47 @@ def sensitivity(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """The sweep over severities of the file's strategies and of the `recommended` scenario's one.
+    """The sweep over severities of the `strategies` (all by default), and of the `recommended` scenario's one.
 
-    Raises ScenarioError for what cannot be run.
+    `replications` are those of each severity; `coarse` halves the number of severities. Raises ScenarioError for what
+    cannot be run.
     """
-    document, axis, own = severity_axis(scenario, path, coarse=coarse)
+    axis, own = severity_axis(scenario, coarse=coarse)
     options: dict[str, Any] = {"seed": seed, "engine": engine, "jobs": jobs}
-    swept = sweep(document, [axis], replications, strategies, progress=progress, **options)
+    swept = sweep(scenario, [axis], replications, strategies, progress=progress, **options)
     beside = None
     if recommended is not None:
-        document, axis, _ = severity_axis(recommended, path, coarse=coarse)
-        beside = sweep(document, [axis], replications, **options)
-    return Sensitivity(swept=swept, recommended=beside, own=own, added=own is None)
+        axis, _ = severity_axis(recommended, coarse=coarse)
+        beside = sweep(recommended, [axis], replications, **options)
+    return Sensitivity(swept=swept, recommended=beside, own=own)
 
 
-def _around(own: str, *, coarse: bool) -> tuple[str, ...]:
-    """The values that are tried, the file's own among them."""
-    ladder: Sequence[float]
-    if own.endswith("%"):
-        kind, ladder = "share", SHARES
-    elif own.endswith("x"):
-        kind, ladder = "factor", FACTORS[1:]
-    else:
-        kind, step = "duration", units.parse(own, "duration")
-        ladder = tuple(step * (factor - 1) for factor in FACTORS[1:])
-    value = units.parse(own, kind)
-    near = [one for one in _thinned(ladder, coarse=coarse) if not value / NEAR < one < value * NEAR]
-    none = FACTORS[0] if kind == "factor" else 0.0
-    return _texts(sorted({none, value, *near}), kind)
+def _severity_of(fault: Fault) -> tuple[Severity, float]:
+    """What is bad about a fault of errors, crashes or latency, and how much."""
+    if fault.errors is not None:
+        return "errors", fault.errors
+    if fault.crash is not None:
+        return "crash", fault.crash
+    assert fault.latency is not None
+    return ("factor", fault.latency.factor) if fault.latency.factor != 1 else ("delay", fault.latency.add)
+
+
+def _around(severity: Severity, own: float, *, coarse: bool) -> tuple[float, ...]:
+    """The values that are tried, rising, the scenario's own and none at all among them."""
+    ladder: Sequence[float] = SHARES
+    if severity == "factor":
+        ladder = FACTORS[1:]
+    elif severity == "delay":
+        ladder = tuple(own * (factor - 1) for factor in FACTORS[1:])
+    near = [value for value in _thinned(ladder, coarse=coarse) if not own / NEAR < value < own * NEAR]
+    none = FACTORS[0] if severity == "factor" else 0.0
+    return tuple(sorted({none, own, *near}))
 
 
 def _thinned(ladder: Sequence[float], *, coarse: bool) -> Sequence[float]:
     return ladder[:: COARSE if coarse else 1]
 
 
-def _texts(values: Sequence[float], kind: str) -> tuple[str, ...]:
-    return tuple(units.text(value, kind) for value in values)
+def _axis(version: str, position: int, severity: Severity, values: tuple[float, ...]) -> SeverityAxis:
+    labels = tuple(units.text(value, SEVERITY_UNITS[severity]) for value in values)
+    return SeverityAxis(version=version, position=position, severity=severity, values=values, labels=labels)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,13 +18,13 @@ from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.yaml_io import YamlDocument, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import check_size, choose_engine
-from rollout_sim.run.batch import Batch, Samples, concatenate
+from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.comparison import Comparison, batches_of
-from rollout_sim.study.executor import run_batches
-from rollout_sim.study.grid import Axis, at, written_axes
+from rollout_sim.study.executor import run_all
+from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,28 +36,39 @@ MAX_CELLS: Final = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One point of the grid: its values in the order of the axes, its scenario, its work, and its name on disk."""
+    """One point of the grid."""
 
-    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    """Its values as text, in the order of the axes."""
     scenario: Scenario
+    """The scenario at these values."""
     batches: tuple[Batch, ...]
+    """Its work, in the order of the replications."""
     key: str
+    """Its name on disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep(Plotted):
-    """A finished sweep: `rows` has one entry per cell, strategy and estimate, in the order of the grid."""
+    """Strategies over a grid of scenarios."""
 
     name: str
-    axes: tuple[Axis, ...]
+    """The scenario's name."""
+    axes: tuple[Axis | SeverityAxis, ...]
+    """What is varied; the last one varies fastest."""
     replications: int
+    """How many of each cell and strategy."""
     seed: int
+    """The seed of all replications."""
     cells: tuple[Cell, ...]
+    """All combinations of the axes' values, in the order of the grid."""
     rows: tuple[dict[str, Any], ...]
+    """An entry per cell, strategy and estimate, in the order of the grid: by its name the label of each axis; `strategy`,
+    `engine`, `estimate`, and `n`, `mean`, `low`, `high` and quantiles as in `Estimate.to_json`."""
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The tidy table: the axes' columns, strategy, engine, estimate, n, mean, low, high, quantiles."""
+        """The tidy table, a row for each of `rows`."""
         import pandas as pd
 
         return pd.DataFrame(self.rows)
@@ -68,8 +80,8 @@ class Sweep(Plotted):
 
 
 def sweep(
-    document: YamlDocument | str | Path,
-    axes: Sequence[Axis] | Sequence[str],
+    source: YamlDocument | Scenario | str | Path,
+    axes: Sequence[Axis | SeverityAxis | str],
     replications: int = REPLICATIONS,
     strategies: Sequence[str] = (),
     *,
@@ -82,93 +94,107 @@ def sweep(
 ) -> Sweep:
     """Every combination of the `axes`' values, each replicated like a comparison without a twin.
 
-    `document` may be the scenario file's path, and the axes texts: `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%`
-    or any field's path, `alarms.errors.lag=0 s,2 min`.
+    `source` is the scenario file's path, its document, or (for severities alone) a scenario. Axes may be texts:
+    `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` or any field's path, `alarms.errors.lag=0 s,2 min`.
+    `strategies` are those to run, by default all.
 
     With `out`, each cell is written there (`cells/`) as soon as it is done and read back where it is there already, so
     that an interrupted sweep goes on. `progress` is called with the share of the work that is done.
     Raises ScenarioError for an axis or a cell that makes no sense, before anything runs.
     """
-    if not isinstance(document, YamlDocument):
-        document = read_yaml(Path(document))
-    words = [one for one in axes if isinstance(one, str)]
-    axes = tuple(one for one in axes if not isinstance(one, str))
-    if words:
-        document, written = written_axes(document, words, strategies)
-        axes += written
-        strategies = () if any(one.name in ("percent", "interval") for one in written) else strategies
-    cells = _grid(document, axes, replications, tuple(strategies), seed, engine)
+    if isinstance(source, str | Path):
+        source = read_yaml(Path(source))
+    texts = [varied for varied in axes if isinstance(varied, str)]
+    chosen = tuple(varied for varied in axes if not isinstance(varied, str))
+    if texts:
+        source, written = written_axes(_document(source), texts, strategies)
+        chosen += written
+        strategies = () if any(varied.name in ("percent", "interval") for varied in written) else strategies
+    cells = _grid(source, chosen, replications, tuple(strategies), seed, engine)
     folder = None if out is None else out / "cells"
     kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key)) is not None}
-    waiting = list({cell.key: cell for cell in cells if cell.key not in kept}.values())
-    work = [(cell, batch) for cell in waiting for batch in cell.batches]
-    found: dict[str, dict[int, dict[str, Samples]]] = {cell.key: {} for cell in waiting}
-    for done, (number, result) in enumerate(run_batches([batch for _, batch in work], jobs=jobs, cluster=cluster), 1):
-        cell, batch = work[number]
-        found[cell.key][batch.first] = result
-        if len(found[cell.key]) == len(cell.batches):
-            kept[cell.key] = _keep(folder, cell.key, _rows(cell, found.pop(cell.key)))
-        if progress is not None:
-            progress(done / len(work))
-    rows = [
-        dict(zip([one.name for one in axes], map(str, cell.values), strict=True)) | row
-        for cell in cells
-        for row in kept[cell.key]
-    ]
+    waiting = {cell.key: cell for cell in cells if cell.key not in kept}
+    work = {key: cell.batches for key, cell in waiting.items()}
+    for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+        kept[key] = _keep(folder, key, _rows(waiting[key], columns))
+    names = [varied.name for varied in chosen]
     first = cells[0]
     return Sweep(
         name=first.scenario.name,
-        axes=tuple(axes),
+        axes=chosen,
         replications=replications,
         seed=first.batches[0].seed,
         cells=tuple(cells),
-        rows=tuple(rows),
+        rows=tuple(dict(zip(names, cell.labels, strict=True)) | row for cell in cells for row in kept[cell.key]),
     )
 
 
 def _grid(
-    document: YamlDocument,
-    axes: tuple[Axis, ...],
+    source: YamlDocument | Scenario,
+    axes: tuple[Axis | SeverityAxis, ...],
     replications: int,
     strategies: tuple[str, ...],
     seed: int | None,
     engine: Engine | None,
 ) -> list[Cell]:
     """All cells, each of them checked."""
-    if not axes or any(not one.values for one in axes):
+    if not axes or any(not varied.values for varied in axes):
         raise ScenarioError(["sweep: needs at least one axis with at least one value, such as --percent 1,5,10"])
-    twice = {one.name for one in axes if sum(one.path == other.path for other in axes) > 1}
+    twice = {varied.name for varied in axes if sum(varied.path == other.path for other in axes) > 1}
     if twice:
         raise ScenarioError([f"sweep: two axes vary the same field: {', '.join(sorted(twice))}"])
     if replications < 1:
         raise ScenarioError([f"replications: at least 1, got {replications}"])
-    size = 1
-    for one in axes:
-        size *= len(one.values)
+    size = math.prod(len(varied.values) for varied in axes)
     if size > MAX_CELLS:
         raise ScenarioError([f"sweep: {size} cells; allowed {MAX_CELLS}"])
     cells = []
-    for values in itertools.product(*(one.values for one in axes)):
-        scenario = _parsed(document, axes, values)
+    for labels, scenario in _scenarios(source, axes):
         names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
-        its_seed = scenario.seed if seed is None else seed
         plane = choose_engine(scenario, engine)
         if plane.engine != "aggregate":
             check_size(scenario, plane.engine, runs=replications * len(names) * size)
-        batches = tuple(batches_of(scenario, names, plane, its_seed, replications))
+        batches = batches_of(scenario, plane, names, scenario.seed if seed is None else seed, replications)
         cells.append(
-            Cell(values=values, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))
+            Cell(labels=labels, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))
         )
     return cells
 
 
-def _parsed(document: YamlDocument, axes: tuple[Axis, ...], values: tuple[Any, ...]) -> Scenario:
-    """The scenario of one cell. Raises ScenarioError that says at which values the file stops making sense."""
-    try:
-        return Scenario.parse(at(document, axes, values))
-    except ScenarioError as error:
-        place = ", ".join(f"{one.name} {value}" for one, value in zip(axes, values, strict=True))
-        raise ScenarioError([f"sweep: with {place}: {problem}" for problem in error.problems]) from None
+def _scenarios(
+    source: YamlDocument | Scenario, axes: tuple[Axis | SeverityAxis, ...]
+) -> Iterator[tuple[tuple[str, ...], Scenario]]:
+    """The labels and the scenario of each cell; a file is read once for all severities of the same fields.
+
+    Raises ScenarioError that says at which values the file stops making sense.
+    """
+    fields = [varied for varied in axes if isinstance(varied, Axis)]
+    if fields:
+        source = _document(source)
+    read: dict[tuple[str, ...], Scenario] = {}
+    for levels in itertools.product(*(zip(varied.labels, varied.values, strict=True) for varied in axes)):
+        labels = tuple(label for label, _ in levels)
+        chosen = list(zip(axes, labels, (value for _, value in levels), strict=True))
+        place = tuple(label for varied, label, _ in chosen if isinstance(varied, Axis))
+        if isinstance(source, YamlDocument) and place not in read:
+            values = [value for varied, _, value in chosen if isinstance(varied, Axis)]
+            try:
+                read[place] = Scenario.parse(document_at(source, fields, values))
+            except ScenarioError as error:
+                where = ", ".join(f"{varied.name} {label}" for varied, label, _ in chosen)
+                raise ScenarioError([f"sweep: with {where}: {problem}" for problem in error.problems]) from None
+        scenario = source if isinstance(source, Scenario) else read[place]
+        for varied, _, value in chosen:
+            if isinstance(varied, SeverityAxis):
+                scenario = varied.applied(scenario, value)
+        yield labels, scenario
+
+
+def _document(source: YamlDocument | Scenario) -> YamlDocument:
+    """The document whose fields are varied. Raises ScenarioError for a scenario that was read already."""
+    if isinstance(source, Scenario):
+        raise ScenarioError([f"{source.name}: sweep: fields are varied in a file, got a scenario; allowed severities"])
+    return source
 
 
 def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
@@ -187,24 +213,23 @@ def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
 
 
 def _files(scenario: Scenario) -> list[str]:
-    """What the files say that the scenario reads, and the code of the custom classes that it names."""
+    """Fingerprints of the files that the scenario reads, and of the code of the user-defined classes that it names."""
     owned: list[object] = [*scenario.strategies.values(), *(source.arrivals.custom for source in scenario.traffic)]
     owned += [f.custom for spec in scenario.function.versions.values() for f in (*spec.faults, *scenario.incident)]
-    said = fingerprint(owned)
+    prints = fingerprint(owned)
     for source in scenario.traffic:
         if (trace := source.arrivals.trace) is not None:
-            said.append(hashlib.sha256((Path(trace.folder) / trace.file).read_bytes()).hexdigest())
-        said += [repr(source.size.samples)] if source.size is not None and source.size.samples else []
+            prints.append(hashlib.sha256((Path(trace.folder) / trace.file).read_bytes()).hexdigest())
+        prints += [repr(source.size.samples)] if source.size is not None and source.size.samples else []
     for spec in scenario.function.versions.values():
-        for one in (spec.duration, spec.cold_start, spec.cold_duration):
-            if one is not None and one.samples:
-                said.append(hashlib.sha256(repr(one.samples).encode()).hexdigest())
-    return said
+        times = (spec.duration, spec.cold_start, spec.cold_duration)
+        prints += [hashlib.sha256(repr(time.samples).encode()).hexdigest() for time in times if time and time.samples]
+    return prints
 
 
-def _rows(cell: Cell, found: dict[int, dict[str, Samples]]) -> list[dict[str, Any]]:
+def _rows(cell: Cell, columns: dict[str, Samples]) -> list[dict[str, Any]]:
+    """A cell's part of `Sweep.rows`, without the axes."""
     first = cell.batches[0]
-    columns = {name: concatenate([found[batch.first][name] for batch in cell.batches]) for name in first.strategies}
     compared = Comparison(
         scenario=cell.scenario,
         seed=first.seed,
@@ -213,7 +238,7 @@ def _rows(cell: Cell, found: dict[int, dict[str, Samples]]) -> list[dict[str, An
         columns=columns,
     )
     return [
-        {"strategy": name, "engine": first.plane.engine, "estimate": label, "n": estimate.n} | estimate.document
+        {"strategy": name, "engine": first.plane.engine, "estimate": label, "n": estimate.n} | estimate.to_json()
         for name in first.strategies
         for label, estimate in compared.estimates(name).items()
         if estimate is not None

@@ -18,12 +18,12 @@ from rollout_sim.views.plots.recommendation import pareto
 from rollout_sim.views.plots.sweep import picture
 from rollout_sim.views.sentences import sentence
 from rollout_sim.views.tables import (
-    comparison_sheet,
-    contender_sheet,
-    run_sheet,
-    scenario_sheet,
-    sweep_sheet,
-    version_sheet,
+    comparison_table,
+    contender_table,
+    run_table,
+    scenario_table,
+    sweep_table,
+    version_table,
 )
 
 
@@ -66,27 +66,27 @@ def html(result: object) -> str:
 @html.register(Scenario)
 def _(result: Scenario) -> str:
     about = f"{result.name}: {result.description}" if result.description else result.name
-    return scenario_sheet(result).html(f"{about} ({show_duration(result.horizon)}, seed {result.seed})")
+    return scenario_table(result).html(f"{about} ({show_duration(result.horizon)}, seed {result.seed})")
 
 
 @html.register(RunResult)
 def _(result: RunResult) -> str:
-    return run_sheet([result]).html(repr(result)) + version_sheet([result]).html()
+    return run_table([result]).html(repr(result)) + version_table([result]).html()
 
 
 @html.register(Comparison)
 def _(result: Comparison) -> str:
-    return comparison_sheet(result).html(repr(result))
+    return comparison_table(result).html(repr(result))
 
 
 @html.register(Sweep)
 def _(result: Sweep) -> str:
-    return sweep_sheet(result, "its .frame").html(repr(result))
+    return sweep_table(result, "its .frame").html(repr(result))
 
 
 @html.register(Recommendation)
 def _(result: Recommendation) -> str:
-    return contender_sheet(result).html(repr(result))
+    return contender_table(result).html(repr(result))
 
 
 @singledispatch

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from rollout_sim.control.strategies import Canary
-from rollout_sim.core.formatting import interval_of, share, share_interval, show_duration
+from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
@@ -69,20 +69,17 @@ class Explorer:
         """The scenario at a setting, with another severity; 0 is a good version."""
         new, scenario = self.scenario.new, self.scenario
         assert new is not None
-        faults = (Fault(errors=severity),) if severity else ()
-        versions = {**scenario.function.versions, new: replace(scenario.function.versions[new], faults=faults)}
         return replace(
-            scenario,
+            scenario.with_faults(new, (Fault(errors=severity),) if severity else ()),
             engine="aggregate",
-            function=replace(scenario.function, versions=versions),
             traffic=(replace(scenario.traffic[0], arrivals=Arrivals(poisson=setting.rate)),),
             strategies={_NAME: Canary(percent=setting.percent, interval=setting.interval)},
         )
 
     def estimates(self, setting: Setting, severity: float) -> dict[str, Estimate]:
         """`stopped` and `bad_requests` at a setting, by simulation."""
-        found = compare(self.at(setting, severity), REPLICATIONS, twin=False).estimates(_NAME)
-        return {name: one for name, one in found.items() if one is not None}
+        estimates = compare(self.at(setting, severity), REPLICATIONS, twin=False).estimates(_NAME)
+        return {name: estimate for name, estimate in estimates.items() if estimate is not None}
 
     def figure(self, setting: Setting | None = None) -> Figure:
         """How often a version is stopped, and what it costs, against how bad it is; the setting's own point is marked."""
@@ -96,7 +93,7 @@ class Explorer:
             axes[0].set_ylim(-0.03, 1.03)
             axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
             axes[0].set_title("How often is it stopped?")
-            axes[1].set_ylim(0, 1.25 * max(one["bad_requests"].high or 0.0 for one in (*curve, here, good)) or 1)
+            axes[1].set_ylim(0, 1.25 * max(point["bad_requests"].high or 0.0 for point in (*curve, here, good)) or 1)
             axes[1].set_title(f"Bad requests in {show_duration(self.scenario.horizon)}, mean")
             axes[0].legend(loc="center right", fontsize=9, frameon=True, framealpha=0.9, edgecolor="none")
             figure.suptitle(self.sentence(setting, here, good), x=0.01, ha="left", fontsize=10)
@@ -104,13 +101,13 @@ class Explorer:
 
     @staticmethod
     def sentence(setting: Setting, here: dict[str, Estimate], good: dict[str, Estimate]) -> str:
-        """What the marked point comes to, in words."""
+        """A sentence about the point that the sliders choose, from its estimates (`here`) and those of a good version."""
         stopped, false, bad = here["stopped"], good["stopped"], here["bad_requests"]
         return (
             f"{setting.rate:.3g}/s, canary {share(setting.percent)} for {show_duration(setting.interval)}: "
-            f"{share(setting.severity)} errors are stopped in {share_interval(stopped.mean, stopped.low, stopped.high)} "
-            f"of the rollouts\nand cost {interval_of(bad.mean, bad.low, bad.high)} bad requests; a good version is "
-            f"stopped in {share_interval(false.mean, false.low, false.high)}  ({REPLICATIONS} replications, 95% intervals)"
+            f"{share(setting.severity)} errors are stopped in {share_with_interval(stopped)} "
+            f"of the rollouts\nand cost {number_with_interval(bad)} bad requests; a good version is "
+            f"stopped in {share_with_interval(false)}  ({REPLICATIONS} replications, 95% intervals)"
         )
 
     def widget(self) -> VBox:
@@ -139,8 +136,8 @@ class Explorer:
             picture.value = _png(self.figure(setting))
 
         sliders = (rate, severity, percent, interval)
-        for one in sliders:
-            one.observe(draw, names="value")
+        for slider in sliders:
+            slider.observe(draw, names="value")
         draw()
         return w.VBox([w.HBox([w.VBox(sliders[:2]), w.VBox(sliders[2:])]), picture])
 
@@ -148,7 +145,9 @@ class Explorer:
         self, ax: Axes, name: str, setting: Setting, curve: list[dict[str, Estimate]], here: dict[str, Estimate],
         good: dict[str, Estimate],
     ) -> None:  # fmt: skip
-        means, lows, highs = (np.array([getattr(one[name], part) for one in curve]) for part in ("mean", "low", "high"))
+        means, lows, highs = (
+            np.array([getattr(point[name], part) for point in curve]) for part in ("mean", "low", "high")
+        )
         style = look(0)
         ax.plot(SEVERITIES, means, label="bad version, 95% band", **style)
         ax.fill_between(SEVERITIES, lows, highs, color=style["color"], alpha=0.2, linewidth=0)

@@ -1,37 +1,96 @@
-"""The files of a run: tables as CSV, pictures, and the recipe that makes them again."""
+"""Output: the files that a command writes, and the JSON that it prints, for each kind of result.
+
+The files are tables as CSV, pictures, and the recipe that makes them again.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from rollout_sim.core.files import atomic_folder, pictures
+from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
+from rollout_sim.scenario.goals import Goal
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import Comparison
+from rollout_sim.study.recommend.hypotheses import Evaluation
+from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.sweep import Sweep
+from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
+from rollout_sim.views.plots.comparison import comparison_figure
+from rollout_sim.views.plots.recommendation import pareto, power
+from rollout_sim.views.plots.style import save, styled
+from rollout_sim.views.plots.sweep import heat_map_figure, power_figure
+from rollout_sim.views.plots.traffic import traffic
+from rollout_sim.views.sentences import assumed, remarks, sentence
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-FILES: Final = (
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
+"""What a command comes to; of `run` one result per strategy."""
+RUN_FILES: Final = (
     "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
     *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
+COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
+SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power"))
+RECOMMENDATION_FILES: Final = (
+    "contenders.csv",
+    "recommended.yaml",
+    "recommendation_recipe.json",
+    *pictures("pareto", "recommended_power"),
+)
 
 
-def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> list[Path]:
-    """Writes everything about one run per strategy into the folder `out` (made if need be); returns the files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """What is written of a result: `names` are all files that its command may write, in the order in which they are listed."""
 
-    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    names: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Mapping[str, Callable[[], Figure | None]]
+    """By the name without the suffix; None for one that there is nothing to draw for."""
+    recipe: tuple[str, Any]
+    """The name of the file, and plain data."""
+    scenarios: Mapping[str, Scenario] = field(default_factory=dict)
+
+
+def write(result: Result, out: Path, suffix: str = "png") -> list[Path]:
+    """Writes the files of a result into the folder `out` (made if need be), all of them or none; returns them.
+
+    Pictures have the format `suffix`, one of `core.files.FORMATS`. Files of an earlier result of the same kind go away.
     """
-    import matplotlib as mpl
-    import pandas as pd
-
     mpl.use("Agg")
-    from rollout_sim.views.plots import budget as plots
+    contents = _contents(result)
+    with atomic_folder(out, contents.names) as folder:
+        for name, table in contents.tables.items():
+            table.to_csv(folder / name, index=False, lineterminator="\n")
+        for name, draw in contents.pictures.items():
+            if (figure := draw()) is not None:
+                save(figure, folder / f"{name}.{suffix}")
+        for name, scenario in contents.scenarios.items():
+            (folder / name).write_text(to_yaml(scenario.dump()), encoding="utf-8")
+        name, recipe = contents.recipe
+        (folder / name).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+    return [out / name for name in contents.names if (out / name).exists()]
 
-    frames = {
+
+@singledispatch
+def _contents(result: object) -> _Contents:
+    raise TypeError(f"{type(result).__name__} has no files")
+
+
+@_contents.register(Sequence)
+def _(results: Sequence[RunResult]) -> _Contents:
+    tables = {
         "summary.csv": pd.DataFrame([_flat(result.summary) for result in results]),
         "timeline.csv": pd.concat([result.timeline for result in results], ignore_index=True),
         "alarms.csv": pd.concat([result.alarms for result in results], ignore_index=True),
@@ -39,22 +98,81 @@ def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> l
     }
     events = [result.events for result in results if result.events is not None]
     if events:
-        frames["events.csv"] = pd.concat(events, ignore_index=True)
-    drawn: dict[str, Callable[[Sequence[RunResult]], Figure]] = {"traffic": plots.traffic}
+        tables["events.csv"] = pd.concat(events, ignore_index=True)
+    drawn: dict[str, Callable[[], Figure]] = {"traffic": lambda: traffic(results)}
     if results[0].scenario.slos:
-        drawn |= {"error_budget": plots.error_budget_figure, "burn_rate": plots.burn_rate_figure}
-    with atomic_folder(out, FILES) as folder:
-        for name, frame in frames.items():
-            frame.to_csv(folder / name, index=False, lineterminator="\n")
-        for name, draw in drawn.items():
-            plots.save(draw(results), folder / f"{name}.{suffix}")
-        recipe = json.dumps([result.recipe for result in results], indent=1)
-        (folder / "recipe.json").write_text(recipe + "\n", encoding="utf-8")
-    return [out / name for name in FILES if (out / name).exists()]
+        drawn |= {
+            "error_budget": lambda: error_budget_figure(results),
+            "burn_rate": lambda: burn_rate_figure(results),
+        }
+    recipe = [result.recipe for result in results]
+    return _Contents(names=RUN_FILES, tables=tables, pictures=drawn, recipe=("recipe.json", recipe))
 
 
-def run_json(results: Sequence[RunResult]) -> dict[str, Any]:
-    """The document of `run --json`."""
+@_contents.register(Comparison)
+def _(compared: Comparison) -> _Contents:
+    sides = [("as described", compared)] + ([] if compared.twin is None else [("good", compared.twin)])
+    every = [
+        pd.DataFrame({"version": label, "strategy": name, "replication": range(side.replications), **columns})
+        for label, side in sides
+        for name, columns in side.columns.items()
+    ]
+    replications = pd.concat(every, ignore_index=True)
+    replications["outcome"] = compared.outcome_names(replications["outcome"].to_numpy(int))
+    recipe = compared.scenario.recipe(seed=compared.seed, engine=compared.plane.engine)
+    recipe |= {"replications": compared.replications, "strategies": list(compared.columns)}
+    return _Contents(
+        names=COMPARISON_FILES,
+        tables={"estimates.csv": compared.frame, "replications.csv": replications},
+        pictures={"comparison": lambda: comparison_figure(compared)},
+        recipe=("comparison_recipe.json", recipe),
+    )
+
+
+@_contents.register(Sweep)
+def _(swept: Sweep) -> _Contents:
+    axes = {axis.name: list(axis.labels) for axis in swept.axes}
+    recipe = swept.cells[0].scenario.recipe(axes=axes, replications=swept.replications, seed=swept.seed)
+    return _Contents(
+        names=SWEEP_FILES,
+        tables={"sweep.csv": swept.frame},
+        pictures={"heat_maps": lambda: heat_map_figure(swept), "power": lambda: power_figure(swept)},
+        recipe=("sweep_recipe.json", recipe),
+    )
+
+
+@_contents.register(Recommendation)
+def _(recommendation: Recommendation) -> _Contents:
+    chosen = {} if recommendation.winner is None else {"recommended.yaml": recommendation.chosen_scenario}
+    recipe = recommendation.scenario.recipe(seed=recommendation.seed, engine=recommendation.plane.engine)
+    return _Contents(
+        names=RECOMMENDATION_FILES,
+        tables={"contenders.csv": recommendation.frame},
+        pictures={
+            "pareto": lambda: _alone(lambda: pareto(recommendation)),
+            "recommended_power": lambda: _alone(lambda: power(recommendation)),
+        },
+        recipe=("recommendation_recipe.json", recipe),
+        scenarios=chosen,
+    )
+
+
+def _alone(draw: Callable[[], Axes]) -> Figure:
+    """The figure of a picture that has it to itself."""
+    with styled():
+        figure = draw().figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+@singledispatch
+def to_json(result: object) -> dict[str, Any]:
+    """What a command prints of its result with `--json`: plain data. Raises TypeError for a result without one."""
+    raise TypeError(f"{type(result).__name__} has no JSON")
+
+
+@to_json.register(Sequence)
+def _(results: Sequence[RunResult]) -> dict[str, Any]:
     first = results[0]
     return {
         "scenario": first.scenario.name,
@@ -64,6 +182,54 @@ def run_json(results: Sequence[RunResult]) -> dict[str, Any]:
         "engine_reason": first.engine_reason,
         "approximations": list(first.approximations),
         "strategies": [result.summary for result in results],
+    }
+
+
+@to_json.register(Comparison)
+def _(compared: Comparison) -> dict[str, Any]:
+    return compared.to_json()
+
+
+@to_json.register(Recommendation)
+def _(recommendation: Recommendation) -> dict[str, Any]:
+    winner, goal = recommendation.winner, recommendation.goal
+    chosen = None
+    if winner is not None:
+        dumped = recommendation.chosen_scenario.dump()
+        chosen = {name: dumped[name] for name in ("rollout", "strategies", "alarms")}
+    return {
+        "scenario": recommendation.scenario.name,
+        "seed": recommendation.seed,
+        "engine": recommendation.plane.engine,
+        "engine_reason": recommendation.plane.reason,
+        "approximations": list(recommendation.notes),
+        "searched": recommendation.searched,
+        "feasible": winner is not None,
+        "recommendation": sentence(recommendation),
+        "strategy": None if winner is None else winner.name,
+        "alarm": None if winner is None else winner.alarm_text,
+        "binding": recommendation.advice.binding or None,
+        "remarks": remarks(recommendation),
+        "assumed": assumed(recommendation),
+        "confirmed": [_entry(evaluation, goal) for evaluation in recommendation.confirmed],
+        "contenders": [_entry(evaluation, goal) for evaluation in recommendation.contenders],
+        "ties": [candidate.label for candidate in recommendation.ties],
+        "chosen": chosen,
+    }
+
+
+def _entry(evaluation: Evaluation, goal: Goal) -> dict[str, Any]:
+    return {
+        "strategy": evaluation.candidate.name,
+        "alarm": evaluation.candidate.alarm_text,
+        "caught": None if evaluation.caught is None else evaluation.caught.to_json(),
+        "false_rollback": evaluation.false_rollback.to_json(),
+        "bad_requests": evaluation.bad.to_json(),
+        "budget_p95": evaluation.budget.to_json(),
+        "time_to_full_s": evaluation.time_to_full,
+        "objective": evaluation.objective.to_json(),
+        "misses": evaluation.misses(goal),
+        "power": [{"severity": severity, **estimate.to_json()} for severity, estimate in evaluation.power],
     }
 
 

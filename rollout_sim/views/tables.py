@@ -1,4 +1,4 @@
-"""Tables for the terminal and for notebooks: one row per strategy, times and shares as people read them."""
+"""Tables: the values that results hand over, one row per strategy, and their two renderers: text and HTML."""
 
 from __future__ import annotations
 
@@ -7,141 +7,219 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.formatting import interval_of, share, share_interval, shares, show_duration
+from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.views._sweep_output import FILES
+from rollout_sim.run.result import RunResult
+from rollout_sim.scenario.goals import Goal
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import Comparison
+from rollout_sim.study.recommend.hypotheses import Evaluation
+from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.sweep import Sweep
+from rollout_sim.views.cells import (
+    Average,
+    Cell,
+    Count,
+    Duration,
+    EstimatedNumber,
+    EstimatedShare,
+    MedianDuration,
+    Share,
+    Text,
+)
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from rollout_sim.run.result import RunResult
-    from rollout_sim.scenario.goals import Goal
-    from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.study.comparison import Comparison
-    from rollout_sim.study.recommend.hypotheses import Evaluation
-    from rollout_sim.study.recommend.search import Recommendation
-    from rollout_sim.study.sweep import Sweep
+    from rich.table import Table as RichTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
-    """Headings (lines separated by newlines) and rows of text; the first `left` columns are names, the others numbers."""
+class Column:
+    """A column's heading, in lines separated by newlines.
 
-    headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    left: int = 1
+    With `interval` each cell is an estimate, and the heading says at which level its interval is. `names` marks a column
+    of names, which stand to the left; numbers stand to the right. Where `below` is not empty, a page shows the cell
+    below the one to its left, after that word, and needs no column for it.
+    """
+
+    title: str
+    interval: bool = False
+    names: bool = False
+    below: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title and, for an estimate, the level of the intervals."""
+        if not self.interval:
+            return self.title
+        return f"{self.title} [95%]" if "\n" in self.title else f"{self.title}\n[95%]"
+
+    @property
+    def line(self) -> str:
+        """The title on one line."""
+        return self.title.replace("\n", " ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns, and rows with a cell for each of them; `caption` stands below."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
 
-    def tables(self, width: int) -> list[Table]:
-        """The sheet as one table if it fits into `width` characters, else turned around, a few rows at a time.
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns' headings."""
+        return tuple(column.heading for column in self.columns)
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """Each row's cells as text."""
+        return tuple(tuple(cell.text for cell in row) for row in self.rows)
+
+    def for_terminal(self, width: int) -> list[RichTable]:
+        """The table as one of `rich` if it fits into `width` characters, else turned around, a few rows at a time.
 
         Nothing is ever cut: a row on its own is written however narrow the terminal is.
         """
-        columns = list(zip(self.headings, *self.rows, strict=True))
+        names = sum(column.names for column in self.columns)
+        columns = list(zip(self.headings, *self.texts, strict=True))
         if _needed(columns) <= width:
-            return [_table(self.headings, self.rows, self.left, self.caption)]
+            return [_rich_table(self.headings, self.texts, names, self.caption)]
         headings = tuple(heading.replace("\n", " ") for heading in self.headings)
-        tables, rows = [], list(self.rows)
+        tables, rows = [], list(self.texts)
         while rows:
             count = 1
             while count < len(rows) and _needed([headings, *rows[: count + 1]]) <= width:
                 count += 1
             part, rows = rows[:count], rows[count:]
             lines = list(zip(headings, *part, strict=True))
-            tables.append(_table(lines[0], tuple(lines[1:]), 1, "" if rows else self.caption))
+            tables.append(_rich_table(lines[0], tuple(lines[1:]), 1, "" if rows else self.caption))
         return tables
 
     def html(self, heading: str = "") -> str:
-        """The sheet as an HTML table under a heading, all text escaped: what a notebook shows."""
-        sides = ["left" if k < self.left else "right" for k in range(len(self.headings))]
+        """The table in HTML under a heading, all text escaped: what a notebook shows."""
+        sides = ["left" if column.names else "right" for column in self.columns]
 
-        def line(tag: str, cells: Sequence[str]) -> str:
+        def line(tag: str, texts: Sequence[str]) -> str:
             parts = [
-                f'<{tag} style="text-align:{side}">{escape(cell).replace(chr(10), "<br>")}</{tag}>'
-                for side, cell in zip(sides, cells, strict=True)
+                f'<{tag} style="text-align:{side}">{escape(text).replace(chr(10), "<br>")}</{tag}>'
+                for side, text in zip(sides, texts, strict=True)
             ]
             return f"<tr>{''.join(parts)}</tr>"
 
         top = f"<p><b>{escape(heading)}</b></p>" if heading else ""
         below = f"<p>{escape(self.caption)}</p>" if self.caption else ""
-        body = "".join(line("td", row) for row in self.rows)
+        body = "".join(line("td", row) for row in self.texts)
         return f"{top}<table><thead>{line('th', self.headings)}</thead><tbody>{body}</tbody></table>{below}"
+
+    @property
+    def page_columns(self) -> tuple[str, ...]:
+        """The headings of a page, where columns with a `below` are lines of the cell to their left."""
+        return tuple(column.line for column in self.columns if not column.below)
+
+    @property
+    def page_rows(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """For each row of a page the lines of each of its cells."""
+        rows = []
+        for row in self.rows:
+            cells: list[tuple[str, ...]] = []
+            for column, cell in zip(self.columns, row, strict=True):
+                if column.below:
+                    cells[-1] += (f"{column.below} {cell.text}",)
+                else:
+                    cells.append(cell.lines)
+            rows.append(tuple(cells))
+        return tuple(rows)
 
 
 def _needed(columns: Sequence[Sequence[str]]) -> int:
     """Characters that a table with these columns takes."""
-    return sum(max(len(line) for cell in column for line in cell.split("\n")) + 3 for column in columns)
+    return sum(max(len(line) for text in column for line in text.split("\n")) + 3 for column in columns)
 
 
-def _table(headings: tuple[str, ...], rows: tuple[tuple[str, ...], ...], left: int, caption: str) -> Table:
+def _rich_table(headings: tuple[str, ...], rows: tuple[tuple[str, ...], ...], names: int, caption: str) -> RichTable:
+    """A table of texts; the first `names` columns stand to the left."""
     from rich import box
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption or None)
+    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption or None)
     for k, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if k < left else "right", no_wrap=True, overflow="fold")
+        table.add_column(heading, justify="left" if k < names else "right", no_wrap=True, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def run_sheet(results: Sequence[RunResult]) -> Sheet:
+def run_table(results: Sequence[RunResult]) -> Table:
     """What came out of one run per strategy."""
     first = results[0]
-    headings = ["strategy", "outcome", "rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests"]
-    headings += ["by new\nversion"]
-    for slo in first.scenario.slos:
-        headings += [f"budget spent\n{slo.name}"]
-        headings += ["of it by\nrollout"] if first.baseline is not None else []
-    headings += ["cold\nstarts", "throttles"]
+    with_baseline = first.baseline is not None
     with_users = any(result.users is not None for result in results)
-    if with_users:
-        headings += ["users\nreached", "reached\nwhile split", "users\naffected"]
-    rows = []
+    columns = [Column(title="strategy", names=True), Column(title="outcome", names=True)]
+    titles = ["rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests", "by new\nversion"]
+    for slo in first.scenario.slos:
+        titles += [f"budget spent\n{slo.name}", *(["of it by\nrollout"] if with_baseline else [])]
+    titles += ["cold\nstarts", "throttles"]
+    titles += ["users\nreached", "reached\nwhile split", "users\naffected"] if with_users else []
+    rows: list[tuple[Cell, ...]] = []
     for result in results:
         back = result.time_to_rollback_s if result.on_call_rollback_s is None else result.on_call_rollback_s
-        cells = [result.strategy, result.outcome_text, show_duration(back), show_duration(result.time_to_full_s)]
-        cells += [f"{result.requests:,}", f"{result.bad_requests:,}"]
-        cells += [share(result.bad_requests_new_version / result.bad_requests) if result.bad_requests else "-"]
+        by_new = result.bad_requests_new_version / result.bad_requests if result.bad_requests else None
+        cells: list[Cell] = [Text(result.strategy), Text(result.outcome_text)]
+        cells += [Duration(back), Duration(result.time_to_full_s)]
+        cells += [Count(result.requests), Count(result.bad_requests), Share(by_new)]
         for slo in first.scenario.slos:
-            cells.append(share(result.budget(slo).spent))
-            cells += [share(result.caused(slo))] if first.baseline is not None else []
-        cells += [f"{result.cold_starts:,}", f"{result.throttles:,}"]
+            cells.append(Share(result.budget(slo).spent))
+            cells += [Share(result.caused(slo))] if with_baseline else []
+        cells += [Count(result.cold_starts), Count(result.throttles)]
         if with_users:
-            cells += [share(result.users_reached), share(result.users_reached_while_split)]
-            cells += [share(result.users_affected)]
+            cells += [Share(result.users_reached), Share(result.users_reached_while_split)]
+            cells += [Share(result.users_affected)]
         rows.append(tuple(cells))
-    return Sheet(headings=tuple(headings), rows=tuple(rows), left=2)
+    return Table(columns=(*columns, *(Column(title=title) for title in titles)), rows=tuple(rows))
 
 
-def version_sheet(results: Sequence[RunResult]) -> Sheet:
+def version_table(results: Sequence[RunResult]) -> Table:
     """Each version's invocations and environments, averaged over the run."""
-    headings = ("strategy", "version", "invocations", "errors", "cold\nstarts", "P(cold)", "environments")
-    rows = []
-    for result in results:
-        for number, one in result.versions.items():
-            if not one.invocations:
-                continue
-            averages = [("-" if x is None else f"{x:.4g}") for x in (one.environments, one.running, one.idle)]
-            cold = "-" if one.cold_starts is None else f"{one.cold_starts:,}"
-            counts = (f"{one.invocations:,}", f"{one.errors:,}", cold, share(one.cold_start_probability))
-            rows.append((result.strategy, number, *counts, *averages))
-    return Sheet(headings=(*headings, "running", "idle"), rows=tuple(rows), left=2)
+    titles = ("invocations", "errors", "cold\nstarts", "P(cold)", "environments", "running", "idle")
+    columns = (Column(title="strategy", names=True), Column(title="version", names=True))
+    rows: list[tuple[Cell, ...]] = [
+        (
+            Text(result.strategy),
+            Text(number),
+            Count(version.invocations),
+            Count(version.errors),
+            Count(version.cold_starts),
+            Share(version.cold_start_probability),
+            Average(version.environments),
+            Average(version.running),
+            Average(version.idle),
+        )
+        for result in results
+        for number, version in result.versions.items()
+        if version.invocations
+    ]
+    return Table(columns=(*columns, *(Column(title=title) for title in titles)), rows=tuple(rows))
 
 
-def scenario_sheet(scenario: Scenario) -> Sheet:
+def scenario_table(scenario: Scenario) -> Table:
     """What a scenario describes, part by part, each in the words of its file."""
     data = scenario.dump()
     function = dict(data["function"])
     named: dict[str, Mapping[str, Any]] = {"version": function.pop("versions"), "alias": function.pop("aliases")}
-    rows = [("function", function.pop("name"), _one_line(function))]
-    rows += [("source", one.pop("name", one["alias"]), _one_line(one)) for one in map(dict, data.get("traffic", ()))]
-    rows += [("SLO", one.pop("name"), _one_line(one)) for one in map(dict, data.get("slos", ()))]
+    lines = [("function", function.pop("name"), _one_line(function))]
+    sources, slos = (map(dict, data.get(part, ())) for part in ("traffic", "slos"))
+    lines += [("source", source.pop("name", source["alias"]), _one_line(source)) for source in sources]
+    lines += [("SLO", slo.pop("name"), _one_line(slo)) for slo in slos]
     named |= {"alarm": data.get("alarms", {}), "strategy": data.get("strategies", {})}
-    rows += [(part, name, _one_line(one)) for part, those in named.items() for name, one in those.items()]
+    lines += [(part, name, _one_line(value)) for part, values in named.items() for name, value in values.items()]
     for part in ("rollout", "incident", "on_call", "promotions", "risk", "goal"):
-        rows += [(part, "", _one_line(data[part]))] if part in data else []
-    return Sheet(headings=("part", "name", "description"), rows=tuple(rows), left=3)
+        lines += [(part, "", _one_line(data[part]))] if part in data else []
+    return Table(
+        columns=tuple(Column(title=title, names=True) for title in ("part", "name", "description")),
+        rows=tuple(tuple(map(Text, line)) for line in lines),
+    )
 
 
 def _one_line(value: Any) -> str:
@@ -152,69 +230,86 @@ def _one_line(value: Any) -> str:
     return text[1:-1] if text[:1] + text[-1:] in ("{}", "[]") else text
 
 
-def comparison_sheet(comparison: Comparison) -> Sheet:
+def comparison_table(comparison: Comparison) -> Table:
     """One row per strategy; each cell an estimate with its 95% interval."""
     slos, twin = comparison.scenario.slos, comparison.twin
-    headings = ["strategy", "stopped\n[95%]"]
-    headings += [] if twin is None else ["good version\nstopped [95%]"]
-    headings += ["rolled back after\nmedian / p95", "bad requests\nmean [95%]"]
+    columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
+    columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
+    columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
     for slo in slos:
-        headings += [f"{slo.name} budget\nmean [95%]", f"{slo.name}\np95"]
-    rows = []
+        columns += [
+            Column(title=f"{slo.name} budget\nmean", interval=True),
+            Column(title=f"{slo.name}\np95", below="p95"),
+        ]
+    rows: list[tuple[Cell, ...]] = []
     for name in comparison.columns:
-        found = comparison.estimates(name)
-        cells = [name, shares(found["stopped"])]
-        cells += [] if twin is None else [shares(twin.estimates(name)["stopped"])]
-        back, bad = found["time_to_rollback_s"], found["bad_requests"]
-        cells.append("-" if back is None else " / ".join(show_duration(back.quantiles[q][0]) for q in ("p50", "p95")))
-        cells.append("-" if bad is None else interval_of(bad.mean, bad.low, bad.high))
+        estimates = comparison.estimates(name)
+        cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
+        cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
+        cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
         for slo in slos:
-            budget = found[f"budget_spent.{slo.name}"]
-            cells += [shares(budget), "-" if budget is None else share(budget.quantiles["p95"][0])]
+            budget = estimates[f"budget_spent.{slo.name}"]
+            cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         rows.append(tuple(cells))
-    return Sheet(headings=tuple(headings), rows=tuple(rows))
+    return Table(columns=tuple(columns), rows=tuple(rows))
 
 
 SHOWN: Final = 40
-"""Rows of the table in the terminal; the file has all of them."""
+"""Rows of a sweep's table; the file has all of them."""
 
 
-def sweep_sheet(swept: Sweep, rest: str = FILES[0]) -> Sheet:
+def sweep_table(swept: Sweep, rest: str = "sweep.csv") -> Table:
     """One row per cell and strategy, the first `SHOWN`; `rest` says where all of them are."""
-    names = [one.name for one in swept.axes]
-    found: dict[tuple[str, ...], dict[str, str]] = {}
+    names = [axis.name for axis in swept.axes]
+    lines: dict[tuple[str, ...], dict[str, Cell]] = {}
     for row in swept.rows:
-        cells = found.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": row["engine"]})
-        show = share_interval if row["estimate"] == "stopped" else interval_of
-        cells[row["estimate"]] = show(row["mean"], row["low"], row["high"])
+        cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
+        estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
+        stopped = row["estimate"] == "stopped"
+        cells[row["estimate"]] = EstimatedShare(estimate) if stopped else EstimatedNumber(estimate)
     rows = tuple(
-        (*values, *(cells.get(name, "-") for name in ("stopped", "bad_requests", "plane")))
-        for values, cells in found.items()
+        (*map(Text, values), *(cells.get(name, Text("-")) for name in ("stopped", "bad_requests", "plane")))
+        for values, cells in lines.items()
     )
-    return Sheet(
-        headings=(*names, "strategy", "stopped\n[95%]", "bad requests\nmean [95%]", "plane"),
+    return Table(
+        columns=(
+            *(Column(title=name, names=True) for name in (*names, "strategy")),
+            Column(title="stopped", interval=True),
+            Column(title="bad requests\nmean", interval=True),
+            Column(title="plane"),
+        ),
         rows=rows[:SHOWN],
-        left=len(names) + 1,
         caption=f"{len(rows) - SHOWN:,} more rows in {rest}" if len(rows) > SHOWN else "",
     )
 
 
-def contender_sheet(found: Recommendation) -> Sheet:
-    """The confirmed candidates and the contenders, each figure with its 95% interval."""
-    headings = (
-        "strategy", "alarm", "caught\n[95%]", "good version\nstopped [95%]", "bad requests added\nmean [95%]",
-        "budget\np95 [95%]", "full after", "misses",
-    )  # fmt: skip
-    fresh = {one.candidate.label for one in found.confirmed}
-    shown = (*found.confirmed, *(one for one in found.contenders if one.candidate.label not in fresh))
-    return Sheet(headings=headings, rows=tuple(_cells(one, found.goal) for one in shown), left=2)
+def contender_table(recommendation: Recommendation) -> Table:
+    """The confirmed candidates and the contenders, each estimate with its 95% interval."""
+    columns = (
+        Column(title="strategy", names=True),
+        Column(title="alarm", names=True),
+        Column(title="caught", interval=True),
+        Column(title="good version\nstopped", interval=True),
+        Column(title="bad requests added\nmean", interval=True),
+        Column(title="budget\np95", interval=True),
+        Column(title="full after"),
+        Column(title="misses"),
+    )
+    confirmed = recommendation.confirmed
+    fresh = {evaluation.candidate.label for evaluation in confirmed}
+    others = [evaluation for evaluation in recommendation.contenders if evaluation.candidate.label not in fresh]
+    return Table(columns=columns, rows=tuple(_contender(row, recommendation.goal) for row in (*confirmed, *others)))
 
 
-def _cells(one: Evaluation, goal: Goal) -> tuple[str, ...]:
-    caught = shares(one.caught)
-    budget = shares(one.budget)
-    bad = interval_of(one.bad.mean, one.bad.low, one.bad.high)
+def _contender(evaluation: Evaluation, goal: Goal) -> tuple[Cell, ...]:
+    misses = ", ".join(name.replace("_", " ") for name in evaluation.misses(goal))
     return (
-        one.candidate.name, one.candidate.alarm_text, caught, shares(one.false_rollback), bad, budget,
-        show_duration(one.time_to_full), ", ".join(name.replace("_", " ") for name in one.misses(goal)) or "-",
-    )  # fmt: skip
+        Text(evaluation.candidate.name),
+        Text(evaluation.candidate.alarm_text),
+        EstimatedShare(evaluation.caught),
+        EstimatedShare(evaluation.false_rollback),
+        EstimatedNumber(evaluation.bad),
+        EstimatedShare(evaluation.budget),
+        Duration(evaluation.time_to_full),
+        Text(misses or "-"),
+    )

@@ -16,10 +16,7 @@ import pytest
 import yaml
 from builders import data
 
-from rollout_sim.views import _comparison_output as comparison_output
-from rollout_sim.views import _recommendation_output as recommendation_output
-from rollout_sim.views import _sweep_output as sweep_output
-from rollout_sim.views import output
+from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
 
 COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
 
@@ -164,7 +161,7 @@ def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
 
 
 def test_no_command_overwrites_what_another_one_wrote_into_the_same_folder() -> None:
-    names = [name for one in (output, comparison_output, sweep_output, recommendation_output) for name in one.FILES]
+    names = [*RUN_FILES, *COMPARISON_FILES, *SWEEP_FILES, *RECOMMENDATION_FILES]
     assert sorted(set(names)) == sorted(names)
 
 

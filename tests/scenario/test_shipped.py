@@ -11,7 +11,7 @@ import yaml
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.views.output import run_json, write_run
+from rollout_sim.views.output import to_json, write
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -42,7 +42,7 @@ def test_a_scenario_runs_and_writes_its_files(path: Path, tmp_path: Path) -> Non
     scenario = Scenario.load(path)
     chosen = list(scenario.strategies)[-1:]
     results = list(simulate_each(scenario, chosen))
-    written = {file.name for file in write_run(results, tmp_path)}
+    written = {file.name for file in write(results, tmp_path)}
     assert written >= {
         "summary.csv",
         "timeline.csv",
@@ -52,7 +52,7 @@ def test_a_scenario_runs_and_writes_its_files(path: Path, tmp_path: Path) -> Non
         "burn_rate.png",
         "traffic.png",
     }
-    document = json.loads(json.dumps(run_json(results), allow_nan=False))
+    document = json.loads(json.dumps(to_json(results), allow_nan=False))
     (entry,) = document["strategies"]
     assert entry["outcome"] in OUTCOMES
     assert set(entry["budget_spent"]) == {slo.name for slo in scenario.slos}

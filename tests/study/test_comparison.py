@@ -20,11 +20,11 @@ from rollout_sim.theory import catch_probability
 
 
 def same(one: Comparison, other: Comparison) -> bool:
-    return json.dumps(one.document) == json.dumps(other.document)
+    return json.dumps(one.to_json()) == json.dumps(other.to_json())
 
 
 def test_the_keys_of_the_contract() -> None:
-    document = compare(scenario(), 100).document
+    document = compare(scenario(), 100).to_json()
     assert {"scenario", "seed", "replications", "engine", "engine_reason", "strategies", "twin"} <= set(document)
     assert document["engine"] == "aggregate"
     entry = document["strategies"][1]
@@ -40,7 +40,7 @@ def test_the_keys_of_the_contract() -> None:
 
 
 def test_what_never_happened_is_null() -> None:
-    document = compare(scenario(rollout__alarms=[]), 50).document
+    document = compare(scenario(rollout__alarms=[]), 50).to_json()
     assert document["strategies"][0]["time_to_rollback_s"] is None
     assert document["strategies"][0]["rolled_back"]["mean"] == 0
 
@@ -64,7 +64,7 @@ def test_the_twin_is_good_and_otherwise_the_same() -> None:
 def test_a_version_without_faults_has_no_twin() -> None:
     given = scenario(function__versions__2={"like": "1"})
     assert good_twin(given) is None
-    assert compare(given, 20).document["twin"] is None
+    assert compare(given, 20).to_json()["twin"] is None
 
 
 def test_strategies_meet_the_same_arrivals() -> None:
@@ -103,7 +103,7 @@ def test_two_processes_give_the_same_bytes(engine: str) -> None:
 
 def test_the_order_of_the_work_does_not_matter() -> None:
     given = scenario()
-    batches = batches_of(given, ("canary",), choose_engine(given), 3, 2500)
+    batches = batches_of(given, choose_engine(given), ("canary",), 3, 2500)
     forward = dict(run_batches(batches))
     backward = {number: run_batch(batches[number]) for number in reversed(range(len(batches)))}
     one, other = (concatenate([found[k]["canary"] for k in range(len(batches))]) for found in (forward, backward))

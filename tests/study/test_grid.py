@@ -11,7 +11,8 @@ from builders import data
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.grid import at, axis, chosen_axes, read_values
+from rollout_sim.study.grid import Axis, axis, chosen_axes, document_at, read_values
+from rollout_sim.study.sweep import sweep
 
 
 def document(**changes: Any) -> YamlDocument:
@@ -21,7 +22,7 @@ def document(**changes: Any) -> YamlDocument:
 def cell(given: YamlDocument, *texts: str, **named: str) -> Scenario:
     """The scenario at the last value of every axis."""
     changed, axes = chosen_axes(given, axes=texts, **named)  # type: ignore[arg-type]
-    return Scenario.parse(at(changed, axes, [one.values[-1] for one in axes]))
+    return sweep(changed, axes, 1).cells[-1].scenario
 
 
 def test_fields_are_reached_through_names_numbers_and_dots() -> None:
@@ -43,8 +44,9 @@ def test_values_are_numbers_truths_or_text() -> None:
 def test_percentages_and_intervals_vary_one_strategy() -> None:
     given = cell(document(), percent="1,2%,25", interval="5m,10m")
     assert {name: (one.percent, one.interval) for name, one in given.strategies.items()} == {"canary": (0.25, 600)}
-    linear, axes = chosen_axes(document(), percent="10,50", strategies=["linear"])
-    assert Scenario.parse(at(linear, axes, [50])).strategies["linear"].interval == 120
+    linear, (percent,) = chosen_axes(document(), percent="10,50", strategies=["linear"])
+    assert isinstance(percent, Axis)
+    assert Scenario.parse(document_at(linear, [percent], [50])).strategies["linear"].interval == 120
 
 
 def test_without_a_canary_there_is_a_new_one() -> None:
@@ -59,6 +61,28 @@ def test_severity_is_the_error_rate_of_the_fault_and_zero_is_none() -> None:
     assert plain.function.versions["2"].faults[0].errors == 0.07
     slow = document(function__versions__2={"like": "1", "faults": [{"latency": "2x"}, {"errors": "1%"}]})
     assert [fault.kind for fault in cell(slow, severity="0%").function.versions["2"].faults] == ["latency"]
+
+
+def test_the_fault_that_a_severity_adds_has_fields_to_vary() -> None:
+    plain = document(function__versions__2={"like": "1"})
+    given = cell(plain, "function.versions.2.faults[0].onset=1 min,2 min", severity="1%,7%")
+    (fault,) = given.function.versions["2"].faults
+    assert (fault.errors, fault.onset) == (0.07, 120)
+
+
+def test_a_file_is_read_once_for_all_severities(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[YamlDocument] = []
+    parse = Scenario.parse
+    monkeypatch.setattr(Scenario, "parse", lambda given: read.append(given) or parse(given))
+    changed, axes = chosen_axes(document(), axes=["horizon=8 min,9 min"], severity="0%,1%,2%,5%")
+    assert len(sweep(changed, axes, 1).cells) == 8
+    assert len(read) == 2
+
+
+def test_a_scenario_has_no_fields_to_vary() -> None:
+    given = document()
+    with pytest.raises(ScenarioError, match="fields are varied in a file"):
+        sweep(Scenario.parse(given), [axis(given, "horizon=8 min,9 min")], 1)
 
 
 def test_the_document_itself_stays_as_it_is() -> None:
@@ -87,6 +111,7 @@ def test_paths_that_lead_nowhere(text: str, message: str) -> None:
     ("named", "message"),
     [
         ({"severity": "5"}, "needs a unit"),
+        ({"severity": "1%,150%"}, "from 0% to 100%, got 150%"),
         ({"percent": "5", "strategies": ["instant"]}, "'instant' has no percent and interval"),
         ({"percent": "5", "strategies": ["linear", "canary"]}, "vary one strategy, got 2"),
     ],

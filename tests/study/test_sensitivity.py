@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import scenario
 
+from rollout_sim.core import units
+from rollout_sim.core.yaml_io import YamlDocument
+from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.grid import at
 from rollout_sim.study.sensitivity import sensitivity, severity_axis
-
-HERE = Path("test.yaml")
 
 
 @pytest.mark.parametrize(
@@ -29,23 +28,57 @@ HERE = Path("test.yaml")
 )
 def test_the_first_fault_that_can_be_varied_is(faults: list[Any], own: str | None, some: set[str]) -> None:
     given = scenario(function__versions__2={"like": "1", "faults": faults})
-    document, axis, found = severity_axis(given, HERE, coarse=False)
-    assert found == own
-    assert some <= set(axis.values)
-    if own is not None:
-        assert "4%" not in axis.values or "5%" not in axis.values  # the file's value in place of its neighbour
-        assert Scenario.parse(at(document, [axis], [own])) == given
-    for value in axis.values:
-        cell = Scenario.parse(at(document, [axis], [value])).function.versions["2"].faults
-        assert len(cell) == len(faults) + (own is None) - (value == "0%")
+    axis, value = severity_axis(given, coarse=False)
+    labels = dict(zip(axis.values, axis.labels, strict=True))
+    assert some <= set(axis.labels)
+    assert sorted(axis.values) == list(axis.values)
+    if own is None:
+        assert value is None
+    else:
+        assert labels[value] == own
+        assert "4%" not in axis.labels or "5%" not in axis.labels  # the file's value in place of its neighbour
+        assert axis.applied(given, value) == given
+    for level, label in labels.items():
+        cell = axis.applied(given, level).function.versions["2"].faults
+        assert len(cell) == len(faults) + (own is None) - (label == "0%")
+
+
+@pytest.mark.parametrize(
+    "fault", [{"errors": "4%", "onset": "1 min"}, {"crash": "5%"}, {"latency": "2x", "share": "10%"}]
+)
+def test_a_severity_is_what_the_file_would_say(fault: dict[str, str]) -> None:
+    """As if the text of the fault had been edited, and everything else about it left alone."""
+    given = scenario(function__versions__2={"like": "1", "faults": [fault]})
+    axis, _ = severity_axis(given, coarse=False)
+    kind = next(iter(fault))
+    for value, label in zip(axis.values[1:], axis.labels[1:], strict=True):
+        written = scenario(function__versions__2={"like": "1", "faults": [{**fault, kind: label}]})
+        assert axis.applied(given, value) == written
 
 
 def test_the_files_own_severity_gives_the_comparisons_figures() -> None:
-    found = sensitivity(scenario(), None, HERE, 300)
-    assert found.own == "20%"
+    result = sensitivity(scenario(), None, 300)
+    assert (result.own, result.own_label) == (0.2, "20%")
     stopped = {
-        (row["severity"], row["strategy"]): row["mean"] for row in found.swept.rows if row["estimate"] == "stopped"
+        (row["severity"], row["strategy"]): row["mean"] for row in result.swept.rows if row["estimate"] == "stopped"
     }
     assert stopped["0%", "canary"] < 0.05
     assert stopped["20%", "canary"] > 0.9
-    assert found.recommended is None
+    assert result.recommended is None
+
+
+def test_nothing_is_written_as_text_to_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = scenario()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("text")
+
+    monkeypatch.setattr(units, "parse", refuse)
+    monkeypatch.setattr(Scenario, "parse", refuse)
+    monkeypatch.setattr(YamlDocument, "__init__", refuse)
+    assert len(sensitivity(given, given, 20).swept.cells) > 8
+
+
+def test_without_a_new_version_there_is_nothing_to_vary() -> None:
+    with pytest.raises(ScenarioError, match="severities need a new version"):
+        severity_axis(scenario(rollout=None, strategies=None, alarms=None), coarse=False)

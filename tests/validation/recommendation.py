@@ -20,7 +20,7 @@ from rollout_sim.study.recommend import candidates
 from rollout_sim.study.recommend.advice import needed_requests, needed_tests
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies
 from rollout_sim.study.recommend.hypotheses import Evaluation
-from rollout_sim.study.recommend.search import FRESH, _Search, default_goal, recommend
+from rollout_sim.study.recommend.search import FRESH, Search, default_goal, recommend
 
 CHECKOUT = Path(__file__).parents[2] / "scenarios" / "checkout.yaml"
 GRID = {
@@ -44,17 +44,12 @@ def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
         given = Scenario.load(CHECKOUT)
         found = recommend(given, seed=seed)
         assert found.winner is not None
-        search = _Search(given, found.goal, found.risk, 1000 + seed, None, 1)
-        named = strategies(given)
-        every = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in named.items()]
-        every += [
-            Candidate(name=n, strategy=s, alarm=alarm, complexity=e + 1)
-            for n, (s, e) in named.items()
-            for alarm in alarms(given, latency=False)
-        ]
-        rough = search.rank(search.figures(every, 0))
-        closer = search.rank(search.figures([one.candidate for one in rough[:30]], 2))[:10]
-        mine, *others = search.figures([found.winner, *(one.candidate for one in closer)], 2, FRESH)
+        search = Search(given, goal=found.goal, risk=found.risk, seed=1000 + seed)
+        every = strategies(given)
+        every += [candidate.watched_by(alarm) for candidate in every for alarm in alarms(given, latency=False)]
+        rough = search.rank(search.evaluations(every, 0))
+        closer = search.rank(search.evaluations([one.candidate for one in rough[:30]], 2))[:10]
+        mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], 2, FRESH)
     assert not mine.misses(found.goal)
     return mine, next(one for one in search.rank(others) if not one.misses(found.goal))
 
@@ -77,7 +72,7 @@ def covered(name: str) -> NDArray[np.bool_]:
     chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, complexity=0)]
 
     def figure(seed: int, stage: int) -> Evaluation:
-        return _Search(given, goal, Risk(), seed, None, 1).figures(chosen, stage)[0]
+        return Search(given, goal=goal, risk=Risk(), seed=seed).evaluations(chosen, stage)[0]
 
     truth = float(np.mean([getattr(figure(5000 + k, 2), name).mean for k in range(LARGE)]))
     found = [getattr(figure(seed, 0), name) for seed in range(SEEDS)]

@@ -1,4 +1,4 @@
-"""What results show of themselves: HTML tables with the sheets' own columns, short texts, and pictures on given axes."""
+"""What results show of themselves: HTML tables with the tables' own columns, short texts, and pictures on given axes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ from rollout_sim import compare, recommend, simulate, sweep
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.grid import written_axes
+from rollout_sim.views.cells import Text
 from rollout_sim.views.explorer import Explorer, Setting
 from rollout_sim.views.plots.style import styled
 from rollout_sim.views.plots.sweep import trend
 from rollout_sim.views.plots.traffic import STATES, alarm_states, each_invocation
-from rollout_sim.views.tables import Sheet, comparison_sheet, contender_sheet, run_sheet, scenario_sheet, sweep_sheet
+from rollout_sim.views.tables import (
+    Column,
+    Table,
+    comparison_table,
+    contender_table,
+    run_table,
+    scenario_table,
+    sweep_table,
+)
 
 DOCUMENT = YamlDocument(data=data(), lines={}, path=Path("test.yaml"))
 
@@ -32,9 +41,10 @@ def cells(html: str) -> list[list[str]]:
     return [[unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)] for row in rows]
 
 
-def test_a_sheet_is_a_table_and_nothing_in_it_is_markup() -> None:
-    sheet = Sheet(headings=("<b>name</b>", "two\nlines"), rows=(("a & b", "<script>"),), caption="> 5")
-    html = sheet.html("<i>")
+def test_nothing_in_a_table_is_markup() -> None:
+    columns = (Column(title="<b>name</b>", names=True), Column(title="two\nlines"))
+    table = Table(columns=columns, rows=((Text("a & b"), Text("<script>")),), caption="> 5")
+    html = table.html("<i>")
     assert "<script>" not in html
     assert "<i>" not in html
     assert "two<br>lines" in html
@@ -44,22 +54,22 @@ def test_a_sheet_is_a_table_and_nothing_in_it_is_markup() -> None:
     assert cells(html)[1] == ["a & b", "<script>"]
 
 
-def shows(result: Any, sheet: Sheet) -> None:
-    """The result shows the sheet's rows under its own one-line text."""
+def shows(result: Any, table: Table) -> None:
+    """The result shows the table's rows under its own one-line text."""
     html = result._repr_html_()
     rows = cells(html)
-    assert rows[0] == [heading.replace("\n", "<br>") for heading in sheet.headings]
-    assert rows[1 : len(sheet.rows) + 1] == [list(row) for row in sheet.rows]
+    assert rows[0] == [heading.replace("\n", "<br>") for heading in table.headings]
+    assert rows[1 : len(table.rows) + 1] == [list(row) for row in table.texts]
     assert repr(result) in unescape(html)
     assert len(repr(result)) < 500
 
 
 def test_results_show_the_tables_of_the_terminal() -> None:
     given = scenario()
-    shows(run := simulate(given, "canary"), run_sheet([run]))
-    shows(compared := compare(given, 50), comparison_sheet(compared))
-    shows(swept := sweep(DOCUMENT, ["percent=1,10", "severity=0%,20%"], 20), sweep_sheet(swept, "its .frame"))
-    shows(found := recommend(given, keep_alarms=True), contender_sheet(found))
+    shows(run := simulate(given, "canary"), run_table([run]))
+    shows(compared := compare(given, 50), comparison_table(compared))
+    shows(swept := sweep(DOCUMENT, ["percent=1,10", "severity=0%,20%"], 20), sweep_table(swept, "its .frame"))
+    shows(found := recommend(given, keep_alarms=True), contender_table(found))
 
 
 def test_a_long_sweep_says_where_the_rest_is() -> None:
@@ -70,7 +80,7 @@ def test_a_long_sweep_says_where_the_rest_is() -> None:
 def test_a_scenario_shows_its_parts_in_the_words_of_its_file() -> None:
     given = scenario(description="5 < 6")
     rows = cells(given._repr_html_())
-    assert rows[1:] == [list(row) for row in scenario_sheet(given).rows]
+    assert rows[1:] == [list(row) for row in scenario_table(given).texts]
     assert ["strategy", "canary", "type: canary, percent: 10%, interval: 5 min"] in rows
     assert ["alias", "prod", "1"] in rows
     assert "small: 5 &lt; 6 (20 min, seed 1)" in given._repr_html_()
@@ -160,6 +170,9 @@ def test_the_explorer_simulates_where_its_sliders_are() -> None:
     assert not explorer.at(setting, 0.0).function.versions["2"].faults
     assert explorer.estimates(setting, 0.2)["stopped"].mean > 0.9 > explorer.estimates(setting, 0.0)["stopped"].mean
     figure = explorer.figure(setting)
+    for ax, name in zip(figure.axes, ("stopped", "bad_requests"), strict=True):
+        (marked,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+        assert marked.get_xydata().tolist() == [[0.2, explorer.estimates(setting, 0.2)[name].mean]]
     assert "4/s, canary 25% for 4 min: 20% errors are stopped in" in figure.get_suptitle()
     plt.close("all")
 

@@ -1,4 +1,4 @@
-"""The verdict: the strategy that it names is the one that a reader should look at first."""
+"""Sentences about a comparison: the strategy that they name is the one that a reader should look at first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.planes.selection import EngineChoice
 from rollout_sim.run.batch import Samples
 from rollout_sim.study.comparison import Comparison, best_strategy, compare
-from rollout_sim.views.sentences import verdict
+from rollout_sim.views.cells import EstimatedNumber, EstimatedShare, MedianDuration
+from rollout_sim.views.sentences import conclusion, key_figures
 
 PLANE = EngineChoice(engine="aggregate", reason="", batch=1)
 ROLLED_BACK, PROMOTED = OUTCOMES.index("rolled_back"), OUTCOMES.index("promoted")
@@ -46,7 +47,7 @@ def test_a_false_alarm_is_no_catch() -> None:
         {"instant": 0.0, "canary": 0.1, "linear": 1.0},
     )
     assert best_strategy(found) == "canary"
-    first, _, last = verdict(found).sentences
+    first, _, last = conclusion(found)
     assert first.startswith("Of the 3 strategies, canary tells version 2 from a good one best")
     assert last.startswith("But it also stops a good version in 10% [")
 
@@ -63,22 +64,26 @@ def test_of_those_that_catch_alike_the_cheaper_one_then_the_faster_one() -> None
 
 def test_where_nothing_is_noticed_the_answer_is_that() -> None:
     found = compared({"instant": (0.0, 900.0), "canary": (0.02, 880.0)}, {"instant": 0.0, "canary": 0.01})
-    assert verdict(found).sentences[0].startswith("None of the 2 strategies tells version 2 from a good one: canary")
+    assert conclusion(found)[0].startswith("None of the 2 strategies tells version 2 from a good one: canary")
 
 
 def test_a_good_version_is_best_left_alone() -> None:
     found = compared({"instant": (0.0, 10.0), "canary": (0.4, 10.0)})
     assert best_strategy(found) == "instant"
-    assert "canary does in 40% [" in verdict(found).sentences[0]
+    assert "canary does in 40% [" in conclusion(found)[0]
 
 
 @pytest.mark.parametrize("strategy", ["instant", "canary", "linear"])
 def test_the_figures_are_the_comparisons(strategy: str) -> None:
-    found = compare(scenario(), 200, [strategy])
-    said = verdict(found)
-    assert said.best == strategy
-    stopped = found.estimates(strategy)["stopped"]
-    assert stopped is not None
-    what, value, _ = said.figures[0]
-    assert what == "stops version 2"
-    assert float(value.rstrip("%")) == pytest.approx(100 * stopped.mean, abs=0.05)
+    compared = compare(scenario(), 200, [strategy])
+    assert compared.twin is not None
+    assert best_strategy(compared) == strategy
+    described, good = compared.estimates(strategy), compared.twin.estimates(strategy)
+    back = described["time_to_rollback_s"]
+    assert {figure.what: figure.value for figure in key_figures(compared)} == {
+        "stops version 2": EstimatedShare(described["stopped"]),
+        "stops a good version": EstimatedShare(good["stopped"]),
+        **({} if back is None else {"rolled back after, median": MedianDuration(back)}),
+        "bad requests": EstimatedNumber(described["bad_requests"]),
+        "of the availability budget": EstimatedShare(described["budget_spent.availability"]),
+    }

@@ -1,4 +1,4 @@
-"""Feasibility: why nothing keeps a goal, and what would, in figures from the closed forms."""
+"""Advice: which limit keeps all candidates from the goal, and what would help, in figures from the closed forms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rollout_sim.core.formatting import shares, show_duration
+from rollout_sim.core.formatting import share_with_interval, show_duration
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.hypotheses import Evaluation
@@ -19,17 +19,23 @@ HANDFUL: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The limit that binds, and what would help, one sentence each; both empty where the goal is kept without ado."""
+    """Why nothing keeps the goal, and what would help."""
 
     binding: str
+    """The limit of the goal that most candidates miss, by its name; empty where one keeps all of them."""
     summary: str
+    """A sentence about it; empty likewise."""
     remedies: tuple[str, ...]
+    """What would help, a sentence each; with low traffic there are some in any case."""
 
 
-def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate: float, found: bool) -> Advice:
-    """What stands between the candidates and the goal; `rate` is the requests per second to the alias."""
-    remedies = _low_traffic(scenario, goal, rate)
-    if found:
+def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate: float, feasible: bool) -> Advice:
+    """What stands between the candidates and the goal.
+
+    `ranked` are the contenders, `rate` the requests per second to the alias; `feasible` says that one keeps the goal.
+    """
+    remedies = _for_low_traffic(scenario, goal, rate)
+    if feasible:
         return Advice(binding="", summary="", remedies=tuple(remedies))
     binding = _binding(goal, ranked)
     texts = {
@@ -41,12 +47,12 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate
     if goal.catch is not None and goal.catch.of.error_rate is not None:
         remedies += _for_catching(goal, goal.catch.of.spread.low, rate)
     if binding == "budget":
-        least = min((one.budget for one in ranked), key=lambda one: one.mean)
-        remedies.append(f"the thriftiest contender spends {shares(least)} of the budget (95th percentile)")
+        least = min((evaluation.budget for evaluation in ranked), key=lambda budget: budget.mean)
+        remedies.append(f"the thriftiest contender spends {share_with_interval(least)} of the budget (95th percentile)")
     if binding == "false_rollback":
-        best = min(ranked, key=lambda one: one.false_rollback.mean)
+        best = min(ranked, key=lambda evaluation: evaluation.false_rollback.mean)
         remedies.append(
-            f"the alarm `{best.candidate.alarm_text}` errs least, in {shares(best.false_rollback)} of the rollouts; "
+            f"the alarm `{best.candidate.alarm_text}` errs least, in {share_with_interval(best.false_rollback)} of the rollouts; "
             "more datapoints or a higher threshold err less and catch later"
         )
     return Advice(
@@ -57,8 +63,8 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate
 def _binding(goal: Goal, ranked: Sequence[Evaluation]) -> str:
     """The limit that the most candidates miss alone, or else that the most miss at all."""
     alone: dict[str, int] = {}
-    for one in ranked:
-        misses = one.misses(goal)
+    for evaluation in ranked:
+        misses = evaluation.misses(goal)
         for name in misses:
             alone[name] = alone.get(name, 0) + (100 if len(misses) == 1 else 1)
     return max(alone, key=lambda name: alone[name], default="")
@@ -76,37 +82,37 @@ def needed_tests(error_rate: float, probability: float) -> int:
 
 def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
     assert goal.catch is not None
-    share, found = goal.catch.at_least, []
+    share, sentences = goal.catch.at_least, []
     for errors in (1, 3):
         requests = needed_requests(error_rate, share, errors)
         times = ", ".join(f"{show_duration(requests / rate / weight)} at {weight:.0%}" for weight in (0.1, 0.5, 1.0))
         word = "an error" if errors == 1 else f"{errors} errors"
-        found.append(
+        sentences.append(
             f"to see {word} of {error_rate:.2%} with {share:.0%}, the new version needs {requests:,.0f} requests: {times}"
         )
     if goal.time_to_full is not None:
         most = goal.time_to_full.at_most
         seen = detection_probability(rate, 0.5, most, error_rate)
-        found.append(
+        sentences.append(
             f"within {show_duration(most)}, half of the traffic shows it an error with {seen:.1%} at best; "
             "an alarm on the new version sees it undiluted, one on the alias among the old version's errors"
         )
-    return found
+    return sentences
 
 
-def quiet(scenario: Scenario, goal: Goal, rate: float) -> bool:
-    """Whether even the longest 10% canary is expected to see fewer than a handful of requests."""
+def low_traffic(scenario: Scenario, goal: Goal, rate: float) -> bool:
+    """Whether even the longest 10% canary is expected to see fewer than `HANDFUL` requests, at `rate` per second."""
     return rate * 0.1 * _longest(scenario, goal) < HANDFUL
 
 
 def _longest(scenario: Scenario, goal: Goal) -> float:
-    """Seconds that a canary may take."""
+    """Seconds that a canary may take at most."""
     return scenario.horizon - scenario.start if goal.time_to_full is None else goal.time_to_full.at_most
 
 
-def _low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
-    """The honest word where a canary sees next to nothing."""
-    if not quiet(scenario, goal, rate):
+def _for_low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
+    """Advice where a canary sees hardly any requests; none where it sees enough."""
+    if not low_traffic(scenario, goal, rate):
         return []
     most = _longest(scenario, goal)
     expected = rate * 0.1 * most

@@ -42,12 +42,20 @@ ALARM_NAME: Final = "recommended"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A strategy with the alarm that watches it; `alarm` None keeps the rollout's own alarms."""
+    """A strategy with the alarm that watches it."""
 
     name: str
+    """The strategy's name, as `Scenario.strategies` would have it."""
     strategy: Any
+    """The strategy, of one of the classes of `control.strategies` or a registered one."""
     alarm: Alarm | None
+    """The only alarm that stops the rollout; None keeps the file's own alarms."""
     complexity: int
+    """How much there is to set up: 0 for what the file has or what is a name to enter, more for each thing beyond that."""
+
+    def watched_by(self, alarm: Alarm) -> Candidate:
+        """The same strategy with an alarm of its own, which has to be set up too."""
+        return replace(self, alarm=alarm, complexity=self.complexity + 1)
 
     @property
     def plan(self) -> Plan:
@@ -72,23 +80,27 @@ def describe(alarm: Alarm) -> str:
     return f"{metric} {alarm.threshold} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}"
 
 
-def strategies(scenario: Scenario, *, quiet: bool = False) -> dict[str, tuple[Any, int]]:
-    """The strategies that end before the horizon, by name, with how much effort each is to set up (0: a name to enter).
+def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
+    """The strategies that end before the horizon, each with the file's own alarms.
 
-    The file's own come first, under their names. Where traffic is too low for a canary (`quiet`), there are more tests
-    before a switch to choose from.
+    The file's own strategies come first, under their names. Where traffic is too low for a canary (`low_traffic`),
+    there are more tests before a switch to choose from.
     """
-    found: dict[str, tuple[Any, int]] = {name: (one, 0) for name, one in scenario.strategies.items()}
-    known = [one.plan for one in scenario.strategies.values()]
-    for name, strategy, complexity in _grid(_longest(scenario) if quiet else math.inf):
+    candidates = {
+        name: Candidate(name=name, strategy=strategy, alarm=None, complexity=0)
+        for name, strategy in scenario.strategies.items()
+    }
+    known = [candidate.plan for candidate in candidates.values()]
+    for name, strategy, complexity in _grid(_longest(scenario) if low_traffic else math.inf):
         plan = strategy.plan
         if scenario.start + plan.length <= scenario.horizon and plan not in known:
             known.append(plan)
-            found[name] = (strategy, complexity)
-    return found
+            candidates[name] = Candidate(name=name, strategy=strategy, alarm=None, complexity=complexity)
+    return list(candidates.values())
 
 
 def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:
+    """Names, strategies and complexities; a test before a switch takes at most `longest` (s)."""
     for name in PREDEFINED:
         yield name, Predefined(type=name), 0
     for percent, minutes, bake in itertools.product(PERCENTS, INTERVALS, (0.0, 10.0)):
@@ -117,8 +129,8 @@ def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:
 def _longest(scenario: Scenario) -> float:
     """Seconds that hardly any test of a good version takes, its cold start included."""
     spec = scenario.function.versions[scenario.old]
-    cold = spec.cold_duration or spec.cold_start
-    return sum(float(one.ppf(_share(0.9999))[0]) for one in (spec.duration, cold) if one is not None)
+    parts = (spec.duration, spec.cold_duration or spec.cold_start)
+    return sum(float(part.ppf(_share(0.9999))[0]) for part in parts if part is not None)
 
 
 def _baking(minutes: float) -> str:
@@ -154,9 +166,9 @@ def _share(value: float) -> Any:
 
 
 def with_candidates(scenario: Scenario, candidates: list[Candidate]) -> Scenario:
-    """The scenario with the candidates' strategies, under their names, and their alarm, which they share."""
+    """The scenario with the candidates' strategies, under their names, and the alarm that all of them share."""
     assert scenario.rollout is not None
-    chosen = {one.name: one.strategy for one in candidates}
+    chosen = {candidate.name: candidate.strategy for candidate in candidates}
     alarm = candidates[0].alarm
     if alarm is None:
         return replace(scenario, strategies=chosen)

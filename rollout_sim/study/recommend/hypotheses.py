@@ -1,4 +1,4 @@
-"""Worlds: the ways in which a release can turn out, and what a candidate's rollout comes to over all of them."""
+"""Hypotheses: the ways in which a release may be bad or good, and a candidate's expected outcome over all of them."""
 
 from __future__ import annotations
 
@@ -21,64 +21,74 @@ GOOD, CATCH = "good", "catch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hypothesis:
-    """One way a release can be: `weight` is its probability under the risk, 0 for the one that must be caught."""
+    """One way a release can be (a state of nature, in the words of decision theory)."""
 
     name: str
+    """`GOOD`, `CATCH`, or `bad` and a number."""
     scenario: Scenario
+    """The file's scenario with the faults that the new version has under this hypothesis."""
     weight: float
+    """Its probability under the risk; 0 for `CATCH`, the fault that the goal wants caught."""
     severity: float | None
+    """An error rate (fraction) or a factor of the duration; None for the good release."""
 
 
 def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, Hypothesis]:
-    """The good release, the fault that must be caught, and the risk's severities; the file's own faults are set aside."""
+    """By name the good release, the fault that must be caught, and `STRATA` severities of the risk.
+
+    The file's own faults of the new version are set aside.
+    """
 
     def hypothesis(name: str, weight: float, severity: float | None, *faults: Fault) -> Hypothesis:
         assert scenario.new is not None
-        versions = dict(scenario.function.versions)
-        versions[scenario.new] = replace(versions[scenario.new], faults=faults)
-        changed = replace(scenario, function=replace(scenario.function, versions=versions))
+        changed = scenario.with_faults(scenario.new, faults)
         return Hypothesis(name=name, scenario=changed, weight=weight, severity=severity)
 
-    found = [hypothesis(GOOD, 1 - risk.p_bad, None)]
+    hypotheses = [hypothesis(GOOD, 1 - risk.p_bad, None)]
     if goal.catch is not None:
         value = goal.catch.of.spread.low
-        found.append(hypothesis(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
+        hypotheses.append(hypothesis(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
     spread = risk.severity.spread
     count = STRATA if spread.high > spread.low else 1
     for k in range(count):
         value = spread.quantile((k + 0.5) / count)
-        found.append(hypothesis(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
-    return {one.name: one for one in found}
+        hypotheses.append(hypothesis(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
+    return {hypothesis.name: hypothesis for hypothesis in hypotheses}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a candidate comes to. `bad` and `budget` (p95, a share) are what the rollout adds to what goes wrong anyway.
-
-    `power` holds for each severity of the risk how often it is stopped. `objective` is what is minimised.
-    """
+    """What a candidate's rollout comes to, over the hypotheses with their probabilities."""
 
     candidate: Candidate
+    """The strategy and its alarm."""
     caught: Estimate | None
+    """The share of the rollouts of the goal's fault that are stopped; None where the goal names no fault."""
     false_rollback: Estimate
+    """The share of the rollouts of a good version that are stopped."""
     bad: Estimate
+    """Bad requests per release that the rollout adds to those that would be bad without it."""
     budget: Estimate
+    """The 95th percentile of the share of the first SLO's budget that the rollout adds to what is spent without it."""
     time_to_full: float
+    """Seconds from the start until all traffic is on the new version, where nothing stops the rollout."""
     objective: Estimate
+    """What is minimised: bad requests, seconds, or costs in the unit of the goal's prices."""
     power: tuple[tuple[float, Estimate], ...]
+    """For each severity of the risk the share of the rollouts that are stopped."""
 
     def misses(self, goal: Goal) -> list[str]:
         """The limits of the goal that the estimates do not keep, by name."""
-        found = []
+        missed = []
         if goal.catch is not None and self.caught is not None and self.caught.mean < goal.catch.at_least:
-            found.append("catch")
+            missed.append("catch")
         if goal.false_rollback is not None and self.false_rollback.mean > goal.false_rollback.at_most:
-            found.append("false_rollback")
+            missed.append("false_rollback")
         if goal.budget is not None and self.budget.mean > goal.budget.at_most:
-            found.append("budget")
+            missed.append("budget")
         if goal.time_to_full is not None and self.time_to_full > goal.time_to_full.at_most:
-            found.append("time_to_full")
-        return found
+            missed.append("time_to_full")
+        return missed
 
 
 def evaluate(
@@ -88,7 +98,10 @@ def evaluate(
     baseline: Samples,
     goal: Goal,
 ) -> Evaluation:
-    """The figures of one candidate from its replications in each world, `baseline` being those without a rollout."""
+    """The evaluation of a candidate from its samples (of shape (replications,)) under each hypothesis.
+
+    `baseline` are the samples without a rollout, on the same random numbers.
+    """
     likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
     slo = hypotheses[GOOD].scenario.slos[0].name
     extra = [columns[hypothesis.name]["bad_requests"] - baseline["bad_requests"] for hypothesis in likely]

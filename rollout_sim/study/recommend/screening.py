@@ -25,14 +25,19 @@ MINUTE = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screened:
-    """Of one strategy: P(stopped), and the expected bad requests that it adds; each of shape (alarms, scenarios)."""
+    """A strategy by closed forms, under each alarm and scenario: arrays of shape (alarms, scenarios)."""
 
     stopped: FloatArray
+    """P(the rollout is stopped)."""
     bad: FloatArray
+    """Expected bad requests that the rollout adds."""
 
 
 class Screen:
-    """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms."""
+    """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms.
+
+    `rate` is the requests per second to the alias.
+    """
 
     def __init__(self, scenarios: Sequence[Scenario], alarms: Sequence[Alarm], rate: float) -> None:
         self.scenarios = scenarios
@@ -41,11 +46,11 @@ class Screen:
         self._breaches: dict[float, FloatArray] = {}
 
     def screen(self, plan: Plan) -> Screened:
-        """What becomes of a rollout after `plan`."""
+        """The closed forms of a rollout after `plan`."""
         first = self.scenarios[0]
         weights = self._weights(plan, math.ceil((first.horizon - first.start) / MINUTE))
         watched = min(math.floor(plan.length / MINUTE + 1e-9), len(weights))
-        failing = np.array([self._failing(one) for one in self.scenarios])
+        failing = np.array([self._failing(scenario) for scenario in self.scenarios])
         passed = np.array([self._passes(plan, share) for share in failing])
         added = failing - self._usual()
         shape = (len(self.alarms), len(self.scenarios))
@@ -57,9 +62,9 @@ class Screen:
             breaches = np.array([self._breach(weight)[members] for weight in weights[:watched]])
             alive = self._alive(breaches, m, n)  # after each watched period, of shape (watched, members, scenarios)
             alive = np.concatenate([np.ones((1 + lag, *alive.shape[1:])), alive])[: watched + 1]
-            there = np.concatenate([alive[:-1], np.repeat(alive[-1:], len(weights) - watched, axis=0)])
+            running = np.concatenate([alive[:-1], np.repeat(alive[-1:], len(weights) - watched, axis=0)])
             sent = self.rate * MINUTE * np.array(weights)
-            bad[members] = np.tensordot(sent, there, axes=(0, 0)) * added * passed
+            bad[members] = np.tensordot(sent, running, axes=(0, 0)) * added * passed
             stopped[members] = 1 - alive[-1] * passed
         return Screened(stopped=stopped, bad=bad)
 
@@ -106,22 +111,21 @@ class Screen:
         """P(the hooks' tests let a version pass that fails such a share)."""
         from scipy.stats import binom
 
-        found = 1.0
+        passes = 1.0
         for hook in (plan.before, plan.after):
             if hook is not None:
-                found *= float(binom.cdf(hook.max_failures, hook.invocations, failing))
-        return found
+                passes *= float(binom.cdf(hook.max_failures, hook.invocations, failing))
+        return passes
 
     def _breach(self, weight: float) -> FloatArray:
         """P(a minute at this weight breaches), that is P(Poisson(expected) > limit): shape (alarms, scenarios)."""
         from scipy.special import gammainc
 
-        found = self._breaches.get(weight)
-        if found is not None:
-            return found
+        if weight in self._breaches:
+            return self._breaches[weight]
         first = self.scenarios[0]
         old = first.function.versions[first.old]
-        found = np.zeros((len(self.alarms), len(self.scenarios)))
+        breach = np.zeros((len(self.alarms), len(self.scenarios)))
         for k, alarm in enumerate(self.alarms):
             per = self.rate * alarm.period
             new, rest = per * weight, per * (1 - weight) if alarm.of == "alias" else 0.0
@@ -133,9 +137,9 @@ class Screen:
                 else:
                     expected = new * self._errors(scenario) + rest * old.error_rate
                     limit = math.floor(alarm.limit if alarm.metric == "errors" else alarm.limit * (new + rest))
-                found[k, j] = float(gammainc(limit + 1, expected)) if expected > 0 else 0.0
-        self._breaches[weight] = found
-        return found
+                breach[k, j] = float(gammainc(limit + 1, expected)) if expected > 0 else 0.0
+        self._breaches[weight] = breach
+        return breach
 
     @staticmethod
     def _alive(breaches: FloatArray, m: int, n: int) -> FloatArray:

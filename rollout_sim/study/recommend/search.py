@@ -1,7 +1,7 @@
-"""Recommendation: which rollout to use. Screens candidates, simulates the promising, confirms the best on fresh seeds.
+"""Search: which rollout to use. Candidates are screened by closed forms, the promising are simulated, the best confirmed.
 
-All candidates meet the same random numbers, so that they are compared as pairs. What is reported of the recommended
-one is drawn anew: the figures by which it was chosen would flatter it.
+All candidates are simulated on the same random numbers, so that they are compared as pairs. What is reported of the
+recommended one comes from fresh replications: the estimates by which it was chosen are biased in its favour.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.strategies import Predefined
+from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.planes.selection import EngineChoice, choose_engine
-from rollout_sim.run.batch import Batch, Samples, concatenate
-from rollout_sim.run.simulate import Progress
+from rollout_sim.run.batch import Batch
+from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_batches
-from rollout_sim.study.recommend.advice import Advice, advise, quiet
+from rollout_sim.study.executor import run_all
+from rollout_sim.study.recommend.advice import Advice, advise, low_traffic
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, Evaluation, evaluate, hypotheses_of
-from rollout_sim.study.recommend.screening import Screen
+from rollout_sim.study.recommend.screening import Screen, Screened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,69 +44,80 @@ CHOICES: Final = 3
 CONTENDERS: Final = (8, 4)
 """Of these, the ones that are looked at closely."""
 BATCHES: Final = (256, 1024, 1024)
-"""Replications at a time of each world, where whole periods are drawn: of the promising, the contenders, the confirmed."""
+"""Replications of a batch, where whole periods are drawn: of the promising, the contenders, the confirmed."""
 RUNS: Final = (1, 2, 4)
-"""How many of these batches."""
+"""How many of these batches there are of each hypothesis."""
 STAGES: Final = (0.1, 0.5, 0.75, 1.0)
 """How much of the work is done, by experience, when a stage begins and ends."""
 SINGLE: Final = (4, 12, 40)
-"""Replications of each world, where every invocation is simulated."""
+"""Replications of each hypothesis, where every invocation is simulated."""
 FRESH: Final = 1 << 20
 """The first replication of the confirmation."""
 CLOSE: Final = 0.1
 """By how much more a simpler candidate may cost, where the replications cannot tell it from the best."""
 OBVIOUS: Final = ("Canary10Percent5Minutes", "AllAtOnce")
+"""CodeDeploy's names of the strategies that every recommendation is compared with."""
+PENALTY: Final = 1e6
+"""What a screened candidate is charged, in what is minimised, for missing limits by a probability of 1 in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation(Plotted):
-    """What came out: `winner` None where nothing keeps the goal.
-
-    `explored` were simulated briefly, `contenders` more closely; both are in the order of preference.
-
-    The first of `confirmed` is the winner, then the obvious alternatives. `ties` are contenders that the figures cannot
-    tell from the winner.
-    """
+    """The rollout to use, and the candidates among which it was found."""
 
     scenario: Scenario
+    """The file's scenario."""
     goal: Goal
+    """What had to be kept and minimised: the scenario's, or `default_goal`."""
     risk: Risk
+    """How releases go wrong: the scenario's, or `default_risk`."""
     seed: int
+    """The seed of all replications."""
     plane: EngineChoice
+    """The data plane that ran a good release, and why it."""
     searched: int
+    """How many candidates there were."""
     winner: Candidate | None
+    """The one to use; None where nothing keeps the goal."""
     explored: tuple[Evaluation, ...]
+    """Those that were simulated at all, with few replications, in the order of preference."""
     contenders: tuple[Evaluation, ...]
+    """The first of these, with more replications, in the order of preference."""
     confirmed: tuple[Evaluation, ...]
+    """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications."""
     ties: tuple[Candidate, ...]
+    """Contenders that the estimates cannot tell from the winner."""
     advice: Advice
+    """Why nothing keeps the goal, and what would help."""
     notes: tuple[str, ...]
+    """What the answer assumes, a sentence each."""
 
     @property
     def chosen_scenario(self) -> Scenario:
-        """The file's scenario with the recommended strategy as its only one, and its alarm. Raises without a winner."""
+        """The file's scenario with the recommended strategy as its only one, and its alarm.
+
+        Raises ScenarioError where nothing is recommended.
+        """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
         return with_candidates(self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per contender, then one per confirmed candidate: figures with their intervals."""
+        """A row per contender, then one per confirmed candidate: `<estimate>_mean`, `_low` and `_high` of each estimate."""
         import pandas as pd
 
         rows = []
-        for stage, figures in (("contender", self.contenders), ("confirmed", self.confirmed)):
-            for one in figures:
-                row: dict[str, Any] = {
-                    "stage": stage,
-                    "strategy": one.candidate.name,
-                    "alarm": one.candidate.alarm_text,
-                }
+        for stage, evaluations in (("contender", self.contenders), ("confirmed", self.confirmed)):
+            for evaluation in evaluations:
+                candidate = evaluation.candidate
+                row: dict[str, Any] = {"stage": stage, "strategy": candidate.name, "alarm": candidate.alarm_text}
                 for name in ("caught", "false_rollback", "bad", "budget", "objective"):
-                    estimate = getattr(one, name)
+                    estimate = getattr(evaluation, name)
                     for part in ("mean", "low", "high"):
                         row[f"{name}_{part}"] = None if estimate is None else getattr(estimate, part)
-                rows.append({**row, "time_to_full_s": one.time_to_full, "misses": " ".join(one.misses(self.goal))})
+                row |= {"time_to_full_s": evaluation.time_to_full, "misses": " ".join(evaluation.misses(self.goal))}
+                rows.append(row)
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
@@ -124,33 +137,23 @@ def recommend(
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
     With `keep_alarms` only strategies are searched, watched by the alarms of the file; with `codedeploy` only those that
-    CodeDeploy can carry out. `progress` is called with the share that is done.
-    Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
+    CodeDeploy can carry out. `seed` and `engine` replace the scenario's; `jobs` processes share the work. `progress` is
+    called with the share that is done. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
     """
+    search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
+    return search.recommend(keep_alarms=keep_alarms, codedeploy=codedeploy, progress=progress)
+
+
+def prepare(scenario: Scenario, *, seed: int | None = None, engine: Engine | None = None, jobs: int = 1) -> Search:
+    """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
     _check(scenario)
-    risk = scenario.risk or default_risk(scenario)
-    goal = scenario.goal or default_goal(scenario)
-    seed = scenario.seed if seed is None else seed
-    search = _Search(scenario, goal, risk, seed, engine, jobs, progress or (lambda _: None))
-    promising, searched = search.promising(keep_alarms=keep_alarms, codedeploy=codedeploy)
-    explored = search.rank(search.figures(promising, 0))
-    ranked = search.rank(search.figures([one.candidate for one in explored[: search.contenders]], 1))
-    keeping = [one for one in ranked if not one.misses(goal)]
-    winner, ties, confirmed = search.confirm(keeping)
-    return Recommendation(
-        scenario=scenario,
-        goal=goal,
-        risk=risk,
-        seed=seed,
-        plane=search.plane,
-        searched=searched,
-        winner=winner,
-        explored=tuple(explored),
-        contenders=tuple(ranked),
-        confirmed=tuple(confirmed),
-        ties=tuple(ties),
-        advice=advise(scenario, goal, ranked, rate=search.rate, found=winner is not None),
-        notes=search.notes(winner),
+    return Search(
+        scenario,
+        goal=scenario.goal or default_goal(scenario),
+        risk=scenario.risk or default_risk(scenario),
+        seed=scenario.seed if seed is None else seed,
+        engine=engine,
+        jobs=jobs,
     )
 
 
@@ -162,9 +165,9 @@ def default_risk(scenario: Scenario) -> Risk:
 
 
 def default_goal(scenario: Scenario) -> Goal:
-    """Catch what burns the budget fast enough to page (twice the duration, for a latency SLO), and rarely err.
+    """Catch what burns the budget fast enough to page (for a latency SLO: twice the duration), with few false rollbacks.
 
-    Done within the hour or the horizon.
+    Full traffic is reached within the hour or the horizon.
     """
     share = min(FAST_BURN * (1 - scenario.slos[0].objective), 0.5)
     errors = Severity(error_rate=LogUniform(share, share))
@@ -190,166 +193,248 @@ def _check(scenario: Scenario) -> None:
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
 
 
-class _Search:
-    """What all stages share."""
+class Search:
+    """The stages of a recommendation: all of them simulate the same hypotheses, on the same random numbers.
+
+    Raises ScenarioError where the `engine` that is asked for does not run a good release.
+    """
 
     def __init__(
-        self, scenario: Scenario, goal: Goal, risk: Risk, seed: int, engine: Engine | None, jobs: int,
-        report: Progress = lambda _: None,
-    ) -> None:  # fmt: skip
+        self, scenario: Scenario, *, goal: Goal, risk: Risk, seed: int, engine: Engine | None = None, jobs: int = 1
+    ) -> None:
         self.scenario = scenario
-        self.report = report
         self.goal = goal
+        self.risk = risk
         self.seed = seed
         self.engine = engine
         self.jobs = jobs
         self.hypotheses = hypotheses_of(scenario, goal, risk)
         self.latency = risk.severity.latency is not None
-        self.plane = choose_engine(self.hypotheses[GOOD].scenario, engine)
+        self.rate = scenario.rates[scenario.alias]
+        self._planes: dict[tuple[str, bool], EngineChoice] = {}
+        self.plane = self._plane(GOOD, None, self.hypotheses[GOOD].scenario)
         single = int(self.plane.engine != "aggregate")
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
-        self.rate = scenario.rates[scenario.alias]
+
+    @property
+    def planes(self) -> list[EngineChoice]:
+        """The data planes of all hypotheses, under the file's own alarms. Raises ScenarioError where `engine` runs one not."""
+        return [self._plane(name, None, hypothesis.scenario) for name, hypothesis in self.hypotheses.items()]
+
+    def recommend(
+        self, *, keep_alarms: bool = False, codedeploy: bool = False, progress: Progress | None = None
+    ) -> Recommendation:
+        """All stages, one after the other."""
+        promising, searched = self.promising(keep_alarms=keep_alarms, codedeploy=codedeploy)
+        explored = self.rank(self.evaluations(promising, 0, progress=progress))
+        closer = [evaluation.candidate for evaluation in explored[: self.contenders]]
+        contenders = self.rank(self.evaluations(closer, 1, progress=progress))
+        keeping = [evaluation for evaluation in contenders if not evaluation.misses(self.goal)]
+        winner, ties, confirmed = self.confirm(keeping, progress)
+        return Recommendation(
+            scenario=self.scenario,
+            goal=self.goal,
+            risk=self.risk,
+            seed=self.seed,
+            plane=self.plane,
+            searched=searched,
+            winner=winner,
+            explored=tuple(explored),
+            contenders=tuple(contenders),
+            confirmed=tuple(confirmed),
+            ties=tuple(ties),
+            advice=advise(self.scenario, self.goal, contenders, rate=self.rate, feasible=winner is not None),
+            notes=self.notes(winner),
+        )
 
     def promising(self, *, keep_alarms: bool, codedeploy: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were."""
-        found = strategies(self.scenario, quiet=quiet(self.scenario, self.goal, self.rate))
-        limit = self.goal.time_to_full
-        found = {
-            name: one
-            for name, one in found.items()
-            if (limit is None or one[0].plan.time_to_full <= limit.at_most or name in OBVIOUS)
-            and not (codedeploy and shortcoming(one[0].plan))
-        }
+        allowed = [
+            candidate
+            for candidate in strategies(self.scenario, low_traffic=low_traffic(self.scenario, self.goal, self.rate))
+            if self._in_time(candidate) and not (codedeploy and shortcoming(candidate.plan))
+        ]
         if keep_alarms:
-            every = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in found.items()]
-            return every if self.plane.engine == "aggregate" else every[: self.most], len(every)
+            return allowed if self.plane.engine == "aggregate" else allowed[: self.most], len(allowed)
         choices = alarms(self.scenario, latency=self.latency)
-        names = list(self.hypotheses)
         screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], choices, self.rate)
+        scored = [
+            score for candidate in allowed for score in self._scores(candidate, choices, screen.screen(candidate.plan))
+        ]
+        scored.sort(key=lambda score: (score.misses, score.penalised))
+        watched = [score.candidate for score in scored]
+        simple = [candidate for candidate in allowed if candidate.complexity == 0]
+        return watched[: self.most] + simple[: self.most], len(allowed) * (len(choices) + 1)
+
+    def _in_time(self, candidate: Candidate) -> bool:
+        """Whether full traffic is reached within the goal's limit; the obvious strategies are looked at in any case."""
+        limit = self.goal.time_to_full
+        return limit is None or candidate.plan.time_to_full <= limit.at_most or candidate.name in OBVIOUS
+
+    def _scores(self, candidate: Candidate, choices: Sequence[Alarm], screened: Screened) -> list[_Score]:
+        """A strategy with the `CHOICES` alarms that do best by the closed forms, those that miss the goal's limits last."""
+        shortfall = self._shortfall(screened)
+        value = self._screened_objective(candidate, screened)
+        rounded = np.round(shortfall, 3)
+        return [
+            _Score(
+                candidate=candidate.watched_by(choices[k]),
+                misses=bool(rounded[k] > 0),
+                penalised=float(value[k] + PENALTY * shortfall[k]),
+            )
+            for k in np.lexsort((value, rounded))[:CHOICES]
+        ]
+
+    def _shortfall(self, screened: Screened) -> FloatArray:
+        """By how much each alarm misses the goal's limits of probabilities, added up: shape (alarms,); 0 keeps them."""
+        names = list(self.hypotheses)
+        false_limit = 1.0 if self.goal.false_rollback is None else self.goal.false_rollback.at_most
+        shortfall: FloatArray = np.maximum(0.0, screened.stopped[:, names.index(GOOD)] - false_limit)
+        if self.goal.catch is not None:
+            shortfall = shortfall + np.maximum(0.0, self.goal.catch.at_least - screened.stopped[:, names.index(CATCH)])
+        return shortfall
+
+    def _screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
+        """What is minimised, by the closed forms, for each alarm: shape (alarms,)."""
         weights = np.array([hypothesis.weight for hypothesis in self.hypotheses.values()])
-        scored: list[tuple[bool, float, Candidate]] = []
-        for name, (strategy, complexity) in found.items():
-            seen = screen.screen(strategy.plan)
-            bad = seen.bad @ weights
-            short = np.maximum(0.0, seen.stopped[:, names.index(GOOD)] - self._false_limit())
-            if CATCH in names:
-                assert self.goal.catch is not None
-                short = short + np.maximum(0.0, self.goal.catch.at_least - seen.stopped[:, names.index(CATCH)])
-            minutes = strategy.plan.time_to_full / 60
-            value = bad if self.goal.minimise != "time_to_full" else np.full(bad.size, minutes)
-            if self.goal.prices is not None:
-                price = self.goal.prices
-                false = weights[names.index(GOOD)] * seen.stopped[:, names.index(GOOD)]
-                value = price.bad_request * bad + price.minute_of_delay * minutes + price.false_rollback * false
-            order = np.lexsort((value, np.round(short, 3)))
-            for k in order[:CHOICES]:
-                candidate = Candidate(name=name, strategy=strategy, alarm=choices[k], complexity=complexity + 1)
-                scored.append((round(float(short[k]), 3) > 0, float(value[k] + 1e6 * short[k]), candidate))
-        scored.sort(key=lambda one: one[:2])
-        kept = [Candidate(name=n, strategy=s, alarm=None, complexity=e) for n, (s, e) in found.items() if e == 0]
-        return [one for *_, one in scored[: self.most]] + kept[: self.most], len(found) * (len(choices) + 1)
+        bad: FloatArray = screened.bad @ weights
+        minutes = candidate.plan.time_to_full / 60
+        if (prices := self.goal.prices) is not None:
+            good = list(self.hypotheses).index(GOOD)
+            false = weights[good] * screened.stopped[:, good]
+            costs: FloatArray = (
+                prices.bad_request * bad + prices.minute_of_delay * minutes + prices.false_rollback * false
+            )
+            return costs
+        return np.full(bad.size, minutes) if self.goal.minimise == "time_to_full" else bad
 
-    def _false_limit(self) -> float:
-        limit = self.goal.false_rollback
-        return 1.0 if limit is None else limit.at_most
+    def evaluations(
+        self, candidates: Sequence[Candidate], stage: int, first: int = 0, progress: Progress | None = None
+    ) -> list[Evaluation]:
+        """The evaluation of each candidate, from as many replications of each hypothesis as the stage has.
 
-    def figures(self, candidates: Sequence[Candidate], stage: int, first: int = 0) -> list[Evaluation]:
-        """The figures of each candidate, from so many replications of each world as the stage has."""
-        groups: dict[Any, list[Candidate]] = {}
-        for one in candidates:
-            groups.setdefault(one.alarm, []).append(one)
-        work: list[tuple[Candidate | None, str, Batch]] = []
-        for group in groups.values():
-            for hypothesis in self.hypotheses.values():
-                changed = with_candidates(hypothesis.scenario, group)
-                work += [(group[0], hypothesis.name, batch) for batch in self._chunks(changed, stage, first)]
+        The replications are numbered from `first`. Candidates with the same alarm are strategies of one scenario.
+        """
+        groups: dict[Alarm | None, list[Candidate]] = {}
+        for candidate in candidates:
+            groups.setdefault(candidate.alarm, []).append(candidate)
+        work: dict[tuple[str, Alarm | None], list[Batch]] = {}
+        for alarm, group in groups.items():
+            for name, hypothesis in self.hypotheses.items():
+                watched = with_candidates(hypothesis.scenario, group)
+                plane = self._plane(name, alarm, watched)
+                work[name, alarm] = self._batches(watched, plane, stage, first)
         still = replace(
             self.hypotheses[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
         )
-        work += [(None, "", batch) for batch in self._chunks(still, stage, first)]
-        results: dict[int, dict[str, Samples]] = {}
+        work[STEADY, None] = self._batches(still, self._plane(STEADY, None, still), stage, first)
         begin, end = STAGES[stage : stage + 2]
-        for number, result in run_batches([batch for *_, batch in work], jobs=self.jobs):
-            results[number] = result
-            self.report(begin + (end - begin) * len(results) / len(work))
-        parts: dict[tuple[Any, str, str], list[Samples]] = {}
-        for number, (leader, world_name, _) in enumerate(work):
-            for name, columns in results[number].items():
-                parts.setdefault((None if leader is None else leader.alarm, world_name, name), []).append(columns)
-        baseline = concatenate(parts[None, "", STEADY])
-        return [
-            evaluate(
-                one, self.hypotheses,
-                {name: concatenate(parts[one.alarm, name, one.name]) for name in self.hypotheses}, baseline, self.goal,
-            )
-            for one in candidates
-        ]  # fmt: skip
+        results = dict(run_all(work, jobs=self.jobs, progress=part_of(progress, begin, end)))
+        baseline = results[STEADY, None][STEADY]
+        evaluations = []
+        for candidate in candidates:
+            columns = {name: results[name, candidate.alarm][candidate.name] for name in self.hypotheses}
+            evaluations.append(evaluate(candidate, self.hypotheses, columns, baseline, self.goal))
+        return evaluations
 
-    def _chunks(self, scenario: Scenario, stage: int, first: int) -> list[Batch]:
-        plane = choose_engine(scenario, self.engine)
+    def _plane(self, name: str, alarm: Alarm | None, scenario: Scenario) -> EngineChoice:
+        """The data plane of a hypothesis under the file's alarms or a candidate's, asked for once each.
+
+        Neither the strategies nor an alarm's threshold and datapoints have a say in it, and the alarms that are tried
+        differ in nothing else that has.
+        """
+        key = (name, alarm is not None)
+        if key not in self._planes:
+            self._planes[key] = choose_engine(scenario, self.engine)
+        return self._planes[key]
+
+    def _batches(self, scenario: Scenario, plane: EngineChoice, stage: int, first: int) -> list[Batch]:
         names = tuple(scenario.strategies) or (STEADY,)
         if plane.engine == "aggregate":
-            batch = min(BATCHES[stage], plane.batch)
-            plane, count = replace(plane, batch=batch), RUNS[stage] * BATCHES[stage] // batch
-            starts, size = [first + k * batch for k in range(count)], batch
+            size = min(BATCHES[stage], plane.batch)
+            plane = replace(plane, batch=size)
+            starts = [first + k * size for k in range(RUNS[stage] * BATCHES[stage] // size)]
         else:
             starts, size = [first], SINGLE[stage]
         return [
-            Batch(scenario=scenario, strategies=names, plane=plane, seed=self.seed, first=at, count=size)
-            for at in starts
+            Batch(scenario=scenario, strategies=names, plane=plane, seed=self.seed, first=start, count=size)
+            for start in starts
         ]
 
-    def rank(self, figures: list[Evaluation]) -> list[Evaluation]:
+    def rank(self, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
         """The ones that keep the goal first, then by what is minimised, the simpler one first where it is the same."""
         return sorted(
-            figures,
-            key=lambda one: (
-                len(one.misses(self.goal)), one.objective.mean, one.candidate.complexity, one.time_to_full,
+            evaluations,
+            key=lambda evaluation: (
+                len(evaluation.misses(self.goal)),
+                evaluation.objective.mean,
+                evaluation.candidate.complexity,
+                evaluation.time_to_full,
             ),
-        )  # fmt: skip
+        )
 
-    def confirm(self, keeping: list[Evaluation]) -> tuple[Candidate | None, list[Candidate], list[Evaluation]]:
-        """The simplest of those that cannot be told from the best, drawn anew beside the obvious alternatives."""
-        obvious = []
-        for name in OBVIOUS:
-            plan = Predefined(type=name).plan
-            own = {n: one for n, one in self.scenario.strategies.items() if one.plan == plan}
-            known = next(iter(own.items()), (name, Predefined(type=name)))
-            obvious.append(Candidate(name=known[0], strategy=known[1], alarm=None, complexity=0))
-        while keeping:
-            best = keeping[0]
-            alike = [one for one in keeping if _alike(one, best)]
-            first = min(alike, key=lambda one: (one.candidate.complexity, one.objective.mean))
-            others = [one for one in obvious if one != first.candidate]
-            confirmed = self.figures([first.candidate, *others], 2, FRESH)
-            if not confirmed[0].misses(self.goal) or len(keeping) == 1:
-                failed = bool(confirmed[0].misses(self.goal))
-                ties = [one.candidate for one in alike if one is not first]
+    def confirm(
+        self, keeping: Sequence[Evaluation], progress: Progress | None = None
+    ) -> tuple[Candidate | None, list[Candidate], list[Evaluation]]:
+        """The winner among those that keep the goal, what ties with it, and both beside the obvious alternatives.
+
+        The winner is the simplest of those that cannot be told from the best, if it keeps the goal on fresh replications
+        too; else the next.
+        """
+        obvious = self._obvious()
+        remaining = list(keeping)
+        while remaining:
+            alike = [evaluation for evaluation in remaining if _alike(evaluation, remaining[0])]
+            first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
+            others = [candidate for candidate in obvious if candidate != first.candidate]
+            confirmed = self.evaluations([first.candidate, *others], 2, FRESH, progress)
+            failed = bool(confirmed[0].misses(self.goal))
+            if not failed or len(remaining) == 1:
+                ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
                 return None if failed else first.candidate, ties, confirmed
-            keeping = [one for one in keeping if one is not first]
-        return None, [], self.figures(obvious, 2, FRESH)
+            remaining = [evaluation for evaluation in remaining if evaluation is not first]
+        return None, [], self.evaluations(obvious, 2, FRESH, progress)
+
+    def _obvious(self) -> list[Candidate]:
+        """The strategies that everybody thinks of, under the file's names for them, with the file's alarms."""
+        candidates = []
+        for predefined in OBVIOUS:
+            strategy = Predefined(type=predefined)
+            same = {name: own for name, own in self.scenario.strategies.items() if own.plan == strategy.plan}
+            name, chosen = next(iter(same.items()), (predefined, strategy))
+            candidates.append(Candidate(name=name, strategy=chosen, alarm=None, complexity=0))
+        return candidates
 
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
         severities = sum(1 for hypothesis in self.hypotheses.values() if hypothesis.weight) - 1
-        found = [
+        notes = [
             f"the risk's severities are {severities} value(s), evenly spaced in probability",
             "bad requests and budgets are what the rollout adds to a run without one, on paired arrivals",
         ]
         assert self.scenario.new is not None
         if self.scenario.function.versions[self.scenario.new].faults:
-            found.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
+            notes.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
         if reasons := inexactness(self.hypotheses[GOOD].scenario):
-            found.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
+            notes.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
         if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
-            found.append("tests in hooks are taken to fail as often as real requests would")
+            notes.append("tests in hooks are taken to fail as often as real requests would")
         if len(self.scenario.targets) > 2:
-            found.append("traffic to other aliases is part of the runs")
-        return tuple(found)
+            notes.append("traffic to other aliases is part of the runs")
+        return tuple(notes)
 
 
-def _alike(one: Evaluation, best: Evaluation) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Score:
+    """A screened candidate: whether it misses a limit, and what is minimised with `PENALTY` for that."""
+
+    candidate: Candidate
+    misses: bool
+    penalised: float
+
+
+def _alike(evaluation: Evaluation, best: Evaluation) -> bool:
     """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
-    low, high = one.objective.low, best.objective.high
-    close = one.objective.mean <= best.objective.mean * (1 + CLOSE)
+    low, high = evaluation.objective.low, best.objective.high
+    close = evaluation.objective.mean <= best.objective.mean * (1 + CLOSE)
     return low is not None and high is not None and low <= high and close

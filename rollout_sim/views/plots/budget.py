@@ -25,12 +25,13 @@ from rollout_sim.views.plots.style import (
     HOUR,
     LINES,
     STYLE,
+    axes_or_new,
     caption,
     look,
     percent_axis,
     period_edges,
-    rank,
     save,
+    strategy_index,
     styled,
     time_axis,
     time_unit,
@@ -59,8 +60,8 @@ __all__ = [
     "weight",
 ]
 RED: Final = "#B00020"
-LANE: Final = 9.0
-"""Height of one strategy's lane above the budget, in points."""
+STRIP: Final = 9.0
+"""Height of one strategy's strip above the budget, in points."""
 PAGE: Final = 14.4
 """The usual burn rate to page at: it spends 2% of a 30 days' budget in an hour."""
 _WINDOWS: Final = (5, 10, 15, 30, 60, 120, 240, 360, 720, 1440)
@@ -71,10 +72,10 @@ _ENOUGH: Final = 20
 def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, ax: Axes | None = None) -> Axes:
     """Remaining error budget of one SLO (the first by default) over time, crossed where the new version is taken back.
 
-    The lanes above show, per strategy, how long the new version had traffic and each shift of its weight; the axis on
+    The strips above show, per strategy, how long the new version had traffic and each shift of its weight; the axis on
     the right counts the bad requests of this run.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     first = results[0]
     slo = slo or first.scenario.slos[0]
     scale, _ = time_unit(first)
@@ -82,20 +83,20 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     for result, width in zip(results, _widths(results), strict=True):
         times, remaining = period_edges(result), result.budget(slo).remaining
         lowest = min(lowest, float(remaining.min()))
-        look_of = look(rank(result))
-        ax.plot(times / scale, remaining, label=caption(result), **look_of, linewidth=width)
+        drawn = _look(result)
+        ax.plot(times / scale, remaining, label=caption(result), **drawn, linewidth=width)
         for at in _rollbacks(result):
             level = float(np.interp(at, times, remaining))
             ax.plot(
-                at / scale, level, marker="X", markersize=9, color=look_of["color"], markeredgecolor="white", zorder=4
+                at / scale, level, marker="X", markersize=9, color=drawn["color"], markeredgecolor="white", zorder=4
             )
     _budget_axis(ax, first, slo, top, lowest)
-    lanes = _lanes(ax, results, scale) if first.scenario.rollout is not None else 0.0
+    strips = _strips(ax, results, scale) if first.scenario.rollout is not None else 0.0
     ax.set_ylabel("budget left")
-    ax.set_title(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", pad=24 + lanes)
-    marks = "; above, new version in use,  | shift,  × rollback" if lanes else ""
+    ax.set_title(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", pad=24 + strips)
+    marks = "; above, new version in use,  | shift,  × rollback" if strips else ""
     forecast = f"bad requests observed, {first.budget(slo).whole:,.0f} allowed by forecast{marks}"
-    _note(ax, forecast, (0, 1), (0, 8 + lanes), ha="left", va="bottom")
+    _note(ax, forecast, (0, 1), (0, 8 + strips), ha="left", va="bottom")
     time_axis(ax, first)
     return ax
 
@@ -108,7 +109,7 @@ def burn_rate(
     Without a `window` it is 5 min, or more where there are few requests. No line where a window has none. Dashed are
     the thresholds of the burn-rate alarms on this SLO, or the usual one to page at.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     first = results[0]
     slo = slo or first.scenario.slos[0]
     window = burn_window(first, slo) if window is None else window
@@ -117,7 +118,7 @@ def burn_rate(
     for result, width in zip(results, _widths(results), strict=True):
         rate = result.budget(slo).burn_rate(max(1, round(window / result.metrics.resolution)))
         highest = max(highest, float(np.nanmax(rate, initial=0.0)))
-        ax.plot(period_edges(result)[1:] / scale, rate, label=caption(result), **look(rank(result)), linewidth=width)
+        ax.plot(period_edges(result)[1:] / scale, rate, label=caption(result), **_look(result), linewidth=width)
     levels = _levels(first, slo)
     highest = max(highest, *levels)
     ax.set_yscale("symlog", linthresh=1.0, linscale=0.6)
@@ -139,8 +140,8 @@ def burn_rate(
 
 def error_budget_figure(results: Sequence[RunResult]) -> Figure:
     """`error_budget.png`: one panel per SLO."""
-    lanes = LANE * len(results) / 72 if results[0].scenario.rollout is not None else 0.0
-    return _per_slo(results, error_budget, lanes)
+    strips = STRIP * len(results) / 72 if results[0].scenario.rollout is not None else 0.0
+    return _per_slo(results, error_budget, strips)
 
 
 def burn_rate_figure(results: Sequence[RunResult]) -> Figure:
@@ -197,15 +198,15 @@ def _budget_axis(ax: Axes, result: RunResult, slo: Objective, top: float, lowest
         count.tick_params(length=0)
 
 
-def _lanes(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
-    """Draws each strategy's lane above the axes, in the legend's order from the top; returns their height in points."""
+def _strips(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
+    """Draws each strategy's strip above the axes, in the legend's order from the top; returns their height in points."""
     start = results[0].scenario.start
     end = results[0].metrics.horizon - start
     across = blended_transform_factory(ax.transData, ax.transAxes)
     for k, result in enumerate(results):
-        colour = look(rank(result))["color"]
-        lane = across + ScaledTranslation(0, LANE * (len(results) - k - 0.1) / 72, ax.figure.dpi_scale_trans)
-        drawn: dict[str, Any] = {"color": colour, "transform": lane, "clip_on": False}
+        colour = _look(result)["color"]
+        strip = across + ScaledTranslation(0, STRIP * (len(results) - k - 0.1) / 72, ax.figure.dpi_scale_trans)
+        drawn: dict[str, Any] = {"color": colour, "transform": strip, "clip_on": False}
         times = [*(shift.at - start for shift in result.shifts), end]
         for shift, at, until in zip(result.shifts, times, times[1:], strict=False):
             if shift.weight > 0:
@@ -214,7 +215,7 @@ def _lanes(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
             mark = "X" if shift.weight < shift.before else "|"
             edge = "white" if mark == "X" else colour
             ax.plot(at / scale, 1, marker=mark, markersize=size, markeredgecolor=edge, zorder=4, **drawn)
-    return LANE * (len(results) + 0.5)
+    return STRIP * (len(results) + 0.5)
 
 
 def _rollbacks(result: RunResult) -> list[float]:
@@ -238,22 +239,20 @@ def _objective(slo: Objective) -> str:
     return f"{slo.objective:.6%}".rstrip("%").rstrip("0").rstrip(".") + "%"
 
 
+def _look(result: RunResult) -> dict[str, Any]:
+    """Colour and line style of the result's strategy."""
+    return look(strategy_index(result.scenario, result.strategy))
+
+
 def _widths(results: Sequence[RunResult]) -> Any:
     """Line widths, falling in the order of drawing."""
     return np.linspace(2.6, 1.5, len(results)) if len(results) > 1 else [1.8]
 
 
 def _note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **how: Any) -> None:
-    """A small text at a place of the axes, moved by `offset` points."""
+    """A small text at the point `at` of the axes, moved by `offset` points."""
     coordinates = how.pop("transform", "axes fraction")
     drawn = {"fontsize": 9, "color": GREY, **how}
     ax.annotate(
         text, at, xytext=offset, xycoords=coordinates, textcoords="offset points", annotation_clip=False, **drawn
     )
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    with styled():
-        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.run.batch import stopped
-from rollout_sim.views.plots.style import HALF, SLIDE, look, place, styled
+from rollout_sim.views.plots.style import SLIDE, axes_or_new, look, strategy_index, styled
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
@@ -27,15 +27,15 @@ _DOTS: Final = 300
 
 def stopping(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """The probability that a deployment is stopped, with 95% intervals, for the version as described and for a good one."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     names = list(comparison.columns)
     sides = [(comparison, AS_DESCRIBED, "version as described", -0.14)]
     if comparison.twin is not None:
         sides.append((comparison.twin, GOOD, "good version (faults removed)", 0.14))
-    for one, colour, label, offset in sides:
-        found = [one.estimates(name)["stopped"] for name in names]
-        means = np.array([e.mean if e is not None else np.nan for e in found])
-        reach = np.array([(e.mean - (e.low or 0.0), (e.high or 0.0) - e.mean) for e in found if e is not None]).T
+    for side, colour, label, offset in sides:
+        estimates = [side.estimates(name)["stopped"] for name in names]
+        means = np.array([e.mean if e is not None else np.nan for e in estimates])
+        reach = np.array([(e.mean - (e.low or 0.0), (e.high or 0.0) - e.mean) for e in estimates if e is not None]).T
         places = np.arange(len(names)) + (offset if comparison.twin is not None else 0.0)
         ax.errorbar(
             means,
@@ -46,9 +46,9 @@ def stopping(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
             capsize=3,
             markersize=7,
             label=label,
-            markerfacecolor=colour if one is comparison else "white",
+            markerfacecolor=colour if side is comparison else "white",
         )
-        for e, mean, at in zip(found, means, places, strict=True):
+        for e, mean, at in zip(estimates, means, places, strict=True):
             left = mean > 0.85 or (e is not None and e.high is not None and e.high > 0.9)
             end = mean if e is None else e.low if left else e.high  # beside the interval, not across it
             ax.annotate(
@@ -73,15 +73,15 @@ def stopping(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
 
 def budgets(comparison: Comparison, slo: Objective | None = None, *, ax: Axes | None = None) -> Axes:
     """How much of one SLO's budget (the first by default) the replications spend: the share that spends more than x."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     slo = slo or comparison.scenario.slos[0]
     floor = np.inf
     for name, columns in comparison.columns.items():
         spent = np.sort(columns[f"budget_spent.{slo.name}"])
         floor = min(floor, float(spent[spent > 0].min(initial=np.inf)))
         more = 1 - np.arange(spent.size) / spent.size
-        ax.step(spent, more, where="post", label=name, linewidth=1.8, **look(place(comparison.scenario, name)))
-    highest = max(float(c[f"budget_spent.{slo.name}"].max()) for c in comparison.columns.values())
+        ax.step(spent, more, where="post", label=name, linewidth=1.8, **look(strategy_index(comparison.scenario, name)))
+    highest = max(float(columns[f"budget_spent.{slo.name}"].max()) for columns in comparison.columns.values())
     if np.isfinite(floor) and highest > 20 * floor:
         ax.set_xscale("log")
     if highest > 1:
@@ -97,9 +97,12 @@ def budgets(comparison: Comparison, slo: Objective | None = None, *, ax: Axes | 
 
 def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
     """Time to rollback against bad requests: one point per replication, up to 300, and a large mark at the medians."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     names = list(comparison.columns)
-    reverted = {name: stopped(one) & ~np.isnan(one["time_to_rollback_s"]) for name, one in comparison.columns.items()}
+    reverted = {
+        name: stopped(columns) & ~np.isnan(columns["time_to_rollback_s"])
+        for name, columns in comparison.columns.items()
+    }
     latest = max(float(comparison.columns[n]["time_to_rollback_s"][reverted[n]].max(initial=0.0)) for n in names) / 60
     for k, name in enumerate(names):
         back = np.flatnonzero(reverted[name])
@@ -109,12 +112,12 @@ def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         beside = (k - (len(names) - 1) / 2) * 0.012 * latest
         minutes = comparison.columns[name]["time_to_rollback_s"][back] / 60
         bad = comparison.columns[name]["bad_requests"][back]
-        rank = place(comparison.scenario, name)
-        colour: dict[str, Any] = {"color": look(rank)["color"]}
+        index = strategy_index(comparison.scenario, name)
+        colour: dict[str, Any] = {"color": look(index)["color"]}
         ax.plot(minutes[:_DOTS] + beside, bad[:_DOTS], ".", alpha=0.25, markersize=5, **colour)
         middle = (float(np.median(minutes)) + beside, float(np.median(bad)))
-        ax.plot(*middle, "osD^vP*X"[rank % 8], markersize=9, markeredgecolor="white", label=name, **colour)
-    if not any(one.any() for one in reverted.values()):
+        ax.plot(*middle, "osD^vP*X"[index % 8], markersize=9, markeredgecolor="white", label=name, **colour)
+    if not any(times.any() for times in reverted.values()):
         ax.text(0.5, 0.5, "nothing was rolled back", transform=ax.transAxes, ha="center", color="#555555")
     ax.set_xlim(0, latest * 1.08 if latest else 1)
     ax.set_ylim(bottom=0)
@@ -148,10 +151,3 @@ def comparison_figure(comparison: Comparison) -> Figure:
 
 def _percent(share: float) -> str:
     return f"{share * 100:.3g}%" if share < 0.995 or share == 1 else f"{share * 100:.4g}%"
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    with styled():
-        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -49,13 +49,13 @@ _UNDATED: Final[dict[str, dict[str, None]]] = {
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
-"""What a file must not say, so that the same picture is the same bytes."""
+"""Metadata that is left out, so that the same picture is the same bytes."""
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """What is drawn inside has the package's style.
+    """A context in which figures have the package's style.
 
     The first figure of a session loads the backend, which says whether figures show themselves (in a notebook they
     do); that must not be forgotten with the style.
@@ -70,19 +70,25 @@ def styled() -> Iterator[None]:
 
 def look(index: int) -> dict[str, Any]:
     """Colour and line style of the `index`-th strategy of a scenario: no two of the first 64 have both in common."""
-    turn, place = divmod(index, len(COLOURS))
-    return {"color": COLOURS[place], "linestyle": LINES[(place + turn) % len(LINES)]}
+    turn, position = divmod(index, len(COLOURS))
+    return {"color": COLOURS[position], "linestyle": LINES[(position + turn) % len(LINES)]}
 
 
-def place(scenario: Scenario, strategy: str) -> int:
-    """The place of a strategy in the scenario: its look follows from it, whatever else is drawn. Strangers come last."""
+def strategy_index(scenario: Scenario, strategy: str) -> int:
+    """The position of a strategy in the scenario, from which its `look` follows, whatever else is drawn.
+
+    A strategy that is not in the scenario gets the position after the last.
+    """
     names = list(scenario.strategies)
     return names.index(strategy) if strategy in names else len(names)
 
 
-def rank(result: RunResult) -> int:
-    """The place of the result's strategy in its scenario."""
-    return place(result.scenario, result.strategy)
+def axes_or_new(ax: Axes | None, size: tuple[float, float] = HALF) -> Axes:
+    """`ax` itself; for None the axes of a new figure of that `size` (inches) in the package's style."""
+    if ax is not None:
+        return ax
+    with styled():
+        return plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
 
-from rollout_sim.core import units
 from rollout_sim.core.formatting import share
 from rollout_sim.study.analytic import stop_probability
-from rollout_sim.views.plots.style import HALF, SLIDE, look, place, styled
+from rollout_sim.study.grid import Severity, SeverityAxis
+from rollout_sim.views.plots.style import HALF, SLIDE, axes_or_new, look, strategy_index, styled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,17 @@ MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad
 SHARES: Final = ("stopped", "rolled_back", "promoted", "failed", "blocked")
 """The estimates that are probabilities."""
 _MOST_PANELS: Final = 12
-_MEANINGS: Final = {"%": "error rate of the fault", "x": "factor of the fault", "s": "time that the fault adds"}
-"""What a severity is, by the end of its text."""
+_MEANINGS: Final[dict[Severity, str]] = {
+    "errors": "error rate of the fault",
+    "crash": "error rate of the fault",
+    "factor": "factor of the fault",
+    "delay": "time that the fault adds",
+}
 
 
 def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str, *, ax: Axes | None = None) -> Axes:
     """One estimate's means over the axes `x` and `y`, of the rows that have the values `where`."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     frame = _rows(sweep, estimate, where)
     columns, rows = (_values(sweep, name) for name in (x, y))
     means = np.full((len(rows), len(columns)), np.nan)
@@ -61,18 +65,20 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
 
     One line per value of the axis `lines`, or per strategy for `strategy`; None is a single line.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
+    axis = severity_axis(sweep)
+    severities = dict(zip(axis.labels, axis.values, strict=True))
     dashed = False
     for k, value in enumerate(_values(sweep, lines) if lines else [""]):
         chosen = where | ({lines: value} if lines else {})
         frame = _rows(sweep, "stopped", chosen)
-        severity = np.array([severity_of(text) for text in frame["severity"]])
+        severity = np.array([severities[label] for label in frame["severity"]])
         order = np.argsort(severity)
         x, mean, low, high = (
             np.asarray(a, float)[order] for a in (severity, frame["mean"], frame["low"], frame["high"])
         )
         strategy = chosen.get("strategy")
-        colour = look(k if strategy is None else place(sweep.cells[0].scenario, strategy))["color"]
+        colour = look(k if strategy is None else strategy_index(sweep.cells[0].scenario, strategy))["color"]
         label = f"{value}%" if lines == "percent" else value or "simulated"
         ax.errorbar(
             x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2, markersize=4, label=label
@@ -85,7 +91,7 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
             ax.plot(x, mean, color=colour, linewidth=1.0, alpha=0.6)
     if dashed:
         ax.plot([], [], color="#555555", linestyle="--", linewidth=1.4, label="closed form")
-    written = {severity_of(text): text for text in _values(sweep, "severity")}
+    written = {value: label for label, value in severities.items()}
     positive = sorted(set(written) - {0.0})
     if len(positive) > 1 and positive[-1] / positive[0] >= 8:
         ax.set_xscale("symlog", linthresh=positive[0])
@@ -96,7 +102,7 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(-0.03, 1.03)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel(f"severity: {_MEANINGS[next(iter(written.values()))[-1]]}")
+    ax.set_xlabel(f"severity: {_MEANINGS[axis.severity]}")
     ax.set_ylabel("probability of being stopped")
     return ax
 
@@ -105,12 +111,12 @@ def trend(
     sweep: Sweep, estimate: str, x: str, lines: str | None, where: dict[str, str], *, ax: Axes | None = None
 ) -> Axes:
     """One estimate against the values of the axis `x`, evenly spaced; one line per value of the axis `lines`, if any."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     columns, values = _values(sweep, x), _values(sweep, lines) if lines else [""]
     for k, value in enumerate(values):
         frame = _rows(sweep, estimate, where | ({lines: value} if lines else {})).set_index(x).reindex(columns)
         mean, low, high = (np.asarray(frame[name], float) for name in ("mean", "low", "high"))
-        style = look(place(sweep.cells[0].scenario, value) if lines == "strategy" else k)
+        style = look(strategy_index(sweep.cells[0].scenario, value) if lines == "strategy" else k)
         # A little beside each other, so that intervals can be told apart.
         places = np.arange(len(columns)) + (k - (len(values) - 1) / 2) * 0.06
         reach = np.maximum([mean - low, high - mean], 0.0)
@@ -136,7 +142,7 @@ def picture(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> A
     Raises ValueError for a value that is not there, and where an axis is left that the picture has no room for.
     """
     strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.batches[0].strategies))
-    names = {one.name: _values(sweep, one.name) for one in sweep.axes if len(one.values) > 1}
+    names = {axis.name: list(axis.labels) for axis in sweep.axes if len(axis.values) > 1}
     names |= {"strategy": strategies} if len(strategies) > 1 else {}
     for name, value in where.items():
         if value not in names.get(name, ()):
@@ -153,15 +159,17 @@ def picture(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> A
     return trend(sweep, "stopped", free[0] if free else sweep.axes[0].name, None, where, ax=ax)
 
 
-def severity_of(text: str) -> float:
-    """A severity as a number: a share, a factor such as `2x`, or a time."""
-    kinds = {"%": "share", "x": "factor"}
-    return units.parse(text, kinds.get(text.strip()[-1:], "duration"))
+def severity_axis(sweep: Sweep) -> SeverityAxis:
+    """The severities of a sweep. Raises ValueError where it has none."""
+    for axis in sweep.axes:
+        if isinstance(axis, SeverityAxis):
+            return axis
+    raise ValueError(f"{sweep.name}: a power curve needs severities; the axes are {', '.join(_names(sweep))}")
 
 
 def heat_map_figure(sweep: Sweep) -> Figure | None:
     """`heat_maps.png`: a row per estimate, a column per combination of the other axes; None with a single axis."""
-    wide = [one.name for one in sweep.axes if len(one.values) > 1]
+    wide = [axis.name for axis in sweep.axes if len(axis.values) > 1]
     if len(wide) < 2:
         return None
     y, x = wide[0], wide[1]
@@ -186,7 +194,7 @@ def heat_map_figure(sweep: Sweep) -> Figure | None:
 
 def power_figure(sweep: Sweep) -> Figure | None:
     """`power.png`: the power curves, a panel per combination of the remaining axes; None without a severity axis."""
-    names = [one.name for one in sweep.axes]
+    names = _names(sweep)
     if "severity" not in names or len(_values(sweep, "severity")) < 2:
         return None
     lines = next((name for name in ("percent", *names) if name in names and name != "severity"), None)
@@ -211,24 +219,24 @@ def power_figure(sweep: Sweep) -> Figure | None:
 
 def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """The closed form of each cell with the values `where`, in the grid's order; None where any has none."""
-    found = []
+    names, probabilities = _names(sweep), []
     for cell in sweep.cells:
-        values = dict(zip([one.name for one in sweep.axes], map(str, cell.values), strict=True))
-        if all(values.get(name, where[name]) == where[name] for name in where):
-            name = where.get("strategy", cell.batches[0].strategies[0])
-            found.append(stop_probability(cell.scenario, name))
-    return None if any(one is None for one in found) else np.array(found, float)
+        labels = dict(zip(names, cell.labels, strict=True))
+        if all(labels.get(name, where[name]) == where[name] for name in where):
+            strategy = where.get("strategy", cell.batches[0].strategies[0])
+            probabilities.append(stop_probability(cell.scenario, strategy))
+    return None if None in probabilities else np.array(probabilities, float)
 
 
 def _panels(sweep: Sweep, used: set[str | None]) -> list[dict[str, str]]:
     """The combinations of everything that a panel does not show, strategies included."""
     combinations: list[dict[str, str]] = [{}]
     strategies = _values(sweep, "strategy") if "strategy" not in used else []
-    names = [one.name for one in sweep.axes if one.name not in used]
-    for name in names:
-        combinations = [one | {name: value} for one in combinations for value in _values(sweep, name)]
+    for name in _names(sweep):
+        if name not in used:
+            combinations = [chosen | {name: value} for chosen in combinations for value in _values(sweep, name)]
     if len(strategies) > 1:
-        combinations = [one | {"strategy": value} for one in combinations for value in strategies]
+        combinations = [chosen | {"strategy": value} for chosen in combinations for value in strategies]
     return combinations[:_MOST_PANELS]
 
 
@@ -241,10 +249,15 @@ def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:
 
 
 def _values(sweep: Sweep, name: str) -> list[str]:
-    """The values of an axis as text; `strategy` is one in all but name."""
+    """The labels of the axis of that name; `strategy` stands for the strategies."""
     if name == "strategy":
-        return list(dict.fromkeys(one for cell in sweep.cells for one in cell.batches[0].strategies))
-    return [str(value) for one in sweep.axes if one.name == name for value in one.values]
+        return list(dict.fromkeys(strategy for cell in sweep.cells for strategy in cell.batches[0].strategies))
+    return [label for axis in sweep.axes if axis.name == name for label in axis.labels]
+
+
+def _names(sweep: Sweep) -> list[str]:
+    """The names of the axes."""
+    return [axis.name for axis in sweep.axes]
 
 
 def _where(where: dict[str, str]) -> str:
@@ -260,10 +273,3 @@ def _fitting(labels: list[str], width: float) -> int:
 def _headline(figure: Figure, sweep: Sweep) -> None:
     text = f"{sweep.name}: {sweep.replications:,} replications of each of {len(sweep.cells):,} cells"
     figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    with styled():
-        return plt.subplots(figsize=HALF, layout="constrained")[1]

@@ -19,6 +19,7 @@ from rollout_sim.views.plots.style import (
     HOUR,
     MINUTE,
     SLIDE,
+    axes_or_new,
     caption,
     percent_axis,
     period_edges,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 OLD, NEW = "#7A8B99", "#6A3D9A"
 """The old and the new version, wherever the two are drawn against each other: no strategy's colours."""
+_SMALL: Final = (7, 3)
+"""Inches of one of the picture's panels on its own."""
 _BINS: Final = 120
 _ENOUGH: Final = 10
 """Invocations that a bin holds on average, if there are that many."""
@@ -75,7 +78,7 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
             row[0].set_title(caption(result), fontsize=10, fontweight="normal")
-        if rolled:  # said once: three times it would not fit
+        if rolled:  # written once: three times it would not fit
             figure.supxlabel(grid[-1][0].get_xlabel(), fontsize=10)
             for ax in grid[-1]:
                 ax.set_xlabel("")
@@ -103,7 +106,7 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
 
 def weight(result: RunResult, *, ax: Axes | None = None) -> Axes:
     """The new version's weight over time."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax, _SMALL)
     scale, _ = time_unit(result)
     edges = period_edges(result)
     times = np.array([edges[0], *(s.at - result.scenario.start for s in result.shifts), edges[-1]]) / scale
@@ -121,7 +124,7 @@ def invocations(
     result: RunResult, per: int | None = None, seconds: float | None = None, *, ax: Axes | None = None
 ) -> Axes:
     """Invocations by version, stacked: their rate per `seconds` in bins of `per` periods."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax, _SMALL)
     per = per or bin_periods(result)
     seconds = seconds or _rate_unit(result)[1]
     scale, _ = time_unit(result)
@@ -138,7 +141,7 @@ def invocations(
 
 def error_rates(result: RunResult, per: int | None = None, *, ax: Axes | None = None) -> Axes:
     """Errors and throttles over attempts, by version, in bins of `per` periods; no point where nothing was attempted."""
-    ax = _axes(ax)
+    ax = axes_or_new(ax, _SMALL)
     per = per or bin_periods(result)
     scale, _ = time_unit(result)
     edges = bin_edges(result, per)
@@ -179,8 +182,8 @@ def bin_edges(result: RunResult, per: int) -> Any:
 def binned(result: RunResult, version: str, counts: Any, per: int) -> Any:
     """One version's counts behind the rollout's alias, in bins of `per` periods."""
     target = Target(result.scenario.alias, version)
-    mine = [k for k, one in enumerate(result.metrics.targets) if one == target]
-    return np.add.reduceat(counts[0, mine].sum(axis=0).astype(float), _first_periods(result, per))
+    chosen = [k for k, other in enumerate(result.metrics.targets) if other == target]
+    return np.add.reduceat(counts[0, chosen].sum(axis=0).astype(float), _first_periods(result, per))
 
 
 def _row_height(rows: int) -> float:
@@ -214,15 +217,8 @@ def _rate_unit(result: RunResult) -> tuple[str, float]:
 
 def _total(result: RunResult) -> int:
     """Invocations through the rollout's alias."""
-    mine = [k for k, one in enumerate(result.metrics.targets) if one.alias == result.scenario.alias]
-    return int(result.metrics.invocations[0, mine].sum())
-
-
-def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    with styled():
-        return plt.subplots(figsize=(7, 3), layout="constrained")[1]
+    chosen = [k for k, target in enumerate(result.metrics.targets) if target.alias == result.scenario.alias]
+    return int(result.metrics.invocations[0, chosen].sum())
 
 
 FAILED: Final = "#B00020"
@@ -236,7 +232,7 @@ def each_invocation(result: RunResult, between: tuple[float, float] | None = Non
     """
     if result.events is None:
         raise ValueError("the run kept no invocations; simulate with events=True")
-    ax = _wide_axes(ax, 3.6)
+    ax = axes_or_new(ax, (10, 3.6))
     scale, _ = time_unit(result)
     frame = result.events[result.events["alias"] == result.scenario.alias]
     time_axis(ax, result)
@@ -250,8 +246,8 @@ def each_invocation(result: RunResult, between: tuple[float, float] | None = Non
     if result.scenario.new is not None:
         sides.append((result.scenario.new, f"version {result.scenario.new} (new)", NEW))
     for number, name, colour in sides:
-        mine = (version == number) & ~failed
-        ax.plot(times[mine], waited[mine], ".", color=colour, markersize=3, alpha=0.6, label=name, rasterized=True)
+        served = (version == number) & ~failed
+        ax.plot(times[served], waited[served], ".", color=colour, markersize=3, alpha=0.6, label=name, rasterized=True)
     ax.plot(times[cold], waited[cold], "o", color="black", markersize=7, markerfacecolor="none", label="cold start")
     ax.plot(times[failed], waited[failed], "x", color=FAILED, markersize=6, label="failed")
     ax.set_yscale("log")
@@ -265,7 +261,7 @@ def each_invocation(result: RunResult, between: tuple[float, float] | None = Non
 def alarm_states(result: RunResult, *, ax: Axes | None = None) -> Axes:
     """The state of each alarm over time, as CloudWatch would show it."""
     names = list(result.scenario.alarms)
-    ax = _wide_axes(ax, 0.9 + 0.45 * len(names))
+    ax = axes_or_new(ax, (10, 0.9 + 0.45 * len(names)))
     scale, _ = time_unit(result)
     start, end = -result.scenario.start, result.metrics.horizon - result.scenario.start
     for row, name in enumerate(names):
@@ -282,10 +278,3 @@ def alarm_states(result: RunResult, *, ax: Axes | None = None) -> Axes:
     ax.set_title(f"{result.strategy}: the alarms")
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
-
-
-def _wide_axes(ax: Axes | None, height: float) -> Axes:
-    if ax is not None:
-        return ax
-    with styled():
-        return plt.subplots(figsize=(10, height), layout="constrained")[1]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES, check_size, choose_engine
+from rollout_sim.planes.selection import PLANES, EngineChoice, check_size, choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
-from rollout_sim.study.recommend.hypotheses import hypotheses_of
-from rollout_sim.study.recommend.search import Recommendation, default_goal, default_risk, recommend
+from rollout_sim.study.executor import affordable
+from rollout_sim.study.recommend.search import Recommendation, Search, prepare
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
 MOST: Final = 10_000
@@ -25,29 +25,34 @@ CELL: Final = 1_000
 """Replications of a comparison at most and at least, and of a severity at most."""
 SECONDS: Final = 10.0
 """What the comparison is meant to take at most, and so is the sensitivity, by the planes' nominal speed."""
-PER_PLACE, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
-"""Nominal seconds: of a period of a target, of a replication and of a run."""
+PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
+"""Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
 SEARCHABLE: Final = 4_000.0
 """Periods x targets up to which a recommendation takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One run per strategy, the comparison, and what is recommended.
-
-    `recommended` is the recommended strategy in the scenario as described. Where something was left out, `why_not` says why:
-    by `recommendation` and `sensitivity`. `command` makes the same page again.
-    """
+    """Everything that the page says about a scenario."""
 
     scenario: Scenario
+    """The file's scenario."""
     seed: int
+    """The seed of everything."""
     command: str
+    """What makes the same page again."""
     runs: tuple[RunResult, ...]
+    """One run of each strategy, on the same random numbers."""
     compared: Comparison
-    found: Recommendation | None
+    """The strategies over many replications, and of the good version."""
+    recommendation: Recommendation | None
+    """What the search came to; None where there was none, see `why_not`."""
     recommended: Comparison | None
+    """The recommended strategy, with its own alarm, under the scenario's own faults; None without one."""
     sensitivity: Sensitivity | None
+    """How often the strategies stop the version, over severities; None where nothing is rolled out."""
     why_not: dict[str, str]
+    """Why there is no `recommendation` or `sensitivity`, under these keys."""
 
 
 def make_report(
@@ -60,65 +65,77 @@ def make_report(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Report:
-    """Simulates what the page of the scenario in `path` needs.
+    """Simulates what the page of the scenario in `path` needs, for the `strategies` (all by default).
 
     Without `replications` as many as the plane manages in seconds by its nominal speed, so that the number, and with it
-    every figure, is the same on all machines. `progress` is called with the share that is done. Raises ScenarioError
-    for what cannot be run.
+    every figure, is the same on all machines. `seed` and `engine` replace the scenario's; `jobs` processes share the
+    work. `progress` is called with the share that is done. Raises ScenarioError for what cannot be run.
     """
     scenario = Scenario.load(path)
     command = _command(path, strategies, replications, seed, engine)
     seed = scenario.seed if seed is None else seed
-    count = replications or affordable(scenario, engine, len(strategies or scenario.strategies) or 1, MOST)
+    plane = choose_engine(scenario, engine)
+    names = len(strategies or scenario.strategies) or 1
+    count = replications or nominally_affordable(scenario, plane, names, MOST)
     single = replace(scenario, engine=engine or scenario.engine)
     if single.engine == "aggregate":  # it has no single runs to look at
         single = replace(single, engine="auto")
     runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
     compared = compare(
-        scenario, count, strategies, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5)
-    )
+        scenario, count, strategies,
+        seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5), plane=plane,
+    )  # fmt: skip
     why_not: dict[str, str] = {}
-    found = chosen = recommended = None
-    if reason := _unsearchable(scenario, path, engine):
-        why_not["recommendation"] = reason
+    recommendation = chosen = recommended = None
+    search = _search(scenario, path, seed, engine, jobs)
+    if isinstance(search, str):
+        why_not["recommendation"] = search
     else:
-        found = recommend(scenario, seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.5, 0.85))
-        if found.winner is not None:
-            chosen = found.chosen_scenario
+        recommendation = search.recommend(progress=part_of(progress, 0.5, 0.85))
+        if recommendation.winner is not None:
+            chosen = recommendation.chosen_scenario
             recommended = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
     varied = None
     if scenario.new is None:
         why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
     else:
-        cells = min(count, affordable(scenario, engine, 6 * (len(strategies or scenario.strategies) or 1), CELL))
+        cells = min(count, nominally_affordable(scenario, plane, 6 * names, CELL))
         varied = sensitivity(
-            scenario, chosen, path, cells, strategies,
+            scenario, chosen, cells, strategies,
             coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.85, 1.0),
         )  # fmt: skip
     return Report(
-        scenario=scenario, seed=seed, command=command, runs=runs, compared=compared, found=found, recommended=recommended,
-        sensitivity=varied, why_not=why_not,
-    )  # fmt: skip
+        scenario=scenario,
+        seed=seed,
+        command=command,
+        runs=runs,
+        compared=compared,
+        recommendation=recommendation,
+        recommended=recommended,
+        sensitivity=varied,
+        why_not=why_not,
+    )
 
 
-def affordable(scenario: Scenario, engine: Engine | None, strategies: int, most: int) -> int:
-    """Replications of so many strategies, with their good twins, that take about `SECONDS` at the plane's nominal speed."""
-    plane = choose_engine(scenario, engine)
+def nominally_affordable(scenario: Scenario, plane: EngineChoice, strategies: int, most: int) -> int:
+    """Replications of so many strategies, with their good twins, that take about `SECONDS` at the plane's nominal speed.
+
+    From `FEWEST` to `most`, rounded down to one digit.
+    """
     if plane.engine == "aggregate":
-        each = PER_BATCHED + PER_PLACE * _places(scenario)
+        each = PER_BATCHED + PER_COUNT * _counts(scenario)
     else:
         each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
-    count = int(min(max(SECONDS / (2 * strategies * each), FEWEST), most))
-    digits: int = 10 ** (len(str(count)) - 1)
-    return count // digits * digits
+    return affordable(SECONDS, 2 * strategies * each, fewest=FEWEST, most=most)
 
 
-def _places(scenario: Scenario) -> float:
+def _counts(scenario: Scenario) -> float:
+    """Periods x targets of one replication."""
     return len(scenario.targets) * scenario.horizon / scenario.resolution
 
 
-def _unsearchable(scenario: Scenario, path: Path, engine: Engine | None) -> str:
-    """Why no recommendation is made here; empty where one is."""
+def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jobs: int) -> Search | str:
+    """The search for a recommendation, or why none is made here."""
     if scenario.rollout is None:
         return "nothing is rolled out"
     if not scenario.rollout.alarms:
@@ -127,18 +144,15 @@ def _unsearchable(scenario: Scenario, path: Path, engine: Engine | None) -> str:
         return "the scenario has no SLO, which says what requests are bad"
     if scenario.slos[0].alias not in (None, scenario.alias):
         return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
-    hypotheses = hypotheses_of(
-        scenario, scenario.goal or default_goal(scenario), scenario.risk or default_risk(scenario)
-    )
     try:
-        planes = [choose_engine(hypothesis.scenario, engine) for hypothesis in hypotheses.values()]
+        search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
+        slow = next((plane.reason for plane in search.planes if plane.engine != "aggregate"), "")
     except ScenarioError as error:
         return "; ".join(error.problems)
-    slow = next((plane.reason for plane in planes if plane.engine != "aggregate"), "")
-    if not slow and _places(scenario) > SEARCHABLE:
+    if not slow and _counts(scenario) > SEARCHABLE:
         slow = "the horizon is long"
     if not slow:
-        return ""
+        return search
     return f"a search takes minutes here ({slow}); rollout-sim recommend {shlex.quote(_shown(path))} makes it"
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rollout_sim.core.formatting import number, share, shares, show_duration
+from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
@@ -62,13 +62,13 @@ def stopping(compared: Comparison) -> Picture:
     def draw(ax: Axes) -> None:
         comparison_plots.stopping(compared, ax=ax)
 
-    said = []
+    parts = []
     for name in compared.columns:
-        text = f"{name} {shares(compared.estimates(name)['stopped'])}"
+        text = f"{name} {share_with_interval(compared.estimates(name)['stopped'])}"
         if compared.twin is not None:
-            text += f", of a good version {shares(compared.twin.estimates(name)['stopped'])}"
-        said.append(text)
-    alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(said)}."
+            text += f", of a good version {share_with_interval(compared.twin.estimates(name)['stopped'])}"
+        parts.append(text)
+    alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(parts)}."
     columns = 2 if compared.twin is not None else 0
     return _chart("stopping", draw, alt, height=1.5 + 0.5 * len(compared.columns), columns=columns)
 
@@ -79,8 +79,11 @@ def budgets(compared: Comparison, slo: Objective, key: str) -> Picture:
     def draw(ax: Axes) -> None:
         comparison_plots.budgets(compared, slo, ax=ax)
 
-    said = [f"{name} {shares(compared.estimates(name)[f'budget_spent.{slo.name}'])}" for name in compared.columns]
-    alt = f"Share of the {slo.name} budget that the replications spend; on average: {'; '.join(said)}."
+    parts = [
+        f"{name} {share_with_interval(compared.estimates(name)[f'budget_spent.{slo.name}'])}"
+        for name in compared.columns
+    ]
+    alt = f"Share of the {slo.name} budget that the replications spend; on average: {'; '.join(parts)}."
     return _chart(key, draw, alt, height=3.9)
 
 
@@ -90,8 +93,8 @@ def error_budget(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture
     def draw(ax: Axes) -> None:
         plots.error_budget(runs, slo, ax=ax)
 
-    said = [f"{run.strategy} {share(1 - run.budget(slo).spent)}" for run in runs]
-    alt = f"Error budget of {slo.name} left over time in one run of each strategy; at the end: {'; '.join(said)}."
+    parts = [f"{run.strategy} {share(1 - run.budget(slo).spent)}" for run in runs]
+    alt = f"Error budget of {slo.name} left over time in one run of each strategy; at the end: {'; '.join(parts)}."
     return _chart(key, draw, alt, height=4.4 + 0.12 * len(runs))
 
 
@@ -102,11 +105,11 @@ def burn_rate(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
     def draw(ax: Axes) -> None:
         plots.burn_rate(runs, slo, ax=ax)
 
-    said = []
+    parts = []
     for run in runs:
         rate = run.budget(slo).burn_rate(max(1, round(window / run.metrics.resolution)))
-        said.append(f"{run.strategy} {number(float(np.nanmax(rate, initial=0.0)))} times")
-    alt = f"Burn rate of {slo.name} over {show_duration(window)} in one run of each strategy; at its highest: {'; '.join(said)}."
+        parts.append(f"{run.strategy} {number(float(np.nanmax(rate, initial=0.0)))} times")
+    alt = f"Burn rate of {slo.name} over {show_duration(window)} in one run of each strategy; at its highest: {'; '.join(parts)}."
     return _chart(key, draw, alt, height=4.2)
 
 
@@ -116,57 +119,58 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
     with plt.rc_context(_PAGE):
         figure = plots.traffic(runs, (WIDTH, 1.5 + rows * len(runs)))
         figure.suptitle("")
-    said = [f"{run.strategy} {_course(run)}" for run in runs if run.scenario.new is not None]
-    if not said:
+    parts = [f"{run.strategy} {_course(run)}" for run in runs if run.scenario.new is not None]
+    if not parts:
         alt = f"Invocations and error rates of version {runs[0].scenario.old} over time in one run."
     else:
-        alt = f"Weight of the new version, invocations and error rates over time in one run of each strategy: {'; '.join(said)}."
+        alt = f"Weight of the new version, invocations and error rates over time in one run of each strategy: {'; '.join(parts)}."
     return Picture(svg=_inline(figure, "traffic", alt), alt=alt)
 
 
-def candidates(found: Recommendation) -> Picture:
+def candidates(recommendation: Recommendation) -> Picture:
     """What the candidates of the search cost and how long they take."""
 
     def draw(ax: Axes) -> None:
-        recommendation_plots.pareto(found, ax=ax)
+        recommendation_plots.pareto(recommendation, ax=ax)
 
-    said = [
-        f"{one.candidate.name} takes {show_duration(one.time_to_full)} and adds {number(one.bad.mean)} bad requests"
-        for one in found.confirmed
+    parts = [
+        f"{evaluation.candidate.name} takes {show_duration(evaluation.time_to_full)} "
+        f"and adds {number(evaluation.bad.mean)} bad requests"
+        for evaluation in recommendation.confirmed
     ]
     alt = (
-        f"Budget that a release spends on average against time to full traffic, for all candidates: {'; '.join(said)}."
+        f"Budget that a release spends on average against time to full traffic, for all candidates: {'; '.join(parts)}."
     )
     return _chart("candidates", draw, alt, height=4.6, columns=0)
 
 
-def power(spread: Sensitivity) -> Picture:
+def power(sensitivity: Sensitivity) -> Picture:
     """How often each strategy stops the new version, against how bad it is."""
 
     def draw(ax: Axes) -> None:
-        several = len(spread.swept.cells[0].batches[0].strategies) > 1
-        sweep_plots.power_curve(spread.swept, "strategy" if several else None, {}, ax=ax)
-        if spread.recommended is not None:
-            frame = spread.recommended.frame
+        several = len(sensitivity.swept.cells[0].batches[0].strategies) > 1
+        sweep_plots.power_curve(sensitivity.swept, "strategy" if several else None, {}, ax=ax)
+        if sensitivity.recommended is not None:
+            frame = sensitivity.recommended.frame
             rows = frame[frame["estimate"] == "stopped"]
-            looks = look(len(spread.swept.cells[0].scenario.strategies))
-            at = np.array([sweep_plots.severity_of(text) for text in rows["severity"]])
+            looks = look(len(sensitivity.swept.cells[0].scenario.strategies))
+            axis = sweep_plots.severity_axis(sensitivity.recommended)
+            severities = dict(zip(axis.labels, axis.values, strict=True))
+            at = np.array([severities[label] for label in rows["severity"]])
             mean, low, high = (np.asarray(rows[name], float) for name in ("mean", "low", "high"))
             ax.errorbar(
                 at, mean, yerr=[mean - low, high - mean], color=looks["color"], capsize=2, marker="D", markersize=5,
                 linewidth=2, label="recommended",
             )  # fmt: skip
-        if spread.own is not None:
-            ax.axvline(
-                sweep_plots.severity_of(spread.own), color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2))
-            )
+        if sensitivity.own is not None:
+            ax.axvline(sensitivity.own, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
             ax.annotate(
-                "the file", (sweep_plots.severity_of(spread.own), 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
+                "the file", (sensitivity.own, 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
                 va="bottom", fontsize=9, annotation_clip=False,
             )  # fmt: skip
 
-    said = []
-    for swept, word in ((spread.swept, ""), (spread.recommended, "recommended: ")):
+    parts = []
+    for swept, word in ((sensitivity.swept, ""), (sensitivity.recommended, "recommended: ")):
         for name in swept.cells[0].batches[0].strategies if swept is not None else ():
             assert swept is not None
             rates = [row for row in swept.rows if (row["strategy"], row["estimate"]) == (name, "stopped")]
@@ -176,8 +180,8 @@ def power(spread: Sensitivity) -> Picture:
             from_where = (
                 "never in 95% of the rollouts" if caught is None else f"in 95% of the rollouts from {caught} on"
             )
-            said.append(f"{word}{name} {ends}, {from_where}")
-    alt = f"How often the new version is stopped, against how bad it is: {'; '.join(said)}."
+            parts.append(f"{word}{name} {ends}, {from_where}")
+    alt = f"How often the new version is stopped, against how bad it is: {'; '.join(parts)}."
     return _chart("power", draw, alt, height=4.6)
 
 
@@ -235,18 +239,18 @@ def _inline(figure: Figure, key: str, alt: str) -> str:
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
                 parent.remove(child)
-    for one in root.iter():
-        one.tag = one.tag.removeprefix(f"{{{_SVG}}}")
-        if "id" in one.attrib:
-            one.set("id", f"{key}-{one.attrib['id']}")
+    for element in root.iter():
+        element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
+        if "id" in element.attrib:
+            element.set("id", f"{key}-{element.attrib['id']}")
         for link in _LINKS:
-            if (target := one.attrib.pop(link, None)) is not None:
-                one.set("href", f"#{key}-{target[1:]}" if target.startswith("#") else target)
-        for name, value in list(one.attrib.items()):
+            if (target := element.attrib.pop(link, None)) is not None:
+                element.set("href", f"#{key}-{target[1:]}" if target.startswith("#") else target)
+        for name, value in list(element.attrib.items()):
             if "url(#" in value:
-                one.set(name, value.replace("url(#", f"url(#{key}-"))
-        if "style" in one.attrib:
-            one.set("style", re.sub(r"#([0-9a-f]{6})\b", r"var(--x\1, #\1)", one.attrib["style"]))
+                element.set(name, value.replace("url(#", f"url(#{key}-"))
+        if "style" in element.attrib:
+            element.set("style", re.sub(r"#([0-9a-f]{6})\b", r"var(--x\1, #\1)", element.attrib["style"]))
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("role", "img")

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.study.comparison import best_strategy
 from rollout_sim.study.recommend.candidates import describe
-from rollout_sim.views.plots.style import place
-from rollout_sim.views.sentences import apart, assumed, remarks, sentence, verdict
-from rollout_sim.views.tables import comparison_sheet
+from rollout_sim.views.cells import MedianDuration
+from rollout_sim.views.plots.style import strategy_index
+from rollout_sim.views.sentences import assumed, conclusion, key_figures, remarks, sentence
+from rollout_sim.views.tables import comparison_table
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.comparison import Comparison
     from rollout_sim.views.report.build import Report
     from rollout_sim.views.report.figures import Picture
 
@@ -28,13 +31,25 @@ PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "pandas", "matplotlib", "sim
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One strategy in the comparison table: each cell an estimate and the lines below it, its interval first."""
+    """A strategy in the comparison: its name with a swatch (SVG) and a note, and the lines of each cell.
+
+    `kind` is its badge: `best`, `recommended` or none.
+    """
 
     name: str
     swatch: str
     note: str
-    cells: tuple[tuple[str, ...], ...]
+    cells: Sequence[tuple[str, ...]]
     kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A figure in large letters: what it is, its value, and below it the interval or the tail."""
+
+    what: str
+    value: str
+    below: str
 
 
 def write_report(report: Report, out: Path) -> Path:
@@ -68,15 +83,17 @@ def _content(report: Report) -> dict[str, Any]:
         "scenario": scenario,
         "report": report,
         "facts": _facts(scenario),
-        "verdict": verdict(report.compared),
+        "sentences": conclusion(report.compared),
+        "best": best_strategy(report.compared),
+        "tiles": _tiles(report.compared),
         "recommendation": _recommendation(report),
-        "columns": _columns(report),
+        "columns": comparison_table(report.compared).page_columns[1:],
         "rows": _rows(report),
         "pictures": _pictures(report),
         "slos": [f"{slo.name} {_percent(slo.objective)} over {show_duration(slo.window)}" for slo in scenario.slos],
         "planes": _planes(report),
         "approximations": _approximations(report),
-        "assumed": [] if report.found is None else assumed(report.found),
+        "assumed": [] if report.recommendation is None else assumed(report.recommendation),
         "versions": _versions(report),
         "resolved": to_yaml(scenario.dump()),
     }
@@ -93,14 +110,14 @@ def _facts(scenario: Scenario) -> list[tuple[str, list[str]]]:
             f"version {new} of {function.name}, in place of version {scenario.old} behind the alias {scenario.alias}"
         )
         facts = [("Rolled out", [moved])]
-    facts.append(("Traffic", [f"{one['source']}, {_words(one['arrivals'])}" for one in data["traffic"]]))
+    facts.append(("Traffic", [f"{source['source']}, {_words(source['arrivals'])}" for source in data["traffic"]]))
     if new is not None:
         faults = data["function"]["versions"][new].get("faults", ())
         facts.append(
-            (f"Wrong with version {new}", [_words(one) for one in faults] or ["nothing: it is a good version"])
+            (f"Wrong with version {new}", [_words(fault) for fault in faults] or ["nothing: it is a good version"])
         )
     if scenario.incident:
-        facts.append(("Incident", [f"{_words(one)}, on every version" for one in data["incident"]]))
+        facts.append(("Incident", [f"{_words(fault)}, on every version" for fault in data["incident"]]))
     facts.append(("SLO", [_objective(scenario, k) for k in range(len(scenario.slos))] or ["none"]))
     if scenario.rollout is not None:
         alarms = [f"{name}: {_alarm(scenario, name)}" for name in scenario.rollout.alarms]
@@ -130,29 +147,21 @@ def _percent(value: float) -> str:
 
 def _recommendation(report: Report) -> dict[str, Any]:
     """The recommended rollout; `why_not` where there is none."""
-    found = report.found
-    if found is None:
+    recommendation = report.recommendation
+    if recommendation is None:
         return {"why_not": report.why_not["recommendation"], "text": "", "winner": False, "remarks": [], "snippet": ""}
-    text = sentence(found)
+    text = sentence(recommendation)
     snippet = ""
-    if found.winner is not None:
-        dumped = found.chosen_scenario.dump()
+    if recommendation.winner is not None:
+        dumped = recommendation.chosen_scenario.dump()
         snippet = to_yaml({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
     return {
         "why_not": "",
-        "text": f"{text[0].upper()}{text[1:]}.",
-        "winner": found.winner is not None,
-        "remarks": [f"{one[0].upper()}{one[1:]}." for one in remarks(found)],
+        "text": _sentence(text),
+        "winner": recommendation.winner is not None,
+        "remarks": [_sentence(remark) for remark in remarks(recommendation)],
         "snippet": snippet,
     }
-
-
-def _columns(report: Report) -> list[str]:
-    """The headings of the comparison, one for each SLO: its tail stands in the same cell."""
-    headings = comparison_sheet(report.compared).headings[1:]
-    plain_ones = [heading.replace("[95%]", "").replace("\n", " ").strip() for heading in headings]
-    first = len(plain_ones) - 2 * len(report.scenario.slos)
-    return plain_ones[:first] + plain_ones[first::2]
 
 
 def _rows(report: Report) -> list[Row]:
@@ -160,38 +169,39 @@ def _rows(report: Report) -> list[Row]:
 
     scenario = report.scenario
     dumped = scenario.dump().get("strategies", {})
-    best = verdict(report.compared).best
-    rows = []
-    for name, *cells in comparison_sheet(report.compared).rows:
-        rows.append(
-            Row(
-                name=name,
-                swatch=swatch(place(scenario, name)) if scenario.rollout is not None else "",
-                note=_words(dumped[name], first="type") if name in dumped else "",
-                cells=_cells(report, cells),
-                kind="best" if name == best and len(report.compared.columns) > 1 else "",
-            )
+    best = best_strategy(report.compared)
+    rows = [
+        Row(
+            name=name,
+            swatch=swatch(strategy_index(scenario, name)) if scenario.rollout is not None else "",
+            note=_words(dumped[name], first="type") if name in dumped else "",
+            cells=cells,
+            kind="best" if name == best and len(report.compared.columns) > 1 else "",
         )
-    if report.recommended is not None and report.found is not None and report.found.winner is not None:
-        (name, *cells), *_ = comparison_sheet(report.recommended).rows
-        winner = report.found.winner
+        for name, (_, *cells) in zip(report.compared.columns, comparison_table(report.compared).page_rows, strict=True)
+    ]
+    if (
+        report.recommended is not None
+        and report.recommendation is not None
+        and (winner := report.recommendation.winner) is not None
+    ):
+        ((_, *cells),) = comparison_table(report.recommended).page_rows
         note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         shown = swatch(len(scenario.strategies))
-        rows.append(Row(name=name, swatch=shown, note=note, cells=_cells(report, cells), kind="recommended"))
+        rows.append(Row(name=winner.name, swatch=shown, note=note, cells=cells, kind="recommended"))
     return rows
 
 
-def _cells(report: Report, texts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Below each estimate its interval, and below that a budget's tail."""
-    first = len(texts) - 2 * len(report.scenario.slos)
-    budgets = [(*_cell(mean), f"p95 {tail}") for mean, tail in zip(texts[first::2], texts[first + 1 :: 2], strict=True)]
-    return (*(_cell(text) for text in texts[:first]), *budgets)
-
-
-def _cell(text: str) -> tuple[str, ...]:
-    mean, interval = apart(text)
-    median, _, tail = mean.partition(" / ")
-    return (median, *(one for one in (interval, tail) if one))
+def _tiles(compared: Comparison) -> list[Tile]:
+    """The main figures of the best strategy."""
+    tiles = []
+    for figure in key_figures(compared):
+        first, *others = figure.value.lines
+        below = "".join(others)
+        if isinstance(figure.value, MedianDuration):
+            below = f"95th percentile {below}"
+        tiles.append(Tile(what=figure.what, value=first, below=below))
+    return tiles
 
 
 def _pictures(report: Report) -> dict[str, list[Picture]]:
@@ -205,7 +215,7 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
         "error_budget": [figures.error_budget(runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
         "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
         "traffic": [figures.traffic(runs)],
-        "candidates": [] if report.found is None else [figures.candidates(report.found)],
+        "candidates": [] if report.recommendation is None else [figures.candidates(report.recommendation)],
         "power": [] if report.sensitivity is None else [figures.power(report.sensitivity)],
     }
 
@@ -217,17 +227,24 @@ def _planes(report: Report) -> list[str]:
     lines.append(
         f"Error budget, burn rate and traffic: one run of each strategy on the {run.engine} plane: {run.engine_reason}."
     )
-    if report.found is not None:
-        lines.append(f"Recommendation: {report.found.plane.engine} plane, {report.found.searched:,} candidates.")
+    if report.recommendation is not None:
+        lines.append(
+            f"Recommendation: {report.recommendation.plane.engine} plane, {report.recommendation.searched:,} candidates."
+        )
     return lines
 
 
 def _approximations(report: Report) -> list[str]:
-    noted = [*report.compared.document["approximations"]]
+    noted = [*report.compared.approximations]
     for run in report.runs:
         noted += run.approximations
-    noted += report.found.notes if report.found is not None else ()
-    return [f"{one[0].upper()}{one[1:]}." for one in dict.fromkeys(noted)]
+    noted += report.recommendation.notes if report.recommendation is not None else ()
+    return [_sentence(note) for note in dict.fromkeys(noted)]
+
+
+def _sentence(text: str) -> str:
+    """A clause as a sentence."""
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _versions(report: Report) -> list[tuple[str, str]]:
@@ -241,8 +258,9 @@ def _words(value: Any, first: str = "") -> str:
     """Plain data of a scenario as words: `errors 4%, onset 2 min`; the value of the key `first` stands without it."""
     if isinstance(value, Mapping):
         return ", ".join(
-            _words(one) if key == first else f"{str(key).replace('_', ' ')} {_words(one)}" for key, one in value.items()
+            _words(part) if key == first else f"{str(key).replace('_', ' ')} {_words(part)}"
+            for key, part in value.items()
         )
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return "; ".join(_words(one) for one in value)
+        return "; ".join(_words(part) for part in value)
     return str(value)

@@ -25,7 +25,7 @@ from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
 from rollout_sim.study.recommend.search import Recommendation, default_goal, recommend
 from rollout_sim.theory import catch_probability
-from rollout_sim.views._recommendation_output import document, write_recommendation
+from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
 
 CHECKOUT = Path(__file__).parents[3] / "scenarios" / "checkout.yaml"
@@ -48,7 +48,7 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     words = " ".join(remarks(checkout))
     assert "not SAM default: it rolls a good version back (2" in words
     assert "not instant: it does not catch the fault of the goal (0% [0%" in words
-    assert json.loads(json.dumps(document(checkout)))["strategy"] == checkout.winner.name
+    assert json.loads(json.dumps(to_json(checkout)))["strategy"] == checkout.winner.name
 
 
 def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
@@ -59,7 +59,7 @@ def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
 
 
 def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, tmp_path: Path) -> None:
-    files = write_recommendation(checkout, tmp_path / "o")
+    files = write(checkout, tmp_path / "o")
     assert [path.name for path in files] == [
         "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, 
 
 def test_a_scenario_of_any_name_can_be_read_back(checkout: Recommendation, tmp_path: Path) -> None:
     named = replace(checkout, scenario=replace(checkout.scenario, name="1e5", description="yes: no # \n 0x1"))
-    write_recommendation(named, tmp_path / "o")
+    write(named, tmp_path / "o")
     chosen = Scenario.load(tmp_path / "o" / "recommended.yaml")
     assert (chosen.name, chosen.description) == ("1e5", "yes: no # \n 0x1")
     assert chosen == named.chosen_scenario
@@ -145,7 +145,7 @@ def test_codedeploy_gets_what_it_can_carry_out(checkout: Recommendation) -> None
 
 def test_the_same_seed_recommends_the_same(checkout: Recommendation) -> None:
     again = recommend(Scenario.load(CHECKOUT), jobs=2)
-    assert json.dumps(document(again)) == json.dumps(document(checkout))
+    assert json.dumps(to_json(again)) == json.dumps(to_json(checkout))
 
 
 def test_the_screen_agrees_with_the_closed_form() -> None:

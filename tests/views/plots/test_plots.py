@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 
 mpl.use("Agg")
 
+from rollout_sim.control.slo import budget_events
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.study.comparison import compare
 from rollout_sim.study.grid import chosen_axes
+from rollout_sim.study.recommend.search import Recommendation, recommend
 from rollout_sim.study.sweep import Sweep, sweep
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
+from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
 from rollout_sim.views.plots.style import SLIDE
 from rollout_sim.views.plots.traffic import bin_edges, bin_periods
@@ -249,7 +252,9 @@ def test_the_stopping_picture_shows_estimates_and_their_intervals() -> None:
 
 def test_budget_curves_fall_from_all_to_none() -> None:
     compared = compare(scenario(), 50, twin=False)
-    for line in comparison_plots.budgets(compared).lines:
+    lines = comparison_plots.budgets(compared).lines
+    assert [line.get_label() for line in lines] == ["instant", "canary", "linear"]
+    for line in lines:
         heights = np.asarray(line.get_ydata(), float)
         assert heights[0] == 1
         assert (np.diff(heights) < 0).all()
@@ -301,13 +306,62 @@ def test_no_two_looks_are_alike() -> None:
     assert len({(one["color"], one["linestyle"]) for one in looks}) == 64
 
 
-def test_pictures_fit_a_slide(results: list[RunResult]) -> None:
+def test_pictures_fit_a_slide_and_none_of_their_panels_is_empty(results: list[RunResult], swept: Sweep) -> None:
     width, height = SLIDE
-    for figure in (
-        plots.traffic(results),
-        plots.error_budget_figure(results),
-        plots.burn_rate_figure(results),
-        comparison_plots.comparison_figure(compare(scenario(), 20)),
+    for figure, panels in (
+        (plots.traffic(results), 9),
+        (plots.error_budget_figure(results), 1),
+        (plots.burn_rate_figure(results), 1),
+        (comparison_plots.comparison_figure(compare(scenario(), 20)), 3),
+        (sweep_plots.heat_map_figure(swept), 6),
+        (sweep_plots.power_figure(swept), 2),
     ):
+        assert figure is not None
         assert figure.get_figwidth() <= width + 1e-9
         assert figure.get_figheight() <= height + 1e-9
+        drawn = [ax.has_data() for ax in figure.axes if ax.get_visible()]
+        assert drawn == [True] * panels
+
+
+@pytest.fixture(scope="module")
+def recommendation() -> Recommendation:
+    return recommend(scenario(), keep_alarms=True)
+
+
+def test_every_candidate_is_a_point_of_its_costs(recommendation: Recommendation) -> None:
+    ax = recommendation_plots.pareto(recommendation)
+    every = [*recommendation.explored, *recommendation.contenders, *recommendation.confirmed]
+    slo = recommendation.scenario.slos[0]
+    whole = budget_events(slo.objective, 5.0, slo.window)
+    expected = [(point.time_to_full / 60, max(point.bad.mean, 0.0) / whole) for point in every]
+    points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
+    np.testing.assert_allclose(sorted(points), sorted(expected))
+    named = {text.get_text().removesuffix(" (recommended)") for text in ax.texts}
+    assert named == {evaluation.candidate.name for evaluation in recommendation.confirmed}
+    assert sum(text.get_text().endswith(" (recommended)") for text in ax.texts) == (recommendation.winner is not None)
+
+
+def test_the_power_of_the_confirmed_is_drawn_over_the_severities(recommendation: Recommendation) -> None:
+    lines = [line for line in recommendation_plots.power(recommendation).lines if line.get_marker() == "o"]
+    assert len(lines) == len(recommendation.confirmed) >= 2
+    for line, evaluation in zip(lines, recommendation.confirmed, strict=True):
+        severities, estimates = zip(*evaluation.power, strict=True)
+        np.testing.assert_array_equal(np.asarray(line.get_xdata(), float), severities)
+        np.testing.assert_array_equal(np.asarray(line.get_ydata(), float), [estimate.mean for estimate in estimates])
+
+
+def test_the_price_of_a_strategy_is_a_point_per_rollback() -> None:
+    compared = compare(scenario(), 40, ["canary"], twin=False)
+    columns = compared.columns["canary"]
+    back = ~np.isnan(columns["time_to_rollback_s"])
+    assert back.any()
+    cloud, middle = comparison_plots.price(compared).lines
+    np.testing.assert_allclose(np.asarray(cloud.get_xdata(), float), columns["time_to_rollback_s"][back] / 60)
+    np.testing.assert_array_equal(np.asarray(cloud.get_ydata(), float), columns["bad_requests"][back])
+    assert float(np.asarray(middle.get_ydata())[0]) == np.median(columns["bad_requests"][back])
+
+
+def test_a_power_curve_needs_severities() -> None:
+    document, axes = chosen_axes(YamlDocument(data=data(), lines={}, path=Path("x")), percent="5,9")
+    with pytest.raises(ValueError, match="needs severities; the axes are percent"):
+        sweep_plots.power_curve(sweep(document, axes, 2), "percent", {})

@@ -1,0 +1,49 @@
+"""Who does the work: every piece gets its own results, in the order of its batches, and hears how far it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import scenario
+
+from rollout_sim.planes.selection import choose_engine
+from rollout_sim.run.batch import run_batch
+from rollout_sim.study import executor
+from rollout_sim.study.comparison import batches_of
+from rollout_sim.study.executor import affordable, run_all
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_each_piece_of_work_gets_its_own_results_in_order(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = scenario(horizon="8 min")
+    plane = choose_engine(given)
+    work = {name: batches_of(given, plane, (name,), seed, 2500) for seed, name in enumerate(("canary", "linear"))}
+    if backwards:
+        monkeypatch.setattr(
+            executor,
+            "run_batches",
+            lambda batches, **_: [(k, run_batch(batches[k])) for k in reversed(range(len(batches)))],
+        )
+    shares: list[float] = []
+    results = list(run_all(work, progress=shares.append))
+    assert shares == [k / 6 for k in range(1, 7)]
+    assert [key for key, _ in results] == (["linear", "canary"] if backwards else ["canary", "linear"])
+    for key, columns in results:
+        for name, values in columns[key].items():
+            parts = [run_batch(batch)[key][name] for batch in work[key]]
+            np.testing.assert_array_equal(values, np.concatenate(parts))
+
+
+def test_a_piece_of_work_is_handed_over_as_soon_as_it_is_done() -> None:
+    given = scenario(horizon="8 min")
+    plane = choose_engine(given)
+    done: list[float] = []
+    work = {seed: batches_of(given, plane, ("canary",), seed, 2000) for seed in range(3)}
+    assert [(key, len(done)) for key, _ in run_all(work, progress=done.append)] == [(0, 2), (1, 4), (2, 6)]
+
+
+@pytest.mark.parametrize(
+    ("each", "count"), [(1.0, 20), (0.1, 100), (0.0303, 300), (0.011, 900), (0.0021, 4000), (1e-9, 5000), (0.0105, 900)]
+)
+def test_what_is_affordable_is_rounded_down_to_a_digit_between_limits(each: float, count: int) -> None:
+    assert affordable(10.0, each, fewest=20, most=5000) == count

@@ -1,0 +1,117 @@
+"""The files of each kind of result: which they are, that pictures show something, and all of them or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from builders import data, scenario
+
+from rollout_sim.core.yaml_io import YamlDocument
+from rollout_sim.run.simulate import simulate_each
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import compare
+from rollout_sim.study.recommend.search import recommend
+from rollout_sim.study.sweep import sweep
+from rollout_sim.views import output
+from rollout_sim.views.output import Result, to_json, write
+
+mpl.use("Agg")
+DOCUMENT = YamlDocument(data=data(), lines={}, path=Path("test.yaml"))
+EASY = {"catch": {"at_least": "1%", "of": {"error_rate": "50%"}}}
+FILES = {
+    "run": [
+        "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "traffic.png", "error_budget.png", "burn_rate.png",
+        "recipe.json",
+    ],
+    "comparison": ["estimates.csv", "replications.csv", "comparison_recipe.json", "comparison.png"],
+    "sweep": ["sweep.csv", "sweep_recipe.json", "heat_maps.png", "power.png"],
+    "recommendation": [
+        "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    given = scenario()
+    return {
+        "run": list(simulate_each(given)),
+        "comparison": compare(given, 30),
+        "sweep": sweep(DOCUMENT, ["percent=5,25", "severity=0%,20%"], 20),
+        "recommendation": recommend(scenario(goal=EASY), keep_alarms=True),
+    }
+
+
+def ink(path: Path) -> float:
+    """The share of a picture's pixels that are not nearly white."""
+    pixels: Any = plt.imread(path)
+    return float((pixels[..., :3] < 0.8).any(axis=-1).mean())
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_files_of_a_result(kind: str, results: dict[str, Result], tmp_path: Path) -> None:
+    files = write(results[kind], tmp_path / "made")
+    assert [file.name for file in files] == FILES[kind]
+    assert {file.name for file in (tmp_path / "made").iterdir()} == set(FILES[kind])
+    figure, _ = plt.subplots(figsize=(13, 6))
+    figure.savefig(tmp_path / "blank.png")
+    plt.close(figure)
+    blank = ink(tmp_path / "blank.png")
+    for file in files:
+        assert file.stat().st_size > 100
+        if file.suffix == ".png":
+            assert ink(file) > 3 * blank, file.name
+    assert not plt.get_fignums()
+
+
+def test_pictures_have_the_format_that_is_asked_for_and_others_go(results: dict[str, Result], tmp_path: Path) -> None:
+    write(results["comparison"], tmp_path)
+    files = write(results["comparison"], tmp_path, "svg")
+    assert (tmp_path / "comparison.svg") in files
+    assert not (tmp_path / "comparison.png").exists()
+
+
+def test_what_fails_halfway_leaves_the_folder_as_it_was(
+    results: dict[str, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sweep.csv").write_text("old")
+
+    def broken(_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(output, "power_figure", broken)
+    with pytest.raises(OSError, match="no room"):
+        write(results["sweep"], tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["sweep.csv"]
+    assert (tmp_path / "sweep.csv").read_text() == "old"
+
+
+def test_tables_hold_the_results_numbers(results: dict[str, Result], tmp_path: Path) -> None:
+    compared = results["comparison"]
+    write(compared, tmp_path)
+    table = pd.read_csv(tmp_path / "replications.csv").query("version == 'good' and strategy == 'canary'")
+    np.testing.assert_array_equal(table["bad_requests"], compared.twin.columns["canary"]["bad_requests"])  # type: ignore[union-attr]
+    write(results["recommendation"], tmp_path)
+    chosen = Scenario.load(tmp_path / "recommended.yaml")
+    assert list(chosen.strategies) == [results["recommendation"].winner.name]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["run", "comparison", "recommendation"])
+def test_the_json_of_a_result(kind: str, results: dict[str, Result]) -> None:
+    printed = to_json(results[kind])
+    assert printed["scenario"] == "small"
+    assert set(json.loads(json.dumps(printed, allow_nan=False))) == set(printed)
+
+
+def test_what_has_no_files_is_an_error(results: dict[str, Result], tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="int has no files"):
+        write(5, tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Sweep has no JSON"):
+        to_json(results["sweep"])
