@@ -16,7 +16,7 @@ from pathlib import Path
 from rollout_sim.control.strategies import Canary
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.planes.selection import choose_engine
-from rollout_sim.run.batch import Chunk, run_batch
+from rollout_sim.run.batch import Batch, run_batch
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
@@ -51,7 +51,7 @@ def seconds(scenario: Scenario, replications: int = 1000, first: int = 0) -> flo
     plane = choose_engine(scenario, "aggregate")
     began = time.perf_counter()
     run_batch(
-        Chunk(
+        Batch(
             scenario=scenario,
             strategies=tuple(scenario.strategies),
             plane=plane,

@@ -42,7 +42,7 @@ def rate_of(scenario: Scenario, engine: Engine, clock: Callable[[], float] = tim
     """Invocations per second of one run by the `clock`: time that passes, or time that all cores spend."""
     began = clock()
     result = simulate(replace(scenario, engine=engine), "canary 10%")
-    return sum(one.invocations for one in result.versions.values()) / (clock() - began)
+    return sum(version.invocations for version in result.versions.values()) / (clock() - began)
 
 
 def numpy_rate(count: int, seed: int) -> float:

@@ -50,7 +50,7 @@ def ours(scenario: Scenario, strategy: str, seed: int) -> tuple[float, int]:
     """Seconds and invocations of one run on the SimPy plane, start to result."""
     began = time.perf_counter()
     result = simulate(replace(scenario, engine="simpy"), strategy, seed=seed)
-    return time.perf_counter() - began, sum(one.invocations for one in result.versions.values())
+    return time.perf_counter() - began, sum(version.invocations for version in result.versions.values())
 
 
 def peak_memory(scenario: Scenario, strategy: str) -> float:

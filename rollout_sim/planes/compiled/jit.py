@@ -41,7 +41,13 @@ trailing_zeros: Any = intrinsic(_trailing_zeros)
 
 
 def with_names(function: Any, **names: Any) -> Any:
-    """A plain function compiled as it stands, with compiled ones in place of what it calls."""
+    """A plain function compiled as it stands into its callers, with compiled ones in place of what it calls.
+
+    The rules of the model are plain Python, so that a plane without Numba runs them too, and a compiled function may call
+    only compiled ones: so the same code is taken with other globals. Numba's own way, `register_jitable(inline="always")`,
+    inlines after types are inferred, where version 0.68 warns at each variable that such a function assigns twice
+    (`NumbaIRAssumptionWarning`); without `inline` it calls, at the price that `inlined` names.
+    """
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
     return inlined(copy)
 

@@ -57,7 +57,7 @@ from rollout_sim.planes.compiled.state import (
     State,
 )
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
-from rollout_sim.planes.exposure import SPLIT
+from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
 
 __all__ = ["advance", "compiled_before"]
 _intensity = with_names(faults.intensity)
@@ -162,9 +162,9 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
     user_quantile = s.user_quantiles[Index(user)] if s.sources[source].users > 0 else NO_USER_QUANTILE
     if s.versions[v].new == 1 and serves(s, source, t):
         mark_active(s, user, s.sources[source].service)
-        s.marks[1, user] = 1
+        s.marks[EXPOSED, user] = 1
         if s.sources[source].service == SPLIT:
-            s.marks[4, user] = 1
+            s.marks[SPLIT_EXPOSED, user] = 1
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
     if s.versions[v].slow == 1:
         u_slow = s.uniforms[slot, SLOW, j]

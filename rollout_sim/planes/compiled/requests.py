@@ -11,7 +11,7 @@ from rollout_sim.planes.compiled.environments import identity_of
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, Index, State
-from rollout_sim.planes.exposure import ABSENT, SPLIT
+from rollout_sim.planes.exposure import ABSENT, ACTIVE, AFFECTED, SPLIT, SPLIT_ACTIVE
 
 micros = with_names(units.micros)
 seconds = with_names(units.seconds)
@@ -51,9 +51,9 @@ def serves(s: State, source: int, t: float) -> bool:
 @inlined
 def mark_active(s: State, user: int, served: int) -> None:
     """`UserExposure.active`."""
-    s.marks[0, user] = 1
+    s.marks[ACTIVE, user] = 1
     if served == SPLIT:
-        s.marks[3, user] = 1
+        s.marks[SPLIT_ACTIVE, user] = 1
 
 
 @inlined
@@ -73,7 +73,7 @@ def _answer(s: State, r: int, t: float) -> None:
     if bad:
         s.bad[count_index] += 1
     if bad and s.sources[source].users > 0 and s.requests[r].served > 0:
-        s.marks[2, user] = 1
+        s.marks[AFFECTED, user] = 1
     s.free[Index(s.n[FREE])] = r
     s.n[FREE] += 1
 

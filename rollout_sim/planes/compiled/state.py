@@ -1,4 +1,4 @@
-"""The arrays of the compiled plane: their columns, and the state that the kernel reads and writes."""
+"""The state of the compiled plane: arrays and records that the kernel reads and writes, and their columns."""
 
 from __future__ import annotations
 
@@ -99,53 +99,92 @@ SOURCE: Final = _record(
 
 
 class State(NamedTuple):
-    """Everything that the kernel reads and writes; see the records above. `n` and `x` are the whole's numbers.
+    """Everything that the kernel reads and writes.
 
-    A row of `keys` says what a slot of draws holds: the source, which attempt, the block, and whether it has been used.
+    A *slot* holds a block of draws: the first `SLOTS` of each source, one for each of its blocks in turn, then those of
+    second and later attempts. A *count index* stands for a target and a period (`planes.counts`). Seconds, unless the name
+    of the field says otherwise.
     """
 
     n: IntArray
+    """Integers of the whole, by the names above."""
     x: FloatArray
+    """Numbers of the whole, by the names above."""
     want: IntArray
+    """What is missing: source, attempt, block, slot, version; `want[0]` is the time (us) where too many requests wait."""
     versions: NDArray[Any]
+    """A `VERSION` for each version of the function."""
     sources: NDArray[Any]
+    """A `SOURCE` for each source of traffic."""
     first_counts: IntArray
+    """The count index of the first period: shape (sources, versions)."""
     arrivals: FloatArray
+    """When the invocations of a block come: shape (slots of first attempts, BLOCK)."""
     users: IntArray
+    """Their users: same shape, or one column where no source has users."""
     user_quantiles: FloatArray
+    """By user."""
     marks: NDArray[np.uint8]
+    """1 where a user carries a mark of `planes.exposure`: shape (MARKS, users)."""
     waits: FloatArray
+    """How long a client waits after its k-th attempt, before jitter: shape (sources, attempts + 1)."""
     async_waits: FloatArray
+    """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1)."""
     rows: FloatArray
+    """The fault rows (`faults.FaultRow`): shape (versions, rows, 8)."""
     uniforms: FloatArray
+    """The draws of a block: shape (slots, COLUMNS, BLOCK)."""
     services: FloatArray
+    """How long a block's invocations take: shape (slots, versions, BLOCK)."""
     inits: FloatArray
+    """How long their cold starts take: same shape."""
     loaded: IntArray
+    """1 where a slot has all its uniforms (column 0), times of a version (1 + v) and inits of one (1 + versions + v)."""
     keys: IntArray
+    """What a slot of later attempts holds: source, attempt, block, and whether it has been used; -1: nothing."""
     idle: IntArray
+    """The idle environments of each version behind a fence, the next one to be taken last: shape (versions, FENCE + room)."""
     environments: NDArray[Any]
+    """An `ENVIRONMENT` for each that there is room for."""
     env_free: IntArray
+    """The indices of those that are free, as a stack of `n[ENV_FREE]`."""
     buckets: IntArray
+    """The first request of each bucket of the queue, -1: none."""
     filled: NDArray[np.uint64]
+    """A bit for each bucket, `WORD` of them a word: 1 where it is not empty."""
     requests: NDArray[Any]
+    """A `REQUEST` for each that there is room for."""
     free: IntArray
+    """The indices of those that are free, as a stack of `n[FREE]`."""
     deadlines: FloatArray
+    """When a hook's test has to be over, by request."""
     invocations: IntArray
+    """By count index, as are the next four; part of the metrics themselves."""
     errors: IntArray
     throttles: IntArray
     cold_starts: IntArray
     durations: FloatArray
+    """Added up."""
     slow: IntArray
+    """Invocations slower than each of `slow_limits`: shape (limits, count indices)."""
     slow_limits: FloatArray
     asked: IntArray
+    """Answered requests by count index, dated by their arrival; part of the requests' counts themselves, as is `bad`."""
     bad: IntArray
     bad_by: IntArray
+    """Bad ones for each objective: shape (objectives, count indices)."""
     latencies: FloatArray
+    """The longest good latency, shape (sources, objectives); NaN: not judged by it, infinite: only failures are bad."""
     log: IntArray
+    """Attempts that are kept, a row each: source, block, index, attempt, version, environment, cold, outcome, user."""
     log_times: FloatArray
+    """Their start, init and duration."""
     sample_indices: IntArray
+    """The count indices of durations that percentiles need and that have not been handed on."""
     samples: FloatArray
+    """Those durations."""
     tests: FloatArray
+    """What the coming tests of hooks draw, a row each: fault and slowness (uniform), duration, init."""
 
 
 BATCH: Final = 2
