@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,17 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # A red test must stay red when it is run again; a deadline would measure the machine, not the code.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """The file of the scenario `builders.BASE`, alone in a folder."""
+    import yaml
+    from builders import data
+
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(data(), sort_keys=False))
+    return path
 
 
 @pytest.hookimpl(wrapper=True)

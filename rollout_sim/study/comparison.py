@@ -46,6 +46,8 @@ class Comparison(Plotted):
     plane: EngineChoice
     columns: dict[str, Samples]
     twin: Comparison | None = None
+    asked: Engine | None = None
+    """The engine that was asked for instead of the scenario's."""
 
     def estimates(self, strategy: str) -> dict[str, Estimate | None]:
         """Each estimate of one strategy, None where it has no data (nothing was rolled back, or the plane cannot know)."""
@@ -151,6 +153,7 @@ def compare(
             replications=replications,
             plane=its_plane,
             columns=_gather(ordered, names, len(batches_of(one, names, its_plane, seed, replications))),
+            asked=engine,
         )
         for one, its_plane in sides
     ]

@@ -53,6 +53,13 @@ class Sweep(Plotted):
     seed: int
     cells: tuple[Cell, ...]
     rows: tuple[dict[str, Any], ...]
+    document: YamlDocument
+    """What the axes set fields of."""
+    strategies: tuple[str, ...]
+    """The strategies that were asked for; empty for all of each cell's."""
+    asked_seed: int | None
+    asked: Engine | None
+    """The seed and the engine that were asked for instead of each cell's."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -123,6 +130,10 @@ def sweep(
         seed=first.batches[0].seed,
         cells=tuple(cells),
         rows=tuple(rows),
+        document=document,
+        strategies=tuple(strategies),
+        asked_seed=seed,
+        asked=engine,
     )
 
 

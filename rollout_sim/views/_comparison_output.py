@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.files import atomic_folder, pictures
 
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
 FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
 
 
-def write_comparison(comparison: Comparison, out: Path, suffix: str = "png") -> list[Path]:
+def write_comparison(
+    comparison: Comparison, out: Path, suffix: str = "png", named: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Writes estimates, every replication, the picture and the recipe into the folder `out`; returns the files.
 
-    The picture is of the format `suffix`, one of `folders.FORMATS`.
+    The picture is of the format `suffix`, one of `files.FORMATS`. `named` is the recipe's part about the files that the
+    scenario reads (`recipe.named_files`).
     """
     import matplotlib as mpl
     import pandas as pd
@@ -26,6 +30,7 @@ def write_comparison(comparison: Comparison, out: Path, suffix: str = "png") -> 
     mpl.use("Agg")
     from rollout_sim.views.plots import comparison as comparison_plots
     from rollout_sim.views.plots.style import save
+    from rollout_sim.views.recipe import recipe_of_comparison
 
     every = [
         pd.DataFrame({"version": label, "strategy": name, "replication": range(one.replications), **columns})
@@ -35,8 +40,7 @@ def write_comparison(comparison: Comparison, out: Path, suffix: str = "png") -> 
     ]
     replications = pd.concat(every, ignore_index=True)
     replications["outcome"] = comparison.outcome_names(replications["outcome"].to_numpy(int))
-    recipe = comparison.scenario.recipe(seed=comparison.seed, engine=comparison.plane.engine)
-    recipe |= {"replications": comparison.replications, "strategies": list(comparison.columns)}
+    recipe = recipe_of_comparison(comparison, suffix, named or {})
     with atomic_folder(out, FILES) as folder:
         comparison.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         replications.to_csv(folder / FILES[1], index=False, lineterminator="\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,10 +47,13 @@ def document(found: Recommendation) -> dict[str, Any]:
     }
 
 
-def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") -> list[Path]:
+def write_recommendation(
+    found: Recommendation, out: Path, suffix: str = "png", named: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Writes the table, the pictures, the chosen scenario and the recipe into the folder `out`; returns the files.
 
-    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    Pictures are of the format `suffix`, one of `files.FORMATS`. `named` is the recipe's part about the files that the
+    scenario reads (`recipe.named_files`).
     """
     import matplotlib as mpl
     import yaml
@@ -57,6 +61,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
     mpl.use("Agg")
     from rollout_sim.views.plots import recommendation as recommendation_plots
     from rollout_sim.views.plots.style import save
+    from rollout_sim.views.recipe import recipe_of_recommendation
 
     with atomic_folder(out, FILES) as folder:
         found.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
@@ -65,7 +70,7 @@ def write_recommendation(found: Recommendation, out: Path, suffix: str = "png") 
         if found.winner is not None:
             text = yaml.safe_dump(found.chosen_scenario.dump(), sort_keys=False, allow_unicode=True, width=100)
             (folder / FILES[1]).write_text(text, encoding="utf-8")
-        recipe = found.scenario.recipe(seed=found.seed, engine=found.plane.engine)
+        recipe = recipe_of_recommendation(found, suffix, named or {})
         (folder / FILES[2]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]
 

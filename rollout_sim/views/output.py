@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,16 +20,20 @@ FILES: Final = (
 )  # fmt: skip
 
 
-def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> list[Path]:
+def write_run(
+    results: Sequence[RunResult], out: Path, suffix: str = "png", named: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Writes everything about one run per strategy into the folder `out` (made if need be); returns the files.
 
-    Pictures are of the format `suffix`, one of `folders.FORMATS`.
+    Pictures are of the format `suffix`, one of `files.FORMATS`. `named` is the recipe's part about the files that the
+    scenario reads (`recipe.named_files`).
     """
     import matplotlib as mpl
     import pandas as pd
 
     mpl.use("Agg")
     from rollout_sim.views.plots import budget as plots
+    from rollout_sim.views.recipe import recipe_of_run
 
     frames = {
         "summary.csv": pd.DataFrame([_flat(result.summary) for result in results]),
@@ -48,7 +52,7 @@ def write_run(results: Sequence[RunResult], out: Path, suffix: str = "png") -> l
             frame.to_csv(folder / name, index=False, lineterminator="\n")
         for name, draw in drawn.items():
             plots.save(draw(results), folder / f"{name}.{suffix}")
-        recipe = json.dumps([result.recipe for result in results], indent=1)
+        recipe = json.dumps(recipe_of_run(results, suffix, named or {}), indent=1)
         (folder / "recipe.json").write_text(recipe + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]
 

@@ -15,30 +15,16 @@ import pandas as pd
 import pytest
 import yaml
 from builders import data
+from command import COMMAND, call
 
 from rollout_sim.views import _comparison_output as comparison_output
 from rollout_sim.views import _recommendation_output as recommendation_output
 from rollout_sim.views import _sweep_output as sweep_output
 from rollout_sim.views import output
 
-COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
-
 
 def http(**arrivals: object) -> dict[str, object]:
     return {"source": "http", "alias": "prod", "arrivals": arrivals}
-
-
-def call(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump(data(), sort_keys=False))
-    return path
 
 
 def test_run_prints_a_table_and_writes_into_results(small: Path) -> None:

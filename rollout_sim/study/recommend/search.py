@@ -78,6 +78,10 @@ class Recommendation(Plotted):
     ties: tuple[Candidate, ...]
     advice: Advice
     notes: tuple[str, ...]
+    keep_alarms: bool
+    codedeploy: bool
+    asked: Engine | None
+    """What was asked for: the file's alarms, what CodeDeploy can carry out, an engine instead of the scenario's."""
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -150,6 +154,9 @@ def recommend(
         ties=tuple(ties),
         advice=advise(scenario, goal, ranked, rate=search.rate, found=winner is not None),
         notes=search.notes(winner),
+        keep_alarms=keep_alarms,
+        codedeploy=codedeploy,
+        asked=engine,
     )
 
 
