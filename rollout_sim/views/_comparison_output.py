@@ -30,7 +30,7 @@ def write_comparison(
     mpl.use("Agg")
     from rollout_sim.views.plots import comparison as comparison_plots
     from rollout_sim.views.plots.style import save
-    from rollout_sim.views.recipe import recipe_of_comparison
+    from rollout_sim.views.recipe import recipe_of
 
     every = [
         pd.DataFrame({"version": label, "strategy": name, "replication": range(one.replications), **columns})
@@ -40,7 +40,7 @@ def write_comparison(
     ]
     replications = pd.concat(every, ignore_index=True)
     replications["outcome"] = comparison.outcome_names(replications["outcome"].to_numpy(int))
-    recipe = recipe_of_comparison(comparison, suffix, named or {})
+    recipe = recipe_of(comparison, suffix, named or {})
     with atomic_folder(out, FILES) as folder:
         comparison.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         replications.to_csv(folder / FILES[1], index=False, lineterminator="\n")

@@ -61,7 +61,7 @@ def write_recommendation(
     mpl.use("Agg")
     from rollout_sim.views.plots import recommendation as recommendation_plots
     from rollout_sim.views.plots.style import save
-    from rollout_sim.views.recipe import recipe_of_recommendation
+    from rollout_sim.views.recipe import recipe_of
 
     with atomic_folder(out, FILES) as folder:
         found.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
@@ -70,7 +70,7 @@ def write_recommendation(
         if found.winner is not None:
             text = yaml.safe_dump(found.chosen_scenario.dump(), sort_keys=False, allow_unicode=True, width=100)
             (folder / FILES[1]).write_text(text, encoding="utf-8")
-        recipe = recipe_of_recommendation(found, suffix, named or {})
+        recipe = recipe_of(found, suffix, named or {})
         (folder / FILES[2]).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]
 

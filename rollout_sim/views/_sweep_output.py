@@ -27,9 +27,9 @@ def write_sweep(swept: Sweep, out: Path, suffix: str = "png", named: Mapping[str
     mpl.use("Agg")
     from rollout_sim.views.plots import sweep as sweep_plots
     from rollout_sim.views.plots.style import save
-    from rollout_sim.views.recipe import recipe_of_sweep
+    from rollout_sim.views.recipe import recipe_of
 
-    recipe = recipe_of_sweep(swept, suffix, named or {})
+    recipe = recipe_of(swept, suffix, named or {})
     with atomic_folder(out, FILES) as folder:
         swept.frame.to_csv(folder / FILES[0], index=False, lineterminator="\n")
         for name, draw in (("heat_maps", sweep_plots.heat_map_figure), ("power", sweep_plots.power_figure)):

@@ -33,7 +33,7 @@ def write_run(
 
     mpl.use("Agg")
     from rollout_sim.views.plots import budget as plots
-    from rollout_sim.views.recipe import recipe_of_run
+    from rollout_sim.views.recipe import recipe_of
 
     frames = {
         "summary.csv": pd.DataFrame([_flat(result.summary) for result in results]),
@@ -52,7 +52,7 @@ def write_run(
             frame.to_csv(folder / name, index=False, lineterminator="\n")
         for name, draw in drawn.items():
             plots.save(draw(results), folder / f"{name}.{suffix}")
-        recipe = json.dumps(recipe_of_run(results, suffix, named or {}), indent=1)
+        recipe = json.dumps(recipe_of(results, suffix, named or {}), indent=1)
         (folder / "recipe.json").write_text(recipe + "\n", encoding="utf-8")
     return [out / name for name in FILES if (out / name).exists()]
 

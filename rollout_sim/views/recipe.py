@@ -13,22 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from rollout_sim.core.yaml_io import YamlDocument, dotted
 from rollout_sim.errors import ScenarioError
+from rollout_sim.run.result import RunResult
+from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, at
+from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.sweep import Sweep
 
-if TYPE_CHECKING:
-    from rollout_sim.run.result import RunResult
-    from rollout_sim.study.comparison import Comparison
-    from rollout_sim.study.recommend.search import Recommendation
-    from rollout_sim.study.sweep import Sweep
-
-
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
 _COUNT = Annotated[int, Field(ge=1)]
@@ -66,64 +65,64 @@ class Recipe:
     remarks: tuple[str, ...]
 
 
-def recipe_of_run(results: Sequence[RunResult], picture_format: str, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe of one run per strategy."""
-    first = results[0]
-    return first.scenario.recipe(
-        command="run",
-        strategies=[result.strategy for result in results],
-        seed=first.seed,
-        engine=first.scenario.engine,
-        events=first.events is not None,
-        format=picture_format,
-        **named,
-    )
+def recipe_of(result: Result, picture_format: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe of a result: of runs (one per strategy), a comparison, a sweep or a recommendation.
 
-
-def recipe_of_comparison(comparison: Comparison, picture_format: str, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe of a comparison; the number of replications is in it where it was chosen by time, too."""
-    return comparison.scenario.recipe(
-        command="compare",
-        strategies=list(comparison.columns),
-        seed=comparison.seed,
-        engine=comparison.asked or comparison.scenario.engine,
-        replications=comparison.replications,
-        twin=comparison.twin is not None,
-        format=picture_format,
-        **named,
-    )
-
-
-def recipe_of_sweep(swept: Sweep, picture_format: str, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe of a sweep: the scenario as the file has it, since an axis sets fields of the file.
-
-    A `seed` or `engine` of null is each cell's own.
+    `picture_format` is a suffix, `named` the part about files (`named_files`).
     """
-    recipe = swept.cells[0].scenario.recipe(
-        command="sweep",
-        axes=[asdict(axis) for axis in swept.axes],
-        strategies=list(swept.strategies),
-        seed=swept.asked_seed,
-        engine=swept.asked,
-        replications=swept.replications,
-        format=picture_format,
-        **named,
-    )
-    return {**recipe, "scenario": swept.document.data}
+    command, scenario, choices = _result_choices(result)
+    recipe = scenario.recipe(command=command, **choices, format=picture_format, **named)
+    # An axis sets fields of the file, from which others may be inherited.
+    return {**recipe, "scenario": result.document.data} if isinstance(result, Sweep) else recipe
 
 
-def recipe_of_recommendation(
-    recommendation: Recommendation, picture_format: str, named: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The recipe of a recommendation."""
-    return recommendation.scenario.recipe(
-        command="recommend",
-        keep_alarms=recommendation.keep_alarms,
-        codedeploy=recommendation.codedeploy,
-        seed=recommendation.seed,
-        engine=recommendation.asked or recommendation.scenario.engine,
-        format=picture_format,
-        **named,
+def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
+    """The command, the scenario (a sweep's first) and the choices besides the format."""
+    if isinstance(result, Comparison):
+        return (
+            "compare",
+            result.scenario,
+            {
+                "strategies": list(result.columns),
+                "seed": result.seed,
+                "engine": result.asked or result.scenario.engine,
+                "replications": result.replications,
+                "twin": result.twin is not None,
+            },
+        )
+    if isinstance(result, Sweep):  # a seed or an engine of None is each cell's own
+        return (
+            "sweep",
+            result.cells[0].scenario,
+            {
+                "axes": [asdict(axis) for axis in result.axes],
+                "strategies": list(result.strategies),
+                "seed": result.asked_seed,
+                "engine": result.asked,
+                "replications": result.replications,
+            },
+        )
+    if isinstance(result, Recommendation):
+        return (
+            "recommend",
+            result.scenario,
+            {
+                "keep_alarms": result.keep_alarms,
+                "codedeploy": result.codedeploy,
+                "seed": result.seed,
+                "engine": result.asked or result.scenario.engine,
+            },
+        )
+    first = result[0]
+    return (
+        "run",
+        first.scenario,
+        {
+            "strategies": [run.strategy for run in result],
+            "seed": first.seed,
+            "engine": first.scenario.engine,
+            "events": first.events is not None,
+        },
     )
 
 
