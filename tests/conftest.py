@@ -29,6 +29,26 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
+TESTS = Path(__file__).parent
+FOLDERS = ("agreement", "validation", "product")
+"""The folders of tests that take their time; the others mirror the package."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is in one of `FOLDERS` by its name, and as `fast` what is in none and neither `slow` nor `long`."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in FOLDERS:
+            item.add_marker(folder)
+        elif item.get_closest_marker("long") is None and item.get_closest_marker("slow") is None:
+            item.add_marker("fast")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`pytest -m fast` does not even import the tests in `FOLDERS` and the libraries that they need."""
+    return True if config.option.markexpr == "fast" and collection_path.name in FOLDERS else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Long tests are not traced where coverage is measured: tracing doubles what they take.
