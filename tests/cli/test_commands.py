@@ -120,9 +120,10 @@ main.main()
 """The command line, which says when the first two of four runs are done: no rollout, and the first strategy."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
-    small.write_text(yaml.safe_dump(data(horizon="2 h", traffic=[http(poisson="20/s")]), sort_keys=False))
+    small.write_text(yaml.safe_dump(data(horizon="40 min", traffic=[http(poisson="20/s")]), sort_keys=False))
     with subprocess.Popen(
         [sys.executable, "-c", HALF_WAY, "run", str(small), "--engine", "simpy", "--out", "o"],
         cwd=small.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -187,6 +188,7 @@ def test_names_that_look_like_markup_are_printed_as_they_stand(changes: dict[str
         assert text in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

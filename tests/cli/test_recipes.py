@@ -134,6 +134,7 @@ def test_the_files_of_the_scenario_are_found_again(words: tuple[str, ...], tmp_p
     assert tree(tmp_path / "d") == tree(tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_missing_or_has_changed_is_said(tmp_path: Path) -> None:
     path = with_files(tmp_path / "scenarios")
     call("run", path.relative_to(tmp_path), "--out", "a", cwd=tmp_path)

@@ -54,6 +54,7 @@ def shows(result: Any, sheet: Sheet) -> None:
     assert len(repr(result)) < 500
 
 
+@pytest.mark.slow
 def test_results_show_the_tables_of_the_terminal() -> None:
     given = scenario()
     shows(run := simulate(given, "canary"), run_sheet([run]))
