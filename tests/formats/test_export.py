@@ -347,3 +347,8 @@ def test_the_command_prints_the_text_and_says_on_standard_error_what_comments_ca
     back = call("import", "sam", str(out))
     assert "Canary10Percent5Minutes" in back.stdout
     assert isinstance(call("export", "sam", "scenarios/checkout.yaml").exception, ScenarioError)
+
+
+def test_no_rollout_is_nothing_to_export() -> None:
+    with pytest.raises(ScenarioError, match="'no rollout' moves nothing; allowed instant, canary, linear"):
+        export_sam(scenario(), "no rollout")
