@@ -73,14 +73,19 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="runs per figure")
-    repeat = parser.parse_args().repeat
+    parser.add_argument("--small", action="store_true", help="only see that it runs: sizes that take seconds")
+    options = parser.parse_args()
+    repeat, part = (1, 0.1) if options.small else (options.repeat, 1.0)
     memory(1e4)  # compiles, where nothing is cached
-    for invocations in (1e6, 1e8):  # before the rest: a child's peak counts what its parent holds
+    for invocations in (
+        1e6,
+        1e7 if options.small else 1e8,
+    ):  # before the rest: a child's peak counts what its parent holds
         print(f"peak memory of {invocations:.0e} invocations: {memory(invocations):.0f} MB (aim below 400)")
     rate_of(production(50, 60, retry=False), "compiled")  # loads what is cached
     for retry in (False, True):
         for rate, seconds in ((50.0, 3600.0), (1000.0, 900.0), (10_000.0, 300.0)):
-            scenario = production(rate, seconds, retry=retry)
+            scenario = production(rate, max(seconds * part, 100.0), retry=retry)
             per_core, passed = (
                 statistics.median(rate_of(scenario, "compiled", clock) for _ in range(repeat))
                 for clock in (time.process_time, time.perf_counter)
@@ -89,11 +94,11 @@ def main() -> None:
             print(
                 f"{rate:8,.0f}/s {words:7s} retries: {per_core:12,.0f} invocations/s per core, {passed:12,.0f}/s on the clock"
             )
-    long, short = production(1000.0, 3600.0, retry=False), production(1000.0, 400.0, retry=False)
+    long, short = production(1000.0, 3600.0 * part, retry=False), production(1000.0, 400.0 * part + 60.0, retry=False)
     pairs = []
     for k in range(repeat):
         compiled, simpy = rate_of(long, "compiled"), rate_of(short, "simpy")
-        took, count = bare(1000.0, 300.0, k)
+        took, count = bare(1000.0, 300.0 * part, k)
         pairs.append((compiled / simpy, compiled / (count / took), compiled / numpy_rate(3_000_000, k)))
     names = ("the SimPy plane (aim 100)", "a bare SimPy model (aim 50)", "NumPy drawing the same numbers (aim 0.3)")
     for column, name in enumerate(names):

@@ -96,14 +96,16 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="runs per figure")
-    repeat = parser.parse_args().repeat
+    parser.add_argument("--small", action="store_true", help="only see that it runs: sizes that take seconds")
+    options = parser.parse_args()
+    repeat, part = (1, 0.1) if options.small else (options.repeat, 1.0)
     example = VersionSpec(duration=exponential(1.991), cold_duration=exponential(2.244))
     queue = VersionSpec(duration=exponential(1.0))
-    checkout = production(1000.0, 600.0, retry=False)
+    checkout = production(1000.0, 600.0 * part + 60.0, retry=False)
     work = {
-        "SimFaaS's example, 0.9/s": (ours_of(steady(0.9, 2e6, example, 1000)), {"simfaas": simfaas}),
+        "SimFaaS's example, 0.9/s": (ours_of(steady(0.9, 2e6 * part, example, 1000)), {"simfaas": simfaas}),
         "M/M/10 at 0.9 (ours throttles, does not queue)": (
-            ours_of(steady(LOAD, 300_000.0, queue, SERVERS)), {"ciw": ciw, "cimba": cimba},
+            ours_of(steady(LOAD, 300_000.0 * part, queue, SERVERS)), {"ciw": ciw, "cimba": cimba},
         ),
     }  # fmt: skip
     if importlib.util.find_spec("cimba") is not None:
@@ -118,7 +120,7 @@ def main() -> None:
             report(name, peer, [(timed(run), timed(ours)) for _ in range(repeat)])
     pairs = []
     for k in range(repeat):
-        took, count = bare(1000.0, 300.0, k)
+        took, count = bare(1000.0, 300.0 * part, k)
         pairs.append((count / took, rate_of(checkout, "compiled")))
     report("checkout, 1,000/s, limit and canary", "bare SimPy", pairs)
 

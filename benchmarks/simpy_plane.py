@@ -68,20 +68,24 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--rate", type=float, default=50.0)
     parser.add_argument("--strategy", default="canary 10%")
+    parser.add_argument("--small", action="store_true", help="only see that it runs: sizes that take seconds")
     options = parser.parse_args()
+    pairs = 1 if options.small else options.pairs
     scenario = Scenario.load(CHECKOUT)
     sources = (replace(scenario.traffic[0], arrivals=Arrivals(poisson=options.rate)),)
     scenario = replace(scenario, traffic=sources)
+    if options.small:
+        scenario = replace(scenario, horizon=900.0)
     simulate(replace(scenario, horizon=700.0, engine="simpy"), options.strategy)
     ratios, rates = [], []
-    for pair in range(options.pairs):
+    for pair in range(pairs):
         bare_time, bare_count = bare(options.rate, scenario.horizon, pair)
         our_time, our_count = ours(scenario, options.strategy, pair)
         ratios.append((our_time / our_count) / (bare_time / bare_count))
         rates.append(our_count / our_time)
     print(
         f"simpy plane / bare SimPy, time per invocation: median {statistics.median(ratios):.2f} "
-        f"of {options.pairs} pairs "
+        f"of {pairs} pairs "
         f"(min {min(ratios):.2f}, max {max(ratios):.2f}); bar 2.0"
     )
     print(f"simpy plane: {statistics.median(rates):,.0f} invocations/s at {options.rate:g} requests/s")

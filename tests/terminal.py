@@ -9,14 +9,14 @@ import re
 import select
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "rollout_sim.cli"]
+from command import COMMAND
+
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)(?:;\d+)*m")
 """A select-graphic-rendition sequence that sets a colour."""
 LIMIT = 60

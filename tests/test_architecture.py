@@ -18,7 +18,7 @@ def test_a_sub_package_imports_only_from_those_below_it() -> None:
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
-    heavy = ("pandas", "matplotlib", "pydantic", "simpy", "scipy", "numba", "rich")
+    heavy = ("numpy", "pandas", "matplotlib", "pydantic", "simpy", "scipy", "numba", "rich", "jinja2", "yaml", "joblib")
     script = f"import sys, rollout_sim.cli.main; print(*(name for name in {heavy} if name in sys.modules))"
     # In a folder of its own, and as in an installation: `-P` keeps the current folder off the path.
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=60)

@@ -495,6 +495,7 @@ def rollout_sim(env: dict[str, str], *words: str) -> subprocess.CompletedProcess
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_known_to_the_command_line(tmp_path: Path) -> None:
     env = installed(tmp_path, "halves = halves:Halves")
     path = tmp_path / "own.yaml"

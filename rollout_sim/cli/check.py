@@ -1,4 +1,4 @@
-"""`rollout-sim validate` and `schema`: scenario files as such."""
+"""`rollout-sim validate`, `schema` and `completion`: what checks or describes files and simulates nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from rollout_sim.cli.options import PROGRAM
-from rollout_sim.cli.scenario_files import ScenarioPath
+from rollout_sim.cli.options import PROGRAM, ScenarioPath
 
 
 @click.command()

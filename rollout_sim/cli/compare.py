@@ -17,10 +17,11 @@ from rollout_sim.cli.options import (
     JSON,
     OUT,
     REPLICATIONS,
-    SCENARIO,
     SEED,
     STRATEGIES,
+    Task,
     checked_jobs,
+    repeatable,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@SCENARIO
+@repeatable
 @REPLICATIONS
 @STRATEGIES
 @SEED
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 @FORMAT
 @JSON
 def compare(
-    scenario: Path,
+    task: Task,
     replications: int | None,
     strategies: tuple[str, ...],
     seed: int | None,
@@ -53,21 +54,18 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import to_json, write
     from rollout_sim.views.tables import comparison_table
 
-    loaded = Scenario.load(scenario)
-    console.announce_compiling(choose_engine(loaded, engine).engine)
-    with console.progress(loaded.name) as progress:
+    loaded, named = task.load(), task.named_files()
+    with console.studying(loaded, engine) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,
             seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
         )  # fmt: skip
-    folder = out or Path("results") / scenario.stem
-    write(compared, folder, suffix)
+    folder = out or task.out
+    write(compared, folder, suffix, named)
     if as_json:
         click.echo(json.dumps(to_json(compared), indent=1))
         return

@@ -10,10 +10,12 @@ import click
 
 if TYPE_CHECKING:
     from rollout_sim.run.simulate import Progress
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.scenario.sections import Engine
 
 
 PATIENCE = 1.0
-"""Seconds that pass without a word."""
+"""Seconds until a bar shows."""
 
 
 @contextmanager
@@ -44,6 +46,16 @@ def progress(label: str) -> Iterator[Progress]:
             bar.stop()
 
 
+@contextmanager
+def studying(scenario: Scenario, engine: Engine | None) -> Iterator[Progress]:
+    """A study's bar, after a word about compiling where the plane that `engine` (None: the scenario's) stands for needs it."""
+    from rollout_sim.planes.selection import choose_engine
+
+    announce_compiling(choose_engine(scenario, engine).engine)
+    with progress(scenario.name) as report:
+        yield report
+
+
 def announce_compiling(engine: str) -> None:
     """Says what the wait is where the first use of the compiled plane compiles its kernel."""
     if engine == "compiled":
@@ -62,5 +74,5 @@ def show(*parts: Any) -> None:
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
     for part in parts:
-        for one in part.for_terminal(wide.width) if isinstance(part, Table) else [part]:
-            wide.print(one, highlight=False, markup=False, soft_wrap=isinstance(one, str))
+        for lines in part.for_terminal(wide.width) if isinstance(part, Table) else [part]:
+            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))

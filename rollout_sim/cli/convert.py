@@ -1,4 +1,4 @@
-"""`rollout-sim export`: the rollout as a template or setting of the tool that carries it out."""
+"""`rollout-sim export` and `import`: rollouts and SLOs as files of other tools, and scenarios from them."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def sam(file: Path, function: str | None, parameters: tuple[str, ...], out: Path
     from rollout_sim.formats.sam import from_sam
 
     given = {}
-    for one in parameters:
-        name, equals, value = one.partition("=")
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
         if not equals:
-            raise click.BadParameter(f"got {one!r}; allowed NAME=VALUE", param_hint="--parameter")
+            raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
         given[name] = value
     text, remarks = from_sam(file, function, given)
     _deliver(text, remarks, out)

@@ -1,19 +1,112 @@
-"""Options that several commands share."""
+"""What several commands share: the argument SCENARIO with its completion, `--recipe`, and options.
+
+A command that can be run again takes `repeatable` and gets a `Task`: the scenario of a file, or of a recipe.
+"""
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
-from rollout_sim.cli.scenario_files import ScenarioPath, complete_strategy
 from rollout_sim.core.files import FORMATS
+
+if TYPE_CHECKING:
+    from rollout_sim.core.yaml_io import YamlDocument
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.grid import Axis, SeverityAxis
 
 PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
 INTERRUPTED = 130
 """The exit status of an interrupted command."""
+_SHOWN: Final = 12
+_SECTIONS: Final = (rb"^function\s*:", rb"^traffic\s*:")
+_HEAD: Final = 1 << 16
+
+
+def scenario_files() -> list[Path]:
+    """The scenarios in this folder and in `scenarios`: YAML files with a function and traffic."""
+    return [path for folder in (Path(), Path("scenarios")) for path in sorted(folder.glob("*.y*ml")) if _looks(path)]
+
+
+def _looks(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return all(re.search(section, head, re.MULTILINE) for section in _SECTIONS)
+
+
+class ScenarioPath(click.Path):
+    """The path of a scenario file."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """What to do where no file is given."""
+        files = scenario_files()
+        if not files or ctx is None:
+            return "Pass a scenario file; `rollout-sim init` writes one to start from"
+        others = [other for other in ctx.command.params if isinstance(other, click.Argument) and other is not param]
+        arguments = [other.name for other in others]
+        given = [str(ctx.params[name]) for name in arguments if name is not None and ctx.params.get(name)]
+        program = " ".join([ctx.command_path, *given])
+        lines = [f"  {program} {shlex.quote(str(path))}" for path in files[:_SHOWN]]
+        more = f"\n  and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        text = "\n".join(lines)
+        return f"Pass a scenario file; `rollout-sim init` writes one to start from. There are:\n{text}{more}\n"
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The scenario files around here, else any file."""
+        names = [str(path) for path in scenario_files() if str(path).startswith(incomplete)]
+        return [_item(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
+def complete_strategy(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The strategies of the scenario that stands before the option."""
+    # An option that still lacks its value keeps click from giving the arguments before it their names.
+    given = ctx.params.get("scenario") or next(iter(ctx.args), None)
+    return [_item(name) for name in _strategies(given) if name.startswith(incomplete)] if given else []
+
+
+def _strategies(path: str | Path) -> Iterator[str]:
+    from rollout_sim.core.yaml_io import read_yaml
+    from rollout_sim.errors import ScenarioError
+
+    try:
+        strategies = read_yaml(Path(path)).data.get("strategies")
+    except ScenarioError:  # no place to complain: the command will, once it runs
+        return
+    if isinstance(strategies, dict):
+        yield from strategies
+
+
+def _item(text: str) -> CompletionItem:
+    """Bash takes a completion as it is; zsh and fish put it into quotes themselves."""
+    bash = any(name.endswith("_COMPLETE") and value == "bash_complete" for name, value in os.environ.items())
+    return CompletionItem(shlex.quote(text) if bash else text)
+
+
 SCENARIO = click.argument("scenario", type=ScenarioPath())
+RUN_AGAIN = click.argument("scenario", type=ScenarioPath(), required=False)
+RECIPE = click.option(
+    "--recipe",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, into its folder if without --out.",
+)
 STRATEGIES = click.option(
     "--strategy",
     "strategies",
@@ -51,3 +144,96 @@ def checked_jobs(jobs: int) -> int:
     if jobs == 0 or jobs < -1:
         raise click.BadParameter(f"got {jobs}; allowed 1, 2, ... or -1 for all processors", param_hint="--jobs")
     return jobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a command works on.
+
+    `path` is the file that it was read from, `document` the scenario's, `out` the folder for results where none is
+    given. `named` is the recipe's part about files and `axes` a sweep's, where a recipe is run again; None where a
+    scenario file is.
+    """
+
+    path: Path
+    document: YamlDocument
+    out: Path
+    named: Mapping[str, Any] | None = None
+    axes: tuple[Axis | SeverityAxis, ...] | None = None
+
+    def load(self) -> Scenario:
+        """The scenario. Raises ScenarioError, which names `path` also where a recipe's files are elsewhere."""
+        from rollout_sim.errors import ScenarioError
+        from rollout_sim.scenario.scenario import Scenario
+
+        try:
+            return Scenario.parse(self.document)
+        except ScenarioError as error:
+            place = f"{self.document.path}:"
+            raise ScenarioError(
+                [text.replace(place, f"{self.path}:", 1) if text.startswith(place) else text for text in error.problems]
+            ) from None
+
+    def named_files(self, axes: tuple[Axis | SeverityAxis, ...] = ()) -> Mapping[str, Any]:
+        """The new recipe's part about the files that the scenario or one of the `axes` names. Raises ScenarioError."""
+        from rollout_sim.views.recipe import named_files
+
+        return named_files(self.document.path.parent, self.document.data, axes) if self.named is None else self.named
+
+
+_ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
+"""Options that change no file, and so may stand beside a recipe."""
+
+
+def repeatable(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command SCENARIO or `--recipe`: it is called with a `Task`, and a recipe's choices are its options."""
+
+    @RUN_AGAIN
+    @RECIPE
+    @functools.wraps(command)
+    def called(scenario: Path | None, recipe: Path | None, **options: Any) -> None:
+        context = click.get_current_context()
+        if recipe is None:
+            command(_task_of_file(context, scenario), **options)
+            return
+        if scenario is not None:
+            raise click.UsageError(f"got both SCENARIO ({scenario}) and --recipe ({recipe}); allowed one of them")
+        for parameter in context.command.params:
+            name = str(parameter.name)
+            if name in options and name not in _ELSEWHERE and _given(context, name):
+                what = f"a recipe holds every choice, got {parameter.opts[0]} beside it"
+                raise click.UsageError(
+                    f"--recipe: {what}; allowed --out, --jobs, --cluster and --json, where there are any"
+                )
+        task, choices = _task_of_recipe(recipe, str(context.command.name))
+        command(task, **options | choices)
+
+    return called
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def _task_of_file(context: click.Context, path: Path | None) -> Task:
+    from rollout_sim.core.yaml_io import read_yaml
+
+    if path is None:
+        argument = next(parameter for parameter in context.command.params if parameter.name == "scenario")
+        raise click.MissingParameter(ctx=context, param=argument, param_hint="'SCENARIO'")
+    return Task(path=path, document=read_yaml(path), out=Path("results") / path.stem)
+
+
+def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
+    """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
+    from rollout_sim.views.recipe import read_recipe
+
+    recipe = read_recipe(path, command)
+    for remark in recipe.remarks:
+        click.echo(f"note: {remark}", err=True)
+    choices = dict(recipe.choices)
+    axes = choices.pop("axes", None)
+    choices["suffix"] = choices.pop("format")
+    if "strategies" in choices:
+        choices["strategies"] = tuple(choices["strategies"])
+    return Task(path=path, document=recipe.document, out=path.parent, named=recipe.named, axes=axes), choices

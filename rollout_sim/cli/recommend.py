@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, FORMAT, JOBS, JSON, OUT, SCENARIO, SEED, checked_jobs
+from rollout_sim.cli.options import ENGINE, FORMAT, JOBS, JSON, OUT, SEED, Task, checked_jobs, repeatable
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.sections import Engine
 
 
 @click.command()
-@SCENARIO
+@repeatable
 @click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
 @click.option("--codedeploy", is_flag=True, help="Search only strategies that CodeDeploy can carry out.")
 @SEED
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @FORMAT
 @JSON
 def recommend(
-    scenario: Path,
+    task: Task,
     keep_alarms: bool,
     codedeploy: bool,
     seed: int | None,
@@ -43,30 +43,36 @@ def recommend(
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
     """
     from rollout_sim.control.codedeploy import shortcoming
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.study.recommend.search import recommend as find
+    from rollout_sim.study.recommend.search import recommend as search
     from rollout_sim.views.output import to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
-    loaded = Scenario.load(scenario)
-    console.announce_compiling(choose_engine(loaded, engine).engine)
-    with console.progress(loaded.name) as progress:
-        found = find(
+    loaded, named = task.load(), task.named_files()
+    with console.studying(loaded, engine) as progress:
+        recommendation = search(
             loaded, keep_alarms=keep_alarms, codedeploy=codedeploy,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
-    folder = out or Path("results") / scenario.stem
-    write(found, folder, suffix)
+    folder = out or task.out
+    write(recommendation, folder, suffix, named)
     if as_json:
-        click.echo(json.dumps(to_json(found), indent=1))
+        click.echo(json.dumps(to_json(recommendation), indent=1))
         return
-    answer = f"{loaded.name}: {sentence(found)}"
-    plane = f"{found.searched:,} candidates, seed {found.seed}, plane {found.plane.engine}: {found.plane.reason}"
-    notes = [f"note: {note}" for note in found.notes]
-    if found.winner is not None:
-        target = "argo" if shortcoming(replace(found.winner.plan, bake=0.0)) else "sam"
+    answer = f"{loaded.name}: {sentence(recommendation)}"
+    plane = recommendation.plane
+    planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"
+    notes = [f"note: {note}" for note in recommendation.notes]
+    if recommendation.winner is not None:
+        target = "argo" if shortcoming(replace(recommendation.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
-    parts = [answer, *remarks(found), *assumed(found), contender_table(found), plane, *notes, f"files in {folder}"]
+    parts = [
+        answer,
+        *remarks(recommendation),
+        *assumed(recommendation),
+        contender_table(recommendation),
+        planes,
+        *notes,
+        f"files in {folder}",
+    ]
     console.show(*parts)

@@ -40,18 +40,16 @@ def report(
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
-    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
     from rollout_sim.views.sentences import conclusion
 
     loaded = Scenario.load(scenario)
-    console.announce_compiling(choose_engine(loaded, engine).engine)
-    with console.progress(loaded.name) as progress:
-        made = make_report(
+    with console.studying(loaded, engine) as progress:
+        page = make_report(
             scenario, strategies=strategies, replications=replications,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
-    file = write_report(made, out or Path("results") / scenario.stem / "report.html")
-    console.show(*conclusion(made.compared), f"report in {file}")
+    file = write_report(page, out or Path("results") / scenario.stem / "report.html")
+    console.show(*conclusion(page.compared), f"report in {file}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JSON, OUT, SCENARIO, SEED, STRATEGIES
+from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JSON, OUT, SEED, STRATEGIES, Task, repeatable
 
 if TYPE_CHECKING:
     from rollout_sim.run.result import RunResult
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@SCENARIO
+@repeatable
 @STRATEGIES
 @SEED
 @ENGINE
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @JSON
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
-    scenario: Path,
+    task: Task,
     strategies: tuple[str, ...],
     seed: int | None,
     engine: Engine | None,
@@ -39,10 +39,9 @@ def run(
     """Run a scenario once per strategy: a table, plots and CSV files."""
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.run.simulate import simulate_each
-    from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.output import to_json, write
 
-    loaded = Scenario.load(scenario)
+    loaded, named = task.load(), task.named_files()
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
@@ -50,13 +49,13 @@ def run(
     results: list[RunResult] = []
     interrupted = False
     try:
-        with console.progress(f"{loaded.name}") as progress:
+        with console.progress(loaded.name) as progress:
             results.extend(simulate_each(loaded, strategies, seed=seed, events=events, progress=progress))
     except KeyboardInterrupt:
         interrupted = True
     if results:
-        folder = out or Path("results") / scenario.stem
-        write(results, folder, suffix)
+        folder = out or task.out
+        write(results, folder, suffix, named)
         if as_json:
             click.echo(json.dumps(to_json(results), indent=1))
         else:

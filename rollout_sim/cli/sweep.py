@@ -15,10 +15,11 @@ from rollout_sim.cli.options import (
     INTERRUPTED,
     JOBS,
     OUT,
-    SCENARIO,
     SEED,
     STRATEGIES,
+    Task,
     checked_jobs,
+    repeatable,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@SCENARIO
+@repeatable
 @click.option("--percent", help="Percentages of the canary or linear strategy, such as 1,2,5,10.")
 @click.option("--interval", help="Its intervals, such as 5m,10m,30m.")
 @click.option("--severity", help="Error rates of the new version's fault, such as 0%,0.5%,1%,5%; 0% is a good version.")
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 @OUT
 @FORMAT
 def sweep(
-    scenario: Path,
+    task: Task,
     percent: str | None,
     interval: str | None,
     severity: str | None,
@@ -64,30 +65,28 @@ def sweep(
 
     Finished cells are kept in the folder; the same command goes on where it was interrupted.
     """
-    from rollout_sim.core.yaml_io import read_yaml
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
     from rollout_sim.views.output import write
     from rollout_sim.views.tables import sweep_table
 
-    document, varied = chosen_axes(
-        read_yaml(scenario), percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
-    )
-    console.announce_compiling(choose_engine(Scenario.load(scenario), engine).engine)
-    folder = out or Path("results") / scenario.stem
-    alone = () if percent or interval else strategies
+    document, varied = task.document, task.axes
+    if varied is None:
+        document, varied = chosen_axes(
+            document, percent=percent, interval=interval, severity=severity, axes=axes, strategies=strategies
+        )
+        strategies = () if percent or interval else strategies
+    folder = out or task.out
     try:
-        with console.progress(scenario.stem) as progress:
+        with console.studying(task.load(), engine) as progress:
             swept = run_sweep(
-                document, varied, replications, alone,
+                document, varied, replications, strategies,
                 seed=seed, engine=engine, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
         kept = len(list((folder / "cells").glob("*.json")))
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
         raise SystemExit(INTERRUPTED) from None
-    write(swept, folder, suffix)
+    write(swept, folder, suffix, task.named_files(swept.axes))
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     console.show(head, sweep_table(swept), f"files in {folder}")

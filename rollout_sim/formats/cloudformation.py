@@ -11,7 +11,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import alarm_ids, alarm_resource
 from rollout_sim.formats.codedeploy import config_name, remarks_of
-from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, chosen_strategy, dashed, logical
+from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, dashed, logical
 from rollout_sim.scenario.scenario import Scenario
 
 HOOK_CODE: Final = """\
@@ -43,7 +43,7 @@ LONGEST_HOOK: Final = 870.0
 
 def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     """A SAM template: the function's `AutoPublishAlias` and `DeploymentPreference`, its alarms and its hooks."""
-    name, chosen = chosen_strategy(scenario, strategy)
+    name, chosen = scenario.exported(strategy)
     plan, function = chosen.plan, logical(scenario.function.name)
     assert scenario.rollout is not None
     alarms, remarks = _alarms(scenario, Ref(function), GetAtt(f"{function}.Version.Version"))
@@ -56,7 +56,7 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         resources["DeploymentConfig"] = _config(scenario, name, plan)
         preference["Type"] = Ref("DeploymentConfig")
     if alarms:
-        preference["Alarms"] = [Ref(one) for one in alarms]
+        preference["Alarms"] = [Ref(identity) for identity in alarms]
     hooks = {}
     for label, hook in (("PreTraffic", plan.before), ("PostTraffic", plan.after)):
         if hook is not None:
@@ -93,13 +93,17 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         remarks.append(
             f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
         )
-    said = (*remarks_of(plan), *remarks, "Handler, Runtime and CodeUri are placeholders: keep your function's own")
-    return Snippet(text=as_yaml(template, remarks=said), remarks=said)
+    all_remarks = (
+        *remarks_of(plan),
+        *remarks,
+        "Handler, Runtime and CodeUri are placeholders: keep your function's own",
+    )
+    return Snippet(text=as_yaml(template, remarks=all_remarks), remarks=all_remarks)
 
 
 def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Snippet:
     """A CloudFormation template: deployment configuration, application, deployment group and alarms."""
-    name, chosen = chosen_strategy(scenario, strategy)
+    name, chosen = scenario.exported(strategy)
     plan = chosen.plan
     assert scenario.rollout is not None
     alarms, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"))
@@ -113,12 +117,12 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         },
     }  # fmt: skip
     if alarms:
-        group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(one)} for one in alarms]}
+        group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(identity)} for identity in alarms]}
     parameters: dict[str, Any] = {
         "FunctionName": {"Type": "String", "Default": scenario.function.name},
         "ServiceRoleArn": {"Type": "String"},
     }
-    if any(scenario.alarms[one].of == "new_version" for one in scenario.rollout.alarms):
+    if any(scenario.alarms[alarm].of == "new_version" for alarm in scenario.rollout.alarms):
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
@@ -132,15 +136,15 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
             **alarms,
         },
     }
-    said = [
+    all_remarks = [
         *remarks_of(plan), *remarks,
         f"name Application and DeploymentGroup in the UpdatePolicy (CodeDeployLambdaAliasUpdate) of the alias {scenario.alias}",
     ]  # fmt: skip
     if plan.before is not None or plan.after is not None:
-        said.append(
+        all_remarks.append(
             "hooks belong there too (BeforeAllowTrafficHook, AfterAllowTrafficHook): see export sam for their code"
         )
-    return Snippet(text=as_yaml(template, remarks=tuple(said)), remarks=tuple(said))
+    return Snippet(text=as_yaml(template, remarks=tuple(all_remarks)), remarks=tuple(all_remarks))
 
 
 def _config(scenario: Scenario, name: str, plan: Plan) -> dict[str, Any]:
@@ -167,12 +171,12 @@ def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, 
     resources, remarks = {}, []
     for name in scenario.rollout.alarms:
         try:
-            resource, said = alarm_resource(scenario.alarms[name], function, scenario.rollout.alias, version)
+            resource, notes = alarm_resource(scenario.alarms[name], function, scenario.rollout.alias, version)
         except ScenarioError as error:
             remarks.append(f"left out: the alarm {name}: {error.problems[0]}")
             continue
         resources[ids[name]] = resource
-        remarks += [one for one in said if one not in remarks]
+        remarks += [note for note in notes if note not in remarks]
     return resources, remarks
 
 

@@ -79,13 +79,13 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
 
 
 def _dimensions(alarm: Alarm, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [
+    dimensions: list[dict[str, Any]] = [
         {"Name": "FunctionName", "Value": function},
         {"Name": "Resource", "Value": Sub(f"${{{function}}}:{alias}")},
     ]
     if alarm.of == "new_version":
-        found.append({"Name": "ExecutedVersion", "Value": version})
-    return found
+        dimensions.append({"Name": "ExecutedVersion", "Value": version})
+    return dimensions
 
 
 def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     }
     metrics = properties.get("Metrics")
     if metrics:
-        stats = {str(one.get("Id")): one["MetricStat"] for one in metrics if "MetricStat" in one}
-        expression = next((str(one["Expression"]) for one in metrics if "Expression" in one), "")
+        stats = {str(query.get("Id")): query["MetricStat"] for query in metrics if "MetricStat" in query}
+        expression = next((str(query["Expression"]) for query in metrics if "Expression" in query), "")
         pair = re.fullmatch(r"\s*(\w+)\s*/\s*(\w+)\s*", expression)
         names = [stats[x]["Metric"]["MetricName"] for x in (pair.groups() if pair else ()) if x in stats]
         if names != ["Errors", "Invocations"]:
@@ -125,7 +125,7 @@ def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
         fields["statistic"] = statistic if statistic.startswith("p") else statistic.lower()
         limit = float(properties["Threshold"])
         threshold = text(limit / 1000, "duration") if metric == "duration" else f"{limit:.12g}"
-    sides = {str(one.get("Name")) for one in dimensions}
+    sides = {str(dimension.get("Name")) for dimension in dimensions}
     of = "new_version" if "ExecutedVersion" in sides else "alias"
     return {
         "metric": metric,
@@ -138,8 +138,8 @@ def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 def alarm_ids(names: tuple[str, ...]) -> dict[str, str]:
     """A logical id for each alarm; names that differ only in signs are numbered."""
-    found: dict[str, str] = {}
+    ids: dict[str, str] = {}
     for name in names:
-        one = logical(f"{name} alarm")
-        found[name] = one if one not in found.values() else f"{one}{len(found) + 1}"
-    return found
+        identity = logical(f"{name} alarm")
+        ids[name] = identity if identity not in ids.values() else f"{identity}{len(ids) + 1}"
+    return ids

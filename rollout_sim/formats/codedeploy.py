@@ -8,28 +8,28 @@ from typing import Any
 
 from rollout_sim.control.codedeploy import _BAKE, predefined_name, routing
 from rollout_sim.control.strategies import PREDEFINED, Plan
-from rollout_sim.formats.snippet import Snippet, chosen_strategy, dashed
+from rollout_sim.formats.snippet import Snippet, dashed
 from rollout_sim.scenario.scenario import Scenario
 
 
 def config_name(scenario: Scenario, strategy: str) -> str:
-    """The name of a configuration of one's own."""
+    """The name of the custom configuration for a strategy."""
     return dashed(f"{scenario.function.name} {strategy}")
 
 
 def remarks_of(plan: Plan) -> tuple[str, ...]:
-    """What CodeDeploy does not do."""
-    found = [_BAKE] if plan.bake else []
+    """What the plan asks for and CodeDeploy does not do."""
+    remarks = [_BAKE] if plan.bake else []
     if plan.provisioned:
-        found.append(
+        remarks.append(
             f"warm up {plan.provisioned} provisioned environments of the new version yourself, before the deployment"
         )
-    return tuple(found)
+    return tuple(remarks)
 
 
 def export(scenario: Scenario, strategy: str | None = None) -> Snippet:
     """The JSON for `aws deploy create-deployment-config --cli-input-json`."""
-    name, chosen = chosen_strategy(scenario, strategy)
+    name, chosen = scenario.exported(strategy)
     plan = chosen.plan
     document = {
         "deploymentConfigName": config_name(scenario, name),

@@ -40,10 +40,10 @@ class Resolver:
                         raise
                     except (TypeError, ValueError, LookupError, AttributeError):
                         raise UnresolvedError(f"{name} cannot be read, got {argument!r}") from None
-            found = {str(key): self.value(inner) for key, inner in value.items()}
-            return {key: inner for key, inner in found.items() if inner is not MISSING}
+            resolved = {str(key): self.value(inner) for key, inner in value.items()}
+            return {key: inner for key, inner in resolved.items() if inner is not MISSING}
         if isinstance(value, list):
-            return [inner for inner in (self.value(one) for one in value) if inner is not MISSING]
+            return [inner for inner in (self.value(item) for item in value) if inner is not MISSING]
         return str(value) if isinstance(value, str) else value  # cfn-lint's own kind of text knows its line
 
     def condition(self, name: str) -> bool:
@@ -52,9 +52,9 @@ class Resolver:
         if name not in conditions:
             raise UnresolvedError(f"there is no condition {name!r}")
         holds = bool(self.value(conditions[name]))
-        said = f"the condition {name} was taken as {str(holds).lower()}"
-        if said not in self.taken:
-            self.taken.append(said)
+        assumption = f"the condition {name} was taken as {str(holds).lower()}"
+        if assumption not in self.taken:
+            self.taken.append(assumption)
         return holds
 
     def _call(self, name: str, argument: Any) -> Any:
@@ -72,7 +72,7 @@ class Resolver:
             return argument if isinstance(argument, str) else ".".join(str(self.value(part)) for part in argument)
         values = self.value(argument)
         if name == "Fn::Join":
-            return str(values[0]).join(str(one) for one in values[1])
+            return str(values[0]).join(str(part) for part in values[1])
         if name == "Fn::Select":
             return values[1][int(values[0])]
         if name == "Fn::Split":

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.snippet import Snippet, as_yaml, chosen_strategy, dashed
+from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
 _HOOKS: Final = "hooks are left out: use a pre-promotion analysis with your own test job"
@@ -16,7 +16,7 @@ _HOOKS: Final = "hooks are left out: use a pre-promotion analysis with your own 
 
 def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
     """An Argo Rollout's canary steps, with an analysis of CloudWatch's error rate for each alarm that has one."""
-    name, chosen = chosen_strategy(scenario, strategy)
+    name, chosen = scenario.exported(strategy)
     plan: Plan = chosen.plan
     steps: list[dict[str, Any]] = []
     for step in plan.steps:
@@ -38,7 +38,7 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
         documents.append(
             {
                 "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": template},
-                "spec": {"args": [{"name": one["name"]} for one in _arguments(scenario)], "metrics": metrics},
+                "spec": {"args": [{"name": argument["name"]} for argument in _arguments(scenario)], "metrics": metrics},
             }
         )  # fmt: skip
     rollout = {
@@ -47,13 +47,13 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
     }  # fmt: skip
     remarks += [_HOOKS] if plan.before or plan.after else []
     remarks += ["the queries read Lambda's metrics: put in the namespace and dimensions of yours"] if metrics else []
-    said = ("selector and pod template of the Rollout are yours", *remarks)
-    return Snippet(text=as_yaml(rollout, *documents, remarks=said), remarks=said)
+    all_remarks = ("selector and pod template of the Rollout are yours", *remarks)
+    return Snippet(text=as_yaml(rollout, *documents, remarks=all_remarks), remarks=all_remarks)
 
 
 def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     """A Flagger Canary's analysis."""
-    name, chosen = chosen_strategy(scenario, strategy)
+    name, chosen = scenario.exported(strategy)
     plan: Plan = chosen.plan
     held = [step for step in plan.steps if step.weight < 1]
     holds = {step.hold for step in held}
@@ -61,7 +61,7 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
         raise ScenarioError(
             [f"strategies.{name}: Flagger holds every step for the same interval, got {sorted(holds)} s; use argo"]
         )
-    alarms = {one: scenario.alarms[one] for one in (scenario.rollout.alarms if scenario.rollout else ())}
+    alarms = {alarm: scenario.alarms[alarm] for alarm in (scenario.rollout.alarms if scenario.rollout else ())}
     m = max((alarm.m for alarm in alarms.values()), default=1)
     interval = min(holds or {plan.bake or 60.0})
     metrics, remarks = [], []
@@ -96,8 +96,8 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     )
     remarks += ["there is no bake after the last step: Flagger promotes at once"] if plan.bake and held else []
     remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []
-    said = ("targetRef and service of the Canary are yours", *remarks)
-    return Snippet(text=as_yaml(document, remarks=said), remarks=said)
+    all_remarks = ("targetRef and service of the Canary are yours", *remarks)
+    return Snippet(text=as_yaml(document, remarks=all_remarks), remarks=all_remarks)
 
 
 def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:

@@ -94,27 +94,31 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     Raises ScenarioError for a file that is no YAML, or without an SLO that can be read.
     """
     try:
-        documents = [one for one in yaml.safe_load_all(path.read_text(encoding="utf-8")) if one is not None]
+        documents = [
+            document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document is not None
+        ]
     except OSError as error:
         raise ScenarioError([f"{path}: {error.strerror}"]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ScenarioError([f"{path}: no YAML: {' '.join(str(error).split())}"]) from None
-    flat = [inner for one in documents for inner in (one if isinstance(one, list) else [one])]
-    named = {(str(one.get("kind")), _name(one)): one for one in flat if isinstance(one, Mapping)}
+    flat = [document for part in documents for document in (part if isinstance(part, list) else [part])]
+    named = {
+        (str(document.get("kind")), _name(document)): document for document in flat if isinstance(document, Mapping)
+    }
     entries: list[dict[str, Any]] = []
     remarks: list[str] = []
-    for number, one in enumerate(flat, 1):
-        if not isinstance(one, Mapping) or one.get("apiVersion") != VERSION:
-            found = one.get("apiVersion") if isinstance(one, Mapping) else one
-            remarks.append(f"document {number}: apiVersion: got {found!r}; allowed {VERSION}")
-        elif one.get("kind") == "SLO":
+    for number, document in enumerate(flat, 1):
+        if not isinstance(document, Mapping) or document.get("apiVersion") != VERSION:
+            version = document.get("apiVersion") if isinstance(document, Mapping) else document
+            remarks.append(f"document {number}: apiVersion: got {version!r}; allowed {VERSION}")
+        elif document.get("kind") == "SLO":
             try:
-                entries += list(_entries(one, named, remarks))
+                entries += list(_entries(document, named, remarks))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
-                remarks.append(f"document {number}, {_name(one)}: {what}")
-        elif one.get("kind") != "SLI":
-            remarks.append(f"document {number}: a {one.get('kind')} is not read; allowed SLO, SLI")
+                remarks.append(f"document {number}, {_name(document)}: {what}")
+        elif document.get("kind") != "SLI":
+            remarks.append(f"document {number}: a {document.get('kind')} is not read; allowed SLO, SLI")
     if not entries:
         raise ScenarioError([f"{path}: there is no SLO that can be read", *(f"{path}: {remark}" for remark in remarks)])
     return entries, remarks

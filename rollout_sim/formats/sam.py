@@ -51,9 +51,9 @@ class Deployed:
         """What the events of the function say about its traffic."""
         events = self._take(self.properties, "Events", _mapping, {})
         kinds = {
-            str(name): (str(one.get("Type")), self._take(one, "Properties", _mapping, {}))
-            for name, one in events.items()
-            if isinstance(one, Mapping)
+            str(name): (str(event.get("Type")), self._take(event, "Properties", _mapping, {}))
+            for name, event in events.items()
+            if isinstance(event, Mapping)
         }
         for name, (kind, properties) in kinds.items():
             if kind in SCHEDULED:
@@ -63,12 +63,12 @@ class Deployed:
                     return {"source": "schedule", "alias": self.alias, "arrivals": {"fixed": f"{match[1]} {unit}"}}
                 self.remarks.append(f"the schedule of {name} is no rate(...): its interval of 1 h is a guess")
                 return {"source": "schedule", "alias": self.alias, "arrivals": {"fixed": "1 h"}}
-        found = {kind for kind, _ in kinds.values()}
-        if found & set(POLLED):
+        sources = {kind for kind, _ in kinds.values()}
+        if sources & set(POLLED):
             self.remarks.append(
                 "events that Lambda polls (queues, streams) are asynchronous ones here, without batches"
             )
-        http = not found or bool(found & set(SYNCHRONOUS))
+        http = not sources or bool(sources & set(SYNCHRONOUS))
         return {"source": "http" if http else "data", "alias": self.alias, "arrivals": {"poisson": "10/s"}}
 
     def _take(self, properties: Mapping[str, Any], name: str, kind: Callable[[Any], Any], default: Any) -> Any:
@@ -117,8 +117,8 @@ class Deployed:
             raise UnresolvedError(f"DeploymentPreference.Type: {error}") from None
         hooks = self._take(preference, "Hooks", _mapping, {})
         named = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
-        found = {named[name]: self._hook(str(hook)) for name, hook in hooks.items() if name in named}
-        return strategy | ({"hooks": found} if found else {})
+        tests = {named[name]: self._hook(str(hook)) for name, hook in hooks.items() if name in named}
+        return strategy | ({"hooks": tests} if tests else {})
 
     def _hook(self, identity: str) -> dict[str, Any]:
         """How a hook tests, by the environment variables TESTS, SECONDS and MAX_FAILURES of its function."""
@@ -141,17 +141,17 @@ class Deployed:
         given = preference.get("Alarms") or []
         if not isinstance(given, list):
             given = self._take(preference, "Alarms", _items, [])
-        found = {}
-        for one in given:
-            name = one
+        alarms = {}
+        for reference in given:
+            name = reference
             try:
-                name = self.resolver.value(one)
+                name = self.resolver.value(reference)
                 if name is not MISSING:
-                    found[dashed(_spaced(str(name)))] = self._alarm(str(name))
+                    alarms[dashed(_spaced(str(name)))] = self._alarm(str(name))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 self.remarks.append(f"left out: the alarm {name}: {what}")
-        return found
+        return alarms
 
     def _alarm(self, name: str) -> dict[str, Any]:
         """Raises ValueError or KeyError for an alarm that cannot be read."""
@@ -180,9 +180,10 @@ class Deployed:
     def _check_dimensions(self, name: str, properties: Mapping[str, Any]) -> None:
         """Raises ValueError for an alarm on something else than this function's alias."""
         first: Any = next(
-            (one["MetricStat"]["Metric"] for one in properties.get("Metrics", []) if "MetricStat" in one), properties
+            (query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query),
+            properties,
         )
-        dimensions = {str(one["Name"]): str(one["Value"]) for one in first.get("Dimensions", [])}
+        dimensions = {str(dimension["Name"]): str(dimension["Value"]) for dimension in first.get("Dimensions", [])}
         function = dimensions.get("FunctionName")
         if function not in (self.identity, self.name):
             raise ValueError(f"it watches the function {function}, not {self.identity}")
@@ -271,18 +272,18 @@ def _template(path: Path) -> dict[str, Any]:
         raise ScenarioError(["import sam: needs cfn-lint; install it with: pip install 'rollout-sim[aws]'"]) from None
     template, errors = decode(str(path))
     if errors:
-        raise ScenarioError([f"{path}:{one.linenumber}: {one.message}" for one in errors])
+        raise ScenarioError([f"{path}:{problem.linenumber}: {problem.message}" for problem in errors])
     resources = template.get("Resources") if isinstance(template, Mapping) else None
     if not isinstance(resources, Mapping) or not all(map(_has_properties, resources.values())):
         raise ScenarioError([f"{path}: Resources: a template needs them as a mapping of resources with `Properties`"])
-    found = dict(template)
+    complete = dict(template)
     for section in ("Parameters", "Conditions", "Mappings"):
-        found[section] = found.get(section) or {}
-        if not isinstance(found[section], Mapping):
-            raise ScenarioError([f"{path}: {section}: must be a mapping, got {shorten(str(found[section]))}"])
+        complete[section] = complete.get(section) or {}
+        if not isinstance(complete[section], Mapping):
+            raise ScenarioError([f"{path}: {section}: must be a mapping, got {shorten(str(complete[section]))}"])
     try:
-        merged = Globals(found)
-        found["Resources"] = {
+        merged = Globals(complete)
+        complete["Resources"] = {
             identity: {**resource, "Properties": merged.merge(FUNCTION, resource.get("Properties") or {}, identity)}
             if resource.get("Type") == FUNCTION
             else {**resource, "Properties": resource.get("Properties") or {}}
@@ -290,7 +291,7 @@ def _template(path: Path) -> dict[str, Any]:
         }
     except InvalidGlobalsSectionException as error:
         raise ScenarioError([f"{path}: {error.message}"]) from None
-    return found
+    return complete
 
 
 START: Final = 600.0

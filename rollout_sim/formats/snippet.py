@@ -1,4 +1,4 @@
-"""Snippets: text to paste, with what the target cannot express said at its head."""
+"""Snippets: text for another tool, and the ways in which such tools write YAML and names. Knows no scenario."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollout_sim.core.yaml_io import Tagged, comment_lines, to_yaml
-from rollout_sim.errors import ScenarioError
-from rollout_sim.scenario.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """What an export comes to: the `text`, and remarks on what the target does otherwise or not at all."""
+    """What an export returns: the `text`, and remarks on what the target does differently or not at all."""
 
     text: str
     remarks: tuple[str, ...] = ()
@@ -56,11 +54,3 @@ def logical(name: str) -> str:
 def dashed(name: str) -> str:
     """A name as Kubernetes' are: small letters, digits and dashes."""
     return "-".join(re.findall(r"[a-z0-9]+", name.lower())) or "rollout"
-
-
-def chosen_strategy(scenario: Scenario, strategy: str | None) -> tuple[str, Any]:
-    """The strategy of that name, or the only one. Raises ScenarioError naming those that there are."""
-    if scenario.rollout is None:
-        raise ScenarioError([f"{scenario.name}: rollout: there is none to export"])
-    name = scenario.chosen(strategy)
-    return name, scenario.strategies[name]

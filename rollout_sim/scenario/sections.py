@@ -211,3 +211,14 @@ class Sections:
         got = "none" if strategy is None else repr(strategy)
         allowed = f"allowed {', '.join(self.strategies)}{suggest(strategy or '', self.strategies)}"
         raise ScenarioError([f"{self.name}: strategy: choose one, got {got}; {allowed}"])
+
+    def exported(self, strategy: str | None) -> tuple[str, StrategyField]:
+        """The name and the strategy that an export is about: the only one for None. Raises ScenarioError without one."""
+        if self.rollout is None:
+            raise ScenarioError([f"{self.name}: rollout: there is none to export"])
+        name = self.chosen(strategy)
+        if name == NO_ROLLOUT:
+            raise ScenarioError(
+                [f"{self.name}: strategy: {name!r} moves nothing; allowed {', '.join(self.strategies)}"]
+            )
+        return name, self.strategies[name]

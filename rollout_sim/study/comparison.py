@@ -56,6 +56,8 @@ class Comparison(Plotted):
     `cold_starts` and `throttles` are counts over the horizon; `budget_spent.<slo>` and `users_affected` are fractions.
     """
     twin: Comparison | None = None
+    asked: Engine | None = None
+    """The engine that was asked for instead of the scenario's."""
     """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
     _estimates: dict[str, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -165,7 +167,9 @@ def compare(
     work = {side: batches_of(*pair, names, seed, replications) for side, pair in enumerate(sides)}
     columns = dict(run_all(work, jobs=jobs, cluster=cluster, progress=progress))
     compared = [
-        Comparison(scenario=varied, seed=seed, replications=replications, plane=its_plane, columns=columns[side])
+        Comparison(
+            scenario=varied, seed=seed, replications=replications, plane=its_plane, columns=columns[side], asked=engine
+        )
         for side, (varied, its_plane) in enumerate(sides)
     ]
     return compared[0] if good is None else replace(compared[0], twin=compared[1])

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -65,6 +65,13 @@ class Sweep(Plotted):
     rows: tuple[dict[str, Any], ...]
     """An entry per cell, strategy and estimate, in the order of the grid: by its name the label of each axis; `strategy`,
     `engine`, `estimate`, and `n`, `mean`, `low`, `high` and quantiles as in `Estimate.to_json`."""
+    described: Mapping[str, Any]
+    """The scenario file's data, of which the axes set fields."""
+    strategies: tuple[str, ...]
+    """The strategies that were asked for; empty for all of each cell's."""
+    asked_seed: int | None
+    asked: Engine | None
+    """The seed and the engine that were asked for instead of each cell's."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -126,6 +133,10 @@ def sweep(
         seed=first.batches[0].seed,
         cells=tuple(cells),
         rows=tuple(dict(zip(names, cell.labels, strict=True)) | row for cell in cells for row in kept[cell.key]),
+        described=source.dump() if isinstance(source, Scenario) else source.data,
+        strategies=tuple(strategies),
+        asked_seed=seed,
+        asked=engine,
     )
 
 

@@ -32,10 +32,9 @@ from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
 from rollout_sim.views.plots.sweep import heat_map_figure, power_figure
 from rollout_sim.views.plots.traffic import traffic
+from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
-"""What a command comes to; of `run` one result per strategy."""
 RUN_FILES: Final = (
     "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
     *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
@@ -58,15 +57,16 @@ class _Contents:
     tables: Mapping[str, pd.DataFrame]
     pictures: Mapping[str, Callable[[], Figure | None]]
     """By the name without the suffix; None for one that there is nothing to draw for."""
-    recipe: tuple[str, Any]
-    """The name of the file, and plain data."""
+    recipe: str
+    """The name of the recipe's file."""
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
 
 
-def write(result: Result, out: Path, suffix: str = "png") -> list[Path]:
+def write(result: Result, out: Path, suffix: str = "png", named: Mapping[str, Any] | None = None) -> list[Path]:
     """Writes the files of a result into the folder `out` (made if need be), all of them or none; returns them.
 
     Pictures have the format `suffix`, one of `core.files.FORMATS`. Files of an earlier result of the same kind go away.
+    `named` is the recipe's part about the files that the scenario reads (`recipe.named_files`).
     """
     mpl.use("Agg")
     contents = _contents(result)
@@ -78,8 +78,8 @@ def write(result: Result, out: Path, suffix: str = "png") -> list[Path]:
                 save(figure, folder / f"{name}.{suffix}")
         for name, scenario in contents.scenarios.items():
             (folder / name).write_text(to_yaml(scenario.dump()), encoding="utf-8")
-        name, recipe = contents.recipe
-        (folder / name).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+        recipe = recipe_of(result, suffix, named or {})
+        (folder / contents.recipe).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in contents.names if (out / name).exists()]
 
 
@@ -105,8 +105,7 @@ def _(results: Sequence[RunResult]) -> _Contents:
             "error_budget": lambda: error_budget_figure(results),
             "burn_rate": lambda: burn_rate_figure(results),
         }
-    recipe = [result.recipe for result in results]
-    return _Contents(names=RUN_FILES, tables=tables, pictures=drawn, recipe=("recipe.json", recipe))
+    return _Contents(names=RUN_FILES, tables=tables, pictures=drawn, recipe="recipe.json")
 
 
 @_contents.register(Comparison)
@@ -119,32 +118,27 @@ def _(compared: Comparison) -> _Contents:
     ]
     replications = pd.concat(every, ignore_index=True)
     replications["outcome"] = compared.outcome_names(replications["outcome"].to_numpy(int))
-    recipe = compared.scenario.recipe(seed=compared.seed, engine=compared.plane.engine)
-    recipe |= {"replications": compared.replications, "strategies": list(compared.columns)}
     return _Contents(
         names=COMPARISON_FILES,
         tables={"estimates.csv": compared.frame, "replications.csv": replications},
         pictures={"comparison": lambda: comparison_figure(compared)},
-        recipe=("comparison_recipe.json", recipe),
+        recipe="comparison_recipe.json",
     )
 
 
 @_contents.register(Sweep)
 def _(swept: Sweep) -> _Contents:
-    axes = {axis.name: list(axis.labels) for axis in swept.axes}
-    recipe = swept.cells[0].scenario.recipe(axes=axes, replications=swept.replications, seed=swept.seed)
     return _Contents(
         names=SWEEP_FILES,
         tables={"sweep.csv": swept.frame},
         pictures={"heat_maps": lambda: heat_map_figure(swept), "power": lambda: power_figure(swept)},
-        recipe=("sweep_recipe.json", recipe),
+        recipe="sweep_recipe.json",
     )
 
 
 @_contents.register(Recommendation)
 def _(recommendation: Recommendation) -> _Contents:
     chosen = {} if recommendation.winner is None else {"recommended.yaml": recommendation.chosen_scenario}
-    recipe = recommendation.scenario.recipe(seed=recommendation.seed, engine=recommendation.plane.engine)
     return _Contents(
         names=RECOMMENDATION_FILES,
         tables={"contenders.csv": recommendation.frame},
@@ -152,7 +146,7 @@ def _(recommendation: Recommendation) -> _Contents:
             "pareto": lambda: _alone(lambda: pareto(recommendation)),
             "recommended_power": lambda: _alone(lambda: power(recommendation)),
         },
-        recipe=("recommendation_recipe.json", recipe),
+        recipe="recommendation_recipe.json",
         scenarios=chosen,
     )
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from terminal import COMMAND, at_terminal
+from command import call
+from terminal import at_terminal
 
 from rollout_sim import Scenario, compare, simulate
 from rollout_sim.scenario.template import ScenarioTemplate
-
-
-def init(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "init", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
 
 
 def loaded(starter: ScenarioTemplate, folder: Path) -> Scenario:
@@ -49,8 +42,18 @@ def test_the_starter_runs_and_tells_a_bad_version_from_a_good_one(tmp_path) -> N
 
 
 def test_answers_are_in_the_file_and_guesses_are_said(tmp_path) -> None:
-    done = init(
-        "a.yaml", "--rate", "120/min", "--objective", "99.5%", "--name", "search", "--alias", "live", cwd=tmp_path
+    done = call(
+        "init",
+        "a.yaml",
+        "--rate",
+        "120/min",
+        "--objective",
+        "99.5%",
+        "--name",
+        "search",
+        "--alias",
+        "live",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert "guessed: --error-rate 0.1%, --window 30 d, --duration 80 ms" in done.stdout
@@ -77,10 +80,10 @@ def test_few_failures_and_a_budget_that_is_spent_already_are_said(tmp_path) -> N
 def test_a_file_that_is_there_is_kept_unless_forced(tmp_path) -> None:
     path = tmp_path / "scenario.yaml"
     path.write_text("mine")
-    done = init("--yes", cwd=tmp_path)
+    done = call("init", "--yes", cwd=tmp_path)
     assert (done.returncode, path.read_text()) == (2, "mine")
     assert "Error: scenario.yaml is there already; choose another name, or overwrite it with --force" in done.stderr
-    assert init("--yes", "--force", cwd=tmp_path).returncode == 0
+    assert call("init", "--yes", "--force", cwd=tmp_path).returncode == 0
     assert Scenario.load(path).name == "my-function"
     assert [one.name for one in tmp_path.iterdir()] == ["scenario.yaml"]
 
@@ -97,7 +100,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(tmp_path) -> None:
     ],
 )
 def test_a_wrong_answer_is_one_error_and_no_file(arguments, message, tmp_path) -> None:
-    done = init(*arguments, cwd=tmp_path)
+    done = call("init", *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -63,6 +63,7 @@ def translated(text: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return transform(plain, {"CodeBucket": "b", "CodeKey": "k"}, Policies())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sam_passes_the_linter_and_the_translator_and_comes_back_as_the_same_rollout(
     strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -102,6 +103,7 @@ def test_the_alarms_dimensions_are_the_alias_and_the_new_version_after_translati
     assert "ExecutedVersion" not in str(resources["SlowAlarm"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_cloudformation_passes_the_linter_and_describes_the_same_steps(strategy: str) -> None:
     text = export_cloudformation(EVERY, strategy).text
@@ -345,3 +347,8 @@ def test_the_command_prints_the_text_and_says_on_standard_error_what_comments_ca
     back = call("import", "sam", str(out))
     assert "Canary10Percent5Minutes" in back.stdout
     assert isinstance(call("export", "sam", "scenarios/checkout.yaml").exception, ScenarioError)
+
+
+def test_no_rollout_is_nothing_to_export() -> None:
+    with pytest.raises(ScenarioError, match="'no rollout' moves nothing; allowed instant, canary, linear"):
+        export_sam(scenario(), "no rollout")

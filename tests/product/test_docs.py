@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import doctest
+import fcntl
 import importlib.util
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import matplotlib.image
 import numpy as np
 import pytest
+from command import shell
+from web import Page
 
 import rollout_sim
 from rollout_sim.cli.main import app
@@ -70,69 +72,141 @@ def test_inline_commands_and_their_options_exist() -> None:
             while words and words[0] in getattr(command, "commands", {}):
                 command = command.commands[words.pop(0)]
             assert command is not app, f"{page.name}: `rollout-sim {line}`"
-            options = {name for one in command.params for name in one.opts + one.secondary_opts}
+            options = {name for parameter in command.params for name in parameter.opts + parameter.secondary_opts}
             assert {word for word in words if word.startswith("--")} <= options, f"{page.name}: `rollout-sim {line}`"
 
 
-@dataclass(slots=True)
-class Tour:
-    """What came of running the commands of each page, one after the other in a folder for each."""
-
-    printed: dict[Path, str] = field(default_factory=dict)
-    pictures: dict[str, Path] = field(default_factory=dict)
-
-
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory) -> Tour:
-    shims, kept = tmp_path_factory.mktemp("bin"), tmp_path_factory.mktemp("pictures")
-    shim = shims / "rollout-sim"
-    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rollout_sim.cli "$@"\n')
-    shim.chmod(0o755)
-    done = Tour()
-
-    def follow(page: Path, folder: Path) -> None:
-        shutil.copytree(ROOT / "scenarios", folder / "scenarios")
-        printed = []
-        for line in commands(page):
-            if line.startswith("pip "):
-                continue
-            ran = subprocess.run(
-                ["bash", "-c", line], cwd=folder, env=os.environ | {"PATH": f"{shims}:{os.environ['PATH']}"},
-                capture_output=True, text=True, check=False, timeout=300, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-            assert ran.returncode == 0, f"{page.name}: {line}: {ran.stderr}"
-            printed.append(ran.stdout)
-            done.pictures |= pictures.take(line.removeprefix("rollout-sim "), folder, kept)
-        done.printed[page] = " ".join(" ".join(printed).split())
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(follow, PAGES, [tmp_path_factory.mktemp(page.stem) for page in PAGES]))
-    return done
-
-
-@pytest.mark.long
-def test_every_command_runs_and_every_figure_is_what_they_print(tour) -> None:
-    for page in PAGES:
-        missing = {one for one in figures(page) if one not in tour.printed[page]}
-        assert not missing, f"{page.name}: {missing}"
-    assert len(figures(ROOT / "docs" / "canary-percentage.md")) > 15
-
-
-@pytest.mark.long
-def test_every_picture_comes_out_as_it_is_shown(tour) -> None:
-    shown = {
+STEPS = {page: [line for line in commands(page) if not line.startswith("pip ")] for page in PAGES}
+STEP_CASES = [
+    pytest.param(page, number, id=f"{page.name}: {number + 1} {line}", marks=pytest.mark.long)
+    for page, lines in STEPS.items()
+    for number, line in enumerate(lines)
+]
+SHOWN = sorted(
+    {
         Path(name).name
         for page in PAGES
         for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     }
-    assert shown == {path.name for path in (ROOT / "docs").glob("*.png")} == set(tour.pictures)
-    for name, path in tour.pictures.items():
-        new, old = (matplotlib.image.imread(one)[..., :3] for one in (path, ROOT / "docs" / name))
-        height, width = (min(a, b) for a, b in zip(new.shape[:2], old.shape[:2], strict=True))
-        # Another version of matplotlib may place things a few pixels away.
-        assert np.allclose(new.shape, old.shape, atol=12), f"{name}: {new.shape}, {old.shape}: run docs/pictures.py"
-        difference = np.abs(new[:height, :width] - old[:height, :width]).mean()
-        assert difference < 0.04, f"{name} differs by {difference:.3f}: run docs/pictures.py"
+)
+BLOCK = 16
+"""Pixels: another version of matplotlib may place things a little differently."""
+APART = 0.3
+"""The share of the ink that may lie elsewhere: a pixel's displacement moves a sixth, another picture of ours 0.4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a command of a page did."""
+
+    status: int
+    printed: str
+    errors: str
+    pictures: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tour:
+    """The commands of each page, each run once after those before it, in a folder for the page, whoever asks first."""
+
+    folder: Path
+
+    def steps(self, page: Path, count: int) -> list[Step]:
+        """The first `count` commands of a page."""
+        home = self.folder / page.stem
+        home.mkdir(exist_ok=True)
+        with (home / "lock").open("w") as lock:  # the tests of a page may be in several processes
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return [self._step(page, home, number) for number in range(count)]
+
+    def _step(self, page: Path, home: Path, number: int) -> Step:
+        kept, folder = home / f"{number}.json", home / "work"
+        if kept.exists():
+            return Step(**json.loads(kept.read_text(encoding="utf-8")))
+        if number == 0:
+            shutil.copytree(ROOT / "scenarios", folder / "scenarios")
+        line = STEPS[page][number]
+        done = shell(line, folder, self.folder / "bin")
+        taken = {}
+        if done.returncode == 0:
+            target = home / f"pictures-{number}"
+            target.mkdir()
+            taken = pictures.take(line.removeprefix("rollout-sim "), folder, target)
+        step = Step(
+            status=done.returncode,
+            printed=done.stdout,
+            errors=done.stderr,
+            pictures={name: str(path) for name, path in taken.items()},
+        )
+        kept.write_text(json.dumps(asdict(step)), encoding="utf-8")
+        return step
+
+
+@pytest.fixture(scope="module")
+def tour(tmp_path_factory, worker_id) -> Tour:
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "tour"
+    folder.mkdir(exist_ok=True)
+    return Tour(folder=folder)
+
+
+@pytest.mark.parametrize(("page", "number"), STEP_CASES)
+def test_a_command_runs(page, number, tour) -> None:
+    step = tour.steps(page, number + 1)[-1]
+    assert step.status == 0, step.errors
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("page", [page for page in PAGES if figures(page)], ids=lambda page: page.name)
+def test_every_figure_is_what_the_commands_of_its_page_print(page, tour) -> None:
+    printed = " ".join(" ".join(step.printed for step in tour.steps(page, len(STEPS[page]))).split())
+    assert {figure for figure in figures(page) if figure not in printed} == set()
+
+
+def test_there_are_figures_to_check() -> None:
+    assert len(figures(ROOT / "docs" / "canary-percentage.md")) > 15
+
+
+def test_every_picture_is_shown_and_comes_from_a_command() -> None:
+    made = {name for written in pictures.COMMANDS.values() for name in written.values()}
+    assert set(SHOWN) == {path.name for path in (ROOT / "docs").glob("*.png")} == made
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_picture_comes_out_as_it_is_shown(name, tour) -> None:
+    command = next(command for command, written in pictures.COMMANDS.items() if name in written.values())
+    page, number = next(
+        (page, lines.index(f"rollout-sim {command}"))
+        for page, lines in STEPS.items()
+        if f"rollout-sim {command}" in lines
+    )
+    new = matplotlib.image.imread(tour.steps(page, number + 1)[-1].pictures[name])
+    assert not differs(new, matplotlib.image.imread(ROOT / "docs" / name)), "run docs/pictures.py"
+
+
+def differs(new, old) -> bool:
+    """Whether a picture is not the one that is shown: of another size, or with more than `APART` of the ink elsewhere."""
+    if not np.allclose(new.shape, old.shape, atol=12):
+        return True
+    height, width = (min(sizes) // BLOCK * BLOCK for sizes in zip(new.shape[:2], old.shape[:2], strict=True))
+    drawn, shown = (
+        (1 - image[:height, :width, :3].mean(axis=2))
+        .reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+        .mean((1, 3))
+        for image in (new, old)
+    )
+    return bool(np.abs(drawn - shown).sum() > APART * shown.sum())
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_blank_or_another_picture_is_noticed(name) -> None:
+    shown = matplotlib.image.imread(ROOT / "docs" / name)
+    assert not differs(shown, shown)
+    assert not differs(np.roll(shown, 1, axis=(0, 1)), shown)
+    assert differs(np.ones_like(shown), shown)
+    others = [matplotlib.image.imread(ROOT / "docs" / other) for other in SHOWN if other != name]
+    assert all(differs(other, shown) for other in others)
 
 
 @pytest.mark.parametrize(
@@ -159,31 +233,6 @@ def test_the_first_yaml_block_of_a_page_is_a_scenario(page, tmp_path) -> None:
     assert rollout_sim.Scenario.load(path).strategies
 
 
-class Page(HTMLParser):
-    """The anchors of a page, and what it links to or loads."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.anchors: set[str] = set()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.text: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {key: value or "" for key, value in attrs}
-        self.anchors |= {given[key] for key in ("id", "name") if key in given}
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif tag == "link" and given.get("rel") not in ("canonical", "next", "prev"):
-            self.loads.append(given["href"])
-        elif "src" in given:
-            self.loads.append(given["src"])
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> dict[Path, Page]:
     folder = tmp_path_factory.mktemp("site")
@@ -193,7 +242,7 @@ def site(tmp_path_factory) -> dict[Path, Page]:
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"},
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
-    return {path: Page(path) for path in folder.rglob("*.html")}
+    return {path: Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
 
 
 def test_no_link_of_the_site_is_broken_and_nothing_is_fetched(site) -> None:
@@ -220,7 +269,7 @@ def test_the_references_are_complete(site) -> None:
     for name in rollout_sim.__all__:
         assert f"{getattr(rollout_sim, name).__module__}.{name}" in pages["python.html"].anchors
     scenario = json_schema()
-    words = set(pages["scenario.html"].text)
+    words = set(pages["scenario.html"].texts)
     for name, part in {"Scenario": scenario, **scenario["$defs"]}.items():
         assert name.lower() in pages["scenario.html"].anchors
         assert set(part["properties"]) <= words, name
@@ -229,11 +278,7 @@ def test_the_references_are_complete(site) -> None:
 
 
 def test_field_tables_say_type_and_unit(site) -> None:
-    text = " ".join(
-        " ".join(
-            "".join(next(page for path, page in site.items() if path.name == "scenario.html").text).split()
-        ).split()
-    )
+    text = " ".join(next(page.text for path, page in site.items() if path.name == "scenario.html").split())
     assert (
         "How long an idle environment lives. AWS does not document it; measured 5 to 15 min.default 10 min: duration"
         in text

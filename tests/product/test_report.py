@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,10 @@ import yaml
 from axe_core_python.selenium import Axe
 from browser import chromium, errors, requests, resize, scheme
 from builders import data
+from command import call
 from lab import until
 from selenium.webdriver.chrome.webdriver import WebDriver
+from web import Page
 
 from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.errors import ScenarioError
@@ -31,36 +30,6 @@ SECTIONS = (
     "reproduce",
 )  # fmt: skip
 HOSTILE = "<script>alert('x')</script> & \"q\""
-
-
-class Page(HTMLParser):
-    """The elements of a page, each a tag and its attributes, and the text outside of style and figures."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self._inside: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag in {"svg", "style"}:
-            self._inside.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._inside and self._inside[-1] == tag:
-            self._inside.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self._inside:
-            self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -163,11 +132,10 @@ def test_the_same_scenario_and_seed_make_the_same_bytes(folder: Path) -> None:
 
 def test_the_command_on_the_page_writes_the_page(folder: Path) -> None:
     path = write(folder, slos=None)
-    command = [sys.executable, "-m", "rollout_sim.cli", "report", path.name, "--seed", "3", "--replications", "30"]
-    subprocess.run([*command, "--out", "a/b.html"], cwd=folder, check=True, capture_output=True, timeout=120)
+    call("report", path.name, "--seed", "3", "--replications", "30", "--out", "a/b.html", cwd=folder)
     text = (folder / "a/b.html").read_text(encoding="utf-8")
     (again,) = re.findall(r'<pre class="command" tabindex="0">rollout-sim (.*)</pre>', text)
-    subprocess.run([*command[:3], *again.split()], cwd=folder, check=True, capture_output=True, timeout=120)
+    call(*again.split(), cwd=folder)
     assert (folder / "results" / path.stem / "report.html").read_text(encoding="utf-8") == text
 
 
@@ -210,8 +178,7 @@ def test_a_mistake_is_one_message_and_writes_nothing(folder: Path) -> None:
     with pytest.raises(ScenarioError, match="did you mean 'canary'"):
         make_report(write(folder), strategies=["canry"])
     path = write(folder, horizon="0 s")
-    command = [sys.executable, "-m", "rollout_sim.cli", "report", str(path), "--out", str(folder / "no" / "r.html")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = call("report", path, "--out", folder / "no" / "r.html", cwd=folder)
     assert done.returncode == 2
     assert "horizon" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 from builders import data
-from terminal import COLOUR, COMMAND, at_terminal
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(yaml.safe_dump(data(), sort_keys=False))
-    return path
-
-
-def piped(*arguments: str | Path, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, check=False, timeout=120, env=os.environ | (env or {}),
-    )  # fmt: skip
+from command import call, shell
+from terminal import COLOUR, at_terminal
 
 
 def test_a_pipe_gets_no_escape_codes_and_whole_lines(small) -> None:
     for env in ({}, {"COLUMNS": "40", "TERM": "xterm-256color"}):
-        done = piped("run", small, cwd=small.parent, env=env)
+        done = call("run", small, cwd=small.parent, env=env)
         assert "\x1b" not in done.stdout + done.stderr
         assert "…" not in done.stdout
         (heading,) = [line for line in done.stdout.splitlines() if "outcome" in line]
@@ -80,7 +63,7 @@ def test_without_a_file_a_command_says_what_to_do(command, small) -> None:
     (small.parent / "scenarios").mkdir()
     shutil.copy(small, small.parent / "scenarios" / "of mine.yaml")
     (small.parent / "other.yaml").write_text("services: {}\n")
-    done = piped(command, cwd=small.parent)
+    done = call(command, cwd=small.parent)
     assert (done.returncode, done.stdout) == (2, "")
     assert "`rollout-sim init` writes one" in done.stderr
     assert f"  rollout-sim {command} small.yaml\n  rollout-sim {command} 'scenarios/of mine.yaml'\n" in done.stderr
@@ -88,7 +71,7 @@ def test_without_a_file_a_command_says_what_to_do(command, small) -> None:
 
 
 def test_without_a_file_and_without_scenarios_around_it_says_how_to_get_one(tmp_path) -> None:
-    done = piped("run", cwd=tmp_path)
+    done = call("run", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.endswith(
         "Error: Missing argument 'SCENARIO'. Pass a scenario file; `rollout-sim init` writes one to start from\n"
@@ -100,7 +83,7 @@ def test_without_a_file_and_without_scenarios_around_it_says_how_to_get_one(tmp_
     [("bash", "complete -o nosort -F"), ("zsh", "#compdef rollout-sim"), ("fish", "complete --no-files")],
 )
 def test_each_shell_gets_its_script(shell, needle, tmp_path) -> None:
-    done = piped("completion", shell, cwd=tmp_path)
+    done = call("completion", shell, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert needle in done.stdout
     assert "_ROLLOUT_SIM_COMPLETE" in done.stdout
@@ -122,19 +105,11 @@ def test_bash_completes(words, expected, tmp_path) -> None:
     (tmp_path / "scenarios").mkdir()
     for path in (tmp_path / "small.yaml", tmp_path / "scenarios" / "of mine.yaml"):
         path.write_text(yaml.safe_dump(scenario, sort_keys=False))
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    program = folder / "rollout-sim"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rollout_sim.cli "$@"\n')
-    program.chmod(0o755)
     quoted = " ".join(f'"{word}"' for word in words)
     script = (
         'eval "$(rollout-sim completion bash)"\n'
         f"COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}\n"
         '_rollout_sim_completion rollout-sim\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
     )
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60,
-        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"},
-    )  # fmt: skip
+    done = shell(script, tmp_path, tmp_path / "bin")
     assert done.stdout.split("\n")[:-1] == expected, done.stderr

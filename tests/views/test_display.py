@@ -64,6 +64,7 @@ def shows(result: Any, table: Table) -> None:
     assert len(repr(result)) < 500
 
 
+@pytest.mark.slow
 def test_results_show_the_tables_of_the_terminal() -> None:
     given = scenario()
     shows(run := simulate(given, "canary"), run_table([run]))

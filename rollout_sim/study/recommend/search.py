@@ -91,6 +91,10 @@ class Recommendation(Plotted):
     """Why nothing keeps the goal, and what would help."""
     notes: tuple[str, ...]
     """What the answer assumes, a sentence each."""
+    keep_alarms: bool
+    codedeploy: bool
+    asked: Engine | None
+    """What was asked for: the file's alarms, what CodeDeploy can carry out, an engine instead of the scenario's."""
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -245,6 +249,9 @@ class Search:
             ties=tuple(ties),
             advice=advise(self.scenario, self.goal, contenders, rate=self.rate, feasible=winner is not None),
             notes=self.notes(winner),
+            keep_alarms=keep_alarms,
+            codedeploy=codedeploy,
+            asked=self.engine,
         )
 
     def promising(self, *, keep_alarms: bool, codedeploy: bool) -> tuple[list[Candidate], int]:

@@ -18,7 +18,6 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.recommend import search as recommendation
 from rollout_sim.study.recommend.advice import needed_requests
 from rollout_sim.study.recommend.candidates import alarms
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
@@ -91,6 +90,7 @@ def test_a_quiet_service_is_told_the_truth() -> None:
     assert "pre-traffic hook" in words
 
 
+@pytest.mark.slow
 def test_what_cannot_be_had_is_infeasible_and_says_what_binds() -> None:
     tiny = Severity(error_rate=LogUniform(0.0001, 0.0001))
     goal = Goal(
@@ -127,11 +127,13 @@ def test_what_is_minimised_decides() -> None:
     assert costly.confirmed[0].objective.mean >= 100 * costly.confirmed[0].time_to_full / 60
 
 
+@pytest.mark.slow
 def test_keeping_the_alarms_searches_strategies_only() -> None:
     found = recommend(Scenario.load(CHECKOUT), keep_alarms=True)
     assert all(one.candidate.alarm is None for one in found.contenders)
 
 
+@pytest.mark.slow
 def test_codedeploy_gets_what_it_can_carry_out(checkout: Recommendation) -> None:
     assert checkout.winner is not None
     assert shortcoming(checkout.winner.plan) is not None
@@ -143,6 +145,7 @@ def test_codedeploy_gets_what_it_can_carry_out(checkout: Recommendation) -> None
     assert "CodeDeploy cannot" not in " ".join(remarks(found))
 
 
+@pytest.mark.slow
 def test_the_same_seed_recommends_the_same(checkout: Recommendation) -> None:
     again = recommend(Scenario.load(CHECKOUT), jobs=2)
     assert json.dumps(to_json(again)) == json.dumps(to_json(checkout))
@@ -215,11 +218,7 @@ def test_what_a_recommendation_needs(changes: dict[str, object]) -> None:
         recommend(scenario(**changes))
 
 
-def test_the_stages_fit_together() -> None:
-    assert len(recommendation.BATCHES) == len(recommendation.RUNS) == len(recommendation.SINGLE) == 3
-    assert all(recommendation.FRESH % batch == 0 for batch in recommendation.BATCHES)
-
-
+@pytest.mark.slow
 def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_plane() -> None:
     """The file's faults are set aside, in the run without a rollout too: a leak of the new version changes nothing."""
     leaking = scenario(function__versions__2={"like": "1", "faults": [{"leak": {"per": "10 min", "errors": "1%"}}]})
