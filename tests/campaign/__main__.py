@@ -126,10 +126,9 @@ def table(figures: dict[str, Any]) -> str:
         lines += [
             "| Random scenarios | on planes | runs of the twin | tests | smallest p-value | rejected below | rejected |",
             "|---|---|---|---|---|---|---|",
-            f"| {twin['scenarios']} | {planes} | {twin['twin_runs']:,} | {twin['tests']:,} "
-            + f"| {twin['smallest_p']:.2g} | {first:.2g} | {len(twin['rejected'])} |",
-            "",
-        ]  # fmt: skip
+        ]
+        figure = f"{twin['tests']:,} | {twin['smallest_p']:.2g} | {first:.2g} | {len(twin['rejected'])}"
+        lines += [f"| {twin['scenarios']} | {planes} | {twin['twin_runs']:,} | {figure} |", ""]
     return "\n".join(lines)
 
 
@@ -148,7 +147,9 @@ def replay(seed: int, name: str) -> int:
         from .inputs import KINDS
 
         try:
-            for message in KINDS[kind].attempt(random.Random(f"{seed}/{kind}/{number}"), Path(folder)):
+            answer = KINDS[kind].attempt(random.Random(f"{seed}/{kind}/{number}"), Path(folder))
+            say("refused" if answer.refused else "taken")
+            for message in answer.messages:
                 say(repr(message))
         finally:
             for path in sorted(Path(folder).iterdir()):

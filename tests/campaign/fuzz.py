@@ -25,7 +25,7 @@ from typing import Any
 
 import rollout_sim
 
-from .inputs import KINDS
+from .inputs import KINDS, Answer
 
 PACKAGE = Path(rollout_sim.__file__).parent
 LONGEST = 2000
@@ -87,13 +87,13 @@ def attempt(seed: int, kind: str, number: int, tally: Tally) -> None:
     previous = signal.signal(signal.SIGPROF, _time_is_up)
     began = time.process_time()
     problem: Finding | None = None
-    messages: list[str] = []
+    answer = Answer()
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             signal.setitimer(signal.ITIMER_PROF, limit)
             try:
-                messages = list(KINDS[kind].attempt(rng, folder))
+                answer = KINDS[kind].attempt(rng, folder)
             finally:
                 signal.setitimer(signal.ITIMER_PROF, 0)
         for warning in caught:
@@ -116,12 +116,12 @@ def attempt(seed: int, kind: str, number: int, tally: Tally) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     took = time.process_time() - began
     tally.inputs += 1
-    tally.refused += bool(messages)
+    tally.refused += answer.refused
     if took > tally.worst_seconds:
         tally.worst_seconds, tally.worst_number = took, number
     if problem is not None:
         tally.add(problem)
-    for message in messages:
+    for message in answer.messages:
         if (fault := faulty(message)) is not None:
             tally.add(Finding(kind, f"message: {fault}", repr(message)[:300], number))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -40,13 +40,22 @@ TRACES = ROOT / "scenarios" / "traces"
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What an input came to: whether it was refused, and all that a user would read."""
+
+    refused: bool = False
+    messages: tuple[str, ...] = ()
+
+
+def refused(problems: Iterable[str]) -> Answer:
+    return Answer(refused=True, messages=tuple(problems))
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of input: what makes and tries one in a folder, and the CPU seconds that it may take.
+    """A kind of input: what makes and tries one in a folder, and the CPU seconds that it may take."""
 
-    `attempt` returns the messages that a user would read where the input is refused, none where it is taken.
-    """
-
-    attempt: Callable[[random.Random, Path], Iterable[str]]
+    attempt: Callable[[random.Random, Path], Answer]
     limit: float
     share: float
     """Of the time that fuzzing gets."""
@@ -80,12 +89,12 @@ def save(path: Path, text: str) -> Path:
     return path
 
 
-def load(path: Path) -> Iterable[str]:
+def load(path: Path) -> Answer:
     """Reads a scenario; what is read must be written, read back to the same, and exported or refused in words."""
     try:
         loaded = Scenario.load(path)
     except ScenarioError as error:
-        return error.problems
+        return refused(error.problems)
     again = Scenario.from_dict(loaded.dump(), path=path)
     assert again == loaded, "what `dump` writes is read back to another scenario"
     messages: list[str] = []
@@ -101,7 +110,7 @@ def load(path: Path) -> Iterable[str]:
             export()
         except ScenarioError as error:
             messages += error.problems
-    return messages
+    return Answer(messages=tuple(messages))
 
 
 def beside(folder: Path) -> None:
@@ -110,7 +119,7 @@ def beside(folder: Path) -> None:
         (folder / "traces").symlink_to(TRACES)
 
 
-def scenario(rng: random.Random, folder: Path) -> Iterable[str]:
+def scenario(rng: random.Random, folder: Path) -> Answer:
     """A valid scenario, changed in its text or in its structure."""
     beside(folder)
     path = folder / "scenario.yaml"
@@ -123,13 +132,13 @@ def scenario(rng: random.Random, folder: Path) -> Iterable[str]:
     return load(save(path, written(rng, data)))
 
 
-def from_schema(rng: random.Random, folder: Path) -> Iterable[str]:
+def from_schema(rng: random.Random, folder: Path) -> Answer:
     """A scenario made from the JSON Schema alone."""
     data = mutate.from_schema(rng, schema(), schema()["$defs"])
-    if rng.random() < 0.7 and isinstance(data, dict):  # with a function that holds together, so that more is looked at
-        data |= {
-            key: copy.deepcopy(shipped_data()[0][key]) for key in rng.sample(["function", "traffic", "rollout"], 2)
-        }
+    if isinstance(data, dict):  # with parts that hold together, so that the others are looked at
+        parts = ["name", "horizon", "function", "traffic", "alarms", "slos", "strategies", "rollout"]
+        whole = shipped_data()[0]
+        data |= {key: copy.deepcopy(whole[key]) for key in rng.sample(parts, rng.choice([4, 6, 7, 8]))}
     return load(save(folder / "scenario.yaml", written(rng, data)))
 
 
@@ -223,7 +232,7 @@ def templates() -> tuple[list[str], list[Any]]:
     return texts, [yaml.safe_load(SAM)]
 
 
-def sam(rng: random.Random, folder: Path) -> Iterable[str]:
+def sam(rng: random.Random, folder: Path) -> Answer:
     """A SAM template, changed; what is imported must be a scenario."""
     texts, trees = templates()
     if rng.random() < 0.4:
@@ -239,8 +248,9 @@ def sam(rng: random.Random, folder: Path) -> Iterable[str]:
     try:
         scenario_text, remarks = from_sam(path, function, parameters)
     except ScenarioError as error:
-        return error.problems
-    return [*remarks, *imported(folder, scenario_text)]
+        return refused(error.problems)
+    imported(folder, scenario_text)
+    return Answer(messages=tuple(remarks))
 
 
 SAM_PARTS = {
@@ -251,11 +261,10 @@ SAM_PARTS = {
 }  # fmt: skip
 
 
-def imported(folder: Path, text: str) -> Iterable[str]:
+def imported(folder: Path, text: str) -> None:
     """What an import prints must be a scenario that is read without a complaint."""
     path = save(folder / "imported.yaml", text)
     Scenario.load(path)
-    return ()
 
 
 OPENSLO = """
@@ -303,7 +312,7 @@ def openslo_texts() -> list[str]:
     return texts
 
 
-def slo(rng: random.Random, folder: Path) -> Iterable[str]:
+def slo(rng: random.Random, folder: Path) -> Answer:
     """OpenSLO documents, changed; what is imported must fit into a scenario."""
     texts = openslo_texts()
     text = rng.choice(texts)
@@ -318,7 +327,7 @@ def slo(rng: random.Random, folder: Path) -> Iterable[str]:
     try:
         entries, remarks = openslo.read(save(folder / "slos.yaml", text))
     except ScenarioError as error:
-        return error.problems
+        return refused(error.problems)
     data = copy.deepcopy(shipped_data()[0])
     data["slos"] = [{**entry, "name": f"{k}", "alias": "prod"} for k, entry in enumerate(entries)]
     data["function"]["aliases"] = {"prod": data["function"]["aliases"].get("prod", "1")}
@@ -326,7 +335,7 @@ def slo(rng: random.Random, folder: Path) -> Iterable[str]:
         data.pop(name, None)
     data["traffic"] = [{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/s"}}]
     Scenario.from_dict(data, path=folder / "with-slos.yaml")
-    return remarks
+    return Answer(messages=tuple(remarks))
 
 
 TRACE_TEXTS = {
@@ -342,7 +351,7 @@ CELLS = (
 )  # fmt: skip
 
 
-def trace(rng: random.Random, folder: Path) -> Iterable[str]:
+def trace(rng: random.Random, folder: Path) -> Answer:
     """A trace or file of samples, changed."""
     layout = rng.choice(list(TRACE_TEXTS))
     text = TRACE_TEXTS[layout]
@@ -383,8 +392,8 @@ def trace(rng: random.Random, folder: Path) -> Iterable[str]:
         loaded = Scenario.load(path)
         check_size(loaded)
     except ScenarioError as error:
-        return error.problems
-    return ()
+        return refused(error.problems)
+    return Answer()
 
 
 AXES = (
@@ -394,7 +403,7 @@ AXES = (
 )  # fmt: skip
 
 
-def axis(rng: random.Random, folder: Path) -> Iterable[str]:
+def axis(rng: random.Random, folder: Path) -> Answer:
     """The texts of a sweep's axes, changed."""
     beside(folder)
     document = read_yaml(rng.choice(SHIPPED))
@@ -410,17 +419,16 @@ def axis(rng: random.Random, folder: Path) -> Iterable[str]:
         else:
             texts.append(mutate.text(rng, rng.choice(AXES), list(AXES)))
     strategies = [rng.choice(["canary 10%", "instant", "é", ""])] if rng.random() < 0.1 else []
-    messages: list[str] = []
     try:
         document, axes = chosen_axes(document, **words, axes=texts, strategies=strategies)
         for k in range(2):
             Scenario.parse(at(document, axes, [one.values[min(k, len(one.values) - 1)] for one in axes if one.values]))
     except ScenarioError as error:
-        messages += error.problems
+        return refused(error.problems)
     except ValueError as error:
         if "zip()" not in str(error):  # an axis without a value, which the sweep itself refuses
             raise
-    return messages
+    return Answer()
 
 
 TINY = """
@@ -455,7 +463,7 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def command(rng: random.Random, folder: Path) -> Iterable[str]:
+def command(rng: random.Random, folder: Path) -> Answer:
     """A command line with numbers and names out of line; no more than a few processes are ever asked for."""
     path = save(folder / "tiny.yaml", TINY)
     name = rng.choice(["run", "compare", "compare", "sweep", "sweep", "validate", "export", "init"])
@@ -486,14 +494,14 @@ def command(rng: random.Random, folder: Path) -> Iterable[str]:
         with redirect_stdout(output), redirect_stderr(output):
             app.main(args=line, prog_name="rollout-sim", standalone_mode=False)
     except ScenarioError as error:
-        return error.problems
+        return refused(error.problems)
     except click.ClickException as error:
-        return [error.format_message()]
+        return refused([error.format_message()])
     except (click.Abort, SystemExit, click.exceptions.Exit):
-        return ()
+        return Answer()
     except OSError as error:
-        return [str(error)]  # `main` makes a message of it
-    return ()
+        return refused([str(error)])  # `main` makes a message of it
+    return Answer()
 
 
 def mutated_line(rng: random.Random, line: list[str]) -> list[str]:
@@ -511,7 +519,7 @@ def mutated_line(rng: random.Random, line: list[str]) -> list[str]:
     return line
 
 
-def study(rng: random.Random, folder: Path) -> Iterable[str]:
+def study(rng: random.Random, folder: Path) -> Answer:
     """A small valid scenario, run and compared: no traceback, and the laws of conservation."""
     data = random_scenario(rng, folder)
     for _ in range(20):
@@ -525,15 +533,15 @@ def study(rng: random.Random, folder: Path) -> Iterable[str]:
         except (ScenarioError, ValueError, TypeError):  # `from_dict` takes what a file can hold, and no more
             continue
     else:
-        return ()
+        return Answer()
     save(folder / "scenario.json", json.dumps(other))
     try:
         if loaded.engine != "aggregate":
             check_runs(loaded)
         check_comparison(loaded)
     except ScenarioError as error:
-        return error.problems
-    return ()
+        return refused(error.problems)
+    return Answer()
 
 
 KINDS = {

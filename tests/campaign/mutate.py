@@ -160,7 +160,7 @@ def text(rng: random.Random, source: str, others: list[str]) -> str:
 
 def from_schema(rng: random.Random, schema: dict[str, Any], definitions: dict[str, Any], depth: int = 0) -> Any:
     """A value that the JSON Schema describes, now and then one that it does not."""
-    if rng.random() < 0.01:
+    if rng.random() < 0.003:
         return copy.deepcopy(rng.choice(HOSTILE))
     if "$ref" in schema:
         return from_schema(rng, definitions[schema["$ref"].rpartition("/")[2]], definitions, depth + 1)
@@ -176,7 +176,7 @@ def from_schema(rng: random.Random, schema: dict[str, Any], definitions: dict[st
         result = {}
         required = schema.get("required", ())
         for name, inner in schema.get("properties", {}).items():
-            if depth < 9 and rng.random() < (0.98 if name in required else 0.3 if depth else 0.8):
+            if depth < 9 and rng.random() < (0.99 if name in required else 0.2 if depth else 0.5):
                 result[name] = from_schema(rng, inner, definitions, depth + 1)
         more = schema.get("additionalProperties")
         if isinstance(more, dict):
@@ -186,7 +186,7 @@ def from_schema(rng: random.Random, schema: dict[str, Any], definitions: dict[st
     if kind == "array":
         return [from_schema(rng, schema.get("items", {}), definitions, depth + 1) for _ in range(rng.randint(0, 3))]
     if kind == "integer":
-        return rng.choice([0, 1, 2, 3, 7, 100, 1000, 10**6, -1, 2**40])
+        return rng.choice([1, 1, 2, 3, 7, 20] if rng.random() < 0.97 else [0, 1000, 10**6, -1, 2**40])
     if kind == "number":
         return rng.choice([0, 0.5, 1.1, 10, 99, -1, 1e9])
     if kind == "boolean":
@@ -196,9 +196,8 @@ def from_schema(rng: random.Random, schema: dict[str, Any], definitions: dict[st
     examples = schema.get("examples")
     if examples or "pattern" in schema:
         example = rng.choice(examples or ["1 s"])
-        return re.sub(
-            r"\d+", lambda _: rng.choice(["1", "2", "5", "10", "30", "300", "0.1", rng.choice(NUMBERS)]), example
-        )
+        numbers = NUMBERS if rng.random() < 0.02 else PLAUSIBLE[3:]
+        return re.sub(r"\d+", lambda _: rng.choice(numbers), example)
     return rng.choice(
         ["prod", "1", "2", "test", "a", "errors", "> 0", "> 1%", "> 300 ms", "2 of 3", "1 of 1", "sum", "p99", "x"]
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from campaign import agreement, fuzz, kill, twin
-from campaign.inputs import Kind
+from campaign.inputs import Answer, Kind
 from campaign.laws import check_comparison, check_runs
 from campaign.scenarios import scenario as random_scenario
 
@@ -141,13 +141,13 @@ def test_faulty_messages_are_told(message: str, fault: str | None) -> None:
 
 
 def test_an_input_that_takes_too_long_or_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def endless(_rng: random.Random, _folder: Path) -> list[str]:
+    def endless(_rng: random.Random, _folder: Path) -> Answer:
         while True:
             pass
 
-    def failing(_rng: random.Random, folder: Path) -> list[str]:
+    def failing(_rng: random.Random, folder: Path) -> Answer:
         Scenario.from_dict({"horizon": object()}, path=folder)
-        return []
+        return Answer()
 
     for attempt, what in ((endless, "time"), (failing, "TypeError in scenario.py, from_dict")):
         monkeypatch.setitem(fuzz.KINDS, "trial", Kind(attempt, 0.2, 0.0))
