@@ -57,7 +57,7 @@ def main() -> int:
 
             agreement = twin(options.seed, seconds[part], single=options.engine)
             figures[part] = agreement.document()
-            problems += [told(check, options.seed) for check in agreement.rejected()]
+            problems += [told(check, options.seed) for check in agreement.shown()]
         if options.json:
             options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     say("")

@@ -25,6 +25,7 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
 
 from . import twin
+from .scenarios import edge
 from .scenarios import scenario as random_scenario
 
 LEVEL = 0.001
@@ -76,6 +77,13 @@ class Agreement:
             refused.append(check)
         return refused
 
+    def shown(self) -> list[Check]:
+        """The clearest of the rejected ones, for each scenario and plane."""
+        clearest: dict[tuple[int, str], Check] = {}
+        for check in self.rejected():
+            clearest.setdefault((check.number, check.plane), check)
+        return list(clearest.values())
+
     def document(self) -> dict[str, Any]:
         return {
             "scenarios": self.scenarios, "twin_runs": self.runs, "planes": self.planes, "tests": len(self.checks),
@@ -84,8 +92,12 @@ class Agreement:
 
 
 def case(seed: int, number: int, folder: Path) -> dict[str, Any]:
-    """The plain data of the random scenario with this number; every other one has no state between invocations."""
-    return random_scenario(random.Random(f"{seed}/twin/{number}"), folder, stateless=number % 2 == 0)
+    """The plain data of the random scenario with this number: in turns one with state between invocations, and without.
+
+    Every sixth is one of the `edge`.
+    """
+    rng = random.Random(f"{seed}/twin/{number}")
+    return edge(rng, folder) if number % 6 == 5 else random_scenario(rng, folder, stateless=number % 2 == 0)
 
 
 def agree(

@@ -228,3 +228,47 @@ def scenario(rng: random.Random, folder: Path, *, stateless: bool = False) -> di
     if rng.random() < 0.1:
         data["incident"] = [{"errors": "30%", "onset": "2 min", "until": "5 min"}]
     return data
+
+
+def edge(rng: random.Random, folder: Path) -> dict[str, Any]:
+    """A scenario on whose limits it depends whether counting whole periods is exact: what may be counted, and what not."""
+    kind = rng.choice(["provisioned", "speed", "hook", "periods"])
+    version: dict[str, Any] = {"duration": "300 ms", "error_rate": "1%"}
+    function: dict[str, Any] = {"name": "f", "versions": {"1": version, "2": dict(version)}, "aliases": {"prod": "1"}}
+    alarm_data = {
+        "metric": "errors",
+        "of": "new_version",
+        "threshold": "> 8",
+        "period": "60 s",
+        "missing": "not_breaching",
+    }
+    shape: dict[str, Any] = {"poisson": f"{rng.choice([1, 3])}/s"}
+    kind_of_strategy = {"type": "canary", "percent": 20, "interval": "3 min", "bake": "2 min"}
+    if kind == "provisioned":
+        left = rng.randint(1, 3)
+        function["reserved_concurrency"] = 30
+        version["provisioned"] = 30 - left
+    elif kind == "speed":
+        (folder / "trace.csv").write_text(
+            "".join(f"{count}\n" for count in [0, 0, 0, 0, 0, 0, 0, rng.choice([200, 300])] * 8), encoding="utf-8"
+        )
+        function["reserved_concurrency"] = rng.choice([8, 12, 14])
+        shape = {"trace": {"file": "trace.csv", "layout": "counts", "speed": rng.choice(["4x", "8x"])}}
+    elif kind == "hook":
+        shape = {"poisson": "0.05/s"}
+        function["reserved_concurrency"] = rng.choice([6, 7, 40])
+        for one in function["versions"].values():
+            one["duration"] = "2500 ms"
+        hook_data = {"invocations": 100, "over": "30 s", "max_failures": 20}
+        kind_of_strategy["hooks"] = {"before_allow_traffic": hook_data}
+    else:
+        (folder / "trace.csv").write_text("".join(f"{count}\n" for count in [150, 300, 100] * 3), encoding="utf-8")
+        shape = {"trace": {"file": "trace.csv", "layout": "counts"}}
+        alarm_data["period"] = rng.choice(["10 s", "20 s"])
+    return {
+        "name": "edge", "horizon": "637 s", "function": function,
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": shape}],
+        "slos": [{"name": "availability", "objective": "99%"}], "alarms": {"errors": alarm_data},
+        "rollout": {"alias": "prod", "to": "2", "start": "120 s", "alarms": ["errors"]},
+        "strategies": {"canary": kind_of_strategy},
+    }  # fmt: skip
