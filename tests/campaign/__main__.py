@@ -33,7 +33,7 @@ def main() -> int:
     if options.replay:
         return replay(options.seed, options.replay)
     parts = [options.only] if options.only else list(PARTS)
-    seconds = {part: 60 * options.minutes * PARTS[part] / sum(PARTS[one] for one in parts) for part in parts}
+    seconds = {part: 60 * options.minutes * PARTS[part] / sum(PARTS[each] for each in parts) for part in parts}
     figures: dict[str, Any] = {"seed": options.seed, "minutes": options.minutes, "commit": commit()}
     figures["date"] = time.strftime("%Y-%m-%d", time.gmtime())
     problems: list[str] = []

@@ -312,7 +312,7 @@ def openslo_texts() -> list[str]:
     return texts
 
 
-def slo(rng: random.Random, folder: Path) -> Answer:
+def slos(rng: random.Random, folder: Path) -> Answer:
     """OpenSLO documents, changed; what is imported must fit into a scenario."""
     texts = openslo_texts()
     text = rng.choice(texts)
@@ -403,7 +403,7 @@ AXES = (
 )  # fmt: skip
 
 
-def axis(rng: random.Random, folder: Path) -> Answer:
+def axes_of_a_sweep(rng: random.Random, folder: Path) -> Answer:
     """The texts of a sweep's axes, changed."""
     beside(folder)
     document = read_yaml(rng.choice(SHIPPED))
@@ -422,7 +422,9 @@ def axis(rng: random.Random, folder: Path) -> Answer:
     try:
         document, axes = chosen_axes(document, **words, axes=texts, strategies=strategies)
         for k in range(2):
-            Scenario.parse(at(document, axes, [one.values[min(k, len(one.values) - 1)] for one in axes if one.values]))
+            Scenario.parse(
+                at(document, axes, [axis.values[min(k, len(axis.values) - 1)] for axis in axes if axis.values])
+            )
     except ScenarioError as error:
         return refused(error.problems)
     except ValueError as error:
@@ -548,9 +550,9 @@ KINDS = {
     "scenario": Kind(scenario, 2.0, 0.22),
     "schema": Kind(from_schema, 2.0, 0.1),
     "sam": Kind(sam, 5.0, 0.15),
-    "openslo": Kind(slo, 2.0, 0.1),
+    "openslo": Kind(slos, 2.0, 0.1),
     "trace": Kind(trace, 2.0, 0.08),
-    "axis": Kind(axis, 2.0, 0.07),
+    "axis": Kind(axes_of_a_sweep, 2.0, 0.07),
     "command": Kind(command, 30.0, 0.13),
     "study": Kind(study, 30.0, 0.15),
 }

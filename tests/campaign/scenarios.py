@@ -174,9 +174,9 @@ def scenario(rng: random.Random, folder: Path, *, stateless: bool = False) -> di
         versions["1"]["cold_start"] = distribution(rng, 80, 400)
     versions["2"] = dict(versions["1"])
     faults = [fault(rng) for _ in range(rng.choice([0, 1, 1, 1, 2]))]
-    while stateless and any({"init", "leak", "load"} & set(one) for one in faults):
+    while stateless and any({"init", "leak", "load"} & set(wrong) for wrong in faults):
         faults = [fault(rng) for _ in faults]
-    if sum("latency" in one for one in faults) > 1:
+    if sum("latency" in wrong for wrong in faults) > 1:
         faults.pop()  # which of two slow shares hits whom is nowhere said
     if faults:
         versions["2"]["faults"] = faults
@@ -235,15 +235,15 @@ def edge(rng: random.Random, folder: Path) -> dict[str, Any]:
     kind = rng.choice(["provisioned", "speed", "hook", "periods"])
     version: dict[str, Any] = {"duration": "300 ms", "error_rate": "1%"}
     function: dict[str, Any] = {"name": "f", "versions": {"1": version, "2": dict(version)}, "aliases": {"prod": "1"}}
-    alarm_data = {
+    watch = {
         "metric": "errors",
         "of": "new_version",
         "threshold": "> 8",
         "period": "60 s",
         "missing": "not_breaching",
     }
-    shape: dict[str, Any] = {"poisson": f"{rng.choice([1, 3])}/s"}
-    kind_of_strategy = {"type": "canary", "percent": 20, "interval": "3 min", "bake": "2 min"}
+    times: dict[str, Any] = {"poisson": f"{rng.choice([1, 3])}/s"}
+    plan = {"type": "canary", "percent": 20, "interval": "3 min", "bake": "2 min"}
     if kind == "provisioned":
         left = rng.randint(1, 3)
         function["reserved_concurrency"] = 30
@@ -253,22 +253,22 @@ def edge(rng: random.Random, folder: Path) -> dict[str, Any]:
             "".join(f"{count}\n" for count in [0, 0, 0, 0, 0, 0, 0, rng.choice([200, 300])] * 8), encoding="utf-8"
         )
         function["reserved_concurrency"] = rng.choice([8, 12, 14])
-        shape = {"trace": {"file": "trace.csv", "layout": "counts", "speed": rng.choice(["4x", "8x"])}}
+        times = {"trace": {"file": "trace.csv", "layout": "counts", "speed": rng.choice(["4x", "8x"])}}
     elif kind == "hook":
-        shape = {"poisson": "0.05/s"}
+        times = {"poisson": "0.05/s"}
         function["reserved_concurrency"] = rng.choice([6, 7, 40])
-        for one in function["versions"].values():
-            one["duration"] = "2500 ms"
-        hook_data = {"invocations": 100, "over": "30 s", "max_failures": 20}
-        kind_of_strategy["hooks"] = {"before_allow_traffic": hook_data}
+        for spec in function["versions"].values():
+            spec["duration"] = "2500 ms"
+        tests = {"invocations": 100, "over": "30 s", "max_failures": 20}
+        plan["hooks"] = {"before_allow_traffic": tests}
     else:
         (folder / "trace.csv").write_text("".join(f"{count}\n" for count in [150, 300, 100] * 3), encoding="utf-8")
-        shape = {"trace": {"file": "trace.csv", "layout": "counts"}}
-        alarm_data["period"] = rng.choice(["10 s", "20 s"])
+        times = {"trace": {"file": "trace.csv", "layout": "counts"}}
+        watch["period"] = rng.choice(["10 s", "20 s"])
     return {
         "name": "edge", "horizon": "637 s", "function": function,
-        "traffic": [{"source": "http", "alias": "prod", "arrivals": shape}],
-        "slos": [{"name": "availability", "objective": "99%"}], "alarms": {"errors": alarm_data},
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": times}],
+        "slos": [{"name": "availability", "objective": "99%"}], "alarms": {"errors": watch},
         "rollout": {"alias": "prod", "to": "2", "start": "120 s", "alarms": ["errors"]},
-        "strategies": {"canary": kind_of_strategy},
+        "strategies": {"canary": plan},
     }  # fmt: skip
