@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,19 +109,38 @@ def campaign(seed: int, seconds: float, *, most: int = 10**9) -> Kills:
     return kills
 
 
+def wait_for(rng: random.Random, process: subprocess.Popen[bytes], out: Path, cells: int, length: float) -> bool:
+    """Waits for a random point: a time early on, so many more cells, or the writing at the end; False where it is over."""
+    kind = rng.choice(["time", "cells", "cells", "writing"])
+    there = len(list(out.glob("cells/*.json")))
+    wanted = rng.randint(there, cells)
+    end = time.monotonic() + rng.uniform(0.0, length / 2)
+    while process.poll() is None:
+        if kind == "time":
+            reached = time.monotonic() > end
+        elif kind == "cells":
+            reached = len(list(out.glob("cells/*.json"))) >= wanted
+        else:
+            reached = unfinished(out) > 0
+        if reached:
+            time.sleep(rng.choice([0.0, rng.uniform(0.0, 0.05), rng.uniform(0.0, 0.5)]))
+            return process.poll() is None
+        time.sleep(0.005)
+    return False
+
+
 def killed_until_done(
     kills: Kills, rng: random.Random, scenario: Path, out: Path, whole: dict[str, str], length: float
 ) -> None:
     """One sweep: killed, begun again, and so on; what it leaves is compared with `whole`."""
     sent = []
+    cells = sum(name.startswith("cells") for name in whole)
     for _ in range(MOST_KILLS):
+        for folder in out.glob(".unfinished-*"):  # counted already
+            shutil.rmtree(folder)
         process = start(scenario, out)
         number = rng.choice(SIGNALS)
-        try:
-            # Most of them while cells are drawn and files written, which is the end of it.
-            process.wait(length * rng.choice([rng.uniform(0.05, 1.0), rng.uniform(0.5, 1.0), rng.uniform(0.85, 1.02)]))
-        except subprocess.TimeoutExpired:
-            before = unfinished(out)
+        if wait_for(rng, process, out, cells, length):
             at = time.monotonic()
             process.send_signal(number)
             sent.append(number.name)
@@ -130,8 +150,7 @@ def killed_until_done(
                 kills.worst_stop_s = max(kills.worst_stop_s, time.monotonic() - at)
                 if b"Traceback" in errors and b"in main\n" in errors:
                     kills.tracebacks.append(f"SIGINT: {errors[-400:]!r}")
-            more = unfinished(out) - before
-            if more > 0:
+            if more := unfinished(out):
                 kills.leftovers[number.name] = kills.leftovers.get(number.name, 0) + more
         else:
             kills.too_late += 1
