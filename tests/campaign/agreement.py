@@ -67,6 +67,11 @@ class Agreement:
     def smallest(self) -> float:
         return min((check.p for check in self.checks), default=1.0)
 
+    def by_plane(self) -> dict[str, float]:
+        return {
+            plane: min((check.p for check in self.checks if check.plane == plane), default=1.0) for plane in self.planes
+        }
+
     def rejected(self) -> list[Check]:
         """Holm's procedure: those that cannot be chance at `LEVEL` for all checks together."""
         refused = []
@@ -86,9 +91,15 @@ class Agreement:
 
     def document(self) -> dict[str, Any]:
         return {
-            "scenarios": self.scenarios, "twin_runs": self.runs, "planes": self.planes, "tests": len(self.checks),
-            "level": LEVEL, "smallest_p": self.smallest, "rejected": [asdict(check) for check in self.rejected()],
-        }  # fmt: skip
+            "scenarios": self.scenarios,
+            "twin_runs": self.runs,
+            "planes": self.planes,
+            "tests": len(self.checks),
+            "level": LEVEL,
+            "smallest_p": self.smallest,
+            "smallest_p_by_plane": self.by_plane(),
+            "rejected": [asdict(check) for check in self.rejected()],
+        }
 
 
 def case(seed: int, number: int, folder: Path) -> dict[str, Any]:
