@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from rollout_sim.core import units
+from rollout_sim.core.fields import section
 from rollout_sim.core.yaml_io import Where, YamlDocument, dotted, suggest
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault, Slowdown
@@ -27,7 +28,7 @@ SEVERITY_UNITS: Final[dict[Severity, str]] = {
 """The kind of quantity (see `core.units`) that each is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class Axis:
     """A dimension of a grid that sets a field of the scenario file."""
 
@@ -51,7 +52,7 @@ class Axis:
         owner[last] = value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@section
 class SeverityAxis:
     """A dimension of a grid that makes a fault of a version more or less bad."""
 

@@ -230,13 +230,12 @@ def test_a_damaged_recipe_is_status_2_and_nothing_written(
         {"path": ["functions", "timeout"]},
         {"path": ["strategies", 3, "percent"]},
         {"path": ["name", "x"]},
-        {"path": ["strategies", "canary", "percent"], "removes": "0%"},
     ],
 )
 def test_an_axis_that_leads_nowhere_is_one_message(axis: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "sweep_recipe.json"
     choices: dict[str, Any] = {"strategies": [], "seed": None, "engine": None, "replications": 2, "format": "png"}
-    choices["axes"] = [{"name": "x", "values": ["much"], "removes": None} | axis]
+    choices["axes"] = [{"name": "x", "values": ["much"]} | axis]
     path.write_text(json.dumps({"command": "sweep", "scenario": data(), **choices}))
     with pytest.raises(ScenarioError, match=f"axes: x cannot set {axis['path'][0]}"):
         read_recipe(path, "sweep")
