@@ -102,3 +102,4 @@ def test_what_no_alarm_can_look_at_any_more_is_forgotten() -> None:
     kept.add(0, 99.0)
     kept.hand_over(0, 1, 310.0)
     assert shown.percentiles[P90][0, 0] == 1.0
+    assert not kept._samples, "neither what was there nor what came late takes memory"

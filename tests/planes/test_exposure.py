@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from builders import scenario, steady
 
+from rollout_sim.planes.exposure import ABSENT, SPLIT, WHOLE, UserExposure, Users, service
+from rollout_sim.planes.routing import Routing
 from rollout_sim.run.simulate import simulate
 
 WEB: dict[str, Any] = {"source": "http", "alias": "prod", "arrivals": {"poisson": "20/s"}, "users": {"count": 300}}
@@ -14,6 +16,33 @@ WEB: dict[str, Any] = {"source": "http", "alias": "prod", "arrivals": {"poisson"
 
 def good(**changes: Any) -> Any:
     return scenario(function__versions__2={"like": "1"}, rollout__alarms=[], **changes)
+
+
+def test_a_user_counts_once_under_each_mark() -> None:
+    exposure = UserExposure(5)
+    for user in (0, 0, 1):
+        exposure.active(user, SPLIT)
+    exposure.active(2, WHOLE)
+    exposure.exposed(3, SPLIT)  # came before the new version did, and meets it on a retry
+    exposure.exposed(2, WHOLE)
+    exposure.affected(0)
+    assert exposure.users() == Users(active=4, exposed=2, affected=1, split_active=3, split_exposed=1)
+
+
+@pytest.mark.parametrize(("weight", "part"), [(0.0, ABSENT), (0.5, SPLIT), (1.0, WHOLE)])
+def test_what_an_alias_sends_to_the_new_version(weight: float, part: int) -> None:
+    routing = Routing(scenario())
+    list(routing.stretches(600.0, 660.0, weight))
+    assert service(routing.aliases["prod"], "2") == part
+    assert service(routing.aliases["prod"], None) == WHOLE
+
+
+@pytest.mark.parametrize("engine", ["simpy", "auto"])
+def test_only_users_that_the_new_version_serves_are_exposed(engine: str) -> None:
+    run = simulate(good(traffic=[WEB], engine=engine, strategies={"few": {"type": "canary", "percent": 1, "interval": "1 min"}},
+                        horizon="6 min"))  # fmt: skip
+    assert run.users is not None
+    assert 0 < run.users.split_exposed < 0.2 * run.users.split_active
 
 
 def test_a_split_reaches_far_more_users_than_requests() -> None:

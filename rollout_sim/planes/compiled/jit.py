@@ -45,8 +45,8 @@ def with_names(function: Any, **names: Any) -> Any:
 
     The rules of the model are plain Python, so that a plane without Numba runs them too, and a compiled function may call
     only compiled ones: so the same code is taken with other globals. Numba's own way, `register_jitable(inline="always")`,
-    inlines after types are inferred, where version 0.68 warns at each variable that such a function assigns twice
-    (`NumbaIRAssumptionWarning`); without `inline` it calls, at the price that `inlined` names.
+    is no substitute (tried with 0.68): it inlines after types are inferred, warns that variables which `resolve_invocation`
+    assigns twice are "not in scope", and gives a kernel that computes something else: no invocation ends in it.
     """
     copy = FunctionType(function.__code__, {**function.__globals__, **names}, function.__name__)
     return inlined(copy)
