@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.core.streams import Streams
 from rollout_sim.planes.exposure import Users
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
@@ -104,6 +106,27 @@ class DataPlane(Protocol):
         ...
 
 
+class SingleRun(Protocol):
+    """Makes a data plane for one replication; the modules that only this plane needs are imported when it is called."""
+
+    def __call__(
+        self,
+        scenario: Scenario,
+        streams: Streams,
+        metrics: Metrics,
+        requests: RequestCounts,
+        *,
+        keep: float,
+        events: bool,
+    ) -> DataPlane:
+        """The plane at time 0.
+
+        What the alarms read goes into replication 0 of `metrics`, the requests' counts into `requests`. Durations that
+        percentile alarms read are kept for `keep` seconds, and every invocation with `events`.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneSpec:
     """A data plane as the choice of engine sees it, before any of its code is loaded."""
@@ -112,8 +135,8 @@ class PlaneSpec:
     """Its name in scenarios and on the command line."""
     speed: float
     """Invocations that it simulates per second of computing, roughly; infinite where their number does not matter."""
-    single_runs: bool
-    """Whether it can run one replication that is looked at closely; else it draws counts, for batches."""
+    single_run: SingleRun | None = None
+    """Makes the plane of one replication that is looked at closely; None where it draws counts, for batches."""
     exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
     """The reasons why it is not exact for a scenario; none where it is."""
     against: Callable[[float, int], str] = lambda _expected, _runs: ""

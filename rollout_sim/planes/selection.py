@@ -61,12 +61,12 @@ def choose_engine(
         return _asked_for(scenario, PLANES[asked], single=single)
     reasons: list[str] = []
     for plane in PLANES.values():
-        if single and not plane.single_runs:
+        if single and plane.single_run is None:
             continue
         if inexact := plane.exact_for(scenario):
             reasons.append(f"{plane.engine} would not be exact: {'; '.join(inexact)}")
             continue
-        if plane.single_runs and math.isnan(expected):
+        if plane.single_run is not None and math.isnan(expected):
             expected = check_size(scenario, asked)
         if against := plane.against(expected, 1 if single else STUDY):
             reasons.append(against)
@@ -88,7 +88,7 @@ def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 
     for i, source in enumerate(scenario.traffic):
         process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
         expected += process.mean_count(0.0, scenario.horizon)
-    able = [plane for plane in PLANES.values() if plane.single_runs and not plane.missing()]
+    able = [plane for plane in PLANES.values() if plane.single_run is not None and not plane.missing()]
     plane = next((plane for plane in able if plane.engine == (engine or scenario.engine)), able[0])
     wait = expected * runs / plane.speed
     if wait > MAX_WAIT:
@@ -116,20 +116,22 @@ def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 
 def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineChoice:
     """The choice where the scenario or the command line names the plane."""
     where = f"{scenario.name}: engine: {plane.engine}"
-    if single and not plane.single_runs:
-        allowed = ", ".join(["auto", *(other.engine for other in reversed(PLANES.values()) if other.single_runs)])
+    if single and plane.single_run is None:
+        allowed = ", ".join(
+            ["auto", *(other.engine for other in reversed(PLANES.values()) if other.single_run is not None)]
+        )
         raise ScenarioError([f"{where} draws counts for compare and sweep, not single runs; allowed {allowed}"])
     if missing := plane.missing():
         raise ScenarioError([f"{where} needs {missing}"])
     if inexact := plane.exact_for(scenario):
         raise ScenarioError([f"{where} is not exact here: {'; '.join(inexact)}; allowed {list(PLANES)[-1]}"])
-    reason = plane.asked_for if single or not plane.single_runs else "asked for"
+    reason = plane.asked_for if single or plane.single_run is None else "asked for"
     return EngineChoice(engine=plane.engine, reason=reason, batch=_batch(scenario, plane))
 
 
 def _batch(scenario: Scenario, plane: PlaneSpec) -> int:
     """How many replications the plane takes at a time: a power of two that memory bounds, or 1."""
-    if plane.single_runs:
+    if plane.single_run is not None:
         return 1
     most = math.floor(BATCH_COUNTS / _counts(scenario))
     return 1 << max(0, min(LARGEST_BATCH, most).bit_length() - 1)

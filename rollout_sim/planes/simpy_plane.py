@@ -54,12 +54,6 @@ from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
-SPEC: Final = PlaneSpec(
-    engine="simpy",
-    speed=100_000,
-    single_runs=True,
-    asked_for="the reference plane: every invocation is a process",
-)
 _START: Final = 0
 """SimPy's own rank for what comes before everything else of an instant."""
 
@@ -426,3 +420,11 @@ def _totals(version: _VersionState, horizon: float) -> VersionTotals:
         environment_seconds=lived,
         running_seconds=worked,
     )
+
+
+SPEC: Final = PlaneSpec(
+    engine="simpy",
+    speed=100_000,
+    single_run=SimpyPlane,
+    asked_for="the reference plane: every invocation is a process",
+)

@@ -42,14 +42,14 @@ class Batch:
 
 def run_batch(batch: Batch) -> dict[str, Samples]:
     """The columns of each strategy's replications in `batch`."""
-    if not PLANES[batch.plane.engine].single_runs:
+    if PLANES[batch.plane.engine].single_run is None:
         return _batch(batch)
     scenario, numbers = batch.scenario, range(batch.first, batch.first + batch.count)
     return {name: concatenate([_row(scenario, name, batch, number) for number in numbers]) for name in batch.strategies}
 
 
 def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
-    """The columns of several chunks, one after the other."""
+    """The columns of several batches, one after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -16,8 +16,7 @@ from rollout_sim.function.faults import OUTCOMES as INVOCATION_OUTCOMES
 from rollout_sim.function.lambda_api import LATEST, Function
 from rollout_sim.planes.base import DataPlane, VersionTotals
 from rollout_sim.planes.draws import EVENT_COLUMNS
-from rollout_sim.planes.selection import EngineChoice, choose_engine
-from rollout_sim.planes.simpy_plane import SimpyPlane
+from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
@@ -60,7 +59,7 @@ def simulate(
         [streams],
     )
     history = AliasHistory(scenario)
-    plane = _plane(choice.engine, scenario, streams, metrics, counts, events=events)
+    plane = _plane(choice, scenario, streams, metrics, counts, events=events)
     driver = Driver(plane, controller, scenario, log=history, progress=progress)
     totals = driver.run()
     return RunResult(
@@ -159,24 +158,16 @@ class AliasHistory:
 
 
 def _plane(
-    engine: str,
-    scenario: Scenario,
-    streams: Streams,
-    metrics: Metrics,
-    counts: RequestCounts,
-    *,
-    events: bool,
+    choice: EngineChoice, scenario: Scenario, streams: Streams, metrics: Metrics, counts: RequestCounts, *, events: bool
 ) -> DataPlane:
-    """A plane for one replication; Numba is imported only for the one that needs it."""
+    """The chosen plane for one replication. Raises ValueError for one that has no single runs."""
+    single_run = PLANES[choice.engine].single_run
+    if single_run is None:
+        allowed = ", ".join(engine for engine, plane in PLANES.items() if plane.single_run is not None)
+        raise ValueError(f"engine: no plane for single runs, got {choice.engine!r}; allowed {allowed}")
     percentiles = (alarm for alarm in scenario.alarms.values() if alarm.percentile is not None)
     keep = lookback(percentiles) + scenario.function.timeout
-    if engine == "simpy":
-        return SimpyPlane(scenario, streams, metrics, counts, keep=keep, events=events)
-    if engine == "compiled":
-        from rollout_sim.planes.compiled.plane import CompiledPlane
-
-        return CompiledPlane(scenario, streams, metrics, counts, keep=keep, events=events)
-    raise ValueError(f"engine: no plane for single runs, got {engine!r}; allowed simpy, compiled")
+    return single_run(scenario, streams, metrics, counts, keep=keep, events=events)
 
 
 def _versions(totals: dict[str, VersionTotals], horizon: float) -> dict[str, VersionSummary]:

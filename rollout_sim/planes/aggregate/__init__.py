@@ -16,7 +16,6 @@ _EXACT: Final = "no state links the invocations in what is read"
 SPEC: Final = PlaneSpec(
     engine="aggregate",
     speed=math.inf,
-    single_runs=False,
     exact_for=inexactness,
     advantage=lambda: _EXACT,
     asked_for=_EXACT,

@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib.util
 from typing import Final
 
-from rollout_sim.planes.base import PlaneSpec
+from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.core.streams import Streams
+from rollout_sim.planes.base import DataPlane, PlaneSpec
+from rollout_sim.scenario.scenario import Scenario
 
 WORTH_RUNNING: Final = 2_000
 """Expected invocations of a run from which on this plane is the faster one in a study."""
@@ -52,6 +55,14 @@ def _advantage() -> str:
     return "equal to the simpy plane; the kernel was compiled first, which takes a minute, once"
 
 
+def _single_run(
+    scenario: Scenario, streams: Streams, metrics: Metrics, requests: RequestCounts, *, keep: float, events: bool
+) -> DataPlane:
+    from rollout_sim.planes.compiled.plane import CompiledPlane
+
+    return CompiledPlane(scenario, streams, metrics, requests, keep=keep, events=events)
+
+
 SPEC: Final = PlaneSpec(
-    engine="compiled", speed=3_000_000, single_runs=True, against=_against, advantage=_advantage, missing=_missing
+    engine="compiled", speed=3_000_000, single_run=_single_run, against=_against, advantage=_advantage, missing=_missing
 )
