@@ -12,7 +12,12 @@ The map: a sub-package imports only from those below it (import-linter holds it,
     function | traffic   Lambda's function, faults, environments | who calls it, and when
     core                 units, distributions, random streams, statistics, YAML
 
-Public: the names below, `errors`, `theory` (closed forms), `extensions` (classes of your own) and `alarms`.
+Public: the names below, `errors`, `theory` (closed forms), `extensions` (classes of your own) and `alarms`. Begin with
+
+    >>> from rollout_sim import Scenario, compare
+    >>> compared = compare(Scenario.load("scenarios/checkout.yaml"), replications=256)
+    >>> compared.estimates("canary 10%")["stopped"].mean
+    1.0
 """
 
 from __future__ import annotations
@@ -63,6 +68,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when they are first asked for, so that `rollout-sim --help` stays quick."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rollout-sim")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

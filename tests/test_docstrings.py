@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import doctest
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import rollout_sim
+
 MODULES = {
+    "": 1,
     "theory": 13,
+    "run.simulate": 2,
     "function.lambda_api": 7,
     "scenario.scenario": 5,
     "control.alarms": 1,
@@ -23,7 +28,11 @@ MODULES = {
 @pytest.mark.parametrize(("module", "least"), MODULES.items())
 def test_examples_run(module: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
-    loaded = import_module(f"rollout_sim.{module}")
+    loaded = import_module(f"rollout_sim.{module}".rstrip("."))
     with_examples = [test for test in doctest.DocTestFinder().find(loaded) if test.examples]
     assert len(with_examples) >= least
     assert doctest.testmod(loaded, verbose=False).failed == 0
+
+
+def test_the_version_is_the_distribution_s() -> None:
+    assert rollout_sim.__version__ == version("rollout-sim")

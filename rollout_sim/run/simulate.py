@@ -42,6 +42,10 @@ def simulate(
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
     Raises ScenarioError for what cannot be run.
+
+    >>> result = simulate(Scenario.load("scenarios/checkout.yaml"), "canary 10%")
+    >>> result.outcome, result.time_to_rollback_s
+    ('rolled_back', 240.0)
     """
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
@@ -99,6 +103,10 @@ def simulate_each(
     """One run per strategy (all of the scenario's by default), each beside the paired run without a rollout.
 
     Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
+
+    >>> checkout = Scenario.load("scenarios/checkout.yaml")
+    >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
+    ['promoted', 'rolled_back']
     """
     if scenario.rollout is None:
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
