@@ -33,7 +33,7 @@ class Sensitivity:
     """The scenario's strategies; `SeverityAxis` says in which unit the severities are."""
     recommended: Sweep | None
     """The recommended strategy over the same severities, if there is one."""
-    own: float | None
+    described: float | None
     """The scenario's own severity, None where it has no such fault: errors are put on top of what it describes."""
 
     @property
@@ -44,9 +44,9 @@ class Sensitivity:
         return axis
 
     @property
-    def own_label(self) -> str | None:
+    def described_label(self) -> str | None:
         """The scenario's own severity as text."""
-        return None if self.own is None else self.axis.labels[self.axis.values.index(self.own)]
+        return None if self.described is None else self.axis.labels[self.axis.values.index(self.described)]
 
 
 def severity_axis(scenario: Scenario, *, coarse: bool) -> tuple[SeverityAxis, float | None]:
@@ -62,9 +62,9 @@ def severity_axis(scenario: Scenario, *, coarse: bool) -> tuple[SeverityAxis, fl
     for kind in ("errors", "crash", "latency"):
         for position, fault in enumerate(faults):
             if fault.kind == kind:
-                severity, own = _severity_of(fault)
-                values = _around(severity, own, coarse=coarse)
-                return _axis(new, position, severity, values), own
+                severity, described = _severity_of(fault)
+                values = _around(severity, described, coarse=coarse)
+                return _axis(new, position, severity, values), described
     return _axis(new, len(faults), "errors", (0.0, *_thinned(SHARES, coarse=coarse))), None
 
 
@@ -85,14 +85,14 @@ def sensitivity(
     `replications` are those of each severity; `coarse` halves the number of severities. Raises ScenarioError for what
     cannot be run.
     """
-    axis, own = severity_axis(scenario, coarse=coarse)
+    axis, described = severity_axis(scenario, coarse=coarse)
     options: dict[str, Any] = {"seed": seed, "engine": engine, "jobs": jobs}
     swept = sweep(scenario, [axis], replications, strategies, progress=progress, **options)
     beside = None
     if recommended is not None:
         axis, _ = severity_axis(recommended, coarse=coarse)
         beside = sweep(recommended, [axis], replications, **options)
-    return Sensitivity(swept=swept, recommended=beside, own=own)
+    return Sensitivity(swept=swept, recommended=beside, described=described)
 
 
 def _severity_of(fault: Fault) -> tuple[Severity, float]:
@@ -105,16 +105,16 @@ def _severity_of(fault: Fault) -> tuple[Severity, float]:
     return ("factor", fault.latency.factor) if fault.latency.factor != 1 else ("delay", fault.latency.add)
 
 
-def _around(severity: Severity, own: float, *, coarse: bool) -> tuple[float, ...]:
+def _around(severity: Severity, described: float, *, coarse: bool) -> tuple[float, ...]:
     """The values that are tried, rising, the scenario's own and none at all among them."""
     ladder: Sequence[float] = SHARES
     if severity == "factor":
         ladder = FACTORS[1:]
     elif severity == "delay":
-        ladder = tuple(own * (factor - 1) for factor in FACTORS[1:])
-    near = [value for value in _thinned(ladder, coarse=coarse) if not own / NEAR < value < own * NEAR]
+        ladder = tuple(described * (factor - 1) for factor in FACTORS[1:])
+    near = [value for value in _thinned(ladder, coarse=coarse) if not described / NEAR < value < described * NEAR]
     none = FACTORS[0] if severity == "factor" else 0.0
-    return tuple(sorted({none, own, *near}))
+    return tuple(sorted({none, described, *near}))
 
 
 def _thinned(ladder: Sequence[float], *, coarse: bool) -> Sequence[float]:

@@ -58,7 +58,7 @@ def test_a_severity_is_what_the_file_would_say(fault: dict[str, str]) -> None:
 
 def test_the_files_own_severity_gives_the_comparisons_figures() -> None:
     result = sensitivity(scenario(), None, 300)
-    assert (result.own, result.own_label) == (0.2, "20%")
+    assert (result.described, result.described_label) == (0.2, "20%")
     stopped = {
         (row["severity"], row["strategy"]): row["mean"] for row in result.swept.rows if row["estimate"] == "stopped"
     }

@@ -162,10 +162,10 @@ def power(sensitivity: Sensitivity) -> Picture:
                 at, mean, yerr=[mean - low, high - mean], color=looks["color"], capsize=2, marker="D", markersize=5,
                 linewidth=2, label="recommended",
             )  # fmt: skip
-        if sensitivity.own is not None:
-            ax.axvline(sensitivity.own, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
+        if sensitivity.described is not None:
+            ax.axvline(sensitivity.described, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
             ax.annotate(
-                "the file", (sensitivity.own, 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
+                "the file", (sensitivity.described, 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
                 va="bottom", fontsize=9, annotation_clip=False,
             )  # fmt: skip
 
