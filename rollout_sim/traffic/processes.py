@@ -33,6 +33,10 @@ class ArrivalProcess(Protocol):
         """Expected arrivals in [start, end)."""
         ...
 
+    def highest_rate(self, horizon: float) -> float:
+        """Expected arrivals per second where they are densest in [0, horizon)."""
+        ...
+
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         """Arrivals between neighbouring `edges` (s), drawn at once: shape (replications, edges.size - 1).
 
@@ -68,6 +72,8 @@ class _Intensity(Protocol):
 
     def count(self, t: float) -> float: ...
 
+    def highest(self, horizon: float) -> float: ...
+
     def inverse(self, counts: FloatArray) -> FloatArray: ...
 
 
@@ -91,6 +97,9 @@ class _Warped:
     def mean_count(self, start: float, end: float) -> float:
         return self.intensity.count(end) - self.intensity.count(start)
 
+    def highest_rate(self, horizon: float) -> float:
+        return self.intensity.highest(horizon)
+
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         if isinstance(self.intensity, _Switching):
             raise ValueError("bursts last from one period into the next")
@@ -104,6 +113,10 @@ class _Constant:
 
     def count(self, t: float) -> float:
         return self.rate * t
+
+    def highest(self, horizon: float) -> float:
+        del horizon  # the same at all times
+        return self.rate
 
     def inverse(self, counts: FloatArray) -> FloatArray:
         return counts / self.rate
@@ -125,6 +138,10 @@ class _Cosine:
 
     def count(self, t: float) -> float:
         return float(self._count(np.array(t)))
+
+    def highest(self, horizon: float) -> float:
+        del horizon  # the peak, whether or not it comes before
+        return self.rate * (1 + self.swing * self.turn)
 
     def inverse(self, counts: FloatArray) -> FloatArray:
         low = np.maximum(counts / self.rate - 2 * self.swing, 0.0)
@@ -161,6 +178,10 @@ class _Switching:
             self._extend()
         return float(np.interp(t, self._times, self._counts))
 
+    def highest(self, horizon: float) -> float:
+        del horizon  # a burst may come at any time
+        return self.spec.high
+
     def inverse(self, counts: FloatArray) -> FloatArray:
         while self._counts[-1] < counts[-1]:
             self._extend()
@@ -180,6 +201,10 @@ class _Fixed:
     def mean_count(self, start: float, end: float) -> float:
         until_start, until_end = (max(0, math.ceil((t - self.offset) / self.every)) for t in (start, end))
         return float(until_end - until_start)
+
+    def highest_rate(self, horizon: float) -> float:
+        del horizon  # the same at all times
+        return self.long_run_rate
 
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         del edges, replications, rng
@@ -248,6 +273,10 @@ class _Replay:
 
         return until(end) - until(start)
 
+    def highest_rate(self, horizon: float) -> float:
+        minutes = self._per_minute[: math.ceil(horizon * self.spec.speed / MINUTE)]
+        return float(minutes.max(initial=0)) * self.spec.scale * self.spec.speed / MINUTE
+
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         if self._times is not None:
             raise ValueError("time stamps are exact times")
@@ -273,6 +302,8 @@ class _Replay:
 
 _CHECKED = 10_000
 """Times up to the horizon at which an expected count is looked at before it is used."""
+_FINEST = 1_000_000
+"""Parts of the horizon at most in which its highest rate is looked for."""
 _ROUNDING = 1e-9
 
 
@@ -305,6 +336,12 @@ class Expected:
     def count(self, t: float) -> float:
         """Expected arrivals in [0, t)."""
         return float(self.custom.expected(np.array([t]))[0])
+
+    def highest(self, horizon: float) -> float:
+        """The highest rate (1/s) before the horizon (s), on average over a second, or over a part of a very long one."""
+        cells = min(max(math.ceil(horizon), _CHECKED), _FINEST)
+        counts = np.asarray(self.custom.expected(np.linspace(0.0, horizon, cells + 1)), np.float64)
+        return float(np.diff(counts).max()) * cells / horizon
 
     def inverse(self, counts: FloatArray) -> FloatArray:
         """The times (s) until which `counts` arrivals are expected, elementwise; at most the horizon."""
@@ -341,6 +378,11 @@ class Listed:
     def mean_count(self, start: float, end: float) -> float:
         """Expected arrivals in [start, end) at the long-run rate: the generator tells nothing finer."""
         return self.long_run_rate * (end - start)
+
+    def highest_rate(self, horizon: float) -> float:
+        """The long-run rate: the generator tells nothing finer."""
+        del horizon
+        return self.long_run_rate
 
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         """Raises ValueError: counts cannot be drawn where arrivals are not independent given their number."""

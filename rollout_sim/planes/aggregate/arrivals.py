@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,21 +11,49 @@ import numpy as np
 from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.traffic.processes import ArrivalProcess
+from rollout_sim.traffic.source import Arrivals
+from rollout_sim.traffic.traces import MINUTE
 
 _ROUNDING: Final = 1e-6
 CELLS: Final = 64
-"""How many cells share one stream. Part of the model: changing it changes every result."""
+"""How many cells share one stream at most. Part of the model: changing it changes every result."""
+_FINEST: Final = 1000
+"""Milliseconds of a cell at least: finer ones cost more than they save."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """How a source's arrivals are counted: in cells of `width` seconds, so many `together` drawn from one stream."""
+
+    width: float
+    together: int
+
+
+def cells_of(arrivals: Arrivals, resolution: float) -> Cells | None:
+    """The cells that fit into the periods of `resolution` (s); None where a trace's minutes and periods have none in common.
+
+    The count of a trace's minute is given, so all the cells of a minute are drawn together.
+    """
+    if arrivals.trace is None:
+        return Cells(width=resolution, together=CELLS)
+    lasting = MINUTE * 1000 / arrivals.trace.speed
+    width = math.gcd(round(resolution * 1000), round(lasting))
+    if width < _FINEST or abs(lasting - round(lasting)) > _ROUNDING:
+        return None
+    minute = round(lasting) // width
+    return Cells(width=width / 1000, together=minute * max(CELLS // minute, 1))
 
 
 class ArrivalCounts:
-    """The counts of one source in cells of `grid` seconds up to `horizon`, drawn when first asked for, then kept."""
+    """The counts of one source in its `cells` up to the `horizon` (s), drawn when first asked for, then kept."""
 
     def __init__(
-        self, process: ArrivalProcess, streams: Streams, name: str, *, replications: int, grid: float, horizon: float
+        self, process: ArrivalProcess, streams: Streams, name: str, *, replications: int, cells: Cells, horizon: float
     ) -> None:
         self.process = process
-        self.grid = grid
-        self.cells = math.ceil(horizon / grid)
+        self.grid = cells.width
+        self.cells = math.ceil(horizon / cells.width)
+        self._together = cells.together
         self._horizon = horizon
         self._streams = streams
         self._name = name
@@ -38,15 +67,16 @@ class ArrivalCounts:
     def between(self, first: int, stop: int) -> IntArray:
         """Arrivals in the cells [first, stop) together: shape (replications,)."""
         total = np.zeros(self._replications, np.int64)
-        for group in range(first // CELLS, (stop - 1) // CELLS + 1):
-            low = max(first - group * CELLS, 0)
-            total += self._group(group)[:, low : stop - group * CELLS].sum(axis=1)
+        together = self._together
+        for group in range(first // together, (stop - 1) // together + 1):
+            low = max(first - group * together, 0)
+            total += self._group(group)[:, low : stop - group * together].sum(axis=1)
         return total
 
     def _group(self, group: int) -> IntArray:
         counts = self._groups.get(group)
         if counts is None:
-            cells = np.arange(group * CELLS, min((group + 1) * CELLS, self.cells) + 1)
+            cells = np.arange(group * self._together, min((group + 1) * self._together, self.cells) + 1)
             edges = np.minimum(cells * self.grid, self._horizon)
             rng = self._streams.generator(self._name, group)
             counts = self._groups[group] = self.process.counts(edges, self._replications, rng)

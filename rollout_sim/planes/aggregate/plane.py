@@ -30,7 +30,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
-from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of
+from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
 from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, failed_tests, outcome_probabilities
 from rollout_sim.planes.base import Failures, PlaneTotals
 from rollout_sim.planes.routing import pointing
@@ -69,13 +69,12 @@ class SharedTraffic:
         self.arrivals = []
         for i, source in enumerate(scenario.traffic):
             process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
-            grid = resolution
-            if source.arrivals.trace is not None:
-                grid = math.gcd(round(resolution * 1000), round(60_000 / source.arrivals.trace.speed)) / 1000
+            cells = cells_of(source.arrivals, resolution)
+            assert cells is not None
             self.arrivals.append(
                 ArrivalCounts(
                     process, streams, f"aggregate/arrivals/{i}",
-                    replications=replications, grid=grid, horizon=scenario.horizon,
+                    replications=replications, cells=cells, horizon=scenario.horizon,
                 )
             )  # fmt: skip
         self._probabilities: dict[Key, FloatArray] = {}

@@ -165,22 +165,28 @@ def failed_tests(
     """
     replications = warm.size
     n, gap, deadline = hook.invocations, hook.over / hook.invocations, now + hook.over
-    # Longer ago than this, and a test is over.
-    window = math.ceil((behaviour.timeout + 10.0) / gap) + 1
-    ends = np.full((replications, min(window, n)), -np.inf)
-    destroys = np.zeros(ends.shape, np.bool_)
+    starts: FloatArray = now + np.arange(0.5, n) * gap
+    # Which tests end before the k-th begins is noted when they begin, in a ring: longer ago than this, and a test is over.
+    slots = min(math.ceil((behaviour.timeout + 10.0) / gap) + 2, n + 1)
+    ending = np.zeros((slots, replications), np.int64)
+    destroyed = np.zeros((slots, replications), np.int64)
+    everyone = np.arange(replications)
+    running = np.zeros(replications, np.int64)
     alive = warm.copy()
     good = np.zeros(replications, np.int64)
     for k in range(n):
-        at, slot = now + (k + 0.5) * gap, k % ends.shape[1]
-        over = destroys & (ends <= at)
-        alive -= over.sum(axis=1)
-        destroys &= ~over
-        cold = alive - (ends > at).sum(axis=1) <= 0
+        at, slot = float(starts[k]), k % slots
+        running -= ending[slot]
+        alive -= destroyed[slot]
+        ending[slot] = destroyed[slot] = 0
+        cold = alive - running <= 0
         alive += cold
-        u = rng.random((4, replications))
-        took, outcome = _resolve_invocation(spec, behaviour, at, cold, u)
-        ends[:, slot], destroys[:, slot] = at + took, outcome > ERROR
+        took, outcome = _resolve_invocation(spec, behaviour, at, cold, rng.random((4, replications)))
+        # No test finds an environment that one takes back at its own start or later, the first of which is:
+        gone = np.minimum(np.maximum(np.searchsorted(starts, at + took), k + 1), k + slots - 1) % slots
+        ending[gone, everyone] += 1
+        destroyed[gone, everyone] += outcome > ERROR
+        running += 1
         good += (outcome == OK) & (at + took <= deadline)
     return n - good
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ import pytest
 from builders import scenario
 from scipy import stats
 
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.distributions import Constant
+from rollout_sim.function.spec import VersionSpec
+from rollout_sim.planes.aggregate.probabilities import VersionBehaviour, failed_tests
 from rollout_sim.study.comparison import compare
 
 pytestmark = pytest.mark.long
@@ -28,6 +33,7 @@ def test_as_many_fail_as_on_the_simpy_plane(name: str) -> None:
     given = scenario(
         horizon="30 s",
         rollout__start="5 s",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "0.2/s"}}],
         rollout__alarms=[],
         alarms=None,
         function__timeout="8 s",
@@ -41,3 +47,19 @@ def test_as_many_fail_as_on_the_simpy_plane(name: str) -> None:
     table = np.array([[one.sum(), one.size - one.sum()] for one in failed])
     assert 0.02 < failed[1].mean() < 0.98, "this case decides nothing"
     assert stats.fisher_exact(table).pvalue > 1e-4
+
+
+def test_tests_cost_time_in_proportion_to_their_number() -> None:
+    """Eight times as many tests that overlap take at most 24 times as long: by the square of their number it would be 64."""
+    spec = VersionSpec(duration=Constant(5.0))
+    behaviour = VersionBehaviour(duration=spec.duration, error_rate=0.0, timeout=8.0)
+    took = []
+    for count in (500, 4000):
+        best = float("inf")
+        for _ in range(3):
+            began = time.process_time()
+            hook, rng = Hook(invocations=count, over=10.0), np.random.default_rng(3)
+            failed_tests(spec, behaviour, hook, 0.0, warm=np.zeros(8), rng=rng)
+            best = min(best, time.process_time() - began)
+        took.append(best)
+    assert took[1] < 24 * took[0]
