@@ -9,7 +9,7 @@ from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.study.comparison import Comparison, best_strategy
-from rollout_sim.study.recommend.hypotheses import Evaluation
+from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
@@ -125,12 +125,27 @@ def _stopped(compared: Comparison, name: str) -> Estimate:
     return estimate
 
 
-LIMITS: Final = {
+BREAKS: Final = {
     "catch": "does not catch the fault of the goal",
     "false_rollback": "rolls a good version back",
     "budget": "spends too much of the budget",
     "time_to_full": "takes too long",
 }
+"""What a candidate does that breaks a limit of the goal."""
+KEEPS: Final = {
+    "catch": "catches the fault of the goal",
+    "false_rollback": "leaves a good version alone",
+    "budget": "is thrifty with the budget",
+    "time_to_full": "is quick",
+}
+"""What one does that keeps it."""
+BOUNDS: Final = {
+    "catch": "the fault of the goal caught in",
+    "false_rollback": "a good version rolled back in",
+    "budget": "of the budget spent (95th percentile)",
+    "time_to_full": "full traffic after",
+}
+"""What a limit of the goal is about, before its bound."""
 
 
 def sentence(recommendation: Recommendation) -> str:
@@ -146,7 +161,14 @@ def sentence(recommendation: Recommendation) -> str:
     if best.caught is not None and recommendation.goal.catch is not None:
         severity = recommendation.goal.catch.of
         text += f", catches {severity.show(severity.spread.low)} in {share_with_interval(best.caught)} of the rollouts"
-    return f"{text}, rolls a good version back in {share_with_interval(best.false_rollback)}"
+    text += f", rolls a good version back in {share_with_interval(best.false_rollback)}"
+    limits = best.limits(recommendation.goal)
+    if not limits:
+        return text
+    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}" for limit in limits if limit.kept == "open"]
+    if undecided:
+        return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
+    return f"{text}; every limit of the goal is kept"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:
@@ -176,11 +198,16 @@ def remarks(recommendation: Recommendation) -> list[str]:
     alternatives = recommendation.confirmed[1 if recommendation.winner is not None else 0 :]
     for loser in alternatives:
         name = loser.candidate.name
-        misses = [f"{LIMITS[limit]} ({_missed(loser, limit)})" for limit in loser.misses(recommendation.goal)]
-        if misses:
-            lines.append(f"not {name}: it {' and '.join(misses)}")
+        limits = loser.limits(recommendation.goal)
+        broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
+        undecided = [f"{KEEPS[limit.name]} enough ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
+        doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
+        if broken:
+            lines.append(f"not {name}: it {' and '.join(broken)}{doubt}")
         elif recommendation.winner is not None:
-            lines.append(f"not {name}: {number_with_interval(loser.bad)} bad requests per release on average")
+            lines.append(f"not {name}: {number_with_interval(loser.bad)} bad requests per release on average{doubt}")
+        elif doubt:
+            lines.append(f"{name}{doubt.replace('; ', ': ', 1)}")
     if recommendation.ties:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
@@ -189,10 +216,13 @@ def remarks(recommendation: Recommendation) -> list[str]:
     return [*lines, *recommendation.advice.remedies]
 
 
-def _missed(evaluation: Evaluation, limit: str) -> str:
-    """The estimate that does not keep a limit of the goal."""
-    if limit == "catch":
-        return share_with_interval(evaluation.caught)
-    if limit == "false_rollback":
-        return share_with_interval(evaluation.false_rollback)
-    return share_with_interval(evaluation.budget) if limit == "budget" else show_duration(evaluation.time_to_full)
+def _estimated(limit: Limit) -> str:
+    """The estimate that a limit of the goal is about."""
+    return show_duration(limit.estimate.mean) if limit.name == "time_to_full" else share_with_interval(limit.estimate)
+
+
+def _bound(limit: Limit) -> str:
+    """`at most 1%`."""
+    value = limit.at_least if limit.at_most is None else limit.at_most
+    text = show_duration(value) if limit.name == "time_to_full" else share(value)
+    return f"at {'least' if limit.at_most is None else 'most'} {text}"

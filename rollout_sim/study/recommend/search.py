@@ -78,7 +78,7 @@ class Recommendation(Plotted):
     searched: int
     """How many candidates there were."""
     winner: Candidate | None
-    """The one to use; None where nothing keeps the goal."""
+    """The one to use; None where nothing keeps the goal, on average at least (see `decided`)."""
     explored: tuple[Evaluation, ...]
     """Those that were simulated at all, with few replications, in the order of preference."""
     contenders: tuple[Evaluation, ...]
@@ -95,6 +95,13 @@ class Recommendation(Plotted):
     codedeploy: bool
     asked: Engine | None
     """What was asked for: the file's alarms, what CodeDeploy can carry out, an engine instead of the scenario's."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether the replications are enough to say that the winner keeps every limit, or that no contender does."""
+        if self.winner is not None:
+            return not self.confirmed[0].open(self.goal)
+        return all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -120,7 +127,8 @@ class Recommendation(Plotted):
                     estimate = getattr(evaluation, name)
                     for part in ("mean", "low", "high"):
                         row[f"{name}_{part}"] = None if estimate is None else getattr(estimate, part)
-                row |= {"time_to_full_s": evaluation.time_to_full, "misses": " ".join(evaluation.misses(self.goal))}
+                row |= {"time_to_full_s": evaluation.time_to_full, "misses": " ".join(evaluation.broken(self.goal))}
+                row["open"] = " ".join(evaluation.open(self.goal))
                 rows.append(row)
         return pd.DataFrame(rows)
 
@@ -233,7 +241,7 @@ class Search:
         explored = self.rank(self.evaluations(promising, 0, progress=progress))
         closer = [evaluation.candidate for evaluation in explored[: self.contenders]]
         contenders = self.rank(self.evaluations(closer, 1, progress=progress))
-        keeping = [evaluation for evaluation in contenders if not evaluation.misses(self.goal)]
+        keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
         winner, ties, confirmed = self.confirm(keeping, progress)
         return Recommendation(
             scenario=self.scenario,
@@ -373,7 +381,7 @@ class Search:
         return sorted(
             evaluations,
             key=lambda evaluation: (
-                len(evaluation.misses(self.goal)),
+                len(evaluation.missed_on_average(self.goal)),
                 evaluation.objective.mean,
                 evaluation.candidate.complexity,
                 evaluation.time_to_full,
@@ -395,7 +403,7 @@ class Search:
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
             others = [candidate for candidate in obvious if candidate != first.candidate]
             confirmed = self.evaluations([first.candidate, *others], 2, FRESH, progress)
-            failed = bool(confirmed[0].misses(self.goal))
+            failed = bool(confirmed[0].missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
                 return None if failed else first.candidate, ties, confirmed

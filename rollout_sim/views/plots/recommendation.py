@@ -23,8 +23,8 @@ _MINUTE: Final = 60.0
 def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     """The budget that a release spends on average against minutes to full traffic, coloured by how often it is caught.
 
-    Small points were simulated briefly, large ones closely; crosses miss a limit of the goal. The front is of those that
-    keep the goal, or of all where none does.
+    Small points were simulated briefly, large ones closely; crosses break a limit of the goal, diamonds leave one open.
+    The front is of those that keep the goal, or else of those that may.
     """
     ax = axes_or_new(ax)
     slo = recommendation.scenario.slos[0]
@@ -35,11 +35,15 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     spent = np.array([max(evaluation.bad.mean, 0.0) / whole for evaluation in evaluations])
     caught = np.array([np.nan if evaluation.caught is None else evaluation.caught.mean for evaluation in evaluations])
     sizes = np.array([28.0 if k < brief else 80.0 for k in range(len(evaluations))])
-    keeps = np.array([not evaluation.misses(recommendation.goal) for evaluation in evaluations])
-    front = _front(minutes, spent, keeps if keeps.any() else ~keeps)
+    breaks = np.array([bool(evaluation.broken(recommendation.goal)) for evaluation in evaluations])
+    unclear = np.array([bool(evaluation.open(recommendation.goal)) for evaluation in evaluations]) & ~breaks
+    keeps = ~breaks & ~unclear
+    best = next((chosen for chosen in (keeps, unclear) if chosen.any()), breaks)
+    front = _front(minutes, spent, best)
     ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
     colours: dict[str, Any] = {"color": GREY} if np.isnan(caught).all() else {"cmap": "cividis", "vmin": 0, "vmax": 1}
-    for chosen, marker, label in ((keeps, "o", "keeps the goal"), (~keeps, "X", "misses a limit")):
+    verdicts = ((keeps, "o", "keeps the goal"), (unclear, "D", "too few to decide"), (breaks, "X", "breaks a limit"))
+    for chosen, marker, label in [verdict for verdict in verdicts if verdict[0].any()]:
         shade = {} if "color" in colours else {"c": caught[chosen]}
         points = ax.scatter(
             minutes[chosen], spent[chosen], s=sizes[chosen], marker=marker, label=label, edgecolor=GREY, linewidth=0.6,

@@ -12,13 +12,13 @@ import yaml
 from builders import data, scenario
 
 from rollout_sim.control.codedeploy import shortcoming
-from rollout_sim.core.statistics import weighted_mean, weighted_quantile
+from rollout_sim.core.statistics import share_of, weighted_mean, weighted_quantile
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.recommend.advice import needed_requests
+from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
@@ -26,6 +26,7 @@ from rollout_sim.study.recommend.search import Recommendation, default_goal, rec
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
+from rollout_sim.views.tables import contender_table
 
 CHECKOUT = Path(__file__).parents[3] / "scenarios" / "checkout.yaml"
 QUIET = Path(__file__).parents[3] / "scenarios" / "quiet-service.yaml"
@@ -40,7 +41,7 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert checkout.winner is not None
     first = checkout.confirmed[0]
     assert first.candidate == checkout.winner
-    assert not first.misses(checkout.goal)
+    assert not first.missed_on_average(checkout.goal)
     assert {one.candidate.name for one in checkout.confirmed[1:]} == {"SAM default", "instant"}
     text = sentence(checkout)
     assert text.startswith(f"use {checkout.winner.name} with the alarm ")
@@ -48,6 +49,57 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert "not SAM default: it rolls a good version back (2" in words
     assert "not instant: it does not catch the fault of the goal (0% [0%" in words
     assert json.loads(json.dumps(to_json(checkout)))["strategy"] == checkout.winner.name
+
+
+def test_a_limit_that_the_interval_straddles_is_open_everywhere(checkout: Recommendation) -> None:
+    """Sentence, table, JSON and CSV: none of them calls a limit kept whose interval reaches beyond it."""
+    strict = replace(checkout, goal=replace(checkout.goal, false_rollback=AtMost(at_most=0.009)))
+    first = strict.confirmed[0]
+    low, high = first.false_rollback.low, first.false_rollback.high
+    assert low is not None
+    assert high is not None
+    assert low < first.false_rollback.mean < 0.009 < high
+    assert not strict.decided
+    assert "open, because too few replications decide it: a good version rolled back in at most 0.9%" in sentence(
+        strict
+    )
+    assert contender_table(strict).texts[0][-1] == "open: false rollback"
+    document = json.loads(json.dumps(to_json(strict)))
+    assert document["decided"] is False
+    entry = next(limit for limit in document["limits"] if limit["limit"] == "false_rollback")
+    assert (entry["at_most"], entry["kept"]) == (0.009, "open")
+    assert entry["estimate"] == first.false_rollback.to_json()
+    assert document["limits"] == document["confirmed"][0]["limits"]
+    row = strict.frame[strict.frame["stage"] == "confirmed"].iloc[0]
+    assert (row["misses"], row["open"]) == ("", "false_rollback")
+    kept = replace(strict, goal=replace(strict.goal, false_rollback=AtMost(at_most=0.5)))
+    assert kept.decided
+    assert sentence(kept).endswith("; every limit of the goal is kept")
+    assert contender_table(kept).texts[0][-1] == "kept"
+
+
+def test_the_few_replications_of_a_service_with_state_decide_no_small_limit(checkout: Recommendation) -> None:
+    """40 replications without a false rollback: 0% [0%, 8.76%] does not keep "at most 1%"."""
+    first = checkout.confirmed[0]
+    few = replace(first, false_rollback=share_of(np.zeros(40, dtype=bool)))
+    assert few.open(checkout.goal) == ["false_rollback"]
+    assert few.missed_on_average(checkout.goal) == []
+    unsure = replace(checkout, confirmed=(few, *checkout.confirmed[1:]))
+    assert not unsure.decided
+    assert "0% [0%, 8.76%]; open, because too few replications decide it" in sentence(unsure)
+
+
+def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_infeasible(
+    checkout: Recommendation,
+) -> None:
+    ranked = checkout.contenders
+    unsure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 1)) for evaluation in ranked]
+    advice = advise(checkout.scenario, checkout.goal, unsure, rate=50.0, feasible=False)
+    assert advice.summary.startswith("too few replications to decide whether a rollout keeps the goal: on average ")
+    sure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 30)) for evaluation in ranked]
+    assert advise(checkout.scenario, checkout.goal, sure, rate=50.0, feasible=False).summary == (
+        "infeasible: a good version is rolled back too often"
+    )
 
 
 def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
