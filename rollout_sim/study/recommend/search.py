@@ -451,5 +451,5 @@ class _Score:
 def _alike(evaluation: Evaluation, best: Evaluation) -> bool:
     """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
     low, high = evaluation.objective.low, best.objective.high
-    close = evaluation.objective.mean <= best.objective.mean * (1 + CLOSE)
-    return low is not None and high is not None and low <= high and close
+    close = evaluation.objective.mean <= best.objective.mean + CLOSE * abs(best.objective.mean)
+    return evaluation is best or (low is not None and high is not None and low <= high and close)

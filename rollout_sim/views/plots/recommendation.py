@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _MINUTE: Final = 60.0
+_DECADES: Final = 1000.0
+"""The largest amount over the smallest that is drawn on a logarithmic scale, where some are not above zero."""
 
 
 def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
@@ -32,7 +34,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     evaluations = _all(recommendation)
     brief = len(recommendation.explored)
     minutes = np.array([evaluation.time_to_full / _MINUTE for evaluation in evaluations])
-    spent = np.array([max(evaluation.bad.mean, 0.0) / whole for evaluation in evaluations])
+    spent = np.array([evaluation.bad.mean / whole for evaluation in evaluations])
     caught = np.array([np.nan if evaluation.caught is None else evaluation.caught.mean for evaluation in evaluations])
     sizes = np.array([28.0 if k < brief else 80.0 for k in range(len(evaluations))])
     breaks = np.array([bool(evaluation.broken(recommendation.goal)) for evaluation in evaluations])
@@ -55,7 +57,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         bar.outline.set_visible(False)
     for evaluation in recommendation.confirmed:
         winning = recommendation.winner == evaluation.candidate
-        point = evaluation.time_to_full / _MINUTE, max(evaluation.bad.mean, 0.0) / whole
+        point = evaluation.time_to_full / _MINUTE, evaluation.bad.mean / whole
         ax.annotate(
             f"{evaluation.candidate.name} (recommended)" if winning else evaluation.candidate.name, point,
             xytext=(36, 64) if winning else (9, 9), textcoords="offset points", fontsize=9,
@@ -66,15 +68,24 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
             ax.plot(
                 *point, marker="o", markersize=16, markerfacecolor="none", color="#D55E00", linestyle="none", zorder=3
             )
-    ax.set_yscale("log")
+    _scale(ax, spent)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g}%"))
-    ax.set_ylim(top=float(spent.max()) * 4)
     ax.set_xlim(-0.04 * max(float(minutes.max()), 1.0), max(float(minutes.max()), 1.0) * 1.25)
     ax.set_xlabel("minutes to full traffic, when nothing stops it")
     ax.set_ylabel(f"{slo.name} budget that a release spends on average")
     ax.set_title("What the candidates cost and how long they take")
     ax.legend(loc="upper right", fontsize=9)
     return ax
+
+
+def _scale(ax: Axes, spent: FloatArray) -> None:
+    """A logarithmic scale, linear around zero where a release saves budget, with room at the top for names."""
+    most = float(np.abs(spent).max())
+    if spent.min() > 0:
+        ax.set_yscale("log")
+        ax.set_ylim(top=most * 4)
+    elif most > 0:
+        ax.set_yscale("symlog", linthresh=most / _DECADES)
 
 
 def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:

@@ -22,7 +22,7 @@ from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
-from rollout_sim.study.recommend.search import Recommendation, default_goal, recommend
+from rollout_sim.study.recommend.search import Recommendation, _alike, default_goal, recommend
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
@@ -278,3 +278,34 @@ def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_pla
     found, expected = recommend(leaking), recommend(good)
     assert found.plane.engine == "aggregate"
     assert [one.bad for one in found.confirmed] == [one.bad for one in expected.confirmed]
+
+
+@pytest.mark.parametrize("best", [-0.16, 0.0, 0.16])
+def test_the_best_ties_with_itself_whatever_its_sign(checkout: Recommendation, best: float) -> None:
+    """A release that mends errors has a negative mean, and a tenth more of that is less."""
+    first = checkout.contenders[0]
+    at = replace(first.objective, mean=best, low=best - 0.1, high=best + 0.1)
+    unknown = replace(at, low=None, high=None)
+    for objective in (at, unknown):
+        assert _alike(replace(first, objective=objective), evaluation := replace(first, objective=objective)) == (
+            objective is at
+        )
+        assert _alike(evaluation, evaluation)
+    near = replace(first, objective=replace(at, mean=best + 0.05 * abs(best)))
+    assert _alike(near, replace(first, objective=at))
+    assert not _alike(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
+
+
+def test_a_release_that_mends_errors_gets_an_answer(tmp_path: Path) -> None:
+    """What is minimised is below zero for all candidates."""
+    mending = scenario(
+        function__versions={
+            "1": {"duration": {"exponential": {"mean": "100 ms"}}, "error_rate": "5%"},
+            "2": {"like": "1", "error_rate": "0.1%"},
+        },
+        goal={"minimise": "expected_bad_requests"},
+    )
+    found = recommend(mending, keep_alarms=True)
+    assert found.winner is not None
+    assert found.confirmed[0].bad.mean < -100
+    assert len(write(found, tmp_path)) == 5
