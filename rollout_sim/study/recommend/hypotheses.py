@@ -134,7 +134,9 @@ def evaluate(
     elif goal.prices is not None:
         price = goal.prices
         costs = [price.bad_request * x for x in extra]
-        costs[0] = costs[0] + price.false_rollback * stopped(columns[GOOD])
+        for k, hypothesis in enumerate(likely):
+            if hypothesis.name == GOOD:
+                costs[k] = costs[k] + price.false_rollback * stopped(columns[GOOD])
         objective = _shifted(weighted_mean(costs, weights), price.minute_of_delay * minutes)
     return Evaluation(
         candidate=candidate,
