@@ -18,8 +18,7 @@ from rollout_sim.control.strategies import Predefined
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.aggregate.exactness import inexactness
-from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity
@@ -74,7 +73,7 @@ class Recommendation(Plotted):
     seed: int
     """The seed of all replications."""
     plane: EngineChoice
-    """The data plane that ran a good release, and why it."""
+    """The data plane that ran everything, and why it."""
     searched: int
     """How many candidates there were."""
     winner: Candidate | None
@@ -208,7 +207,8 @@ def _check(scenario: Scenario) -> None:
 class Search:
     """The stages of a recommendation: all of them simulate the same hypotheses, on the same random numbers.
 
-    Raises ScenarioError where the `engine` that is asked for does not run a good release.
+    One data plane runs all of them, so that they are pairs of one another and of the run without a rollout. Raises
+    ScenarioError where the `engine` that is asked for does not run one of them.
     """
 
     def __init__(
@@ -223,15 +223,13 @@ class Search:
         self.hypotheses = hypotheses_of(scenario, goal, risk)
         self.latency = risk.severity.latency is not None
         self.rate = scenario.rates[scenario.alias]
-        self._planes: dict[tuple[str, bool], EngineChoice] = {}
-        self.plane = self._plane(GOOD, None, self.hypotheses[GOOD].scenario)
+        self.still = replace(
+            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None
+        )
+        """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
+        self.plane = self._one_plane()
         single = int(self.plane.engine != "aggregate")
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
-
-    @property
-    def planes(self) -> list[EngineChoice]:
-        """The data planes of all hypotheses, under the file's own alarms. Raises ScenarioError where `engine` runs one not."""
-        return [self._plane(name, None, hypothesis.scenario) for name, hypothesis in self.hypotheses.items()]
 
     def recommend(
         self, *, keep_alarms: bool = False, codedeploy: bool = False, progress: Progress | None = None
@@ -337,12 +335,8 @@ class Search:
         for alarm, group in groups.items():
             for name, hypothesis in self.hypotheses.items():
                 watched = with_candidates(hypothesis.scenario, group)
-                plane = self._plane(name, alarm, watched)
-                work[name, alarm] = self._batches(watched, plane, stage, first)
-        still = replace(
-            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
-        )
-        work[STEADY, None] = self._batches(still, self._plane(STEADY, None, still), stage, first)
+                work[name, alarm] = self._batches(watched, stage, first)
+        work[STEADY, None] = self._batches(self.still, stage, first)
         begin, end = STAGES[stage : stage + 2]
         results = dict(run_all(work, jobs=self.jobs, progress=part_of(progress, begin, end)))
         baseline = results[STEADY, None][STEADY]
@@ -352,18 +346,22 @@ class Search:
             evaluations.append(evaluate(candidate, self.hypotheses, columns, baseline, self.goal))
         return evaluations
 
-    def _plane(self, name: str, alarm: Alarm | None, scenario: Scenario) -> EngineChoice:
-        """The data plane of a hypothesis under the file's alarms or a candidate's, asked for once each.
+    def _one_plane(self) -> EngineChoice:
+        """The fastest data plane that is exact for everything that is simulated, and its smallest batch.
 
         Neither the strategies nor an alarm's threshold and datapoints have a say in it, and the alarms that are tried
-        differ in nothing else that has.
+        differ in nothing else that has, so one of them stands for all.
         """
-        key = (name, alarm is not None)
-        if key not in self._planes:
-            self._planes[key] = choose_engine(scenario, self.engine)
-        return self._planes[key]
+        watched = strategies(self.scenario)[0].watched_by(alarms(self.scenario, latency=self.latency)[0])
+        scenarios = [self.still]
+        for hypothesis in self.hypotheses.values():
+            scenarios += [hypothesis.scenario, with_candidates(hypothesis.scenario, [watched])]
+        choices = [choose_engine(scenario, self.engine) for scenario in scenarios]
+        slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
+        return replace(slowest, batch=min(choice.batch for choice in choices))
 
-    def _batches(self, scenario: Scenario, plane: EngineChoice, stage: int, first: int) -> list[Batch]:
+    def _batches(self, scenario: Scenario, stage: int, first: int) -> list[Batch]:
+        plane = self.plane
         names = tuple(scenario.strategies) or (STEADY,)
         if plane.engine == "aggregate":
             size = min(BATCHES[stage], plane.batch)
@@ -430,8 +428,8 @@ class Search:
         assert self.scenario.new is not None
         if self.scenario.function.versions[self.scenario.new].faults:
             notes.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
-        if reasons := inexactness(self.hypotheses[GOOD].scenario):
-            notes.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
+        if self.plane.engine != "aggregate":
+            notes.append(f"every invocation is simulated ({self.plane.reason}), so there are fewer replications")
         if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
             notes.append("tests in hooks are taken to fail as often as real requests would")
         if len(self.scenario.targets) > 2:

@@ -146,7 +146,7 @@ def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jo
         return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
     try:
         search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
-        slow = next((plane.reason for plane in search.planes if plane.engine != "aggregate"), "")
+        slow = search.plane.reason if search.plane.engine != "aggregate" else ""
     except ScenarioError as error:
         return "; ".join(error.problems)
     if not slow and _counts(scenario) > SEARCHABLE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from rollout_sim.core.statistics import share_of, weighted_mean, weighted_quanti
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
+from rollout_sim.run.batch import Batch
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
-from rollout_sim.study.recommend.search import Recommendation, _alike, default_goal, recommend
+from rollout_sim.study.recommend.search import FRESH, Recommendation, _alike, default_goal, prepare, recommend
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
@@ -309,3 +311,54 @@ def test_a_release_that_mends_errors_gets_an_answer(tmp_path: Path) -> None:
     assert found.winner is not None
     assert found.confirmed[0].bad.mean < -100
     assert len(write(found, tmp_path)) == 5
+
+
+MEAN = {
+    "errors": data()["alarms"]["errors"],
+    "mean": {"metric": "duration", "statistic": "average", "of": "new_version", "threshold": "> 10 s"},
+}
+SLOW = {"severity": {"latency": "50x"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "engine"),
+    [
+        # Exact with the alarms that are tried, but not with the file's own.
+        ({"alarms": MEAN, "rollout__alarms": ["errors", "mean"]}, "simpy"),
+        ({"function__propagation": "20 s"}, "simpy"),
+        # The good version never meets the concurrency, the slow one does.
+        ({"risk": SLOW, "function__reserved_concurrency": 20, "function__timeout": "20 s"}, "simpy"),
+        # Periods of 10 s: the run without a rollout is counted in the same ones.
+        ({"alarms__errors__period": "10 s"}, "aggregate"),
+    ],
+)
+def test_one_plane_runs_all_of_a_study(
+    changes: dict[str, object], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever hypothesis, alarm or baseline is the one that keeps a faster plane from being exact."""
+    search = prepare(scenario(**{"horizon": "8 min", "rollout__start": "1 min", **changes}))
+    assert (search.plane.engine == "aggregate") == (engine == "aggregate")
+    ran: list[Batch] = []
+
+    def record(work: dict[object, list[Batch]], **_: object) -> Iterator[tuple[object, object]]:
+        for key, batches in work.items():
+            ran.extend(batches)
+            # As many replications as were asked for.
+            count = sum(batch.count for batch in batches)
+            columns = {"outcome": np.zeros(count), "bad_requests": np.zeros(count)}
+            columns["budget_spent.availability"] = np.zeros(count)
+            yield key, dict.fromkeys(batches[0].strategies, columns)
+
+    monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", record)
+    found = search.recommend(keep_alarms=False, codedeploy=False)
+    assert {batch.plane.engine for batch in ran} == {search.plane.engine}
+    assert len({(batch.first, batch.count) for batch in ran if batch.first < FRESH}) <= 4
+    assert len({batch.scenario.resolution for batch in ran}) == 1
+    if search.plane.engine != "aggregate":
+        assert any("every invocation is simulated" in note for note in found.notes)
+
+
+def test_an_engine_that_does_not_run_a_hypothesis_is_refused_at_once() -> None:
+    slow = scenario(risk=SLOW, function__reserved_concurrency=20, function__timeout="20 s")
+    with pytest.raises(ScenarioError, match="aggregate is not exact here: the concurrency of 20 can bind"):
+        prepare(slow, engine="aggregate")
