@@ -28,16 +28,18 @@ class KeyFigure:
 
 
 def conclusion(compared: Comparison) -> tuple[str, ...]:
-    """What a comparison comes to, in two or three sentences about the best strategy (see `best_strategy`).
+    """What a comparison comes to, in a few sentences about the best strategy (see `best_strategy`).
 
-    Where a bad version cannot be told from a good one, the first sentence says that.
+    Where a bad version cannot be told from a good one, the first sentence says that; before it, if there are too few
+    replications to say much.
     """
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
+    doubt = (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
     if compared.twin is None:
-        return _good_version(compared, best)
-    return _bad_version(compared, compared.twin, best)
+        return doubt + _good_version(compared, best)
+    return doubt + _bad_version(compared, compared.twin, best)
 
 
 def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:

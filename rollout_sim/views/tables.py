@@ -252,7 +252,7 @@ def comparison_table(comparison: Comparison) -> Table:
             budget = estimates[f"budget_spent.{slo.name}"]
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         rows.append(tuple(cells))
-    return Table(columns=tuple(columns), rows=tuple(rows))
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=comparison.undecided)
 
 
 SHOWN: Final = 40
