@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 WIDE: Final = 0.1
 """An interval of a share that is wider than this decides little."""
+COUNTED: Final = ("requests", "bad_requests", "bad_requests_new_version", "cold_starts", "throttles")
+"""Whole numbers."""
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version")
 """Of what the strategies' differences are taken, besides the budgets."""
 Estimates = Mapping[str, Estimate | None]
@@ -68,7 +71,7 @@ class Comparison(Plotted):
         its units.
         """
         if strategy not in self._estimates:
-            self._estimates[strategy] = _estimated(self.columns[strategy])
+            self._estimates[strategy] = _estimated(self.columns[strategy], _units(self.scenario))
         return self._estimates[strategy]
 
     def differences(self, strategy: str) -> Estimates:
@@ -274,14 +277,25 @@ def _width(estimate: Estimate | None) -> float:
     return estimate.high - estimate.low
 
 
-def _estimated(columns: Samples) -> Estimates:
+def _units(scenario: Scenario) -> dict[str, float]:
+    """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
+    units = dict.fromkeys(COUNTED, 1.0)
+    rates = scenario.rates
+    for slo in scenario.slos:
+        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
+        units[f"budget_spent.{slo.name}"] = 1 / whole if whole else 0.0
+    return units
+
+
+def _estimated(columns: Samples, units: Mapping[str, float]) -> Estimates:
     outcome = columns["outcome"]
     estimates: dict[str, Estimate | None] = {
         name: share_of(outcome == OUTCOMES.index(name))
         for name in ("rolled_back", "promoted", "failed", "blocked", "running")
     }
     estimates["stopped"] = share_of(stopped(columns))
-    return estimates | {name: mean_of(values) for name, values in columns.items() if name != "outcome"}
+    means = {name: mean_of(values, unit=units.get(name, 0.0)) for name, values in columns.items() if name != "outcome"}
+    return estimates | means
 
 
 def _comparable(columns: Samples) -> Samples:

@@ -125,7 +125,7 @@ def evaluate(
     extra = [columns[hypothesis.name]["bad_requests"] - baseline["bad_requests"] for hypothesis in likely]
     spent = [columns[hypothesis.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for hypothesis in likely]
     weights = [hypothesis.weight for hypothesis in likely]
-    bad = weighted_mean(extra, weights)
+    bad = weighted_mean(extra, weights, unit=1.0)
     false = share_of(stopped(columns[GOOD]))
     minutes = candidate.plan.time_to_full / 60
     objective = bad
@@ -137,7 +137,7 @@ def evaluate(
         for k, hypothesis in enumerate(likely):
             if hypothesis.name == GOOD:
                 costs[k] = costs[k] + price.false_rollback * stopped(columns[GOOD])
-        objective = _shifted(weighted_mean(costs, weights), price.minute_of_delay * minutes)
+        objective = _shifted(weighted_mean(costs, weights, unit=price.bad_request), price.minute_of_delay * minutes)
     return Evaluation(
         candidate=candidate,
         caught=share_of(stopped(columns[CATCH])) if CATCH in columns else None,
