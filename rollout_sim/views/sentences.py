@@ -8,7 +8,9 @@ from typing import Final
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.comparison import Comparison, best_strategy
+from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
@@ -198,24 +200,53 @@ def remarks(recommendation: Recommendation) -> list[str]:
     """Why the obvious alternatives lose, how sure the answer is, and what else would help."""
     lines = []
     alternatives = recommendation.confirmed[1 if recommendation.winner is not None else 0 :]
-    for loser in alternatives:
-        name = loser.candidate.name
-        limits = loser.limits(recommendation.goal)
-        broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
-        undecided = [f"{KEEPS[limit.name]} enough ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
-        doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
-        if broken:
-            lines.append(f"not {name}: it {' and '.join(broken)}{doubt}")
-        elif recommendation.winner is not None:
-            lines.append(f"not {name}: {number_with_interval(loser.bad)} bad requests per release on average{doubt}")
-        elif doubt:
-            lines.append(f"{name}{doubt.replace('; ', ': ', 1)}")
+    own = {evaluation.candidate.name: evaluation for evaluation in alternatives if evaluation.candidate.alarm is None}
+    lines += [_against(recommendation, evaluation) for evaluation in own.values()]
+    for watched in alternatives:
+        if watched.candidate.alarm is not None and watched.candidate.name not in own:
+            lines.append(_against(recommendation, watched))
     if recommendation.ties:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
     if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
         lines.append(f"CodeDeploy cannot carry it out: {why}; --codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
+
+
+def _against(recommendation: Recommendation, loser: Evaluation) -> str:
+    """Why an alternative is not recommended, and whether its strategy or the file's alarm is to blame."""
+    name, goal = loser.candidate.name, recommendation.goal
+    broken, doubt = _judged(loser, goal)
+    if not broken and recommendation.winner is None:
+        return f"{name}{doubt.replace('; ', ': ', 1) or ': it keeps the goal'}"
+    bad = f"{number_with_interval(loser.bad)} bad requests per release on average"
+    text = f"not {name}: it {broken}{doubt}" if broken else f"not {name}: {bad}{doubt}"
+    same = [other for other in recommendation.confirmed[1:] if other.candidate.name == name and other is not loser]
+    if not same or recommendation.winner is None:
+        return text
+    (watched,) = same
+    otherwise, still_in_doubt = _judged(watched, goal)
+    costs = f"{number_with_interval(watched.bad)} bad requests per release on average"
+    if not broken:
+        outcome = f"it {otherwise}" if otherwise else costs
+        return f"{text} with the file's alarm; with {watched.candidate.alarm_text} {outcome}{still_in_doubt}"
+    if not otherwise:
+        return (
+            f"{text}. The file's alarm makes the difference: with {watched.candidate.alarm_text} it breaks no limit "
+            f"and comes to {costs}{still_in_doubt}"
+        )
+    if watched.broken(goal) == loser.broken(goal):
+        return f"{text}. The strategy makes the difference: the alarm that suits it best does not change that"
+    return f"{text}. Strategy and alarm make the difference: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
+
+
+def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
+    """What a candidate does that breaks limits of the goal, and of which limits it is open; each may be empty."""
+    limits = evaluation.limits(goal)
+    broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
+    undecided = [f"{KEEPS[limit.name]} enough ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
+    doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
+    return " and ".join(broken), doubt
 
 
 def _estimated(limit: Limit) -> str:

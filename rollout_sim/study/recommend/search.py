@@ -83,7 +83,10 @@ class Recommendation(Plotted):
     contenders: tuple[Evaluation, ...]
     """The first of these, with more replications, in the order of preference."""
     confirmed: tuple[Evaluation, ...]
-    """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications."""
+    """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications.
+
+    First with the file's alarms, then with the winner's or one that suits them better.
+    """
     ties: tuple[Candidate, ...]
     """Contenders that the estimates cannot tell from the winner."""
     advice: Advice
@@ -227,6 +230,9 @@ class Search:
             self.hypotheses[GOOD].scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None
         )
         """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
+        self.choices = alarms(scenario, latency=self.latency)
+        """The alarms that are tried."""
+        self.screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], self.choices, self.rate)
         self.plane = self._one_plane()
         single = int(self.plane.engine != "aggregate")
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
@@ -269,15 +275,15 @@ class Search:
         ]
         if keep_alarms:
             return allowed if self.plane.engine == "aggregate" else allowed[: self.most], len(allowed)
-        choices = alarms(self.scenario, latency=self.latency)
-        screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], choices, self.rate)
         scored = [
-            score for candidate in allowed for score in self._scores(candidate, choices, screen.screen(candidate.plan))
+            score
+            for candidate in allowed
+            for score in self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
         ]
         scored.sort(key=lambda score: (score.misses, score.penalised))
         watched = [score.candidate for score in scored]
         simple = [candidate for candidate in allowed if candidate.complexity == 0]
-        return watched[: self.most] + simple[: self.most], len(allowed) * (len(choices) + 1)
+        return watched[: self.most] + simple[: self.most], len(allowed) * (len(self.choices) + 1)
 
     def _in_time(self, candidate: Candidate) -> bool:
         """Whether full traffic is reached within the goal's limit; the obvious strategies are looked at in any case."""
@@ -352,7 +358,7 @@ class Search:
         Neither the strategies nor an alarm's threshold and datapoints have a say in it, and the alarms that are tried
         differ in nothing else that has, so one of them stands for all.
         """
-        watched = strategies(self.scenario)[0].watched_by(alarms(self.scenario, latency=self.latency)[0])
+        watched = strategies(self.scenario)[0].watched_by(self.choices[0])
         scenarios = [self.still]
         for hypothesis in self.hypotheses.values():
             scenarios += [hypothesis.scenario, with_candidates(hypothesis.scenario, [watched])]
@@ -400,7 +406,9 @@ class Search:
             alike = [evaluation for evaluation in remaining if _alike(evaluation, remaining[0])]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
             others = [candidate for candidate in obvious if candidate != first.candidate]
-            confirmed = self.evaluations([first.candidate, *others], 2, FRESH, progress)
+            if (alarm := first.candidate.alarm) is not None:
+                others += self._better_watched(obvious, first.candidate, alarm)
+            confirmed = self._best_watched(self.evaluations([first.candidate, *others], 2, FRESH, progress))
             failed = bool(confirmed[0].missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
@@ -417,6 +425,30 @@ class Search:
             name, chosen = next(iter(same.items()), (predefined, strategy))
             candidates.append(Candidate(name=name, strategy=chosen, alarm=None, complexity=0))
         return candidates
+
+    def _better_watched(self, obvious: Sequence[Candidate], first: Candidate, alarm: Alarm) -> list[Candidate]:
+        """The obvious strategies with the recommended alarm, and with the one that suits each best by the closed forms.
+
+        They say whether a strategy loses, or the file's alarm.
+        """
+        watched: list[Candidate] = []
+        for candidate in obvious:
+            if candidate.plan == first.plan:
+                continue
+            scores = self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
+            best = min(scores, key=lambda score: (score.misses, score.penalised)).candidate
+            watched += {choice.label: choice for choice in (candidate.watched_by(alarm), best)}.values()
+        return watched
+
+    def _best_watched(self, confirmed: Sequence[Evaluation]) -> list[Evaluation]:
+        """The first, then the others, each strategy that has an alarm of its own with the better one."""
+        first, *others = confirmed
+        better = {
+            evaluation.candidate.name: evaluation
+            for evaluation in reversed(self.rank(others))
+            if evaluation.candidate.alarm
+        }
+        return [first, *(one for one in others if one.candidate.alarm is None), *reversed(better.values())]
 
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""

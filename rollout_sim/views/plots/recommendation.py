@@ -57,6 +57,8 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         bar.outline.set_visible(False)
     for evaluation in recommendation.confirmed:
         winning = recommendation.winner == evaluation.candidate
+        if evaluation.candidate.alarm is not None and not winning:
+            continue  # an obvious one with a better alarm: near its namesake
         point = evaluation.time_to_full / _MINUTE, evaluation.bad.mean / whole
         ax.annotate(
             f"{evaluation.candidate.name} (recommended)" if winning else evaluation.candidate.name, point,
@@ -103,7 +105,11 @@ def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         means = np.array([estimate.mean for _, estimate in evaluation.power])
         low = np.array([estimate.low or 0.0 for _, estimate in evaluation.power])
         high = np.array([estimate.high or 0.0 for _, estimate in evaluation.power])
-        label = evaluation.candidate.name + (" (recommended)" if recommendation.winner == evaluation.candidate else "")
+        label = evaluation.candidate.name
+        if recommendation.winner == evaluation.candidate:
+            label += " (recommended)"
+        elif evaluation.candidate.alarm is not None:
+            label += ", better alarm"
         ax.plot(severities, means, marker="o", label=label, **looks)
         ax.fill_between(severities, low, high, color=looks["color"], alpha=0.15, linewidth=0)
         ax.axhline(evaluation.false_rollback.mean, color=looks["color"], linewidth=0.8, linestyle=(0, (1, 3)))
