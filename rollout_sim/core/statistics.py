@@ -179,7 +179,7 @@ def weighted_quantile(parts: Sequence[FloatArray], weights: Sequence[float], sha
     values = np.concatenate(parts)
     mass = np.concatenate([np.full(part.size, w / part.size) for part, w in zip(parts, weights, strict=True)])
     order = np.argsort(values, kind="stable")
-    values, below = values[order], np.cumsum(mass[order]) / sum(weights)
+    values, below = values[order], np.cumsum(mass[order]) / math.fsum(weights)
     value = float(values[min(int(np.searchsorted(below, share - 1e-12)), values.size - 1)])
     variance = 0.0
     for part, weight in zip(parts, weights, strict=True):
