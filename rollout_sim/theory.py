@@ -99,7 +99,7 @@ def bad_requests_until(plan: Sequence[tuple[float, float]], rate: float, error_r
     _check_plan(plan)
     _check_shares(error_rate=error_rate)
     held = itertools.pairwise([*plan, (math.inf, 0.0)])
-    weighted = sum(weight * max(0.0, min(end, until) - start) for (start, weight), (end, _) in held)
+    weighted = math.fsum(weight * max(0.0, min(end, until) - start) for (start, weight), (end, _) in held)
     return rate * error_rate * weighted
 
 

@@ -93,14 +93,14 @@ class Plan:
     @property
     def length(self) -> float:
         """Seconds from the rollout's start to the end of the deployment, when nothing stops it."""
-        hooks = sum(hook.over for hook in (self.before, self.after) if hook is not None)
-        return self.allocation + hooks + sum(step.hold for step in self.steps) + self.bake
+        hooks = math.fsum(hook.over for hook in (self.before, self.after) if hook is not None)
+        return self.allocation + hooks + math.fsum(step.hold for step in self.steps) + self.bake
 
     @property
     def time_to_full(self) -> float:
         """Seconds from the rollout's start to weight 1, when nothing stops it."""
         before = self.before.over if self.before is not None else 0.0
-        return self.allocation + before + sum(step.hold for step in self.steps[:-1])
+        return self.allocation + before + math.fsum(step.hold for step in self.steps[:-1])
 
 
 class Strategy(Protocol):

@@ -67,7 +67,7 @@ class Distribution:
         if self.kind == "lognormal":
             return self.parameters[0] * math.exp(self.sigma**2 / 2)
         if self.kind == "uniform":
-            return sum(self.parameters) / 2
+            return math.fsum(self.parameters) / 2
         return self.parameters[0]
 
     def ppf(self, u: FloatArray) -> FloatArray:

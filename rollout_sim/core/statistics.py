@@ -1,6 +1,7 @@
 """Estimates: a mean with its interval, and quantiles where a mean hides the tail.
 
-All intervals are at `LEVEL`: Wilson's for shares, Student's t for means, order statistics for quantiles.
+All intervals are at `LEVEL`: Wilson's for shares, Student's t for means (on the logarithm of the mean where the values are
+too skewed for it), order statistics for quantiles.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import numpy as np
 from rollout_sim.core.arrays import BoolArray, FloatArray
 
 LEVEL: Final = 0.95
+EVEN: Final = 25.0
+"""Cochran's rule: a normal interval fits the mean of n values where n is above this times their squared skewness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +51,48 @@ def share_of(hits: BoolArray) -> Estimate:
     return Estimate(n=n, mean=k / n, low=low, high=high, quantiles={})
 
 
-def mean_of(values: FloatArray, *, tail: bool = True) -> Estimate | None:
-    """The mean of those `values` (of shape (replications,)) that are not NaN, with Student's t; None where all are NaN.
+def mean_of(values: FloatArray, *, tail: bool = True, unit: float = 0.0) -> Estimate | None:
+    """The mean of those `values` (of shape (replications,)) that are not NaN, with its interval; None where all are NaN.
 
-    With `tail` the median and the 95th percentile as well. A single value has no interval.
+    Student's t; where the values are at least zero and too skewed for it, t on the logarithm of the mean, whose interval
+    never reaches below zero. `unit` is the least by which two values can differ, such as one request: where all are the
+    same, one more or less may be what a share of the replications has that is too small to be seen, by Wilson. With 0,
+    values that are all the same are taken to be certain. With `tail` the median and the 95th percentile as well. A
+    single value has no interval.
     """
     known = np.sort(values[~np.isnan(values)])
     if not known.size:
         return None
     mean = float(known.mean())
     low = high = None
-    if known.size > 1:
+    if known[0] == known[-1] and known.size > 1:
+        mean, width = float(known[0]), unit * wilson(0, known.size)[1]
+        low, high = mean - width if mean < 0 else max(mean - width, 0.0), mean + width
+    elif known.size > 1:
         half = _t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
         low, high = mean - half, mean + half
+        if known[0] >= 0 and (low < 0 or known.size < EVEN * _skewness(known) ** 2):
+            low, high = mean * math.exp(-half / mean), mean * math.exp(half / mean)
     shares = {"p50": 0.5, "p95": 0.95} if tail else {}
     quantiles = {name: quantile(known, share) for name, share in shares.items()}
     return Estimate(n=known.size, mean=mean, low=low, high=high, quantiles=quantiles)
+
+
+def _student(values: FloatArray) -> Estimate | None:
+    """The mean of values of either sign that are not NaN, with Student's t; None where all are NaN."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return None
+    mean, half = float(known.mean()), math.nan
+    if known.size > 1:
+        half = _t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
+    ends = (None, None) if math.isnan(half) else (mean - half, mean + half)
+    return Estimate(n=known.size, mean=mean, low=ends[0], high=ends[1], quantiles={})
+
+
+def _skewness(values: FloatArray) -> float:
+    """The third standardised moment of values that are not all the same."""
+    return float((((values - values.mean()) / values.std()) ** 3).mean())
 
 
 def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
@@ -72,7 +101,7 @@ def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
     None where no pair is left. Where all pairs differ alike, which Student's t would call certain, the interval is
     widened by Wilson's for an event that was never seen: the share of pairs that might differ by one more.
     """
-    estimate = mean_of(values - others, tail=False)
+    estimate = _student(values - others)
     if estimate is None or estimate.low is None or estimate.low < estimate.mean:
         return estimate
     width = wilson(0, estimate.n)[1]
@@ -108,8 +137,7 @@ def quantile(ordered: FloatArray, share: float) -> tuple[float, float | None, fl
     )
 
 
-@cache
-def _t(freedom: int) -> float:
+def _t(freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))
@@ -122,16 +150,21 @@ def _z() -> float:
     return float(ndtri((1 + LEVEL) / 2))
 
 
-def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float]) -> Estimate:
-    """The mean of a mixture from samples of its parts, each of shape (replications,), with a normal interval.
+def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float], *, unit: float = 0.0) -> Estimate:
+    """The mean of a mixture from samples of its parts, each of shape (replications,), with Student's t after Welch.
 
-    `weights` are the parts' probabilities.
+    `weights` are the parts' probabilities. A part whose values are all the same may differ by `unit` in a share of its
+    replications that is too small to be seen, as in `mean_of`.
     """
-    from scipy.special import ndtri
-
-    mean = sum(weight * float(part.mean()) for part, weight in zip(parts, weights, strict=True))
-    variance = sum(w**2 * float(part.var(ddof=1)) / part.size for part, w in zip(parts, weights, strict=True))
-    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)
+    mean = math.fsum(weight * float(part.mean()) for part, weight in zip(parts, weights, strict=True))
+    variances = [w**2 * float(part.var(ddof=1)) / part.size for part, w in zip(parts, weights, strict=True)]
+    variance = math.fsum(variances)
+    half = 0.0
+    if variance:
+        terms = (v**2 / (part.size - 1) for v, part in zip(variances, parts, strict=True))
+        half = _t(variance**2 / math.fsum(terms)) * math.sqrt(variance)
+    same = (w * wilson(0, part.size)[1] for part, w in zip(parts, weights, strict=True) if not np.ptp(part))
+    half += unit * math.fsum(same)
     return Estimate(n=sum(part.size for part in parts), mean=mean, low=mean - half, high=mean + half, quantiles={})
 
 
@@ -146,7 +179,7 @@ def weighted_quantile(parts: Sequence[FloatArray], weights: Sequence[float], sha
     values = np.concatenate(parts)
     mass = np.concatenate([np.full(part.size, w / part.size) for part, w in zip(parts, weights, strict=True)])
     order = np.argsort(values, kind="stable")
-    values, below = values[order], np.cumsum(mass[order]) / sum(weights)
+    values, below = values[order], np.cumsum(mass[order]) / math.fsum(weights)
     value = float(values[min(int(np.searchsorted(below, share - 1e-12)), values.size - 1)])
     variance = 0.0
     for part, weight in zip(parts, weights, strict=True):

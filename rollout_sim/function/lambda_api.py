@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -435,7 +436,7 @@ class Function:
             if entry.at <= t:
                 if entry.to_version is None:
                     return {}
-                return {entry.to_version: 1.0 - sum(entry.to_routing.values()), **entry.to_routing}
+                return {entry.to_version: 1.0 - math.fsum(entry.to_routing.values()), **entry.to_routing}
         return {}
 
     # Inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -249,7 +250,7 @@ class RunResult(Plotted):
             if entry.alias == target.alias and entry.to_version is not None:
                 weight = entry.to_routing.get(target.version, 0.0)
                 if entry.to_version == target.version:
-                    weight = 1.0 - sum(entry.to_routing.values())
+                    weight = 1.0 - math.fsum(entry.to_routing.values())
                 share[times >= entry.at] = weight
         return share
 

@@ -51,7 +51,8 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     shares = _failing(scenario, rows, end)
     worst = max(share for _, share in shares)
     weights = [
-        (scenario.start + sum(step.hold for step in plan.steps[:k]), step.weight) for k, step in enumerate(plan.steps)
+        (scenario.start + math.fsum(step.hold for step in plan.steps[:k]), step.weight)
+        for k, step in enumerate(plan.steps)
     ]
     limit = math.floor(alarm.limit) if alarm.comparator == ">" else math.ceil(alarm.limit) - 1
     return catch_probability(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -11,25 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
-from rollout_sim.run.batch import Batch, Samples, run_batch, stopped
+from rollout_sim.run.batch import Batch, Samples, stopped
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import affordable, run_all
+from rollout_sim.study.executor import run_all
+from rollout_sim.study.replications import FEWEST, nominally_affordable
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-MOST: Final = 10_000
-"""Replications where their number is not given: as many as fit into `SECONDS`, at most this."""
-FEWEST: Final = 10
-SECONDS: Final = 10.0
+WIDE: Final = 0.1
+"""An interval of a share that is wider than this decides little."""
+COUNTED: Final = ("requests", "bad_requests", "bad_requests_new_version", "cold_starts", "throttles")
+"""Whole numbers."""
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version")
 """Of what the strategies' differences are taken, besides the budgets."""
 Estimates = Mapping[str, Estimate | None]
@@ -56,9 +58,9 @@ class Comparison(Plotted):
     `cold_starts` and `throttles` are counts over the horizon; `budget_spent.<slo>` and `users_affected` are fractions.
     """
     twin: Comparison | None = None
+    """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
     asked: Engine | None = None
     """The engine that was asked for instead of the scenario's."""
-    """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
     _estimates: dict[str, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def estimates(self, strategy: str) -> Estimates:
@@ -69,13 +71,32 @@ class Comparison(Plotted):
         its units.
         """
         if strategy not in self._estimates:
-            self._estimates[strategy] = _estimated(self.columns[strategy])
+            self._estimates[strategy] = _estimated(self.columns[strategy], _units(self.scenario))
         return self._estimates[strategy]
 
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
         first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
         return {name: difference(other[name], first[name]) for name in other}
+
+    @property
+    def undecided(self) -> str:
+        """That there are too few replications to say how often a strategy stops a version, and how many may do; else empty."""
+        if self.scenario.rollout is None:
+            return ""
+        sides = [self] if self.twin is None else [self, self.twin]
+        width, name = max(
+            (_width(side.estimates(strategy)["stopped"]), strategy) for side in sides for strategy in side.columns
+        )
+        if width <= WIDE:
+            return ""
+        enough = self.replications * (width / WIDE) ** 2
+        digit = 10 ** math.floor(math.log10(enough))
+        return (
+            f"too few to decide: {self.replications:,} replications leave open by up to {width * 100:.0f} percentage points "
+            f"how often a version is stopped ({name}); about {math.ceil(enough / digit) * digit:,} would leave "
+            f"{WIDE * 100:.0f}"
+        )
 
     @property
     def approximations(self) -> tuple[str, ...]:
@@ -110,7 +131,7 @@ class Comparison(Plotted):
         twin = None
         if self.twin is not None:
             twin = self.twin.to_json()
-            del twin["twin"]
+            del twin["twin"], twin["undecided"]
         return {
             "scenario": self.scenario.name,
             "seed": self.seed,
@@ -118,6 +139,7 @@ class Comparison(Plotted):
             "engine": self.plane.engine,
             "engine_reason": self.plane.reason,
             "approximations": list(self.approximations),
+            "undecided": self.undecided or None,
             "strategies": entries,
             "twin": twin,
         }
@@ -147,7 +169,7 @@ def compare(
 ) -> Comparison:
     """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
-    Without `replications` as many as the plane manages in about ten seconds on one process, at most `MOST`. `seed` and
+    Without `replications` as many as the plane nominally manages in ten seconds (`study.replications`). `seed` and
     `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
@@ -162,8 +184,7 @@ def compare(
     if plane.engine != "aggregate":
         check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
     if replications is None:
-        each = sum(_seconds_of_one(*side, names, seed) for side in sides)
-        replications = affordable(SECONDS, each, fewest=FEWEST, most=MOST)
+        replications = nominally_affordable(scenario, plane, len(names) * len(sides))
     work = {side: batches_of(*pair, names, seed, replications) for side, pair in enumerate(sides)}
     columns = dict(run_all(work, jobs=jobs, cluster=cluster, progress=progress))
     compared = [
@@ -248,25 +269,33 @@ def _leading(scores: Mapping[str, FloatArray], names: Sequence[str]) -> list[str
     return leading
 
 
-def _seconds_of_one(scenario: Scenario, plane: EngineChoice, strategies: tuple[str, ...], seed: int) -> float:
-    """How long one replication of all strategies takes (s), by the faster of two batches: the first loads and compiles."""
-    batch = Batch(scenario=scenario, strategies=strategies, plane=plane, seed=seed, first=0, count=plane.batch)
-    times = []
-    for _ in range(2):
-        began = time.perf_counter()
-        run_batch(batch)
-        times.append(time.perf_counter() - began)
-    return min(times) / plane.batch
+def _width(estimate: Estimate | None) -> float:
+    """How wide an interval of a share is, which every replication has."""
+    assert estimate is not None
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return estimate.high - estimate.low
 
 
-def _estimated(columns: Samples) -> Estimates:
+def _units(scenario: Scenario) -> dict[str, float]:
+    """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
+    units = dict.fromkeys(COUNTED, 1.0)
+    rates = scenario.rates
+    for slo in scenario.slos:
+        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
+        units[f"budget_spent.{slo.name}"] = 1 / whole if whole else 0.0
+    return units
+
+
+def _estimated(columns: Samples, units: Mapping[str, float]) -> Estimates:
     outcome = columns["outcome"]
     estimates: dict[str, Estimate | None] = {
         name: share_of(outcome == OUTCOMES.index(name))
         for name in ("rolled_back", "promoted", "failed", "blocked", "running")
     }
     estimates["stopped"] = share_of(stopped(columns))
-    return estimates | {name: mean_of(values) for name, values in columns.items() if name != "outcome"}
+    means = {name: mean_of(values, unit=units.get(name, 0.0)) for name, values in columns.items() if name != "outcome"}
+    return estimates | means
 
 
 def _comparable(columns: Samples) -> Samples:

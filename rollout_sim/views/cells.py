@@ -19,6 +19,7 @@ from rollout_sim.core.formatting import (
     show_duration,
 )
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.study.recommend.limits import Kept, Limit, names
 
 
 class Cell(ABC):
@@ -155,3 +156,22 @@ class MedianDuration(Cell):
         if self.estimate is None:
             return (NONE,)
         return tuple(show_duration(self.estimate.quantiles[name][0]) for name in ("p50", "p95"))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Cell):
+    """Whether the limits of a goal are kept, broken, or open because there are too few replications."""
+
+    limits: tuple[Limit, ...]
+
+    @property
+    def text(self) -> str:
+        """`broken: catch; open: budget`; `kept` where every limit is, `-` where the goal has none."""
+        return "; ".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is broken; below it what is open."""
+        words: tuple[tuple[str, Kept], ...] = (("broken", "no"), ("open", "open"))
+        listed = [(word, ", ".join(names(self.limits, kept)).replace("_", " ")) for word, kept in words]
+        return tuple(f"{word}: {which}" for word, which in listed if which) or ("kept" if self.limits else NONE,)

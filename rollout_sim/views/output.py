@@ -199,6 +199,8 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
         "approximations": list(recommendation.notes),
         "searched": recommendation.searched,
         "feasible": winner is not None,
+        "decided": recommendation.decided,
+        "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
         "recommendation": sentence(recommendation),
         "strategy": None if winner is None else winner.name,
         "alarm": None if winner is None else winner.alarm_text,
@@ -222,7 +224,8 @@ def _entry(evaluation: Evaluation, goal: Goal) -> dict[str, Any]:
         "budget_p95": evaluation.budget.to_json(),
         "time_to_full_s": evaluation.time_to_full,
         "objective": evaluation.objective.to_json(),
-        "misses": evaluation.misses(goal),
+        "limits": [limit.to_json() for limit in evaluation.limits(goal)],
+        "misses": evaluation.broken(goal),
         "power": [{"severity": severity, **estimate.to_json()} for severity, estimate in evaluation.power],
     }
 

@@ -8,8 +8,10 @@ from typing import Final
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
+from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
@@ -28,16 +30,18 @@ class KeyFigure:
 
 
 def conclusion(compared: Comparison) -> tuple[str, ...]:
-    """What a comparison comes to, in two or three sentences about the best strategy (see `best_strategy`).
+    """What a comparison comes to, in a few sentences about the best strategy (see `best_strategy`).
 
-    Where a bad version cannot be told from a good one, the first sentence says that.
+    Where a bad version cannot be told from a good one, the first sentence says that; before it, if there are too few
+    replications to say much.
     """
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
+    doubt = (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
     if compared.twin is None:
-        return _good_version(compared, best)
-    return _bad_version(compared, compared.twin, best)
+        return doubt + _good_version(compared, best)
+    return doubt + _bad_version(compared, compared.twin, best)
 
 
 def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
@@ -125,12 +129,27 @@ def _stopped(compared: Comparison, name: str) -> Estimate:
     return estimate
 
 
-LIMITS: Final = {
+BREAKS: Final = {
     "catch": "does not catch the fault of the goal",
     "false_rollback": "rolls a good version back",
     "budget": "spends too much of the budget",
     "time_to_full": "takes too long",
 }
+"""What a candidate does that breaks a limit of the goal."""
+KEEPS: Final = {
+    "catch": "catches the fault of the goal",
+    "false_rollback": "leaves a good version alone",
+    "budget": "is thrifty with the budget",
+    "time_to_full": "is quick",
+}
+"""What one does that keeps it."""
+BOUNDS: Final = {
+    "catch": "the fault of the goal caught in",
+    "false_rollback": "a good version rolled back in",
+    "budget": "of the budget spent (95th percentile)",
+    "time_to_full": "full traffic after",
+}
+"""What a limit of the goal is about, before its bound."""
 
 
 def sentence(recommendation: Recommendation) -> str:
@@ -146,7 +165,14 @@ def sentence(recommendation: Recommendation) -> str:
     if best.caught is not None and recommendation.goal.catch is not None:
         severity = recommendation.goal.catch.of
         text += f", catches {severity.show(severity.spread.low)} in {share_with_interval(best.caught)} of the rollouts"
-    return f"{text}, rolls a good version back in {share_with_interval(best.false_rollback)}"
+    text += f", rolls a good version back in {share_with_interval(best.false_rollback)}"
+    limits = best.limits(recommendation.goal)
+    if not limits:
+        return text
+    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}" for limit in limits if limit.kept == "open"]
+    if undecided:
+        return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
+    return f"{text}; every limit of the goal is kept"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:
@@ -174,13 +200,11 @@ def remarks(recommendation: Recommendation) -> list[str]:
     """Why the obvious alternatives lose, how sure the answer is, and what else would help."""
     lines = []
     alternatives = recommendation.confirmed[1 if recommendation.winner is not None else 0 :]
-    for loser in alternatives:
-        name = loser.candidate.name
-        misses = [f"{LIMITS[limit]} ({_missed(loser, limit)})" for limit in loser.misses(recommendation.goal)]
-        if misses:
-            lines.append(f"not {name}: it {' and '.join(misses)}")
-        elif recommendation.winner is not None:
-            lines.append(f"not {name}: {number_with_interval(loser.bad)} bad requests per release on average")
+    own = {evaluation.candidate.name: evaluation for evaluation in alternatives if evaluation.candidate.alarm is None}
+    lines += [_against(recommendation, evaluation) for evaluation in own.values()]
+    for watched in alternatives:
+        if watched.candidate.alarm is not None and watched.candidate.name not in own:
+            lines.append(_against(recommendation, watched))
     if recommendation.ties:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
@@ -189,10 +213,49 @@ def remarks(recommendation: Recommendation) -> list[str]:
     return [*lines, *recommendation.advice.remedies]
 
 
-def _missed(evaluation: Evaluation, limit: str) -> str:
-    """The estimate that does not keep a limit of the goal."""
-    if limit == "catch":
-        return share_with_interval(evaluation.caught)
-    if limit == "false_rollback":
-        return share_with_interval(evaluation.false_rollback)
-    return share_with_interval(evaluation.budget) if limit == "budget" else show_duration(evaluation.time_to_full)
+def _against(recommendation: Recommendation, loser: Evaluation) -> str:
+    """Why an alternative is not recommended, and whether its strategy or the file's alarm is to blame."""
+    name, goal = loser.candidate.name, recommendation.goal
+    broken, doubt = _judged(loser, goal)
+    if not broken and recommendation.winner is None:
+        return f"{name}{doubt.replace('; ', ': ', 1) or ': it keeps the goal'}"
+    bad = f"{number_with_interval(loser.bad)} bad requests per release on average"
+    text = f"not {name}: it {broken}{doubt}" if broken else f"not {name}: {bad}{doubt}"
+    same = [other for other in recommendation.confirmed[1:] if other.candidate.name == name and other is not loser]
+    if not same or recommendation.winner is None:
+        return text
+    (watched,) = same
+    otherwise, still_in_doubt = _judged(watched, goal)
+    costs = f"{number_with_interval(watched.bad)} bad requests per release on average"
+    if not broken:
+        outcome = f"it {otherwise}" if otherwise else costs
+        return f"{text} with the file's alarm; with {watched.candidate.alarm_text} {outcome}{still_in_doubt}"
+    if not otherwise:
+        return (
+            f"{text}. The file's alarm makes the difference: with {watched.candidate.alarm_text} it breaks no limit "
+            f"and comes to {costs}{still_in_doubt}"
+        )
+    if watched.broken(goal) == loser.broken(goal):
+        return f"{text}. The strategy makes the difference: the alarm that suits it best does not change that"
+    return f"{text}. Strategy and alarm make the difference: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
+
+
+def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
+    """What a candidate does that breaks limits of the goal, and of which limits it is open; each may be empty."""
+    limits = evaluation.limits(goal)
+    broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
+    undecided = [f"{KEEPS[limit.name]} enough ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
+    doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
+    return " and ".join(broken), doubt
+
+
+def _estimated(limit: Limit) -> str:
+    """The estimate that a limit of the goal is about."""
+    return show_duration(limit.estimate.mean) if limit.name == "time_to_full" else share_with_interval(limit.estimate)
+
+
+def _bound(limit: Limit) -> str:
+    """`at most 1%`."""
+    value = limit.at_least if limit.at_most is None else limit.at_most
+    text = show_duration(value) if limit.name == "time_to_full" else share(value)
+    return f"at {'least' if limit.at_most is None else 'most'} {text}"

@@ -26,6 +26,7 @@ from rollout_sim.views.cells import (
     MedianDuration,
     Share,
     Text,
+    Verdict,
 )
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def comparison_table(comparison: Comparison) -> Table:
             budget = estimates[f"budget_spent.{slo.name}"]
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         rows.append(tuple(cells))
-    return Table(columns=tuple(columns), rows=tuple(rows))
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=comparison.undecided)
 
 
 SHOWN: Final = 40
@@ -284,7 +285,7 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv") -> Table:
 
 
 def contender_table(recommendation: Recommendation) -> Table:
-    """The confirmed candidates and the contenders, each estimate with its 95% interval."""
+    """The confirmed candidates and the contenders, each estimate with its 95% interval; the verdict by the intervals last."""
     columns = (
         Column(title="strategy", names=True),
         Column(title="alarm", names=True),
@@ -293,7 +294,7 @@ def contender_table(recommendation: Recommendation) -> Table:
         Column(title="bad requests added\nmean", interval=True),
         Column(title="budget\np95", interval=True),
         Column(title="full after"),
-        Column(title="misses"),
+        Column(title="limits of\nthe goal"),
     )
     confirmed = recommendation.confirmed
     fresh = {evaluation.candidate.label for evaluation in confirmed}
@@ -302,7 +303,6 @@ def contender_table(recommendation: Recommendation) -> Table:
 
 
 def _contender(evaluation: Evaluation, goal: Goal) -> tuple[Cell, ...]:
-    misses = ", ".join(name.replace("_", " ") for name in evaluation.misses(goal))
     return (
         Text(evaluation.candidate.name),
         Text(evaluation.candidate.alarm_text),
@@ -311,5 +311,5 @@ def _contender(evaluation: Evaluation, goal: Goal) -> tuple[Cell, ...]:
         EstimatedNumber(evaluation.bad),
         EstimatedShare(evaluation.budget),
         Duration(evaluation.time_to_full),
-        Text(misses or "-"),
+        Verdict(evaluation.limits(goal)),
     )

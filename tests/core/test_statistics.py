@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
-from rollout_sim.core.statistics import difference, mean_of, quantile, share_of, wilson
+from rollout_sim.core.statistics import difference, mean_of, quantile, share_of, weighted_mean, wilson
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,65 @@ def test_a_difference_that_never_varied_is_not_called_certain() -> None:
     found = difference(np.ones(100), np.zeros(100))
     assert found is not None
     assert (found.mean, found.low) == (1, pytest.approx(1 - wilson(0, 100)[1]))
+
+
+def _rare(rng: np.random.Generator, runs: int, n: int) -> np.ndarray:
+    """Bad requests as rollouts have them: none in most replications, many in some. The mean is 75."""
+    return rng.standard_exponential((runs, n)) * 375 * (rng.random((runs, n)) < 0.2)
+
+
+def _exponential(rng: np.random.Generator, runs: int, n: int) -> np.ndarray:
+    return rng.standard_exponential((runs, n)) * 75
+
+
+@pytest.mark.parametrize("draw", [_rare, _exponential])
+@pytest.mark.parametrize("n", [10, 20, 40, 300])
+def test_intervals_of_skewed_means_stay_above_zero_and_cover(draw, n: int) -> None:
+    """3,000 samples: at least 88% of the intervals hold the mean, more than Student's t does, and none is below zero.
+
+    Samples that are all zero say nothing of how large a value may be, and are left out.
+    """
+    samples = draw(np.random.default_rng(5), 3000, n)
+    found = [mean_of(values) for values in samples if values.any()]
+    bounds = [(one.low, one.high) for one in found if one is not None]
+    assert min(low for low, _ in bounds) > 0
+    covered = np.mean([low <= 75 <= high for low, high in bounds])
+    half = [stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n) for values in samples if values.any()]
+    student = np.mean([abs(one.mean - 75) <= h for one, h in zip(found, half, strict=True) if one is not None])
+    assert covered >= max(0.88, student - 0.005)
+
+
+def test_an_even_sample_has_students_t() -> None:
+    values = np.random.default_rng(6).normal(100, 10, 1000)
+    estimate = mean_of(values)
+    assert estimate is not None
+    assert estimate.high - estimate.mean == pytest.approx(estimate.mean - estimate.low)
+
+
+def test_what_never_happened_may_yet_happen() -> None:
+    """No bad request in 20 replications: by Wilson up to 16% of the replications may have one. A fixed time is certain."""
+    none = mean_of(np.zeros(20), unit=1.0)
+    assert none is not None
+    assert (none.mean, none.low) == (0, 0)
+    assert none.high == pytest.approx(0.1611, abs=5e-5)
+    always = mean_of(np.full(20, 7.0), unit=1.0)
+    assert always is not None
+    assert (always.low, always.high) == (pytest.approx(6.8389, abs=5e-5), pytest.approx(7.1611, abs=5e-5))
+    fixed = mean_of(np.full(20, 0.1))
+    assert fixed is not None
+    assert (fixed.mean, fixed.low, fixed.high) == (0.1, 0.1, 0.1)
+
+
+def test_differences_may_be_of_either_sign() -> None:
+    found = difference(np.array([0.0, 0, 0, 0, 300]), np.zeros(5))
+    assert found is not None
+    assert found.low is not None
+    assert found.low < 0 < found.mean
+
+
+def test_a_mixture_of_few_has_an_interval_for_few() -> None:
+    """One part of two values: t with one degree of freedom, 12.7062; a part without a bad request may yet have one."""
+    found = weighted_mean([np.array([1.0, 3.0]), np.array([5.0, 5.0])], [0.5, 0.5])
+    assert (found.mean, found.high) == (3.5, pytest.approx(3.5 + 12.7062 * 0.5, abs=1e-3))
+    none = weighted_mean([np.zeros(4), np.zeros(4)], [0.9, 0.1], unit=1.0)
+    assert (none.mean, none.high) == (0, pytest.approx(wilson(0, 4)[1]))

@@ -50,8 +50,8 @@ def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
         rough = search.rank(search.evaluations(every, 0))
         closer = search.rank(search.evaluations([one.candidate for one in rough[:30]], 2))[:10]
         mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], 2, FRESH)
-    assert not mine.misses(found.goal)
-    return mine, next(one for one in search.rank(others) if not one.misses(found.goal))
+    assert not mine.missed_on_average(found.goal)
+    return mine, next(one for one in search.rank(others) if not one.missed_on_average(found.goal))
 
 
 def excess(seed: int) -> Ours:

@@ -55,16 +55,18 @@ def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate
             f"the alarm `{best.candidate.alarm_text}` errs least, in {share_with_interval(best.false_rollback)} of the rollouts; "
             "more datapoints or a higher threshold err less and catch later"
         )
-    return Advice(
-        binding=binding, summary=f"infeasible: {texts.get(binding, 'no candidate')}", remedies=tuple(remedies)
-    )
+    text = texts.get(binding, "no candidate")
+    summary = f"infeasible: {text}"
+    if not all(evaluation.broken(goal) for evaluation in ranked):
+        summary = f"too few replications to decide whether a rollout keeps the goal: on average {text}"
+    return Advice(binding=binding, summary=summary, remedies=tuple(remedies))
 
 
 def _binding(goal: Goal, ranked: Sequence[Evaluation]) -> str:
-    """The limit that the most candidates miss alone, or else that the most miss at all."""
+    """The limit that the most candidates miss on average alone, or else that the most miss at all."""
     alone: dict[str, int] = {}
     for evaluation in ranked:
-        misses = evaluation.misses(goal)
+        misses = evaluation.missed_on_average(goal)
         for name in misses:
             alone[name] = alone.get(name, 0) + (100 if len(misses) == 1 else 1)
     return max(alone, key=lambda name: alone[name], default="")

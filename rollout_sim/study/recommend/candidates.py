@@ -130,7 +130,7 @@ def _longest(scenario: Scenario) -> float:
     """Seconds that hardly any test of a good version takes, its cold start included."""
     spec = scenario.function.versions[scenario.old]
     parts = (spec.duration, spec.cold_duration or spec.cold_start)
-    return sum(float(part.ppf(_share(0.9999))[0]) for part in parts if part is not None)
+    return math.fsum(float(part.ppf(_share(0.9999))[0]) for part in parts if part is not None)
 
 
 def _baking(minutes: float) -> str:

@@ -12,6 +12,7 @@ from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.scenario.goals import Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.candidates import Candidate
+from rollout_sim.study.recommend.limits import Limit, names
 
 STRATA: Final = 8
 """Severities, evenly spaced in probability, that stand for the risk's distribution."""
@@ -77,18 +78,35 @@ class Evaluation:
     power: tuple[tuple[float, Estimate], ...]
     """For each severity of the risk the share of the rollouts that are stopped."""
 
-    def misses(self, goal: Goal) -> list[str]:
-        """The limits of the goal that the estimates do not keep, by name."""
-        missed = []
-        if goal.catch is not None and self.caught is not None and self.caught.mean < goal.catch.at_least:
-            missed.append("catch")
-        if goal.false_rollback is not None and self.false_rollback.mean > goal.false_rollback.at_most:
-            missed.append("false_rollback")
-        if goal.budget is not None and self.budget.mean > goal.budget.at_most:
-            missed.append("budget")
-        if goal.time_to_full is not None and self.time_to_full > goal.time_to_full.at_most:
-            missed.append("time_to_full")
-        return missed
+    def limits(self, goal: Goal) -> tuple[Limit, ...]:
+        """The limits of the goal, each beside the estimate that has to keep it."""
+        limits = []
+        if goal.catch is not None and self.caught is not None:
+            limits.append(Limit(name="catch", estimate=self.caught, at_least=goal.catch.at_least))
+        if goal.false_rollback is not None:
+            at_most = goal.false_rollback.at_most
+            limits.append(Limit(name="false_rollback", estimate=self.false_rollback, at_most=at_most))
+        if goal.budget is not None:
+            limits.append(Limit(name="budget", estimate=self.budget, at_most=goal.budget.at_most))
+        if goal.time_to_full is not None:
+            known = _exact(self.time_to_full, self.bad.n)
+            limits.append(Limit(name="time_to_full", estimate=known, at_most=goal.time_to_full.at_most))
+        return tuple(limits)
+
+    def broken(self, goal: Goal) -> list[str]:
+        """The limits of the goal that the estimates break, by name: their whole interval lies beyond."""
+        return names(self.limits(goal), "no")
+
+    def open(self, goal: Goal) -> list[str]:
+        """The limits of the goal of which too few replications say whether they are kept, by name."""
+        return names(self.limits(goal), "open")
+
+    def missed_on_average(self, goal: Goal) -> list[str]:
+        """The limits of the goal that the means do not keep, by name: what a search prefers the others to.
+
+        A judgement goes by `limits`, and by their intervals.
+        """
+        return [limit.name for limit in self.limits(goal) if not limit.kept_on_average]
 
 
 def evaluate(
@@ -107,7 +125,7 @@ def evaluate(
     extra = [columns[hypothesis.name]["bad_requests"] - baseline["bad_requests"] for hypothesis in likely]
     spent = [columns[hypothesis.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for hypothesis in likely]
     weights = [hypothesis.weight for hypothesis in likely]
-    bad = weighted_mean(extra, weights)
+    bad = weighted_mean(extra, weights, unit=1.0)
     false = share_of(stopped(columns[GOOD]))
     minutes = candidate.plan.time_to_full / 60
     objective = bad
@@ -116,8 +134,10 @@ def evaluate(
     elif goal.prices is not None:
         price = goal.prices
         costs = [price.bad_request * x for x in extra]
-        costs[0] = costs[0] + price.false_rollback * stopped(columns[GOOD])
-        objective = _shifted(weighted_mean(costs, weights), price.minute_of_delay * minutes)
+        for k, hypothesis in enumerate(likely):
+            if hypothesis.name == GOOD:
+                costs[k] = costs[k] + price.false_rollback * stopped(columns[GOOD])
+        objective = _shifted(weighted_mean(costs, weights, unit=price.bad_request), price.minute_of_delay * minutes)
     return Evaluation(
         candidate=candidate,
         caught=share_of(stopped(columns[CATCH])) if CATCH in columns else None,

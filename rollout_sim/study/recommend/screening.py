@@ -70,7 +70,7 @@ class Screen:
 
     def _weights(self, plan: Plan, periods: int) -> list[float]:
         """The new version's mean weight in each minute from the rollout's start."""
-        begins = plan.time_to_full - sum(step.hold for step in plan.steps[:-1])
+        begins = plan.time_to_full - math.fsum(step.hold for step in plan.steps[:-1])
         edges = np.arange(periods + 1) * MINUTE
         sent = np.zeros(periods + 1)
         at = begins

@@ -18,8 +18,7 @@ from rollout_sim.control.strategies import Predefined
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.aggregate.exactness import inexactness
-from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity
@@ -74,17 +73,20 @@ class Recommendation(Plotted):
     seed: int
     """The seed of all replications."""
     plane: EngineChoice
-    """The data plane that ran a good release, and why it."""
+    """The data plane that ran everything, and why it."""
     searched: int
     """How many candidates there were."""
     winner: Candidate | None
-    """The one to use; None where nothing keeps the goal."""
+    """The one to use; None where nothing keeps the goal, on average at least (see `decided`)."""
     explored: tuple[Evaluation, ...]
     """Those that were simulated at all, with few replications, in the order of preference."""
     contenders: tuple[Evaluation, ...]
     """The first of these, with more replications, in the order of preference."""
     confirmed: tuple[Evaluation, ...]
-    """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications."""
+    """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications.
+
+    First with the file's alarms, then with the winner's or one that suits them better.
+    """
     ties: tuple[Candidate, ...]
     """Contenders that the estimates cannot tell from the winner."""
     advice: Advice
@@ -95,6 +97,13 @@ class Recommendation(Plotted):
     codedeploy: bool
     asked: Engine | None
     """What was asked for: the file's alarms, what CodeDeploy can carry out, an engine instead of the scenario's."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether the replications are enough to say that the winner keeps every limit, or that no contender does."""
+        if self.winner is not None:
+            return not self.confirmed[0].open(self.goal)
+        return all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -120,7 +129,8 @@ class Recommendation(Plotted):
                     estimate = getattr(evaluation, name)
                     for part in ("mean", "low", "high"):
                         row[f"{name}_{part}"] = None if estimate is None else getattr(estimate, part)
-                row |= {"time_to_full_s": evaluation.time_to_full, "misses": " ".join(evaluation.misses(self.goal))}
+                row |= {"time_to_full_s": evaluation.time_to_full, "misses": " ".join(evaluation.broken(self.goal))}
+                row["open"] = " ".join(evaluation.open(self.goal))
                 rows.append(row)
         return pd.DataFrame(rows)
 
@@ -200,7 +210,8 @@ def _check(scenario: Scenario) -> None:
 class Search:
     """The stages of a recommendation: all of them simulate the same hypotheses, on the same random numbers.
 
-    Raises ScenarioError where the `engine` that is asked for does not run a good release.
+    One data plane runs all of them, so that they are pairs of one another and of the run without a rollout. Raises
+    ScenarioError where the `engine` that is asked for does not run one of them.
     """
 
     def __init__(
@@ -215,15 +226,16 @@ class Search:
         self.hypotheses = hypotheses_of(scenario, goal, risk)
         self.latency = risk.severity.latency is not None
         self.rate = scenario.rates[scenario.alias]
-        self._planes: dict[tuple[str, bool], EngineChoice] = {}
-        self.plane = self._plane(GOOD, None, self.hypotheses[GOOD].scenario)
+        self.still = replace(
+            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None
+        )
+        """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
+        self.choices = alarms(scenario, latency=self.latency)
+        """The alarms that are tried."""
+        self.screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], self.choices, self.rate)
+        self.plane = self._one_plane()
         single = int(self.plane.engine != "aggregate")
         self.most, self.contenders = PROMISING[single], CONTENDERS[single]
-
-    @property
-    def planes(self) -> list[EngineChoice]:
-        """The data planes of all hypotheses, under the file's own alarms. Raises ScenarioError where `engine` runs one not."""
-        return [self._plane(name, None, hypothesis.scenario) for name, hypothesis in self.hypotheses.items()]
 
     def recommend(
         self, *, keep_alarms: bool = False, codedeploy: bool = False, progress: Progress | None = None
@@ -233,7 +245,7 @@ class Search:
         explored = self.rank(self.evaluations(promising, 0, progress=progress))
         closer = [evaluation.candidate for evaluation in explored[: self.contenders]]
         contenders = self.rank(self.evaluations(closer, 1, progress=progress))
-        keeping = [evaluation for evaluation in contenders if not evaluation.misses(self.goal)]
+        keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
         winner, ties, confirmed = self.confirm(keeping, progress)
         return Recommendation(
             scenario=self.scenario,
@@ -263,15 +275,15 @@ class Search:
         ]
         if keep_alarms:
             return allowed if self.plane.engine == "aggregate" else allowed[: self.most], len(allowed)
-        choices = alarms(self.scenario, latency=self.latency)
-        screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], choices, self.rate)
         scored = [
-            score for candidate in allowed for score in self._scores(candidate, choices, screen.screen(candidate.plan))
+            score
+            for candidate in allowed
+            for score in self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
         ]
         scored.sort(key=lambda score: (score.misses, score.penalised))
         watched = [score.candidate for score in scored]
         simple = [candidate for candidate in allowed if candidate.complexity == 0]
-        return watched[: self.most] + simple[: self.most], len(allowed) * (len(choices) + 1)
+        return watched[: self.most] + simple[: self.most], len(allowed) * (len(self.choices) + 1)
 
     def _in_time(self, candidate: Candidate) -> bool:
         """Whether full traffic is reached within the goal's limit; the obvious strategies are looked at in any case."""
@@ -329,12 +341,8 @@ class Search:
         for alarm, group in groups.items():
             for name, hypothesis in self.hypotheses.items():
                 watched = with_candidates(hypothesis.scenario, group)
-                plane = self._plane(name, alarm, watched)
-                work[name, alarm] = self._batches(watched, plane, stage, first)
-        still = replace(
-            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, alarms={}, on_call=None, goal=None, risk=None
-        )
-        work[STEADY, None] = self._batches(still, self._plane(STEADY, None, still), stage, first)
+                work[name, alarm] = self._batches(watched, stage, first)
+        work[STEADY, None] = self._batches(self.still, stage, first)
         begin, end = STAGES[stage : stage + 2]
         results = dict(run_all(work, jobs=self.jobs, progress=part_of(progress, begin, end)))
         baseline = results[STEADY, None][STEADY]
@@ -344,18 +352,22 @@ class Search:
             evaluations.append(evaluate(candidate, self.hypotheses, columns, baseline, self.goal))
         return evaluations
 
-    def _plane(self, name: str, alarm: Alarm | None, scenario: Scenario) -> EngineChoice:
-        """The data plane of a hypothesis under the file's alarms or a candidate's, asked for once each.
+    def _one_plane(self) -> EngineChoice:
+        """The fastest data plane that is exact for everything that is simulated, and its smallest batch.
 
         Neither the strategies nor an alarm's threshold and datapoints have a say in it, and the alarms that are tried
-        differ in nothing else that has.
+        differ in nothing else that has, so one of them stands for all.
         """
-        key = (name, alarm is not None)
-        if key not in self._planes:
-            self._planes[key] = choose_engine(scenario, self.engine)
-        return self._planes[key]
+        watched = strategies(self.scenario)[0].watched_by(self.choices[0])
+        scenarios = [self.still]
+        for hypothesis in self.hypotheses.values():
+            scenarios += [hypothesis.scenario, with_candidates(hypothesis.scenario, [watched])]
+        choices = [choose_engine(scenario, self.engine) for scenario in scenarios]
+        slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
+        return replace(slowest, batch=min(choice.batch for choice in choices))
 
-    def _batches(self, scenario: Scenario, plane: EngineChoice, stage: int, first: int) -> list[Batch]:
+    def _batches(self, scenario: Scenario, stage: int, first: int) -> list[Batch]:
+        plane = self.plane
         names = tuple(scenario.strategies) or (STEADY,)
         if plane.engine == "aggregate":
             size = min(BATCHES[stage], plane.batch)
@@ -373,7 +385,7 @@ class Search:
         return sorted(
             evaluations,
             key=lambda evaluation: (
-                len(evaluation.misses(self.goal)),
+                len(evaluation.missed_on_average(self.goal)),
                 evaluation.objective.mean,
                 evaluation.candidate.complexity,
                 evaluation.time_to_full,
@@ -394,8 +406,10 @@ class Search:
             alike = [evaluation for evaluation in remaining if _alike(evaluation, remaining[0])]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
             others = [candidate for candidate in obvious if candidate != first.candidate]
-            confirmed = self.evaluations([first.candidate, *others], 2, FRESH, progress)
-            failed = bool(confirmed[0].misses(self.goal))
+            if (alarm := first.candidate.alarm) is not None:
+                others += self._better_watched(obvious, first.candidate, alarm)
+            confirmed = self._best_watched(self.evaluations([first.candidate, *others], 2, FRESH, progress))
+            failed = bool(confirmed[0].missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
                 return None if failed else first.candidate, ties, confirmed
@@ -412,6 +426,30 @@ class Search:
             candidates.append(Candidate(name=name, strategy=chosen, alarm=None, complexity=0))
         return candidates
 
+    def _better_watched(self, obvious: Sequence[Candidate], first: Candidate, alarm: Alarm) -> list[Candidate]:
+        """The obvious strategies with the recommended alarm, and with the one that suits each best by the closed forms.
+
+        They say whether a strategy loses, or the file's alarm.
+        """
+        watched: list[Candidate] = []
+        for candidate in obvious:
+            if candidate.plan == first.plan:
+                continue
+            scores = self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
+            best = min(scores, key=lambda score: (score.misses, score.penalised)).candidate
+            watched += {choice.label: choice for choice in (candidate.watched_by(alarm), best)}.values()
+        return watched
+
+    def _best_watched(self, confirmed: Sequence[Evaluation]) -> list[Evaluation]:
+        """The first, then the others, each strategy that has an alarm of its own with the better one."""
+        first, *others = confirmed
+        better = {
+            evaluation.candidate.name: evaluation
+            for evaluation in reversed(self.rank(others))
+            if evaluation.candidate.alarm
+        }
+        return [first, *(one for one in others if one.candidate.alarm is None), *reversed(better.values())]
+
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
         severities = sum(1 for hypothesis in self.hypotheses.values() if hypothesis.weight) - 1
@@ -422,8 +460,8 @@ class Search:
         assert self.scenario.new is not None
         if self.scenario.function.versions[self.scenario.new].faults:
             notes.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
-        if reasons := inexactness(self.hypotheses[GOOD].scenario):
-            notes.append(f"every invocation is simulated ({reasons[0]}), so there are fewer replications")
+        if self.plane.engine != "aggregate":
+            notes.append(f"every invocation is simulated ({self.plane.reason}), so there are fewer replications")
         if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
             notes.append("tests in hooks are taken to fail as often as real requests would")
         if len(self.scenario.targets) > 2:
@@ -443,5 +481,5 @@ class _Score:
 def _alike(evaluation: Evaluation, best: Evaluation) -> bool:
     """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
     low, high = evaluation.objective.low, best.objective.high
-    close = evaluation.objective.mean <= best.objective.mean * (1 + CLOSE)
-    return low is not None and high is not None and low <= high and close
+    close = evaluation.objective.mean <= best.objective.mean + CLOSE * abs(best.objective.mean)
+    return evaluation is best or (low is not None and high is not None and low <= high and close)

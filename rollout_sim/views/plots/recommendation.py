@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 _MINUTE: Final = 60.0
+_DECADES: Final = 1000.0
+"""The largest amount over the smallest that is drawn on a logarithmic scale, where some are not above zero."""
 
 
 def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     """The budget that a release spends on average against minutes to full traffic, coloured by how often it is caught.
 
-    Small points were simulated briefly, large ones closely; crosses miss a limit of the goal. The front is of those that
-    keep the goal, or of all where none does.
+    Small points were simulated briefly, large ones closely; crosses break a limit of the goal, diamonds leave one open.
+    The front is of those that keep the goal, or else of those that may.
     """
     ax = axes_or_new(ax)
     slo = recommendation.scenario.slos[0]
@@ -32,14 +34,18 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     evaluations = _all(recommendation)
     brief = len(recommendation.explored)
     minutes = np.array([evaluation.time_to_full / _MINUTE for evaluation in evaluations])
-    spent = np.array([max(evaluation.bad.mean, 0.0) / whole for evaluation in evaluations])
+    spent = np.array([evaluation.bad.mean / whole for evaluation in evaluations])
     caught = np.array([np.nan if evaluation.caught is None else evaluation.caught.mean for evaluation in evaluations])
     sizes = np.array([28.0 if k < brief else 80.0 for k in range(len(evaluations))])
-    keeps = np.array([not evaluation.misses(recommendation.goal) for evaluation in evaluations])
-    front = _front(minutes, spent, keeps if keeps.any() else ~keeps)
+    breaks = np.array([bool(evaluation.broken(recommendation.goal)) for evaluation in evaluations])
+    unclear = np.array([bool(evaluation.open(recommendation.goal)) for evaluation in evaluations]) & ~breaks
+    keeps = ~breaks & ~unclear
+    best = next((chosen for chosen in (keeps, unclear) if chosen.any()), breaks)
+    front = _front(minutes, spent, best)
     ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
     colours: dict[str, Any] = {"color": GREY} if np.isnan(caught).all() else {"cmap": "cividis", "vmin": 0, "vmax": 1}
-    for chosen, marker, label in ((keeps, "o", "keeps the goal"), (~keeps, "X", "misses a limit")):
+    verdicts = ((keeps, "o", "keeps the goal"), (unclear, "D", "too few to decide"), (breaks, "X", "breaks a limit"))
+    for chosen, marker, label in [verdict for verdict in verdicts if verdict[0].any()]:
         shade = {} if "color" in colours else {"c": caught[chosen]}
         points = ax.scatter(
             minutes[chosen], spent[chosen], s=sizes[chosen], marker=marker, label=label, edgecolor=GREY, linewidth=0.6,
@@ -51,7 +57,9 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         bar.outline.set_visible(False)
     for evaluation in recommendation.confirmed:
         winning = recommendation.winner == evaluation.candidate
-        point = evaluation.time_to_full / _MINUTE, max(evaluation.bad.mean, 0.0) / whole
+        if evaluation.candidate.alarm is not None and not winning:
+            continue  # an obvious one with a better alarm: near its namesake
+        point = evaluation.time_to_full / _MINUTE, evaluation.bad.mean / whole
         ax.annotate(
             f"{evaluation.candidate.name} (recommended)" if winning else evaluation.candidate.name, point,
             xytext=(36, 64) if winning else (9, 9), textcoords="offset points", fontsize=9,
@@ -62,15 +70,24 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
             ax.plot(
                 *point, marker="o", markersize=16, markerfacecolor="none", color="#D55E00", linestyle="none", zorder=3
             )
-    ax.set_yscale("log")
+    _scale(ax, spent)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value * 100:.3g}%"))
-    ax.set_ylim(top=float(spent.max()) * 4)
     ax.set_xlim(-0.04 * max(float(minutes.max()), 1.0), max(float(minutes.max()), 1.0) * 1.25)
     ax.set_xlabel("minutes to full traffic, when nothing stops it")
     ax.set_ylabel(f"{slo.name} budget that a release spends on average")
     ax.set_title("What the candidates cost and how long they take")
     ax.legend(loc="upper right", fontsize=9)
     return ax
+
+
+def _scale(ax: Axes, spent: FloatArray) -> None:
+    """A logarithmic scale, linear around zero where a release saves budget, with room at the top for names."""
+    most = float(np.abs(spent).max())
+    if spent.min() > 0:
+        ax.set_yscale("log")
+        ax.set_ylim(top=most * 4)
+    elif most > 0:
+        ax.set_yscale("symlog", linthresh=most / _DECADES)
 
 
 def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
@@ -88,7 +105,11 @@ def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         means = np.array([estimate.mean for _, estimate in evaluation.power])
         low = np.array([estimate.low or 0.0 for _, estimate in evaluation.power])
         high = np.array([estimate.high or 0.0 for _, estimate in evaluation.power])
-        label = evaluation.candidate.name + (" (recommended)" if recommendation.winner == evaluation.candidate else "")
+        label = evaluation.candidate.name
+        if recommendation.winner == evaluation.candidate:
+            label += " (recommended)"
+        elif evaluation.candidate.alarm is not None:
+            label += ", better alarm"
         ax.plot(severities, means, marker="o", label=label, **looks)
         ax.fill_between(severities, low, high, color=looks["color"], alpha=0.15, linewidth=0)
         ax.axhline(evaluation.false_rollback.mean, color=looks["color"], linewidth=0.8, linestyle=(0, (1, 3)))

@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES, EngineChoice, check_size, choose_engine
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
-from rollout_sim.study.executor import affordable
 from rollout_sim.study.recommend.search import Recommendation, Search, prepare
+from rollout_sim.study.replications import counts_of, nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
-MOST: Final = 10_000
-FEWEST: Final = 20
 CELL: Final = 1_000
-"""Replications of a comparison at most and at least, and of a severity at most."""
-SECONDS: Final = 10.0
-"""What the comparison is meant to take at most, and so is the sensitivity, by the planes' nominal speed."""
-PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
-"""Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
+"""Replications of a severity at most."""
 SEARCHABLE: Final = 4_000.0
 """Periods x targets up to which a recommendation takes seconds."""
 
@@ -76,7 +70,7 @@ def make_report(
     seed = scenario.seed if seed is None else seed
     plane = choose_engine(scenario, engine)
     names = len(strategies or scenario.strategies) or 1
-    count = replications or nominally_affordable(scenario, plane, names, MOST)
+    count = replications or nominally_affordable(scenario, plane, 2 * names)
     single = replace(scenario, engine=engine or scenario.engine)
     if single.engine == "aggregate":  # it has no single runs to look at
         single = replace(single, engine="auto")
@@ -99,7 +93,7 @@ def make_report(
     if scenario.new is None:
         why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
     else:
-        cells = min(count, nominally_affordable(scenario, plane, 6 * names, CELL))
+        cells = min(count, nominally_affordable(scenario, plane, 12 * names, CELL))
         varied = sensitivity(
             scenario, chosen, cells, strategies,
             coarse=compared.plane.engine != "aggregate", seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.85, 1.0),
@@ -117,23 +111,6 @@ def make_report(
     )
 
 
-def nominally_affordable(scenario: Scenario, plane: EngineChoice, strategies: int, most: int) -> int:
-    """Replications of so many strategies, with their good twins, that take about `SECONDS` at the plane's nominal speed.
-
-    From `FEWEST` to `most`, rounded down to one digit.
-    """
-    if plane.engine == "aggregate":
-        each = PER_BATCHED + PER_COUNT * _counts(scenario)
-    else:
-        each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
-    return affordable(SECONDS, 2 * strategies * each, fewest=FEWEST, most=most)
-
-
-def _counts(scenario: Scenario) -> float:
-    """Periods x targets of one replication."""
-    return len(scenario.targets) * scenario.horizon / scenario.resolution
-
-
 def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jobs: int) -> Search | str:
     """The search for a recommendation, or why none is made here."""
     if scenario.rollout is None:
@@ -146,10 +123,10 @@ def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jo
         return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
     try:
         search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
-        slow = next((plane.reason for plane in search.planes if plane.engine != "aggregate"), "")
+        slow = search.plane.reason if search.plane.engine != "aggregate" else ""
     except ScenarioError as error:
         return "; ".join(error.problems)
-    if not slow and _counts(scenario) > SEARCHABLE:
+    if not slow and counts_of(scenario) > SEARCHABLE:
         slow = "the horizon is long"
     if not slow:
         return search

@@ -134,7 +134,7 @@ def candidates(recommendation: Recommendation) -> Picture:
         recommendation_plots.pareto(recommendation, ax=ax)
 
     parts = [
-        f"{evaluation.candidate.name} takes {show_duration(evaluation.time_to_full)} "
+        f"{evaluation.candidate.label} takes {show_duration(evaluation.time_to_full)} "
         f"and adds {number(evaluation.bad.mean)} bad requests"
         for evaluation in recommendation.confirmed
     ]

@@ -149,15 +149,25 @@ def _recommendation(report: Report) -> dict[str, Any]:
     """The recommended rollout; `why_not` where there is none."""
     recommendation = report.recommendation
     if recommendation is None:
-        return {"why_not": report.why_not["recommendation"], "text": "", "winner": False, "remarks": [], "snippet": ""}
+        return {
+            "why_not": report.why_not["recommendation"],
+            "text": "",
+            "title": "",
+            "winner": False,
+            "remarks": [],
+            "snippet": "",
+        }
     text = sentence(recommendation)
-    snippet = ""
+    decided = "" if recommendation.decided else ", with too few replications to be sure"
+    title, snippet = f"A search found no rollout that keeps the goal{decided}", ""
     if recommendation.winner is not None:
+        title = f"What a search recommends{decided}"
         dumped = recommendation.chosen_scenario.dump()
         snippet = to_yaml({name: dumped[name] for name in ("alarms", "rollout", "strategies")})
     return {
         "why_not": "",
         "text": _sentence(text),
+        "title": title,
         "winner": recommendation.winner is not None,
         "remarks": [_sentence(remark) for remark in remarks(recommendation)],
         "snippet": snippet,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,20 +13,22 @@ import yaml
 from builders import data, scenario
 
 from rollout_sim.control.codedeploy import shortcoming
-from rollout_sim.core.statistics import weighted_mean, weighted_quantile
+from rollout_sim.core.statistics import share_of, weighted_mean, weighted_quantile
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
+from rollout_sim.run.batch import Batch
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.recommend.advice import needed_requests
+from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
-from rollout_sim.study.recommend.search import Recommendation, default_goal, recommend
+from rollout_sim.study.recommend.search import FRESH, Recommendation, _alike, default_goal, prepare, recommend
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
+from rollout_sim.views.tables import contender_table
 
 CHECKOUT = Path(__file__).parents[3] / "scenarios" / "checkout.yaml"
 QUIET = Path(__file__).parents[3] / "scenarios" / "quiet-service.yaml"
@@ -40,14 +43,72 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert checkout.winner is not None
     first = checkout.confirmed[0]
     assert first.candidate == checkout.winner
-    assert not first.misses(checkout.goal)
+    assert not first.missed_on_average(checkout.goal)
     assert {one.candidate.name for one in checkout.confirmed[1:]} == {"SAM default", "instant"}
     text = sentence(checkout)
     assert text.startswith(f"use {checkout.winner.name} with the alarm ")
     words = " ".join(remarks(checkout))
     assert "not SAM default: it rolls a good version back (2" in words
     assert "not instant: it does not catch the fault of the goal (0% [0%" in words
+    # The strategy keeps the goal with an alarm that suits it; all at once has nothing that an alarm could stop.
+    watched = {one.candidate.name: one for one in checkout.confirmed[1:] if one.candidate.alarm is not None}
+    assert list(watched) == ["SAM default", "instant"]
+    assert not watched["SAM default"].broken(checkout.goal)
+    alarm = watched["SAM default"].candidate.alarm_text
+    assert f"The file's alarm makes the difference: with {alarm} it breaks no limit and comes to" in words
+    assert "The strategy makes the difference" in words
     assert json.loads(json.dumps(to_json(checkout)))["strategy"] == checkout.winner.name
+
+
+def test_a_limit_that_the_interval_straddles_is_open_everywhere(checkout: Recommendation) -> None:
+    """Sentence, table, JSON and CSV: none of them calls a limit kept whose interval reaches beyond it."""
+    strict = replace(checkout, goal=replace(checkout.goal, false_rollback=AtMost(at_most=0.009)))
+    first = strict.confirmed[0]
+    low, high = first.false_rollback.low, first.false_rollback.high
+    assert low is not None
+    assert high is not None
+    assert low < first.false_rollback.mean < 0.009 < high
+    assert not strict.decided
+    assert "open, because too few replications decide it: a good version rolled back in at most 0.9%" in sentence(
+        strict
+    )
+    assert contender_table(strict).texts[0][-1] == "open: false rollback"
+    document = json.loads(json.dumps(to_json(strict)))
+    assert document["decided"] is False
+    entry = next(limit for limit in document["limits"] if limit["limit"] == "false_rollback")
+    assert (entry["at_most"], entry["kept"]) == (0.009, "open")
+    assert entry["estimate"] == first.false_rollback.to_json()
+    assert document["limits"] == document["confirmed"][0]["limits"]
+    row = strict.frame[strict.frame["stage"] == "confirmed"].iloc[0]
+    assert (row["misses"], row["open"]) == ("", "false_rollback")
+    kept = replace(strict, goal=replace(strict.goal, false_rollback=AtMost(at_most=0.5)))
+    assert kept.decided
+    assert sentence(kept).endswith("; every limit of the goal is kept")
+    assert contender_table(kept).texts[0][-1] == "kept"
+
+
+def test_the_few_replications_of_a_service_with_state_decide_no_small_limit(checkout: Recommendation) -> None:
+    """40 replications without a false rollback: 0% [0%, 8.76%] does not keep "at most 1%"."""
+    first = checkout.confirmed[0]
+    few = replace(first, false_rollback=share_of(np.zeros(40, dtype=bool)))
+    assert few.open(checkout.goal) == ["false_rollback"]
+    assert few.missed_on_average(checkout.goal) == []
+    unsure = replace(checkout, confirmed=(few, *checkout.confirmed[1:]))
+    assert not unsure.decided
+    assert "0% [0%, 8.76%]; open, because too few replications decide it" in sentence(unsure)
+
+
+def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_infeasible(
+    checkout: Recommendation,
+) -> None:
+    ranked = checkout.contenders
+    unsure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 1)) for evaluation in ranked]
+    advice = advise(checkout.scenario, checkout.goal, unsure, rate=50.0, feasible=False)
+    assert advice.summary.startswith("too few replications to decide whether a rollout keeps the goal: on average ")
+    sure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 30)) for evaluation in ranked]
+    assert advise(checkout.scenario, checkout.goal, sure, rate=50.0, feasible=False).summary == (
+        "infeasible: a good version is rolled back too often"
+    )
 
 
 def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
@@ -226,3 +287,85 @@ def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_pla
     found, expected = recommend(leaking), recommend(good)
     assert found.plane.engine == "aggregate"
     assert [one.bad for one in found.confirmed] == [one.bad for one in expected.confirmed]
+
+
+@pytest.mark.parametrize("best", [-0.16, 0.0, 0.16])
+def test_the_best_ties_with_itself_whatever_its_sign(checkout: Recommendation, best: float) -> None:
+    """A release that mends errors has a negative mean, and a tenth more of that is less."""
+    first = checkout.contenders[0]
+    at = replace(first.objective, mean=best, low=best - 0.1, high=best + 0.1)
+    unknown = replace(at, low=None, high=None)
+    for objective in (at, unknown):
+        assert _alike(replace(first, objective=objective), evaluation := replace(first, objective=objective)) == (
+            objective is at
+        )
+        assert _alike(evaluation, evaluation)
+    near = replace(first, objective=replace(at, mean=best + 0.05 * abs(best)))
+    assert _alike(near, replace(first, objective=at))
+    assert not _alike(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
+
+
+def test_a_release_that_mends_errors_gets_an_answer(tmp_path: Path) -> None:
+    """What is minimised is below zero for all candidates."""
+    mending = scenario(
+        function__versions={
+            "1": {"duration": {"exponential": {"mean": "100 ms"}}, "error_rate": "5%"},
+            "2": {"like": "1", "error_rate": "0.1%"},
+        },
+        goal={"minimise": "expected_bad_requests"},
+    )
+    found = recommend(mending, keep_alarms=True)
+    assert found.winner is not None
+    assert found.confirmed[0].bad.mean < -100
+    assert len(write(found, tmp_path)) == 5
+
+
+MEAN = {
+    "errors": data()["alarms"]["errors"],
+    "mean": {"metric": "duration", "statistic": "average", "of": "new_version", "threshold": "> 10 s"},
+}
+SLOW = {"severity": {"latency": "50x"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "engine"),
+    [
+        # Exact with the alarms that are tried, but not with the file's own.
+        ({"alarms": MEAN, "rollout__alarms": ["errors", "mean"]}, "simpy"),
+        ({"function__propagation": "20 s"}, "simpy"),
+        # The good version never meets the concurrency, the slow one does.
+        ({"risk": SLOW, "function__reserved_concurrency": 20, "function__timeout": "20 s"}, "simpy"),
+        # Periods of 10 s: the run without a rollout is counted in the same ones.
+        ({"alarms__errors__period": "10 s"}, "aggregate"),
+    ],
+)
+def test_one_plane_runs_all_of_a_study(
+    changes: dict[str, object], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever hypothesis, alarm or baseline is the one that keeps a faster plane from being exact."""
+    search = prepare(scenario(**{"horizon": "8 min", "rollout__start": "1 min", **changes}))
+    assert (search.plane.engine == "aggregate") == (engine == "aggregate")
+    ran: list[Batch] = []
+
+    def record(work: dict[object, list[Batch]], **_: object) -> Iterator[tuple[object, object]]:
+        for key, batches in work.items():
+            ran.extend(batches)
+            # As many replications as were asked for.
+            count = sum(batch.count for batch in batches)
+            columns = {"outcome": np.zeros(count), "bad_requests": np.zeros(count)}
+            columns["budget_spent.availability"] = np.zeros(count)
+            yield key, dict.fromkeys(batches[0].strategies, columns)
+
+    monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", record)
+    found = search.recommend(keep_alarms=False, codedeploy=False)
+    assert {batch.plane.engine for batch in ran} == {search.plane.engine}
+    assert len({(batch.first, batch.count) for batch in ran if batch.first < FRESH}) <= 4
+    assert len({batch.scenario.resolution for batch in ran}) == 1
+    if search.plane.engine != "aggregate":
+        assert any("every invocation is simulated" in note for note in found.notes)
+
+
+def test_an_engine_that_does_not_run_a_hypothesis_is_refused_at_once() -> None:
+    slow = scenario(risk=SLOW, function__reserved_concurrency=20, function__timeout="20 s")
+    with pytest.raises(ScenarioError, match="aggregate is not exact here: the concurrency of 20 can bind"):
+        prepare(slow, engine="aggregate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -333,12 +334,27 @@ def test_every_candidate_is_a_point_of_its_costs(recommendation: Recommendation)
     every = [*recommendation.explored, *recommendation.contenders, *recommendation.confirmed]
     slo = recommendation.scenario.slos[0]
     whole = budget_events(slo.objective, 5.0, slo.window)
-    expected = [(point.time_to_full / 60, max(point.bad.mean, 0.0) / whole) for point in every]
+    expected = [(point.time_to_full / 60, point.bad.mean / whole) for point in every]
     points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
     np.testing.assert_allclose(sorted(points), sorted(expected))
     named = {text.get_text().removesuffix(" (recommended)") for text in ax.texts}
     assert named == {evaluation.candidate.name for evaluation in recommendation.confirmed}
     assert sum(text.get_text().endswith(" (recommended)") for text in ax.texts) == (recommendation.winner is not None)
+
+
+@pytest.mark.parametrize("added", [-3.0, 0.0])
+def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, added: float) -> None:
+    """All of them, or all but one: without a warning, each at its own value."""
+    bad = recommendation.confirmed[0].bad
+    saving = replace(recommendation.confirmed[0], bad=replace(bad, mean=added, low=added, high=added))
+    for others in ((), recommendation.contenders):
+        changed = replace(recommendation, explored=(), contenders=others, confirmed=(saving,))
+        ax = recommendation_plots.pareto(changed)
+        ax.figure.canvas.draw()
+        points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
+        assert min(points, key=lambda point: point[1])[1] == pytest.approx(
+            added / budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
+        )
 
 
 def test_the_power_of_the_confirmed_is_drawn_over_the_severities(recommendation: Recommendation) -> None:

@@ -1,0 +1,57 @@
+"""Limits: whether an estimate keeps a limit of the goal, breaks it, or leaves it open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rollout_sim.core.statistics import Estimate
+
+Kept = Literal["yes", "no", "open"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit of the goal beside the estimate that has to keep it; exactly one of `at_most` and `at_least` is given."""
+
+    name: str
+    """`catch`, `false_rollback`, `budget` or `time_to_full`, as the goal has it."""
+    estimate: Estimate
+    """A share, or seconds for `time_to_full`, which is known without an error."""
+    at_most: float | None = None
+    """What the estimated value may be at most, itself included."""
+    at_least: float | None = None
+    """What it has to be at least, itself included."""
+
+    @property
+    def kept(self) -> Kept:
+        """`yes` where the whole interval is within the limit, `no` where none of it is, else `open`.
+
+        An end that is not known may lie anywhere.
+        """
+        low, high = self.estimate.low, self.estimate.high
+        if self.at_most is not None:
+            inside, outside = high is not None and high <= self.at_most, low is not None and low > self.at_most
+        else:
+            assert self.at_least is not None
+            inside, outside = low is not None and low >= self.at_least, high is not None and high < self.at_least
+        return "yes" if inside else "no" if outside else "open"
+
+    @property
+    def kept_on_average(self) -> bool:
+        """Whether the mean is within the limit: what a search goes by where the interval leaves it open."""
+        if self.at_most is not None:
+            return self.estimate.mean <= self.at_most
+        assert self.at_least is not None
+        return self.estimate.mean >= self.at_least
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of the `limits` of `recommend --json`."""
+        bound = {"at_most": self.at_most} if self.at_most is not None else {"at_least": self.at_least}
+        return {"limit": self.name, **bound, "estimate": self.estimate.to_json(), "kept": self.kept}
+
+
+def names(limits: Iterable[Limit], kept: Kept) -> list[str]:
+    """The limits with that verdict, by name."""
+    return [limit.name for limit in limits if limit.kept == kept]

@@ -1,0 +1,37 @@
+"""Replications: how many a study has where nobody says, by what a run nominally costs and never by a clock.
+
+The number, and with it every figure, is the same on all machines.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rollout_sim.planes.selection import PLANES, EngineChoice, check_size
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.executor import affordable
+
+MOST: Final = 10_000
+FEWEST: Final = 20
+"""Replications at most and at least."""
+SECONDS: Final = 10.0
+"""What a study is meant to take, by the planes' nominal speed."""
+PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
+"""Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
+
+
+def nominally_affordable(scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST) -> int:
+    """Replications, each of so many `runs` (strategies, with their good twins), that take `SECONDS` nominally.
+
+    From `FEWEST` to `most`, rounded down to one digit.
+    """
+    if plane.engine == "aggregate":
+        each = PER_BATCHED + PER_COUNT * counts_of(scenario)
+    else:
+        each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
+    return affordable(SECONDS, runs * each, fewest=FEWEST, most=most)
+
+
+def counts_of(scenario: Scenario) -> float:
+    """Periods x targets of one replication."""
+    return len(scenario.targets) * scenario.horizon / scenario.resolution

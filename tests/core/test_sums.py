@@ -1,0 +1,34 @@
+"""Sums: the same bytes on every Python.
+
+`sum` of floats is compensated since Python 3.12 and was not before; `math.fsum` and NumPy are the same everywhere. In the
+data planes there are only sums of NumPy's numbers, of whole numbers, and of what decides about no draw.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import rollout_sim
+
+PACKAGE = Path(rollout_sim.__file__).parent
+WHOLE = {
+    "column.names for column", "max(len(line)", "math.comb(", "f.kind == ", "spec.provisioned for", "len(part) + 2",
+    "len(item.value) + 2", "1 for hypothesis", "varied.path == other.path", "batch.count for", "part.size for part",
+}  # fmt: skip
+"""What whole numbers are summed of."""
+
+
+def test_no_floats_are_summed_by_sum() -> None:
+    summed = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "planes" in path.parts:
+            continue
+        source = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sum":
+                what = ast.get_source_segment(source, node.args[0]) or ""
+                what = what.removeprefix("(").removesuffix(")")
+                if len(node.args) == 1 and not what.startswith(tuple(WHOLE)):  # others begin with an array
+                    summed.append(f"{path.relative_to(PACKAGE)}:{node.lineno}: sum({what})")
+    assert summed == [], "math.fsum, or a sum of whole numbers that WHOLE does not know"

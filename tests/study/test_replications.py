@@ -1,0 +1,57 @@
+"""Replications: their default number follows from the scenario, and too few are called that."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from builders import scenario
+
+from rollout_sim.planes.selection import choose_engine
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import WIDE, compare
+from rollout_sim.study.replications import FEWEST, MOST, nominally_affordable
+from rollout_sim.views.sentences import conclusion
+from rollout_sim.views.tables import comparison_table
+
+
+def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
+    checkout = Scenario.load(Path(__file__).parents[2] / "scenarios" / "checkout.yaml")
+    counts = {
+        engine: nominally_affordable(checkout, choose_engine(checkout, engine), runs)
+        for engine, runs in (("aggregate", 10), ("compiled", 2), ("simpy", 2))
+    }
+    assert counts["aggregate"] == MOST
+    assert FEWEST < counts["compiled"] < MOST
+    assert counts["compiled"] % 10 == 0
+    assert counts["simpy"] == FEWEST  # not fewer, however slow
+
+
+@pytest.mark.parametrize("speed", [1.0, 1000.0])
+def test_the_default_of_compare_looks_at_no_clock(speed: float) -> None:
+    """A machine that is a thousand times as slow makes as many replications."""
+    given = scenario(horizon="8 min", rollout__start="1 min")
+    plane = choose_engine(given, "simpy")
+    with patch.object(time, "perf_counter", side_effect=lambda: time.time() * speed):
+        compared = compare(given, strategies=["canary"], engine="simpy")
+    assert compared.replications == nominally_affordable(given, plane, 2)
+
+
+def test_too_few_replications_are_called_that_everywhere() -> None:
+    given = scenario()
+    few, many = compare(given, 20), compare(given, 2000)
+    assert few.undecided.startswith("too few to decide: 20 replications leave open by up to ")
+    assert comparison_table(few).caption == few.undecided
+    assert few.to_json()["undecided"] == few.undecided
+    assert conclusion(few)[0] == f"T{few.undecided[1:]}."
+    assert (many.undecided, comparison_table(many).caption, many.to_json()["undecided"]) == ("", "", None)
+    assert "Too few" not in " ".join(conclusion(many))
+
+
+def test_as_many_as_are_said_to_be_enough_are() -> None:
+    few = compare(scenario(), 20)
+    enough = int(few.undecided.partition("about ")[2].split()[0].replace(",", ""))
+    assert f"leave {WIDE * 100:.0f}" in few.undecided
+    assert compare(scenario(), 2 * enough).undecided == ""
