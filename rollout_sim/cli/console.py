@@ -69,10 +69,11 @@ def show(*parts: Any) -> None:
     """Prints lines and tables, as wide as the terminal; wide where there is none."""
     from rich.console import Console
 
+    from rollout_sim.errors import escaped
     from rollout_sim.views.tables import Table
 
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
     for part in parts:
-        for lines in part.for_terminal(wide.width) if isinstance(part, Table) else [part]:
+        for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
             wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))

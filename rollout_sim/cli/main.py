@@ -6,6 +6,7 @@ Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -37,7 +38,7 @@ for command in (init, run, compare, sweep, recommend, report, export, import_, v
 
 def main() -> None:
     """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
-    from rollout_sim.errors import ScenarioError
+    from rollout_sim.errors import ScenarioError, legible
 
     interrupted = False
 
@@ -52,7 +53,9 @@ def main() -> None:
     except ScenarioError as error:
         _fail(str(error))
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo("\n".join(map(legible, shown.getvalue().split("\n"))), err=True, nl=False)
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
@@ -63,7 +66,7 @@ def main() -> None:
         if interrupted:  # an extension module may make an error of its own out of the interruption
             _interrupted()
         if isinstance(error, OSError):
-            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+            _fail(legible(f"{error.filename or 'output'}: {error.strerror or error}"))
         raise
 
 

@@ -226,11 +226,12 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
+    from rollout_sim.errors import legible
     from rollout_sim.views.recipe import read_recipe
 
     recipe = read_recipe(path, command)
     for remark in recipe.remarks:
-        click.echo(f"note: {remark}", err=True)
+        click.echo(f"note: {legible(remark)}", err=True)
     choices = dict(recipe.choices)
     axes = choices.pop("axes", None)
     choices["suffix"] = choices.pop("format")

@@ -15,7 +15,7 @@ import yaml
 
 from rollout_sim.control.slo import DAY, Objective
 from rollout_sim.core.units import text
-from rollout_sim.errors import ScenarioError
+from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
@@ -121,7 +121,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             remarks.append(f"document {number}: a {document.get('kind')} is not read; allowed SLO, SLI")
     if not entries:
         raise ScenarioError([f"{path}: there is no SLO that can be read", *(f"{path}: {remark}" for remark in remarks)])
-    return entries, remarks
+    return entries, [legible(remark) for remark in remarks]
 
 
 def _name(document: Mapping[str, Any]) -> str:

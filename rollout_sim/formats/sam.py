@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import YamlDocument, commented, shorten
-from rollout_sim.errors import ScenarioError
+from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import alarm_of
 from rollout_sim.formats.codedeploy import strategy_of
 from rollout_sim.formats.intrinsics import MISSING, Resolver, UnresolvedError
@@ -237,7 +237,7 @@ def read(path: Path, function: str | None = None, parameters: Mapping[str, str] 
             deployed.remarks.append(f"{identity} is not deployed at all while its condition {condition} does not hold")
     except UnresolvedError as error:
         raise ScenarioError([f"{path}: {identity}: {error}"]) from None
-    deployed.remarks[:0] = resolver.taken
+    deployed.remarks[:] = [legible(remark) for remark in (*resolver.taken, *deployed.remarks)]
     return deployed
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
 from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.cells import MedianDuration
@@ -74,7 +75,8 @@ def html(report: Report) -> str:
     environment.filters["svg"] = lambda picture: Markup(picture.svg)  # noqa: S704 - matplotlib's, which escapes its texts
     environment.filters["swatch"] = Markup
     style = environment.get_template("report.css").render()
-    return environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
+    page = environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
+    return "\n".join(map(escaped, page.split("\n")))
 
 
 def _content(report: Report) -> dict[str, Any]:
