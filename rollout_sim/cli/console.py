@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,25 @@ def announce_compiling(engine: str) -> None:
 
         if not compiled_before():
             click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)
+
+
+def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:
+    """Writes a result and shows it, then says `where` it is; what cannot be written is shown all the same.
+
+    Raises the ScenarioError or OSError of what could not be written, once the result is shown.
+    """
+    from rollout_sim.errors import ScenarioError
+
+    problem: ScenarioError | OSError | None = None
+    try:
+        write()
+    except (ScenarioError, OSError) as error:
+        problem = error
+    shown()
+    if problem is not None:
+        raise problem
+    if where is not None:
+        show(where)
 
 
 def show(*parts: Any) -> None:

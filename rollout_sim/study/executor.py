@@ -74,10 +74,18 @@ def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
 
 def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Result]]:
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    with closing(parallel(delayed(_numbered)(pair) for pair in enumerate(batches))) as results:
-        yield from results
+    done = 0
+    try:
+        with closing(parallel(delayed(_numbered)(pair) for pair in enumerate(batches))) as results:
+            for result in results:
+                yield result
+                done += 1
+    finally:
+        if done < len(batches):  # joblib's processes would finish their batches, and wait for others
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
 
 def _numbered(pair: tuple[int, Batch]) -> tuple[int, Result]:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.files import atomic_folder
+from rollout_sim.core.files import write_file
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
@@ -56,8 +56,7 @@ class Tile:
 def write_report(report: Report, out: Path) -> Path:
     """Writes the page into the file `out`, all of it or nothing; returns `out`."""
     text = html(report)
-    with atomic_folder(out.parent, [out.name]) as folder:
-        (folder / out.name).write_text(text, encoding="utf-8", newline="\n")
+    write_file(out, text)
     return out
 
 
