@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import YamlDocument, commented, shorten
+from rollout_sim.core.yaml_io import YamlDocument, check_limits, commented, shorten
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import alarm_of
 from rollout_sim.formats.codedeploy import strategy_of
@@ -113,7 +113,7 @@ class Deployed:
                     config = inner.get("TrafficRoutingConfig")
         try:
             strategy = strategy_of(config)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UnresolvedError(f"DeploymentPreference.Type: {error}") from None
         hooks = self._take(preference, "Hooks", _mapping, {})
         named = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
@@ -270,6 +270,7 @@ def _template(path: Path) -> dict[str, Any]:
         from samtranslator.plugins.globals.globals import Globals, InvalidGlobalsSectionException
     except ModuleNotFoundError:
         raise ScenarioError(["import sam: needs cfn-lint; install it with: pip install 'rollout-sim[aws]'"]) from None
+    check_limits(path)
     template, errors = decode(str(path))
     if errors:
         raise ScenarioError([f"{path}:{problem.linenumber}: {problem.message}" for problem in errors])
