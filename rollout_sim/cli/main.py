@@ -24,6 +24,7 @@ from rollout_sim.cli.recommend import recommend
 from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
+from rollout_sim.core.files import clear_interrupted
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -75,6 +76,8 @@ def main() -> None:
         if isinstance(error, OSError):
             _fail(legible(f"{error.filename or 'output'}: {error.strerror or error}"))
         raise
+    finally:
+        clear_interrupted()
 
 
 def _interrupted(number: int) -> NoReturn:

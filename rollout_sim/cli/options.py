@@ -43,6 +43,8 @@ def scenario_files() -> list[Path]:
 
 def _looks(path: Path) -> bool:
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
@@ -142,9 +144,10 @@ CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, t
 
 
 def checked_jobs(jobs: int) -> int:
-    """Raises click's error for a number of processes that makes no sense."""
-    if jobs == 0 or jobs < -1:
-        raise click.BadParameter(f"got {jobs}; allowed 1, 2, ... or -1 for all processors", param_hint="--jobs")
+    """Raises ScenarioError for a number of processes that makes no sense."""
+    from rollout_sim.study.executor import check_jobs
+
+    check_jobs(jobs)
     return jobs
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from rollout_sim.errors import ScenarioError
 
 FORMATS: Final = ("png", "svg", "pdf")
 """What pictures can be written as."""
+_UNFINISHED: Final[set[Path]] = set()
+"""The folders that this process is writing into."""
 Contents = TypeVar("Contents")
 Parameters = ParamSpec("Parameters")
 
@@ -50,28 +55,44 @@ def pictures(*stems: str) -> tuple[str, ...]:
     return tuple(f"{stem}.{suffix}" for stem in stems for suffix in FORMATS)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, most: int) -> BufferedReader:
     """The file, open for reading; devices, pipes and folders are not read, for some of them never end.
 
-    Raises ValueError with the path and the reason.
+    Raises ValueError with the path and the reason, for more than `most` bytes, too.
     """
     if "\0" in str(path):
         raise ValueError(f"{path}: cannot be read: the name holds a null character")
     what = "is a device, a pipe or a socket; allowed a regular file"
+    size = 0
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # opening a folder tells what is wrong
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode):
+            size = status.st_size
+        if (stat.S_ISREG(status.st_mode) and size <= most) or stat.S_ISDIR(status.st_mode):  # opening a folder tells
             return path.open("rb")
     except OSError as error:
         what = str(error.strerror)
+    if size > most:
+        raise ValueError(f"{path}: the file is too large; allowed {most / (1 << 20):g} MiB")
     raise ValueError(f"{path}: cannot be read: {what}")
 
 
+_FIGURE: Final = re.compile(r"[-+0-9.,:eETZ ]{1,30}|nan|-?inf|", re.IGNORECASE)
+
+
+def quoted(text: str) -> str:
+    """`text` of a file that a scenario names, for a message: figures as they are, of anything else only how long it is.
+
+    The file may be another than was meant, and what it holds may be nobody's business.
+    """
+    return repr(text) if _FIGURE.fullmatch(text) else f"text of {len(text):,} characters"
+
+
 def read_regular(path: Path, most: int) -> bytes:
-    """What the file holds. Raises ValueError as `open_regular` does, and for more than `most` bytes."""
-    with open_regular(path) as file:
+    """What the file holds. Raises ValueError as `open_regular` does."""
+    with open_regular(path, most) as file:
         try:
-            content = file.read(most + 1)
+            content = file.read(most + 1)  # some files, such as those of /proc, do not tell their size
         except OSError as error:
             raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     if len(content) > most:
@@ -105,12 +126,13 @@ def atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
     away. Whatever fails or interrupts the writing leaves `out` as it was. Raises ScenarioError for a name of anything but
     a regular file (a device, a pipe, a symbolic link), and OSError, which names `out`, where it cannot be written.
     """
-    folder = None
+    folder = out / f"{_prefix(os.getpid())}{secrets.token_hex(8)}"
     with _told(out, names):
+        _check_replaceable(out, names)
+        out.mkdir(parents=True, exist_ok=True)
         try:
-            _check_replaceable(out, names)
-            out.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=out))
+            _UNFINISHED.add(folder)  # before it is there: an interruption may come at any moment
+            folder.mkdir(mode=0o700)
             yield folder
             with _locked(out):
                 for name in names:
@@ -119,8 +141,14 @@ def atomic_folder(out: Path, names: Sequence[str]) -> Iterator[Path]:
                     else:
                         (out / name).unlink(missing_ok=True)
         finally:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            _UNFINISHED.discard(folder)
+
+
+def clear_interrupted() -> None:
+    """Removes what an interruption in the midst of the clearing up has left; for the end of a process."""
+    for folder in _UNFINISHED:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_file(path: Path, text: str) -> None:

@@ -95,7 +95,7 @@ def test_what_the_dead_left_goes_away_and_what_the_living_write_stays(tmp_path: 
 @pytest.mark.parametrize("kind", ["fifo", "device", "folder", "none"])
 def test_only_regular_files_are_read(odd: dict[str, Path], kind: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: "):
-        open_regular(odd.get(kind, tmp_path / "none"))
+        open_regular(odd.get(kind, tmp_path / "none"), 9)
 
 
 def test_large_files_are_refused_with_the_figure(tmp_path: Path) -> None:
