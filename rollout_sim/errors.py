@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
+
+LONGEST: Final = 1_000
+"""Characters of a message, a remark or one of their lines; the middle of what is longer is left out."""
+UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""Characters that no message shows as they are: they move a terminal's cursor, end a line, turn the direction of text around,
+or are none. XML and YAML refuse most of them."""
+
+
+def legible(text: str) -> str:
+    r"""`text` as one line for people: `UNSEEN` characters escaped as Python writes them, the middle cut out where it is too long.
+
+    >>> legible("unknown field 'a\x1b[31m'")
+    "unknown field 'a\\x1b[31m'"
+    """
+    if len(text) > LONGEST:
+        head, tail = LONGEST * 2 // 3, LONGEST // 5
+        text = f"{text[:head]} ... ({len(text) - head - tail:,} characters left out) ... {text[-tail:]}"
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """`text` with `UNSEEN` characters as Python writes them, line ends among them."""
+    return UNSEEN.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class LambdaError(Exception):
@@ -51,12 +75,12 @@ class ValidationException(LambdaError):
 
 
 class ScenarioError(Exception):
-    """What is wrong with the user's input: all `problems` together, one line each."""
+    """What is wrong with the user's input: all `problems` together, one `legible` line each, whatever the input holds."""
 
     def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(map(legible, problems))
         # The argument itself goes to Exception, so that the error survives pickling between processes.
-        super().__init__(tuple(problems))
-        self.problems = tuple(problems)
+        super().__init__(self.problems)
 
     def __str__(self) -> str:
         return "\n".join(self.problems)

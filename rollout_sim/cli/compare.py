@@ -54,22 +54,27 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
+    from rollout_sim.core.files import check_writable
     from rollout_sim.study.comparison import compare as compare_strategies
-    from rollout_sim.views.output import to_json, write
+    from rollout_sim.views.output import COMPARISON_FILES, to_json, write
     from rollout_sim.views.tables import comparison_table
 
-    loaded, named = task.load(), task.named_files()
+    loaded, named, folder = task.load(), task.named_files(), out or task.out
+    check_writable(folder, COMPARISON_FILES)
     with console.studying(loaded, engine) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,
             seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
         )  # fmt: skip
-    folder = out or task.out
-    write(compared, folder, suffix, named)
-    if as_json:
-        click.echo(json.dumps(to_json(compared), indent=1))
-        return
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     notes = [f"note: {note}" for note in compared.approximations]
-    console.show(head, comparison_table(compared), plane, *notes, f"files in {folder}")
+    console.deliver(
+        lambda: write(compared, folder, suffix, named),
+        lambda: (
+            click.echo(json.dumps(to_json(compared), indent=1))
+            if as_json
+            else console.show(head, comparison_table(compared), plane, *notes)
+        ),
+        None if as_json else f"files in {folder}",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +65,34 @@ def announce_compiling(engine: str) -> None:
             click.echo("compiling the kernel of the compiled plane: about a minute, once", err=True)
 
 
+def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:
+    """Writes a result and shows it, then says `where` it is; what cannot be written is shown all the same.
+
+    Raises the ScenarioError or OSError of what could not be written, once the result is shown.
+    """
+    from rollout_sim.errors import ScenarioError
+
+    problem: ScenarioError | OSError | None = None
+    try:
+        write()
+    except (ScenarioError, OSError) as error:
+        problem = error
+    shown()
+    if problem is not None:
+        raise problem
+    if where is not None:
+        show(where)
+
+
 def show(*parts: Any) -> None:
     """Prints lines and tables, as wide as the terminal; wide where there is none."""
     from rich.console import Console
 
+    from rollout_sim.errors import escaped
     from rollout_sim.views.tables import Table
 
     console = Console()
     wide = console if console.is_terminal else Console(width=200)
     for part in parts:
-        for lines in part.for_terminal(wide.width) if isinstance(part, Table) else [part]:
+        for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
             wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))

@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from rollout_sim.cli.options import SCENARIO
+from rollout_sim.core.files import write_file
 
 TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "openslo")
 
@@ -39,7 +40,7 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
     if out is None:
         click.echo(snippet.text, nl=False)
     else:
-        out.write_text(snippet.text, encoding="utf-8")
+        write_file(out, snippet.text)
     if out is not None or not snippet.text.startswith("#"):
         for remark in snippet.remarks:
             click.echo(f"note: {remark}", err=True)
@@ -94,6 +95,6 @@ def _deliver(text: str, remarks: list[str], out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
         return
-    out.write_text(text, encoding="utf-8")
+    write_file(out, text)
     for remark in remarks:
         click.echo(f"note: {remark}", err=True)

@@ -109,11 +109,10 @@ def _check(answers: dict[str, Any]) -> None:
 
 
 def _write(file: Path, text: str, force: bool) -> None:
-    from rollout_sim.core.files import atomic_folder
+    from rollout_sim.core.files import write_file
 
     _check_free(file, force)  # again: answering takes a while
-    with atomic_folder(file.parent, [file.name]) as folder:
-        (folder / file.name).write_text(text, encoding="utf-8")
+    write_file(file, text)
 
 
 def _check_free(file: Path, force: bool) -> None:

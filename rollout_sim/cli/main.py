@@ -1,11 +1,12 @@
 """The command line: the group of all commands, and how errors become messages and statuses.
 
-Exit status: 0 done, 2 the input is wrong, 130 interrupted. Heavy imports happen inside the commands, so that
+Exit status: 0 done, 2 the input is wrong, 130 interrupted, 143 terminated (SIGTERM). Heavy imports happen inside the commands, so that
 `--help` answers at once.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -18,11 +19,12 @@ from rollout_sim.cli.check import completion, schema, validate
 from rollout_sim.cli.compare import compare
 from rollout_sim.cli.convert import export, import_
 from rollout_sim.cli.init import init
-from rollout_sim.cli.options import INTERRUPTED, PROGRAM
+from rollout_sim.cli.options import INTERRUPTED, PROGRAM, TERMINATED
 from rollout_sim.cli.recommend import recommend
 from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
+from rollout_sim.core.files import clear_interrupted
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -37,39 +39,50 @@ for command in (init, run, compare, sweep, recommend, report, export, import_, v
 
 def main() -> None:
     """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
-    from rollout_sim.errors import ScenarioError
+    from rollout_sim.errors import ScenarioError, legible
 
-    interrupted = False
+    interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        interrupted = True
-        signal.default_int_handler(number, frame)
+        interrupted = number
+        # Whoever ends us sends it once or keeps on; the second one must not interrupt the clearing up after the first.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.default_int_handler(signal.SIGINT, frame)
 
     signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         app(prog_name=PROGRAM, standalone_mode=False)
+    except SystemExit as error:
+        if error.code == INTERRUPTED and interrupted == signal.SIGTERM:
+            raise SystemExit(TERMINATED) from None
+        raise
     except ScenarioError as error:
         _fail(str(error))
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo("\n".join(map(legible, shown.getvalue().split("\n"))), err=True, nl=False)
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):
-        _interrupted()
+        _interrupted(interrupted)
     except BrokenPipeError:
         # The reader of our output went away; nothing is wrong with us, and nothing is left to flush at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if interrupted:  # an extension module may make an error of its own out of the interruption
-            _interrupted()
+            _interrupted(interrupted)
         if isinstance(error, OSError):
-            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+            _fail(legible(f"{error.filename or 'output'}: {error.strerror or error}"))
         raise
+    finally:
+        clear_interrupted()
 
 
-def _interrupted() -> NoReturn:
+def _interrupted(number: int) -> NoReturn:
     click.echo("interrupted", err=True)
-    raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(TERMINATED if number == signal.SIGTERM else INTERRUPTED) from None
 
 
 def _fail(message: str) -> NoReturn:

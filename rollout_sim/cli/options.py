@@ -29,6 +29,8 @@ PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
 INTERRUPTED = 130
 """The exit status of an interrupted command."""
+TERMINATED = 143
+"""The same where SIGTERM interrupted it."""
 _SHOWN: Final = 12
 _SECTIONS: Final = (rb"^function\s*:", rb"^traffic\s*:")
 _HEAD: Final = 1 << 16
@@ -41,6 +43,8 @@ def scenario_files() -> list[Path]:
 
 def _looks(path: Path) -> bool:
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError:
@@ -140,9 +144,10 @@ CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, t
 
 
 def checked_jobs(jobs: int) -> int:
-    """Raises click's error for a number of processes that makes no sense."""
-    if jobs == 0 or jobs < -1:
-        raise click.BadParameter(f"got {jobs}; allowed 1, 2, ... or -1 for all processors", param_hint="--jobs")
+    """Raises ScenarioError for a number of processes that makes no sense."""
+    from rollout_sim.study.executor import check_jobs
+
+    check_jobs(jobs)
     return jobs
 
 
@@ -226,11 +231,12 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
+    from rollout_sim.errors import legible
     from rollout_sim.views.recipe import read_recipe
 
     recipe = read_recipe(path, command)
     for remark in recipe.remarks:
-        click.echo(f"note: {remark}", err=True)
+        click.echo(f"note: {legible(remark)}", err=True)
     choices = dict(recipe.choices)
     axes = choices.pop("axes", None)
     choices["suffix"] = choices.pop("format")

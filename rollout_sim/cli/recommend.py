@@ -43,22 +43,19 @@ def recommend(
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
     """
     from rollout_sim.control.codedeploy import shortcoming
+    from rollout_sim.core.files import check_writable
     from rollout_sim.study.recommend.search import recommend as search
-    from rollout_sim.views.output import to_json, write
+    from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
-    loaded, named = task.load(), task.named_files()
+    loaded, named, folder = task.load(), task.named_files(), out or task.out
+    check_writable(folder, RECOMMENDATION_FILES)
     with console.studying(loaded, engine) as progress:
         recommendation = search(
             loaded, keep_alarms=keep_alarms, codedeploy=codedeploy,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
-    folder = out or task.out
-    write(recommendation, folder, suffix, named)
-    if as_json:
-        click.echo(json.dumps(to_json(recommendation), indent=1))
-        return
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"
@@ -73,6 +70,9 @@ def recommend(
         contender_table(recommendation),
         planes,
         *notes,
-        f"files in {folder}",
     ]
-    console.show(*parts)
+    console.deliver(
+        lambda: write(recommendation, folder, suffix, named),
+        lambda: click.echo(json.dumps(to_json(recommendation), indent=1)) if as_json else console.show(*parts),
+        None if as_json else f"files in {folder}",
+    )

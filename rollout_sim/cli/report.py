@@ -40,16 +40,19 @@ def report(
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
+    from rollout_sim.core.files import check_writable
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
     from rollout_sim.views.sentences import conclusion
 
-    loaded = Scenario.load(scenario)
+    loaded, file = Scenario.load(scenario), out or Path("results") / scenario.stem / "report.html"
+    check_writable(file.parent, [file.name])
     with console.studying(loaded, engine) as progress:
         page = make_report(
             scenario, strategies=strategies, replications=replications,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
-    file = write_report(page, out or Path("results") / scenario.stem / "report.html")
-    console.show(*conclusion(page.compared), f"report in {file}")
+    console.deliver(
+        lambda: write_report(page, file), lambda: console.show(*conclusion(page.compared)), f"report in {file}"
+    )

@@ -37,11 +37,13 @@ def run(
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
+    from rollout_sim.core.files import check_writable
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.run.simulate import simulate_each
-    from rollout_sim.views.output import to_json, write
+    from rollout_sim.views.output import RUN_FILES, to_json, write
 
-    loaded, named = task.load(), task.named_files()
+    loaded, named, folder = task.load(), task.named_files(), out or task.out
+    check_writable(folder, RUN_FILES)
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
@@ -54,12 +56,11 @@ def run(
     except KeyboardInterrupt:
         interrupted = True
     if results:
-        folder = out or task.out
-        write(results, folder, suffix, named)
-        if as_json:
-            click.echo(json.dumps(to_json(results), indent=1))
-        else:
-            _show(results, folder)
+        console.deliver(
+            lambda: write(results, folder, suffix, named),
+            lambda: click.echo(json.dumps(to_json(results), indent=1)) if as_json else _show(results),
+            None if as_json else f"files in {folder}",
+        )
     if interrupted:
         click.echo(
             f"interrupted: {len(results)} of {len(strategies or loaded.strategies) or 1} strategies finished", err=True
@@ -67,11 +68,11 @@ def run(
         raise SystemExit(INTERRUPTED)
 
 
-def _show(results: list[RunResult], folder: Path) -> None:
+def _show(results: list[RunResult]) -> None:
     from rollout_sim.views.tables import run_table, version_table
 
     first = results[0]
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, run_table(results), version_table(results), plane, *notes, f"files in {folder}")
+    console.show(head, run_table(results), version_table(results), plane, *notes)

@@ -65,9 +65,10 @@ def sweep(
 
     Finished cells are kept in the folder; the same command goes on where it was interrupted.
     """
+    from rollout_sim.core.files import check_writable
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
-    from rollout_sim.views.output import write
+    from rollout_sim.views.output import SWEEP_FILES, write
     from rollout_sim.views.tables import sweep_table
 
     document, varied = task.document, task.axes
@@ -77,6 +78,8 @@ def sweep(
         )
         strategies = () if percent or interval else strategies
     folder = out or task.out
+    check_writable(folder, SWEEP_FILES)
+    check_writable(folder / "cells", ())
     try:
         with console.studying(task.load(), engine) as progress:
             swept = run_sweep(
@@ -87,6 +90,9 @@ def sweep(
         kept = len(list((folder / "cells").glob("*.json")))
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
         raise SystemExit(INTERRUPTED) from None
-    write(swept, folder, suffix, task.named_files(swept.axes))
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
-    console.show(head, sweep_table(swept), f"files in {folder}")
+    console.deliver(
+        lambda: write(swept, folder, suffix, task.named_files(swept.axes)),
+        lambda: console.show(head, sweep_table(swept), *(f"note: {note}" for note in swept.notes)),
+        f"files in {folder}",
+    )

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from rollout_sim.core import units
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.fields import Codec, Quantity
-from rollout_sim.core.files import FileReader
+from rollout_sim.core.files import FileReader, open_regular, quoted
+from rollout_sim.core.yaml_io import suggest
 
 MAX_SAMPLES: Final = 10_000_000
+MAX_SAMPLE_BYTES: Final = 1 << 30
 _Z99: Final = 2.3263478740408408
 """The 99th percentile of the standard normal distribution."""
 
@@ -142,13 +145,15 @@ def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
     scale = float(units.UNITS[kind][unit])
     samples = []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with TextIOWrapper(open_regular(path, MAX_SAMPLE_BYTES), encoding="utf-8", newline="") as file:
             rows = csv.reader(file)
             place = 0
             if column:
                 header = next(rows, [])
                 if column not in header:
-                    raise ValueError(f"{path}:1: no column {column!r}; allowed {', '.join(header)}")
+                    raise ValueError(
+                        f"{path}:1: no column {column!r}; got {len(header)} others{suggest(column, header)}"
+                    )
                 place = header.index(column)
             for row in rows:
                 if not row:
@@ -159,12 +164,14 @@ def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
                 except ValueError:
                     value = math.nan
                 if not (math.isfinite(value) and value >= 0):
-                    raise ValueError(f"{path}:{rows.line_num}: a sample is a number from 0, got {text!r}")
+                    raise ValueError(f"{path}:{rows.line_num}: a sample is a number from 0, got {quoted(text)}")
                 samples.append(value * scale)
                 if len(samples) > MAX_SAMPLES:
                     raise ValueError(f"{path}: more than {MAX_SAMPLES} samples")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise ValueError(f"{path}: cannot be read: is no CSV file of UTF-8 text") from None
     if not samples:
         raise ValueError(f"{path}: holds no samples")
     return tuple(sorted(samples))

@@ -11,14 +11,14 @@ import difflib
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 import yaml
 
-from rollout_sim.core.files import FileReader
+from rollout_sim.core.files import FileReader, read_regular
 from rollout_sim.errors import ScenarioError
 
 MAX_BYTES: Final = 1 << 20
@@ -98,7 +98,9 @@ def read_yaml(path: Path) -> YamlDocument:
     anything but one mapping of plain values; nested deeper than `MAX_DEPTH`, with a key twice, or with aliases
     that contain themselves or come to more than `MAX_NODES` values.
     """
-    root = _compose(path, _text_of(path))
+    root = next(iter(_compose(path, _text_of(path), single=True)), None)
+    if root is None:
+        raise ScenarioError([f"{path}:1: the file is empty; a scenario is a mapping of fields"])
     reader = _Reader(path=path)
     reader.check_size(root)
     if not isinstance(root, yaml.MappingNode):
@@ -109,14 +111,47 @@ def read_yaml(path: Path) -> YamlDocument:
     return YamlDocument(data=data, lines=reader.lines, path=path)
 
 
+def read_documents(path: Path) -> list[Any]:
+    """The plain data of each document in a YAML file of another program, within the limits of `read_yaml`.
+
+    Raises ScenarioError as `read_yaml` does, but the documents may be anything plain, and several.
+    """
+    reader = _Reader(path=path)
+    roots = _compose(path, _text_of(path))
+    reader.check_size(*roots)
+    documents = [reader.value(root, (number,)) for number, root in enumerate(roots)]
+    if reader.problems:
+        raise ScenarioError(reader.problems)
+    return documents
+
+
+def check_limits(path: Path) -> None:
+    """Raises ScenarioError for a file that another reader of YAML should not be given: see `read_yaml` for its limits.
+
+    What is no valid YAML here, or has tags, may still be read by the other reader.
+    """
+    try:
+        roots = list(_nodes(_Loader(_text_of(path))))
+    except _LimitError as error:
+        raise ScenarioError([problem(path, error.line, (), error.what)]) from None
+    except yaml.YAMLError:
+        return
+    _Reader(path=path).check_size(*roots)
+
+
+def _nodes(loader: _Loader) -> Iterator[yaml.Node]:
+    """The documents of a file, together within the limit on values."""
+    while loader.check_node():
+        node: yaml.Node | None = loader.get_node()
+        if node is not None:
+            yield node
+
+
 def _text_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ScenarioError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
-    if len(content) > MAX_BYTES:
-        raise ScenarioError([f"{path}: the file is too large; allowed {MAX_BYTES >> 20} MiB"])
+        content = read_regular(path, MAX_BYTES)
+    except ValueError as error:
+        raise ScenarioError([str(error)]) from None
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -124,9 +159,14 @@ def _text_of(path: Path) -> str:
         raise ScenarioError([f"{path}:{line}: is not UTF-8 text, got the byte 0x{content[error.start]:02x}"]) from None
 
 
-def _compose(path: Path, text: str) -> yaml.Node:
+def _compose(path: Path, text: str, *, single: bool = False) -> list[yaml.Node]:
+    """The documents in a file's text; with `single` at most one is allowed. Raises ScenarioError."""
     try:
-        root: yaml.Node | None = _Loader(text).get_single_node()
+        loader = _Loader(text)
+        if single:
+            root: yaml.Node | None = loader.get_single_node()
+            return [] if root is None else [root]
+        return list(_nodes(loader))
     except _LimitError as error:
         raise ScenarioError([problem(path, error.line, (), error.what)]) from None
     except yaml.reader.ReaderError as error:
@@ -139,9 +179,6 @@ def _compose(path: Path, text: str) -> yaml.Node:
         # `threshold: > 5` is the mistake that this format invites.
         hint = '; put text that starts with > or | into quotes, such as "> 5"' if "block scalar" in what else ""
         raise ScenarioError([f"{place}: not valid YAML: {what}{hint}"]) from None
-    if root is None:
-        raise ScenarioError([f"{path}:1: the file is empty; a scenario is a mapping of fields"])
-    return root
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,8 +192,8 @@ class _Reader:
     def refuse(self, node: yaml.Node, where: Where, what: str) -> None:
         self.problems.append(problem(self.path, _line(node), where, what))
 
-    def check_size(self, root: yaml.Node) -> None:
-        """Raises ScenarioError unless the nodes, with aliases written out, are few and not nested too deeply.
+    def check_size(self, *roots: yaml.Node) -> None:
+        """Raises ScenarioError unless the nodes of all documents, with aliases written out, are few and not nested too deeply.
 
         An alias shares its anchor's node, so each node is measured once, however often it is used.
         """
@@ -176,7 +213,8 @@ class _Reader:
             measured[id(node)] = (size, depth + 1)
             return size, depth + 1
 
-        size, depth = measure(root)
+        measures = [measure(root) for root in roots]
+        size, depth = sum(size for size, _ in measures), max((depth for _, depth in measures), default=0)
         if size > MAX_NODES or depth > MAX_DEPTH:
             raise ScenarioError([problem(self.path, 1, (), _TOO_DEEP if depth > MAX_DEPTH else _TOO_MANY)])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rollout_sim.control.codedeploy import _BAKE, predefined_name, routing
 from rollout_sim.control.strategies import PREDEFINED, Plan
+from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.snippet import Snippet, dashed
 from rollout_sim.scenario.scenario import Scenario
 
@@ -56,12 +57,12 @@ def strategy_of(config: Mapping[str, Any] | str) -> dict[str, Any]:
         if name not in PREDEFINED:
             raise ValueError(f"the deployment configuration {config!r} is not known; allowed {', '.join(PREDEFINED)}")
         return {"type": name}
-    lowered = {key[:1].lower() + key[1:]: value for key, value in config.items()}
+    lowered = {str(key)[:1].lower() + str(key)[1:]: value for key, value in config.items()}
     kind = lowered.get("type")
     inner = lowered.get(f"{str(kind)[:1].lower()}{str(kind)[1:]}", {})
     if not isinstance(inner, Mapping):
         inner = {}
-    numbers = {key[:1].upper() + key[1:]: int(value) for key, value in inner.items()}
+    numbers = {str(key)[:1].upper() + str(key)[1:]: _whole(str(key), value) for key, value in inner.items()}
     if kind == "AllAtOnce":
         return {"type": "AllAtOnce"}
     if kind not in ("TimeBasedCanary", "TimeBasedLinear") or not numbers:
@@ -69,3 +70,11 @@ def strategy_of(config: Mapping[str, Any] | str) -> dict[str, Any]:
             f"the traffic routing {kind!r} is not known; allowed AllAtOnce, TimeBasedCanary, TimeBasedLinear"
         )
     return {"type": kind, **numbers}
+
+
+def _whole(name: str, value: Any) -> int:
+    """Raises ValueError for what is no whole number."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is a whole number, got {shorten(repr(value))}") from None

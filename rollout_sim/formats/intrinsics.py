@@ -27,6 +27,7 @@ class Resolver:
         self.resources: Mapping[str, Any] = template.get("Resources", {})
         self.given = dict(parameters)
         self.taken: list[str] = []
+        self._asked: list[str] = []
 
     def value(self, value: Any) -> Any:
         """`value` with every function in it resolved. Raises UnresolvedError."""
@@ -51,7 +52,13 @@ class Resolver:
         conditions = self.template.get("Conditions", {})
         if name not in conditions:
             raise UnresolvedError(f"there is no condition {name!r}")
-        holds = bool(self.value(conditions[name]))
+        if name in self._asked:
+            raise UnresolvedError(f"the condition {name} refers to itself")
+        self._asked.append(name)
+        try:
+            holds = bool(self.value(conditions[name]))
+        finally:
+            self._asked.pop()
         assumption = f"the condition {name} was taken as {str(holds).lower()}"
         if assumption not in self.taken:
             self.taken.append(assumption)

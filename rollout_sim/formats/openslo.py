@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.slo import DAY, Objective
 from rollout_sim.core.units import text
-from rollout_sim.errors import ScenarioError
+from rollout_sim.core.yaml_io import read_documents, shorten
+from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
@@ -93,14 +94,7 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
     Raises ScenarioError for a file that is no YAML, or without an SLO that can be read.
     """
-    try:
-        documents = [
-            document for document in yaml.safe_load_all(path.read_text(encoding="utf-8")) if document is not None
-        ]
-    except OSError as error:
-        raise ScenarioError([f"{path}: {error.strerror}"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ScenarioError([f"{path}: no YAML: {' '.join(str(error).split())}"]) from None
+    documents = [document for document in read_documents(path) if document is not None]
     flat = [document for part in documents for document in (part if isinstance(part, list) else [part])]
     named = {
         (str(document.get("kind")), _name(document)): document for document in flat if isinstance(document, Mapping)
@@ -110,18 +104,18 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     for number, document in enumerate(flat, 1):
         if not isinstance(document, Mapping) or document.get("apiVersion") != VERSION:
             version = document.get("apiVersion") if isinstance(document, Mapping) else document
-            remarks.append(f"document {number}: apiVersion: got {version!r}; allowed {VERSION}")
+            remarks.append(f"document {number}: apiVersion: got {shorten(repr(version))}; allowed {VERSION}")
         elif document.get("kind") == "SLO":
             try:
                 entries += list(_entries(document, named, remarks))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 remarks.append(f"document {number}, {_name(document)}: {what}")
         elif document.get("kind") != "SLI":
             remarks.append(f"document {number}: a {document.get('kind')} is not read; allowed SLO, SLI")
     if not entries:
         raise ScenarioError([f"{path}: there is no SLO that can be read", *(f"{path}: {remark}" for remark in remarks)])
-    return entries, remarks
+    return entries, [legible(remark) for remark in remarks]
 
 
 def _name(document: Mapping[str, Any]) -> str:
@@ -166,7 +160,20 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
         else:
             remarks.append(f"{label}: the query is not read: bad are requests that fail")
         entry["window"] = _window(spec, label, remarks)
+        _check(entry)
         yield entry | ({"alias": alias} if alias else {})
+
+
+def _check(entry: dict[str, Any]) -> None:
+    """Raises ValueError for an SLO that no scenario takes."""
+    try:
+        TypeAdapter(Objective).validate_python(entry)
+    except ValidationError as error:
+        first = max(
+            error.errors(), key=lambda detail: len(detail["loc"])
+        )  # of `errors` and a latency, about the latency
+        where = ".".join(str(part) for part in first["loc"] if part in ("sli", "latency", "objective", "window"))
+        raise ValueError(f"{where or 'objective'}: {first.get('ctx', {}).get('error', first['msg'])}") from None
 
 
 def _alias(measured: Mapping[str, Any]) -> str | None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import YamlDocument, commented, shorten
-from rollout_sim.errors import ScenarioError
+from rollout_sim.core.yaml_io import YamlDocument, check_limits, commented, shorten
+from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import alarm_of
 from rollout_sim.formats.codedeploy import strategy_of
 from rollout_sim.formats.intrinsics import MISSING, Resolver, UnresolvedError
@@ -113,7 +113,7 @@ class Deployed:
                     config = inner.get("TrafficRoutingConfig")
         try:
             strategy = strategy_of(config)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise UnresolvedError(f"DeploymentPreference.Type: {error}") from None
         hooks = self._take(preference, "Hooks", _mapping, {})
         named = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
@@ -237,7 +237,7 @@ def read(path: Path, function: str | None = None, parameters: Mapping[str, str] 
             deployed.remarks.append(f"{identity} is not deployed at all while its condition {condition} does not hold")
     except UnresolvedError as error:
         raise ScenarioError([f"{path}: {identity}: {error}"]) from None
-    deployed.remarks[:0] = resolver.taken
+    deployed.remarks[:] = [legible(remark) for remark in (*resolver.taken, *deployed.remarks)]
     return deployed
 
 
@@ -270,6 +270,7 @@ def _template(path: Path) -> dict[str, Any]:
         from samtranslator.plugins.globals.globals import Globals, InvalidGlobalsSectionException
     except ModuleNotFoundError:
         raise ScenarioError(["import sam: needs cfn-lint; install it with: pip install 'rollout-sim[aws]'"]) from None
+    check_limits(path)
     template, errors = decode(str(path))
     if errors:
         raise ScenarioError([f"{path}:{problem.linenumber}: {problem.message}" for problem in errors])

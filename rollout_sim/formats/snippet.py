@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from rollout_sim.core.yaml_io import Tagged, comment_lines, to_yaml
+from rollout_sim.errors import legible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
-    """What an export returns: the `text`, and remarks on what the target does differently or not at all."""
+    """What an export returns: the `text`, and remarks on what the target does differently or not at all, a line each."""
 
     text: str
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "remarks", tuple(map(legible, self.remarks)))
 
 
 class Ref(Tagged):
@@ -40,7 +44,7 @@ class Sub(Tagged):
 
 
 def as_yaml(*documents: dict[str, Any], remarks: tuple[str, ...] = ()) -> str:
-    """YAML documents, the remarks as comments before them."""
+    """YAML documents, the remarks as comments before them: no name in them ends a comment."""
     head = "".join(comment_lines(remark, width=math.inf) for remark in remarks)
     return head + to_yaml(*documents, layout="block")
 

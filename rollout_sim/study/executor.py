@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
+MAX_JOBS: Final = 1_024
+"""Processes on one machine."""
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
 Key = TypeVar("Key", bound=Hashable)
@@ -56,6 +58,7 @@ def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None 
     `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster` (`tcp://host:port`),
     which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer.
     """
+    check_jobs(jobs)
     if cluster is not None:
         yield from _on_cluster(batches, cluster)
     elif jobs == 1 or len(batches) <= 1:
@@ -63,6 +66,12 @@ def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None 
             yield number, run_batch(batch)
     else:
         yield from _on_processes(batches, jobs)
+
+
+def check_jobs(jobs: int) -> None:
+    """Raises ScenarioError for a number of processes that makes no sense."""
+    if not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
+        raise ScenarioError([f"--jobs: got {jobs}; allowed 1 to {MAX_JOBS:,}, or -1 for all processors"])
 
 
 def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
@@ -74,10 +83,18 @@ def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
 
 def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Result]]:
     from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
 
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    with closing(parallel(delayed(_numbered)(pair) for pair in enumerate(batches))) as results:
-        yield from results
+    done = 0
+    try:
+        with closing(parallel(delayed(_numbered)(pair) for pair in enumerate(batches))) as results:
+            for result in results:
+                yield result
+                done += 1
+    finally:
+        if done < len(batches):  # joblib's processes would finish their batches, and wait for others
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
 
 def _numbered(pair: tuple[int, Batch]) -> tuple[int, Result]:

@@ -44,11 +44,18 @@ class Axis:
         return tuple(map(str, self.values))
 
     def set_field(self, data: dict[str, Any], value: Any) -> None:
-        """Sets the field in `data`, in place."""
+        """Sets the field in `data`, in place. Raises ScenarioError where nothing has such a field, as beside another axis."""
         owner: Any = data
         *way, last = self.path
-        for part in way:
-            owner = owner[part]
+        try:
+            for part in way:
+                owner = owner[part]
+            fits = isinstance(owner, dict) or (isinstance(owner, list) and isinstance(last, int) and last < len(owner))
+        except (LookupError, TypeError):
+            fits = False
+        if not fits:
+            what = f"there is no {dotted(self.path)} to set to {value!r}; another axis may have taken it away"
+            raise ScenarioError([f"--axis: {self.name}: {what}"])
         owner[last] = value
 
 

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.display import Plotted
+from rollout_sim.core.files import read_regular, write_file
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.yaml_io import YamlDocument, read_yaml
 from rollout_sim.errors import ScenarioError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 REPLICATIONS: Final = 1000
 MAX_CELLS: Final = 100_000
+MAX_CELL_BYTES: Final = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,8 @@ class Sweep(Plotted):
     asked_seed: int | None
     asked: Engine | None
     """The seed and the engine that were asked for instead of each cell's."""
+    notes: tuple[str, ...] = ()
+    """What happened on the way: kept cells that were damaged."""
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -119,7 +122,8 @@ def sweep(
         strategies = () if any(varied.name in ("percent", "interval") for varied in written) else strategies
     cells = _grid(source, chosen, replications, tuple(strategies), seed, engine)
     folder = None if out is None else out / "cells"
-    kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key)) is not None}
+    notes: list[str] = []
+    kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key, notes)) is not None}
     waiting = {cell.key: cell for cell in cells if cell.key not in kept}
     work = {key: cell.batches for key, cell in waiting.items()}
     for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
@@ -137,6 +141,7 @@ def sweep(
         strategies=tuple(strategies),
         asked_seed=seed,
         asked=engine,
+        notes=tuple(notes),
     )
 
 
@@ -256,21 +261,29 @@ def _rows(cell: Cell, columns: dict[str, Samples]) -> list[dict[str, Any]]:
     ]
 
 
-def _read(folder: Path | None, key: str) -> list[dict[str, Any]] | None:
-    """A cell that was finished before, None where there is none."""
+def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any]] | None:
+    """A cell that was finished before, None where there is none or where it is not as it was written, which `notes` tell."""
     if folder is None or not (path := folder / f"{key}.json").exists():
         return None
-    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return rows
+    try:
+        kept = json.loads(read_regular(path, MAX_CELL_BYTES))
+        rows: list[dict[str, Any]] = kept["rows"]
+        if kept["sha256"] == _checksum(rows):
+            return rows
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    notes.append(f"{path}: is not as it was written; the cell was drawn anew")
+    return None
 
 
 def _keep(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Writes a finished cell, all of it or nothing, and returns what a later sweep would read."""
-    text = json.dumps(rows)
+    text = json.dumps({"sha256": _checksum(rows), "rows": rows})
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"{key}.{os.getpid()}.part"
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(folder / f"{key}.json")
-    back: list[dict[str, Any]] = json.loads(text)
+        write_file(folder / f"{key}.json", text)
+    back: list[dict[str, Any]] = json.loads(text)["rows"]
     return back
+
+
+def _checksum(rows: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -6,13 +6,16 @@ import csv
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.files import open_regular, quoted
+from rollout_sim.core.yaml_io import suggest
 
 Layout = Literal["azure2019", "azure2021", "counts", "timestamps"]
 MAX_BYTES: Final = 1 << 30
@@ -52,15 +55,11 @@ def read_trace(path: Path, layout: Layout, function: str | None = None, column: 
 
     `azure2019`: HashOwner, HashApp, HashFunction, Trigger and one column per minute; rows are added up, or only those
     of `function`. `azure2021`: app, func, end_timestamp, duration (s); start = end - duration; `function` is `func` or
-    `app/func`. `counts`: one count per row and minute. `timestamps`: seconds or ISO 8601. The last two take `column`.
+    `app/func`. `counts`: one count per row and minute. `timestamps`: seconds or ISO 8601,
+    in UTC where no zone is named. The last two take `column`.
     """
-    if "\0" in str(path):
-        raise ValueError(f"{str(path)!r}: cannot be read: the name holds a null character")
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ValueError(f"{path}: has {size:,} bytes; allowed {MAX_BYTES:,}")
-        with path.open(encoding="utf-8", newline="") as file:
+        with TextIOWrapper(open_regular(path, MAX_BYTES), encoding="utf-8", newline="") as file:
             rows = _numbered(csv.reader(file), path)
             reader = {"azure2019": _azure2019, "azure2021": _azure2021, "counts": _counts, "timestamps": _timestamps}[
                 layout
@@ -68,7 +67,9 @@ def read_trace(path: Path, layout: Layout, function: str | None = None, column: 
             trace = reader(rows, path, function, column)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: is not a CSV file: no UTF-8 text") from None
+    except csv.Error as error:
         raise ValueError(f"{path}: is not a CSV file: {error}") from None
     total = trace.counts.sum() if trace.counts is not None else len(trace.times if trace.times is not None else ())
     if total > MAX_INVOCATIONS:
@@ -91,8 +92,8 @@ def _header(rows: Rows, path: Path, wanted: tuple[str, ...]) -> list[str]:
     _, header = next(rows, (0, []))
     missing = [name for name in wanted if name not in header]
     if missing:
-        got = ", ".join(header[:6]) or "an empty file"
-        raise ValueError(f"{path}:1: no column {', '.join(missing)}; got {got}")
+        got = f"{len(header)} others" if header else "an empty file"
+        raise ValueError(f"{path}:1: no column {', '.join(missing)}; got {got}{suggest(missing[0], header)}")
     return header
 
 
@@ -102,7 +103,7 @@ def _count(text: str, path: Path, line: int) -> int:
     except ValueError:
         value = math.nan
     if not (0 <= value <= MAX_INVOCATIONS and value == math.floor(value)):
-        raise ValueError(f"{path}:{line}: a count is a whole number from 0 to {MAX_INVOCATIONS:,}, got {text!r}")
+        raise ValueError(f"{path}:{line}: a count is a whole number from 0 to {MAX_INVOCATIONS:,}, got {quoted(text)}")
     return int(value)
 
 
@@ -111,11 +112,12 @@ def _time(text: str, path: Path, line: int) -> float:
         value = float(text)
     except ValueError:
         try:
-            value = datetime.fromisoformat(text.strip()).timestamp()
+            stamp = datetime.fromisoformat(text.strip())
+            value = (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
         except ValueError:
             value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{path}:{line}: a time is a number of seconds or ISO 8601, got {text!r}")
+        raise ValueError(f"{path}:{line}: a time is a number of seconds or ISO 8601, got {quoted(text)}")
     return value
 
 
@@ -145,7 +147,7 @@ def _azure2021(rows: Rows, path: Path, function: str | None, _column: str | None
         if function is None or function in (row[func], f"{row[app]}/{row[func]}"):
             took = _time(row[duration], path, line)
             if took < 0:
-                raise ValueError(f"{path}:{line}: a duration is at least 0 s, got {row[duration]!r}")
+                raise ValueError(f"{path}:{line}: a duration is at least 0 s, got {quoted(row[duration])}")
             starts.append(_time(row[end], path, line) - took)
     return _from_times(starts, path, function)
 
@@ -180,7 +182,7 @@ def _place(header: list[str], column: str | None, path: Path) -> int:
     if column is None:
         return len(header) - 1
     if column not in header:
-        raise ValueError(f"{path}:1: no column {column!r}; got {', '.join(header)}")
+        raise ValueError(f"{path}:1: no column {column!r}; got {len(header)} others{suggest(column, header)}")
     return header.index(column)
 
 

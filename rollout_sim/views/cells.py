@@ -19,6 +19,7 @@ from rollout_sim.core.formatting import (
     show_duration,
 )
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.errors import escaped
 from rollout_sim.study.recommend.limits import Kept, Limit, names
 
 
@@ -46,8 +47,8 @@ class Text(Cell):
 
     @property
     def text(self) -> str:
-        """The words."""
-        return self.value
+        """The words, on one line whatever they hold."""
+        return escaped(self.value)
 
 
 @dataclass(frozen=True, slots=True)

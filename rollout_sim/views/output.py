@@ -6,6 +6,7 @@ The files are tables as CSV, pictures, and the recipe that makes them again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
@@ -48,6 +49,9 @@ RECOMMENDATION_FILES: Final = (
     *pictures("pareto", "recommended_power"),
 )
 
+_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
+_NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contents:
@@ -72,7 +76,7 @@ def write(result: Result, out: Path, suffix: str = "png", named: Mapping[str, An
     contents = _contents(result)
     with atomic_folder(out, contents.names) as folder:
         for name, table in contents.tables.items():
-            table.to_csv(folder / name, index=False, lineterminator="\n")
+            _without_formulas(table).to_csv(folder / name, index=False, lineterminator="\n")
         for name, draw in contents.pictures.items():
             if (figure := draw()) is not None:
                 save(figure, folder / f"{name}.{suffix}")
@@ -81,6 +85,22 @@ def write(result: Result, out: Path, suffix: str = "png", named: Mapping[str, An
         recipe = recipe_of(result, suffix, named or {})
         (folder / contents.recipe).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in contents.names if (out / name).exists()]
+
+
+def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with text that a spreadsheet would take for a formula behind an apostrophe; numbers stay as they are."""
+
+    def plain(value: object) -> object:
+        return (
+            f"'{value}" if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value) else value
+        )
+
+    texts: dict[str, Any] = {
+        str(name): column.map(plain)
+        for name, column in table.items()
+        if not pd.api.types.is_numeric_dtype(column.dtype)
+    }
+    return table.assign(**texts).rename(columns=plain)
 
 
 @singledispatch

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from rollout_sim.core.files import open_regular, read_regular
 from rollout_sim.core.yaml_io import YamlDocument, dotted
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.result import RunResult
@@ -26,6 +27,7 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.traffic import traces
 
 Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
 """What a command comes to; of `run` one result per strategy."""
@@ -171,12 +173,9 @@ def read_recipe(path: Path, command: str) -> Recipe:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        _refuse(path, f"cannot be read: {error.strerror}")
-    if len(content) > MAX_BYTES:
-        _refuse(path, f"is too large; allowed {MAX_BYTES >> 20} MiB")
+        content = read_regular(path, MAX_BYTES)
+    except ValueError as error:
+        raise ScenarioError([str(error)]) from None
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -245,10 +244,12 @@ def _named_in(data: Any) -> list[str]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, traces.MAX_BYTES) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError) as error:  # ValueError: a null character in the name
-        raise ScenarioError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    except ValueError as error:
+        raise ScenarioError([str(error)]) from None
+    except OSError as error:
+        raise ScenarioError([f"{path}: cannot be read: {error.strerror}"]) from None
 
 
 def _folder(path: Path, named: Mapping[str, Any], names: Sequence[str]) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.errors import escaped
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
@@ -160,7 +161,7 @@ def run_table(results: Sequence[RunResult]) -> Table:
     columns = [Column(title="strategy", names=True), Column(title="outcome", names=True)]
     titles = ["rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests", "by new\nversion"]
     for slo in first.scenario.slos:
-        titles += [f"budget spent\n{slo.name}", *(["of it by\nrollout"] if with_baseline else [])]
+        titles += [f"budget spent\n{escaped(slo.name)}", *(["of it by\nrollout"] if with_baseline else [])]
     titles += ["cold\nstarts", "throttles"]
     titles += ["users\nreached", "reached\nwhile split", "users\naffected"] if with_users else []
     rows: list[tuple[Cell, ...]] = []
@@ -239,8 +240,8 @@ def comparison_table(comparison: Comparison) -> Table:
     columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
     for slo in slos:
         columns += [
-            Column(title=f"{slo.name} budget\nmean", interval=True),
-            Column(title=f"{slo.name}\np95", below="p95"),
+            Column(title=f"{escaped(slo.name)} budget\nmean", interval=True),
+            Column(title=f"{escaped(slo.name)}\np95", below="p95"),
         ]
     rows: list[tuple[Cell, ...]] = []
     for name in comparison.columns:

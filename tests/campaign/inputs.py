@@ -27,7 +27,7 @@ from rollout_sim.formats.sam import from_sam
 from rollout_sim.planes.selection import check_size
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.grid import at, chosen_axes
+from rollout_sim.study.grid import chosen_axes, document_at
 
 from . import mutate
 from .laws import check_comparison, check_runs
@@ -423,7 +423,7 @@ def axes_of_a_sweep(rng: random.Random, folder: Path) -> Answer:
         document, axes = chosen_axes(document, **words, axes=texts, strategies=strategies)
         for k in range(2):
             Scenario.parse(
-                at(document, axes, [axis.values[min(k, len(axis.values) - 1)] for axis in axes if axis.values])
+                document_at(document, axes, [axis.values[min(k, len(axis.values) - 1)] for axis in axes if axis.values])
             )
     except ScenarioError as error:
         return refused(error.problems)

@@ -60,8 +60,10 @@ class Kills:
 
     @property
     def problems(self) -> list[str]:
-        left = self.leftovers.get("SIGINT", 0)
-        return [*self.losses, *self.tracebacks, *([f"SIGINT left {left} unfinished folders"] if left else [])]
+        told = [
+            f"{name} left {self.leftovers[name]} unfinished folders" for name in self.leftovers if name != "SIGKILL"
+        ]
+        return [*self.losses, *self.tracebacks, *told]
 
 
 def start(scenario: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:

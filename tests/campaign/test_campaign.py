@@ -33,7 +33,7 @@ def test_no_input_ends_in_anything_but_an_answer_or_a_message(kind: str, count: 
     for number in range(count):
         fuzz.attempt(1, kind, number, tally)
     assert tally.inputs == count
-    assert [line for line in told(tally) if ": message: " not in line] == []
+    assert told(tally) == []
 
 
 @pytest.mark.parametrize("number", range(4))

@@ -240,3 +240,45 @@ def test_near_misses_are_suggested(name: str, near: str | None) -> None:
     allowed = ["errors", "latency", "keep_alive", "CanaryPercentage"]
     assert nearest(name, allowed) == near
     assert suggest(name, allowed) == (f"; did you mean '{near}'?" if near else "")
+
+
+# --- files of other programs ---------------------------------------------------------------------------------------
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
+def test_documents_are_read_as_one_scenario_is(file: Path) -> None:
+    file.write_text("---\n- 2026-01-01\n- on\n---\na: 1\n---\n")
+    assert document.read_documents(file) == [["2026-01-01", "on"], {"a": 1}, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (BOMB, "holds too many values"),
+        ("---\n".join([BOMB[: BOMB.index("e:")]] * 30), "holds too many values"),
+        ("[" * 5000, "is nested too deeply"),
+        ("a: &a [*a]", "an alias stands inside its own anchor"),
+        ("a: !!python/object:os.system x", "tags are not allowed"),
+        ("a: " + "9" * 5000, "is not a number that can be used"),
+        (b"a: \xff", "is not UTF-8 text"),
+        (b"x" * (MAX_BYTES + 1), "the file is too large; allowed 1 MiB"),
+    ],
+)
+def test_documents_keep_the_limits(text: str | bytes, what: str, file: Path) -> None:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    began = time.process_time()
+    with pytest.raises(ScenarioError, match=what):
+        document.read_documents(file)
+    assert time.process_time() - began < 3
+
+
+def test_another_reader_is_given_nothing_beyond_the_limits(file: Path) -> None:
+    file.write_text("Resources: {a: !Ref b}\n\t{")
+    document.check_limits(file)
+    for text in (BOMB, "[" * 5000):
+        file.write_text(text)
+        with pytest.raises(ScenarioError, match="too"):
+            document.check_limits(file)

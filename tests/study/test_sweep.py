@@ -84,6 +84,21 @@ def test_two_processes_give_the_same_bytes(engine: str) -> None:
     assert csv(sweep(document, axes, count, engine=engine, jobs=2)) == csv(sweep(document, axes, count, engine=engine))
 
 
+@pytest.mark.parametrize("damage", ["", "{}", "[]", "null", "cut", "altered"])
+def test_a_damaged_cell_is_named_and_drawn_anew(damage: str, tmp_path: Path, small: Path) -> None:
+    first = sweep(small, ["percent=5,10"], 20, out=tmp_path)
+    path = min((tmp_path / "cells").iterdir())
+    whole = path.read_text()
+    altered = whole.replace('"n": 20', '"n": 21', 1)
+    assert altered != whole
+    path.write_text({"cut": whole[: len(whole) // 2], "altered": altered}.get(damage, damage))
+    again = sweep(small, ["percent=5,10"], 20, out=tmp_path)
+    assert again.rows == first.rows
+    assert again.notes == (f"{path}: is not as it was written; the cell was drawn anew",)
+    assert path.read_text() == whole
+    assert sweep(small, ["percent=5,10"], 20, out=tmp_path).notes == ()
+
+
 def test_cells_that_make_no_sense_are_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=r"with percent 0, severity 0%: .*must be more than 0%"):
         sweep(*grid(percent="5,0"), 10, out=tmp_path)
@@ -129,17 +144,32 @@ def wait_for_a_cell(out: Path) -> None:
         time.sleep(0.02)
 
 
+def wait_for_the_end_of_group(group: int) -> None:
+    """Waits until a process and all that it started are gone."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        assert time.monotonic() < until, "processes outlive the command by ten seconds"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "term", "kill"])
 def test_an_interrupted_sweep_keeps_its_cells_and_ends_in_the_same_bytes(
     kill: signal.Signals, jobs: str, tmp_path: Path, start: Start
 ) -> None:
     whole = start("--out", "whole")
     cut = start("--out", "cut", "--jobs", jobs)
     wait_for_a_cell(tmp_path / "cut")
-    os.killpg(cut.pid, kill)
+    (os.kill if kill == signal.SIGTERM else os.killpg)(cut.pid, kill)
     _, errors = cut.communicate(timeout=60)
-    assert cut.returncode == (130 if kill == signal.SIGINT else -signal.SIGKILL), errors
+    assert cut.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}[kill], errors
+    if kill == signal.SIGTERM:
+        wait_for_the_end_of_group(cut.pid)
+        assert not list((tmp_path / "cut").rglob(".unfinished-*"))
     assert "Traceback" not in errors
     kept = len(list((tmp_path / "cut" / "cells").glob("*.json")))
     assert 1 <= kept < 12, "killed too late to show anything"

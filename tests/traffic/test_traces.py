@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rollout_sim.core.distributions import read_samples
 from rollout_sim.traffic.traces import read_trace
 
 SHARED = Path(os.environ.get("ROLLOUT_SIM_SHARED", Path(__file__).parents[3] / "shared"))
@@ -54,7 +57,7 @@ def test_plain_layouts(tmp_path: Path) -> None:
     ("layout", "text", "message"),
     [
         ("azure2019", "", "t.csv:1: no column HashOwner"),
-        ("azure2019", "a,b\n1,2\n", "no column HashOwner, HashApp, HashFunction, Trigger, 1; got a, b"),
+        ("azure2019", "a,b\n1,2\n", "no column HashOwner, HashApp, HashFunction, Trigger, 1; got 2 others"),
         (
             "azure2019",
             AZURE19.replace("0,7", "-4,7"),
@@ -68,7 +71,7 @@ def test_plain_layouts(tmp_path: Path) -> None:
         (
             "azure2021",
             AZURE21.replace("70.5", "soon"),
-            "t.csv:2: a time is a number of seconds or ISO 8601, got 'soon'",
+            "t.csv:2: a time is a number of seconds or ISO 8601, got text of 4 characters",
         ),
         ("counts", "", "holds no counts"),
         ("counts", "90000000\n90000000\n", "holds 180,000,000 invocations; allowed 100,000,000"),
@@ -95,6 +98,51 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     path.write_text(AZURE19)
     with pytest.raises(ValueError, match="holds no function 'h'"):
         read_trace(path, "azure2019", "h")
+
+
+def test_no_message_tells_what_a_foreign_file_holds(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for text in ("root:$6$secret:19000\nroot:$6$secret:19000\n", "secret,secret\nsecret,secret\n", '"secret\n'):
+        path.write_text(text)
+        for layout in ("azure2019", "azure2021", "counts", "timestamps"):
+            for column in (None, "c"):
+                with pytest.raises(ValueError, match=r"t\.csv") as caught:
+                    read_trace(path, layout, column=column)
+                assert "secret" not in str(caught.value)
+        for column in ("", "c"):
+            with pytest.raises(ValueError, match=r"t\.csv") as caught:
+                read_samples(path, column, "ms")
+            assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [lambda path: read_trace(path, "counts"), lambda path: read_samples(path, "", "ms")])
+def test_what_never_ends_is_not_read(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (Path("/dev/zero"), tmp_path / "fifo"):
+        with pytest.raises(ValueError, match="is a device, a pipe or a socket; allowed a regular file"):
+            read(path)
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate((1 << 30) + 1)  # takes no room on the disk
+    with pytest.raises(ValueError, match="the file is too large; allowed 1024 MiB"):
+        read(tmp_path / "large")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_time_stamps_without_a_zone_are_utc_wherever_the_machine_is(
+    zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    # In New York the first hour after the second time stamp is left out: there the two are an hour closer.
+    path.write_text("2026-03-08T01:59:30\n2026-03-08T03:00:30\n2026-03-08T03:00:40+00:00\n")
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        times = read_trace(path, "timestamps").times
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert times is not None
+    assert times.tolist() == [30, 3690, 3700]
 
 
 @pytest.mark.skipif(not (SHARED / "traces").is_dir(), reason="the real trace is not part of the project")

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from rollout_sim.errors import escaped
+
 if TYPE_CHECKING:
     from rollout_sim.run.result import RunResult
     from rollout_sim.scenario.scenario import Scenario
@@ -96,6 +98,13 @@ def save(figure: Figure, path: Path) -> None:
     with styled():
         figure.savefig(path, metadata=_UNDATED[path.suffix])
     plt.close(figure)
+    if path.suffix == ".svg":
+        path.write_text(valid_svg(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def valid_svg(text: str) -> str:
+    """The SVG that matplotlib wrote as XML: it copies names into comments with characters that no XML may hold."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 def caption(result: RunResult) -> str:

@@ -19,11 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
+from rollout_sim.errors import escaped
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import STYLE, look
+from rollout_sim.views.plots.style import STYLE, look, valid_svg
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
@@ -234,7 +235,7 @@ def _inline(figure: Figure, key: str, alt: str) -> str:
             file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )
     plt.close(figure)
-    root = ET.fromstring(file.getvalue())  # noqa: S314 - matplotlib wrote it a line ago
+    root = ET.fromstring(valid_svg(file.getvalue()))  # noqa: S314 - matplotlib wrote it a line ago
     for parent in root.iter():
         for child in list(parent):
             if child.tag in (f"{{{_SVG}}}metadata", f"{{{_SVG}}}style"):
@@ -254,5 +255,5 @@ def _inline(figure: Figure, key: str, alt: str) -> str:
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("role", "img")
-    root.set("aria-label", alt)
+    root.set("aria-label", escaped(alt))
     return ET.tostring(root, encoding="unicode")

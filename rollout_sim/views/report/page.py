@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rollout_sim.core.files import atomic_folder
+from rollout_sim.core.files import write_file
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
 from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.cells import MedianDuration
@@ -55,8 +56,7 @@ class Tile:
 def write_report(report: Report, out: Path) -> Path:
     """Writes the page into the file `out`, all of it or nothing; returns `out`."""
     text = html(report)
-    with atomic_folder(out.parent, [out.name]) as folder:
-        (folder / out.name).write_text(text, encoding="utf-8", newline="\n")
+    write_file(out, text)
     return out
 
 
@@ -74,7 +74,8 @@ def html(report: Report) -> str:
     environment.filters["svg"] = lambda picture: Markup(picture.svg)  # noqa: S704 - matplotlib's, which escapes its texts
     environment.filters["swatch"] = Markup
     style = environment.get_template("report.css").render()
-    return environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
+    page = environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
+    return "\n".join(map(escaped, page.split("\n")))
 
 
 def _content(report: Report) -> dict[str, Any]:
