@@ -62,7 +62,8 @@ class PlaneTotals:
     pending: IntArray
     """Requests without an answer at the horizon."""
     bad: IntArray
-    """Answered requests that are bad for any objective (failed, where there is none)."""
+    """Requests that are bad for any objective (failed, where there is none), with those of the `pending` that have waited longer
+    at the horizon than a latency objective allows."""
     bad_new_version: IntArray
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]

@@ -117,15 +117,16 @@ class PeriodCounts:
         if self._durations_matter:
             self._observe(count_index, duration)
 
-    def answer(
-        self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]
-    ) -> bool:
-        """Counts a request that arrived at `arrived` and got its last answer at `t` (s); returns whether it is bad.
+    def answer(self, first: int, arrived: float) -> None:
+        """Counts a request that arrived at `arrived` (s) and got its last answer."""
+        self._answered[first + int(arrived // self.resolution)] += 1
+
+    def judge(self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
+        """Counts a request that was answered at `t` (s), or still waits then, where it is bad; returns whether it is.
 
         `judged` are the objectives that it falls under, from `slo.judging`; where there is none, failures are bad.
         """
         count_index = first + int(arrived // self.resolution)
-        self._answered[count_index] += 1
         bad = failed
         for j, latency in judged:
             if failed or (latency is not None and t > tick(arrived + latency)):

@@ -173,7 +173,7 @@ class SimpyPlane:
         self._user_quantiles = array("d", user_quantiles(streams, people).tobytes())
         self._exposure = UserExposure(people)
         self._events: list[tuple[Any, ...]] | None = [] if events else None
-        self._pending = 0
+        self._pending: dict[_Request, int] = {}  # with the first count index of its last attempt's version
         self._tests = streams.generator("hook tests")
         self._sources = [self._source(i, source, streams) for i, source in enumerate(scenario.traffic)]
         self._clock.process(self._traffic())
@@ -226,8 +226,10 @@ class SimpyPlane:
     def finish(self) -> PlaneTotals:
         """Hands over the requests' counts, and sums up."""
         scenario, counts = self._scenario, self._counts
+        counts.requests.pending[0] = len(self._pending)
+        for request, first in self._pending.items():
+            self._judge(request, first, scenario.horizon, failed=False)
         counts.finish(scenario.horizon)
-        counts.requests.pending[0] = self._pending
         versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
         return totals_of(scenario, counts.metrics, counts.requests, self._exposure.users(), versions, self._events)
 
@@ -272,6 +274,7 @@ class SimpyPlane:
         self._arrive(request)
         while True:
             version, first = self._route(request)
+            self._pending[request] = first
             period = int(t // self._counts.resolution)
             invocation = self._run(version, request, t)
             if invocation is None:
@@ -294,8 +297,8 @@ class SimpyPlane:
 
     def _arrive(self, request: _Request) -> None:
         """The request comes, and its user is active if the new version takes part in the traffic."""
-        self._pending += 1
-        if self._pending > MAX_PENDING:
+        self._pending[request] = -1
+        if len(self._pending) > MAX_PENDING:
             waiting = f"more than {MAX_PENDING} requests wait for an answer at {request.arrived:g} s"
             raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
         if request.source.exposes and request.arrived >= self._start:
@@ -371,8 +374,13 @@ class SimpyPlane:
 
     def _answer(self, request: _Request, first: int, t: float, failed: bool) -> None:
         """The request is over at `t`; it counts at the version of its last attempt, whose first count index is given."""
-        self._pending -= 1
-        bad = self._counts.answer(first, request.arrived, t, failed, request.source.judged)
+        del self._pending[request]
+        self._counts.answer(first, request.arrived)
+        self._judge(request, first, t, failed=failed)
+
+    def _judge(self, request: _Request, first: int, t: float, *, failed: bool) -> None:
+        """The request is bad for the objectives that it misses: by its answer at `t`, or by waiting for one until then."""
+        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged)
         if bad and request.served != ABSENT:
             self._exposure.affected(request.user)
 

@@ -54,7 +54,7 @@ class Comparison(Plotted):
     """By strategy, in the scenario's order, and by name: arrays of shape (replications,), NaN where it did not happen.
 
     `outcome` is a position in `OUTCOMES` (see `outcome_names`); `time_to_rollback_s`, `time_to_full_s` and
-    `on_call_rollback_s` are seconds from the rollout's start; `requests`, `bad_requests`, `bad_requests_new_version`,
+    `on_call_rollback_s` are seconds from the rollout's start; `requests`, `pending`, `bad_requests`, `bad_requests_new_version`,
     `cold_starts` and `throttles` are counts over the horizon; `budget_spent.<slo>` and `users_affected` are fractions.
     """
     twin: Comparison | None = None

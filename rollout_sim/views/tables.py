@@ -232,9 +232,17 @@ def _one_line(value: Any) -> str:
     return text[1:-1] if text[:1] + text[-1:] in ("{}", "[]") else text
 
 
+MANY_WAITING: Final = 0.01
+"""The share of requests without an answer at the horizon from which on a table of estimates has a column for them."""
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """One row per strategy; each cell an estimate with its 95% interval."""
     slos, twin = comparison.scenario.slos, comparison.twin
+    waiting = any(
+        columns["pending"].mean() > MANY_WAITING * (columns["requests"] + columns["pending"]).mean()
+        for columns in comparison.columns.values()
+    )
     columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
     columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
@@ -243,6 +251,7 @@ def comparison_table(comparison: Comparison) -> Table:
             Column(title=f"{escaped(slo.name)} budget\nmean", interval=True),
             Column(title=f"{escaped(slo.name)}\np95", below="p95"),
         ]
+    columns += [Column(title="unanswered\nat the end", interval=True)] if waiting else []
     rows: list[tuple[Cell, ...]] = []
     for name in comparison.columns:
         estimates = comparison.estimates(name)
@@ -252,6 +261,7 @@ def comparison_table(comparison: Comparison) -> Table:
         for slo in slos:
             budget = estimates[f"budget_spent.{slo.name}"]
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
+        cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
     return Table(columns=tuple(columns), rows=tuple(rows), caption=comparison.undecided)
 

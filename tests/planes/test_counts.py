@@ -58,7 +58,8 @@ def test_a_late_end_fills_an_earlier_period() -> None:
 )
 def test_a_request_is_bad_for_the_objectives_that_judge_it(t: float, failed: bool, bad: int, bad_by: list[int]) -> None:
     counted = counts(metrics(), objectives=2)
-    assert counted.answer(10, 100.0, t, failed, [(0, None), (1, 1.0)]) == bool(bad)
+    counted.answer(10, 100.0)
+    assert counted.judge(10, 100.0, t, failed, [(0, None), (1, 1.0)]) == bool(bad)
     counted.finish(600.0)
     assert counted.requests.requests[0, 1, 1] == 1
     assert counted.requests.bad[0, 1, 1] == bad

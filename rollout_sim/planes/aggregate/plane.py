@@ -106,6 +106,7 @@ class DeferredCounts:
 
     probabilities: FloatArray
     answered: int
+    overdue: tuple[bool, ...]
     alias: str
     version: str
     counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -181,7 +182,7 @@ class AggregatePlane:
         """Draws everything that was deferred, and sums up."""
         for deferred in self._deferred.values():
             drawn = self._draw(deferred.counts, deferred.probabilities)
-            self._record(deferred.alias, deferred.version, drawn, deferred.answered)
+            self._record(deferred.alias, deferred.version, drawn, deferred.answered, deferred.overdue)
         self._deferred.clear()
         return PlaneTotals(
             requests=self._requests,
@@ -197,10 +198,11 @@ class AggregatePlane:
     def _spans(self, source: int, start: float, end: float) -> Iterator[tuple[float, float]]:
         """[start, end) cut into the intervals that are drawn one by one, in order.
 
-        It is cut where the alias is promoted, and where the alarms begin and end to read. Within these parts the intervals
-        are the cells of the source's grid (s), because alarms read whole periods, but for one exception: where nothing is
-        read and no fault is on the rise, all up to the next change of a fault is one interval, since its invocations have
-        the same probabilities. It ends a timeout before the horizon, for later ones may not be answered by then.
+        It is cut where the alias is promoted, where the alarms begin and end to read, and a latency limit before the horizon.
+        Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods, but for one
+        exception: where nothing is read and no fault is on the rise, all up to the next change of a fault is one interval,
+        since its invocations have the same probabilities. It ends a timeout before the horizon, for later ones may not be
+        answered by then.
 
         Example: cells of 60 s, an alarm that reads from 300 s to 600 s, an error fault from 450 s on, a timeout of 10 s and a
         horizon of 3,600 s. Then [0, 3600) is cut at 300, 360, 420, 480, 540 and 600 (a cell, here [420, 480), may hold a
@@ -209,6 +211,8 @@ class AggregatePlane:
         grid, horizon = self.traffic.arrivals[source].grid, self.scenario.horizon
         alias = self.scenario.traffic[source].alias
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
+        # What is unanswered at the horizon is bad where it has waited longer than an objective allows.
+        cuts += [horizon - limit for limit in self._limits(alias)]
         if alias == self.scenario.alias:
             cuts += self.window
         edges = [start, *sorted({t for t in cuts if start < t < end}), end]
@@ -230,6 +234,11 @@ class AggregatePlane:
     @property
     def _longest(self) -> float:
         return self.scenario.function.timeout
+
+    def _limits(self, alias: str) -> list[float]:
+        """The longest good latency (s) of each objective that judges the alias; infinite where only failures count."""
+        judged = judging(self.scenario.slos, alias, self.scenario.alias)
+        return [math.inf if limit is None else limit for _, limit in judged]
 
     def _read_at(self, alias: str, t: float) -> bool:
         return alias == self.scenario.alias and bool(self._reads) and self.window[0] <= t < self.window[1]
@@ -255,13 +264,19 @@ class AggregatePlane:
         horizon = self.scenario.horizon
         target = self._targets[alias, version]
         in_time = (horizon,) if end + self._longest > horizon else ()
+        overdue = tuple(end <= horizon - limit + _ROUNDING for limit in self._limits(alias))
         if not self._read_at(alias, start) or target not in self._reads:
             probabilities = self.traffic.probabilities(source, version, start, end, in_time)
-            key = (alias, version, probabilities.shape, probabilities.tobytes())
+            key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue)
             deferred = self._deferred.get(key)
             if deferred is None:
                 deferred = self._deferred[key] = DeferredCounts(
-                    probabilities, 1 if in_time else probabilities.shape[2], alias, version, np.zeros_like(counts)
+                    probabilities,
+                    1 if in_time else probabilities.shape[2],
+                    overdue,
+                    alias,
+                    version,
+                    np.zeros_like(counts),
                 )
             deferred.counts += counts
             return
@@ -269,7 +284,7 @@ class AggregatePlane:
         probabilities = self.traffic.probabilities(source, version, start, end, seen)
         drawn = self._draw(counts, probabilities)
         answered = len(seen) if in_time else probabilities.shape[2]
-        self._record(alias, version, drawn, answered)
+        self._record(alias, version, drawn, answered, overdue)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
             after = end + self._longest if seen else end
@@ -302,15 +317,19 @@ class AggregatePlane:
         result[order[-1]] = left
         return result.reshape(*probabilities.shape, counts.size)
 
-    def _record(self, alias: str, version: str, drawn: IntArray, answered: int) -> None:
-        """Adds to the totals what was drawn, of which the first `answered` classes are over by the horizon."""
+    def _record(self, alias: str, version: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...]) -> None:
+        """Adds to the totals what was drawn, of which the first `answered` classes are over by the horizon.
+
+        The rest has then waited too long for each objective that judges the alias and is `overdue`.
+        """
         over = drawn[:, :, :answered].sum(axis=2)
-        requests = over.sum(axis=(0, 1))
-        self._requests += requests
-        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        waiting = drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        self._requests += over.sum(axis=(0, 1))
+        self._pending += waiting
         bad = over[1].sum(axis=0)
-        for j, latency in judging(self.scenario.slos, alias, self.scenario.alias):
-            bad_here = self._bad_for(latency, over)
+        judged = judging(self.scenario.slos, alias, self.scenario.alias)
+        for (j, latency), too_long in zip(judged, overdue, strict=True):
+            bad_here = self._bad_for(latency, over) + (waiting if too_long else 0)
             bad = np.maximum(bad, bad_here)  # a slower limit's bad requests are among a faster one's
             self._bad_by[j][:] += bad_here
         self._bad += bad

@@ -26,7 +26,7 @@ from rollout_sim.planes.compiled.queue import push_event, slice_of
 from rollout_sim.planes.compiled.state import laid_out
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws
-from rollout_sim.planes.exposure import Users, service
+from rollout_sim.planes.exposure import AFFECTED, Users, service
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
@@ -107,12 +107,32 @@ class CompiledPlane:
         """Takes the requests' counts out of the state, and sums up."""
         self.loader.close()
         s = self.state
+        self._judge_pending()
         for counted, array in zip(s.bad_by, self.requests.bad_by, strict=True):
             array[0] = counted.reshape(array[0].shape)
         self.requests.pending[0] = s.n[k.PENDING]
         users = Users(*s.marks.sum(axis=1, dtype=np.int64).tolist())
         versions = {name: self._totals(v) for v, name in enumerate(self.names)}
         return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.events)
+
+    def _judge_pending(self) -> None:
+        """Counts the requests that have waited too long at the horizon, as the SimPy plane does."""
+        s, horizon = self.state, self.scenario.horizon
+        waiting = s.requests["test"] == 0
+        waiting[s.free[: s.n[k.FREE]]] = False
+        for request in s.requests[waiting]:
+            source, arrived = int(request["source"]), float(request["arrived"])
+            limits = s.latencies[source]
+            late = [
+                j for j, limit in enumerate(limits.tolist()) if limit < math.inf and horizon > tick(arrived + limit)
+            ]
+            if not late:
+                continue
+            count_index = int(s.first_counts[source, request["version"]] + request["first_period"])
+            s.bad_by[late, count_index] += 1
+            s.bad[count_index] += 1
+            if s.sources[source]["users"] > 0 and request["served"] > 0:
+                s.marks[AFFECTED, request["user"]] = 1
 
     @property
     def _new(self) -> int:
