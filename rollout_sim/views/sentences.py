@@ -137,10 +137,10 @@ BREAKS: Final = {
 }
 """What a candidate does that breaks a limit of the goal."""
 KEEPS: Final = {
-    "catch": "catches the fault of the goal",
-    "false_rollback": "leaves a good version alone",
-    "budget": "is thrifty with the budget",
-    "time_to_full": "is quick",
+    "catch": "catches the fault of the goal often enough",
+    "false_rollback": "leaves a good version alone often enough",
+    "budget": "is thrifty enough with the budget",
+    "time_to_full": "is quick enough",
 }
 """What one does that keeps it."""
 BOUNDS: Final = {
@@ -223,7 +223,8 @@ def _against(recommendation: Recommendation, loser: Evaluation) -> str:
     text = f"not {name}: it {broken}{doubt}" if broken else f"not {name}: {bad}{doubt}"
     same = [other for other in recommendation.confirmed[1:] if other.candidate.name == name and other is not loser]
     if not same or recommendation.winner is None:
-        return text
+        over = recommendation.winner is not None and loser.candidate.plan.length == 0 and bool(broken)
+        return f"{text}. The strategy makes the difference: it is over before an alarm can act" if over else text
     (watched,) = same
     otherwise, still_in_doubt = _judged(watched, goal)
     costs = f"{number_with_interval(watched.bad)} bad requests per release on average"
@@ -237,14 +238,16 @@ def _against(recommendation: Recommendation, loser: Evaluation) -> str:
         )
     if watched.broken(goal) == loser.broken(goal):
         return f"{text}. The strategy makes the difference: the alarm that suits it best does not change that"
-    return f"{text}. Strategy and alarm make the difference: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
+    return (
+        f"{text}. The strategy makes the difference: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
+    )
 
 
 def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
     """What a candidate does that breaks limits of the goal, and of which limits it is open; each may be empty."""
     limits = evaluation.limits(goal)
     broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
-    undecided = [f"{KEEPS[limit.name]} enough ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
+    undecided = [f"{KEEPS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
     doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
     return " and ".join(broken), doubt
 

@@ -85,7 +85,7 @@ class Recommendation(Plotted):
     confirmed: tuple[Evaluation, ...]
     """The winner, if there is one, and the obvious alternatives (`OBVIOUS`), on fresh replications.
 
-    First with the file's alarms, then with the winner's or one that suits them better.
+    First with the file's alarms, then, unless they are over at once, with the winner's or one that suits them better.
     """
     ties: tuple[Candidate, ...]
     """Contenders that the estimates cannot tell from the winner."""
@@ -433,7 +433,7 @@ class Search:
         """
         watched: list[Candidate] = []
         for candidate in obvious:
-            if candidate.plan == first.plan:
+            if candidate.plan == first.plan or candidate.plan.length == 0:  # over before an alarm can act
                 continue
             scores = self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
             best = min(scores, key=lambda score: (score.misses, score.penalised)).candidate
@@ -453,8 +453,9 @@ class Search:
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
         severities = sum(1 for hypothesis in self.hypotheses.values() if hypothesis.weight) - 1
+        between = "; the intervals do not cover what lies between them" if severities > 1 else ""
         notes = [
-            f"the risk's severities are {severities} value(s), evenly spaced in probability",
+            f"the risk's severities are {severities} value(s), evenly spaced in probability{between}",
             "bad requests and budgets are what the rollout adds to a run without one, on paired arrivals",
         ]
         assert self.scenario.new is not None

@@ -26,7 +26,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     """The budget that a release spends on average against minutes to full traffic, coloured by how often it is caught.
 
     Small points were simulated briefly, large ones closely; crosses break a limit of the goal, diamonds leave one open.
-    The front is of those that keep the goal, or else of those that may.
+    The front is of those that keep the goal or may do, or of all where none does.
     """
     ax = axes_or_new(ax)
     slo = recommendation.scenario.slos[0]
@@ -40,8 +40,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     breaks = np.array([bool(evaluation.broken(recommendation.goal)) for evaluation in evaluations])
     unclear = np.array([bool(evaluation.open(recommendation.goal)) for evaluation in evaluations]) & ~breaks
     keeps = ~breaks & ~unclear
-    best = next((chosen for chosen in (keeps, unclear) if chosen.any()), breaks)
-    front = _front(minutes, spent, best)
+    front = _front(minutes, spent, breaks if breaks.all() else ~breaks)
     ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
     colours: dict[str, Any] = {"color": GREY} if np.isnan(caught).all() else {"cmap": "cividis", "vmin": 0, "vmax": 1}
     verdicts = ((keeps, "o", "keeps the goal"), (unclear, "D", "too few to decide"), (breaks, "X", "breaks a limit"))

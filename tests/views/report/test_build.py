@@ -41,9 +41,9 @@ def test_a_report_asks_and_estimates_once(
 ) -> None:
     estimated: list[object] = []
 
-    def counted(columns: Any) -> Any:
+    def counted(columns: Any, units: Any) -> Any:
         estimated.append(columns)
-        return original(columns)
+        return original(columns, units)
 
     original = comparison._estimated
     monkeypatch.setattr(comparison, "_estimated", counted)
