@@ -19,7 +19,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, run_batch, stopped
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import STEADY, Engine
+from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import affordable, run_all
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 10_000
 """Replications where their number is not given: as many as fit into `SECONDS`, at most this."""
+MAX_RUNS: Final = 4_000_000
+"""Runs of a scenario whose figures fit into memory."""
 FEWEST: Final = 10
 SECONDS: Final = 10.0
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version")
@@ -152,15 +154,14 @@ def compare(
     `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
     """
-    if replications is not None and replications < 1:
-        raise ScenarioError([f"replications: at least 1, got {replications}"])
-    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+    names = studied(scenario, strategies, 1 if replications is None else replications)
     seed = scenario.seed if seed is None else seed
     plane = choose_engine(scenario, engine) if plane is None else plane
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
     if plane.engine != "aggregate":
         check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
+    check_memory(len(names), replications or FEWEST)
     if replications is None:
         each = sum(_seconds_of_one(*side, names, seed) for side in sides)
         replications = affordable(SECONDS, each, fewest=FEWEST, most=MOST)
@@ -173,6 +174,27 @@ def compare(
         for side, (varied, its_plane) in enumerate(sides)
     ]
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
+
+
+def studied(scenario: Scenario, strategies: Sequence[str], replications: int) -> tuple[str, ...]:
+    """The names of the strategies that are asked for, by default all, each once.
+
+    Raises ScenarioError for one that there is not, and for fewer `replications` than one.
+    """
+    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+    if scenario.rollout is not None and NO_ROLLOUT in names:
+        what = f"{NO_ROLLOUT!r} is what every strategy is set beside"
+        raise ScenarioError([f"{scenario.name}: strategy: {what}; allowed {', '.join(scenario.strategies)}"])
+    if replications < 1:
+        raise ScenarioError([f"replications: at least 1, got {replications}"])
+    return names
+
+
+def check_memory(strategies: int, replications: int) -> None:
+    """Raises ScenarioError where the figures of so many runs do not fit into memory."""
+    most = MAX_RUNS // strategies
+    if replications > most:
+        raise ScenarioError([f"replications: got {replications:,}; allowed {most:,} of {strategies} strategies"])
 
 
 def good_twin(scenario: Scenario) -> Scenario | None:
