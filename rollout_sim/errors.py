@@ -16,8 +16,9 @@ or are none. XML and YAML refuse most of them."""
 def legible(text: str) -> str:
     r"""`text` as one line for people: `UNSEEN` characters escaped as Python writes them, the middle cut out where it is too long.
 
-    >>> legible("unknown field 'a\x1b[31m'")
-    "unknown field 'a\\x1b[31m'"
+    Examples:
+        >>> legible("unknown field 'a\x1b[31m'")
+        "unknown field 'a\\x1b[31m'"
     """
     if len(text) > LONGEST:
         head, tail = LONGEST * 2 // 3, LONGEST // 5

@@ -46,8 +46,9 @@ def detection_probability(rate: float, weight: float, seconds: float, error_rate
     `rate` is that of all requests (1/s), `weight` the canary's share of them, `seconds` how long it lasts, `error_rate`
     the share of its requests that fails.
 
-    >>> round(detection_probability(rate=50, weight=0.1, seconds=300, error_rate=0.002), 3)
-    0.95
+    Examples:
+        >>> round(detection_probability(rate=50, weight=0.1, seconds=300, error_rate=0.002), 3)
+        0.95
     """
     from scipy.special import gammainc
 
@@ -62,8 +63,9 @@ def no_request_probability(rate: float, weight: float, seconds: float) -> float:
     `rate` is that of all requests (1/s), `weight` the new version's share, `seconds` the time. Raises ValueError for a
     weight that is no fraction.
 
-    >>> round(no_request_probability(rate=1 / 60, weight=0.1, seconds=600), 3)
-    0.368
+    Examples:
+        >>> round(no_request_probability(rate=1 / 60, weight=0.1, seconds=600), 3)
+        0.368
     """
     _check_shares(weight=weight)
     return math.exp(-rate * weight * seconds)
@@ -75,8 +77,9 @@ def time_to_detect(rate: float, weight: float, error_rate: float, at_least: int,
     The wait for the k-th error is Gamma(k, rate × weight × error_rate); this is its quantile, the inverse of
     `detection_probability` in `seconds`. Raises ValueError for a share that is no fraction.
 
-    >>> round(time_to_detect(rate=50, weight=0.1, error_rate=0.002, at_least=1, probability=0.95))
-    300
+    Examples:
+        >>> round(time_to_detect(rate=50, weight=0.1, error_rate=0.002, at_least=1, probability=0.95))
+        300
     """
     from scipy.special import gammaincinv
 
@@ -93,8 +96,9 @@ def bad_requests_until(plan: Sequence[tuple[float, float]], rate: float, error_r
     `plan` holds (start (s), weight) in the order of time; a weight holds until the next start, the last one for ever.
     Raises ValueError for a plan out of order, or a share that is no fraction.
 
-    >>> bad_requests_until([(0, 0.1), (300, 1.0)], rate=50, error_rate=0.04, until=360)
-    180.0
+    Examples:
+        >>> bad_requests_until([(0, 0.1), (300, 1.0)], rate=50, error_rate=0.04, until=360)
+        180.0
     """
     _check_plan(plan)
     _check_shares(error_rate=error_rate)
@@ -111,8 +115,9 @@ def burn_alert_time(threshold: float, objective: float, error_rate: float, weigh
     settles exactly at the threshold does not exceed it. Source: "Alerting on SLOs" in Google's SRE Workbook, chapter 5.
     Raises ValueError for a share that is no fraction, and for an objective that leaves no budget.
 
-    >>> round(burn_alert_time(threshold=14.4, objective=0.999, error_rate=0.04, weight=1.0, long_window=3600))
-    1296
+    Examples:
+        >>> round(burn_alert_time(threshold=14.4, objective=0.999, error_rate=0.04, weight=1.0, long_window=3600))
+        1296
     """
     _check_shares(objective=objective, error_rate=error_rate, weight=weight)
     if objective == 1:
@@ -130,8 +135,9 @@ def cold_burst(rate: float, weight: float, init: float, duration: float) -> floa
 
     Raises ValueError for a weight that is no fraction.
 
-    >>> cold_burst(rate=50, weight=0.1, init=0.35, duration=0.08)
-    3.15
+    Examples:
+        >>> cold_burst(rate=50, weight=0.1, init=0.35, duration=0.08)
+        3.15
     """
     _check_shares(weight=weight)
     return 1.0 + rate * weight * (init + duration)
@@ -143,8 +149,9 @@ def erlang_b(servers: int, load: float) -> float:
     B(0) = 1, B(k) = load B(k-1) / (k + load B(k-1)): Erlang's recursion, which neither overflows nor cancels.
     Raises ValueError for a negative number of servers or load.
 
-    >>> round(erlang_b(servers=10, load=5.0), 4)
-    0.0184
+    Examples:
+        >>> round(erlang_b(servers=10, load=5.0), 4)
+        0.0184
     """
     if servers < 0 or load < 0:
         raise ValueError(f"servers and load must not be negative, got {servers} and {load:g}")
@@ -157,8 +164,9 @@ def erlang_b(servers: int, load: float) -> float:
 def mg_infinity_mean(rate: float, mean_service: float) -> float:
     """Mean number of requests in service without a limit (M/G/infinity) = rate × mean service (s): Little's law.
 
-    >>> mg_infinity_mean(rate=50, mean_service=0.1)
-    5.0
+    Examples:
+        >>> mg_infinity_mean(rate=50, mean_service=0.1)
+        5.0
     """
     return rate * mean_service
 
@@ -168,8 +176,9 @@ def mg_infinity_pmf(busy: int, rate: float, mean_service: float) -> float:
 
     Source: the M/G/infinity queue in steady state (Takács, 1962).
 
-    >>> round(mg_infinity_pmf(busy=5, rate=50, mean_service=0.1), 4)
-    0.1755
+    Examples:
+        >>> round(mg_infinity_pmf(busy=5, rate=50, mean_service=0.1), 4)
+        0.1755
     """
     from scipy.stats import poisson
 
@@ -182,8 +191,9 @@ def alarm_run_chain(m: int, n: int) -> tuple[list[int], list[int]]:
     A state is which of the last n - 1 periods breached, with fewer than `m` of them: at most 2^(n-1) states. State 0
     saw no breach; -1 is the alarm. Raises ValueError unless 1 <= m <= n, and for more than `MAX_HISTORIES` states.
 
-    >>> alarm_run_chain(2, 2)
-    ([0, 0], [1, -1])
+    Examples:
+        >>> alarm_run_chain(2, 2)
+        ([0, 0], [1, -1])
     """
     if not 1 <= m <= n:
         raise ValueError(f"an alarm needs 1 <= m <= n, got {m} of {n}")
@@ -216,8 +226,9 @@ def alarm_fired(breach: float, m: int, n: int, periods: int, lag: int = 0) -> fl
     treated as not_breaching (an alarm on the new version): both need `m` breaches and give the same number.
     Raises ValueError for an impossible alarm or probability.
 
-    >>> alarm_fired(breach=0.5, m=2, n=2, periods=3)
-    0.375
+    Examples:
+        >>> alarm_fired(breach=0.5, m=2, n=2, periods=3)
+        0.375
     """
     _check_shares(breach=breach)
     return _fired([breach] * max(periods - lag, 0), m, n)
@@ -231,8 +242,9 @@ def mean_run_length(breach: float, m: int, n: int, lag: int = 0) -> float:
     its digits for rare breaches, the mean time between false alarms.
     Raises ValueError for an impossible alarm or probability.
 
-    >>> mean_run_length(breach=0.5, m=2, n=2)
-    6.0
+    Examples:
+        >>> mean_run_length(breach=0.5, m=2, n=2)
+        6.0
     """
     _check_shares(breach=breach)
     after_fine, after_breach = alarm_run_chain(m, n)
@@ -281,8 +293,9 @@ def catch_probability(
     that end after their period are taken to be in it. Raises ValueError for an empty plan or one out of order, and
     for an impossible alarm or share.
 
-    >>> round(catch_probability(rate=50, plan=[(0, 0.1)], error_rate=0.002, until=300, threshold_count=0, m=2, n=3), 3)
-    0.645
+    Examples:
+        >>> round(catch_probability(rate=50, plan=[(0, 0.1)], error_rate=0.002, until=300, threshold_count=0, m=2, n=3), 3)
+        0.645
     """
     from scipy.special import pdtrc
 

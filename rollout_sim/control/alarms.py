@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from rollout_sim.control.metrics import Percentile, Scope
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.fields import PositiveSeconds, Seconds
-from rollout_sim.core.units import parse
+from rollout_sim.core.units import MAXIMA, parse
 
 States = NDArray[np.int8]
 Metric = Literal["invocations", "errors", "throttles", "error_rate", "duration", "burn_rate"]
 Missing = Literal["missing", "ignore", "breaching", "not_breaching"]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
 """The names of the state codes 0, 1 and 2."""
+MAX_COUNT: Final = 1e12
+"""The largest threshold of a count: what a billion requests a second come to in a quarter of an hour."""
 OK: Final = 0
 ALARM: Final = 1
 INSUFFICIENT_DATA: Final = 2
@@ -96,8 +98,9 @@ def alarm_state(
     Points older than the evaluation range are not looked at; where there are fewer, the older ones are missing.
     Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
 
-    >>> alarm_state([0, 9, None, 9], threshold="> 5", datapoints="2 of 3")
-    'ALARM'
+    Examples:
+        >>> alarm_state([0, 9, None, 9], threshold="> 5", datapoints="2 of 3")
+        'ALARM'
     """
     comparator, limit = _threshold(threshold, "number")
     m, n = _datapoints(datapoints)
@@ -168,6 +171,10 @@ class Alarm(_Parsed):
         m, n = _datapoints(self.datapoints)
         if self.period not in (10, 20, 30) and (self.period < 60 or self.period % 60):
             raise ValueError(f"period: got {self.period:g} s; allowed 10 s, 20 s, 30 s or a whole multiple of 60 s")
+        days = 7 if self.period >= 3600 else 1
+        if n * self.period > days * 86400:
+            what = f"{n} periods of {self.period:g} s come to more than {days} d, got {self.datapoints!r}"
+            raise ValueError(f"datapoints: {what}; allowed N up to {days * 86400 // self.period:g}")
         if self.metric == "burn_rate":
             self._check_burn_rate()
         else:
@@ -257,7 +264,11 @@ def _threshold(text: str, kind: str) -> tuple[str, float]:
         kind_read = "factor" if kind == "number" else kind
     # A plain number is read as a factor, so that it obeys the same rules as every other quantity.
     plain = kind_read == "factor" and not (kind == "factor" and number.endswith("x"))
+    most = MAX_COUNT if plain and kind != "factor" else MAXIMA[kind_read]
     try:
-        return match[1], parse(f"{number}x" if plain else number, kind_read)
-    except ValueError:
+        return match[1], parse(f"{number}x" if plain else number, kind_read, most)
+    except ValueError as error:
+        if str(error).startswith("must be at most"):
+            limit = f"{most:,.0f}" if plain else str(error).removeprefix("must be at most ").partition(",")[0]
+            raise ValueError(f"threshold: got {text!r}; allowed at most {limit}") from None
         raise ValueError(f"threshold: got {text!r}; allowed >, >=, < or <= and {_LIMITS[kind]}") from None

@@ -62,8 +62,9 @@ def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[t
 def budget_events(objective: float, rate: float, window: float) -> float:
     """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s).
 
-    >>> round(budget_events(0.999, rate=50, window=30 * DAY))
-    129600
+    Examples:
+        >>> round(budget_events(0.999, rate=50, window=30 * DAY))
+        129600
     """
     return (1 - objective) * rate * window
 

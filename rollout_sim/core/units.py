@@ -54,18 +54,20 @@ def _decimal(text: str) -> Decimal:
         return Decimal("Infinity")
 
 
-def parse(value: object, kind: str) -> float:
+def parse(value: object, kind: str, most: float | None = None) -> float:
     """The number that a text such as `80 ms` stands for, in the package's own unit.
 
-    `kind` is a key of `UNITS`. Raises ValueError for anything that is not a number within `MAXIMA` followed
-    by one of the kind's units; a bare number is refused unless it is zero.
+    `kind` is a key of `UNITS`. Raises ValueError for anything that is not a number up to `most` (by default
+    that of `MAXIMA`) followed by one of the kind's units; a bare number is refused unless it is zero.
 
-    >>> parse("80 ms", "duration"), parse("4%", "share"), parse("30/min", "rate")
-    (0.08, 0.04, 0.5)
+    Examples:
+        >>> parse("80 ms", "duration"), parse("4%", "share"), parse("30/min", "rate")
+        (0.08, 0.04, 0.5)
     """
     result = _value(value, kind)
-    if abs(result) > MAXIMA[kind]:
-        raise ValueError(f"must be at most {text(MAXIMA[kind], kind)}, got {value!r}")
+    most = MAXIMA[kind] if most is None else most
+    if abs(result) > most:
+        raise ValueError(f"must be at most {text(most, kind)}, got {value!r}")
     return result
 
 
@@ -123,8 +125,9 @@ def ticks(times: FloatArray) -> FloatArray:
 def text(value: float, kind: str) -> str:
     """`value`, in the package's own unit, as the shortest text that `parse` turns back into it.
 
-    >>> text(0.08, "duration"), text(0.04, "share"), text(5400.0, "duration")
-    ('80 ms', '4%', '90 min')
+    Examples:
+        >>> text(0.08, "duration"), text(0.04, "share"), text(5400.0, "duration")
+        ('80 ms', '4%', '90 min')
     """
     if value == 0:
         return {"duration": "0 s", "rate": "0/s", "share": "0%", "factor": "0x", "size": "0 MB"}[kind]

@@ -418,10 +418,11 @@ def to_yaml(*documents: Any, layout: Layout = "compact") -> str:
     `compact` is for scenario files: one field a line, the innermost mappings and lists on one line. `block` is for
     files of other programs: each value on its own line. `line` puts everything on one line, without its end.
 
-    >>> to_yaml({"name": "1e5", "rollout": {"to": "2", "alarms": ["errors"]}})
-    "name: '1e5'\nrollout:\n  to: '2'\n  alarms: [errors]\n"
-    >>> to_yaml({"to": "2", "alarms": ["errors"]}, layout="line")
-    "{to: '2', alarms: [errors]}"
+    Examples:
+        >>> to_yaml({"name": "1e5", "rollout": {"to": "2", "alarms": ["errors"]}})
+        "name: '1e5'\nrollout:\n  to: '2'\n  alarms: [errors]\n"
+        >>> to_yaml({"to": "2", "alarms": ["errors"]}, layout="line")
+        "{to: '2', alarms: [errors]}"
     """
     dumper, flow, width = _LAYOUTS[layout]
     text: str = yaml.dump_all(

@@ -134,7 +134,7 @@ def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def _limit(alarm: Alarm) -> str:
-    return f"{alarm.limit * 1000:g}" if alarm.metric == "duration" else f"{alarm.limit:g}"
+    return f"{alarm.limit * 1000:.15g}" if alarm.metric == "duration" else f"{alarm.limit:.15g}"
 
 
 def _queries(alarm: Alarm) -> list[dict[str, Any]]:

@@ -162,18 +162,19 @@ class Function:
     whether an alias protects its additional version from deletion as it does its primary (AWS does not document it).
     Updates take effect at once; who models a propagation delay makes the call later.
 
-    >>> function = Function("checkout")
-    >>> function.publish_version("first").version
-    '1'
-    >>> _ = function.create_alias("prod", "1")
-    >>> _ = function.update_code("other code")
-    >>> function.publish_version("second").version
-    '2'
-    >>> _ = function.update_alias("prod", routing_config={"2": 0.1})
-    >>> function.route("prod", 0.05), function.route("prod", 0.5)
-    ('2', '1')
-    >>> function.rollback("prod").function_version
-    '1'
+    Examples:
+        >>> function = Function("checkout")
+        >>> function.publish_version("first").version
+        '1'
+        >>> _ = function.create_alias("prod", "1")
+        >>> _ = function.update_code("other code")
+        >>> function.publish_version("second").version
+        '2'
+        >>> _ = function.update_alias("prod", routing_config={"2": 0.1})
+        >>> function.route("prod", 0.05), function.route("prod", 0.5)
+        ('2', '1')
+        >>> function.rollback("prod").function_version
+        '1'
     """
 
     def __init__(
@@ -217,9 +218,10 @@ class Function:
 
         Raises PreconditionFailedException for a `revision_id` that is not that of `$LATEST`.
 
-        >>> function = Function("checkout")
-        >>> function.update_configuration(memory_size=512).configuration["memory_size"]
-        512
+        Examples:
+            >>> function = Function("checkout")
+            >>> function.update_configuration(memory_size=512).configuration["memory_size"]
+            512
         """
         changed = {**self._versions[LATEST].configuration, **settings}
         return self._update_latest(revision_id, configuration=_frozen(changed))
@@ -232,9 +234,10 @@ class Function:
         `code_sha256` and `revision_id` are what the caller believes of `$LATEST`. Raises
         InvalidParameterValueException and PreconditionFailedException when they are wrong.
 
-        >>> function = Function("checkout")
-        >>> function.publish_version().version, function.publish_version().version
-        ('1', '1')
+        Examples:
+            >>> function = Function("checkout")
+            >>> function.publish_version().version, function.publish_version().version
+            ('1', '1')
         """
         latest = self._versions[LATEST]
         check_revision(revision_id, latest.revision_id)
@@ -258,17 +261,19 @@ class Function:
     def list_versions(self) -> list[Version]:
         """All versions, `$LATEST` first, then by number.
 
-        >>> [version.version for version in Function("checkout").list_versions()]
-        ['$LATEST']
+        Examples:
+            >>> [version.version for version in Function("checkout").list_versions()]
+            ['$LATEST']
         """
         return list(self._versions.values())
 
     def get_version(self, version: str) -> Version:
         """The version of this number, or `$LATEST`. Raises ResourceNotFoundException.
 
-        >>> Function("checkout").get_version("7")
-        Traceback (most recent call last):
-        rollout_sim.errors.ResourceNotFoundException: Function not found: arn:aws:lambda:us-east-1:123456789012:function:checkout:7
+        Examples:
+            >>> Function("checkout").get_version("7")
+            Traceback (most recent call last):
+            rollout_sim.errors.ResourceNotFoundException: Function not found: arn:aws:lambda:us-east-1:123456789012:function:checkout:7
         """
         check_version(version)
         if version not in self._versions:
@@ -380,10 +385,11 @@ class Function:
 
         Raises InvalidParameterValueException when `source` is weighted: it does not point to one version.
 
-        >>> function = Function("checkout")
-        >>> _ = function.publish_version(), function.create_alias("staging", "1"), function.create_alias("prod", "$LATEST")
-        >>> function.promote("staging", "prod").function_version
-        '1'
+        Examples:
+            >>> function = Function("checkout")
+            >>> _ = function.publish_version(), function.create_alias("staging", "1"), function.create_alias("prod", "$LATEST")
+            >>> function.promote("staging", "prod").function_version
+            '1'
         """
         origin = self.get_alias(source)
         if origin.additional_version is not None:
@@ -420,14 +426,15 @@ class Function:
         A change counts from its own instant on; of several at one instant, the last. Raises
         ResourceNotFoundException for a name that never was an alias.
 
-        >>> now = [0.0]
-        >>> function = Function("checkout", clock=lambda: now[0])
-        >>> _ = function.publish_version(), function.update_code("other code"), function.publish_version()
-        >>> _ = function.create_alias("prod", "1")
-        >>> now[0] = 600.0
-        >>> _ = function.update_alias("prod", routing_config={"2": 0.25})
-        >>> function.version_at("prod", 599.0), function.version_at("prod", 600.0)
-        ({'1': 1.0}, {'1': 0.75, '2': 0.25})
+        Examples:
+            >>> now = [0.0]
+            >>> function = Function("checkout", clock=lambda: now[0])
+            >>> _ = function.publish_version(), function.update_code("other code"), function.publish_version()
+            >>> _ = function.create_alias("prod", "1")
+            >>> now[0] = 600.0
+            >>> _ = function.update_alias("prod", routing_config={"2": 0.25})
+            >>> function.version_at("prod", 599.0), function.version_at("prod", 600.0)
+            ({'1': 1.0}, {'1': 0.75, '2': 0.25})
         """
         entries = [entry for entry in self._history if entry.alias == name]
         if not entries:

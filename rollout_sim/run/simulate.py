@@ -43,9 +43,10 @@ def simulate(
     called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
     Raises ScenarioError for what cannot be run.
 
-    >>> result = simulate(Scenario.load("scenarios/checkout.yaml"), "canary 10%")
-    >>> result.outcome, result.time_to_rollback_s
-    ('rolled_back', 240.0)
+    Examples:
+        >>> result = simulate(Scenario.load("scenarios/checkout.yaml"), "canary 10%")
+        >>> result.outcome, result.time_to_rollback_s
+        ('rolled_back', 240.0)
     """
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
@@ -104,9 +105,10 @@ def simulate_each(
 
     Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
 
-    >>> checkout = Scenario.load("scenarios/checkout.yaml")
-    >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
-    ['promoted', 'rolled_back']
+    Examples:
+        >>> checkout = Scenario.load("scenarios/checkout.yaml")
+        >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
+        ['promoted', 'rolled_back']
     """
     if scenario.rollout is None:
         yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)

@@ -37,9 +37,10 @@ class Scenario(Displayed, Sections):
 
         Raises ScenarioError with every problem, each with file and line.
 
-        >>> scenario = Scenario.load("scenarios/checkout.yaml")
-        >>> scenario.name, scenario.horizon, list(scenario.strategies)[:2]
-        ('checkout', 3600.0, ['instant', 'blue/green'])
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.name, scenario.horizon, list(scenario.strategies)[:2]
+            ('checkout', 3600.0, ['instant', 'blue/green'])
         """
         return cls.parse(read_yaml(Path(path)))
 
@@ -50,14 +51,15 @@ class Scenario(Displayed, Sections):
         Messages name `path`, and files that the data names (traces, samples) are looked for beside it. Raises
         ScenarioError with every problem.
 
-        >>> scenario = Scenario.from_dict({
-        ...     "name": "steady",
-        ...     "horizon": "10 min",
-        ...     "function": {"name": "f", "versions": {"1": {"duration": "80 ms"}}, "aliases": {"prod": "1"}},
-        ...     "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}}],
-        ... })
-        >>> scenario.rates
-        {'prod': 5.0}
+        Examples:
+            >>> scenario = Scenario.from_dict({
+            ...     "name": "steady",
+            ...     "horizon": "10 min",
+            ...     "function": {"name": "f", "versions": {"1": {"duration": "80 ms"}}, "aliases": {"prod": "1"}},
+            ...     "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}}],
+            ... })
+            >>> scenario.rates
+            {'prod': 5.0}
         """
         plain = json.loads(json.dumps(data))  # lists for tuples, text for keys, as a file has
         return cls.parse(YamlDocument(data=plain, lines={}, path=Path(path)))
@@ -85,9 +87,10 @@ class Scenario(Displayed, Sections):
 
         `from_dict` reads it back to an equal scenario, `load` does where it is written as YAML.
 
-        >>> scenario = Scenario.load("scenarios/checkout.yaml")
-        >>> scenario.dump()["rollout"]
-        {'alias': 'prod', 'to': '2', 'start': '10 min', 'alarms': ('new-version-errors',)}
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.dump()["rollout"]
+            {'alias': 'prod', 'to': '2', 'start': '10 min', 'alarms': ('new-version-errors',)}
         """
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
@@ -127,10 +130,11 @@ class Scenario(Displayed, Sections):
 
         Raises ScenarioError for a version that the function does not have.
 
-        >>> scenario = Scenario.load("scenarios/checkout.yaml")
-        >>> broken = scenario.with_faults("2", [Fault(errors=0.5)])
-        >>> [fault.errors for fault in broken.function.versions["2"].faults]
-        [0.5]
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> broken = scenario.with_faults("2", [Fault(errors=0.5)])
+            >>> [fault.errors for fault in broken.function.versions["2"].faults]
+            [0.5]
         """
         versions = dict(self.function.versions)
         if version not in versions:
@@ -141,9 +145,10 @@ class Scenario(Displayed, Sections):
     def recipe(self, **choices: Any) -> dict[str, Any]:
         """What makes a result again: versions, the resolved scenario, and the `choices` made beside it.
 
-        >>> recipe = Scenario.load("scenarios/checkout.yaml").recipe(seed=7)
-        >>> recipe["scenario"]["name"], recipe["seed"]
-        ('checkout', 7)
+        Examples:
+            >>> recipe = Scenario.load("scenarios/checkout.yaml").recipe(seed=7)
+            >>> recipe["scenario"]["name"], recipe["seed"]
+            ('checkout', 7)
         """
         from importlib.metadata import version
 

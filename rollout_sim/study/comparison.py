@@ -20,7 +20,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, stopped
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import STEADY, Engine
+from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.replications import FEWEST, nominally_affordable
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MAX_RUNS: Final = 4_000_000
+"""Runs of a scenario whose figures fit into memory."""
 WIDE: Final = 0.1
 """An interval of a share that is wider than this decides little."""
 COUNTED: Final = ("requests", "bad_requests", "bad_requests_new_version", "cold_starts", "throttles")
@@ -174,15 +176,14 @@ def compare(
     `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
     """
-    if replications is not None and replications < 1:
-        raise ScenarioError([f"replications: at least 1, got {replications}"])
-    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+    names = studied(scenario, strategies, 1 if replications is None else replications)
     seed = scenario.seed if seed is None else seed
     plane = choose_engine(scenario, engine) if plane is None else plane
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
     if plane.engine != "aggregate":
         check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
+    check_memory(len(names), replications or FEWEST)
     if replications is None:
         replications = nominally_affordable(scenario, plane, len(names) * len(sides))
     work = {side: batches_of(*pair, names, seed, replications) for side, pair in enumerate(sides)}
@@ -194,6 +195,27 @@ def compare(
         for side, (varied, its_plane) in enumerate(sides)
     ]
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
+
+
+def studied(scenario: Scenario, strategies: Sequence[str], replications: int) -> tuple[str, ...]:
+    """The names of the strategies that are asked for, by default all, each once.
+
+    Raises ScenarioError for one that there is not, and for fewer `replications` than one.
+    """
+    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+    if scenario.rollout is not None and NO_ROLLOUT in names:
+        what = f"{NO_ROLLOUT!r} is what every strategy is set beside"
+        raise ScenarioError([f"{scenario.name}: strategy: {what}; allowed {', '.join(scenario.strategies)}"])
+    if replications < 1:
+        raise ScenarioError([f"replications: at least 1, got {replications}"])
+    return names
+
+
+def check_memory(strategies: int, replications: int) -> None:
+    """Raises ScenarioError where the figures of so many runs do not fit into memory."""
+    most = MAX_RUNS // strategies
+    if replications > most:
+        raise ScenarioError([f"replications: got {replications:,}; allowed {most:,} of {strategies} strategies"])
 
 
 def good_twin(scenario: Scenario) -> Scenario | None:

@@ -81,7 +81,11 @@ class SeverityAxis:
 
     def applied(self, scenario: Scenario, value: float) -> Scenario:
         """The scenario with the fault at one of the values; everything else about the fault stays."""
-        faults = list(scenario.function.versions[self.version].faults)
+        versions = scenario.function.versions
+        if self.version not in versions or self.position > len(versions[self.version].faults):
+            what = f"there is no {dotted(self.path)}; another axis may have taken it away"
+            raise ScenarioError([f"--severity: {what}"])
+        faults = list(versions[self.version].faults)
         if self.position == len(faults):
             faults.append(Fault(errors=1.0))
         if SEVERITY_UNITS[self.severity] == "share" and value == 0:

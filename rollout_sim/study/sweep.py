@@ -21,8 +21,8 @@ from rollout_sim.planes.selection import check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.comparison import Comparison, batches_of
+from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.comparison import Comparison, batches_of, check_memory, studied
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
 
@@ -159,17 +159,16 @@ def _grid(
     twice = {varied.name for varied in axes if sum(varied.path == other.path for other in axes) > 1}
     if twice:
         raise ScenarioError([f"sweep: two axes vary the same field: {', '.join(sorted(twice))}"])
-    if replications < 1:
-        raise ScenarioError([f"replications: at least 1, got {replications}"])
     size = math.prod(len(varied.values) for varied in axes)
     if size > MAX_CELLS:
         raise ScenarioError([f"sweep: {size} cells; allowed {MAX_CELLS}"])
     cells = []
     for labels, scenario in _scenarios(source, axes):
-        names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+        names = studied(scenario, strategies, replications)
         plane = choose_engine(scenario, engine)
         if plane.engine != "aggregate":
             check_size(scenario, plane.engine, runs=replications * len(names) * size)
+        check_memory(len(names), replications)
         batches = batches_of(scenario, plane, names, scenario.seed if seed is None else seed, replications)
         cells.append(
             Cell(labels=labels, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))

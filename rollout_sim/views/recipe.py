@@ -221,7 +221,7 @@ def _check_axes(path: Path, document: YamlDocument, axes: Sequence[Axis | Severi
             else:
                 for value in axis.values:
                     document_at(document, [axis], [value])
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (ScenarioError, KeyError, IndexError, TypeError, ValueError, AttributeError):
             _refuse(path, f"axes: {axis.name} cannot set {dotted(axis.path)} in the recipe's scenario")
 
 

@@ -27,7 +27,7 @@ from rollout_sim.formats.sam import from_sam
 from rollout_sim.planes.selection import check_size
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.grid import chosen_axes, document_at
+from rollout_sim.study.grid import Axis, chosen_axes, document_at
 
 from . import mutate
 from .laws import check_comparison, check_runs
@@ -422,14 +422,11 @@ def axes_of_a_sweep(rng: random.Random, folder: Path) -> Answer:
     try:
         document, axes = chosen_axes(document, **words, axes=texts, strategies=strategies)
         for k in range(2):
-            Scenario.parse(
-                document_at(document, axes, [axis.values[min(k, len(axis.values) - 1)] for axis in axes if axis.values])
-            )
+            fields = [axis for axis in axes if isinstance(axis, Axis) and axis.values]
+            values = [axis.values[min(k, len(axis.values) - 1)] for axis in fields]
+            Scenario.parse(document_at(document, fields, values))
     except ScenarioError as error:
         return refused(error.problems)
-    except ValueError as error:
-        if "zip()" not in str(error):  # an axis without a value, which the sweep itself refuses
-            raise
     return Answer()
 
 

@@ -258,3 +258,19 @@ def test_numbers_follow_the_texts() -> None:
     changed = replace(alarm, threshold="<= 7", datapoints="1 of 4")
     assert (changed.comparator, changed.limit, changed.m, changed.n) == ("<=", 7.0, 1, 4)
     assert changed != alarm
+
+
+def test_large_counts_are_thresholds_up_to_a_limit_that_is_named() -> None:
+    assert Alarm(metric="invocations", threshold="> 1500000").limit == 1_500_000
+    for metric, threshold, limit in (
+        ("invocations", "> 1e13", "1,000,000,000,000"), ("burn_rate", "> 1e7", "1,000,000"), ("duration", "> 1e9 d", "36500 d"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"threshold: got '{threshold}'; allowed at most {limit}"):
+            Alarm(metric=metric, threshold=threshold, **({"slo": "a"} if metric == "burn_rate" else {}))
+
+
+@pytest.mark.parametrize(("period", "most"), [(60, 1440), (300, 288), (3600, 168)])
+def test_periods_come_to_a_day_at_most_and_to_a_week_where_they_are_hours(period: int, most: int) -> None:
+    assert Alarm(metric="errors", threshold="> 0", period=period, datapoints=f"1 of {most}").n == most
+    with pytest.raises(ValueError, match=rf"datapoints: {most + 1} periods .* allowed N up to {most}"):
+        Alarm(metric="errors", threshold="> 0", period=period, datapoints=f"1 of {most + 1}")

@@ -165,3 +165,13 @@ def test_bad_numbers_are_refused() -> None:
         compare(scenario(), 10, ["canari"])
     with pytest.raises(ScenarioError, match=r"days on the simpy plane"):
         compare(scenario(), 10**9, engine="simpy")
+
+
+def test_replications_that_cannot_be_kept_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="replications: got 1,000,000,000; allowed 1,333,333 of 3 strategies"):
+        compare(scenario(), 10**9, engine="aggregate")
+
+
+def test_the_run_without_a_rollout_is_no_strategy() -> None:
+    with pytest.raises(ScenarioError, match="'no rollout' is what every strategy is set beside; allowed instant"):
+        compare(scenario(), 5, ["no rollout"])

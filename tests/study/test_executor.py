@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders import scenario
 
+from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import run_batch
 from rollout_sim.study import executor
@@ -47,3 +48,9 @@ def test_a_piece_of_work_is_handed_over_as_soon_as_it_is_done() -> None:
 )
 def test_what_is_affordable_is_rounded_down_to_a_digit_between_limits(each: float, count: int) -> None:
     assert affordable(10.0, each, fewest=20, most=5000) == count
+
+
+@pytest.mark.parametrize("jobs", [0, -2, 1025, 10**20])
+def test_absurd_numbers_of_processes_are_refused(jobs: int) -> None:
+    with pytest.raises(ScenarioError, match="allowed 1 to 1,024, or -1 for all processors"):
+        list(executor.run_batches([], jobs=jobs))

@@ -119,3 +119,17 @@ def test_paths_that_lead_nowhere(text: str, message: str) -> None:
 def test_words_that_make_no_sense(named: dict[str, Any], message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         chosen_axes(document(), **named)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ["traffic[0].arrivals=5", "traffic[0].arrivals.poisson=1/s"],
+        ["traffic=5", "traffic[0].alias=prod"],
+        ["function.versions.2.faults=5", "severity=1%"],
+        ["function.versions=5", "severity=1%"],
+    ],
+)
+def test_an_axis_that_another_one_takes_away_is_refused(axes: list[str], small: Path) -> None:
+    with pytest.raises(ScenarioError, match="sweep: with "):
+        sweep(small, axes, 5)
