@@ -319,7 +319,7 @@ def test_openslo_reads_references_and_names_what_it_does_not_support(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("a: [", "no YAML"),
+        ("a: [", "not valid YAML"),
         ("a: 1", "openslo/v1"),
         ("", "no SLO that can be read"),
         (SLO.replace("slo/v1", "slo/v2"), "v2"),
