@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import cloudpickle
 import numpy as np
 import pytest
 import yaml
@@ -460,6 +461,8 @@ def test_other_processes_know_them_too(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(yaml.safe_dump(full()), encoding="utf-8")
     given = Scenario.parse(read_yaml(path))
+    # As in a notebook: the classes go along by value, because the other process cannot import where they are defined.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
     one, two = (compare(given, 2048, ["own"], jobs=jobs).columns["own"] for jobs in (1, 2))
     assert all(np.array_equal(one[key], two[key], equal_nan=True) for key in one)
 

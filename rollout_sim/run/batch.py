@@ -129,6 +129,8 @@ def _follow(
 
 def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, rates: Mapping[str, float]) -> Samples:
     unknown = np.full(totals.requests.size, math.nan)
+    # The plane knows how long invocations run, but not which of them are inside an init at the horizon.
+    inits = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
     budgets: Samples = {}
     for slo, bad in zip(scenario.slos, totals.bad_by, strict=True):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
@@ -139,7 +141,7 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "time_to_full_s": controller.full_at - scenario.start,
         "on_call_rollback_s": controller.paged_back_at - scenario.start,
         "requests": totals.requests.astype(float),
-        "pending": totals.pending.astype(float),
+        "pending": unknown if inits else totals.pending.astype(float),
         "bad_requests": totals.bad.astype(float),
         "bad_requests_new_version": totals.bad_new_version.astype(float),
         **budgets,

@@ -57,7 +57,8 @@ class Comparison(Plotted):
 
     `outcome` is a position in `OUTCOMES` (see `outcome_names`); `time_to_rollback_s`, `time_to_full_s` and
     `on_call_rollback_s` are seconds from the rollout's start; `requests`, `pending`, `bad_requests`, `bad_requests_new_version`,
-    `cold_starts` and `throttles` are counts over the horizon; `budget_spent.<slo>` and `users_affected` are fractions.
+    `cold_starts` and `throttles` are counts over the horizon (the aggregate plane does not know `cold_starts`, nor, where
+    there are inits, `pending`); `budget_spent.<slo>` and `users_affected` are fractions.
     """
     twin: Comparison | None = None
     """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""

@@ -45,7 +45,7 @@ def smallest_p(one: Samples, other: Samples) -> tuple[float, str]:
     found = []
     for name in one:
         a, b = one[name], other[name]
-        if np.isnan(b).all() and name in ("cold_starts", "users_affected"):
+        if np.isnan(b).all() and name in ("cold_starts", "users_affected", "pending"):
             continue
         values = np.unique(np.concatenate([a, b]))
         if values.size <= 12:  # a few values, NaN among them: compare how often each comes

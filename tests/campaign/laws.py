@@ -11,6 +11,7 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
+from rollout_sim.views.output import to_json
 
 ENDS = {"promoted", "rolled_back", "failed", "blocked", "running"}
 
@@ -143,7 +144,7 @@ def check_history(result: RunResult) -> None:
 def check_comparison(scenario: Scenario, replications: int = 3) -> None:
     """Estimates are numbers in their intervals, shares add up, and the first replication is the single run."""
     compared = compare(scenario, replications)
-    holds(json.dumps(compared.document, allow_nan=False), "the document is JSON")
+    holds(json.dumps(to_json(compared), allow_nan=False), "the document is JSON")
     for side in (compared, compared.twin):
         if side is None:
             continue
