@@ -23,6 +23,7 @@ def http(**arrivals: object) -> dict[str, object]:
     return {"source": "http", "alias": "prod", "arrivals": arrivals}
 
 
+@pytest.mark.slow
 def test_run_prints_a_table_and_writes_into_results(small: Path) -> None:
     done = call("run", small, cwd=small.parent)
     assert done.returncode == 0, done.stderr

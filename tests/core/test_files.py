@@ -40,6 +40,7 @@ def test_only_regular_files_are_replaced(odd: dict[str, Path], kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link"])
+@pytest.mark.slow
 def test_no_command_replaces_anything_else(odd: dict[str, Path], kind: str, small: Path) -> None:
     path = odd[kind]
     before = path.lstat().st_mode

@@ -285,6 +285,7 @@ NONSENSE = (
 )
 
 
+@pytest.mark.slow
 def test_nonsense_anywhere_in_a_template_is_a_message_or_a_remark_never_a_crash(tmp_path: Path) -> None:
     from cfnlint.decode.cfn_yaml import loads
 

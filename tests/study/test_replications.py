@@ -30,6 +30,7 @@ def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
 
 
 @pytest.mark.parametrize("speed", [1.0, 1000.0])
+@pytest.mark.slow
 def test_the_default_of_compare_looks_at_no_clock(speed: float) -> None:
     """A machine that is a thousand times as slow makes as many replications."""
     given = scenario(horizon="8 min", rollout__start="1 min")

@@ -178,6 +178,7 @@ def test_the_explorer_simulates_where_its_sliders_are() -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_slider_that_moves_makes_another_picture() -> None:
     widget = Explorer(scenario=scenario()).widget()
     sliders, picture = widget.children

@@ -56,6 +56,7 @@ def ink(path: Path) -> float:
 
 
 @pytest.mark.parametrize("kind", FILES)
+@pytest.mark.slow
 def test_the_files_of_a_result(kind: str, results: dict[str, Result], tmp_path: Path) -> None:
     files = write(results[kind], tmp_path / "made")
     assert [file.name for file in files] == FILES[kind]
@@ -104,6 +105,7 @@ def test_tables_hold_the_results_numbers(results: dict[str, Result], tmp_path: P
 
 
 @pytest.mark.parametrize("kind", ["run", "comparison", "recommendation"])
+@pytest.mark.slow
 def test_the_json_of_a_result(kind: str, results: dict[str, Result]) -> None:
     printed = to_json(results[kind])
     assert printed["scenario"] == "small"

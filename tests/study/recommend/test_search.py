@@ -39,6 +39,7 @@ def checkout() -> Recommendation:
     return recommend(Scenario.load(CHECKOUT))
 
 
+@pytest.mark.slow
 def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert checkout.winner is not None
     first = checkout.confirmed[0]
@@ -305,6 +306,7 @@ def test_the_best_ties_with_itself_whatever_its_sign(checkout: Recommendation, b
     assert not _alike(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
 
 
+@pytest.mark.slow
 def test_a_release_that_mends_errors_gets_an_answer(tmp_path: Path) -> None:
     """What is minimised is below zero for all candidates."""
     mending = scenario(

@@ -329,6 +329,7 @@ def recommendation() -> Recommendation:
     return recommend(scenario(), keep_alarms=True)
 
 
+@pytest.mark.slow
 def test_every_candidate_is_a_point_of_its_costs(recommendation: Recommendation) -> None:
     ax = recommendation_plots.pareto(recommendation)
     every = [*recommendation.explored, *recommendation.contenders, *recommendation.confirmed]

@@ -36,6 +36,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
     return scenarios
 
 
+@pytest.mark.slow
 def test_a_report_asks_and_estimates_once(
     tmp_path: Path, asked: list[Scenario], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_report_asks_and_estimates_once(
     assert isinstance(report.compared.estimates("canary")["stopped"], Estimate)
 
 
+@pytest.mark.slow
 def test_a_search_asks_once_for_each_hypothesis(asked: list[Scenario]) -> None:
     given = Scenario.from_dict(data())
     recommendation = search.recommend(given)
