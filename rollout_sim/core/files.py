@@ -100,6 +100,17 @@ def read_regular(path: Path, most: int) -> bytes:
     return content
 
 
+def digest(path: Path, most: int) -> str:
+    """The SHA-256 of what the file holds, in hexadecimal. Raises ScenarioError for a file that `open_regular` does not open."""
+    try:
+        with open_regular(path, most) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except ValueError as error:
+        raise ScenarioError([str(error)]) from None
+    except OSError as error:
+        raise ScenarioError([f"{path}: cannot be read: {error.strerror}"]) from None
+
+
 def check_writable(out: Path, names: Sequence[str]) -> None:
     """Raises what `atomic_folder(out, names)` would raise; to be asked before anything is computed.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import YamlDocument, check_limits, commented, shorten
+from rollout_sim.core.yaml_io import check_limits, commented, shorten
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import alarm_of
 from rollout_sim.formats.codedeploy import strategy_of
@@ -311,7 +311,7 @@ def from_sam(
     """
     deployed = read(path, function, parameters)
     fields = {key: value for _, part in sections(deployed, 0.0) for key, value in part.items()}
-    scenario = Scenario.parse(YamlDocument(data=fields, lines={}, path=path))
+    scenario = Scenario.from_dict(fields, path=path)
     length = max(strategy.plan.length for strategy in scenario.strategies.values())
     return commented(sections(deployed, length)), deployed.remarks
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.display import Plotted
-from rollout_sim.core.files import read_regular, write_file
+from rollout_sim.core.files import FileReader, digest, read_regular, write_file
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.yaml_io import YamlDocument, read_yaml
 from rollout_sim.errors import ScenarioError
@@ -25,6 +25,7 @@ from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, batches_of, check_memory, studied
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
+from rollout_sim.traffic import traces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +163,7 @@ def _grid(
     size = math.prod(len(varied.values) for varied in axes)
     if size > MAX_CELLS:
         raise ScenarioError([f"sweep: {size} cells; allowed {MAX_CELLS}"])
-    cells = []
+    cells, reader = [], FileReader()
     for labels, scenario in _scenarios(source, axes):
         names = studied(scenario, strategies, replications)
         plane = choose_engine(scenario, engine)
@@ -171,7 +172,9 @@ def _grid(
         check_memory(len(names), replications)
         batches = batches_of(scenario, plane, names, scenario.seed if seed is None else seed, replications)
         cells.append(
-            Cell(labels=labels, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications))
+            Cell(
+                labels=labels, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications, reader)
+            )
         )
     return cells
 
@@ -212,13 +215,13 @@ def _document(source: YamlDocument | Scenario) -> YamlDocument:
     return source
 
 
-def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
-    """A name for a cell's work: whatever its result depends on, and nothing else."""
+def _key(scenario: Scenario, batch: Batch, replications: int, reader: FileReader) -> str:
+    """A name for a cell's work: whatever its result depends on, and nothing else. `reader` is shared by all cells."""
     described = {
         "rollout_sim": version("rollout-sim"),
         "numpy": version("numpy"),
         "scenario": scenario.dump(),
-        "files": _files(scenario),
+        "files": _files(scenario, reader),
         "strategies": batch.strategies,
         "engine": batch.plane.engine,
         "seed": batch.seed,
@@ -227,14 +230,14 @@ def _key(scenario: Scenario, batch: Batch, replications: int) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _files(scenario: Scenario) -> list[str]:
+def _files(scenario: Scenario, reader: FileReader) -> list[str]:
     """Fingerprints of the files that the scenario reads, and of the code of the user-defined classes that it names."""
     owned: list[object] = [*scenario.strategies.values(), *(source.arrivals.custom for source in scenario.traffic)]
     owned += [f.custom for spec in scenario.function.versions.values() for f in (*spec.faults, *scenario.incident)]
     prints = fingerprint(owned)
     for source in scenario.traffic:
         if (trace := source.arrivals.trace) is not None:
-            prints.append(hashlib.sha256((Path(trace.folder) / trace.file).read_bytes()).hexdigest())
+            prints.append(reader.read(digest, Path(trace.folder) / trace.file, traces.MAX_BYTES))
         prints += [repr(source.size.samples)] if source.size is not None and source.size.samples else []
     for spec in scenario.function.versions.values():
         times = (spec.duration, spec.cold_start, spec.cold_duration)

@@ -7,7 +7,6 @@ that the results depend on (`CHOICES`). Where the scenario reads files, `folder`
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from rollout_sim.core.files import open_regular, read_regular
+from rollout_sim.core.files import digest, read_regular
 from rollout_sim.core.yaml_io import YamlDocument, dotted
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.result import RunResult
@@ -243,13 +242,7 @@ def _named_in(data: Any) -> list[str]:
 
 
 def _digest(path: Path) -> str:
-    try:
-        with open_regular(path, traces.MAX_BYTES) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except ValueError as error:
-        raise ScenarioError([str(error)]) from None
-    except OSError as error:
-        raise ScenarioError([f"{path}: cannot be read: {error.strerror}"]) from None
+    return digest(path, traces.MAX_BYTES)
 
 
 def _folder(path: Path, named: Mapping[str, Any], names: Sequence[str]) -> Path:
@@ -267,18 +260,18 @@ def _folder(path: Path, named: Mapping[str, Any], names: Sequence[str]) -> Path:
         _refuse(path, f"files: the scenario reads {', '.join(lacking)}; allowed the SHA-256 of each file")
     places = list(dict.fromkeys([folder, path.parent]))
     for place in places:
-        if all((place / name).is_file() and _digest(place / name) == digest for name, digest in files.items()):
+        if all((place / name).is_file() and _digest(place / name) == expected for name, expected in files.items()):
             return place
     problems = []
-    for name, digest in files.items():
+    for name, expected in files.items():
         there = [place / name for place in places if (place / name).is_file()]
         if not there:
             wanted = " or ".join(str(place / name) for place in places)
             problems.append(f"{path}: files: {name} is missing; allowed {wanted}, seen from the working directory")
         problems += [
-            f"{path}: files: {file} has changed, got SHA-256 {_digest(file)[:12]}...; allowed {digest[:12]}..."
+            f"{path}: files: {file} has changed, got SHA-256 {_digest(file)[:12]}...; allowed {expected[:12]}..."
             for file in there
-            if _digest(file) != digest
+            if _digest(file) != expected
         ]
     raise ScenarioError(
         problems or [f"{path}: files: they are there, but not all in one folder: {', '.join(map(str, places))}"]
