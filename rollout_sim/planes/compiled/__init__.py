@@ -23,7 +23,7 @@ WORTH_COMPILING: Final = 10_000_000
 
 
 def _missing() -> str:
-    return "" if _installed() else "Numba; pip install 'rollout-sim[compiled]' brings it"
+    return "" if _installed() else "Numba; pip install numba brings it"
 
 
 def _installed() -> bool:
@@ -52,7 +52,7 @@ def _against(expected: float, runs: int) -> str:
 def _advantage() -> str:
     if _ready():
         return "equal to the simpy plane, invocation by invocation"
-    return "equal to the simpy plane; the kernel was compiled first, which takes a minute, once"
+    return "equal to the simpy plane; the kernel was compiled first, which takes half a minute, once"
 
 
 def _single_run(
