@@ -88,7 +88,7 @@ def simulate(
         versions=_versions(totals.versions, scenario.horizon),
         rates=rates,
         users=totals.users,
-        approximations=_approximations(scenario, int(totals.throttles[0])),
+        approximations=_approximations(scenario),
         events=_event_frame(scenario, strategy, totals.events),
     )
 
@@ -212,7 +212,7 @@ def _since(at: float, start: float) -> float | None:
     return None if math.isnan(at) else float(at - start)
 
 
-def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
+def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
     notes = []
     if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
@@ -225,10 +225,6 @@ def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
     far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
     if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
         notes.append("alarms find no datapoints from before the simulation's start, which the rollout's start is near")
-    if throttles:
-        notes.append(
-            "the scale-up rate is a bucket that starts full: up to twice as many environments in the first 10 s of a burst"
-        )
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):

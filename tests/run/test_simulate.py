@@ -324,19 +324,22 @@ def test_a_failed_hook_fails_the_deployment_before_any_user_sees_it() -> None:
     assert result.versions["2"].errors == 10
 
 
-def test_scale_up_is_limited() -> None:
-    """With 10 environments per 10 s, a burst of long invocations starts 10 at once, then one a second."""
+@pytest.mark.parametrize(
+    ("scale_up", "gap", "throttled"), [(10, "100 ms", 450), (1000, "5 ms", 5000), (1000, "2 ms", 20000)]
+)
+def test_scale_up_is_limited(scale_up: int, gap: str, throttled: int) -> None:
+    """Of a stream of invocations that never end, each 10 s start as many as the limit says, the first 10 s included."""
     given_ = steady(
         function__versions={"1": {"duration": "60 s"}},
         function__timeout="2 min",
-        function__scale_up=10,
-        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "100 ms"}}],
+        function__scale_up=scale_up,
+        function__account_concurrency=100_000,
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": gap}}],
         horizon="50 s",
     )
-    result = simulate(given_, events=True)
-    assert result.events is not None
-    assert len(result.events) == result.throttles + result.pending == 500
-    assert result.pending == pytest.approx(10 + 50, abs=1)
+    result = simulate(given_)
+    assert result.throttles == throttled
+    assert result.pending == 5 * scale_up
     assert result.versions["1"].cold_starts == 0  # none of them has ended
 
 

@@ -17,10 +17,10 @@ from rollout_sim.planes import base, draws, exposure
 from rollout_sim.planes.base import ARRIVAL, COMPLETION
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import jit, queue, requests, state
-from rollout_sim.planes.compiled.environments import leave, next_idle, take
+from rollout_sim.planes.compiled.environments import leave, micros, next_idle, take
 from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
-from rollout_sim.planes.compiled.requests import after, log, mark_active, micros, seconds, serves, tick
+from rollout_sim.planes.compiled.requests import after, log, mark_active, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
     ARRIVAL_SEQUENCE,
     DONE,

@@ -7,13 +7,12 @@ import numpy as np
 from rollout_sim.core import units
 from rollout_sim.function.faults import OK, THROTTLED
 from rollout_sim.planes.base import RETRY
-from rollout_sim.planes.compiled.environments import identity_of
+from rollout_sim.planes.compiled.environments import identity_of, micros
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, Index, State
 from rollout_sim.planes.exposure import ABSENT, ACTIVE, AFFECTED, SPLIT, SPLIT_ACTIVE
 
-micros = with_names(units.micros)
 seconds = with_names(units.seconds)
 tick = with_names(units.tick, micros=micros, seconds=seconds)
 

@@ -13,7 +13,7 @@ from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
-from rollout_sim.function.environments import SCALE_UP_WINDOW, SWEEP
+from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, user_quantiles
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
@@ -32,7 +32,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 19
+_INTEGERS: Final = 20
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -52,15 +52,12 @@ _INTEGERS: Final = 19
     CURSOR,  # the slice of time of the first event, or where the search for it goes on
     ENV_FREE,  # how many entries of `env_free` there are
     SLICE,  # bits of a time below its slice
+    STARTED,  # environments whose start the scale-up limit counts
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
-_NUMBERS: Final = 10
+_NUMBERS: Final = 6
 (
-    TOKENS,  # environments that may start at LAST (`function.environments.Fleet`)
-    LAST,  # when that was reckoned (s)
-    SCALE_UP,  # TOKENS at most
-    REFILL,  # tokens per second
     KEEP_ALIVE,  # seconds
     TIMEOUT,  # seconds
     RESOLUTION,  # seconds of a period
@@ -148,6 +145,8 @@ class State(NamedTuple):
     """An `ENVIRONMENT` for each that there is room for."""
     env_free: IntArray
     """The indices of those that are free, as a stack of `n[ENV_FREE]`."""
+    starts: IntArray
+    """When the newest environments started (us), as many as may within `SCALE_UP_WINDOW`: the k-th at k modulo their number."""
     buckets: IntArray
     """The first request of each bucket of the queue, -1: none."""
     filled: NDArray[np.uint64]
@@ -230,6 +229,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
+        starts=np.full(function.scale_up, -SCALE_UP_MICROS, ints),
         buckets=np.full(BUCKETS_PER_REQUEST * room, -1, np.int32),
         filled=np.zeros(BUCKETS_PER_REQUEST * room // WORD, np.uint64),
         requests=np.zeros(room, REQUEST),
@@ -258,8 +258,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.n[FREE] = s.n[ENV_FREE] = room
     s.n[MOST_RECENT] = function.reuse == "most_recent"
     s.n[MOST_PENDING] = MAX_PENDING
-    s.x[TOKENS] = s.x[SCALE_UP] = function.scale_up
-    s.x[REFILL] = function.scale_up / SCALE_UP_WINDOW
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
