@@ -25,7 +25,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
-from rollout_sim.function.faults import ERROR, OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.planes.base import (
@@ -47,6 +47,7 @@ from rollout_sim.planes.draws import (
     AttemptDraws,
     Draws,
     jitter,
+    tries_again,
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
@@ -285,7 +286,7 @@ class SimpyPlane:
                 yield At(self._clock, t, COMPLETION)
                 outcome = invocation.outcome
                 self._end(invocation)
-                self._counts.invocation(first, period, invocation.duration, outcome != OK, invocation.cold)
+                self._counts.invocation(first, period, invocation.duration, outcome, invocation.cold)
             delay = None if outcome == OK else self._retry(request, outcome, t)
             if delay is None:
                 break
@@ -337,7 +338,7 @@ class SimpyPlane:
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, self._timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, spec.error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
@@ -350,7 +351,7 @@ class SimpyPlane:
         else:
             version.pool.destroy(invocation.environment, invocation.start, invocation.end)
         version.invocations += 1
-        version.errors += invocation.outcome != OK
+        version.errors += invocation.outcome >= ERROR
         version.cold_starts += invocation.cold
 
     def _retry(self, request: _Request, outcome: int, t: float) -> float | None:
@@ -358,11 +359,12 @@ class SimpyPlane:
         source = request.source.source
         if source.source == "http":  # the client retries
             retry = source.retry
-            kind = "throttle" if outcome == THROTTLED else "error"
-            if retry is None or request.attempt >= retry.attempts or kind not in retry.on:
+            if retry is None or request.attempt >= retry.attempts or not tries_again(retry, outcome):
                 return None
             return retry.delay(request.attempt, jitter(request.draws.route[request.index]))
-        if outcome == THROTTLED:  # Lambda retries
+        if outcome == FAILED_RESPONSE:  # Lambda retries, but for what it takes for a success
+            return None
+        if outcome == THROTTLED:
             request.throttles += 1
             delay = async_throttle_delay(request.throttles)
         else:

@@ -236,8 +236,8 @@ class ClientRetry:
 
     attempts: int = 3
     """Attempts in all, the first included."""
-    on: tuple[Literal["throttle", "error"], ...] = ("throttle", "error")
-    """What is tried again."""
+    on: tuple[Literal["throttle", "error", "failed_response"], ...] = ("throttle", "error")
+    """What is tried again: a throttle (429), an invocation that Lambda counts as an error, or a failed response."""
     base: PositiveSeconds = 0.1
     """The back-off after the first attempt."""
     factor: Factor = 2.0

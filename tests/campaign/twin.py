@@ -22,9 +22,10 @@ UNITS = {
     "/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600, "/d": 1 / 86400, "%": 0.01, "x": 1.0,
 }  # fmt: skip
 COMPLETION, EVALUATION, ROLLBACK, SHIFT, ARRIVAL = range(5)
-OK, FAILED, DESTROYED = range(3)
+OK, RESPONSE, FAILED, DESTROYED = range(4)
 Z99 = 2.3263478740408408
 INIT_LIMIT = 10 * SECOND
+CRASH = SECOND // 100
 
 
 class NotModelledError(ValueError):
@@ -73,7 +74,7 @@ class Fault:
     """One fault: its kind, its fields, and how far it has set in at a time."""
 
     def __init__(self, data: dict[str, Any], start: int) -> None:
-        kinds = ("errors", "latency", "crash", "init", "leak", "load")
+        kinds = ("errors", "latency", "crash", "hang", "responses", "init", "leak", "load")
         (self.kind,) = [kind for kind in kinds if kind in data]
         self.onset = start + instant(data.get("onset", 0))
         self.ramp = instant(data.get("ramp", 0))
@@ -116,13 +117,14 @@ class Version:
     """How one version behaves, and its idle environments."""
 
     def __init__(self, data: dict[str, Any], incident: list[Any], start: int, rng: random.Random) -> None:
-        known = {"duration", "cold_start", "error_rate", "provisioned", "faults"}
+        known = {"duration", "cold_start", "error_rate", "failed_responses", "provisioned", "faults"}
         if set(data) - known:
             raise NotModelledError(sorted(set(data) - known))
         self.duration = sampler(data["duration"], rng)
         cold = data.get("cold_start")
         self.cold_start = None if cold is None else sampler(cold, rng)
         self.error_rate = number(data.get("error_rate", 0))
+        self.failed_responses = number(data.get("failed_responses", 0))
         self.faults = [Fault(fault, start) for fault in (*data.get("faults", ()), *incident)]
         self.idle: list[Environment] = []
         self.provisioned = data.get("provisioned", 0)
@@ -515,11 +517,13 @@ class Run:
         if source["alias"] == self.alias:
             entry = self.seen[name, began // (10 * SECOND)]
             entry[0] += 1
-            entry[1] += outcome != OK
+            entry[1] += outcome >= FAILED
             entry[3] += duration
             entry[4].append(duration)
         if outcome == OK:
             self.answer(source, arrived, name, failed=False)
+        elif outcome == RESPONSE:
+            self.after(source, arrived, attempt, errors, throttles, "failed_response", name)
         else:
             self.after(source, arrived, attempt, errors + 1, throttles, "error", name)
 
@@ -534,6 +538,8 @@ class Run:
             wait = min(wait, number(retry.get("cap", "20 s")))
             if retry.get("jitter", "full") == "full":
                 wait *= self.rng.random()
+        elif what == "failed_response":
+            again, wait = False, 0.0
         else:
             if what == "error":
                 again = errors <= source.get("async_retries", 2)
@@ -602,7 +608,10 @@ class Run:
         age = t - environment.created
         duration = version.duration()
         init = version.cold_start() if cold and version.cold_start is not None else 0.0
-        fails = {"init": False, "crash": False, "error": rng.random() < version.error_rate}
+        fails = {
+            "init": False, "crash": False, "hang": False,
+            "error": rng.random() < version.error_rate, "responses": rng.random() < version.failed_responses,
+        }  # fmt: skip
         u = rng.random()
         for fault in version.faults:
             strength = fault.strength(t)
@@ -627,9 +636,11 @@ class Run:
         started, lasts = micro(init), micro(duration)
         if started > INIT_LIMIT or fails["init"]:
             return DESTROYED, min(started, INIT_LIMIT), 0
-        if fails["crash"] or lasts >= self.timeout:
+        if fails["crash"] and not fails["hang"] and self.timeout > CRASH:
+            return DESTROYED, started, CRASH
+        if fails["crash"] or fails["hang"] or lasts >= self.timeout:
             return DESTROYED, started, self.timeout
-        return FAILED if fails["error"] else OK, started, lasts
+        return FAILED if fails["error"] else RESPONSE if fails["responses"] else OK, started, lasts
 
 
 def run(data: dict[str, Any], strategy: str, seed: str, folder: Path) -> dict[str, float | str]:

@@ -31,7 +31,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.function.environments import SCALE_UP_WINDOW
-from rollout_sim.function.faults import Fault
+from rollout_sim.function.faults import CRASH_DURATION, Fault
 from rollout_sim.function.spec import INIT_LIMIT, VersionSpec
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess
@@ -154,7 +154,7 @@ def _upheavals(scenario: Scenario) -> list[float]:
         for number in scenario.function.versions
         for fault in scenario.faults_of(number)
         for t in (fault.onset, fault.until)
-        if fault.kind in ("latency", "crash") and t is not None
+        if fault.kind in ("latency", "crash", "hang") and t is not None
     }
     back = (scenario.rollout is not None) + (scenario.on_call is not None)
     return [1.0] * (1 + back + len(scenario.promotions) + len(lasting))
@@ -184,7 +184,7 @@ def _tests_at_once(scenario: Scenario, hook: Hook) -> int:
     assert scenario.new is not None
     spec, timeout = scenario.function.versions[scenario.new], scenario.function.timeout
     longest = min(INIT_LIMIT, _highest(spec.cold_start)) + timeout
-    if not any(f.crash for f in scenario.faults_of(scenario.new)):
+    if not any(f.hang for f in scenario.faults_of(scenario.new)):
         factor, add = _slowest(scenario.faults_of(scenario.new))
         whole = max(_highest(spec.duration), _highest(spec.cold_duration))
         longest += min(whole * factor + add - timeout, 0.0)
@@ -262,13 +262,14 @@ def _at_once(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
 
 def _holding_times(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> tuple[float, float]:
     """Mean seconds that an invocation holds its environment at most, warm and cold, each of these faults at its worst."""
-    crash = 1 - math.prod(1 - f.crash for f in faults if f.crash is not None)
+    hang = 1 - math.prod(1 - f.hang for f in faults if f.hang is not None)
+    shortest = CRASH_DURATION if any(f.crash for f in faults) else 0.0
 
     def held(mean: float) -> float:
         for fault in faults:
             if fault.kind == "latency" and fault.latency is not None:
                 mean += fault.share * (max(fault.latency.factor - 1, 0.0) * mean + fault.latency.add)
-        return (1 - crash) * min(mean, timeout) + crash * timeout
+        return (1 - hang) * min(max(mean, shortest), timeout) + hang * timeout
 
     warm = held(spec.duration.mean)
     init = 0.0 if spec.cold_start is None else spec.cold_start.mean
@@ -277,10 +278,10 @@ def _holding_times(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...])
 
 
 def _destroying(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> float:
-    """The share of invocations that end their environment at most: crashes, and those that run into the timeout."""
+    """The share of invocations that end their environment at most: those that crash, hang, or run into the timeout."""
     factor, add = _slowest(faults)
     late = _late(spec.duration, np.array([math.nextafter(timeout, 0.0)]), factor, add, timeout)
-    return math.fsum(f.crash or 0.0 for f in faults) + float(late[0])
+    return math.fsum(f.crash or f.hang or 0.0 for f in faults) + float(late[0])
 
 
 def _slowest(faults: tuple[Fault, ...]) -> tuple[float, float]:

@@ -60,6 +60,7 @@ class SharedTraffic:
             number: VersionBehaviour(
                 duration=spec.duration,
                 error_rate=spec.error_rate,
+                failed_responses=spec.failed_responses,
                 timeout=scenario.function.timeout,
                 rows=faults.rows_of(scenario.faults_of(number), scenario.start),
                 edges=self.edges,
@@ -304,12 +305,12 @@ class AggregatePlane:
         return tuple(sorted(instants))
 
     def _draw(self, counts: IntArray, probabilities: FloatArray) -> IntArray:
-        """How many of `counts` fall to each of `probabilities`: shape (2, bins, classes, replications)."""
+        """How many of `counts` fall to each of `probabilities`: shape (outcomes, bins, classes, replications)."""
         flat = probabilities.ravel()
         result = np.zeros((flat.size, counts.size), np.int64)
         # The smallest first: few to draw; the largest takes what is left.
         order = [int(k) for k in np.argsort(flat, kind="stable") if flat[k] > NEGLIGIBLE]
-        left, rest = counts, float(sum(flat[k] for k in order))
+        left, rest = counts, float(np.cumsum(flat[order])[-1])
         for k in order[:-1]:
             result[k] = self._rng.binomial(left, min(flat[k] / rest, 1.0))
             left = left - result[k]
@@ -326,7 +327,7 @@ class AggregatePlane:
         waiting = drawn[:, :, answered:].sum(axis=(0, 1, 2))
         self._requests += over.sum(axis=(0, 1))
         self._pending += waiting
-        bad = over[1].sum(axis=0)
+        bad = over[1:].sum(axis=(0, 1))
         judged = judging(self.scenario.slos, alias, self.scenario.alias)
         for (j, latency), too_long in zip(judged, overdue, strict=True):
             bad_here = self._bad_for(latency, over) + (waiting if too_long else 0)
@@ -337,7 +338,7 @@ class AggregatePlane:
             self._bad_new_version += bad
 
     def _bad_for(self, latency: float | None, over: IntArray) -> IntArray:
-        bad: IntArray = over[1].sum(axis=0)
+        bad: IntArray = over[1:].sum(axis=(0, 1))
         if latency is not None:
             bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
         return bad
@@ -354,6 +355,7 @@ class AggregatePlane:
                 continue
             metrics.invocations[:, target, period] += drawn.sum(axis=(0, 1))
             metrics.errors[:, target, period] += drawn[1].sum(axis=0)
+            metrics.failed_responses[:, target, period] += drawn[2:].sum(axis=(0, 1))
             binned = drawn.sum(axis=0)
             for j, threshold in enumerate(metrics.slow_thresholds):
                 metrics.slow[j][:, target, period] += binned[self.traffic.edges.index(threshold) + 1 :].sum(axis=0)

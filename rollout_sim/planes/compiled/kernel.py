@@ -11,7 +11,7 @@ import numpy as np
 from rollout_sim.core import streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
-from rollout_sim.function.faults import OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.planes import base, draws, exposure
 from rollout_sim.planes.base import ARRIVAL, COMPLETION
@@ -125,7 +125,8 @@ def _run(
     elif not cold:
         init = 0.0
     outcome, init, duration = _resolve_invocation(
-        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
+        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.versions[v].failed_responses,
+        s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
         cold, t - s.environments[Index(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
     )  # fmt: skip
     s.requests[r].outcome = outcome
@@ -199,7 +200,7 @@ def _complete(s: State, r: int, t: float) -> None:
     v, outcome = Index(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
     s.versions[v].invocations += 1
-    if outcome != OK:
+    if outcome >= ERROR:
         s.versions[v].errors += 1
     if s.requests[r].cold == 1:
         s.versions[v].cold += 1
@@ -214,8 +215,10 @@ def _complete(s: State, r: int, t: float) -> None:
     )
     s.invocations[count_index] += 1
     s.durations[count_index] += duration
-    if outcome != OK:
+    if outcome >= ERROR:
         s.errors[count_index] += 1
+    elif outcome == FAILED_RESPONSE:
+        s.failed_responses[count_index] += 1
     if s.requests[r].cold == 1:
         s.cold_starts[count_index] += 1
     for k in range(s.slow_limits.size):

@@ -60,7 +60,7 @@ class CompiledPlane:
         self._earliest = metrics.periods
         self.state = laid_out(scenario, metrics, requests, streams, events=events)
         self.loader = Loader(self.state, self.sources, self.specs, ahead=spare_core())
-        rate = sum(source.process.long_run_rate for source in self.sources)
+        rate = math.fsum(source.process.long_run_rate for source in self.sources)
         self.state.n[k.SLICE] = slice_of(rate)
         for v, spec in enumerate(self.specs):
             if spec.provisioned:

@@ -14,7 +14,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
-from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, user_quantiles
+from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, tries_again, user_quantiles
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
@@ -84,11 +84,11 @@ ENVIRONMENT: Final = _record("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = _record(
     "busy cold returns sweep_at idle invocations errors cold_kind rows new good slow",
-    "lived worked created_busy started_busy error_rate",
+    "lived worked created_busy started_busy error_rate failed_responses",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = _record(
-    "position length block primary additional synchronous attempts on_error on_throttle full_jitter users "
+    "position length block primary additional synchronous attempts on_error on_throttle on_failed_response full_jitter users "
     "async_retries service slot",
     "weight max_age",
 )
@@ -158,8 +158,9 @@ class State(NamedTuple):
     deadlines: FloatArray
     """When a hook's test has to be over, by request."""
     invocations: IntArray
-    """By count index, as are the next four; part of the metrics themselves."""
+    """By count index, as are the next five; part of the metrics themselves."""
     errors: IntArray
+    failed_responses: IntArray
     throttles: IntArray
     cold_starts: IntArray
     durations: FloatArray
@@ -237,6 +238,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         deadlines=np.zeros(room, floats),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
+        failed_responses=metrics.failed_responses[0].reshape(-1),
         throttles=metrics.throttles[0].reshape(-1),
         cold_starts=metrics.cold_starts[0].reshape(-1),
         durations=metrics.duration_sum[0].reshape(-1),
@@ -270,7 +272,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         version["rows"] = len(its_rows)
         version["new"] = name == scenario.new
         version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
-        version["error_rate"] = spec.error_rate
+        version["error_rate"], version["failed_responses"] = spec.error_rate, spec.failed_responses
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]
@@ -281,8 +283,12 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         state["users"] = count
         state["synchronous"] = source.source == "http"
         state["attempts"] = 1 if retry is None else retry.attempts
-        state["on_error"] = retry is not None and "error" in retry.on
-        state["on_throttle"] = retry is not None and "throttle" in retry.on
+        for name, outcome in (
+            ("error", faults.ERROR),
+            ("throttle", faults.THROTTLED),
+            ("failed_response", faults.FAILED_RESPONSE),
+        ):
+            state[f"on_{name}"] = retry is not None and tries_again(retry, outcome)
         state["full_jitter"] = retry is not None and retry.jitter == "full"
         state["async_retries"], state["max_age"] = source.async_retries, source.max_event_age
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):

@@ -22,7 +22,8 @@ HOOK: dict[str, Any] = {"invocations": 6, "over": "12 s", "max_failures": 1}
 CASES: dict[str, dict[str, Any]] = {
     "overlapping and late": {"duration": {"uniform": {"low": "0 s", "high": "5 s"}}, "cold_start": "1500 ms"},
     "overlapping": {"duration": {"exponential": {"mean": "3 s"}}, "cold_start": {"exponential": {"mean": "300 ms"}}},
-    "crashes": {"duration": "100 ms", "cold_start": "950 ms", "faults": [{"crash": "30%"}]},
+    "hanging": {"duration": "100 ms", "cold_start": "950 ms", "faults": [{"hang": "30%"}]},
+    "crashes": {"duration": "100 ms", "cold_start": "950 ms", "failed_responses": "5%", "faults": [{"crash": "30%"}]},
     "slow for some": {"duration": "600 ms", "faults": [{"latency": "2x", "share": "50%"}, {"errors": "8%"}]},
 }
 
