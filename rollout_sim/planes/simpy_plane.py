@@ -33,7 +33,7 @@ from rollout_sim.planes.base import (
     COMPLETION,
     CONTROL,
     RETRY,
-    Failures,
+    Answers,
     PlaneSpec,
     PlaneTotals,
     VersionTotals,
@@ -54,9 +54,6 @@ from rollout_sim.planes.exposure import ABSENT, UserExposure, service
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
-
-_START: Final = 0
-"""SimPy's own rank for what comes before everything else of an instant."""
 
 
 class At(Event):
@@ -203,9 +200,8 @@ class SimpyPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
-        over = until >= self._scenario.horizon
         for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            self._clock.run(until=At(self._clock, stop, _START if over and stop == until else CONTROL))
+            self._clock.run(until=At(self._clock, stop, CONTROL))
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
@@ -213,16 +209,14 @@ class SimpyPlane:
         if mask[0]:
             self._new_version.pool.provision(count, self._clock.now)
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
+    def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts a process for each of the hook's invocations."""
         if not mask[0]:
-            return lambda: np.zeros(1, np.int64)
-        now, passed = self._clock.now, [False] * hook.invocations
-        deadline = tick(now + hook.over)
-        for k in range(hook.invocations):
-            start = tick(now + (k + 0.5) * hook.over / hook.invocations)
-            self._clock.process(self._test(self._new_version, k, start, deadline, passed))
-        return lambda: np.array([passed.count(False)])
+            return lambda: (np.zeros(1, np.int64), np.zeros(1))
+        answers: list[tuple[float, bool]] = []
+        for number, start in enumerate(hook.starts(self._clock.now)):
+            self._clock.process(self._test(self._new_version, number, start, answers))
+        return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
         """Hands over the requests' counts, and sums up."""
@@ -389,22 +383,26 @@ class SimpyPlane:
     # Tests of hooks
 
     def _test(
-        self, version: _VersionState, number: int, start: float, deadline: float, passed: list[bool]
+        self, version: _VersionState, number: int, start: float, answers: list[tuple[float, bool]]
     ) -> Generator[At, None, None]:
-        """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
+        """One test invocation of a hook, straight to the version: in nobody's alias metrics.
+
+        When it is answered, and whether it passes, is known from its start on.
+        """
         yield At(self._clock, start, ARRIVAL)
         environment = version.pool.take(start)
         if environment is None:
             if self._events is not None:
                 self._log(number, version, None, start)
+            answers.append((start, False))
             return
         draws = AttemptDraws(self._tests.random((COLUMNS, 1)), None)
         invocation = self._invoke(version, environment, draws, 0, start, NO_USER_QUANTILE)
         if self._events is not None:
             self._log(number, version, invocation, start)
+        answers.append((invocation.end, invocation.outcome == OK))
         yield At(self._clock, invocation.end, COMPLETION)
         self._end(invocation)
-        passed[number] = invocation.outcome == OK and invocation.end <= deadline
 
     def _log(self, origin: _Request | int, version: _VersionState, invocation: _Invocation | None, t: float) -> None:
         """Keeps an attempt as a row of the events: a request's, or that of a hook's test by its number."""

@@ -16,6 +16,7 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
@@ -113,7 +114,8 @@ def _follow(
     last = 0.0
     if plan is not None:
         revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
-        last = horizon if scenario.on_call is not None else min(start + plan.length + revert, horizon)
+        over = start + plan.length + waiting_for_answers(scenario, plan) + revert
+        last = horizon if scenario.on_call is not None else min(over, horizon)
     metrics = build_metrics(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
     controller = build_controller(
         scenario,

@@ -241,20 +241,20 @@ class Run:
         self.phase = "before"
         self.outcome = "running"
         self.rolled_back_at = self.full_at = math.nan
-        self.passed_tests = 0
+        self.plan = self.deployment()
         self.seen: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0, 0, []])
         self.requests = self.bad = self.bad_new = self.cold = self.throttles = self.pending = 0
         self.bad_by = [0] * len(self.slos)
 
     def at(self, t: int, order: int, act: Callable[..., None], *arguments: Any) -> None:
-        if t < self.horizon:
+        if t < self.horizon or (t == self.horizon and order != ARRIVAL):
             self.sequence += 1
             heapq.heappush(self.events, (t, order, self.sequence, act, arguments))
 
     def go(self) -> dict[str, float | str]:
         for version in self.versions.values():
             self.provision(version, version.provisioned)
-        self.lay_out_plan()
+        self.at(self.start, SHIFT, self.carry_on)
         for alarm in self.alarms.values():
             self.at(0, EVALUATION, self.evaluate, alarm)
         for index, source in enumerate(self.sources):
@@ -286,64 +286,63 @@ class Run:
 
     # The deployment
 
-    def lay_out_plan(self) -> None:
-        """Everything that the strategy would do, at its time; what stops it cancels the rest."""
+    def carry_on(self) -> None:
+        """The next part of the deployment, unless something has stopped it."""
+        if self.phase in ("before", "deploying"):
+            wait = next(self.plan, None)
+            if wait is not None:
+                self.at(self.now + wait, SHIFT, self.carry_on)
+
+    def deployment(self) -> Iterator[int]:
+        """Everything that the strategy does; yields how long it waits in between."""
         strategy = self.strategy
         hooks = strategy.get("hooks", {})
         before, after = hooks.get("before_allow_traffic"), hooks.get("after_allow_traffic")
         if strategy["type"] == "blue_green" and before is None:
             before = {}
-        t = self.start
-        self.at(t, SHIFT, self.begin)
-        if strategy.get("provisioned"):
-            t += instant(strategy.get("allocation", "90 s"))
-            self.at(t, SHIFT, self.provision, self.versions[self.new], strategy["provisioned"])
-        if before is not None:
-            t = self.lay_out_hook(before, t)
-        steps = plan_of(strategy)
-        for weight, hold in steps:
-            self.at(t, SHIFT, self.shift, weight)
-            t += micro(hold)
-        if after is not None:
-            t = self.lay_out_hook(after, t)
-        self.at(t + instant(strategy.get("bake", 0)), SHIFT, self.promote)
-
-    def lay_out_hook(self, hook: dict[str, Any], t: int) -> int:
-        over, count = instant(hook.get("over", "30 s")), hook.get("invocations", 10)
-        self.at(t, SHIFT, self.begin_tests, count, over)
-        self.at(t + over, SHIFT, self.judge, count, hook.get("max_failures", 0))
-        return t + over
-
-    def begin(self) -> None:
         if any(alarm.state == "ALARM" for alarm in self.watched):
             self.phase, self.outcome = "over", "blocked"
-        else:
-            self.phase = "deploying"
+            return
+        self.phase = "deploying"
+        if strategy.get("provisioned"):
+            allocation = instant(strategy.get("allocation", "90 s"))
+            self.at(self.now + allocation, SHIFT, self.provision, self.versions[self.new], strategy["provisioned"])
+            yield allocation
+        if before is not None:
+            yield from self.hook(before)
+        for weight, hold in plan_of(strategy):
+            self.shift(weight)
+            yield micro(hold)
+        if after is not None:
+            yield from self.hook(after)
+        yield instant(strategy.get("bake", 0))
+        self.promote()
 
-    def begin_tests(self, count: int, over: int) -> None:
-        if self.phase == "deploying":
-            self.passed_tests = 0
-            for k in range(count):
-                self.at(self.now + micro((k + 0.5) * over / SECOND / count), ARRIVAL, self.test, self.now + over)
-
-    def test(self, deadline: int) -> None:
-        version = self.versions[self.new]
-        environment, cold = self.take(version)
-        if environment is not None:
-            outcome, init, duration = self.behave(version, environment, cold=cold)
-            self.at(self.now + init + duration, COMPLETION, self.tested, version, environment, outcome, deadline)
-
-    def tested(self, version: Version, environment: Environment, outcome: int, deadline: int) -> None:
-        self.give_back(version, environment, outcome)
-        if outcome == OK and self.now <= deadline:
-            self.passed_tests += 1
-
-    def judge(self, count: int, allowed: int) -> None:
-        if self.phase == "deploying" and count - self.passed_tests > allowed:
+    def hook(self, hook: dict[str, Any]) -> Iterator[int]:
+        """Its tests, and its judgement once all are answered, or after an hour without an answer."""
+        over, count, began = instant(hook.get("over", "30 s")), hook.get("invocations", 10), self.now
+        self.answers: list[tuple[int, bool]] = []
+        for k in range(count):
+            self.at(began + micro((k + 0.5) * over / SECOND / count), ARRIVAL, self.test)
+        yield over
+        last = max(at for at, _ in self.answers)
+        yield min(max(last, self.now), began + 3600 * SECOND) - self.now
+        if last > self.now or sum(not passed for _, passed in self.answers) > hook.get("max_failures", 0):
             if self.weight:
                 self.turn_back("failed")
             else:
                 self.phase, self.outcome = "over", "failed"
+            yield 0
+
+    def test(self) -> None:
+        version = self.versions[self.new]
+        environment, cold = self.take(version)
+        if environment is None:
+            self.answers.append((self.now, False))
+            return
+        outcome, init, duration = self.behave(version, environment, cold=cold)
+        self.answers.append((self.now + init + duration, outcome == OK))
+        self.at(self.now + init + duration, COMPLETION, self.give_back, version, environment, outcome)
 
     def shift(self, weight: float) -> None:
         if self.phase == "deploying":

@@ -181,6 +181,11 @@ def _hooks(plan: Plan) -> list[Hook]:
 
 def _tests_at_once(scenario: Scenario, hook: Hook) -> int:
     """How many of a hook's tests run at once at most."""
+    return min(hook.invocations, math.ceil(_longest_test(scenario) * hook.invocations / hook.over) + 1)
+
+
+def _longest_test(scenario: Scenario) -> float:
+    """Seconds that a test of a hook takes at most."""
     assert scenario.new is not None
     spec, timeout = scenario.function.versions[scenario.new], scenario.function.timeout
     longest = min(INIT_LIMIT, _highest(spec.cold_start)) + timeout
@@ -188,7 +193,13 @@ def _tests_at_once(scenario: Scenario, hook: Hook) -> int:
         factor, add = _slowest(scenario.faults_of(scenario.new))
         whole = max(_highest(spec.duration), _highest(spec.cold_duration))
         longest += min(whole * factor + add - timeout, 0.0)
-    return min(hook.invocations, math.ceil(longest * hook.invocations / hook.over) + 1)
+    return longest
+
+
+def waiting_for_answers(scenario: Scenario, plan: Plan) -> float:
+    """Seconds that the plan's hooks wait for answers after their time at most, but in one of 1 / `UNLIKELY` runs."""
+    late = [hook for hook in _hooks(plan) if hook.answers == "always" and _late_tests(scenario, hook) > UNLIKELY]
+    return len(late) * _longest_test(scenario)
 
 
 def _of_hooks(scenario: Scenario, demand: Demand) -> list[str]:
@@ -206,27 +217,31 @@ def _of_hooks(scenario: Scenario, demand: Demand) -> list[str]:
         known = not called and not ((spec.provisioned or plan.provisioned) and demand.destroying)
         if before is not None and before.over / before.invocations > scenario.function.keep_alive:
             known = False
-        if before is not None and not known and _late_if_cold(scenario, before) > UNLIKELY:
+        if before is not None and not known and _late_tests(scenario, before) > UNLIKELY:
             reasons.append("which tests of a hook are cold is not known")
-        if after is not None and demand.cold_share * _late_if_cold(scenario, after) > UNLIKELY:
+        if after is not None and demand.cold_share * _late_tests(scenario, after) > UNLIKELY:
             reasons.append("a hook's tests after the last shift may find no warm environment")
     return reasons
 
 
-def _late_if_cold(scenario: Scenario, hook: Hook) -> float:
-    """How many of a hook's tests are expected to end too late if they are cold, and in time if they are warm."""
+def _late_tests(scenario: Scenario, hook: Hook) -> float:
+    """How many of a hook's tests are expected to be answered after its time if they are cold, so that it waits for them."""
     assert scenario.new is not None
     spec, timeout = scenario.function.versions[scenario.new], scenario.function.timeout
     factor, add = _slowest(scenario.faults_of(scenario.new))
     left: FloatArray = np.arange(0.5, hook.invocations) * (hook.over / hook.invocations)
     left = left[left < timeout + INIT_LIMIT]
-    late: FloatArray = np.zeros(left.size)
-    if spec.cold_start is not None:
-        init = min(_highest(spec.cold_start), INIT_LIMIT)
-        late = _late(spec.duration, left - init, factor, add, timeout) - _late(spec.duration, left, 1.0, 0.0, timeout)
+    init = min(_highest(spec.cold_start), INIT_LIMIT)
+    late = _late(spec.duration, left - init, factor, add, timeout)
     if spec.cold_duration is not None:
-        late = _late(spec.cold_duration, left, factor, add, timeout)
-    return float(np.maximum(late, 0.0).sum())
+        late = np.maximum(late, _late(spec.cold_duration, left, factor, add, timeout))
+    late = np.maximum(late, (left < timeout + init) * _hanging(scenario.faults_of(scenario.new)))
+    return float(late.sum())
+
+
+def _hanging(faults: tuple[Fault, ...]) -> float:
+    """The share of invocations that run into the timeout because they hang, at most."""
+    return 1.0 - math.prod(1.0 - fault.hang for fault in faults if fault.hang is not None)
 
 
 def _late(duration: Distribution, left: FloatArray, factor: float, add: float, timeout: float) -> FloatArray:
@@ -242,7 +257,7 @@ def _of_horizon(scenario: Scenario, demand: Demand) -> list[str]:
     last = scenario.horizon - _SETTLED * demand.cold
     moves = [(p.at, 1.0) for p in scenario.promotions]
     for plan in _plans(scenario):
-        at = scenario.start + plan.allocation + (plan.before.over if plan.before is not None else 0.0)
+        at = scenario.start + plan.allocation + (plan.before.length if plan.before is not None else 0.0)
         for shift, step in zip(_shifts(plan), plan.steps, strict=True):
             moves.append((at, shift))
             at += step.hold
@@ -262,7 +277,7 @@ def _at_once(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
 
 def _holding_times(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> tuple[float, float]:
     """Mean seconds that an invocation holds its environment at most, warm and cold, each of these faults at its worst."""
-    hang = 1 - math.prod(1 - f.hang for f in faults if f.hang is not None)
+    hang = _hanging(faults)
     shortest = CRASH_DURATION if any(f.crash for f in faults) else 0.0
 
     def held(mean: float) -> float:

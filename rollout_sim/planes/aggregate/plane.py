@@ -31,8 +31,8 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
-from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, failed_tests, outcome_probabilities
-from rollout_sim.planes.base import Failures, PlaneTotals
+from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, outcome_probabilities, test_answers
+from rollout_sim.planes.base import Answers, PlaneTotals
 from rollout_sim.planes.routing import pointing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
@@ -150,8 +150,6 @@ class AggregatePlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Draws what comes until `until` (s), and shows what is over."""
-        if until >= self.scenario.horizon:  # nothing is read at the horizon or after the last instant before it
-            self.window = (self.window[0], min(self.window[1], self._now))
         for source in range(len(self._cursors)):
             for start, end in self._spans(source, self._now, until):
                 self._serve(source, start, end, weights)
@@ -162,8 +160,8 @@ class AggregatePlane:
         """The tests before the first shift find these environments warm; nothing else here depends on them."""
         self._provisioned[mask] += count
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
-        """Draws the failures at once: no other traffic has a bearing on them.
+    def test(self, hook: Hook, mask: Mask) -> Answers:
+        """Draws the answers at once: no other traffic has a bearing on them.
 
         Before the first shift only provisioned environments are warm; afterwards traffic keeps enough of them so.
         """
@@ -172,12 +170,12 @@ class AggregatePlane:
         assert self._plan is not None
         spec = self.scenario.function.versions[new]
         warm = spec.provisioned + self._provisioned[mask].astype(float)
-        failed = np.zeros(mask.size, np.int64)
-        failed[mask] = failed_tests(
+        failed, at = np.zeros(mask.size, np.int64), np.full(mask.size, math.nan)
+        failed[mask], at[mask] = test_answers(
             spec, self.traffic.behaviours[new], hook, self._now,
             warm=warm if hook is self._plan.before else np.full(warm.size, math.inf), rng=self._rng,
         )  # fmt: skip
-        return lambda: failed
+        return lambda: (failed, at)
 
     def finish(self) -> PlaneTotals:
         """Draws everything that was deferred, and sums up."""

@@ -25,7 +25,7 @@ import numpy as np
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
-from rollout_sim.core.units import TICK
+from rollout_sim.core.units import TICK, ticks
 from rollout_sim.function import faults
 from rollout_sim.function.faults import ERROR, OK
 from rollout_sim.function.spec import VersionSpec
@@ -172,7 +172,7 @@ def _slowdowns(behaviour: VersionBehaviour, t: float) -> list[tuple[float, tuple
     ]
 
 
-def failed_tests(
+def test_answers(
     spec: VersionSpec,
     behaviour: VersionBehaviour,
     hook: Hook,
@@ -180,15 +180,16 @@ def failed_tests(
     *,
     warm: FloatArray,
     rng: np.random.Generator,
-) -> IntArray:
-    """How many of the hook's tests, which begin at `now` (s), fail or are not over when it ends: shape (replications,).
+) -> tuple[IntArray, FloatArray]:
+    """How many of the hook's tests, which begins at `now` (s), fail, and when the last one is answered: shape (replications,).
 
     A test is cold where no environment is idle, starting from `warm` (replications,) idle ones (infinite: traffic keeps
     them warm). Exact as long as tests come more often than idle environments expire.
     """
     replications = warm.size
-    n, gap, deadline = hook.invocations, hook.over / hook.invocations, now + hook.over
-    starts: FloatArray = now + np.arange(0.5, n) * gap
+    n, gap = hook.invocations, hook.over / hook.invocations
+    starts: FloatArray = np.array(hook.starts(now))
+    answered = np.zeros(replications)
     # Which tests end before the k-th begins is noted when they begin, in a ring: longer ago than this, and a test is over.
     slots = min(math.ceil((behaviour.timeout + 10.0) / gap) + 2, n + 1)
     ending = np.zeros((slots, replications), np.int64)
@@ -210,8 +211,9 @@ def failed_tests(
         ending[gone, everyone] += 1
         destroyed[gone, everyone] += outcome > ERROR
         running += 1
-        good += (outcome == OK) & (at + took <= deadline)
-    return n - good
+        good += outcome == OK
+        answered = np.maximum(answered, at + took)
+    return n - good, ticks(answered)
 
 
 def _resolve_invocation(

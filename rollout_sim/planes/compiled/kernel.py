@@ -187,11 +187,15 @@ def _start_test(s: State, r: int, t: float) -> None:
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
+        s.versions[v].answered = max(s.versions[v].answered, micros(t))
         _end_test(s, r)
         return
     u = s.tests[s.n[TESTED]]
     s.n[TESTED] += 1
     _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_QUANTILE)
+    s.versions[v].answered = max(s.versions[v].answered, s.requests[r].due)
+    if s.requests[r].outcome == OK:
+        s.versions[v].good += 1
 
 
 @inlined
@@ -205,8 +209,6 @@ def _complete(s: State, r: int, t: float) -> None:
     if s.requests[r].cold == 1:
         s.versions[v].cold += 1
     if s.requests[r].test == 1:
-        if outcome == OK and t <= s.deadlines[r]:
-            s.versions[v].good += 1
         _end_test(s, r)
         return
     count_index, duration = (
@@ -279,12 +281,12 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, until: float, closed: bool) -> int:
-    """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
+def _advance(s: State, until: float) -> int:
+    """Everything before `until` (s), and the completions at it; comes back early when it needs something."""
     end = micros(until)
     if seconds(end) < until:
         end += 1
-    closed = closed and seconds(end) == until
+    closed = seconds(end) == until
     source, arrival = _next_arrival(s)
     while True:
         if source == -2:

@@ -83,7 +83,7 @@ REQUEST: Final = _record(
 ENVIRONMENT: Final = _record("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = _record(
-    "busy cold returns sweep_at idle invocations errors cold_kind rows new good slow",
+    "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
     "lived worked created_busy started_busy error_rate failed_responses",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
@@ -155,8 +155,6 @@ class State(NamedTuple):
     """A `REQUEST` for each that there is room for."""
     free: IntArray
     """The indices of those that are free, as a stack of `n[FREE]`."""
-    deadlines: FloatArray
-    """When a hook's test has to be over, by request."""
     invocations: IntArray
     """By count index, as are the next five; part of the metrics themselves."""
     errors: IntArray
@@ -235,7 +233,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         filled=np.zeros(BUCKETS_PER_REQUEST * room // WORD, np.uint64),
         requests=np.zeros(room, REQUEST),
         free=np.arange(room),
-        deadlines=np.zeros(room, floats),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
         failed_responses=metrics.failed_responses[0].reshape(-1),
