@@ -10,10 +10,11 @@ import numpy as np
 
 from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import TICK
 from rollout_sim.traffic.processes import ArrivalProcess
 from rollout_sim.traffic.source import Arrivals
 
-_ROUNDING: Final = 1e-6
+_ROUNDING: Final = TICK / 2
 CELLS: Final = 64
 """How many cells share one stream at most. Part of the model: changing it changes every result."""
 _FINEST: Final = 1000
