@@ -18,6 +18,18 @@ PATIENCE = 1.0
 """Seconds until a bar shows."""
 
 
+def import_pictures() -> None:
+    """Imports matplotlib from a folder of our own: a `matplotlibrc` of the working folder is none of its business.
+
+    matplotlib reads that file while it is imported, and ends in a traceback where it cannot.
+    """
+    import contextlib
+    from pathlib import Path
+
+    with contextlib.chdir(Path(__file__).parent):
+        import matplotlib as mpl  # noqa: F401
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
     """A bar on standard error for whatever takes longer than `PATIENCE`, where somebody is watching."""

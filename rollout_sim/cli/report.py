@@ -40,6 +40,7 @@ def report(
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
