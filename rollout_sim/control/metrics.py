@@ -106,8 +106,8 @@ class Metrics:
             padded = np.zeros((self.replications, stop - start))
             padded[:, low - start : high - start] = chosen
             chosen = padded
-        result: FloatArray = chosen.reshape(self.replications, number, per).sum(axis=2, dtype=float)
-        return result
+        # Several times as fast as `sum` over so few columns.
+        return np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)).astype(float)
 
 
 def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:
