@@ -14,7 +14,7 @@ from rollout_sim.planes import compiled
 from rollout_sim.planes.selection import MAX_COUNTS, PLANES, check_size, choose_engine
 
 RETRIED: dict[str, Any] = {
-    "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": "standard"}]
+    "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": {"attempts": 3}}]
 }
 
 
