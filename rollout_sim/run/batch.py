@@ -105,10 +105,10 @@ def _follow(
 ) -> tuple[Controller, PlaneTotals]:
     """One strategy from time 0 to the horizon, in all replications of a batch, on the aggregate plane."""
     plan = scenario.strategies[strategy].plan if scenario.rollout is not None else None
-    alarms = tuple(scenario.alarms[name] for name in scenario.acting)
+    alarms = tuple(scenario.alarms[name] for name in scenario.evaluated)
     start, horizon = scenario.start, scenario.horizon
     # A state that is kept through gaps depends on all that came before.
-    remembered = any(alarm.missing == "ignore" for alarm in alarms)
+    remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in alarms)
     first = 0.0 if remembered else max(start - lookback(alarms), 0.0)
     last = 0.0
     if plan is not None:
@@ -118,7 +118,7 @@ def _follow(
     controller = build_controller(
         scenario,
         plan,
-        build_alarms(scenario, metrics, rates, scenario.acting),
+        build_alarms(scenario, metrics, rates, replications, scenario.evaluated),
         replications,
         record=False,
         watch_from=-1.0 if remembered else start - 60.0,

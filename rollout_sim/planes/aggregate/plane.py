@@ -51,7 +51,7 @@ class SharedTraffic:
         self.scenario = scenario
         self.resolution = resolution
         edges = {slo.latency for slo in scenario.slos if slo.latency is not None}
-        for alarm in (scenario.alarms[name] for name in scenario.acting):
+        for alarm in (scenario.alarms[name] for name in scenario.evaluated):
             if alarm.percentile is not None:
                 # At or above the limit is above the microsecond before it.
                 edges.add(alarm.limit if alarm.comparator in (">", "<=") else alarm.limit - TICK)
@@ -131,8 +131,9 @@ class AggregatePlane:
         self._rng = rng
         self._reads: dict[int, list[Alarm]] = {}
         for alarm in reads:
-            for target in metrics.scopes[alarm.of]:
+            for target in dict.fromkeys(target for scope in alarm.scopes for target in metrics.scopes[scope]):
                 self._reads.setdefault(target, []).append(alarm)
+        self._read_aliases = {metrics.targets[target].alias for target in self._reads}
         self._targets = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
         size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(5))
         self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned = none
@@ -144,6 +145,7 @@ class AggregatePlane:
         shape = (len(metrics.targets), len(traffic.edges) + 1)
         self._binned = np.zeros((size, *shape, metrics.periods), np.int64) if metrics.percentiles else None
         self._touched: set[int] = set()
+        self._shown = window[0]  # the alarms look no further back
 
     # What the driver asks for (`planes.base.DataPlane`)
 
@@ -213,7 +215,7 @@ class AggregatePlane:
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
         # What is unanswered at the horizon is bad where it has waited longer than an objective allows.
         cuts += [horizon - limit for limit in self._limits(alias)]
-        if alias == self.scenario.alias:
+        if alias in self._read_aliases:
             cuts += self.window
         edges = [start, *sorted({t for t in cuts if start < t < end}), end]
         behaviours = [self.traffic.behaviours[v] for v in self._behind(source)]
@@ -241,7 +243,7 @@ class AggregatePlane:
         return [math.inf if limit is None else limit for _, limit in judged]
 
     def _read_at(self, alias: str, t: float) -> bool:
-        return alias == self.scenario.alias and bool(self._reads) and self.window[0] <= t < self.window[1]
+        return alias in self._read_aliases and self.window[0] <= t < self.window[1]
 
     def _behind(self, source: int) -> list[str]:
         """The versions that a source's alias can point to."""
@@ -296,8 +298,8 @@ class AggregatePlane:
         latest = min(end + self._longest, horizon)
         instants: set[float] = set()
         for alarm in self._reads[target]:
-            period_end = (cell_of(start, alarm.period) + 1) * alarm.period
-            k = math.ceil((period_end + alarm.lag) / alarm.interval - _ROUNDING)
+            period_end = (cell_of(start, alarm.step) + 1) * alarm.step
+            k = math.ceil((period_end + alarm.lags[0]) / alarm.interval - _ROUNDING)
             while k * alarm.interval < latest - _ROUNDING:
                 instants.add(k * alarm.interval)
                 k += 1
@@ -362,10 +364,15 @@ class AggregatePlane:
                 self._touched.add(period)
         self._late = waiting
         for key in metrics.percentiles:
-            per = round(key.period / metrics.resolution)
-            for period in {p // per for p in self._touched}:
-                metrics.percentiles[key][:, period] = self._percentile(key, period * per, (period + 1) * per)
+            per, every = (round(length / metrics.resolution) for length in (key.period, key.every))
+            ended = min(math.floor(now / key.every + _ROUNDING), metrics.percentiles[key].shape[1])
+            new = math.floor(self._shown / key.every + _ROUNDING)
+            for column in range(min([new, *(period // every for period in self._touched)]), ended):
+                stop = (column + 1) * every
+                if column >= new or any(stop - per <= period < stop for period in self._touched):
+                    metrics.percentiles[key][:, column] = self._percentile(key, max(stop - per, 0), stop)
         self._touched.clear()
+        self._shown = now
 
     def _percentile(self, key: Percentile, first: int, stop: int) -> FloatArray:
         """The upper end of the bin that holds the nearest-rank percentile, which is all that a threshold tells apart."""

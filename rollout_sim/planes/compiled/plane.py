@@ -57,7 +57,6 @@ class CompiledPlane:
             Draws.of(source, streams, f"traffic/{i}", scenario.horizon) for i, source in enumerate(scenario.traffic)
         ]
         self.tests = streams.generator("hook tests")
-        self._earliest = metrics.periods
         self.state = laid_out(scenario, metrics, requests, streams, events=events)
         self.loader = Loader(self.state, self.sources, self.specs, ahead=spare_core())
         rate = sum(source.process.long_run_rate for source in self.sources)
@@ -194,9 +193,8 @@ class CompiledPlane:
         """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
         for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
             array[0] = counted.reshape(array[0].shape)
-        low = self._drain_samples()
-        if self.metrics.percentiles:
-            self.samples.hand_over(low, min(int(t // self.metrics.resolution) + 1, self.metrics.periods), t)
+        self._drain_samples()
+        self.samples.hand_over(t)
         self._drain_log()
 
     def _draw_tests(self, v: int, count: int) -> None:
@@ -251,15 +249,12 @@ class CompiledPlane:
         s.free[free : free + before] = np.arange(before, 2 * before)
         s.n[k.FREE] += before
 
-    def _drain_samples(self) -> int:
-        """Hands the durations on; returns the earliest period among them."""
+    def _drain_samples(self) -> None:
+        """Hands the durations on."""
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
         if count:
-            indices = s.sample_indices[:count]
-            self.samples.add_all(indices, s.samples[:count])
-            self._earliest = min(self._earliest, int((indices % self.metrics.periods).min()))
-        return self._earliest
+            self.samples.add_all(s.sample_indices[:count], s.samples[:count])
 
     def _drain_log(self) -> None:
         s, count = self.state, int(self.state.n[k.LOGGED])
