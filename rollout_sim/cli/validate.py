@@ -1,8 +1,9 @@
-"""`rollout-sim validate`, `schema` and `completion`: what checks or describes files and simulates nothing."""
+"""`rollout-sim validate`, `explain`, `schema` and `completion`: what checks or describes files and simulates nothing."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -47,6 +48,18 @@ def schema() -> None:
     from rollout_sim.scenario.json_schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1))
+
+
+@click.command()
+@click.argument("field", default="")
+def explain(field: str) -> None:
+    """Explain a FIELD of scenario files, such as traffic.arrivals or alarms.datapoints, with an example.
+
+    Without FIELD: the sections of a file.
+    """
+    from rollout_sim.scenario.reference import explained
+
+    click.echo("\n".join(explained(field, shutil.get_terminal_size((100, 24)).columns)))
 
 
 @click.command()
