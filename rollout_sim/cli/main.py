@@ -24,7 +24,7 @@ from rollout_sim.cli.recommend import recommend
 from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
-from rollout_sim.cli.validate import completion, schema, validate
+from rollout_sim.cli.validate import completion, explain, schema, validate
 from rollout_sim.core.files import clear_interrupted
 
 
@@ -34,7 +34,21 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (init, run, compare, sweep, recommend, report, check, export, import_, validate, schema, completion):
+for command in (
+    init,
+    run,
+    compare,
+    sweep,
+    recommend,
+    report,
+    check,
+    export,
+    import_,
+    validate,
+    explain,
+    schema,
+    completion,
+):
     app.add_command(command)
 
 

@@ -157,6 +157,17 @@ class Sections:
         paging = self.on_call.alarms if self.rollout is not None and self.on_call is not None else ()
         return tuple(dict.fromkeys(stopping + paging))
 
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The alarms that act, and those whose states composite ones among them read."""
+        names = dict.fromkeys(self.acting)
+        queue = list(names)
+        for name in queue:
+            rule = self.alarms[name].composite if name in self.alarms else None
+            queue += [other for other in (rule.names if rule is not None else ()) if other not in names]
+            names |= dict.fromkeys(queue)
+        return tuple(names)
+
     def faults_of(self, version: str) -> tuple[Fault, ...]:
         """What is wrong with a version, incidents included; custom faults as the built-in ones that they come to."""
         return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
@@ -201,8 +212,8 @@ class Sections:
 
     @property
     def resolution(self) -> float:
-        """The longest period (s) of which every alarm's is a whole multiple, at most a minute."""
-        return float(math.gcd(60, *(round(alarm.period) for alarm in self.alarms.values())))
+        """The longest time (s) of which every alarm's periods, and what they slide by, are whole multiples; at most a minute."""
+        return float(math.gcd(60, *(round(alarm.step) for alarm in self.alarms.values())))
 
     @property
     def rates(self) -> dict[str, float]:

@@ -315,9 +315,9 @@ def _why_silent(evidence: Evidence, alarm: Alarm, strategy: str) -> str:
     """Why it cannot fire, as far as the figures in the file say it: ` (it needs ...)`, or nothing."""
     plan = evidence.plans[strategy]
     window = alarm.short if alarm.slo is not None else alarm.m * alarm.period
-    if alarm.slo is None and window + alarm.lag > exposed(plan):
+    if alarm.slo is None and window + alarm.lags[0] > exposed(plan):
         needs = f"{alarm.m} x {show_duration(alarm.period)}" + (
-            f" and {show_duration(alarm.lag)} of delay" if alarm.lag else ""
+            f" and {show_duration(alarm.lags[0])} of delay" if alarm.lags[0] else ""
         )
         return f" (it needs {needs}, the rollout is over after {show_duration(exposed(plan))})"
     if alarm.of == "old_version":
