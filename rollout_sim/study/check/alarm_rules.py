@@ -98,6 +98,7 @@ def alarm_hardly_fires(evidence: Evidence) -> Iterator[Match]:
         ]
         if not quiet:
             continue
+        quiet.sort(key=lambda strategy: often(evidence.bad(name), strategy).mean)
         caught = often(evidence.bad(name), quiet[0])
         others = all(often(evidence.bad(), strategy).mean >= evidence.catch.at_least for strategy in quiet)
         yield Match(
@@ -137,6 +138,7 @@ def alarm_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
         eager = [strategy for strategy in evidence.plans if above(often(evidence.good(name), strategy), evidence.limit)]
         if not eager:
             continue
+        eager.sort(key=lambda strategy: -often(evidence.good(name), strategy).mean)
         false = often(evidence.good(name), eager[0])
         yield Match(
             where=("alarms", name),

@@ -110,7 +110,10 @@ def _stand_in(evidence: Evidence) -> Evidence | None:
         number: replace(spec, cold_start=None, cold_duration=None)
         for number, spec in scenario.function.versions.items()
     }
-    function = replace(scenario.function, versions=versions, reserved_concurrency=None, propagation=0.0)
+    function = replace(
+        scenario.function, versions=versions, reserved_concurrency=None, account_concurrency=1_000_000,
+        scale_up=1_000_000, propagation=0.0,
+    )  # fmt: skip
     simple = replace(scenario, traffic=traffic, function=function)
     quick = Evidence(simple, evidence.origin, goal=evidence.goal, risk=evidence.risk)
     return quick if quick.plane.engine == "aggregate" else None
@@ -135,11 +138,11 @@ def of_rollout(strategies: Sequence[str], least: float = HARDLY) -> Judge:
 
 def _judge(alarm: str | None, strategies: Sequence[str], subject: str, least: float) -> Judge:
     def judge(evidence: Evidence, edits: Edits, runs: Runs) -> Verdict:
-        bad = evidence.bad(alarm, edits, runs)
+        bad = evidence.bad(alarm, edits, runs, strategies)
         caught = min((often(bad, name) for name in strategies), key=lambda estimate: estimate.mean)
         if caught.low is None or caught.low < HARDLY or caught.mean < least:
             return Verdict(grade=0, effect="", figures={})
-        good = evidence.good(alarm, edits, runs)
+        good = evidence.good(alarm, edits, runs, strategies)
         false = max((often(good, name, "hindered") for name in strategies), key=lambda estimate: estimate.mean)
         if false.mean > evidence.limit or above(false, evidence.limit):
             return Verdict(grade=0, effect="", figures={})
@@ -251,7 +254,7 @@ def _may_catch(evidence: Evidence, name: str, strategies: Sequence[str], keenest
     """Whether the alarm at its keenest catches the goal's fault at all, so that less keen ones are worth trying."""
     if evidence.plane.engine != "aggregate":
         return True
-    bad = evidence.bad(name, keenest, "quick")
+    bad = evidence.bad(name, keenest, "quick", strategies)
     return all(often(bad, strategy).mean >= HARDLY for strategy in strategies)
 
 
