@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds until a bar shows."""
+SILENCE = 60.0
+"""Seconds between two lines about the progress where nobody watches a bar."""
+WIDE = 200
+"""Characters of a line where nothing says how many there are."""
 
 
 def import_pictures() -> None:
@@ -32,11 +36,14 @@ def import_pictures() -> None:
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes longer than `PATIENCE`, where somebody is watching."""
+    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `SILENCE`."""
     import time
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from rollout_sim.core.formatting import show_duration
+    from rollout_sim.errors import escaped
 
     console = Console(stderr=True)
     bar = Progress(
@@ -44,9 +51,15 @@ def progress(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task(label, total=1.0)
-    began = time.monotonic()
+    began = told = time.monotonic()
 
     def report(done: float) -> None:
+        nonlocal told
+        if not console.is_terminal:
+            if (now := time.monotonic()) - told >= SILENCE:
+                told = now
+                click.echo(f"{escaped(label)}: {done:.0%} after {show_duration(now - began)}", err=True)
+            return
         if not bar.live.is_started and time.monotonic() - began > PATIENCE:
             bar.start()
         bar.update(task, completed=done)
@@ -97,14 +110,33 @@ def deliver(write: Callable[[], object], shown: Callable[[], None], where: str |
 
 
 def show(*parts: Any) -> None:
-    """Prints lines and tables, as wide as the terminal; wide where there is none."""
+    """Prints lines and tables, as wide as the terminal, or as COLUMNS says; in a pipe without it tables are wide.
+
+    Lines are broken at words where there is a width to keep to. With `--format markdown` tables are Markdown.
+    """
+    import os
+
     from rich.console import Console
 
+    from rollout_sim.cli.options import in_markdown
     from rollout_sim.errors import escaped
     from rollout_sim.views.tables import Table
 
+    if in_markdown():
+        for part in parts:
+            click.echo(f"{part.markdown() if isinstance(part, Table) else escaped_markdown(part)}\n")
+        return
     console = Console()
-    wide = console if console.is_terminal else Console(width=200)
+    narrow = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    wide = console if narrow else Console(width=WIDE)
     for part in parts:
         for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
-            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))
+            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
+
+
+def escaped_markdown(text: str) -> str:
+    """Lines of text as a paragraph of Markdown."""
+    from rollout_sim.errors import escaped
+    from rollout_sim.views.tables import in_markdown_text
+
+    return "\n".join(in_markdown_text(escaped(line)) for line in text.split("\n"))
