@@ -58,6 +58,7 @@ def compare(
     from rollout_sim.core.files import check_writable
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import COMPARISON_FILES, to_json, write
+    from rollout_sim.views.sentences import conclusion
     from rollout_sim.views.tables import comparison_table
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
@@ -75,7 +76,7 @@ def compare(
         lambda: (
             click.echo(json.dumps(to_json(compared), indent=1))
             if as_json
-            else console.show(head, comparison_table(compared), plane, *notes)
+            else console.show(head, plane, *notes, comparison_table(compared), *conclusion(compared))
         ),
         None if as_json else f"files in {folder}",
     )

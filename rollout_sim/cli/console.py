@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.errors import legible
-
 if TYPE_CHECKING:
     from rollout_sim.run.simulate import Progress
     from rollout_sim.scenario.scenario import Scenario
@@ -18,8 +16,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds until a bar shows."""
-INTERVAL = 60.0
-"""Seconds from line to line where nobody watches a terminal."""
+SILENCE = 60.0
+"""Seconds between two lines about the progress where nobody watches a bar."""
+WIDE = 200
+"""Characters of a line where nothing says how many there are."""
 
 
 def import_pictures() -> None:
@@ -36,11 +36,14 @@ def import_pictures() -> None:
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `INTERVAL`."""
+    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `SILENCE`."""
     import time
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from rollout_sim.core.formatting import show_duration
+    from rollout_sim.errors import escaped
 
     console = Console(stderr=True)
     bar = Progress(
@@ -52,13 +55,12 @@ def progress(label: str) -> Iterator[Progress]:
 
     def report(done: float) -> None:
         nonlocal told
-        now = time.monotonic()
         if not console.is_terminal:
-            if now - told >= INTERVAL:
+            if (now := time.monotonic()) - told >= SILENCE:
                 told = now
-                click.echo(f"{legible(label)}: {done:.0%} after {(now - began) / 60:.0f} min", err=True)
+                click.echo(f"{escaped(label)}: {done:.0%} after {show_duration(now - began)}", err=True)
             return
-        if not bar.live.is_started and now - began > PATIENCE:
+        if not bar.live.is_started and time.monotonic() - began > PATIENCE:
             bar.start()
         bar.update(task, completed=done)
 
@@ -108,14 +110,33 @@ def deliver(write: Callable[[], object], shown: Callable[[], None], where: str |
 
 
 def show(*parts: Any) -> None:
-    """Prints lines and tables, as wide as the terminal; wide where there is none."""
+    """Prints lines and tables, as wide as the terminal, or as COLUMNS says; in a pipe without it tables are wide.
+
+    Lines are broken at words where there is a width to keep to. With `--format markdown` tables are Markdown.
+    """
+    import os
+
     from rich.console import Console
 
+    from rollout_sim.cli.options import in_markdown
     from rollout_sim.errors import escaped
     from rollout_sim.views.tables import Table
 
+    if in_markdown():
+        for part in parts:
+            click.echo(f"{part.markdown() if isinstance(part, Table) else escaped_markdown(part)}\n")
+        return
     console = Console()
-    wide = console if console.is_terminal else Console(width=200)
+    narrow = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    wide = console if narrow else Console(width=WIDE)
     for part in parts:
         for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
-            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))
+            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
+
+
+def escaped_markdown(text: str) -> str:
+    """Lines of text as a paragraph of Markdown."""
+    from rollout_sim.errors import escaped
+    from rollout_sim.views.tables import in_markdown_text
+
+    return "\n".join(in_markdown_text(escaped(line)) for line in text.split("\n"))

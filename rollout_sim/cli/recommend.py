@@ -65,12 +65,12 @@ def recommend(
         target = "argo" if shortcoming(replace(recommendation.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
     parts = [
-        answer,
         *remarks(recommendation),
         *assumed(recommendation),
         contender_table(recommendation),
         planes,
         *notes,
+        answer,  # last: a table and its notes may be longer than the screen
     ]
     console.deliver(
         lambda: write(recommendation, folder, suffix, named),

@@ -134,8 +134,9 @@ class RunResult(Plotted):
 
     @property
     def outcome_text(self) -> str:
-        """The outcome in words, with what on-call did afterwards."""
-        text = self.outcome.replace("_", " ")
+        """The outcome in words, with what on-call did afterwards; it says nothing about whether that is good news."""
+        words = {"failed": "failed its tests", "running": "still running"}
+        text = words.get(self.outcome, self.outcome.replace("_", " "))
         return text if self.on_call_rollback_s is None else f"{text}, then on-call"
 
     @property

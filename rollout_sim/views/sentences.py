@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
@@ -42,6 +44,36 @@ def conclusion(compared: Comparison) -> tuple[str, ...]:
     if compared.twin is None:
         return doubt + _good_version(compared, best)
     return doubt + _bad_version(compared, compared.twin, best)
+
+
+def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What one run of each strategy comes to: which of them did right by the version, and the one with the fewest bad requests.
+
+    Empty without a rollout. One run is an example; the last sentence says how to learn how often.
+    """
+    new = results[0].scenario.new
+    if new is None or results[0].outcome == "steady":
+        return ()
+    bad = bool(results[0].scenario.function.versions[new].faults)
+    caught = [result for result in results if result.outcome in ("rolled_back", "failed")]
+    missed = [result for result in results if result.outcome == "promoted"]
+    right, wrong = (caught, missed) if bad else (missed, caught)
+    best = min(right or results, key=lambda result: result.bad_requests)
+    what = f"version {new}, which is {'bad' if bad else 'good'}"
+    does, fails = ("stop", "lets it through") if bad else ("ship", "stops it")
+    figures = f"{best.bad_requests:,} bad requests"
+    if bad and best.time_to_rollback_s is not None:
+        figures += f", {show_duration(best.time_to_rollback_s)} to the rollback"
+    if not right:
+        first = f"No strategy {does}s {what}, in this run; the fewest bad requests has {best.strategy}: {figures}."
+    elif len(results) == 1:
+        first = f"{best.strategy} {does}s {what}: {figures}."
+    else:
+        several = f"{len(right)} of {len(results)} strategies {does}{'s' if len(right) == 1 else ''} {what}"
+        first = f"{several}; the fewest bad requests has {best.strategy}: {figures}."
+    worst = max(wrong, key=lambda result: result.bad_requests, default=None)
+    second = () if worst is None or not right else (f"{worst.strategy} {fails}: {worst.bad_requests:,} bad requests.",)
+    return (first, *second, "One run is an example; `rollout-sim compare` says how often.")
 
 
 def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:

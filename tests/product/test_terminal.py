@@ -13,13 +13,17 @@ from command import call, shell
 from terminal import COLOUR, at_terminal
 
 
-def test_a_pipe_gets_no_escape_codes_and_whole_lines(small) -> None:
-    for env in ({}, {"COLUMNS": "40", "TERM": "xterm-256color"}):
+def test_a_pipe_gets_no_escape_codes_and_whole_lines_or_as_wide_as_columns_says(small) -> None:
+    for columns in (None, 40):
+        env = {} if columns is None else {"COLUMNS": str(columns), "TERM": "xterm-256color"}
         done = call("run", small, cwd=small.parent, env=env)
         assert "\x1b" not in done.stdout + done.stderr
         assert "…" not in done.stdout
-        (heading,) = [line for line in done.stdout.splitlines() if "outcome" in line]
-        assert heading.split()[-1] == "throttles"
+        if columns is None:
+            (heading,) = [line for line in done.stdout.splitlines() if "outcome" in line]
+            assert heading.split()[-1] == "verdict"
+        else:
+            assert max(map(len, done.stdout.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("columns", [60, 110])
@@ -48,6 +52,9 @@ def test_a_slow_commands_bar_honours_no_color_takes_any_name_and_leaves_pipes_al
         "with console.progress('a [/b]') as report:\n    report(0.5)\n    time.sleep(0.3)\n"
     )
     command = [sys.executable, "-c", script]
+    patient = [sys.executable, "-c", script.replace("console.PATIENCE", "console.SILENCE")]
+    told = subprocess.run(patient, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+    assert (told.stdout, told.stderr.split(" after ")[0]) == ("", "a [/b]: 50%")  # a line a minute in a log
     silent = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
     assert silent.stdout == silent.stderr == ""
     with_colour = at_terminal(cwd=tmp_path, command=command)
