@@ -112,6 +112,22 @@ def cloudformation(**options: Any) -> None:
     _template(**options)
 
 
+@import_.command()
+@FILE
+@FUNCTION
+@ALL
+@OUT_OR_FOLDER
+def terraform(file: Path, function: str | None, every: bool, out: Path | None) -> None:
+    """Print an alias of Terraform's, its deployment group and alarms as a scenario file.
+
+    FILE is what `terraform show -json` prints of a plan or of the state.
+    """
+    from rollout_sim.formats.terraform import read_terraform
+
+    _check_all(function, every=every, out=out)
+    _import_stack(read_terraform(file), function, every=every, out=out)
+
+
 def _template(
     file: Path, function: str | None, every: bool, given: tuple[str, ...], parameters: Path | None, environment: str,
     out: Path | None,
@@ -180,6 +196,36 @@ def _summary(results: list[Imported]) -> Table:
     titles = ("function", "file", "shift", "traffic", "alarms", "left out")
     columns = tuple(Column(title=title, names=number < 4) for number, title in enumerate(titles))
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+
+
+@import_.command()
+@FILE
+@FUNCTION
+@OUT
+def argo(file: Path, function: str | None, out: Path | None) -> None:
+    """Print an Argo Rollout's steps and analyses as a scenario file.
+
+    Its AnalysisTemplates may stand in the same file; what their queries measure is a GUESS.
+    """
+    _manifests(file, function, out)
+
+
+@import_.command()
+@FILE
+@FUNCTION
+@OUT
+def flagger(file: Path, function: str | None, out: Path | None) -> None:
+    """Print a Flagger Canary's analysis as a scenario file.
+
+    Its MetricTemplates may stand in the same file; what their queries measure is a GUESS.
+    """
+    _manifests(file, function, out)
+
+
+def _manifests(file: Path, function: str | None, out: Path | None) -> None:
+    from rollout_sim.formats.manifests import from_manifests
+
+    _deliver(*from_manifests(file, function), out)
 
 
 @import_.command()
