@@ -13,16 +13,18 @@ from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.yaml_io import Where, read_yaml
-from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import sam
 from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
+from rollout_sim.formats.deployed import spaced
 from rollout_sim.formats.intrinsics import Resolver, UnresolvedError
 from rollout_sim.formats.snippet import dashed
+from rollout_sim.formats.stack import Stack
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, spelled
 
-ALARM: Final = "AWS::CloudWatch::Alarm"
+ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 GUESSED: Final = (
     "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
     "`rollout-sim import sam` writes them down, so that they can be put right and checked"
@@ -128,56 +130,39 @@ def _preference(strategy: Mapping[str, Any]) -> str:
 
 
 def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
-    template = sam.template_of(path, parameters)
-    rolled = sam.rolled_of(template)
-    if function is not None and function not in rolled:
-        raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(rolled) or 'none'}"])
-    if not rolled:
-        raise ScenarioError([f"{path}: Resources: no {sam.FUNCTION} has an AutoPublishAlias, so nothing is rolled out"])
-    lines = _alarm_lines(template, parameters)
+    stack = sam.stack_of(path, parameters)
+    chosen = [stack.chosen(function)] if function is not None or not stack.rollouts else list(stack.rollouts)
+    lines = _alarm_lines(stack)
     subjects, problems = [], []
-    for identity, properties in rolled.items():
-        if function not in (None, identity):
-            continue
+    for identity in chosen:
         try:
-            deployed = sam.Deployed(Resolver(template, parameters), identity, properties)
-            length = max(s.plan.length for s in _scenario(deployed, 0.0, path).strategies.values())
-            scenario = _scenario(deployed, length, path)
-        except UnresolvedError as error:
-            problems.append(f"{path}:{_line(identity)}: {identity}: {error}")
-            continue
+            deployed = stack.read(identity)
+            scenario = deployed.scenario(path)
         except ScenarioError as error:
             problems += error.problems
             continue
-        origin = TemplateFile(path=path, line=_line(identity), alarms=lines)
-        remarks = (*map(legible, deployed.remarks), GUESSED)
-        subjects.append(Subject(name=str(identity), scenario=scenario, origin=origin, remarks=remarks))
+        origin = TemplateFile(path=path, line=_line(stack, identity), alarms=lines)
+        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=(*deployed.remarks, GUESSED)))
     if problems:
         raise ScenarioError(problems)
     return subjects
 
 
-def _scenario(deployed: sam.Deployed, length: float, path: Path) -> Scenario:
-    fields = {key: value for _, part in sam.sections(deployed, length) for key, value in part.items()}
-    return Scenario.from_dict(fields, path=path)
-
-
-def _alarm_lines(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, int]:
+def _alarm_lines(stack: Stack) -> dict[str, int]:
     """The line of each alarm of the template, by each name that the scenario may have for it."""
-    resolver = Resolver(template, parameters)
+    resolver = Resolver(stack.template.data, stack.parameters)
     lines: dict[str, int] = {}
-    for identity, resource in template["Resources"].items():
-        if resource.get("Type") != ALARM:
+    for identity, resource in stack.resources.items():
+        if resource.get("Type") not in ALARMS:
             continue
         names = [str(identity)]
         with suppress(UnresolvedError):
-            names.append(str(resolver.value(resource.get("Properties", {}).get("AlarmName", ""))))
+            names.append(str(resolver.value(resource["Properties"].get("AlarmName", ""))))
         for name in names:
-            lines.setdefault(dashed(sam.spaced(name)), _line(identity))
+            lines.setdefault(dashed(spaced(name)), _line(stack, str(identity)))
     return lines
 
 
-def _line(identity: Any) -> int:
-    """cfn-lint's keys know where they stand."""
-    mark = getattr(identity, "start_mark", None)
-    return 1 if mark is None else int(mark.line) + 1
+def _line(stack: Stack, identity: str) -> int:
+    """The line on which a resource of the template begins, 1 for what is none."""
+    return stack.template.lines.get(("Resources", identity), 1)
