@@ -117,7 +117,8 @@ class Deployed:
 
     def _length(self, path: Path) -> float:
         """How long the rollout takes (s)."""
-        return max(strategy.plan.length for strategy in self._parsed(0.0, path).strategies.values())
+        lengths: list[float] = [strategy.plan.length for strategy in self._parsed(0.0, path).strategies.values()]
+        return max(lengths)
 
     def _parsed(self, length: float, path: Path) -> Scenario:
         fields = {key: value for _, part in self._sections(length) for key, value in part.items()}

@@ -133,7 +133,8 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
     stack = sam.stack_of(path, parameters)
     chosen = [stack.chosen(function)] if function is not None or not stack.rollouts else list(stack.rollouts)
     lines = _alarm_lines(stack)
-    subjects, problems = [], []
+    subjects: list[Subject] = []
+    problems: list[str] = []
     for identity in chosen:
         try:
             deployed = stack.read(identity)
