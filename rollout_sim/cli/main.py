@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from rollout_sim.cli.check import completion, schema, validate
+from rollout_sim.cli.check import completion, explain, schema, validate
 from rollout_sim.cli.compare import compare
 from rollout_sim.cli.convert import export, import_
 from rollout_sim.cli.init import init
@@ -33,7 +33,7 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (init, run, compare, sweep, recommend, report, export, import_, validate, schema, completion):
+for command in (init, run, compare, sweep, recommend, report, export, import_, validate, explain, schema, completion):
     app.add_command(command)
 
 

@@ -20,6 +20,8 @@ ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
 KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
 CUSTOM: Final = "custom"
 OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
+_SLOWEST: Final = 1e100
+"""Where many slowdowns multiply: slower than any timeout, and still a number."""
 OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
 
 
@@ -312,7 +314,7 @@ def slowdown(
         elif kind == LEAK:
             factor *= max(0.0, 1.0 + (row[FACTOR] - 1.0) * strength * age / row[PARAMETER])
             add += row[ADD] * strength * age / row[PARAMETER]
-    return factor, add, init_factor, init_add
+    return min(factor, _SLOWEST), add, min(init_factor, _SLOWEST), init_add
 
 
 def resolve_invocation(

@@ -29,8 +29,10 @@ from rollout_sim.views.cells import (
     Text,
     Verdict,
 )
+from rollout_sim.views.sentences import blocked_rollouts
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table as RichTable
 
 
@@ -78,6 +80,18 @@ class Table:
     def texts(self) -> tuple[tuple[str, ...], ...]:
         """Each row's cells as text."""
         return tuple(tuple(cell.text for cell in row) for row in self.rows)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The values as a DataFrame: names as the index, a column for each part of a cell's `values`."""
+        import pandas as pd
+
+        rows = [
+            {f"{column.line.removesuffix(' median / p95')}{ending}": value for column, cell in zip(self.columns, row, strict=True)
+             for ending, value in cell.values.items()}
+            for row in self.rows
+        ]  # fmt: skip
+        return pd.DataFrame(rows).set_index([column.line for column in self.columns[:-1] if column.names])
 
     def for_terminal(self, width: int) -> list[RichTable]:
         """The table as one of `rich` if it fits into `width` characters, else turned around, a few rows at a time.
@@ -244,6 +258,8 @@ def comparison_table(comparison: Comparison) -> Table:
         for columns in comparison.columns.values()
     )
     columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
+    blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
+    columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
     columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
     for slo in slos:
@@ -256,6 +272,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for name in comparison.columns:
         estimates = comparison.estimates(name)
         cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
+        cells += [EstimatedShare(estimates["blocked"])] if blocked else []
         cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
         cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
         for slo in slos:
@@ -263,35 +280,43 @@ def comparison_table(comparison: Comparison) -> Table:
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
-    return Table(columns=tuple(columns), rows=tuple(rows), caption=comparison.undecided)
+    caption = "\n".join(filter(None, (comparison.undecided, *blocked_rollouts(comparison))))
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def _blocked(estimate: Estimate | None) -> bool:
+    """Whether any deployment did not begin, because an alarm was in ALARM already."""
+    return estimate is not None and estimate.mean > 0
 
 
 SHOWN: Final = 40
 """Rows of a sweep's table; the file has all of them."""
 
 
-def sweep_table(swept: Sweep, rest: str = "sweep.csv") -> Table:
-    """One row per cell and strategy, the first `SHOWN`; `rest` says where all of them are."""
+def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHOWN) -> Table:
+    """One row per cell and strategy, the first `most` of them; `rest` says where all are."""
     names = [axis.name for axis in swept.axes]
     lines: dict[tuple[str, ...], dict[str, Cell]] = {}
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
         estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        stopped = row["estimate"] == "stopped"
-        cells[row["estimate"]] = EstimatedShare(estimate) if stopped else EstimatedNumber(estimate)
+        is_share = row["estimate"] in ("stopped", "blocked")
+        cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
+    blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
+    shown = ("stopped", *(("blocked",) if blocked else ()), "bad_requests", "plane")
     rows = tuple(
-        (*map(Text, values), *(cells.get(name, Text("-")) for name in ("stopped", "bad_requests", "plane")))
-        for values, cells in lines.items()
+        (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
     return Table(
         columns=(
             *(Column(title=name, names=True) for name in (*names, "strategy")),
             Column(title="stopped", interval=True),
+            *((Column(title="blocked", interval=True),) if blocked else ()),
             Column(title="bad requests\nmean", interval=True),
             Column(title="plane"),
         ),
-        rows=rows[:SHOWN],
-        caption=f"{len(rows) - SHOWN:,} more rows in {rest}" if len(rows) > SHOWN else "",
+        rows=rows[:most],
+        caption=f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else "",
     )
 
 

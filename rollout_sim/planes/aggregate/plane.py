@@ -38,7 +38,7 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
 
 Key = tuple[object, ...]
-_ROUNDING: Final = 1e-6
+_ROUNDING: Final = TICK / 2
 
 
 class SharedTraffic:
