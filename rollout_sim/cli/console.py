@@ -22,6 +22,18 @@ INTERVAL = 60.0
 """Seconds from line to line where nobody watches a terminal."""
 
 
+def import_pictures() -> None:
+    """Imports matplotlib from a folder of our own: a `matplotlibrc` of the working folder is none of its business.
+
+    matplotlib reads that file while it is imported, and ends in a traceback where it cannot.
+    """
+    import contextlib
+    from pathlib import Path
+
+    with contextlib.chdir(Path(__file__).parent):
+        import matplotlib as mpl  # noqa: F401
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
     """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `INTERVAL`."""

@@ -42,6 +42,7 @@ def report(
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.core.yaml_io import read_yaml
     from rollout_sim.scenario.scenario import Scenario

@@ -77,6 +77,7 @@ class Metrics:
         shape = (replications, len(targets), self.periods)
         self.invocations: IntArray = np.zeros(shape, np.int64)
         self.errors: IntArray = np.zeros(shape, np.int64)
+        self.failed_responses: IntArray = np.zeros(shape, np.int64)
         self.throttles: IntArray = np.zeros(shape, np.int64)
         self.cold_starts: IntArray = np.zeros(shape, np.int64)
         self.duration_sum: FloatArray = np.zeros(shape)

@@ -17,11 +17,13 @@ from rollout_sim.scenario.scenario import Scenario
 
 NEW_CANARY: Final = {"type": "canary", "percent": 10, "interval": "10 min"}
 """The strategy that percentages and intervals vary where the scenario has none that takes them."""
-Severity = Literal["errors", "crash", "factor", "delay"]
-"""What is bad about a fault: the share of its errors or crashes, how many times longer, or how much longer (s)."""
+Severity = Literal["errors", "crash", "hang", "responses", "factor", "delay"]
+"""What is bad about a fault: the share that it makes fail, how many times longer, or how much longer (s)."""
 SEVERITY_UNITS: Final[dict[Severity, str]] = {
     "errors": "share",
     "crash": "share",
+    "hang": "share",
+    "responses": "share",
     "factor": "factor",
     "delay": "duration",
 }

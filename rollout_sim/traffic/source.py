@@ -243,8 +243,8 @@ class ClientRetry:
 
     attempts: int = 3
     """Attempts in all, the first included."""
-    on: tuple[Literal["throttle", "error"], ...] = ("throttle", "error")
-    """What is tried again."""
+    on: tuple[Literal["throttle", "error", "failed_response"], ...] = ("throttle", "error")
+    """What is tried again: a throttle (429), an invocation that Lambda counts as an error, or a failed response."""
     base: PositiveSeconds = 0.1
     """The back-off after the first attempt."""
     factor: Factor = 2.0
@@ -269,8 +269,17 @@ class ClientRetry:
         return wait * u if self.jitter == "full" else wait
 
 
-PRESETS: Final = {"standard": ClientRetry(attempts=3), "legacy": ClientRetry(attempts=5)}
-"""botocore's retry modes: attempts in all, back-off with jitter up to 20 s."""
+PRESETS: Final = {
+    "standard": ClientRetry(attempts=3, on=("throttle",), base=1.0),
+    "legacy": ClientRetry(attempts=5, on=("throttle",), base=1.0),
+}
+"""botocore's retry modes, as of version 1.44 (`retries/standard.py`; `retryhandler.py` and `data/_retry.json`).
+
+Of what the model knows they retry throttles alone (429, TooManyRequestsException), after a back-off drawn from 0 up to 1 s,
+doubling. Invoke answers the errors of a function, crashes and timeouts included, with status 200, which is a success for
+botocore. A client that reaches the function over HTTP, through API Gateway or a function URL, sees a status 500 or 502 instead:
+`on` with `error` and `failed_response` is for those.
+"""
 
 
 class _Preset:
@@ -307,7 +316,7 @@ class Source:
     users: Users | None = None
     """With it every request belongs to a user."""
     retry: RetryField | None = None
-    """How an `http` client tries again; `standard` and `legacy` are botocore's modes."""
+    """How an `http` client tries again; `standard` and `legacy` are botocore's modes, which retry throttles alone."""
     size: SizeDistribution | None = None
     """The size of each event; see a version's `per_mb`."""
     async_retries: int = 2
