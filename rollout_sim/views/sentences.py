@@ -40,7 +40,13 @@ def conclusion(compared: Comparison) -> tuple[str, ...]:
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
-    doubt = (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+    doubt: tuple[str, ...] = (
+        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+    )
+    blocked = blocked_rollouts(compared)
+    if all((estimate := compared.estimates(name)["blocked"]) and estimate.mean == 1 for name in compared.columns):
+        return (*blocked, _cost(compared, best, "The traffic"))
+    doubt += blocked
     if compared.twin is None:
         return doubt + _good_version(compared, best)
     return doubt + _bad_version(compared, compared.twin, best)
@@ -74,6 +80,20 @@ def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
     worst = max(wrong, key=lambda result: result.bad_requests, default=None)
     second = () if worst is None or not right else (f"{worst.strategy} {fails}: {worst.bad_requests:,} bad requests.",)
     return (first, *second, "One run is an example; `rollout-sim compare` says how often.")
+
+
+def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
+    """That deployments do not begin, for an alarm is red already, and how often at most; empty where hardly any is blocked."""
+    shares = {name: compared.estimates(name)["blocked"] for name in compared.columns}
+    often = {name: estimate for name, estimate in shares.items() if estimate is not None and estimate.mean > RARELY}
+    if not often or compared.scenario.rollout is None:
+        return ()
+    name = max(often, key=lambda each: often[each].mean)
+    alike = len({estimate.mean for estimate in shares.values() if estimate is not None}) == 1
+    whose = "" if alike else f" with {name}"
+    alarms = " or ".join(compared.scenario.rollout.alarms)
+    what = f"of the rollouts{whose} are blocked and do not begin: {alarms} is in ALARM when they should."
+    return (f"{share_with_interval(often[name])} {what}",)
 
 
 def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
