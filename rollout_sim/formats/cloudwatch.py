@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.readings import FRONT_DOOR
 from rollout_sim.core.units import text
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.snippet import Ref, Sub, logical
@@ -48,6 +49,14 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
     if "old_version" in alarm.scopes:
         raise ScenarioError(
             ["an alarm on the old version has no fixed dimension: its number changes with every release"]
+        )
+
+    front = sorted({one.metric for one in alarm.readings.values() if one.metric in FRONT_DOOR})
+    if front:
+        raise ScenarioError(
+            [
+                f"an alarm on {front[0]} is one on your API's own metrics (5XXError, Latency): write it with the API's dimensions"
+            ]
         )
 
     def stat(metric: str, statistic: str, of: str) -> dict[str, Any]:
