@@ -267,9 +267,8 @@ class AlarmEvaluator:
         if alarm.least:
             guard = Reading("invocations", "sum", alarm.of, alarm.period)
             few = ~(self._series(guard, end, number, remembered=remembered)[0] >= alarm.least)
-            if alarm.below == "ok":
-                breaching = breaching & ~few
-            else:
+            breaching = breaching & ~few
+            if alarm.below == "missing":
                 points = np.where(few, np.nan, points)
         return points, breaching, samples
 

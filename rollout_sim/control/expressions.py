@@ -275,14 +275,11 @@ def _meeting(operation: Callable[[Any, Any], Any]) -> Operation:
 
     def applied(left: FloatArray, right: FloatArray) -> FloatArray:
         gaps = [np.isnan(side) for side in (left, right)]
-        gone = np.False_
+        gone: Any = False
         if any(gap.any() for gap in gaps):
-            series = [gap for gap, side in zip(gaps, (left, right), strict=True) if np.ndim(side)]
-            gone = reduce(np.logical_and, series) if series else np.False_
+            series = [gap for gap in gaps if np.ndim(gap)]
             # A number that is none (1 / 0) leaves nothing of the other side.
-            gone = reduce(
-                np.logical_or, (g for g, side in zip(gaps, (left, right), strict=True) if not np.ndim(side)), gone
-            )
+            gone = any(bool(gap) for gap in gaps if not np.ndim(gap)) or (np.all(series, axis=0) if series else False)
             left, right = (np.where(gap, 0.0, side) for gap, side in zip(gaps, (left, right), strict=True))
         with np.errstate(all="ignore"):
             value = np.asarray(operation(left, right), np.float64)

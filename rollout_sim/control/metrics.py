@@ -111,7 +111,7 @@ class Metrics:
             padded[:, low - start : high - start] = chosen
             chosen = padded
         # Several times as fast as `sum` over so few columns.
-        return np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)).astype(float)
+        return np.asarray(np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)), np.float64)
 
 
 def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:

@@ -53,7 +53,7 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)
         if cells is None:
-            reasons.append(f"{name}: the trace's speed makes its minutes too odd to count by")
+            reasons.append(f"{name}: the trace's periods at its speed are too odd to count by")
             continue
         try:
             process.counts(np.array([0.0, min(cells.width, scenario.horizon)]), 1, np.random.default_rng(0))
