@@ -25,7 +25,7 @@ from rollout_sim.control.alarms import (
 )
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
-from rollout_sim.control.readings import Reading, samples_needed
+from rollout_sim.control.readings import TIMES, Reading, samples_needed
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -67,6 +67,8 @@ class Before:
 
     invocations: FloatArray
     errors: FloatArray
+    bad: FloatArray
+    """Errors and failed responses."""
     durations: tuple[Distribution | None, ...]
     """How long the invocations of each target take; None where there are none."""
     forecast: Callable[[float, float], FloatArray]
@@ -307,8 +309,15 @@ class AlarmEvaluator:
             value = total(metrics.throttles)
             samples = samples + value
             exists = exists | (value > 0)
-        elif reading.metric == "duration":
-            value = total(metrics.duration_sum)
+        elif reading.metric == "responses_5xx":
+            refused = total(metrics.throttles)
+            value = refused + total(metrics.errors) + total(metrics.failed_responses)
+            samples = samples + refused
+            exists = exists | (refused > 0)
+            if past and before is not None:
+                value = value + then @ before.each(before.bad)[list(targets)]
+        elif reading.metric in TIMES:
+            value = total(metrics.duration_sum if reading.metric == "duration" else metrics.latency_sum)
             if past and before is not None:
                 value = value + then @ before.each(before.seconds)[list(targets)]
         elif reading.metric == "invocations":

@@ -76,6 +76,7 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
     return Before(
         invocations=usual,
         errors=usual * np.array([spec.error_rate for spec in specs]),
+        bad=usual * np.array([1.0 - (1.0 - spec.error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
