@@ -16,6 +16,7 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
@@ -104,20 +105,21 @@ def _follow(
 ) -> tuple[Controller, PlaneTotals]:
     """One strategy from time 0 to the horizon, in all replications of a batch, on the aggregate plane."""
     plan = scenario.strategies[strategy].plan if scenario.rollout is not None else None
-    alarms = tuple(scenario.alarms[name] for name in scenario.acting)
+    alarms = tuple(scenario.alarms[name] for name in scenario.evaluated)
     start, horizon = scenario.start, scenario.horizon
     # A state that is kept through gaps depends on all that came before.
-    remembered = any(alarm.missing == "ignore" for alarm in alarms)
+    remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in alarms)
     first = 0.0 if remembered else max(start - lookback(alarms), 0.0)
     last = 0.0
     if plan is not None:
         revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
-        last = horizon if scenario.on_call is not None else min(start + plan.length + revert, horizon)
+        over = start + plan.length + waiting_for_answers(scenario, plan) + revert
+        last = horizon if scenario.on_call is not None else min(over, horizon)
     metrics = build_metrics(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
     controller = build_controller(
         scenario,
         plan,
-        build_alarms(scenario, metrics, rates, scenario.acting),
+        build_alarms(scenario, metrics, rates, replications, scenario.evaluated),
         replications,
         record=False,
         watch_from=-1.0 if remembered else start - 60.0,

@@ -212,6 +212,11 @@ def recommend(
     replace what the file says; `jobs` processes share the work. `progress` is called with the share that is done. What is
     interrupted from the keyboard returns what is known by then, and says so. Raises ScenarioError for a scenario without a
     rollout, an SLO or alarms.
+
+    Examples:
+        >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True)
+        >>> answer.winner is None  # whatever the strategy, the file's alarm stops good versions too often
+        True
     """
     search = prepare(scenario, deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs)
     return search.recommend(keep_alarms=keep_alarms, progress=progress)

@@ -64,8 +64,19 @@ def test_everything_that_arrives_is_answered_or_pending_whatever_is_read() -> No
         assert counted.bad_new_version.mean() == pytest.approx(bad, rel=0.005)
 
 
+def test_intervals_of_a_microsecond_are_served_like_any_other() -> None:
+    """On-call may answer at any microsecond; what comes then was left out, and the next interval met a gap."""
+    totals = []
+    for instants in ((600.0, 1200.0), (600.0, 600.000001, 600.000002, 600.000005, 1200.0)):
+        counting = plane(scenario(horizon="20 min"), (0.0, 1200.0))
+        for until in instants:
+            counting.advance(until, np.full(SIZE, 0.0))
+        totals.append(counting.finish())
+    np.testing.assert_array_equal(*(counted.requests + counted.pending for counted in totals))
+
+
 def test_tests_find_provisioned_environments_warm_where_they_were_provisioned() -> None:
-    """A cold test is too late here and a warm one is not; a test waits for an environment that is busy."""
+    """A cold test is answered 3 s later than a warm one; a test waits for an environment that is busy."""
     given = scenario(
         function__versions={"1": {"duration": "1 s", "cold_start": "3 s", "error_rate": "0%"}, "2": {"like": "1"}},
         strategies={"bg": {"type": "blue_green", "provisioned": 2, "allocation": "1 min", "hooks": {
@@ -79,9 +90,11 @@ def test_tests_find_provisioned_environments_warm_where_they_were_provisioned() 
     assert hooks.before is not None
     assert hooks.after is not None
     everywhere = np.ones(SIZE, bool)
-    np.testing.assert_array_equal(counting.test(hooks.before, everywhere)(), np.where(some, 0, 1))
-    assert counting.test(hooks.after, everywhere)().sum() == 0
-    np.testing.assert_array_equal(counting.test(hooks.before, some)(), np.zeros(SIZE))
+    failed, at = counting.test(hooks.before, everywhere)()
+    assert not failed.any()
+    np.testing.assert_array_equal(at, np.where(some, 404.0, 407.0))
+    np.testing.assert_array_equal(counting.test(hooks.after, everywhere)()[1], np.full(SIZE, 403.5))
+    np.testing.assert_array_equal(counting.test(hooks.before, some)()[1][some], np.full(50, 404.0))
 
 
 @pytest.mark.parametrize(
