@@ -195,6 +195,8 @@ KEEPS: Final = {
     "time_to_full": "is quick enough",
 }
 """What one does that keeps it."""
+DEPLOYED_WITH: Final = {"codedeploy": "CodeDeploy", "argo": "Argo Rollouts"}
+"""What carries a rollout out, by its name in the file."""
 BOUNDS: Final = {
     "catch": "the fault of the goal caught in",
     "false_rollback": "a good version rolled back in",
@@ -221,10 +223,15 @@ def sentence(recommendation: Recommendation) -> str:
     limits = best.limits(recommendation.goal)
     if not limits:
         return text
-    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}" for limit in limits if limit.kept == "open"]
+    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}{_needed(limit)}" for limit in limits if limit.kept == "open"]
     if undecided:
         return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
     return f"{text}; every limit of the goal is kept"
+
+
+def _needed(limit: Limit) -> str:
+    """How many replications would be likely to decide an open limit, where that can be said."""
+    return "" if limit.enough is None else f" (about {limit.enough:,.2g} replications would)"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:
@@ -233,7 +240,8 @@ def assumed(recommendation: Recommendation) -> list[str]:
     spread = risk.severity.spread
     ends = [risk.severity.show(end) for end in dict.fromkeys((spread.low, spread.high))]
     where = "the file" if recommendation.scenario.risk is not None else "the default"
-    lines = [f"risk ({where}): {share(risk.p_bad)} of the releases are bad, by {' to '.join(ends)} (log-uniform)"]
+    released = f"risk ({where}): {share(risk.p_bad)} of the releases are bad, by {' to '.join(ends)} (log-uniform)"
+    lines = [f"{released}; what nothing stops is found {show_duration(risk.found_after)} after it serves everybody"]
     limits = []
     if goal.catch is not None:
         of = goal.catch.of
@@ -245,7 +253,8 @@ def assumed(recommendation: Recommendation) -> list[str]:
     if goal.time_to_full is not None:
         limits.append(f"reach full traffic within {show_duration(goal.time_to_full.at_most)}")
     where = "the file" if recommendation.scenario.goal is not None else "the default"
-    return [*lines, f"goal ({where}): {'; '.join(limits)}; minimise {goal.minimise.replace('_', ' ')}"]
+    carried = "" if goal.deploy_with == "any" else f"; deploy with {DEPLOYED_WITH[goal.deploy_with]}"
+    return [*lines, f"goal ({where}): {'; '.join(limits)}; minimise {goal.minimise.replace('_', ' ')}{carried}"]
 
 
 def remarks(recommendation: Recommendation) -> list[str]:
@@ -261,7 +270,7 @@ def remarks(recommendation: Recommendation) -> list[str]:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
     if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
-        lines.append(f"CodeDeploy cannot carry it out: {why}; --codedeploy searches among what it can")
+        lines.append(f"CodeDeploy cannot carry it out: {why}; --deploy-with codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
 
 
