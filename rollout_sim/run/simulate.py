@@ -60,7 +60,7 @@ def simulate(
     controller = build_controller(
         scenario,
         scenario.strategies[strategy].plan if moving else None,
-        build_alarms(scenario, metrics, rates),
+        build_alarms(scenario, metrics, rates, [streams]),
         [streams],
     )
     history = AliasHistory(scenario)
@@ -88,7 +88,7 @@ def simulate(
         versions=_versions(totals.versions, scenario.horizon),
         rates=rates,
         users=totals.users,
-        approximations=_approximations(scenario, int(totals.throttles[0])),
+        approximations=_approximations(scenario),
         events=_event_frame(scenario, strategy, totals.events),
     )
 
@@ -175,7 +175,7 @@ def _plane(
     if single_run is None:
         allowed = ", ".join(engine for engine, plane in PLANES.items() if plane.single_run is not None)
         raise ValueError(f"engine: no plane for single runs, got {choice.engine!r}; allowed {allowed}")
-    percentiles = (alarm for alarm in scenario.alarms.values() if alarm.percentile is not None)
+    percentiles = (alarm for alarm in scenario.alarms.values() if alarm.percentiles)
     keep = lookback(percentiles) + scenario.function.timeout
     return single_run(scenario, streams, metrics, counts, keep=keep, events=events)
 
@@ -212,7 +212,7 @@ def _since(at: float, start: float) -> float | None:
     return None if math.isnan(at) else float(at - start)
 
 
-def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
+def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
     notes = []
     if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
@@ -224,10 +224,13 @@ def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
     if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
-        notes.append("alarms find no datapoints from before the simulation's start, which the rollout's start is near")
-    if throttles:
         notes.append(
-            "the scale-up rate is a bucket that starts full: up to twice as many environments in the first 10 s of a burst"
+            "alarms that look back before the simulation's start find the old version's expected traffic there, "
+            "but none that would turn them red by itself"
+        )
+    if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
+        notes.append(
+            "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
         )
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")

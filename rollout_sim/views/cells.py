@@ -47,6 +47,11 @@ class Cell(ABC):
         """How the value is judged, which a terminal shows as a colour."""
         return ""
 
+    @property
+    def values(self) -> dict[str, object]:
+        """The value itself, and what else is known of it, by the ending of the column's heading in a DataFrame."""
+        return {"": getattr(self, "value", self.text)}
+
 
 @dataclass(frozen=True, slots=True)
 class Text(Cell):
@@ -107,6 +112,11 @@ class Duration(Cell):
         """In the unit that reads best."""
         return show_duration(self.seconds)
 
+    @property
+    def values(self) -> dict[str, object]:
+        """In seconds."""
+        return {"": self.seconds}
+
 
 def _toned(limit: Limit | None) -> Tone:
     """The tone of a value that a limit of the goal is about."""
@@ -127,6 +137,11 @@ class EstimatedShare(Cell):
     def tone(self) -> Tone:
         """Whether the limit is kept."""
         return _toned(self.limit)
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The mean and its interval."""
+        return _interval(self.estimate)
 
     @property
     def text(self) -> str:
@@ -153,6 +168,11 @@ class EstimatedNumber(Cell):
     estimate: Estimate | None
 
     @property
+    def values(self) -> dict[str, object]:
+        """The mean and its interval."""
+        return _interval(self.estimate)
+
+    @property
     def text(self) -> str:
         """The number and its interval."""
         return number_with_interval(self.estimate)
@@ -171,6 +191,12 @@ class MedianDuration(Cell):
     """An estimate of a time (s) by its median and its 95th percentile: it needs the quantiles `p50` and `p95`."""
 
     estimate: Estimate | None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The quantiles, in seconds."""
+        quantiles = {} if self.estimate is None else self.estimate.quantiles
+        return {f" {name}": quantiles[name][0] if quantiles else None for name in ("p50", "p95")}
 
     @property
     def text(self) -> str:
@@ -245,3 +271,9 @@ _JUDGEMENTS: dict[tuple[str, bool], tuple[str, Tone]] = {
     ("rolled_back", False): ("false alarm", "bad"),
     ("failed", False): ("false alarm", "bad"),
 }
+
+
+def _interval(estimate: Estimate | None) -> dict[str, object]:
+    return {
+        ending: getattr(estimate, part, None) for ending, part in (("", "mean"), (" low", "low"), (" high", "high"))
+    }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rollout_sim.control.metrics import Metrics, Percentile, RequestCounts, Target
+from rollout_sim.function.faults import ERROR, OK
 from rollout_sim.planes.counts import KeptDurations, PeriodCounts
 
 P90 = Percentile("alias", 0.9, 120.0)
@@ -29,8 +30,8 @@ def counts(shown: Metrics, *, objectives: int = 0, keep: float = 1000.0) -> Peri
 def test_metrics_show_what_was_handed_over_and_nothing_of_later_periods() -> None:
     shown = metrics(slow=(1.0,))
     counted = counts(shown)
-    counted.invocation(10, 2, 1.5, failed=True, cold=True)
-    counted.invocation(10, 3, 1.0, failed=False, cold=False)
+    counted.invocation(10, 2, 1.5, outcome=ERROR, cold=True)
+    counted.invocation(10, 3, 1.0, outcome=OK, cold=False)
     counted.throttle(0, 2)
     assert shown.invocations.sum() == 0
     counted.hand_over(150.0)
@@ -45,9 +46,9 @@ def test_metrics_show_what_was_handed_over_and_nothing_of_later_periods() -> Non
 def test_a_late_end_fills_an_earlier_period() -> None:
     shown = metrics()
     counted = counts(shown)
-    counted.invocation(0, 5, 0.1, failed=False, cold=False)
+    counted.invocation(0, 5, 0.1, outcome=OK, cold=False)
     counted.hand_over(400.0)
-    counted.invocation(0, 1, 290.0, failed=False, cold=False)
+    counted.invocation(0, 1, 290.0, outcome=OK, cold=False)
     counted.hand_over(420.0)
     assert shown.invocations[0, 0].tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0]
 
@@ -72,7 +73,7 @@ def test_percentiles_are_nearest_ranks_over_targets_and_periods() -> None:
     kept = KeptDurations(shown, 1000.0)
     for k in range(10):
         kept.add(10 * (k % 2) + 2 + k % 2, float(10 - k))
-    kept.hand_over(2, 4, 250.0)
+    kept.hand_over(250.0)
     assert shown.percentiles[P90][0, 1] == 9.0
     assert math.isnan(shown.percentiles[P90][0, 0])
 
@@ -89,7 +90,7 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
         else:
             for index, duration in zip(indices.tolist(), durations.tolist(), strict=True):
                 kept.add(index, duration)
-        kept.hand_over(0, 10, 600.0)
+        kept.hand_over(600.0)
         tables.append(shown.percentiles[P90])
     np.testing.assert_array_equal(*tables)
     assert np.isfinite(tables[0]).all()
@@ -99,8 +100,8 @@ def test_what_no_alarm_can_look_at_any_more_is_forgotten() -> None:
     shown = metrics()
     kept = KeptDurations(shown, 120.0)
     kept.add(0, 1.0)
-    kept.hand_over(0, 1, 300.0)
+    kept.hand_over(300.0)
     kept.add(0, 99.0)
-    kept.hand_over(0, 1, 310.0)
+    kept.hand_over(310.0)
     assert shown.percentiles[P90][0, 0] == 1.0
     assert not kept._samples, "neither what was there nor what came late takes memory"

@@ -43,6 +43,8 @@ _ROW: Final = 24
 _MEANINGS: Final[dict[Severity, str]] = {
     "errors": "error rate of the fault",
     "crash": "error rate of the fault",
+    "hang": "error rate of the fault",
+    "responses": "share of failed responses",
     "factor": "factor of the fault",
     "delay": "time that the fault adds",
 }
