@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_sim.errors import legible
+
 if TYPE_CHECKING:
     from rollout_sim.run.simulate import Progress
     from rollout_sim.scenario.scenario import Scenario
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds until a bar shows."""
-SILENCE = 60.0
-"""Seconds between two lines about the progress where nobody watches a bar."""
 WIDE = 200
 """Characters of a line where nothing says how many there are."""
+INTERVAL = 60.0
+"""Seconds from line to line where nobody watches a terminal."""
 
 
 def import_pictures() -> None:
@@ -36,14 +38,11 @@ def import_pictures() -> None:
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `SILENCE`."""
+    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `INTERVAL`."""
     import time
 
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from rollout_sim.core.formatting import show_duration
-    from rollout_sim.errors import escaped
 
     console = Console(stderr=True)
     bar = Progress(
@@ -55,12 +54,13 @@ def progress(label: str) -> Iterator[Progress]:
 
     def report(done: float) -> None:
         nonlocal told
+        now = time.monotonic()
         if not console.is_terminal:
-            if (now := time.monotonic()) - told >= SILENCE:
+            if now - told >= INTERVAL:
                 told = now
-                click.echo(f"{escaped(label)}: {done:.0%} after {show_duration(now - began)}", err=True)
+                click.echo(f"{legible(label)}: {done:.0%} after {(now - began) / 60:.0f} min", err=True)
             return
-        if not bar.live.is_started and time.monotonic() - began > PATIENCE:
+        if not bar.live.is_started and now - began > PATIENCE:
             bar.start()
         bar.update(task, completed=done)
 

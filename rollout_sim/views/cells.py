@@ -43,14 +43,14 @@ class Cell(ABC):
         return (self.text,)
 
     @property
-    def values(self) -> dict[str, object]:
-        """The value itself, and what else is known of it, by the ending of the column's heading in a DataFrame."""
-        return {"": getattr(self, "value", self.text)}
-
-    @property
     def tone(self) -> Tone:
         """How the value is judged, which a terminal shows as a colour."""
         return ""
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The value itself, and what else is known of it, by the ending of the column's heading in a DataFrame."""
+        return {"": getattr(self, "value", self.text)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +236,6 @@ class Verdict(Cell):
         return tuple(f"{word}: {which}" for word, which in listed if which) or ("kept" if self.limits else NONE,)
 
 
-def _interval(estimate: Estimate | None) -> dict[str, object]:
-    return {
-        ending: getattr(estimate, part, None) for ending, part in (("", "mean"), (" low", "low"), (" high", "high"))
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Judgement(Cell):
     """Whether an outcome is the right one for the version that was rolled out; `bad` says whether it has faults.
@@ -277,3 +271,9 @@ _JUDGEMENTS: dict[tuple[str, bool], tuple[str, Tone]] = {
     ("rolled_back", False): ("false alarm", "bad"),
     ("failed", False): ("false alarm", "bad"),
 }
+
+
+def _interval(estimate: Estimate | None) -> dict[str, object]:
+    return {
+        ending: getattr(estimate, part, None) for ending, part in (("", "mean"), (" low", "low"), (" high", "high"))
+    }
