@@ -104,6 +104,7 @@ class AlarmEvaluator:
         self.names = tuple(alarms)
         self.states: States = np.full((metrics.replications, len(alarms)), INSUFFICIENT_DATA, np.int8)
         self._alarms = tuple(alarms.values())
+        self._totals: dict[tuple[object, ...], FloatArray] = {}
         self._warm: BoolArray = np.zeros(self.states.shape, bool)
         self._metrics = metrics
         self._objectives = objectives
@@ -181,6 +182,7 @@ class AlarmEvaluator:
         other replications as they are.
         """
         before = self.states.copy()
+        self._totals.clear()
         for column in self._order:
             alarm = self._alarms[column]
             previous = before[:, column]
@@ -257,9 +259,8 @@ class AlarmEvaluator:
         if alarm.least:
             guard = Reading("invocations", "sum", alarm.of, alarm.period)
             few = ~(self._series(guard, end, number, remembered=remembered)[0] >= alarm.least)
-            if alarm.below == "ok":
-                breaching = breaching & ~few
-            else:
+            breaching = breaching & ~few
+            if alarm.below == "missing":
                 points = np.where(few, np.nan, points)
         return points, breaching, samples
 
@@ -271,7 +272,11 @@ class AlarmEvaluator:
             return np.full_like(nothing, np.nan), nothing
 
         def total(counts: IntArray | FloatArray) -> FloatArray:
-            return metrics.total(counts, targets, period, end, number)
+            # Alarms that look at the same periods of the same counts add them up once.
+            key = (id(counts), targets, period, end, number)
+            if key not in self._totals:
+                self._totals[key] = metrics.total(counts, targets, period, end, number)
+            return self._totals[key]
 
         def expected(per_second: FloatArray) -> FloatArray:
             return seconds * float(per_second[list(targets)].sum())

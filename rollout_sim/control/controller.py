@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import STATES
-from rollout_sim.control.strategies import Hook, Plan
+from rollout_sim.control.strategies import HOOK_LIMIT, Hook, Plan
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -52,11 +52,27 @@ class Provision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTests:
-    """Start the invocations of `hook`, in the replications of `mask`; their failures are judged at `end` (s)."""
+    """Start the invocations of `hook`, in the replications of `mask`; by `end` (s) all of them have started.
+
+    At that instant the controller wants to know what becomes of them: the `TestAnswers`.
+    """
 
     hook: Hook
     end: float
     mask: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestAnswers:
+    """What became of the tests of hooks, in the replications of `mask`; arrays have the shape (replications,)."""
+
+    __test__ = False  # no test of pytest's
+
+    mask: Mask
+    failed: IntArray
+    """How many tests fail or are throttled."""
+    at: FloatArray
+    """When the last one is answered (s), which may lie ahead."""
 
 
 Command = Provision | StartTests
@@ -132,6 +148,9 @@ class Controller:
         self._commands: list[Command] = []
         self._watched = np.array([evaluator.names.index(name) for name in watched], np.int64)
         self._reason: list[str] = [""] * size if record else []
+        self._hook_began: FloatArray = np.full(size, np.nan)
+        self._failed_tests: IntArray = np.zeros(size, np.int64)
+        self._answered_at: FloatArray = np.full(size, np.inf)
         self._page_due: FloatArray = np.full(size, np.inf)
         self._paging = np.array([evaluator.names.index(name) for name in pager.alarms] if pager else [], np.int64)
         self._response: FloatArray = np.zeros(size)
@@ -146,10 +165,10 @@ class Controller:
             due = min(due, self.evaluator.next_time(max(now, self.watch_from)))
         return due
 
-    def act(self, now: float, failed_tests: IntArray | None = None) -> Decision:
+    def act(self, now: float, tests: TestAnswers | None = None) -> Decision:
         """Goes through everything due at `now`, in the order of an instant.
 
-        `failed_tests` (replications,) are the failures of the hooks whose tests are judged now, where there are any.
+        `tests` are the answers of the hooks whose `StartTests.end` is now, where there are any.
         """
         self._shifts, self._commands = [], []
         weight_before = self.weight.copy()
@@ -158,12 +177,15 @@ class Controller:
         changed = self.evaluator.evaluate(now, active)
         if self.record and changed.any():
             self._log_alarms(now, states_before, changed)
+        if tests is not None:
+            self._failed_tests[tests.mask] = tests.failed[tests.mask]
+            self._answered_at[tests.mask] = tests.at[tests.mask]
         if self.plan is not None:
             self._stop_alarmed(now)
             self._finish_reverts(now)
             while (due := (self.due <= now) & (self.phase != REVERTING) & (self.phase != OVER)).any():
-                self._advance(now, due, failed_tests)
-        self._answer_pages(now)
+                self._advance(now, due)
+        self._answer_pages(now, changed)
         return Decision(
             weights=self.weight.copy(),
             moved=self.weight != weight_before,
@@ -241,7 +263,7 @@ class Controller:
                 )
         self.weight[moved] = weight
 
-    def _advance(self, now: float, due: Mask, failed_tests: IntArray | None) -> None:
+    def _advance(self, now: float, due: Mask) -> None:
         """One transition in each replication that is due; called again until none is."""
         plan = self.plan
         assert plan is not None
@@ -255,8 +277,7 @@ class Controller:
         self._enter_hook_or_next(due & (phase == WARMING), plan.before, TESTING_BEFORE, now)
         tested = due & ((phase == TESTING_BEFORE) | (phase == TESTING_AFTER))
         if tested.any():
-            assert failed_tests is not None
-            self._judge_tests(tested, now, failed_tests)
+            self._judge_tests(tested, now)
         self._next_step(due & (phase == SHIFTING), now)
         baked = due & (phase == BAKING)
         if baked.any():
@@ -270,28 +291,39 @@ class Controller:
         if not mask.any():
             return
         if hook is not None:
-            end = tick(now + hook.over)
+            end = hook.end(now)
             self._commands.append(StartTests(hook=hook, end=end, mask=mask))
+            self._hook_began[mask] = now
             self._enter(mask, phase, end)
         elif phase == TESTING_BEFORE:
             self._enter(mask, SHIFTING, now)
         else:
             self._enter(mask, BAKING, now + (self.plan.bake if self.plan else 0.0))
 
-    def _judge_tests(self, mask: Mask, now: float, failed_tests: IntArray) -> None:
+    def _judge_tests(self, mask: Mask, now: float) -> None:
+        """A hook is judged when all of its tests are answered, or after an hour, which fails it."""
         plan = self.plan
         assert plan is not None
         for phase, hook, name in (
             (TESTING_BEFORE, plan.before, "pre-traffic"),
             (TESTING_AFTER, plan.after, "post-traffic"),
         ):
-            judged = mask & (self.phase == phase)
-            if hook is None or not judged.any():
+            asked = mask & (self.phase == phase)
+            if hook is None or not asked.any():
                 continue
-            failed = judged & (failed_tests > hook.max_failures)
+            answered: FloatArray = np.where(asked, self._answered_at if hook.answers == "always" else np.inf, np.nan)
+            over = np.minimum(answered, ticks(self._hook_began + HOOK_LIMIT))
+            waiting = asked & (over > now)
+            self.due[waiting] = over[waiting]
+            judged = asked & ~waiting
+            silent = judged & (answered > now)
+            failed = silent | (judged & (self._failed_tests > hook.max_failures))
             if self.record:
                 for i in np.flatnonzero(failed):
-                    self._reason[i] = f"failed: {failed_tests[i]} of {hook.invocations} {name} tests"
+                    what = f"{self._failed_tests[i]} of {hook.invocations} {name} tests"
+                    self._reason[i] = (
+                        f"failed: no answer of the {name} hook in an hour" if silent[i] else f"failed: {what}"
+                    )
             serving = failed & (self.weight > 0)
             self._end(failed & ~serving, now, FAILED)
             if serving.any():
@@ -320,12 +352,17 @@ class Controller:
             if step.weight == 1:
                 self.full_at[here] = now
 
-    def _answer_pages(self, now: float) -> None:
-        """After the deployment is over, an alarm of the pager's brings somebody who points the alias back."""
+    def _answer_pages(self, now: float, changed: Mask) -> None:
+        """After the deployment is over, an alarm of the pager's that goes into ALARM brings somebody who points the alias back.
+
+        Actions fire on a change of state only: an alarm that was in ALARM before the deployment was over has paged before,
+        for whatever it was, and pages again only after it has left ALARM. One that changes in the very instant counts.
+        """
         if not self._paging.size:
             return
         watching = (self.outcome == PROMOTED) & np.isnan(self.paged_back_at) & np.isinf(self._page_due)
-        paged = watching & self._in_alarm(self._paging)
+        fired = changed & (self.evaluator.states == _ALARM)
+        paged = watching & fired[:, self._paging].any(axis=1)
         self._page_due[paged] = ticks(now + self._response[paged])
         answered = self._page_due <= now
         if answered.any():

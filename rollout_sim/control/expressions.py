@@ -222,7 +222,7 @@ class _Reader:
             condition, then, *rest = (np.asarray(compute(series), float) for compute in computed)
             otherwise = rest[0] if rest else np.array(np.nan)
             # A missing point counts as 0 where the condition holds, and is dropped where it does not.
-            value = np.where(condition != 0, np.nan_to_num(then), otherwise)
+            value = np.where(condition != 0, np.where(np.isnan(then), 0.0, then), otherwise)
             return np.where(np.isnan(condition), np.nan, value)
 
         return "series" if any(kind == "series" for kind, _ in read) else "number", chosen
@@ -274,13 +274,15 @@ def _meeting(operation: Callable[[Any, Any], Any]) -> Operation:
     """The operation on two series: a missing operand counts as 0 where the other one has a point; numbers have none."""
 
     def applied(left: FloatArray, right: FloatArray) -> FloatArray:
+        gaps = [np.isnan(side) for side in (left, right)]
+        gone: Any = False
+        if any(gap.any() for gap in gaps):
+            series = [gap for gap in gaps if np.ndim(gap)]
+            # A number that is none (1 / 0) leaves nothing of the other side.
+            gone = any(bool(gap) for gap in gaps if not np.ndim(gap)) or (np.all(series, axis=0) if series else False)
+            left, right = (np.where(gap, 0.0, side) for gap, side in zip(gaps, (left, right), strict=True))
         with np.errstate(all="ignore"):
-            value = operation(np.nan_to_num(left), np.nan_to_num(right)).astype(float)
-        series = [np.isnan(side) for side in (left, right) if np.ndim(side)]
-        gone = reduce(np.logical_and, series) if series else np.False_
-        for side in (left, right):
-            if not np.ndim(side) and np.isnan(side):  # a number that is none: 1 / 0
-                gone = np.True_
+            value = np.asarray(operation(left, right), np.float64)
         return np.where(gone | ~np.isfinite(value), np.nan, value)
 
     return applied

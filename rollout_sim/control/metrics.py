@@ -77,6 +77,7 @@ class Metrics:
         shape = (replications, len(targets), self.periods)
         self.invocations: IntArray = np.zeros(shape, np.int64)
         self.errors: IntArray = np.zeros(shape, np.int64)
+        self.failed_responses: IntArray = np.zeros(shape, np.int64)
         self.throttles: IntArray = np.zeros(shape, np.int64)
         self.cold_starts: IntArray = np.zeros(shape, np.int64)
         self.duration_sum: FloatArray = np.zeros(shape)
@@ -106,8 +107,8 @@ class Metrics:
             padded = np.zeros((self.replications, stop - start))
             padded[:, low - start : high - start] = chosen
             chosen = padded
-        result: FloatArray = chosen.reshape(self.replications, number, per).sum(axis=2, dtype=float)
-        return result
+        # Several times as fast as `sum` over so few columns.
+        return np.asarray(np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)), np.float64)
 
 
 def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 
 from rollout_sim.core.fields import Percent, PositiveSeconds, PositiveShare, Seconds, section
 from rollout_sim.core.registry import STRATEGIES, ByType
+from rollout_sim.core.units import TICK, tick
 
 MINUTE = 60.0
 HOOK_LIMIT: Final = 3600.0
@@ -23,9 +24,9 @@ CODEDEPLOY_LIMIT: Final = 2880
 
 @section
 class Hook:
-    """Test invocations sent straight to the new version, evenly spread `over` a time and judged at its end.
+    """Test invocations sent straight to the new version, evenly spread `over` a time, and judged when all are answered.
 
-    More than `max_failures` failed, throttled or unfinished tests fail the deployment.
+    More than `max_failures` failed or throttled tests fail the deployment, and so does a hook that is not over after an hour.
     """
 
     invocations: int = 10
@@ -34,6 +35,8 @@ class Hook:
     """The time over which they are spread."""
     max_failures: int = 0
     """How many may fail."""
+    answers: Literal["always", "never"] = "always"
+    """`never`: the hook does not report back, so that the deployment waits for an hour and fails."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.invocations <= 100_000:
@@ -44,6 +47,20 @@ class Hook:
             raise ValueError(
                 f"`over` must be at most 1 h (CodeDeploy fails a hook that is silent for 1 h), got {self.over:g} s"
             )
+
+    @property
+    def length(self) -> float:
+        """Seconds that it takes, when its last test does not outlast the time over which they are spread."""
+        return self.over if self.answers == "always" else HOOK_LIMIT
+
+    def end(self, now: float) -> float:
+        """When the time over which the tests are spread is over (s), of a hook that begins at `now`: all have started."""
+        return max(tick(now + self.over), tick(now + TICK))
+
+    def starts(self, now: float) -> list[float]:
+        """When each test starts (s), of a hook that begins at `now`: evenly spread, each in a part of the time of its own."""
+        last, gap = tick(self.end(now) - TICK), self.over / self.invocations
+        return [min(tick(now + (k + 0.5) * gap), last) for k in range(self.invocations)]
 
 
 @section
@@ -92,14 +109,14 @@ class Plan:
 
     @property
     def length(self) -> float:
-        """Seconds from the rollout's start to the end of the deployment, when nothing stops it."""
-        hooks = math.fsum(hook.over for hook in (self.before, self.after) if hook is not None)
+        """Seconds from the rollout's start to the end of the deployment, when nothing stops it and no hook waits for answers."""
+        hooks = math.fsum(hook.length for hook in (self.before, self.after) if hook is not None)
         return self.allocation + hooks + math.fsum(step.hold for step in self.steps) + self.bake
 
     @property
     def time_to_full(self) -> float:
-        """Seconds from the rollout's start to weight 1, when nothing stops it."""
-        before = self.before.over if self.before is not None else 0.0
+        """Seconds from the rollout's start to weight 1, when nothing stops it and no hook waits for answers."""
+        before = self.before.length if self.before is not None else 0.0
         return self.allocation + before + math.fsum(step.hold for step in self.steps[:-1])
 
 

@@ -186,6 +186,8 @@ def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, 
 
 def _hook(scenario: Scenario, label: str, hook: Hook, function: str) -> dict[str, Any]:
     """A function that tests the new version and tells CodeDeploy."""
+    if hook.answers == "never":
+        raise ScenarioError(["hooks: a hook that never answers is not exported; allowed answers: always"])
     if hook.over > LONGEST_HOOK:
         raise ScenarioError([f"hooks: a hook's function runs at most {LONGEST_HOOK:g} s, got {hook.over:g} s"])
     variables = {"TESTS": hook.invocations, "SECONDS": hook.over, "MAX_FAILURES": hook.max_failures}

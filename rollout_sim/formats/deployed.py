@@ -66,6 +66,10 @@ class Deployed:
     """The names of those that stop the rollout."""
     listed: int = 0
     """How many alarms the template lists."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line of each alarm of `alarms` in its file."""
+    line: int = 1
+    """The line of the function in its file."""
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -109,9 +113,19 @@ class Deployed:
 
     def written(self, path: Path) -> str:
         """The scenario file. Raises ScenarioError, with `path` as the place, for a rollout that no scenario can have."""
-        fields = {key: value for _, part in self._sections(0.0) for key, value in part.items()}
-        scenario = Scenario.from_dict(fields, path=path)
-        return commented(self._sections(max(strategy.plan.length for strategy in scenario.strategies.values())))
+        return commented(self._sections(self._length(path)))
+
+    def scenario(self, path: Path) -> Scenario:
+        """The scenario that the file holds. Raises ScenarioError as `written` does."""
+        return self._scenario(path, self._length(path))
+
+    def _length(self, path: Path) -> float:
+        """How long the rollout takes (s)."""
+        return max(float(strategy.plan.length) for strategy in self._scenario(path, 0.0).strategies.values())
+
+    def _scenario(self, path: Path, length: float) -> Scenario:
+        fields = {key: value for _, part in self._sections(length) for key, value in part.items()}
+        return Scenario.from_dict(fields, path=path)
 
     def _sections(self, length: float) -> list[tuple[str, dict[str, Any]]]:
         """The comments and fields of the scenario; `length` is how long the rollout takes (s)."""

@@ -87,6 +87,7 @@ class Stack:
             deployed = self.rollouts[function]()
         except UnresolvedError as error:
             raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
+        deployed.line = self.template.line("Resources", deployed.identity)
         deployed.warn()
         deployed.remarks[:] = [legible(remark) for remark in dict.fromkeys((*self.template.remarks, *deployed.remarks))]
         return deployed
@@ -276,6 +277,7 @@ class Stack:
         watching = Watching(resolver, callee, self.template.place)
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting = watching.alarms, watching.acting
+        deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:
             deployed.remarks.append(

@@ -58,7 +58,7 @@ class Watching:
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self._reading: list[str] = []
 
@@ -118,8 +118,8 @@ class Watching:
 
         Raises ValueError, KeyError or TypeError with the reason why it is left out.
         """
-        if identity in self._names:
-            return self._names[identity]
+        if identity in self.names:
+            return self.names[identity]
         if identity in self._reading:
             raise ValueError("its rule refers to itself")
         resource = self.resolver.resources[identity]
@@ -140,7 +140,7 @@ class Watching:
             raise
         finally:
             self._reading.pop()
-        self._names[identity] = name = self._free(self._called(identity, properties))
+        self.names[identity] = name = self._free(self._called(identity, properties))
         self.alarms[name] = fields
         return name
 

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from heapq import heappop, heappush
 from typing import Final
 
+from rollout_sim.core.units import micros
+
 SCALE_UP_WINDOW: Final = 10.0
 """Seconds in which a function may start as many environments as its scale-up limit."""
+SCALE_UP_MICROS: Final = micros(SCALE_UP_WINDOW)
+"""The same in whole microseconds."""
 _PROVISIONED: Final = -(1 << 62)
 SWEEP: Final = 1024
 """Idle environments of one version from which on those that died are looked for and dropped."""
@@ -20,32 +25,26 @@ Environment = tuple[int, float, int, float]
 class Fleet:
     """What the versions of one function share: running invocations, the limit on them, and the scale-up rate.
 
-    `concurrency` is how many invocations may run at once, `scale_up` how many environments may start within
-    `SCALE_UP_WINDOW`: a token bucket of that size, filled at `scale_up` / `SCALE_UP_WINDOW` a second.
-    `running` counts every invocation, `busy` those outside provisioned environments, which `limit` bounds.
+    `concurrency` is how many invocations may run at once, `scale_up` how many environments may start in any
+    `SCALE_UP_WINDOW`, its end excluded. `running` counts every invocation, `busy` those outside provisioned
+    environments, which `limit` bounds.
     """
 
-    __slots__ = ("_last", "_tokens", "busy", "limit", "made", "rate", "running", "scale_up")
+    __slots__ = ("_starts", "busy", "limit", "made", "running")
 
     def __init__(self, concurrency: int, scale_up: int) -> None:
         self.limit = concurrency
-        self.scale_up = float(scale_up)
-        self.rate = scale_up / SCALE_UP_WINDOW
         self.busy = 0
         self.running = 0
         self.made = 0
-        self._tokens = self.scale_up
-        self._last = 0.0
+        self._starts: deque[int] = deque(maxlen=scale_up)  # the newest starts (us), the oldest first
 
     def may_start(self, t: float) -> bool:
-        """Whether one more environment may start at `t` (s); if so, it takes a token from the bucket, which is full at most."""
-        tokens = self._tokens + (t - self._last) * self.rate
-        tokens = min(tokens, self.scale_up)
-        self._last = t
-        if tokens < 1.0:
-            self._tokens = tokens
+        """Whether one more environment may start at `t` (s); if so, it does."""
+        starts, now = self._starts, micros(t)
+        if len(starts) == starts.maxlen and now - starts[0] < SCALE_UP_MICROS:
             return False
-        self._tokens = tokens - 1.0
+        starts.append(now)
         return True
 
 

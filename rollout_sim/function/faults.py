@@ -16,11 +16,16 @@ from rollout_sim.core.fields import Codec, Instant, PositiveSeconds, PositiveSha
 from rollout_sim.core.registry import FAULTS, ByType
 from rollout_sim.core.units import TICK, tick
 
-ERRORS, LATENCY, CRASH, INIT, LEAK, LOAD, SUBSET = range(7)
-KINDS: Final = ("errors", "latency", "crash", "init", "leak", "load", "subset")
+ERRORS, LATENCY, CRASH, HANG, RESPONSES, INIT, LEAK, LOAD, SUBSET = range(9)
+KINDS: Final = ("errors", "latency", "crash", "hang", "responses", "init", "leak", "load", "subset")
 CUSTOM: Final = "custom"
-OK, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(6)
-OUTCOMES: Final = ("ok", "error", "crash", "init_error", "timeout", "throttled")
+OK, FAILED_RESPONSE, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(7)
+OUTCOMES: Final = ("ok", "failed_response", "error", "crash", "init_error", "timeout", "throttled")
+"""What becomes of an attempt: only `ok` is a good answer, from `error` on Lambda counts it, above it the environment is gone."""
+CRASH_DURATION: Final = 0.01
+"""Seconds from the start of an invocation to the exit of a process that crashes at once. AWS does not document it; a guess."""
+_SLOWEST: Final = 1e100
+"""Where many slowdowns multiply: slower than any timeout, and still a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class FaultRow(NamedTuple):
     until: float
     """When it ends (s), infinite where it does not."""
     share: float
-    """The share of invocations that fail, crash, or (of a latency fault) are slower."""
+    """The share of invocations that fail, or (of a latency fault) are slower."""
     factor: float
     """How many times as long durations, or the init, are."""
     add: float
@@ -152,7 +157,8 @@ KIND, ONSET, RAMP, UNTIL, SHARE, FACTOR, ADD, PARAMETER = range(8)
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `init`, `leak`, `load`, `subset` or `custom`.
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `hang`, `responses`, `init`, `leak`, `load`, `subset` or
+    `custom`.
     """
 
     errors: PositiveShare | None = None
@@ -160,7 +166,11 @@ class Fault:
     latency: SlowdownField | None = None
     """How much longer invocations take: `2x` or `200 ms`."""
     crash: PositiveShare | None = None
+    """The share of invocations whose process exits at once: an error, and the environment is gone."""
+    hang: PositiveShare | None = None
     """The share of invocations that run into the timeout and destroy their environment."""
+    responses: PositiveShare | None = None
+    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500."""
     init: InitField | None = None
     """Cold starts that fail (`5%`), or take longer (`2x`, `500 ms`)."""
     leak: Leak | None = None
@@ -202,10 +212,8 @@ class Fault:
 
         A custom fault has none: `unfolded` says which built-in ones it comes to.
         """
-        share, slow, parameter = 0.0, Slowdown(), 0.0
-        if self.errors is not None or self.crash is not None:
-            share = self.errors if self.errors is not None else self.crash or 0.0
-        elif self.latency is not None:
+        share, slow, parameter = self.errors or self.crash or self.hang or self.responses or 0.0, Slowdown(), 0.0
+        if self.latency is not None:
             share, slow = self.share, self.latency
         elif isinstance(self.init, Slowdown):
             slow = self.init
@@ -245,15 +253,22 @@ def intensity(t: float, onset: float, ramp: float, until: float) -> float:
 
 
 def failure_shares(
-    rows: tuple[FaultRow, ...], error_rate: float, t: float, cold: bool, age: float, running: int, user_quantile: float
-) -> tuple[float, float, float]:
-    """The shares of invocations like this one that fail in the init, crash, and raise an error.
+    rows: tuple[FaultRow, ...],
+    error_rate: float,
+    failed_responses: float,
+    t: float,
+    cold: bool,
+    age: float,
+    running: int,
+    user_quantile: float,
+) -> tuple[float, float, float, float, float]:
+    """The shares of invocations like this one that fail in the init, hang, crash, raise an error, and answer with a failure.
 
     Each share is of those that the ones before it left over; several faults strike independently of one
     another. `age` is the environment's (s), `running` the function's concurrency with this one, `user_quantile`
     the user's fixed number in [0, 1), 2 where there is no user.
     """
-    init, crash, error = 0.0, 0.0, error_rate
+    init, hang, crash, error, response = 0.0, 0.0, 0.0, error_rate, failed_responses
     for row in rows:
         strength = intensity(t, row[ONSET], row[RAMP], row[UNTIL])
         if strength == 0.0:
@@ -264,6 +279,10 @@ def failure_shares(
             error = 1.0 - (1.0 - error) * (1.0 - share)
         elif kind == CRASH:
             crash = 1.0 - (1.0 - crash) * (1.0 - share)
+        elif kind == HANG:
+            hang = 1.0 - (1.0 - hang) * (1.0 - share)
+        elif kind == RESPONSES:
+            response = 1.0 - (1.0 - response) * (1.0 - share)
         elif kind == INIT:
             if cold:
                 init = 1.0 - (1.0 - init) * (1.0 - share)
@@ -272,10 +291,22 @@ def failure_shares(
             error = 1.0 - (1.0 - error) * (1.0 - share)
         elif (kind == LOAD and running > row[PARAMETER]) or (kind == SUBSET and user_quantile < row[PARAMETER]):
             error = 1.0 - (1.0 - error) * (1.0 - share)
-    return init, crash, error
+    return init, hang, crash, error, response
 
 
-def outcome_of(u: float, init: float, crash: float, error: float) -> int:
+def error_share(shares: tuple[float, float, float, float, float]) -> float:
+    """The share of invocations that Lambda counts as errors, from `failure_shares`."""
+    init, hang, crash, error, _ = shares
+    return init + (1.0 - init) * (hang + (1.0 - hang) * (crash + (1.0 - crash) * error))
+
+
+def bad_share(shares: tuple[float, float, float, float, float]) -> float:
+    """The share of invocations that fail, for Lambda or for whoever asked, from `failure_shares`."""
+    error = error_share(shares)
+    return error + (1.0 - error) * shares[-1]
+
+
+def outcome_of(u: float, init: float, hang: float, crash: float, error: float, response: float) -> int:
     """What becomes of the invocation whose fault draw is `u` in [0, 1): one of `OUTCOMES`, as its index.
 
     The worst outcomes take the smallest draws, so that a larger share only ever turns successes into failures.
@@ -283,10 +314,14 @@ def outcome_of(u: float, init: float, crash: float, error: float) -> int:
     if u < init:
         return INIT_FAILED
     left = 1.0 - init
-    if u < init + left * crash:
+    if u < init + left * hang:
+        return TIMED_OUT
+    if u < init + left * (hang + (1.0 - hang) * crash):
         return CRASHED
-    if u < init + left * (crash + (1.0 - crash) * error):
+    if u < init + left * (hang + (1.0 - hang) * (crash + (1.0 - crash) * error)):
         return ERROR
+    if u < init + left * (hang + (1.0 - hang) * (crash + (1.0 - crash) * (error + (1.0 - error) * response))):
+        return FAILED_RESPONSE
     return OK
 
 
@@ -312,12 +347,13 @@ def slowdown(
         elif kind == LEAK:
             factor *= max(0.0, 1.0 + (row[FACTOR] - 1.0) * strength * age / row[PARAMETER])
             add += row[ADD] * strength * age / row[PARAMETER]
-    return factor, add, init_factor, init_add
+    return min(factor, _SLOWEST), add, min(init_factor, _SLOWEST), init_add
 
 
 def resolve_invocation(
     rows: tuple[FaultRow, ...],
     error_rate: float,
+    failed_responses: float,
     timeout: float,
     init_limit: float,
     u: float,
@@ -336,21 +372,23 @@ def resolve_invocation(
     faults do to whole microseconds is rounded to whole microseconds.
     """
     if len(rows) > 0:
-        init_share, crash, error = failure_shares(rows, error_rate, t, cold, age, running, user_quantile)
-        outcome = outcome_of(u, init_share, crash, error)
+        init_share, hang, crash, error, response = failure_shares(
+            rows, error_rate, failed_responses, t, cold, age, running, user_quantile
+        )
+        outcome = outcome_of(u, init_share, hang, crash, error, response)
         factor, add, init_factor, init_add = slowdown(rows, t, age, running, u_slow)
         duration = tick(min(duration * factor + add, timeout))
         if cold:
             init = tick(min(init * init_factor + init_add, 2 * init_limit))
     else:
-        outcome = ERROR if u < error_rate else OK
+        outcome = outcome_of(u, 0.0, 0.0, 0.0, error_rate, failed_responses)
     if init > init_limit:
         init, outcome = init_limit, INIT_FAILED
     if outcome == INIT_FAILED:
         return outcome, init, 0.0
-    if outcome == CRASHED:
-        return outcome, init, timeout
-    if duration >= timeout:
+    if outcome == CRASHED and timeout > CRASH_DURATION:
+        return outcome, init, CRASH_DURATION
+    if outcome >= CRASHED or duration >= timeout:
         return TIMED_OUT, init, timeout
     return outcome, init, duration
 

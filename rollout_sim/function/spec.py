@@ -27,6 +27,8 @@ class VersionSpec:
     """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
     error_rate: Share = 0.0
     """The share of invocations that end in a handled exception."""
+    failed_responses: Share = 0.0
+    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500."""
     per_mb: Seconds = 0.0
     """Added to the duration for every megabyte of the event, which a source with `size` sends."""
     provisioned: int = 0

@@ -29,9 +29,9 @@ ARRIVAL: Final = 4
 RETRY: Final = 5
 """Ranks of the events of one instant. SimPy itself uses 0 and 1: a new process starts before anything else."""
 
-Failures = Callable[[], IntArray]
-"""How many of a hook's tests failed or are not over, by replication (0 outside the mask). To be asked once `advance` has
-reached the hook's end: only then is it known."""
+Answers = Callable[[], tuple[IntArray, FloatArray]]
+"""How many of a hook's tests fail or are throttled, and when the last one is answered (s), which may lie ahead; both by
+replication, of no meaning outside the mask. To be asked once `advance` has reached `Hook.end`: then all have started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,11 @@ class PlaneTotals:
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]
     """Bad requests for each of the scenario's objectives."""
+    added: IntArray | None = None
+    """How many more are bad than without the rollout, request by request on the same draws; None where only a second run, without
+    it, can say so."""
+    added_by: tuple[IntArray, ...] = ()
+    """The same for each of the scenario's objectives."""
     throttles: IntArray
     """Attempts that found no environment."""
     cold_starts: IntArray | None = None
@@ -90,7 +95,7 @@ class DataPlane(Protocol):
         """Goes on to `until` (s), not before the last one, with these weights; then the metrics show what is over.
 
         `weights` (replications,) is the new version's share of the rollout's alias in [last instant, `until`). The
-        completions at `until` are in, its arrivals are not; of the horizon, where everything ends, neither are.
+        completions at `until` are in, its arrivals are not, also where that is the horizon.
         """
         ...
 
@@ -98,7 +103,7 @@ class DataPlane(Protocol):
         """`count` more environments of the new version are warm from now on, in the replications of `mask`."""
         ...
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
+    def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts the hook's invocations of the new version now, in the replications of `mask`."""
         ...
 

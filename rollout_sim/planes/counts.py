@@ -15,6 +15,7 @@ import numpy as np
 from rollout_sim.control.metrics import Metrics, Percentile, RequestCounts
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.units import tick
+from rollout_sim.function.faults import FAILED_RESPONSE, OK
 from rollout_sim.planes.base import PlaneTotals, VersionTotals
 from rollout_sim.planes.exposure import Users
 from rollout_sim.scenario.scenario import Scenario
@@ -112,6 +113,7 @@ class PeriodCounts:
         self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
         self._invocations = [0] * size
         self._errors = [0] * size
+        self._failed_responses = [0] * size
         self._throttles = [0] * size
         self._cold_starts = [0] * size
         self._duration_sum = [0.0] * size
@@ -127,12 +129,14 @@ class PeriodCounts:
         self._throttles[first + period] += 1
         self._changed = min(self._changed, period)
 
-    def invocation(self, first: int, period: int, duration: float, failed: bool, cold: bool) -> None:
+    def invocation(self, first: int, period: int, duration: float, outcome: int, cold: bool) -> None:
         """Counts an invocation that is over, dated by its start: it took `duration` seconds without its init."""
         count_index = first + period
         self._invocations[count_index] += 1
         self._duration_sum[count_index] += duration
-        if failed:
+        if outcome == FAILED_RESPONSE:
+            self._failed_responses[count_index] += 1
+        elif outcome != OK:
             self._errors[count_index] += 1
         if cold:
             self._cold_starts[count_index] += 1
@@ -182,6 +186,7 @@ class PeriodCounts:
         for counts, totals in (
             (self._invocations, metrics.invocations),
             (self._errors, metrics.errors),
+            (self._failed_responses, metrics.failed_responses),
             (self._throttles, metrics.throttles),
             (self._cold_starts, metrics.cold_starts),
             *zip(self._slow, metrics.slow, strict=True),

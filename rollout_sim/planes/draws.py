@@ -23,8 +23,9 @@ from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import MAXIMA, ticks
+from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
-from rollout_sim.traffic.source import Source
+from rollout_sim.traffic.source import ClientRetry, Source
 
 ROUTE, FAULT, SERVICE, INIT, SLOW = range(5)
 COLUMNS: Final = 5
@@ -143,6 +144,12 @@ def jitter(u: float) -> float:
     """
     digits = u * _HALF_OF_THE_DIGITS
     return digits - math.floor(digits)
+
+
+def tries_again(retry: ClientRetry, outcome: int) -> bool:
+    """Whether a client that retries so tries again after that `outcome` of an attempt (`function.faults`)."""
+    kind = {FAILED_RESPONSE: "failed_response", THROTTLED: "throttle"}.get(outcome, "error")
+    return outcome != OK and kind in retry.on
 
 
 def user_quantiles(streams: Streams, users: int) -> FloatArray:

@@ -25,7 +25,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
-from rollout_sim.function.faults import ERROR, OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.planes.base import (
@@ -33,7 +33,7 @@ from rollout_sim.planes.base import (
     COMPLETION,
     CONTROL,
     RETRY,
-    Failures,
+    Answers,
     PlaneSpec,
     PlaneTotals,
     VersionTotals,
@@ -47,15 +47,13 @@ from rollout_sim.planes.draws import (
     AttemptDraws,
     Draws,
     jitter,
+    tries_again,
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
-
-_START: Final = 0
-"""SimPy's own rank for what comes before everything else of an instant."""
 
 
 class At(Event):
@@ -202,9 +200,8 @@ class SimpyPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
-        over = until >= self._scenario.horizon
         for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            self._clock.run(until=At(self._clock, stop, _START if over and stop == until else CONTROL))
+            self._clock.run(until=At(self._clock, stop, CONTROL))
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
@@ -212,16 +209,14 @@ class SimpyPlane:
         if mask[0]:
             self._new_version.pool.provision(count, self._clock.now)
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
+    def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts a process for each of the hook's invocations."""
         if not mask[0]:
-            return lambda: np.zeros(1, np.int64)
-        now, passed = self._clock.now, [False] * hook.invocations
-        deadline = tick(now + hook.over)
-        for k in range(hook.invocations):
-            start = tick(now + (k + 0.5) * hook.over / hook.invocations)
-            self._clock.process(self._test(self._new_version, k, start, deadline, passed))
-        return lambda: np.array([passed.count(False)])
+            return lambda: (np.zeros(1, np.int64), np.zeros(1))
+        answers: list[tuple[float, bool]] = []
+        for number, start in enumerate(hook.starts(self._clock.now)):
+            self._clock.process(self._test(self._new_version, number, start, answers))
+        return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
         """Hands over the requests' counts, and sums up."""
@@ -285,7 +280,7 @@ class SimpyPlane:
                 yield At(self._clock, t, COMPLETION)
                 outcome = invocation.outcome
                 self._end(invocation)
-                self._counts.invocation(first, period, invocation.duration, outcome != OK, invocation.cold)
+                self._counts.invocation(first, period, invocation.duration, outcome, invocation.cold)
             delay = None if outcome == OK else self._retry(request, outcome, t)
             if delay is None:
                 break
@@ -337,7 +332,7 @@ class SimpyPlane:
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, self._timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, spec.error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
@@ -350,7 +345,7 @@ class SimpyPlane:
         else:
             version.pool.destroy(invocation.environment, invocation.start, invocation.end)
         version.invocations += 1
-        version.errors += invocation.outcome != OK
+        version.errors += invocation.outcome >= ERROR
         version.cold_starts += invocation.cold
 
     def _retry(self, request: _Request, outcome: int, t: float) -> float | None:
@@ -358,11 +353,12 @@ class SimpyPlane:
         source = request.source.source
         if source.source == "http":  # the client retries
             retry = source.retry
-            kind = "throttle" if outcome == THROTTLED else "error"
-            if retry is None or request.attempt >= retry.attempts or kind not in retry.on:
+            if retry is None or request.attempt >= retry.attempts or not tries_again(retry, outcome):
                 return None
             return retry.delay(request.attempt, jitter(request.draws.route[request.index]))
-        if outcome == THROTTLED:  # Lambda retries
+        if outcome == FAILED_RESPONSE:  # Lambda retries, but for what it takes for a success
+            return None
+        if outcome == THROTTLED:
             request.throttles += 1
             delay = async_throttle_delay(request.throttles)
         else:
@@ -387,22 +383,26 @@ class SimpyPlane:
     # Tests of hooks
 
     def _test(
-        self, version: _VersionState, number: int, start: float, deadline: float, passed: list[bool]
+        self, version: _VersionState, number: int, start: float, answers: list[tuple[float, bool]]
     ) -> Generator[At, None, None]:
-        """One test invocation of a hook, straight to the version: in nobody's alias metrics."""
+        """One test invocation of a hook, straight to the version: in nobody's alias metrics.
+
+        When it is answered, and whether it passes, is known from its start on.
+        """
         yield At(self._clock, start, ARRIVAL)
         environment = version.pool.take(start)
         if environment is None:
             if self._events is not None:
                 self._log(number, version, None, start)
+            answers.append((start, False))
             return
         draws = AttemptDraws(self._tests.random((COLUMNS, 1)), None)
         invocation = self._invoke(version, environment, draws, 0, start, NO_USER_QUANTILE)
         if self._events is not None:
             self._log(number, version, invocation, start)
+        answers.append((invocation.end, invocation.outcome == OK))
         yield At(self._clock, invocation.end, COMPLETION)
         self._end(invocation)
-        passed[number] = invocation.outcome == OK and invocation.end <= deadline
 
     def _log(self, origin: _Request | int, version: _VersionState, invocation: _Invocation | None, t: float) -> None:
         """Keeps an attempt as a row of the events: a request's, or that of a hook's test by its number."""

@@ -16,6 +16,7 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
@@ -87,9 +88,7 @@ def _batch(batch: Batch) -> dict[str, Samples]:
     result = {}
     for name in batch.strategies:
         # All strategies draw from the same stream, so identical plans give identical results.
-        controller, totals = _follow(
-            scenario, name, traffic, streams.generator("aggregate/outcomes"), replications, rates
-        )
+        controller, totals = _follow(scenario, name, traffic, streams, replications, rates)
         columns = _columns(scenario, controller, totals, rates)
         result[name] = {key: column[: batch.count] for key, column in columns.items()}
     return result
@@ -99,7 +98,7 @@ def _follow(
     scenario: Scenario,
     strategy: str,
     traffic: SharedTraffic,
-    rng: np.random.Generator,
+    streams: Streams,
     replications: Sequence[Streams],
     rates: Mapping[str, float],
 ) -> tuple[Controller, PlaneTotals]:
@@ -113,7 +112,8 @@ def _follow(
     last = 0.0
     if plan is not None:
         revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
-        last = horizon if scenario.on_call is not None else min(start + plan.length + revert, horizon)
+        over = start + plan.length + waiting_for_answers(scenario, plan) + revert
+        last = horizon if scenario.on_call is not None else min(over, horizon)
     metrics = build_metrics(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
     controller = build_controller(
         scenario,
@@ -123,7 +123,8 @@ def _follow(
         record=False,
         watch_from=-1.0 if remembered else start - 60.0,
     )
-    plane = AggregatePlane(traffic, rng, metrics, plan=plan, reads=alarms, window=(first, last))
+    rng, pairs = streams.generator("aggregate/outcomes"), streams.generator("aggregate/pairs")
+    plane = AggregatePlane(traffic, rng, metrics, plan=plan, reads=alarms, window=(first, last), pairs=pairs)
     return controller, Driver(plane, controller, scenario).run()
 
 
@@ -131,10 +132,12 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
     unknown = np.full(totals.requests.size, math.nan)
     # The plane knows how long invocations run, but not which of them are inside an init at the horizon.
     inits = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
+    assert totals.added is not None
     budgets: Samples = {}
-    for slo, bad in zip(scenario.slos, totals.bad_by, strict=True):
+    for slo, bad, added in zip(scenario.slos, totals.bad_by, totals.added_by, strict=True):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
         budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
+        budgets[f"budget_spent_by_rollout.{slo.name}"] = added / whole if whole else np.zeros(bad.size)
     return {
         "outcome": controller.outcome.astype(float),
         "time_to_rollback_s": controller.rolled_back_at - scenario.start,
@@ -143,6 +146,7 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "requests": totals.requests.astype(float),
         "pending": unknown if inits else totals.pending.astype(float),
         "bad_requests": totals.bad.astype(float),
+        "bad_requests_added": totals.added.astype(float),
         "bad_requests_new_version": totals.bad_new_version.astype(float),
         **budgets,
         "cold_starts": unknown,

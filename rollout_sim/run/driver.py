@@ -16,9 +16,9 @@ from typing import Final, Protocol, assert_never
 
 import numpy as np
 
-from rollout_sim.control.controller import Controller, Decision, Provision, Shift, StartTests
-from rollout_sim.core.arrays import FloatArray, IntArray, Mask
-from rollout_sim.planes.base import DataPlane, Failures, PlaneTotals
+from rollout_sim.control.controller import Controller, Decision, Provision, Shift, StartTests, TestAnswers
+from rollout_sim.core.arrays import FloatArray, Mask
+from rollout_sim.planes.base import Answers, DataPlane, PlaneTotals
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Promotion
 
@@ -42,11 +42,11 @@ class AliasLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _RunningTests:
-    """The tests of a hook that is judged at `end` (s), in the replications of `mask`."""
+    """The tests of a hook that have all started by `end` (s), in the replications of `mask`."""
 
     end: float
     mask: Mask
-    failures: Failures
+    answers: Answers
 
 
 class Driver:
@@ -82,8 +82,8 @@ class Driver:
             self._tick(progress, 1)
 
     def run(self) -> PlaneTotals:
-        """From time 0 to the horizon."""
-        while self._agenda[0][0] < self._scenario.horizon:
+        """From time 0 to the horizon, whose instant is the last one."""
+        while self._agenda[0][0] <= self._scenario.horizon:
             due, _, act = heappop(self._agenda)
             self._plane.advance(due, self._weights)
             act(due)
@@ -91,12 +91,12 @@ class Driver:
         return self._plane.finish()
 
     def _enter(self, due: float, act: Callable[[float], None]) -> None:
-        """Has `act` called at `due` (s), once the plane is there; not if that is at the horizon or later."""
+        """Has `act` called at `due` (s), once the plane is there; not if that is after the horizon."""
         heappush(self._agenda, (due, next(self._entries), act))
 
     def _control(self, now: float) -> None:
         """One instant of the controller's."""
-        decision = self._controller.act(now, self._failed_tests(now))
+        decision = self._controller.act(now, self._answers(now))
         self._carry_out(now, decision)
         self._enter(self._controller.next_time(now), self._control)
 
@@ -106,8 +106,8 @@ class Driver:
                 case Provision():
                     self._enter(command.ready, partial(self._provision, command))
                 case StartTests():
-                    failures = self._plane.test(command.hook, command.mask)
-                    self._tests.append(_RunningTests(command.end, command.mask, failures))
+                    answers = self._plane.test(command.hook, command.mask)
+                    self._tests.append(_RunningTests(command.end, command.mask, answers))
                 case _:
                     assert_never(command)
         self.shifts += decision.shifts
@@ -129,16 +129,19 @@ class Driver:
             for shift in decision.shifts:
                 self._log.shift(now, shift)
 
-    def _failed_tests(self, now: float) -> IntArray | None:
-        """The failures (replications,) of the hooks that are over, 0 where there is none; None while none is over."""
-        over = [tests for tests in self._tests if tests.end <= now]
-        if not over:
+    def _answers(self, now: float) -> TestAnswers | None:
+        """The answers of the tests that have all started, of every hook that waits for them; None where there is none."""
+        started = [tests for tests in self._tests if tests.end <= now]
+        if not started:
             return None
         self._tests = [tests for tests in self._tests if tests.end > now]
-        failed = np.zeros(self._weights.size, np.int64)
-        for tests in over:
-            failed[tests.mask] = tests.failures()[tests.mask]
-        return failed
+        size = self._weights.size
+        mask, failed, at = np.zeros(size, bool), np.zeros(size, np.int64), np.full(size, np.nan)
+        for tests in started:
+            here = tests.mask
+            answered = tests.answers()
+            mask[here], failed[here], at[here] = True, answered[0][here], answered[1][here]
+        return TestAnswers(mask=mask, failed=failed, at=at)
 
     def _tick(self, progress: Progress, k: int) -> None:
         """Tells how far the run is at the `k`-th of `_TICKS` equal parts, and at those after it."""

@@ -230,6 +230,7 @@ class RunResult(Plotted):
                 **{f"bad_{slo.name}": counts.bad_by[j][0, k] for j, slo in enumerate(self.scenario.slos)},
                 "invocations": metrics.invocations[0, k],
                 "errors": metrics.errors[0, k],
+                "failed_responses": metrics.failed_responses[0, k],
                 "throttles": metrics.throttles[0, k],
                 "cold_starts": metrics.cold_starts[0, k],
             }

@@ -88,7 +88,7 @@ def simulate(
         versions=_versions(totals.versions, scenario.horizon),
         rates=rates,
         users=totals.users,
-        approximations=_approximations(scenario, int(totals.throttles[0])),
+        approximations=_approximations(scenario),
         events=_event_frame(scenario, strategy, totals.events),
     )
 
@@ -212,7 +212,7 @@ def _since(at: float, start: float) -> float | None:
     return None if math.isnan(at) else float(at - start)
 
 
-def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
+def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
     notes = []
     if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
@@ -231,10 +231,6 @@ def _approximations(scenario: Scenario, throttles: int) -> tuple[str, ...]:
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(
             "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
-        )
-    if throttles:
-        notes.append(
-            "the scale-up rate is a bucket that starts full: up to twice as many environments in the first 10 s of a burst"
         )
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")

@@ -131,7 +131,7 @@ def _burn_source(scenario: Scenario, rates: Mapping[str, float], slo: Objective,
     if alias != scenario.alias:
         targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        bad = rate * version.error_rate
+        bad = rate * (1.0 - (1.0 - version.error_rate) * (1.0 - version.failed_responses))
         return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from rollout_sim.control.expressions import in_order
-from rollout_sim.core.yaml_io import Where, suggest
+from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
@@ -69,7 +69,7 @@ def _unknown(where: Where, kind: str, name: str, names: Iterable[str]) -> Iterat
     """A problem where `name` is none of `names`, which are names of a `kind` of things."""
     allowed = list(names)
     if name not in allowed:
-        yield where, f"there is no {kind} {name!r}; allowed {', '.join(allowed) or 'none'}{suggest(name, allowed)}"
+        yield where, f"there is no {kind} {name!r}; allowed {listed(allowed)}{suggest(name, allowed)}"
 
 
 def _aliases(scenario: Sections) -> Iterator[Problem]:

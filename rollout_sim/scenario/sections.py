@@ -78,6 +78,19 @@ class Deployment:
     """Names of the alarms that stop it."""
 
 
+@section
+class Check:
+    """What `rollout-sim check` is told about this scenario."""
+
+    ignore: dict[str, str] = field(default_factory=dict)
+    """Codes of findings that are silenced, each with the reason."""
+
+    def __post_init__(self) -> None:
+        for code, reason in self.ignore.items():
+            if not reason.strip():
+                raise ValueError(f"`ignore` needs a reason for {code}, such as {{{code}: tested by hand}}")
+
+
 NO_ROLLOUT: Final = "no rollout"
 """The name of the paired run that moves nothing."""
 STEADY: Final = "steady"
@@ -121,6 +134,8 @@ class Sections:
     """How releases go wrong; `recommend` weighs candidates by it."""
     goal: Goal | None = None
     """What `recommend` must keep and minimise."""
+    check: Check | None = None
+    """What `rollout-sim check` is told, such as the findings that it is to pass over."""
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, 0, 2**63 - 1)

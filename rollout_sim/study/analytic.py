@@ -76,9 +76,13 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
 def _failing(scenario: Scenario, rows: tuple[faults.FaultRow, ...], end: float) -> list[tuple[float, float]]:
     """From when on (s) which share of the new version's invocations fails."""
     assert scenario.new is not None
-    error_rate = scenario.function.versions[scenario.new].error_rate
+    spec = scenario.function.versions[scenario.new]
     times = sorted({scenario.start, *(t for row in rows for t in (row[1], row[3]) if scenario.start < t < end)})
-    return [(t, faults.failure_shares(rows, error_rate, t, False, 0.0, 0, NO_USER_QUANTILE)[2]) for t in times]
+    shares = [
+        faults.failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+        for t in times
+    ]
+    return [(t, faults.error_share(share)) for t, share in zip(times, shares, strict=True)]
 
 
 def _scaled(

@@ -16,7 +16,7 @@ from rollout_sim.study.grid import SEVERITY_UNITS, Severity, SeverityAxis
 from rollout_sim.study.sweep import Sweep, sweep
 
 SHARES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Error rates, and shares of crashes, that are tried."""
+"""Error rates, and shares of what fails otherwise, that are tried."""
 FACTORS: Final = (1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 8.0)
 """Slowdowns that are tried; what a fault adds to a duration is tried in multiples of these less one."""
 COARSE: Final = 2
@@ -50,7 +50,7 @@ class Sensitivity:
 
 
 def severity_axis(scenario: Scenario, *, coarse: bool) -> tuple[SeverityAxis, float | None]:
-    """What is varied of the new version: its first fault of errors, crashes or latency, else errors that are added.
+    """What is varied of the new version: its first fault of a share or of latency, else errors that are added.
 
     Returns the axis and the scenario's own severity, which is one of its values (None where errors are added). With
     `coarse` there are half as many values. Raises ScenarioError without a new version.
@@ -59,7 +59,7 @@ def severity_axis(scenario: Scenario, *, coarse: bool) -> tuple[SeverityAxis, fl
     if new is None:
         raise ScenarioError([f"{scenario.name}: rollout.to: severities need a new version, got none"])
     faults = scenario.function.versions[new].faults
-    for kind in ("errors", "crash", "latency"):
+    for kind in ("errors", "crash", "hang", "responses", "latency"):
         for position, fault in enumerate(faults):
             if fault.kind == kind:
                 severity, described = _severity_of(fault)
@@ -96,11 +96,11 @@ def sensitivity(
 
 
 def _severity_of(fault: Fault) -> tuple[Severity, float]:
-    """What is bad about a fault of errors, crashes or latency, and how much."""
-    if fault.errors is not None:
-        return "errors", fault.errors
-    if fault.crash is not None:
-        return "crash", fault.crash
+    """What is bad about a fault of errors, crashes, hangs, failed responses or latency, and how much."""
+    kinds: tuple[Severity, ...] = ("errors", "crash", "hang", "responses")
+    for kind in kinds:
+        if (share := getattr(fault, kind)) is not None:
+            return kind, share
     assert fault.latency is not None
     return ("factor", fault.latency.factor) if fault.latency.factor != 1 else ("delay", fault.latency.add)
 

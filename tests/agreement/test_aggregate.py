@@ -94,8 +94,19 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "incident": [{"errors": "10%", "onset": "90 s", "until": "3 min"}],
             "function__timeout": "400 ms",
-            "function__versions__2": {"like": "1", "faults": [{"crash": "5%"}, {"latency": "1.5x", "share": "30%"}]},
+            "function__versions__2": {"like": "1", "faults": [{"hang": "5%"}, {"latency": "1.5x", "share": "30%"}]},
             "alarms": alarm(of="alias", threshold="> 30", datapoints="1 of 2"),
+        },
+    ),
+    "crashes and failed responses": (
+        "linear",
+        {
+            "function__versions__1__cold_start": None,
+            "function__versions__2": {"like": "1", "failed_responses": "2%", "faults": [
+                {"crash": "5%"}, {"responses": "20%", "onset": "90 s", "ramp": "1 min"}]},
+            "slos": [{"name": "fast", "sli": {"latency": "300 ms"}, "objective": "99%"},
+                     {"name": "right", "objective": "99%"}],
+            "alarms": alarm(of="alias", threshold="> 6", datapoints="1 of 2"),
         },
     ),
     "percentile of the new version": (
@@ -182,7 +193,7 @@ def drawn(seed: int) -> Scenario:
             "ramp": one("0 s", "100 s"),
         },
         {"latency": one("2x", "1 s"), "share": one("40%", "100%"), "until": f"{rng.uniform(100, 400):.0f} s"},
-        {"crash": f"{rng.uniform(1, 9):.1f}%", "ramp": "1 min"},
+        {one("crash", "hang", "responses"): f"{rng.uniform(1, 9):.1f}%", "ramp": "1 min"},
     ]
     strategies = [
         {"type": "canary", "percent": round(float(rng.uniform(5, 60)), 1), "interval": one("90 s", "4 min")},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import pytest
 from builders import scenario
@@ -42,6 +43,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
     assert one.events is not None
     assert other.events is not None
     pd.testing.assert_frame_equal(one.events, other.events, check_exact=True)
+    assert np.array_equal(one.metrics.failed_responses, other.metrics.failed_responses)
     pd.testing.assert_frame_equal(one.timeline, other.timeline, check_exact=True)
     assert one.summary == other.summary
     assert one.alarm_log == other.alarm_log
@@ -71,6 +73,8 @@ faults = st.fixed_dictionaries(
         percent(1, 60).map(lambda x: {"errors": x}),
         st.sampled_from([{"latency": "2x"}, {"latency": "700 ms", "share": "40%"}]),
         percent(1, 30).map(lambda x: {"crash": x}),
+        percent(1, 30).map(lambda x: {"hang": x}),
+        percent(1, 30).map(lambda x: {"responses": x}),
         st.sampled_from([{"init": "40%"}, {"init": "3 s"}, {"init": "9 s"}]),
         st.just({"leak": {"per": "30 s", "errors": "20%", "latency": "100 ms"}}),
         st.just({"load": {"above": 2, "errors": "30%", "latency": "1.5x"}}),
@@ -88,6 +92,7 @@ retries = st.one_of(
     st.sampled_from(["standard", "legacy"]),
     st.just({"attempts": 4, "on": ["throttle"], "base": "300 ms", "jitter": "none"}),
     st.just({"attempts": 3, "on": ["error"], "base": "1 s"}),
+    st.just({"attempts": 3, "on": ["failed_response", "throttle"], "base": "1 s"}),
 )
 sources = st.one_of(
     st.builds(
@@ -123,7 +128,11 @@ alarms = st.sampled_from(
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    version: dict[str, Any] = {"duration": draw(durations), "error_rate": draw(percent(0, 20))}
+    version: dict[str, Any] = {
+        "duration": draw(durations),
+        "error_rate": draw(percent(0, 20)),
+        "failed_responses": draw(percent(0, 20)),
+    }
     version |= draw(st.sampled_from([{}, {"cold_start": "700 ms"}, {"cold_duration": {"exponential": {"mean": "2 s"}}},
                                      {"cold_start": {"gamma": {"mean": "1 s", "sd": "3 s"}}}]))  # fmt: skip
     version["provisioned"] = draw(st.sampled_from([0, 0, 2]))

@@ -26,7 +26,7 @@ def distribution(rng: random.Random, low: float, high: float) -> Any:
 
 
 def fault(rng: random.Random) -> dict[str, Any]:
-    kind = rng.choice(["errors", "errors", "errors", "latency", "crash", "init", "leak", "load"])
+    kind = rng.choice(["errors", "errors", "errors", "latency", "crash", "hang", "responses", "init", "leak", "load"])
     share = rng.choice(["0.5%", "2%", "5%", "20%", "60%"])
     slow = rng.choice(["2x", "3x", "0.5x", "250 ms", "1.5 s"])
     value: Any = share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +123,13 @@ def plain(folder: Path) -> agreement.Agreement:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_turns_the_comparison_red(mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert plain(tmp_path).rejected() == []
-    right = twin.Run.lay_out_plan
+    right = twin.Run.deployment
 
-    def wrong(run: twin.Run) -> None:
+    def wrong(run: twin.Run) -> Iterator[int]:
         MISTAKES[mistake](run)
-        right(run)
+        return right(run)
 
-    monkeypatch.setattr(twin.Run, "lay_out_plan", wrong)
+    monkeypatch.setattr(twin.Run, "deployment", wrong)
     assert plain(tmp_path).rejected()
 
 

@@ -22,9 +22,10 @@ UNITS = {
     "/s": 1.0, "/min": 1 / 60, "/h": 1 / 3600, "/d": 1 / 86400, "%": 0.01, "x": 1.0,
 }  # fmt: skip
 COMPLETION, EVALUATION, ROLLBACK, SHIFT, ARRIVAL = range(5)
-OK, FAILED, DESTROYED = range(3)
+OK, RESPONSE, FAILED, DESTROYED = range(4)
 Z99 = 2.3263478740408408
 INIT_LIMIT = 10 * SECOND
+CRASH = SECOND // 100
 
 
 class NotModelledError(ValueError):
@@ -73,7 +74,7 @@ class Fault:
     """One fault: its kind, its fields, and how far it has set in at a time."""
 
     def __init__(self, data: dict[str, Any], start: int) -> None:
-        kinds = ("errors", "latency", "crash", "init", "leak", "load")
+        kinds = ("errors", "latency", "crash", "hang", "responses", "init", "leak", "load")
         (self.kind,) = [kind for kind in kinds if kind in data]
         self.onset = start + instant(data.get("onset", 0))
         self.ramp = instant(data.get("ramp", 0))
@@ -116,13 +117,14 @@ class Version:
     """How one version behaves, and its idle environments."""
 
     def __init__(self, data: dict[str, Any], incident: list[Any], start: int, rng: random.Random) -> None:
-        known = {"duration", "cold_start", "error_rate", "provisioned", "faults"}
+        known = {"duration", "cold_start", "error_rate", "failed_responses", "provisioned", "faults"}
         if set(data) - known:
             raise NotModelledError(sorted(set(data) - known))
         self.duration = sampler(data["duration"], rng)
         cold = data.get("cold_start")
         self.cold_start = None if cold is None else sampler(cold, rng)
         self.error_rate = number(data.get("error_rate", 0))
+        self.failed_responses = number(data.get("failed_responses", 0))
         self.faults = [Fault(fault, start) for fault in (*data.get("faults", ()), *incident)]
         self.idle: list[Environment] = []
         self.provisioned = data.get("provisioned", 0)
@@ -239,20 +241,20 @@ class Run:
         self.phase = "before"
         self.outcome = "running"
         self.rolled_back_at = self.full_at = math.nan
-        self.passed_tests = 0
+        self.plan = self.deployment()
         self.seen: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0, 0, []])
         self.requests = self.bad = self.bad_new = self.cold = self.throttles = self.pending = 0
         self.bad_by = [0] * len(self.slos)
 
     def at(self, t: int, order: int, act: Callable[..., None], *arguments: Any) -> None:
-        if t < self.horizon:
+        if t < self.horizon or (t == self.horizon and order != ARRIVAL):
             self.sequence += 1
             heapq.heappush(self.events, (t, order, self.sequence, act, arguments))
 
     def go(self) -> dict[str, float | str]:
         for version in self.versions.values():
             self.provision(version, version.provisioned)
-        self.lay_out_plan()
+        self.at(self.start, SHIFT, self.carry_on)
         for alarm in self.alarms.values():
             self.at(0, EVALUATION, self.evaluate, alarm)
         for index, source in enumerate(self.sources):
@@ -284,64 +286,63 @@ class Run:
 
     # The deployment
 
-    def lay_out_plan(self) -> None:
-        """Everything that the strategy would do, at its time; what stops it cancels the rest."""
+    def carry_on(self) -> None:
+        """The next part of the deployment, unless something has stopped it."""
+        if self.phase in ("before", "deploying"):
+            wait = next(self.plan, None)
+            if wait is not None:
+                self.at(self.now + wait, SHIFT, self.carry_on)
+
+    def deployment(self) -> Iterator[int]:
+        """Everything that the strategy does; yields how long it waits in between."""
         strategy = self.strategy
         hooks = strategy.get("hooks", {})
         before, after = hooks.get("before_allow_traffic"), hooks.get("after_allow_traffic")
         if strategy["type"] == "blue_green" and before is None:
             before = {}
-        t = self.start
-        self.at(t, SHIFT, self.begin)
-        if strategy.get("provisioned"):
-            t += instant(strategy.get("allocation", "90 s"))
-            self.at(t, SHIFT, self.provision, self.versions[self.new], strategy["provisioned"])
-        if before is not None:
-            t = self.lay_out_hook(before, t)
-        steps = plan_of(strategy)
-        for weight, hold in steps:
-            self.at(t, SHIFT, self.shift, weight)
-            t += micro(hold)
-        if after is not None:
-            t = self.lay_out_hook(after, t)
-        self.at(t + instant(strategy.get("bake", 0)), SHIFT, self.promote)
-
-    def lay_out_hook(self, hook: dict[str, Any], t: int) -> int:
-        over, count = instant(hook.get("over", "30 s")), hook.get("invocations", 10)
-        self.at(t, SHIFT, self.begin_tests, count, over)
-        self.at(t + over, SHIFT, self.judge, count, hook.get("max_failures", 0))
-        return t + over
-
-    def begin(self) -> None:
         if any(alarm.state == "ALARM" for alarm in self.watched):
             self.phase, self.outcome = "over", "blocked"
-        else:
-            self.phase = "deploying"
+            return
+        self.phase = "deploying"
+        if strategy.get("provisioned"):
+            allocation = instant(strategy.get("allocation", "90 s"))
+            self.at(self.now + allocation, SHIFT, self.provision, self.versions[self.new], strategy["provisioned"])
+            yield allocation
+        if before is not None:
+            yield from self.hook(before)
+        for weight, hold in plan_of(strategy):
+            self.shift(weight)
+            yield micro(hold)
+        if after is not None:
+            yield from self.hook(after)
+        yield instant(strategy.get("bake", 0))
+        self.promote()
 
-    def begin_tests(self, count: int, over: int) -> None:
-        if self.phase == "deploying":
-            self.passed_tests = 0
-            for k in range(count):
-                self.at(self.now + micro((k + 0.5) * over / SECOND / count), ARRIVAL, self.test, self.now + over)
-
-    def test(self, deadline: int) -> None:
-        version = self.versions[self.new]
-        environment, cold = self.take(version)
-        if environment is not None:
-            outcome, init, duration = self.behave(version, environment, cold=cold)
-            self.at(self.now + init + duration, COMPLETION, self.tested, version, environment, outcome, deadline)
-
-    def tested(self, version: Version, environment: Environment, outcome: int, deadline: int) -> None:
-        self.give_back(version, environment, outcome)
-        if outcome == OK and self.now <= deadline:
-            self.passed_tests += 1
-
-    def judge(self, count: int, allowed: int) -> None:
-        if self.phase == "deploying" and count - self.passed_tests > allowed:
+    def hook(self, hook: dict[str, Any]) -> Iterator[int]:
+        """Its tests, and its judgement once all are answered, or after an hour without an answer."""
+        over, count, began = instant(hook.get("over", "30 s")), hook.get("invocations", 10), self.now
+        self.answers: list[tuple[int, bool]] = []
+        for k in range(count):
+            self.at(began + micro((k + 0.5) * over / SECOND / count), ARRIVAL, self.test)
+        yield over
+        last = max(at for at, _ in self.answers)
+        yield min(max(last, self.now), began + 3600 * SECOND) - self.now
+        if last > self.now or sum(not passed for _, passed in self.answers) > hook.get("max_failures", 0):
             if self.weight:
                 self.turn_back("failed")
             else:
                 self.phase, self.outcome = "over", "failed"
+            yield 0
+
+    def test(self) -> None:
+        version = self.versions[self.new]
+        environment, cold = self.take(version)
+        if environment is None:
+            self.answers.append((self.now, False))
+            return
+        outcome, init, duration = self.behave(version, environment, cold=cold)
+        self.answers.append((self.now + init + duration, outcome == OK))
+        self.at(self.now + init + duration, COMPLETION, self.give_back, version, environment, outcome)
 
     def shift(self, weight: float) -> None:
         if self.phase == "deploying":
@@ -515,11 +516,13 @@ class Run:
         if source["alias"] == self.alias:
             entry = self.seen[name, began // (10 * SECOND)]
             entry[0] += 1
-            entry[1] += outcome != OK
+            entry[1] += outcome >= FAILED
             entry[3] += duration
             entry[4].append(duration)
         if outcome == OK:
             self.answer(source, arrived, name, failed=False)
+        elif outcome == RESPONSE:
+            self.after(source, arrived, attempt, errors, throttles, "failed_response", name)
         else:
             self.after(source, arrived, attempt, errors + 1, throttles, "error", name)
 
@@ -534,6 +537,8 @@ class Run:
             wait = min(wait, number(retry.get("cap", "20 s")))
             if retry.get("jitter", "full") == "full":
                 wait *= self.rng.random()
+        elif what == "failed_response":
+            again, wait = False, 0.0
         else:
             if what == "error":
                 again = errors <= source.get("async_retries", 2)
@@ -602,7 +607,10 @@ class Run:
         age = t - environment.created
         duration = version.duration()
         init = version.cold_start() if cold and version.cold_start is not None else 0.0
-        fails = {"init": False, "crash": False, "error": rng.random() < version.error_rate}
+        fails = {
+            "init": False, "crash": False, "hang": False,
+            "error": rng.random() < version.error_rate, "responses": rng.random() < version.failed_responses,
+        }  # fmt: skip
         u = rng.random()
         for fault in version.faults:
             strength = fault.strength(t)
@@ -627,9 +635,11 @@ class Run:
         started, lasts = micro(init), micro(duration)
         if started > INIT_LIMIT or fails["init"]:
             return DESTROYED, min(started, INIT_LIMIT), 0
-        if fails["crash"] or lasts >= self.timeout:
+        if fails["crash"] and not fails["hang"] and self.timeout > CRASH:
+            return DESTROYED, started, CRASH
+        if fails["crash"] or fails["hang"] or lasts >= self.timeout:
             return DESTROYED, started, self.timeout
-        return FAILED if fails["error"] else OK, started, lasts
+        return FAILED if fails["error"] else RESPONSE if fails["responses"] else OK, started, lasts
 
 
 def run(data: dict[str, Any], strategy: str, seed: str, folder: Path) -> dict[str, float | str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.controller import OUTCOMES, Controller, Pager, Provision, Shift, StartTests
+from rollout_sim.control.controller import OUTCOMES, Controller, Pager, Provision, Shift, StartTests, TestAnswers
 from rollout_sim.control.metrics import Metrics, Target, scopes_of
 from rollout_sim.control.strategies import AllAtOnce, BlueGreen, Canary, Hook, Hooks, Linear, Plan, Step, Steps
 from rollout_sim.core.distributions import Constant
@@ -32,13 +32,18 @@ class Deployment:
     metrics: Metrics
     decided: list[Shift] = field(default_factory=list)
 
-    def go(self, until: float = 60 * MINUTE, fail_tests: int = 0) -> list[Any]:
-        """Runs to `until` and returns every command with its time."""
+    def go(self, until: float = 60 * MINUTE, fail_tests: int = 0, late: tuple[float, ...] = (0.0,)) -> list[Any]:
+        """Runs to `until` and returns every command with its time; tests are answered `late` s after they are all sent."""
         commands: list[Any] = []
-        failed = np.full(self.metrics.replications, fail_tests)
+        size = self.metrics.replications
+        failed = np.full(size, fail_tests)
+        asked: dict[float, Any] = {}
         now = -1.0
         while (now := self.controller.next_time(now)) <= until:
-            decision = self.controller.act(now, failed)
+            mask = asked.pop(now, None)
+            at = now + np.resize(np.array(late), size)
+            decision = self.controller.act(now, None if mask is None else TestAnswers(mask=mask, failed=failed, at=at))
+            asked |= {command.end: command.mask for command in decision.commands if isinstance(command, StartTests)}
             self.decided += decision.shifts
             commands += [(now, command) for command in decision.commands]
         return commands
@@ -171,6 +176,52 @@ def test_a_failed_post_traffic_hook_takes_the_traffic_back() -> None:
     assert run.outcome == "failed"
 
 
+@pytest.mark.parametrize("failed", [0, 1])
+def test_a_hook_waits_for_its_answers(failed: int) -> None:
+    """Of two replications the second one's last answer comes 45 s later; both are judged, and go on, when it is there."""
+    plan = BlueGreen(hooks=Hooks(before_allow_traffic=Hook(invocations=4, over=30))).plan
+    run = deploy(plan, replications=2)
+    run.go(late=(0.0, 45.0), fail_tests=failed)
+    ends = run.controller.over_at if failed else run.controller.full_at
+    assert ends.tolist() == [630, 675]
+    assert run.outcome == ("failed" if failed else "promoted")
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_hook_that_does_not_answer_fails_after_an_hour(after: bool) -> None:
+    """Whether it never reports back, or a test lasts longer than that; after the last shift the traffic goes back."""
+    silent = Hook(invocations=4, over=30, answers="never")
+    for hook, late in ((silent, 0.0), (Hook(invocations=4, over=3600), 1.0), (Hook(invocations=4, over=30), 3570.1)):
+        hooks = Hooks(after_allow_traffic=hook) if after else Hooks(before_allow_traffic=hook)
+        run = deploy(AllAtOnce(hooks=hooks).plan)
+        run.go(until=4 * 3600, late=(late,))
+        assert run.outcome == "failed"
+        assert run.controller.over_at[0] == 600 + 3600
+        assert (
+            run.controller.reason(0) == f"failed: no answer of the {'post' if after else 'pre'}-traffic hook in an hour"
+        )
+        assert run.shifts == ([(10, 1), (70, 0)] if after else [])
+
+
+def test_an_answer_in_the_last_instant_of_the_hour_counts() -> None:
+    run = deploy(AllAtOnce(hooks=Hooks(before_allow_traffic=Hook(invocations=4, over=30))).plan)
+    run.go(until=4 * 3600, late=(3570.0,))
+    assert run.outcome == "promoted"
+    assert run.controller.full_at[0] == 600 + 3600
+
+
+@pytest.mark.parametrize("over", [1e-7, 1e-6, 1e-5, 30.0])
+@pytest.mark.parametrize("count", [1, 3, 60])
+def test_tests_start_within_their_time(over: float, count: int) -> None:
+    hook = Hook(invocations=count, over=over)
+    starts, end = hook.starts(600.1), hook.end(600.1)
+    assert all(600.1 <= start < end for start in starts)
+    assert starts == sorted(starts)
+    assert end == pytest.approx(600.1 + over, abs=1.1e-6)
+    if over == 30.0:
+        assert starts == pytest.approx([600.1 + (k + 0.5) * over / count for k in range(count)], abs=1e-6)
+
+
 def test_steps_without_a_hold_happen_at_once() -> None:
     run = deploy(Steps(steps=(Step(weight=0.1), Step(weight=0.5))).plan)
     run.go()
@@ -184,6 +235,18 @@ def test_on_call_answers_a_page_after_the_deployment() -> None:
     assert run.shifts == [(10, 1), (23.5, 0)]
     assert run.controller.paged_back_at[0] == 23.5 * MINUTE
     assert run.controller.reason(0) == "rolled back by on-call"
+
+
+@pytest.mark.parametrize(("red", "shifts"), [
+    ({9: 1, 10: 1, 11: 1}, []), ({9: 1, 10: 1, 11: 1, 13: 1}, [(16.5, 0)]), ({10: 1}, [(13.5, 0)]),
+], ids=["red since before", "red again", "red in the instant of the promotion"])  # fmt: skip
+def test_on_call_answers_a_change_into_alarm_and_not_an_old_page(red: dict[int, int], shifts: list[Any]) -> None:
+    """The deployment, which no alarm stops, lasts from 10 to 11 min; a page is answered after 2.5 min."""
+    plan = AllAtOnce(bake=MINUTE).plan
+    run = deploy(plan, red, watched=(), pager=Pager(alarms=("errors",), response=Constant(value=150.0)))
+    run.go()
+    assert run.outcome == "promoted"
+    assert run.shifts == [(10, 1), *shifts]
 
 
 def test_on_call_is_not_paged_for_a_deployment_that_rolled_back() -> None:

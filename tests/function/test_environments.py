@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rollout_sim.core.units import tick
 from rollout_sim.function.environments import SWEEP, EnvironmentPool, Fleet
 
 
@@ -50,11 +51,22 @@ def test_concurrency_counts_what_runs_not_what_is_idle() -> None:
     assert invoke(environments, 1, 2) == (0, False)
 
 
-def test_scale_up_is_a_bucket_that_starts_full_and_refills_in_ten_seconds() -> None:
+def test_no_ten_seconds_have_more_starts_than_the_scale_up_rate() -> None:
     environments = pool(scale_up=4, concurrency=100)
-    assert sum(environments.take(0.0) is not None for _ in range(10)) == 4
+    assert sum(environments.take(0.0) is not None for _ in range(3)) == 3
     assert sum(environments.take(2.5) is not None for _ in range(10)) == 1
+    assert environments.take(9.999_999) is None
+    assert sum(environments.take(10.0) is not None for _ in range(10)) == 3
+    assert sum(environments.take(12.5) is not None for _ in range(10)) == 1
     assert sum(environments.take(1000.0) is not None for _ in range(10)) == 4
+
+
+def test_a_start_is_allowed_at_the_very_microsecond() -> None:
+    """One start in 10 s, a hundred times in a row, whatever the fraction of the second: times are whole microseconds."""
+    for offset in (0.0, 0.1, 0.3, 1.1, 2.000_007):
+        environments = pool(scale_up=1, concurrency=1000)
+        assert all(environments.take(tick(offset + 10 * k)) is not None for k in range(100))
+        assert environments.take(tick(offset + 999.999_999)) is None
 
 
 def test_a_destroyed_environment_is_not_used_again() -> None:

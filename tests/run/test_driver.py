@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from builders import scenario
 
-from rollout_sim.control.controller import Controller, Decision, Provision, Shift, StartTests
+from rollout_sim.control.controller import Controller, Decision, Provision, Shift, StartTests, TestAnswers
 from rollout_sim.control.strategies import Hook
-from rollout_sim.core.arrays import FloatArray, IntArray, Mask
-from rollout_sim.planes.base import DataPlane, Failures, PlaneTotals
+from rollout_sim.core.arrays import FloatArray, Mask
+from rollout_sim.planes.base import Answers, DataPlane, PlaneTotals
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.sections import Promotion
@@ -34,9 +34,9 @@ class Told:
     def provision(self, count: int, mask: Mask) -> None:
         self.calls.append(("provision", count, *mask.tolist()))
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
+    def test(self, hook: Hook, mask: Mask) -> Answers:
         self.calls.append(("test", hook.invocations, *mask.tolist()))
-        return lambda: self.failed
+        return lambda: (self.failed, np.array([41.0, 42.0]))
 
     def finish(self) -> PlaneTotals:
         self.calls.append("finish")
@@ -60,8 +60,11 @@ class Script:
     def next_time(self, now: float) -> float:
         return min((t for t in self.decisions if t > now), default=np.inf)
 
-    def act(self, now: float, failed_tests: IntArray | None) -> Decision:
-        self.seen.append((now, None if failed_tests is None else failed_tests.tolist()))
+    def act(self, now: float, tests: TestAnswers | None) -> Decision:
+        told = None
+        if tests is not None:
+            told = [row if there else None for there, *row in zip(tests.mask, tests.failed, tests.at, strict=True)]
+        self.seen.append((now, told))
         return self.decisions[now]
 
 
@@ -97,10 +100,10 @@ def test_what_propagates_takes_effect_later_and_nothing_does_after_the_horizon()
     ]  # fmt: skip
 
 
-def test_what_is_due_at_the_horizon_is_not_done() -> None:
-    calls, controller = drive({100.0: decide(1.0, 1.0)})
-    assert calls == [("advance", 100.0, 0.0, 0.0), "finish"]
-    assert controller.seen == []
+def test_the_horizon_is_the_last_instant_of_control() -> None:
+    calls, controller = drive({100.0: decide(1.0, 1.0), 100.000_001: decide(0.0, 0.0)})
+    assert calls == [("advance", 100.0, 0.0, 0.0), ("shift", 100.0, 1.0), ("advance", 100.0, 1.0, 1.0), "finish"]
+    assert controller.seen == [(100.0, None)]
 
 
 def test_promotions_come_first_in_their_instant() -> None:
@@ -119,10 +122,10 @@ def test_environments_are_provisioned_when_they_are_ready_and_before_the_next_de
     ]  # fmt: skip
 
 
-def test_failures_are_asked_for_at_the_end_of_the_hook_and_only_where_it_ran() -> None:
+def test_answers_are_asked_for_once_all_tests_have_started_and_only_where_there_are_any() -> None:
     tests = StartTests(hook=HOOK, end=40.0, mask=np.array([False, True]))
     _, controller = drive({10.0: replace(STAY, commands=(tests,)), 20.0: STAY, 40.0: STAY, 50.0: STAY})
-    assert controller.seen == [(10.0, None), (20.0, None), (40.0, [0, 4]), (50.0, None)]
+    assert controller.seen == [(10.0, None), (20.0, None), (40.0, [None, [4, 42.0]]), (50.0, None)]
 
 
 def test_an_unknown_command_is_an_error() -> None:
@@ -136,7 +139,7 @@ def test_progress_rises_and_changes_nothing() -> None:
     given = scenario(alarms={"errors": scenario().dump()["alarms"]["errors"], "slow": slow}, horizon="10 min")
     told: list[float] = []
     quiet, watched = (simulate(given, "canary", events=True, progress=progress) for progress in (None, told.append))
-    assert told == [k / 400 for k in range(1, 400)]
+    assert told == [k / 400 for k in range(1, 401)]
     assert quiet.summary == watched.summary
     assert quiet.history == watched.history
     for key, values in quiet.metrics.percentiles.items():

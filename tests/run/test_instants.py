@@ -17,6 +17,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Metrics, Target
 from rollout_sim.core.units import tick, ticks
 from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import compare
 
 
@@ -88,6 +89,41 @@ def test_a_promotion_due_at_the_rollouts_start_comes_before_it() -> None:
         assert history[0].reason == "promotion"
         assert history[1].to_routing == {"2": 0.1}
         assert history[1].to_version == "3"
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_control_acts_at_the_horizon_on_what_ends_there(engine: Engine) -> None:
+    """A plan that ends at the horizon is over; the alarm of its last minute is evaluated, and sees what ends at that instant."""
+    changes: dict[str, Any] = {
+        "horizon": "10 min",
+        "function__versions": {"1": {"duration": "1 s"}, "2": {"like": "1"}},
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s"}}],
+        "alarms": {"errors": {"metric": "errors", "of": "new_version", "threshold": "> 0"}},
+        "strategies": {"one": {"type": "all_at_once", "bake": "5 min"}},
+    }
+    good = simulate(replace(scenario(**changes), engine=engine), "one")
+    assert (good.outcome, good.time_to_end_s, good.pending) == ("promoted", 300.0, 0)
+    bad = scenario(**changes, function__versions__2__faults=[{"errors": "100%", "onset": "299 s"}])
+    result = simulate(replace(bad, engine=engine), "one")
+    assert (result.outcome, result.time_to_rollback_s, result.bad_requests) == ("rolled_back", 300.0, 1)
+
+
+def test_the_last_evaluation_counts_in_a_study() -> None:
+    """Five minutes of a canary up to the horizon, an alarm of 1 of 1 on any error: 1 - exp(-5 minutes of errors)."""
+    given_ = scenario(
+        horizon="10 min",
+        function__versions={"1": {"duration": "10 ms"}, "2": {"like": "1", "error_rate": "1%"}},
+        alarms={"errors": {"metric": "errors", "of": "new_version", "threshold": "> 0", "missing": "not_breaching"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}}],
+        strategies={"one": {"type": "canary", "percent": 10, "interval": "5 min"}},
+    )
+    caught = 1 - math.exp(-4 * 0.1 * 300 * 0.01)
+    for engine, count in (("simpy", 60), ("aggregate", 20_000)):
+        columns = compare(replace(given_, engine=engine), count, twin=False).columns["one"]
+        assert set(columns["outcome"].tolist()) == {1.0, 2.0}, "none is still running"
+        assert (columns["outcome"] == 2).mean() == pytest.approx(
+            caught, abs=4 * math.sqrt(caught * (1 - caught) / count)
+        )
 
 
 def test_ticks_refuse_nothing_that_a_distribution_can_draw() -> None:

@@ -7,6 +7,7 @@ The tests against closed forms compare one run of a fixed seed with 4.5 standard
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ import pytest
 from builders import scenario, steady
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.scenario.sections import NO_ROLLOUT
+from rollout_sim.study.comparison import compare
 from rollout_sim.theory import erlang_b, no_request_probability
 
 SIGMAS = 4.5
@@ -69,6 +72,7 @@ def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:
             "traffic": st.sampled_from(
                 [
                     [{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}, "retry": "standard"}],
+                    [{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}, "retry": {"attempts": 3}}],
                     [{"source": "data", "alias": "prod", "arrivals": {"poisson": "4/s"}}],
                     [{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 s"}}],
                     [
@@ -324,19 +328,52 @@ def test_a_failed_hook_fails_the_deployment_before_any_user_sees_it() -> None:
     assert result.versions["2"].errors == 10
 
 
-def test_scale_up_is_limited() -> None:
-    """With 10 environments per 10 s, a burst of long invocations starts 10 at once, then one a second."""
+def test_a_good_version_passes_the_default_hook_of_blue_green() -> None:
+    """With a median of 1 s, the last of the ten tests, sent after 28.5 s, is answered after 30 s in one of five rollouts."""
+    given_ = scenario(
+        function__timeout="20 s",
+        function__versions={"1": {"duration": {"lognormal": {"median": "1 s", "p99": "4 s"}}}, "2": {"like": "1"}},
+        strategies={"tested": {"type": "blue_green"}},
+        rollout__alarms=[],
+        alarms=None,
+    )
+    simulated = compare(replace(given_, engine="simpy"), 60, twin=False).columns["tested"]
+    drawn = compare(replace(given_, engine="aggregate"), 1000, twin=False).columns["tested"]
+    for columns in (simulated, drawn):
+        assert (columns["outcome"] == 1).all()
+    z = (math.log(1.5) - 0.0) / (math.log(4) / 2.3263478740408408)
+    late = math.erfc(z / math.sqrt(2)) / 2
+    assert 0.15 < late < 0.3
+    assert (drawn["time_to_full_s"] > 30).mean() == pytest.approx(late, abs=0.07)  # and a few of those sent before it
+    assert stats.ks_2samp(simulated["time_to_full_s"], drawn["time_to_full_s"]).pvalue > 1e-4
+
+
+def test_a_hook_that_never_answers_fails_after_an_hour() -> None:
+    hooks = {"before_allow_traffic": {"answers": "never"}}
+    given_ = scenario(horizon="3 h", strategies={"canary": {"type": "Canary10Percent10Minutes", "hooks": hooks}})
+    result = simulate(given_, "canary")
+    assert (result.outcome, result.time_to_end_s) == ("failed", 3600)
+    assert result.reason == "failed: no answer of the pre-traffic hook in an hour"
+    columns = compare(replace(given_, engine="aggregate"), 3, twin=False).columns["canary"]
+    assert (columns["outcome"] == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("scale_up", "gap", "throttled"), [(10, "100 ms", 450), (1000, "5 ms", 5000), (1000, "2 ms", 20000)]
+)
+def test_scale_up_is_limited(scale_up: int, gap: str, throttled: int) -> None:
+    """Of a stream of invocations that never end, each 10 s start as many as the limit says, the first 10 s included."""
     given_ = steady(
         function__versions={"1": {"duration": "60 s"}},
         function__timeout="2 min",
-        function__scale_up=10,
-        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "100 ms"}}],
+        function__scale_up=scale_up,
+        function__account_concurrency=100_000,
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": gap}}],
         horizon="50 s",
     )
-    result = simulate(given_, events=True)
-    assert result.events is not None
-    assert len(result.events) == result.throttles + result.pending == 500
-    assert result.pending == pytest.approx(10 + 50, abs=1)
+    result = simulate(given_)
+    assert result.throttles == throttled
+    assert result.pending == 5 * scale_up
     assert result.versions["1"].cold_starts == 0  # none of them has ended
 
 

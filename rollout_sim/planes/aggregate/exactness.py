@@ -40,15 +40,19 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
     reasons = []
     for i, (source, process) in enumerate(zip(scenario.traffic, processes, strict=True)):
         name = source.name or f"traffic[{i}]"
-        if source.retry is not None and source.retry.attempts > 1 and "error" in source.retry.on:
-            reasons.append(f"{name}: clients retry errors")
+        if source.retry is not None and source.retry.attempts > 1:
+            again = [
+                kind for kind in source.retry.on if kind == "error" or (kind == "failed_response" and _fails(scenario))
+            ]
+            if again:
+                reasons.append(f"{name}: clients retry {' and '.join(f'{kind}s' for kind in again).replace('_', ' ')}")
         if source.source != "http" and source.async_retries > 0:
             reasons.append(f"{name}: Lambda retries asynchronous events")
         if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)
         if cells is None:
-            reasons.append(f"{name}: the trace's speed makes its minutes too odd to count by")
+            reasons.append(f"{name}: the trace's periods at its speed are too odd to count by")
             continue
         try:
             process.counts(np.array([0.0, min(cells.width, scenario.horizon)]), 1, np.random.default_rng(0))
@@ -99,6 +103,15 @@ def _of_alarms(scenario: Scenario) -> list[str]:
         if aliases - {scenario.alias}:
             reasons.append(f"alarm {name}: reads the budget of another alias")
     return reasons
+
+
+def _fails(scenario: Scenario) -> bool:
+    """Whether any version answers with failures that Lambda does not count."""
+    versions = scenario.function.versions
+    return any(
+        spec.failed_responses > 0 or any(fault.responses for fault in scenario.faults_of(number))
+        for number, spec in versions.items()
+    )
 
 
 def _above(distribution: Distribution, limit: float) -> float:

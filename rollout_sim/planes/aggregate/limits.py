@@ -31,7 +31,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.function.environments import SCALE_UP_WINDOW
-from rollout_sim.function.faults import Fault
+from rollout_sim.function.faults import CRASH_DURATION, Fault
 from rollout_sim.function.spec import INIT_LIMIT, VersionSpec
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess
@@ -154,7 +154,7 @@ def _upheavals(scenario: Scenario) -> list[float]:
         for number in scenario.function.versions
         for fault in scenario.faults_of(number)
         for t in (fault.onset, fault.until)
-        if fault.kind in ("latency", "crash") and t is not None
+        if fault.kind in ("latency", "crash", "hang") and t is not None
     }
     back = (scenario.rollout is not None) + (scenario.on_call is not None)
     return [1.0] * (1 + back + len(scenario.promotions) + len(lasting))
@@ -181,14 +181,25 @@ def _hooks(plan: Plan) -> list[Hook]:
 
 def _tests_at_once(scenario: Scenario, hook: Hook) -> int:
     """How many of a hook's tests run at once at most."""
+    return min(hook.invocations, math.ceil(_longest_test(scenario) * hook.invocations / hook.over) + 1)
+
+
+def _longest_test(scenario: Scenario) -> float:
+    """Seconds that a test of a hook takes at most."""
     assert scenario.new is not None
     spec, timeout = scenario.function.versions[scenario.new], scenario.function.timeout
     longest = min(INIT_LIMIT, _highest(spec.cold_start)) + timeout
-    if not any(f.crash for f in scenario.faults_of(scenario.new)):
+    if not any(f.hang for f in scenario.faults_of(scenario.new)):
         factor, add = _slowest(scenario.faults_of(scenario.new))
         whole = max(_highest(spec.duration), _highest(spec.cold_duration))
         longest += min(whole * factor + add - timeout, 0.0)
-    return min(hook.invocations, math.ceil(longest * hook.invocations / hook.over) + 1)
+    return longest
+
+
+def waiting_for_answers(scenario: Scenario, plan: Plan) -> float:
+    """Seconds that the plan's hooks wait for answers after their time at most, but in one of 1 / `UNLIKELY` runs."""
+    late = [hook for hook in _hooks(plan) if hook.answers == "always" and _late_tests(scenario, hook) > UNLIKELY]
+    return len(late) * _longest_test(scenario)
 
 
 def _of_hooks(scenario: Scenario, demand: Demand) -> list[str]:
@@ -206,27 +217,31 @@ def _of_hooks(scenario: Scenario, demand: Demand) -> list[str]:
         known = not called and not ((spec.provisioned or plan.provisioned) and demand.destroying)
         if before is not None and before.over / before.invocations > scenario.function.keep_alive:
             known = False
-        if before is not None and not known and _late_if_cold(scenario, before) > UNLIKELY:
+        if before is not None and not known and _late_tests(scenario, before) > UNLIKELY:
             reasons.append("which tests of a hook are cold is not known")
-        if after is not None and demand.cold_share * _late_if_cold(scenario, after) > UNLIKELY:
+        if after is not None and demand.cold_share * _late_tests(scenario, after) > UNLIKELY:
             reasons.append("a hook's tests after the last shift may find no warm environment")
     return reasons
 
 
-def _late_if_cold(scenario: Scenario, hook: Hook) -> float:
-    """How many of a hook's tests are expected to end too late if they are cold, and in time if they are warm."""
+def _late_tests(scenario: Scenario, hook: Hook) -> float:
+    """How many of a hook's tests are expected to be answered after its time if they are cold, so that it waits for them."""
     assert scenario.new is not None
     spec, timeout = scenario.function.versions[scenario.new], scenario.function.timeout
     factor, add = _slowest(scenario.faults_of(scenario.new))
     left: FloatArray = np.arange(0.5, hook.invocations) * (hook.over / hook.invocations)
     left = left[left < timeout + INIT_LIMIT]
-    late: FloatArray = np.zeros(left.size)
-    if spec.cold_start is not None:
-        init = min(_highest(spec.cold_start), INIT_LIMIT)
-        late = _late(spec.duration, left - init, factor, add, timeout) - _late(spec.duration, left, 1.0, 0.0, timeout)
+    init = min(_highest(spec.cold_start), INIT_LIMIT)
+    late = _late(spec.duration, left - init, factor, add, timeout)
     if spec.cold_duration is not None:
-        late = _late(spec.cold_duration, left, factor, add, timeout)
-    return float(np.maximum(late, 0.0).sum())
+        late = np.maximum(late, _late(spec.cold_duration, left, factor, add, timeout))
+    late = np.maximum(late, (left < timeout + init) * _hanging(scenario.faults_of(scenario.new)))
+    return float(late.sum())
+
+
+def _hanging(faults: tuple[Fault, ...]) -> float:
+    """The share of invocations that run into the timeout because they hang, at most."""
+    return 1.0 - math.prod(1.0 - fault.hang for fault in faults if fault.hang is not None)
 
 
 def _late(duration: Distribution, left: FloatArray, factor: float, add: float, timeout: float) -> FloatArray:
@@ -242,7 +257,7 @@ def _of_horizon(scenario: Scenario, demand: Demand) -> list[str]:
     last = scenario.horizon - _SETTLED * demand.cold
     moves = [(p.at, 1.0) for p in scenario.promotions]
     for plan in _plans(scenario):
-        at = scenario.start + plan.allocation + (plan.before.over if plan.before is not None else 0.0)
+        at = scenario.start + plan.allocation + (plan.before.length if plan.before is not None else 0.0)
         for shift, step in zip(_shifts(plan), plan.steps, strict=True):
             moves.append((at, shift))
             at += step.hold
@@ -262,13 +277,14 @@ def _at_once(faults: tuple[Fault, ...]) -> Iterator[tuple[Fault, ...]]:
 
 def _holding_times(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> tuple[float, float]:
     """Mean seconds that an invocation holds its environment at most, warm and cold, each of these faults at its worst."""
-    crash = 1 - math.prod(1 - f.crash for f in faults if f.crash is not None)
+    hang = _hanging(faults)
+    shortest = CRASH_DURATION if any(f.crash for f in faults) else 0.0
 
     def held(mean: float) -> float:
         for fault in faults:
             if fault.kind == "latency" and fault.latency is not None:
                 mean += fault.share * (max(fault.latency.factor - 1, 0.0) * mean + fault.latency.add)
-        return (1 - crash) * min(mean, timeout) + crash * timeout
+        return (1 - hang) * min(max(mean, shortest), timeout) + hang * timeout
 
     warm = held(spec.duration.mean)
     init = 0.0 if spec.cold_start is None else spec.cold_start.mean
@@ -277,10 +293,10 @@ def _holding_times(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...])
 
 
 def _destroying(timeout: float, spec: VersionSpec, faults: tuple[Fault, ...]) -> float:
-    """The share of invocations that end their environment at most: crashes, and those that run into the timeout."""
+    """The share of invocations that end their environment at most: those that crash, hang, or run into the timeout."""
     factor, add = _slowest(faults)
     late = _late(spec.duration, np.array([math.nextafter(timeout, 0.0)]), factor, add, timeout)
-    return math.fsum(f.crash or 0.0 for f in faults) + float(late[0])
+    return math.fsum(f.crash or f.hang or 0.0 for f in faults) + float(late[0])
 
 
 def _slowest(faults: tuple[Fault, ...]) -> tuple[float, float]:

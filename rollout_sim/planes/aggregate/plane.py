@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,14 +31,14 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
-from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, failed_tests, outcome_probabilities
-from rollout_sim.planes.base import Failures, PlaneTotals
+from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, outcome_probabilities, test_answers
+from rollout_sim.planes.base import Answers, PlaneTotals
 from rollout_sim.planes.routing import pointing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
 
 Key = tuple[object, ...]
-_ROUNDING: Final = 1e-6
+_ROUNDING: Final = TICK / 2
 
 
 class SharedTraffic:
@@ -60,6 +60,7 @@ class SharedTraffic:
             number: VersionBehaviour(
                 duration=spec.duration,
                 error_rate=spec.error_rate,
+                failed_responses=spec.failed_responses,
                 timeout=scenario.function.timeout,
                 rows=faults.rows_of(scenario.faults_of(number), scenario.start),
                 edges=self.edges,
@@ -108,7 +109,7 @@ class DeferredCounts:
     answered: int
     overdue: tuple[bool, ...]
     alias: str
-    version: str
+    usual: tuple[float, ...] | None
     counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -116,12 +117,13 @@ class AggregatePlane:
     """A `DataPlane` that draws counts, of one strategy in one batch of replications.
 
     `plan` is what the controller follows, None where it moves nothing. What the alarms `reads` look at in the `window`
-    (s, from and to) is written into `metrics`; everything is summed up in the totals.
+    (s, from and to) is written into `metrics`; everything is summed up in the totals. `pairs` draws what of it the rollout
+    adds, apart from all else, so that it has no say in that.
     """
 
     def __init__(
         self, traffic: SharedTraffic, rng: np.random.Generator, metrics: Metrics, *,
-        plan: Plan | None, reads: tuple[Alarm, ...], window: tuple[float, float],
+        plan: Plan | None, reads: tuple[Alarm, ...], window: tuple[float, float], pairs: np.random.Generator,
     ) -> None:  # fmt: skip
         self.traffic = traffic
         self.scenario = traffic.scenario
@@ -129,6 +131,7 @@ class AggregatePlane:
         self.window = window
         self._plan = plan
         self._rng = rng
+        self._pairs = pairs
         self._reads: dict[int, list[Alarm]] = {}
         for alarm in reads:
             for target in dict.fromkeys(target for scope in alarm.scopes for target in metrics.scopes[scope]):
@@ -138,6 +141,8 @@ class AggregatePlane:
         size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(5))
         self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned = none
         self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
+        self._added = np.zeros(size, np.int64)
+        self._added_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
         self._deferred: dict[Key, DeferredCounts] = {}
@@ -151,8 +156,6 @@ class AggregatePlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Draws what comes until `until` (s), and shows what is over."""
-        if until >= self.scenario.horizon:  # nothing is read at the horizon or after the last instant before it
-            self.window = (self.window[0], min(self.window[1], self._now))
         for source in range(len(self._cursors)):
             for start, end in self._spans(source, self._now, until):
                 self._serve(source, start, end, weights)
@@ -163,8 +166,8 @@ class AggregatePlane:
         """The tests before the first shift find these environments warm; nothing else here depends on them."""
         self._provisioned[mask] += count
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
-        """Draws the failures at once: no other traffic has a bearing on them.
+    def test(self, hook: Hook, mask: Mask) -> Answers:
+        """Draws the answers at once: no other traffic has a bearing on them.
 
         Before the first shift only provisioned environments are warm; afterwards traffic keeps enough of them so.
         """
@@ -173,18 +176,20 @@ class AggregatePlane:
         assert self._plan is not None
         spec = self.scenario.function.versions[new]
         warm = spec.provisioned + self._provisioned[mask].astype(float)
-        failed = np.zeros(mask.size, np.int64)
-        failed[mask] = failed_tests(
+        failed, at = np.zeros(mask.size, np.int64), np.full(mask.size, math.nan)
+        failed[mask], at[mask] = test_answers(
             spec, self.traffic.behaviours[new], hook, self._now,
             warm=warm if hook is self._plan.before else np.full(warm.size, math.inf), rng=self._rng,
         )  # fmt: skip
-        return lambda: failed
+        return lambda: (failed, at)
 
     def finish(self) -> PlaneTotals:
         """Draws everything that was deferred, and sums up."""
         for deferred in self._deferred.values():
             drawn = self._draw(deferred.counts, deferred.probabilities)
-            self._record(deferred.alias, deferred.version, drawn, deferred.answered, deferred.overdue)
+            self._record(
+                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual
+            )
         self._deferred.clear()
         return PlaneTotals(
             requests=self._requests,
@@ -192,6 +197,8 @@ class AggregatePlane:
             bad=self._bad,
             bad_new_version=self._bad_new_version,
             bad_by=self._bad_by,
+            added=self._added,
+            added_by=self._added_by,
             throttles=np.zeros(self._requests.size, np.int64),
         )
 
@@ -269,7 +276,8 @@ class AggregatePlane:
         overdue = tuple(end <= horizon - limit + _ROUNDING for limit in self._limits(alias))
         if not self._read_at(alias, start) or target not in self._reads:
             probabilities = self.traffic.probabilities(source, version, start, end, in_time)
-            key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue)
+            usual = self._usual(source, version, start, end, in_time, overdue)
+            key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue, usual)
             deferred = self._deferred.get(key)
             if deferred is None:
                 deferred = self._deferred[key] = DeferredCounts(
@@ -277,7 +285,7 @@ class AggregatePlane:
                     1 if in_time else probabilities.shape[2],
                     overdue,
                     alias,
-                    version,
+                    usual,
                     np.zeros_like(counts),
                 )
             deferred.counts += counts
@@ -286,7 +294,8 @@ class AggregatePlane:
         probabilities = self.traffic.probabilities(source, version, start, end, seen)
         drawn = self._draw(counts, probabilities)
         answered = len(seen) if in_time else probabilities.shape[2]
-        self._record(alias, version, drawn, answered, overdue)
+        usual = self._usual(source, version, start, end, in_time, overdue)
+        self._record(alias, drawn, answered, overdue, probabilities, usual)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
             after = end + self._longest if seen else end
@@ -306,12 +315,12 @@ class AggregatePlane:
         return tuple(sorted(instants))
 
     def _draw(self, counts: IntArray, probabilities: FloatArray) -> IntArray:
-        """How many of `counts` fall to each of `probabilities`: shape (2, bins, classes, replications)."""
+        """How many of `counts` fall to each of `probabilities`: shape (outcomes, bins, classes, replications)."""
         flat = probabilities.ravel()
         result = np.zeros((flat.size, counts.size), np.int64)
         # The smallest first: few to draw; the largest takes what is left.
         order = [int(k) for k in np.argsort(flat, kind="stable") if flat[k] > NEGLIGIBLE]
-        left, rest = counts, float(sum(flat[k] for k in order))
+        left, rest = counts, float(np.cumsum(flat[order])[-1])
         for k in order[:-1]:
             result[k] = self._rng.binomial(left, min(flat[k] / rest, 1.0))
             left = left - result[k]
@@ -319,27 +328,88 @@ class AggregatePlane:
         result[order[-1]] = left
         return result.reshape(*probabilities.shape, counts.size)
 
-    def _record(self, alias: str, version: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...]) -> None:
-        """Adds to the totals what was drawn, of which the first `answered` classes are over by the horizon.
+    def _usual(
+        self, source: int, version: str, start: float, end: float, in_time: tuple[float, ...], overdue: tuple[bool, ...]
+    ) -> tuple[float, ...] | None:
+        """What share of the old version's invocations would be bad in the place of these of the new one (`_bad_shares`).
 
-        The rest has then waited too long for each objective that judges the alias and is `overdue`.
+        None for invocations of another version.
+        """
+        alias = self.scenario.traffic[source].alias
+        if (alias, version) != (self.scenario.alias, self.scenario.new):
+            return None
+        probabilities = self.traffic.probabilities(source, self.scenario.old, start, end, in_time)
+        return self._bad_shares(alias, probabilities, 1 if in_time else probabilities.shape[2], overdue)
+
+    def _bad_shares(
+        self, alias: str, probabilities: FloatArray, answered: int, overdue: tuple[bool, ...]
+    ) -> tuple[float, ...]:
+        """The share of invocations that are bad for each objective that judges the alias, then for any of them."""
+        bad, bad_by = self._bad_of(alias, probabilities[..., None], answered, overdue)
+        return (*(float(share[0]) for share in bad_by), float(bad[0]))
+
+    def _bad_of(self, alias: str, drawn: Any, answered: int, overdue: tuple[bool, ...]) -> tuple[Any, list[Any]]:
+        """What of `drawn` (counts or shares) is bad for any objective that judges the alias, and for each: (replications,).
+
+        The first `answered` classes are over by the horizon. The rest has then waited too long for each objective that is
+        `overdue`.
         """
         over = drawn[:, :, :answered].sum(axis=2)
         waiting = drawn[:, :, answered:].sum(axis=(0, 1, 2))
-        self._requests += over.sum(axis=(0, 1))
-        self._pending += waiting
-        bad = over[1].sum(axis=0)
+        bad, bad_by = over[1:].sum(axis=(0, 1)), []
         judged = judging(self.scenario.slos, alias, self.scenario.alias)
-        for (j, latency), too_long in zip(judged, overdue, strict=True):
+        for (_, latency), too_long in zip(judged, overdue, strict=True):
             bad_here = self._bad_for(latency, over) + (waiting if too_long else 0)
             bad = np.maximum(bad, bad_here)  # a slower limit's bad requests are among a faster one's
+            bad_by.append(bad_here)
+        return bad, bad_by
+
+    def _record(
+        self, alias: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...],
+        probabilities: FloatArray, usual: tuple[float, ...] | None,
+    ) -> None:  # fmt: skip
+        """Adds to the totals what was drawn by `probabilities`, of which the first `answered` classes are over by the horizon.
+
+        The rest has then waited too long for each objective that judges the alias and is `overdue`. Where the new version
+        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too.
+        """
+        self._requests += drawn[:, :, :answered].sum(axis=(0, 1, 2))
+        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
+        judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
+        for j, bad_here in zip(judged, bad_by, strict=True):
             self._bad_by[j][:] += bad_here
         self._bad += bad
-        if (alias, version) == (self.scenario.alias, self.scenario.new):
-            self._bad_new_version += bad
+        if usual is None:
+            return
+        self._bad_new_version += bad
+        ours = self._bad_shares(alias, probabilities, answered, overdue)
+        if ours == usual:  # the same draws make the same requests bad
+            return
+        served, drawn_before = drawn.sum(axis=(0, 1, 2)), dict[tuple[float, float], IntArray]()
+        for total, count, share, before in zip(
+            (*(self._added_by[j] for j in judged), self._added), (*bad_by, bad), ours, usual, strict=True
+        ):
+            if (share, before) not in drawn_before:
+                drawn_before[share, before] = self._added_by_rollout(served, count, share, before)
+            total[:] += drawn_before[share, before]
 
-    def _bad_for(self, latency: float | None, over: IntArray) -> IntArray:
-        bad: IntArray = over[1].sum(axis=0)
+    def _added_by_rollout(self, served: IntArray, bad: IntArray, share: float, before: float) -> IntArray:
+        """Of `served` requests, of which `bad` are bad, how many more are so than if the old version had served them.
+
+        Request by request, on the same draws: of what is bad with probability `share`, a part `before / share` would have
+        been so in any case. Where the new version is the better one, the other way round, and the result negative.
+        """
+        if share == before:
+            return np.zeros_like(bad)
+        if share > before:
+            added: IntArray = self._pairs.binomial(bad, 1 - before / share)
+            return added
+        mended: IntArray = self._pairs.binomial(served - bad, (before - share) / (1 - share))
+        return -mended
+
+    def _bad_for(self, latency: float | None, over: Any) -> Any:
+        bad = over[1:].sum(axis=(0, 1))
         if latency is not None:
             bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
         return bad
@@ -356,6 +426,7 @@ class AggregatePlane:
                 continue
             metrics.invocations[:, target, period] += drawn.sum(axis=(0, 1))
             metrics.errors[:, target, period] += drawn[1].sum(axis=0)
+            metrics.failed_responses[:, target, period] += drawn[2:].sum(axis=(0, 1))
             binned = drawn.sum(axis=0)
             for j, threshold in enumerate(metrics.slow_thresholds):
                 metrics.slow[j][:, target, period] += binned[self.traffic.edges.index(threshold) + 1 :].sum(axis=0)

@@ -25,7 +25,7 @@ import numpy as np
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
-from rollout_sim.core.units import TICK
+from rollout_sim.core.units import TICK, ticks
 from rollout_sim.function import faults
 from rollout_sim.function.faults import ERROR, OK
 from rollout_sim.function.spec import VersionSpec
@@ -50,8 +50,19 @@ class VersionBehaviour:
     duration: Distribution
     error_rate: float
     timeout: float
+    failed_responses: float = 0.0
     rows: tuple[faults.FaultRow, ...] = ()
     edges: tuple[float, ...] = ()
+
+    @property
+    def ends(self) -> list[float]:
+        """Seconds after which an invocation ends whatever its duration: the timeout, and a crash where there are any."""
+        return [self.timeout, *([self.crash] if any(row[0] == faults.CRASH for row in self.rows) else [])]
+
+    @property
+    def crash(self) -> float:
+        """Seconds that an invocation takes which crashes."""
+        return min(faults.CRASH_DURATION, self.timeout)
 
     def steady_between(self, start: float, end: float) -> bool:
         """Whether the faults are the same throughout [start, end)."""
@@ -62,6 +73,11 @@ class VersionBehaviour:
     def instants(self) -> list[float]:
         """The times (s) at which a fault sets in, has risen, or ends."""
         return sorted({t for row in self.rows for t in (row[1], row[1] + row[2], row[3]) if math.isfinite(t)})
+
+    @property
+    def outcomes(self) -> int:
+        """How many outcomes are told apart: succeeded, failed, and, where there are any, failed responses."""
+        return 3 if self.failed_responses > 0 or any(row[0] == faults.RESPONSES for row in self.rows) else 2
 
     def strength(self, t: float) -> tuple[float, ...]:
         """How far each fault has set in at `t`."""
@@ -75,16 +91,17 @@ def outcome_probabilities(
     seen: tuple[float, ...] = (),
     density: Callable[[FloatArray], FloatArray] | None = None,
 ) -> FloatArray:
-    """The probabilities of an invocation that starts in [start, end) (s): shape (2, bins, len(seen) + 1); they sum to 1.
+    """The probabilities of an invocation that starts in [start, end) (s): shape (outcomes, bins, len(seen) + 1); they sum to 1.
 
-    First axis: succeeded, failed. Last: over by the instant `seen[0]` (not before `end`), by `seen[1]`, ..., later.
+    First axis: succeeded, failed, and where there are any failed responses.
+    Last: over by the instant `seen[0]` (not before `end`), by `seen[1]`, ..., later.
     `density` is proportional to the arrivals' rate at times (s), by default the same everywhere.
     """
     points = {start, end, *(t for t in behaviour.instants() if start < t < end)}
     for t in tuple(points):
         slowdowns = {pair for _, pair in _slowdowns(behaviour, t)}
         for factor, add in slowdowns:
-            bends = np.append(_bends(behaviour.duration) * factor + add, behaviour.timeout)
+            bends = np.append(_bends(behaviour.duration) * factor + add, behaviour.ends)
             for instant in seen:
                 cuts = instant - bends
                 points.update(cuts[(cuts > start) & (cuts < end)].tolist())
@@ -108,28 +125,34 @@ def _bends(duration: Distribution) -> FloatArray:
 def _mean(behaviour: VersionBehaviour, nodes: FloatArray, weights: FloatArray, seen: tuple[float, ...]) -> FloatArray:
     """The probabilities averaged over starts at `nodes` (s) with `weights`, which sum to 1."""
     timeout, bins = behaviour.timeout, len(behaviour.edges) + 1
-    probabilities = np.zeros((2, bins, len(seen) + 1))
+    probabilities = np.zeros((behaviour.outcomes, bins, len(seen) + 1))
     upper = np.append(behaviour.edges, math.inf)
     stuck = int(np.searchsorted(behaviour.edges, timeout))  # the bin of an invocation that runs into the timeout
+    gone = int(np.searchsorted(behaviour.edges, behaviour.crash))  # and of one that crashes
     rest = np.append(seen, math.inf)
     half = TICK / 2  # durations are rounded to whole microseconds
     for state in _alike(behaviour, nodes):
         t = nodes[state[0]]
         weight = weights[state[0]]
-        _, crash, error = faults.failure_shares(
-            behaviour.rows, behaviour.error_rate, t[0], False, 0.0, 0, NO_USER_QUANTILE
+        _, hang, crash, error, response = faults.failure_shares(
+            behaviour.rows, behaviour.error_rate, behaviour.failed_responses, t[0], False, 0.0, 0, NO_USER_QUANTILE
         )
         left = rest[:, None] - t  # seconds until each instant, shape (classes, nodes)
         in_time = np.diff((left >= timeout).astype(float), axis=0, prepend=0.0) @ weight
+        crashed = np.diff((left >= behaviour.crash).astype(float), axis=0, prepend=0.0) @ weight
+        runs = (1 - hang) * (1 - crash)
         for part, (factor, add) in _slowdowns(behaviour, t[0]):
             # P(duration <= min(bin's end, seconds left), and below the timeout), of shape (classes, bins, nodes)
             limit = np.minimum(np.minimum(upper[None, :, None] + half, left[:, None, :]), timeout - half)
             below = behaviour.duration.cdf((limit - add) / factor) if factor > 0 else (limit >= add).astype(float)
             done = np.diff(np.diff(below, axis=0, prepend=0.0), axis=1, prepend=0.0) @ weight
-            probabilities[0] += part * (1 - crash) * (1 - error) * done.T
-            probabilities[1] += part * (1 - crash) * error * done.T
-            probabilities[1, stuck] += part * (1 - crash) * in_time * (1 - float(below[-1, -1, 0]))
-        probabilities[1, stuck] += crash * in_time
+            probabilities[0] += part * runs * (1 - error) * (1 - response) * done.T
+            probabilities[1] += part * runs * error * done.T
+            if response > 0:
+                probabilities[2] += part * runs * (1 - error) * response * done.T
+            probabilities[1, stuck] += part * runs * in_time * (1 - float(below[-1, -1, 0]))
+        probabilities[1, stuck] += hang * in_time
+        probabilities[1, gone] += (1 - hang) * crash * crashed
     return np.maximum(probabilities, 0.0)
 
 
@@ -149,7 +172,7 @@ def _slowdowns(behaviour: VersionBehaviour, t: float) -> list[tuple[float, tuple
     ]
 
 
-def failed_tests(
+def test_answers(
     spec: VersionSpec,
     behaviour: VersionBehaviour,
     hook: Hook,
@@ -157,15 +180,16 @@ def failed_tests(
     *,
     warm: FloatArray,
     rng: np.random.Generator,
-) -> IntArray:
-    """How many of the hook's tests, which begin at `now` (s), fail or are not over when it ends: shape (replications,).
+) -> tuple[IntArray, FloatArray]:
+    """How many of the hook's tests, which begins at `now` (s), fail, and when the last one is answered: shape (replications,).
 
     A test is cold where no environment is idle, starting from `warm` (replications,) idle ones (infinite: traffic keeps
     them warm). Exact as long as tests come more often than idle environments expire.
     """
     replications = warm.size
-    n, gap, deadline = hook.invocations, hook.over / hook.invocations, now + hook.over
-    starts: FloatArray = now + np.arange(0.5, n) * gap
+    n, gap = hook.invocations, hook.over / hook.invocations
+    starts: FloatArray = np.array(hook.starts(now))
+    answered = np.zeros(replications)
     # Which tests end before the k-th begins is noted when they begin, in a ring: longer ago than this, and a test is over.
     slots = min(math.ceil((behaviour.timeout + 10.0) / gap) + 2, n + 1)
     ending = np.zeros((slots, replications), np.int64)
@@ -187,8 +211,9 @@ def failed_tests(
         ending[gone, everyone] += 1
         destroyed[gone, everyone] += outcome > ERROR
         running += 1
-        good += (outcome == OK) & (at + took <= deadline)
-    return n - good
+        good += outcome == OK
+        answered = np.maximum(answered, at + took)
+    return n - good, ticks(answered)
 
 
 def _resolve_invocation(
@@ -206,8 +231,11 @@ def _resolve_invocation(
         factor, add, *_ = faults.slowdown(behaviour.rows, at, 0.0, 0, math.nextafter(share, 0.0))
         slowed = duration * factor + add
         result = np.where(u[2] < share, slowed, result)
-    probabilities = faults.failure_shares(behaviour.rows, behaviour.error_rate, at, False, 0.0, 0, NO_USER_QUANTILE)
+    probabilities = faults.failure_shares(
+        behaviour.rows, behaviour.error_rate, behaviour.failed_responses, at, False, 0.0, 0, NO_USER_QUANTILE
+    )
     outcome = np.array([faults.outcome_of(draw, *probabilities) for draw in u[3].tolist()], np.int64)
-    stuck = (outcome == faults.CRASHED) | (result >= behaviour.timeout)
-    outcome[stuck & (outcome != faults.CRASHED)] = faults.TIMED_OUT
-    return init + np.where(stuck, behaviour.timeout, result), outcome
+    gone = outcome == faults.CRASHED
+    stuck = ~gone & ((outcome == faults.TIMED_OUT) | (result >= behaviour.timeout))
+    outcome[stuck] = faults.TIMED_OUT
+    return init + np.where(gone, behaviour.crash, np.where(stuck, behaviour.timeout, result)), outcome

@@ -10,26 +10,25 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.function.environments import SWEEP
+from rollout_sim.core import units
+from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.faults import ERROR
-from rollout_sim.planes.compiled.jit import inlined
+from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.state import (
     BUSY,
     ENV_FREE,
     FENCE,
     KEEP_ALIVE,
-    LAST,
     LIMIT,
     MADE,
     MOST_RECENT,
-    REFILL,
     RUNNING,
-    SCALE_UP,
-    TOKENS,
+    STARTED,
     Index,
     State,
 )
 
+micros = with_names(units.micros)
 PROVISIONED: Final = -(1 << 38)
 """Priorities of provisioned environments count up from here; all others lie far above."""
 _HALF: Final = PROVISIONED // 2
@@ -115,13 +114,12 @@ def _sweep(s: State, v: int, t: float) -> None:
 
 @inlined
 def _may_start(s: State, t: float) -> bool:
-    tokens = s.x[TOKENS] + (t - s.x[LAST]) * s.x[REFILL]
-    tokens = min(tokens, s.x[SCALE_UP])
-    s.x[LAST] = t
-    if tokens < 1.0:
-        s.x[TOKENS] = tokens
+    """`Fleet.may_start`."""
+    oldest, now = Index(s.n[STARTED] % s.starts.size), micros(t)
+    if now - s.starts[oldest] < SCALE_UP_MICROS:
         return False
-    s.x[TOKENS] = tokens - 1.0
+    s.starts[oldest] = now
+    s.n[STARTED] += 1
     return True
 
 

@@ -11,16 +11,16 @@ import numpy as np
 from rollout_sim.core import streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
-from rollout_sim.function.faults import OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.planes import base, draws, exposure
 from rollout_sim.planes.base import ARRIVAL, COMPLETION
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import jit, queue, requests, state
-from rollout_sim.planes.compiled.environments import leave, next_idle, take
+from rollout_sim.planes.compiled.environments import leave, micros, next_idle, take
 from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
-from rollout_sim.planes.compiled.requests import after, log, mark_active, micros, seconds, serves, tick
+from rollout_sim.planes.compiled.requests import after, log, mark_active, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
     ARRIVAL_SEQUENCE,
     DONE,
@@ -125,7 +125,8 @@ def _run(
     elif not cold:
         init = 0.0
     outcome, init, duration = _resolve_invocation(
-        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
+        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.versions[v].failed_responses,
+        s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
         cold, t - s.environments[Index(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
     )  # fmt: skip
     s.requests[r].outcome = outcome
@@ -186,11 +187,15 @@ def _start_test(s: State, r: int, t: float) -> None:
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
+        s.versions[v].answered = max(s.versions[v].answered, micros(t))
         _end_test(s, r)
         return
     u = s.tests[s.n[TESTED]]
     s.n[TESTED] += 1
     _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_QUANTILE)
+    s.versions[v].answered = max(s.versions[v].answered, s.requests[r].due)
+    if s.requests[r].outcome == OK:
+        s.versions[v].good += 1
 
 
 @inlined
@@ -199,13 +204,11 @@ def _complete(s: State, r: int, t: float) -> None:
     v, outcome = Index(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
     s.versions[v].invocations += 1
-    if outcome != OK:
+    if outcome >= ERROR:
         s.versions[v].errors += 1
     if s.requests[r].cold == 1:
         s.versions[v].cold += 1
     if s.requests[r].test == 1:
-        if outcome == OK and t <= s.deadlines[r]:
-            s.versions[v].good += 1
         _end_test(s, r)
         return
     count_index, duration = (
@@ -214,8 +217,10 @@ def _complete(s: State, r: int, t: float) -> None:
     )
     s.invocations[count_index] += 1
     s.durations[count_index] += duration
-    if outcome != OK:
+    if outcome >= ERROR:
         s.errors[count_index] += 1
+    elif outcome == FAILED_RESPONSE:
+        s.failed_responses[count_index] += 1
     if s.requests[r].cold == 1:
         s.cold_starts[count_index] += 1
     for k in range(s.slow_limits.size):
@@ -276,12 +281,12 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, until: float, closed: bool) -> int:
-    """Everything before `until` (s), and with `closed` the completions at it; comes back early when it needs something."""
+def _advance(s: State, until: float) -> int:
+    """Everything before `until` (s), and the completions at it; comes back early when it needs something."""
     end = micros(until)
     if seconds(end) < until:
         end += 1
-    closed = closed and seconds(end) == until
+    closed = seconds(end) == until
     source, arrival = _next_arrival(s)
     while True:
         if source == -2:

@@ -17,7 +17,7 @@ from rollout_sim.core.arrays import FloatArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.base import ARRIVAL, Failures, PlaneTotals, VersionTotals
+from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_provisioned
 from rollout_sim.planes.compiled.feed import Loader, spare_core
@@ -59,7 +59,7 @@ class CompiledPlane:
         self.tests = streams.generator("hook tests")
         self.state = laid_out(scenario, metrics, requests, streams, events=events)
         self.loader = Loader(self.state, self.sources, self.specs, ahead=spare_core())
-        rate = sum(source.process.long_run_rate for source in self.sources)
+        rate = math.fsum(source.process.long_run_rate for source in self.sources)
         self.state.n[k.SLICE] = slice_of(rate)
         for v, spec in enumerate(self.specs):
             if spec.provisioned:
@@ -69,10 +69,9 @@ class CompiledPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the kernel up to `until` and shows the metrics what is over."""
-        over = until >= self.scenario.horizon
         for stop in self._routing.stretches(self._now, until, float(weights[0])):
             self._route()
-            self._run_until(stop, closed=not (over and stop == until))
+            self._run_until(stop)
         self._now = until
         self._show(until)
 
@@ -81,26 +80,26 @@ class CompiledPlane:
         if mask[0]:
             self._provision(self._new, count)
 
-    def test(self, hook: Hook, mask: Mask) -> Failures:
-        """Queues the hook's invocations; `good` of their version counts those that succeed in time."""
+    def test(self, hook: Hook, mask: Mask) -> Answers:
+        """Queues the hook's invocations; `good` of their version counts those that succeed, `answered` is when the last is over."""
         if not mask[0]:
-            return lambda: np.zeros(1, np.int64)
+            return lambda: (np.zeros(1, np.int64), np.zeros(1))
         v = self._new
         self._draw_tests(v, hook.invocations)
         while self.state.n[k.FREE] <= hook.invocations:
             self._more_requests()
         s = self.state
-        s.versions[v]["good"] = 0
-        for i in range(hook.invocations):
+        s.versions[v]["good"] = s.versions[v]["answered"] = 0
+        for i, start in enumerate(hook.starts(self._now)):
             s.n[k.FREE] -= 1
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
             request = s.requests[r : r + 1]
             request["test"], request["version"], request["index"], request["attempt"] = 1, v, i, 1
             request["source"], request["user"] = -1, -1
-            s.deadlines[r] = tick(self._now + hook.over)
-            push_event(s, micros(self._now + (i + 0.5) * hook.over / hook.invocations), ARRIVAL, r)
-        return lambda: hook.invocations - self.state.versions["good"][[v]]
+            push_event(s, micros(start), ARRIVAL, r)
+        versions = s.versions
+        return lambda: (hook.invocations - versions["good"][[v]], np.array([seconds(int(versions["answered"][v]))]))
 
     def finish(self) -> PlaneTotals:
         """Takes the requests' counts out of the state, and sums up."""
@@ -174,15 +173,15 @@ class CompiledPlane:
             if alias.name == self.scenario.alias:
                 row["service"] = service(alias, self.scenario.new)
 
-    def _run_until(self, t: float, *, closed: bool) -> None:
-        """Runs the kernel up to `t` (s), with `closed` the completions at `t` included, and gives it what it asks for."""
+    def _run_until(self, t: float) -> None:
+        """Runs the kernel up to `t` (s), the completions at `t` included, and gives it what it asks for."""
         load = self.loader
         answers = {
             k.NEED_BLOCK: load.block, k.NEED_DRAWS: load.draws, k.NEED_ALL_DRAWS: load.all_draws,
             k.NEED_TIMES: load.times, k.NEED_INITS: load.inits, k.FULL_ENVIRONMENTS: self._more_environments,
             k.FULL_REQUESTS: self._more_requests, k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
         }  # fmt: skip
-        while (code := advance(self.state, float(t), closed)) != k.DONE:
+        while (code := advance(self.state, float(t))) != k.DONE:
             if code == k.TOO_MANY:
                 at = seconds(int(self.state.want[0]))
                 waiting = f"more than {MAX_PENDING} requests wait for an answer at {at:g} s"
@@ -235,7 +234,7 @@ class CompiledPlane:
         self.state = s._replace(
             buckets=np.full(size, -1, np.int32),
             filled=np.zeros(size // k.WORD, np.uint64),
-            **{name: _doubled(getattr(s, name), 0) for name in ("requests", "free", "deadlines")},
+            **{name: _doubled(getattr(s, name), 0) for name in ("requests", "free")},
         )
         s = self.state
         keys = [s.requests[column][waiting] for column in ("due", "kind", "sequence")]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rollout_sim.core import units
-from rollout_sim.function.faults import OK, THROTTLED
+from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.planes.base import RETRY
-from rollout_sim.planes.compiled.environments import identity_of
+from rollout_sim.planes.compiled.environments import identity_of, micros
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, Index, State
 from rollout_sim.planes.exposure import ABSENT, ACTIVE, AFFECTED, SPLIT, SPLIT_ACTIVE
 
-micros = with_names(units.micros)
 seconds = with_names(units.seconds)
 tick = with_names(units.tick, micros=micros, seconds=seconds)
 
@@ -87,7 +86,11 @@ def after(s: State, r: int, t: float) -> None:
         return
     if s.sources[source].synchronous == 1:
         attempt = s.requests[r].attempt
-        tried = s.sources[source].on_throttle if outcome == THROTTLED else s.sources[source].on_error
+        tried = s.sources[source].on_error
+        if outcome == THROTTLED:
+            tried = s.sources[source].on_throttle
+        elif outcome == FAILED_RESPONSE:
+            tried = s.sources[source].on_failed_response
         if attempt >= s.sources[source].attempts or tried == 0:
             _answer(s, r, t)
             return
@@ -95,6 +98,9 @@ def after(s: State, r: int, t: float) -> None:
         if s.sources[source].full_jitter == 1:
             delay = delay * s.requests[r].jitter
     else:
+        if outcome == FAILED_RESPONSE:
+            _answer(s, r, t)
+            return
         if outcome == THROTTLED:
             s.requests[r].throttles += 1
             delay = s.async_waits[1, min(s.requests[r].throttles, s.async_waits.shape[1] - 1)]

@@ -13,8 +13,8 @@ from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
-from rollout_sim.function.environments import SCALE_UP_WINDOW, SWEEP
-from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, user_quantiles
+from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
+from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, tries_again, user_quantiles
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
@@ -32,7 +32,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 19
+_INTEGERS: Final = 20
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -52,15 +52,12 @@ _INTEGERS: Final = 19
     CURSOR,  # the slice of time of the first event, or where the search for it goes on
     ENV_FREE,  # how many entries of `env_free` there are
     SLICE,  # bits of a time below its slice
+    STARTED,  # environments whose start the scale-up limit counts
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
-_NUMBERS: Final = 10
+_NUMBERS: Final = 6
 (
-    TOKENS,  # environments that may start at LAST (`function.environments.Fleet`)
-    LAST,  # when that was reckoned (s)
-    SCALE_UP,  # TOKENS at most
-    REFILL,  # tokens per second
     KEEP_ALIVE,  # seconds
     TIMEOUT,  # seconds
     RESOLUTION,  # seconds of a period
@@ -86,12 +83,12 @@ REQUEST: Final = _record(
 ENVIRONMENT: Final = _record("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = _record(
-    "busy cold returns sweep_at idle invocations errors cold_kind rows new good slow",
-    "lived worked created_busy started_busy error_rate",
+    "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
+    "lived worked created_busy started_busy error_rate failed_responses",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = _record(
-    "position length block primary additional synchronous attempts on_error on_throttle full_jitter users "
+    "position length block primary additional synchronous attempts on_error on_throttle on_failed_response full_jitter users "
     "async_retries service slot",
     "weight max_age",
 )
@@ -148,6 +145,8 @@ class State(NamedTuple):
     """An `ENVIRONMENT` for each that there is room for."""
     env_free: IntArray
     """The indices of those that are free, as a stack of `n[ENV_FREE]`."""
+    starts: IntArray
+    """When the newest environments started (us), as many as may within `SCALE_UP_WINDOW`: the k-th at k modulo their number."""
     buckets: IntArray
     """The first request of each bucket of the queue, -1: none."""
     filled: NDArray[np.uint64]
@@ -156,11 +155,10 @@ class State(NamedTuple):
     """A `REQUEST` for each that there is room for."""
     free: IntArray
     """The indices of those that are free, as a stack of `n[FREE]`."""
-    deadlines: FloatArray
-    """When a hook's test has to be over, by request."""
     invocations: IntArray
-    """By count index, as are the next four; part of the metrics themselves."""
+    """By count index, as are the next five; part of the metrics themselves."""
     errors: IntArray
+    failed_responses: IntArray
     throttles: IntArray
     cold_starts: IntArray
     durations: FloatArray
@@ -230,13 +228,14 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
+        starts=np.full(function.scale_up, -SCALE_UP_MICROS, ints),
         buckets=np.full(BUCKETS_PER_REQUEST * room, -1, np.int32),
         filled=np.zeros(BUCKETS_PER_REQUEST * room // WORD, np.uint64),
         requests=np.zeros(room, REQUEST),
         free=np.arange(room),
-        deadlines=np.zeros(room, floats),
         invocations=metrics.invocations[0].reshape(-1),
         errors=metrics.errors[0].reshape(-1),
+        failed_responses=metrics.failed_responses[0].reshape(-1),
         throttles=metrics.throttles[0].reshape(-1),
         cold_starts=metrics.cold_starts[0].reshape(-1),
         durations=metrics.duration_sum[0].reshape(-1),
@@ -258,8 +257,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.n[FREE] = s.n[ENV_FREE] = room
     s.n[MOST_RECENT] = function.reuse == "most_recent"
     s.n[MOST_PENDING] = MAX_PENDING
-    s.x[TOKENS] = s.x[SCALE_UP] = function.scale_up
-    s.x[REFILL] = function.scale_up / SCALE_UP_WINDOW
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
@@ -272,7 +269,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         version["rows"] = len(its_rows)
         version["new"] = name == scenario.new
         version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
-        version["error_rate"] = spec.error_rate
+        version["error_rate"], version["failed_responses"] = spec.error_rate, spec.failed_responses
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]
@@ -283,8 +280,12 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         state["users"] = count
         state["synchronous"] = source.source == "http"
         state["attempts"] = 1 if retry is None else retry.attempts
-        state["on_error"] = retry is not None and "error" in retry.on
-        state["on_throttle"] = retry is not None and "throttle" in retry.on
+        for name, outcome in (
+            ("error", faults.ERROR),
+            ("throttle", faults.THROTTLED),
+            ("failed_response", faults.FAILED_RESPONSE),
+        ):
+            state[f"on_{name}"] = retry is not None and tries_again(retry, outcome)
         state["full_jitter"] = retry is not None and retry.jitter == "full"
         state["async_retries"], state["max_age"] = source.async_retries, source.max_event_age
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):

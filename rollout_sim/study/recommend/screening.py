@@ -16,7 +16,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
-from rollout_sim.function.faults import failure_shares, rows_of, slowdown
+from rollout_sim.function.faults import bad_share, error_share, failure_shares, rows_of, slowdown
 from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import alarm_run_chain
@@ -81,16 +81,16 @@ class Screen:
             at = end
         return [round(weight, 9) for weight in (np.diff(sent) / MINUTE).tolist()]
 
-    def _errors(self, scenario: Scenario) -> float:
-        """The share of the new version's invocations that fail, half way to the horizon."""
+    def _shares(self, scenario: Scenario) -> tuple[float, float, float, float, float]:
+        """The `failure_shares` of the new version's invocations, half way to the horizon."""
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], (scenario.start + scenario.horizon) / 2
         rows = rows_of(spec.faults, scenario.start)
-        return failure_shares(rows, spec.error_rate, t, False, 0.0, 0, NO_USER_QUANTILE)[2]
+        return failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
 
     def _failing(self, scenario: Scenario) -> float:
         """The share of the new version's requests that is bad for the first SLO, half way to the horizon."""
-        latency, error = scenario.slos[0].latency, self._errors(scenario)
+        latency, error = scenario.slos[0].latency, bad_share(self._shares(scenario))
         return error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency))
 
     def _usual(self) -> float:
@@ -98,7 +98,7 @@ class Screen:
         first = self.scenarios[0]
         spec, latency = first.function.versions[first.old], first.slos[0].latency
         slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
-        return 1 - (1 - spec.error_rate) * (1 - slow)
+        return 1 - (1 - spec.error_rate) * (1 - spec.failed_responses) * (1 - slow)
 
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
@@ -136,7 +136,7 @@ class Screen:
                     expected = new * self._slow(scenario, alarm.limit) + rest * aged
                     limit = math.floor(0.01 * (new + rest))
                 else:
-                    expected = new * self._errors(scenario) + rest * old.error_rate
+                    expected = new * error_share(self._shares(scenario)) + rest * old.error_rate
                     limit = math.floor(alarm.limit if alarm.metric == "errors" else alarm.limit * (new + rest))
                 breach[k, j] = float(gammainc(limit + 1, expected)) if expected > 0 else 0.0
         self._breaches[weight] = breach

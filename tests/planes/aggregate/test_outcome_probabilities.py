@@ -59,10 +59,28 @@ def test_timeouts_fail_at_the_limit() -> None:
     assert found[1, 1, 0] == pytest.approx(0.0, abs=1e-9), "none of them has started 2 s ago"
 
 
-def test_crashes_come_first_and_last_as_long_as_the_timeout() -> None:
-    found = outcome_probabilities(behaviour(Fault(crash=0.2), error_rate=0.5, timeout=500.0, edges=(499.0,)), 0.0, 60.0)
+def test_hangs_come_first_and_last_as_long_as_the_timeout() -> None:
+    found = outcome_probabilities(behaviour(Fault(hang=0.2), error_rate=0.5, timeout=500.0, edges=(499.0,)), 0.0, 60.0)
     assert found[1, 1, 0] == pytest.approx(0.2, abs=1e-6)
     assert found[1, 0, 0] == pytest.approx(0.8 * 0.5, abs=1e-6)
+
+
+def test_a_crash_is_over_at_once() -> None:
+    """Of those that start in [0, 60), all that crash but the last 10 ms' are over by 60 s, and none is slow."""
+    crashing = behaviour(Fault(crash=0.2), error_rate=0.5, timeout=500.0, edges=(0.01, 499.0))
+    found = outcome_probabilities(crashing, 0.0, 60.0, (60.0,))
+    short = 1 - math.exp(-(0.01 + 5e-7) / 2)
+    assert found[1, 0].sum() == pytest.approx(0.2 + 0.8 * 0.5 * short, abs=1e-6)
+    crashed = outcome_probabilities(behaviour(Fault(crash=1.0)), 0.0, 60.0, (60.0,))
+    assert crashed[1, 0].tolist() == pytest.approx([1 - 0.01 / 60, 0.01 / 60], abs=1e-9)
+
+
+def test_failed_responses_are_as_quick_as_successes() -> None:
+    answering = behaviour(Fault(responses=0.5), error_rate=0.1, edges=(1.0,))
+    found = outcome_probabilities(answering, 0.0, 60.0)
+    assert found.shape == (3, 2, 1)
+    np.testing.assert_allclose(found[2], found[0])
+    assert found.sum(axis=(1, 2)).tolist() == pytest.approx([0.45, 0.1, 0.45], abs=1e-6)
 
 
 def test_a_slowdown_hits_its_share() -> None:
