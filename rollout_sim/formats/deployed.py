@@ -54,6 +54,8 @@ class Deployed:
     reserved: int | None = None
     provisioned: int = 0
     snap_start: bool = False
+    described: list[str] = field(default_factory=list)
+    """What else matters for durations and cold starts: runtime, memory, storage."""
     events: list[Event] = field(default_factory=list)
     retries: dict[str, Any] = field(default_factory=dict)
     """What Lambda does with queued events, as a source's fields."""
@@ -150,15 +152,14 @@ class Deployed:
         head += [f"- {legible(remark)}" for remark in self.remarks]
         horizon = START + math.ceil(length / 60) * 60 + AFTER
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
-        version = (
-            "duration, cold start and error rate of version 1, which runs; what is wrong with version 2, which is new."
-        )
+        about = f" ({', '.join(self.described)})" if self.described else ""
+        guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
         hooks = (
             f"{GUESS}what the hooks do: one call of the new version, which must succeed." if self.guessed_hooks else ""
         )
         return [
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
-            (f"{GUESS}{version}", {"function": function}),
+            (f"{GUESS}{guessed}", {"function": function}),
             (
                 f"{GUESS}how many events come, unless a schedule tells.",
                 {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
