@@ -62,6 +62,10 @@ class Resources:
             raise ScenarioError(
                 ["an alarm on the old version has no fixed dimension: its number changes with every release"]
             )
+        others = sorted({reading.metric for reading in alarm.readings.values()} - {*METRICS, "error_rate"})
+        if others:
+            what = "is one on your API's own metrics (5XXError, Latency): write it with the API's dimensions"
+            raise ScenarioError([f"an alarm on {others[0]} {what}"])
         properties: dict[str, Any] = {
             "EvaluationPeriods": alarm.n,
             "DatapointsToAlarm": alarm.m,

@@ -54,6 +54,8 @@ class Deployed:
     reserved: int | None = None
     provisioned: int = 0
     snap_start: bool = False
+    described: list[str] = field(default_factory=list)
+    """What else matters for durations and cold starts: runtime, memory, storage."""
     events: list[Event] = field(default_factory=list)
     retries: dict[str, Any] = field(default_factory=dict)
     """What Lambda does with queued events, as a source's fields."""
@@ -66,6 +68,10 @@ class Deployed:
     """The names of those that stop the rollout."""
     listed: int = 0
     """How many alarms the template lists."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line of each alarm of `alarms` in its file."""
+    line: int = 1
+    """The line of the function in its file."""
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -107,20 +113,19 @@ class Deployed:
                 f"SnapStart: a cold start is a restore from the snapshot; the {RESTORE} of it are a {GUESS.strip(': ')}"
             )
 
-    def scenario(self, path: Path) -> Scenario:
-        """The scenario. Raises ScenarioError, with `path` as the place, for a rollout that no scenario can have."""
-        return self._parsed(self._length(path), path)
-
     def written(self, path: Path) -> str:
         """The scenario file. Raises ScenarioError, with `path` as the place, for a rollout that no scenario can have."""
         return commented(self._sections(self._length(path)))
 
+    def scenario(self, path: Path) -> Scenario:
+        """The scenario that the file holds. Raises ScenarioError as `written` does."""
+        return self._scenario(path, self._length(path))
+
     def _length(self, path: Path) -> float:
         """How long the rollout takes (s)."""
-        lengths: list[float] = [strategy.plan.length for strategy in self._parsed(0.0, path).strategies.values()]
-        return max(lengths)
+        return max(float(strategy.plan.length) for strategy in self._scenario(path, 0.0).strategies.values())
 
-    def _parsed(self, length: float, path: Path) -> Scenario:
+    def _scenario(self, path: Path, length: float) -> Scenario:
         fields = {key: value for _, part in self._sections(length) for key, value in part.items()}
         return Scenario.from_dict(fields, path=path)
 
@@ -147,15 +152,14 @@ class Deployed:
         head += [f"- {legible(remark)}" for remark in self.remarks]
         horizon = START + math.ceil(length / 60) * 60 + AFTER
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
-        version = (
-            "duration, cold start and error rate of version 1, which runs; what is wrong with version 2, which is new."
-        )
+        about = f" ({', '.join(self.described)})" if self.described else ""
+        guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
         hooks = (
             f"{GUESS}what the hooks do: one call of the new version, which must succeed." if self.guessed_hooks else ""
         )
         return [
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
-            (f"{GUESS}{version}", {"function": function}),
+            (f"{GUESS}{guessed}", {"function": function}),
             (
                 f"{GUESS}how many events come, unless a schedule tells.",
                 {"traffic": sources(self.events, self.alias, self.rate, self.retries)},

@@ -89,7 +89,7 @@ def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
             if kind in POLLED:
                 remarks.append(_polled(name, kind))
             events.append(Event(name=name, kind="http" if kind in SYNCHRONOUS else "data"))
-    if "FunctionUrlConfig" in function.given:
+    if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
 

@@ -298,6 +298,10 @@ class Properties:
             inner = self.take(name, as_items, [])
         return list(inner)
 
+    def has(self, name: str) -> bool:
+        """Whether the property is given, and not as `AWS::NoValue`; what is not known counts as given."""
+        return name in self.given and self.text(name) != "AWS::NoValue"
+
     def text(self, name: str) -> str:
         """The property as text in which symbols stand for what is not known."""
         return self.resolver.text(self.given.get(name, ""))

@@ -6,7 +6,6 @@ Each comes with the lines on which its parts stand, and with what a change of it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,15 +15,10 @@ from rollout_sim.core.yaml_io import Where, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import sam
 from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
-from rollout_sim.formats.deployed import spaced
-from rollout_sim.formats.intrinsics import Resolver, UnresolvedError
-from rollout_sim.formats.snippet import dashed
-from rollout_sim.formats.stack import Stack
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, spelled
 
-ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 GUESSED: Final = (
     "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
     "`rollout-sim import sam` writes them down, so that they can be put right and checked"
@@ -131,39 +125,22 @@ def _preference(strategy: Mapping[str, Any]) -> str:
 
 def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
     stack = sam.stack_of(path, parameters)
-    chosen = [stack.chosen(function)] if function is not None or not stack.rollouts else list(stack.rollouts)
-    lines = _alarm_lines(stack)
+    if function is not None or not stack.rollouts:
+        stack.chosen(function)
     subjects: list[Subject] = []
     problems: list[str] = []
-    for identity in chosen:
+    for identity in stack.rollouts:
+        if function not in (None, identity):
+            continue
         try:
             deployed = stack.read(identity)
             scenario = deployed.scenario(path)
         except ScenarioError as error:
             problems += error.problems
             continue
-        origin = TemplateFile(path=path, line=_line(stack, identity), alarms=lines)
-        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=(*deployed.remarks, GUESSED)))
+        origin = TemplateFile(path=path, line=deployed.line, alarms=deployed.lines)
+        remarks = (*deployed.remarks, GUESSED)
+        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks))
     if problems:
         raise ScenarioError(problems)
     return subjects
-
-
-def _alarm_lines(stack: Stack) -> dict[str, int]:
-    """The line of each alarm of the template, by each name that the scenario may have for it."""
-    resolver = Resolver(stack.template.data, stack.parameters)
-    lines: dict[str, int] = {}
-    for identity, resource in stack.resources.items():
-        if resource.get("Type") not in ALARMS:
-            continue
-        names = [str(identity)]
-        with suppress(UnresolvedError):
-            names.append(str(resolver.value(resource["Properties"].get("AlarmName", ""))))
-        for name in names:
-            lines.setdefault(dashed(spaced(name)), _line(stack, str(identity)))
-    return lines
-
-
-def _line(stack: Stack, identity: str) -> int:
-    """The line on which a resource of the template begins, 1 for what is none."""
-    return stack.template.lines.get(("Resources", identity), 1)

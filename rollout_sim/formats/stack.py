@@ -87,6 +87,13 @@ class Stack:
             deployed = self.rollouts[function]()
         except UnresolvedError as error:
             raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
+        deployed.line = self.template.line("Resources", deployed.identity)
+        if not deployed.events:
+            deployed.remarks.append(f"who calls the alias {deployed.alias} is not in the template: http is a GUESS")
+        if deployed.reserved == 0:
+            deployed.remarks.append(
+                "ReservedConcurrentExecutions is 0: the function is switched off, and every call is throttled"
+            )
         deployed.warn()
         deployed.remarks[:] = [legible(remark) for remark in dict.fromkeys((*self.template.remarks, *deployed.remarks))]
         return deployed
@@ -103,7 +110,7 @@ class Stack:
         callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
         deployed.events = [*sam_events(function, remarks), *Around(resolver, callee, remarks).read()]
         deployed.retries = _retries(function.inside("EventInvokeConfig"))
-        if "DeploymentPreference" not in function.given:
+        if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
         preference = function.inside("DeploymentPreference")
         if not preference.take("Enabled", as_switch, True):
@@ -111,9 +118,7 @@ class Stack:
             preference = Properties(resolver, {}, remarks)
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
-        self._hooks(
-            deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if key in hooks.given}, resolver
-        )
+        self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
         self._watch(deployed, callee, resolver, preference.items("Alarms"))
         return self._finished(deployed, resource, resolver, remarks)
 
@@ -131,7 +136,7 @@ class Stack:
         deployed.events = Around(resolver, callee, remarks).read()
         deployed.retries = self._invoke_config(callee, resolver, remarks)
         shift = Properties(resolver, alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], remarks)
-        hooks = {name: shift.text(key) for key, name in _HOOKS.items() if key in shift.given}
+        hooks = {name: shift.text(key) for key, name in _HOOKS.items() if shift.has(key)}
         if group is None:
             remarks.append(
                 f"the deployment group {shift.text('DeploymentGroupName')} is not in the template: what it does is a GUESS"
@@ -193,6 +198,7 @@ class Stack:
             reserved=function.take("ReservedConcurrentExecutions", int, None),
             provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
             snap_start=snap == "PublishedVersions",
+            described=_described(function),
         )
 
     def _group(
@@ -276,6 +282,7 @@ class Stack:
         watching = Watching(resolver, callee, self.template.place)
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting = watching.alarms, watching.acting
+        deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:
             deployed.remarks.append(
@@ -326,6 +333,19 @@ class Stack:
             if resource.get("Type") == "AWS::Lambda::Function" and resolver.physical(candidate) == identity:
                 return str(candidate)
         return str(identity)
+
+
+def _described(function: Properties) -> list[str]:
+    """What matters for durations and cold starts and is no figure of a scenario: runtime, memory, storage."""
+    parts = (
+        (function, "Runtime", ""), (function, "MemorySize", " MB of memory"),
+        (function.inside("EphemeralStorage"), "Size", " MB of ephemeral storage"),
+    )  # fmt: skip
+    return [
+        f"{place.text(name)}{unit}"
+        for place, name, unit in parts
+        if place.has(name) and not isinstance(place.text(name), Symbol)
+    ]
 
 
 def _retries(config: Properties) -> dict[str, Any]:

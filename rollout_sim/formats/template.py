@@ -40,9 +40,13 @@ class Template:
         """File and line, without folders, of what stands at `where`, or of the nearest thing around it."""
         if len(where) > 1 and where[1] in self.addresses:
             return f"{self.path.name}: {self.addresses[str(where[1])]}"
+        return f"{self.path.name}:{self.line(*where)}"
+
+    def line(self, *where: str | int) -> int:
+        """The line of what stands at `where`, or of the nearest thing around it."""
         while where and where not in self.lines:
             where = where[:-1]
-        return f"{self.path.name}:{self.lines.get(where, 1)}"
+        return self.lines.get(where, 1)
 
 
 def _key_of(tag: str) -> str:

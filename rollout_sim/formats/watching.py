@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
+from rollout_sim.control.readings import MetricName
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
@@ -29,6 +30,13 @@ ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 UNITS: Final = {"invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds"}
 """The unit with which Lambda publishes each metric: an alarm that asks for another one sees nothing."""
+FRONT_DOOR: Final = {
+    ("AWS/ApiGateway", "5XXError"): "responses_5xx", ("AWS/ApiGateway", "5xx"): "responses_5xx",
+    ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"): "responses_5xx", ("AWS/Lambda", "Url5xxCount"): "responses_5xx",
+    ("AWS/ApiGateway", "Latency"): "latency", ("AWS/ApiGateway", "IntegrationLatency"): "latency",
+    ("AWS/Lambda", "UrlRequestLatency"): "latency",
+}  # fmt: skip
+"""The metrics of what stands in front of a function, and what a scenario calls them."""
 _LAMBDA: Final = {name: word for word, name in METRICS.items()}
 _SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
 _BANDS: Final = {name: word for word, name in BANDS.items()}
@@ -58,7 +66,7 @@ class Watching:
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self._reading: list[str] = []
 
@@ -118,8 +126,8 @@ class Watching:
 
         Raises ValueError, KeyError or TypeError with the reason why it is left out.
         """
-        if identity in self._names:
-            return self._names[identity]
+        if identity in self.names:
+            return self.names[identity]
         if identity in self._reading:
             raise ValueError("its rule refers to itself")
         resource = self.resolver.resources[identity]
@@ -140,7 +148,7 @@ class Watching:
             raise
         finally:
             self._reading.pop()
-        self._names[identity] = name = self._free(self._called(identity, properties))
+        self.names[identity] = name = self._free(self._called(identity, properties))
         self.alarms[name] = fields
         return name
 
@@ -347,13 +355,21 @@ class Watching:
         if namespace is None or name is None:
             raise KeyError("MetricName" if name is None else "Namespace")
         dimensions = self._dimensions(given.get("Dimensions"))
-        if namespace != "AWS/Lambda" or name not in _LAMBDA:
+        front = FRONT_DOOR.get((str(namespace), str(name)))
+        if front not in get_args(MetricName) and (namespace != "AWS/Lambda" or name not in _LAMBDA):
             raise ValueError(f"{namespace} {name} is not simulated")
         word = str(statistic)
         if re.fullmatch(r"(p|tm)\d.*", word, re.IGNORECASE):
             word = word.lower()
         else:
             word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()
+        if front is not None:
+            shown = (
+                ", ".join(f"{key} {self._shown(value)}" for key, value in dimensions.items()) or "all of the account"
+            )
+            what = f"it was taken as that of the alias {self.callee.alias}, whoever else answers there"
+            self.remarks.append(f"{identity} is about {namespace} {name} of {shown}: {what}")
+            return {"metric": front, "statistic": word, "of": "alias", "period": f"{int(period)} s"}
         metric = _LAMBDA[str(name)]
         unit = given.get("Unit")
         if unit not in (None, UNITS[metric]):
@@ -498,7 +514,7 @@ def _names(expression: str) -> set[str]:
 
 
 def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
-    duration = metric["metric"] == "duration" and metric["statistic"] != "sample_count"
+    duration = metric["metric"] in ("duration", "latency") and metric["statistic"] != "sample_count"
     return f"{sign} {text(limit / 1000, 'duration') if duration else f'{limit:.12g}'}"
 
 

@@ -95,7 +95,26 @@ def test_an_alias_with_its_deployment_group(tmp_path: Path) -> None:
     assert loaded.rollout is not None
     assert (loaded.rollout.alias, loaded.rollout.alarms) == ("live", ("watch",))
     assert loaded.alarms["watch"].of == "alias"
-    assert remarks == ["what the hook Check does is not in the template: one call of the new version is a GUESS"]
+    assert remarks == [
+        "what the hook Check does is not in the template: one call of the new version is a GUESS",
+        "who calls the alias live is not in the template: http is a GUESS",
+    ]
+
+
+def test_a_hook_that_a_condition_takes_away(tmp_path: Path) -> None:
+    hooks = {"PreTraffic": {"Fn::If": ["Never", {"Ref": "Check"}, {"Ref": "AWS::NoValue"}]}}
+    given = sam({"Type": "AllAtOnce", "Hooks": hooks}) | {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}}
+    loaded, _ = imported(tmp_path, given)
+    assert [strategy.plan.before for strategy in loaded.strategies.values()] == [None]
+
+
+def test_what_matters_for_cold_starts_stands_beside_their_guess(tmp_path: Path) -> None:
+    imported(
+        tmp_path, sam(Runtime="java21", MemorySize=512, EphemeralStorage={"Size": 2048}, ReservedConcurrentExecutions=0)
+    )
+    written = (tmp_path / "scenario.yaml").read_text().replace("\n# ", " ")
+    assert "of version 1 (java21, 512 MB of memory, 2048 MB of ephemeral storage)" in written
+    assert "the function is switched off" in written
 
 
 def test_the_names_of_cdk_and_of_the_serverless_framework(tmp_path: Path) -> None:

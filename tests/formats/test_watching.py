@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.readings import MetricName
 from rollout_sim.formats.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
@@ -239,6 +240,30 @@ def test_the_errors_of_two_functions_count_those_of_this_one(tmp_path: Path) -> 
     assert any(
         remark.startswith("left out: Watch: it watches the function Bills, not Orders (template.json:")
         for remark in remarks
+    )
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "metric", "limit"),
+    [
+        ("AWS/ApiGateway", "5XXError", "responses_5xx", ">= 9"), ("AWS/ApiGateway", "Latency", "latency", ">= 9 ms"),
+        ("AWS/Lambda", "Url5xxCount", "responses_5xx", ">= 9"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_front_of_the_function(
+    namespace: str, name: str, metric: str, limit: str, tmp_path: Path
+) -> None:
+    """As soon as a scenario has such a metric, it is taken as the alias's; until then it is named."""
+    of = dimensions(ApiName="shop", Stage="prod")
+    alarm = plain(Namespace=namespace, MetricName=name, Dimensions=of, Statistic="Maximum", Threshold=9)
+    loaded, remarks = imported(tmp_path, {"Watch": alarm})
+    if metric not in get_args(MetricName):
+        assert any(remark.startswith(f"left out: Watch: {namespace} {name} is not simulated") for remark in remarks)
+        return
+    only = loaded.alarms["watch"]
+    assert (only.metric, only.of, only.threshold) == (metric, "alias", limit)
+    assert any(
+        remark.startswith(f"Watch is about {namespace} {name} of ApiName shop, Stage prod") for remark in remarks
     )
 
 
