@@ -122,8 +122,17 @@ class Evidence:
 
     def watches(self, alarm: Alarm) -> bool:
         """Whether the alarm is about what the goal's fault changes: failures, or durations."""
-        failures = alarm.metric in ("errors", "error_rate", "burn_rate")
-        return failures if self.fault.errors is not None else alarm.metric == "duration"
+        wanted = {"errors", "error_rate", "burn_rate"} if self.fault.errors is not None else {"duration"}
+        return bool(self.metrics(alarm) & wanted)
+
+    def metrics(self, alarm: Alarm) -> set[str]:
+        """The metrics that an alarm reads, by itself or by the alarms of its rule."""
+        read = {reading.metric for reading in alarm.readings.values()}
+        if alarm.metric is not None:
+            read.add(alarm.metric)
+        if alarm.composite is not None:
+            read = read.union(*(self.metrics(self.scenario.alarms[name]) for name in alarm.composite.names))
+        return read
 
     # ------------------------------------------------------------------ studies
 
@@ -148,7 +157,7 @@ class Evidence:
         For an alarm on throttles the function has no concurrency in the second.
         """
         first = self._study("errors", (Fault(errors=1.0),), alarm, ())
-        if self.alarms[alarm].metric == "throttles":
+        if self.metrics(self.alarms[alarm]) == {"throttles"}:
             none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
             return [first, self._study("throttles", (), alarm, (none,))]
         slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))

@@ -219,3 +219,31 @@ def test_a_scenario_without_slos_or_without_a_rollout(tmp_path) -> None:
     result = checked(changed(tmp_path, rollout=None, strategies={}))
     assert result.findings == ()
     assert result.notes == ("nothing is rolled out, so nothing is checked",)
+
+
+COMPOSITE = {
+    "errors": {"metric": "errors", "of": "new_version", "threshold": "> 40", "missing": "not_breaching"},
+    "slow": {"metric": "duration", "statistic": "p99", "threshold": "> 50 s", "missing": "not_breaching"},
+    "both": {"rule": "ALARM(errors) AND ALARM(slow)"},
+}
+MATHS = {
+    "rate": {
+        "expression": "IF(requests >= 20, 100 * errors / requests, 0)", "threshold": "> 30", "missing": "not_breaching",
+        "metrics": {
+            "errors": {"metric": "errors", "of": "new_version"}, "requests": {"metric": "invocations", "of": "new_version"},
+        },
+    },
+}  # fmt: skip
+
+
+def test_a_composite_alarm_that_cannot_fire(tmp_path) -> None:
+    rollout = {"alias": "live", "to": 2, "start": "10 min", "alarms": ["both"]}
+    found = finding(checked(changed(tmp_path, alarms=COMPOSITE, rollout=rollout)), "RS101")
+    assert found.where == ("alarms", "both")
+
+
+def test_metric_maths_that_hardly_fires(tmp_path) -> None:
+    rollout = {"alias": "live", "to": 2, "start": "10 min", "alarms": ["rate"]}
+    found = finding(checked(changed(tmp_path, alarms=MATHS, rollout=rollout)), "RS102")
+    assert found.remedy is not None
+    assert found.remedy.text == "alarms.rate.threshold: '> 6'"
