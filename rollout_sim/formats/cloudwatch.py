@@ -66,8 +66,9 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
         "TreatMissingData": MISSING[alarm.missing],
     }
     queries = _queries(alarm)
+    milliseconds = alarm.metric == "duration" and alarm.statistic != "sample_count"
     if alarm.band is None:
-        limit = round(alarm.limit * 1000 if alarm.metric == "duration" else alarm.limit, 9)
+        limit = round(alarm.limit * (1000 if milliseconds else 1), 9)
         properties["Threshold"] = int(limit) if limit == int(limit) else limit
     else:
         properties["ThresholdMetricId"] = "band"

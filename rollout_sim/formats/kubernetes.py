@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.alarms import Alarm, describe
 from rollout_sim.control.strategies import Plan
 from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudwatch import STATISTICS
 from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
@@ -66,6 +68,10 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     interval = min(holds or {plan.bake or 60.0})
     metrics, remarks = [], []
     for label, alarm in alarms.items():
+        if alarm.band is not None or alarm.statistic not in ("sum", "average", *_percentiles(alarm)):
+            remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
+            continue
+        remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
         if alarm.metric in ("errors", "error_rate"):
             share = alarm.limit if alarm.metric == "error_rate" else None
             if share is None:
@@ -105,11 +111,14 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     metrics, remarks = [], []
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
-        if alarm.metric not in ("errors", "error_rate", "duration") or alarm.of == "old_version":
-            remarks.append(
-                f"left out: the alarm {name}: an analysis of {alarm.metric} {alarm.threshold} is yours to write"
-            )
+        if (
+            alarm.metric not in ("errors", "error_rate", "duration")
+            or alarm.of == "old_version"
+            or alarm.band is not None
+        ):
+            remarks.append(f"left out: the alarm {name}: an analysis of {describe(alarm)} is yours to write")
             continue
+        remarks += [f"the alarm {name}: {what}" for what in _left_behind(alarm)]
         metrics.append(
             {
                 "name": dashed(name), "interval": f"{round(alarm.period)}s", "failureLimit": alarm.m - 1,
@@ -133,8 +142,24 @@ def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
     ]
 
 
+def _percentiles(alarm: Alarm) -> tuple[str, ...]:
+    """The statistic of an alarm on a percentile of durations."""
+    return (str(alarm.statistic),) if alarm.metric == "duration" and str(alarm.statistic).startswith("p") else ()
+
+
+def _left_behind(alarm: Alarm) -> Iterator[str]:
+    """What of an alarm an analysis does not have."""
+    if alarm.least:
+        yield f"it asks for {alarm.least} requests, which the analysis does not"
+    if alarm.low_samples == "ignore":
+        yield "few samples count here, too"
+    if alarm.warm_up:
+        yield "its warm-up is left out"
+
+
 def _limit(alarm: Alarm) -> str:
-    return f"{alarm.limit * 1000:.15g}" if alarm.metric == "duration" else f"{alarm.limit:.15g}"
+    milliseconds = alarm.metric == "duration" and alarm.statistic != "sample_count"
+    return f"{alarm.limit * 1000:.15g}" if milliseconds else f"{alarm.limit:.15g}"
 
 
 def _queries(alarm: Alarm) -> list[dict[str, Any]]:
@@ -143,6 +168,8 @@ def _queries(alarm: Alarm) -> list[dict[str, Any]]:
             {"name": "FunctionName", "value": "{{args.function}}"},
             {"name": "Resource", "value": "{{args.resource}}"},
         ]
+        if alarm.of == "function":
+            dimensions.pop()
         if alarm.of == "new_version":
             dimensions.append({"name": "ExecutedVersion", "value": "{{args.version}}"})
         inner = {"metric": {"namespace": "AWS/Lambda", "metricName": metric, "dimensions": dimensions}}
@@ -160,8 +187,9 @@ def _queries(alarm: Alarm) -> list[dict[str, Any]]:
             query("invocations", "Invocations", "Sum", shown=False),
         ]
     if alarm.metric == "duration":
-        return [query("duration", "Duration", str(alarm.statistic).replace("average", "Average"), shown=True)]
-    return [query("errors", "Errors", "Sum", shown=True)]
+        statistic = STATISTICS.get(str(alarm.statistic), str(alarm.statistic))
+        return [query("duration", "Duration", statistic, shown=True)]
+    return [query("errors", "Errors", STATISTICS[str(alarm.statistic)], shown=True)]
 
 
 def _percent(name: str, weight: float) -> int:
