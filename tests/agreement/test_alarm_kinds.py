@@ -37,7 +37,8 @@ ALARMS: dict[str, dict[str, Any]] = {
     "function": {"metric": "errors", "of": "function", "period": "3 min", "threshold": "> 11", "missing": "not_breaching"},
     "made": {"metric": "errors", "threshold": "> 2", "history": "new", "warm_up": "3 min", "datapoints": "1 of 5", **NEW},
     "percentile": {"metric": "duration", "statistic": "p90", "period": "3 min", "threshold": "> 320 ms", **NEW},
-    "few samples": {"metric": "duration", "statistic": "p90", "threshold": "> 320 ms", "low_samples": "ignore", **NEW},
+    "few samples": {"metric": "duration", "statistic": "p50", "period": "3 min", "threshold": "> 110 ms",
+                    "low_samples": "ignore", **NEW},
 }  # fmt: skip
 
 
