@@ -59,6 +59,12 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
             ]
         )
 
+    own = sorted({one.metric for one in alarm.readings.values() if one.is_own})
+    if own:
+        raise ScenarioError(
+            [f"an alarm on {own[0]}, a metric of your own: write it with that metric's namespace and dimensions"]
+        )
+
     def stat(metric: str, statistic: str, of: str) -> dict[str, Any]:
         return {
             "Metric": {

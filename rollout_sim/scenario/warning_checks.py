@@ -18,6 +18,7 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import Where, dotted
 from rollout_sim.function.faults import Fault
+from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.scenario.sections import Sections
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
@@ -97,6 +98,9 @@ def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
     if alarm.metric == "duration":
         timeout = scenario.function.timeout
         return timeout, f"the timeout ends every invocation after {text(timeout, 'duration')}"
+    if alarm.metric == "latency":
+        longest = scenario.function.timeout + INIT_LIMIT
+        return longest, f"init and timeout end every invocation after {text(longest, 'duration')}"
     if alarm.metric == "error_rate" or alarm.statistic == "average":
         return 1.0, "a share is at most 100%"
     sources = [source for source in scenario.traffic if source.alias == scenario.alias]
@@ -111,7 +115,7 @@ def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
         return math.inf  # they may come at any rate
     if source.source == "http":
         attempts = 1 if source.retry is None else source.retry.attempts
-    elif alarm.metric == "throttles":
+    elif alarm.metric in ("throttles", "responses_5xx"):
         return math.inf  # an event is tried for hours
     else:
         attempts = 1 + source.async_retries
