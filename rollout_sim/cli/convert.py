@@ -198,34 +198,37 @@ def _summary(results: list[Imported]) -> Table:
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
 
 
+FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+
+
 @import_.command()
-@FILE
+@FILES
 @FUNCTION
 @OUT
-def argo(file: Path, function: str | None, out: Path | None) -> None:
+def argo(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
     """Print an Argo Rollout's steps and analyses as a scenario file.
 
-    Its AnalysisTemplates may stand in the same file; what their queries measure is a GUESS.
+    Its AnalysisTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(file, function, out)
+    _manifests(files, function, out)
 
 
 @import_.command()
-@FILE
+@FILES
 @FUNCTION
 @OUT
-def flagger(file: Path, function: str | None, out: Path | None) -> None:
+def flagger(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
     """Print a Flagger Canary's analysis as a scenario file.
 
-    Its MetricTemplates may stand in the same file; what their queries measure is a GUESS.
+    Its MetricTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(file, function, out)
+    _manifests(files, function, out)
 
 
-def _manifests(file: Path, function: str | None, out: Path | None) -> None:
+def _manifests(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
     from rollout_sim.formats.manifests import from_manifests
 
-    _deliver(*from_manifests(file, function), out)
+    _deliver(*from_manifests(files[0], function, files[1:]), out)
 
 
 @import_.command()

@@ -18,7 +18,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
 from rollout_sim.control.readings import MetricName
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import shorten
+from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
 from rollout_sim.formats.deployed import LAG, spaced
 from rollout_sim.formats.events import Callee, exists
@@ -37,6 +37,14 @@ FRONT_DOOR: Final = {
     ("AWS/Lambda", "UrlRequestLatency"): "latency",
 }  # fmt: skip
 """The metrics of what stands in front of a function, and what a scenario calls them."""
+OTHERS: Final = (
+    "AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "ClaimedAccountConcurrency", "ConcurrentExecutions",
+    "DeadLetterErrors", "DestinationDeliveryFailures", "IteratorAge", "OffsetLag", "OversizedRecordCount",
+    "PostRuntimeExtensionsDuration", "ProvisionedConcurrencyInvocations", "ProvisionedConcurrencySpilloverInvocations",
+    "ProvisionedConcurrencyUtilization", "ProvisionedConcurrentExecutions", "RecursiveInvocationsDropped",
+    "SignatureValidationErrors", "UnreservedConcurrentExecutions",
+)  # fmt: skip
+"""Lambda's metrics that no scenario has."""
 _LAMBDA: Final = {name: word for word, name in METRICS.items()}
 _SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
 _BANDS: Final = {name: word for word, name in BANDS.items()}
@@ -357,6 +365,9 @@ class Watching:
         dimensions = self._dimensions(given.get("Dimensions"))
         front = FRONT_DOOR.get((str(namespace), str(name)))
         if front not in get_args(MetricName) and (namespace != "AWS/Lambda" or name not in _LAMBDA):
+            meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
+            if meant:
+                raise ValueError(f"it can never have data: Lambda publishes no metric {name}{meant}")
             raise ValueError(f"{namespace} {name} is not simulated")
         word = str(statistic)
         if re.fullmatch(r"(p|tm)\d.*", word, re.IGNORECASE):

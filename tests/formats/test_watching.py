@@ -303,6 +303,15 @@ def test_a_resource_of_another_function_than_the_name(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("Error", "Errors"), ("errors", "Errors"), ("Throttle", "Throttles"), ("duration", "Duration")]
+)
+def test_a_metric_that_is_misspelt(name: str, meant: str, tmp_path: Path) -> None:
+    _, remarks = imported(tmp_path, {"Dead": plain(MetricName=name)})
+    said = f"left out: Dead: it can never have data: Lambda publishes no metric {name}; did you mean {meant!r}? (template.json:"
+    assert any(remark.startswith(said) for remark in remarks)
+
+
 def test_a_unit_that_is_not_published(tmp_path: Path) -> None:
     _, remarks = imported(tmp_path, {"Dead": plain(Unit="Percent")})
     assert any(
