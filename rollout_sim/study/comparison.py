@@ -19,6 +19,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, stopped
 from rollout_sim.run.simulate import Progress
+from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -253,6 +254,7 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
+    notes += notes_on_the_past(scenario)
     if plane.engine == "aggregate":
         if len(scenario.strategies) > 1:
             notes.append("strategies are paired by their arrivals only")
