@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
-from rollout_sim.control.readings import MetricName
+from rollout_sim.control.readings import TIMES
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
@@ -30,13 +30,16 @@ ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 UNITS: Final = {"invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds"}
 """The unit with which Lambda publishes each metric: an alarm that asks for another one sees nothing."""
-FRONT_DOOR: Final = {
+_FRONT: Final = {
     ("AWS/ApiGateway", "5XXError"): "responses_5xx", ("AWS/ApiGateway", "5xx"): "responses_5xx",
     ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"): "responses_5xx", ("AWS/Lambda", "Url5xxCount"): "responses_5xx",
     ("AWS/ApiGateway", "Latency"): "latency", ("AWS/ApiGateway", "IntegrationLatency"): "latency",
     ("AWS/Lambda", "UrlRequestLatency"): "latency",
+    ("AWS/ApiGateway", "Count"): "responses_5xx", ("AWS/Lambda", "UrlRequestCount"): "responses_5xx",
 }  # fmt: skip
 """The metrics of what stands in front of a function, and what a scenario calls them."""
+_REQUESTS: Final = ("Count", "UrlRequestCount")
+"""Those that count requests, of which a scenario has the number of samples of `responses_5xx`."""
 OTHERS: Final = (
     "AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "ClaimedAccountConcurrency", "ConcurrentExecutions",
     "DeadLetterErrors", "DestinationDeliveryFailures", "IteratorAge", "OffsetLag", "OversizedRecordCount",
@@ -363,8 +366,10 @@ class Watching:
         if namespace is None or name is None:
             raise KeyError("MetricName" if name is None else "Namespace")
         dimensions = self._dimensions(given.get("Dimensions"))
-        front = FRONT_DOOR.get((str(namespace), str(name)))
-        if front not in get_args(MetricName) and (namespace != "AWS/Lambda" or name not in _LAMBDA):
+        front = _FRONT.get((str(namespace), str(name)))
+        if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
+            front = None
+        if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
             meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
             if meant:
                 raise ValueError(f"it can never have data: Lambda publishes no metric {name}{meant}")
@@ -380,7 +385,8 @@ class Watching:
             )
             what = f"it was taken as that of the alias {self.callee.alias}, whoever else answers there"
             self.remarks.append(f"{identity} is about {namespace} {name} of {shown}: {what}")
-            return {"metric": front, "statistic": word, "of": "alias", "period": f"{int(period)} s"}
+            counted = {"statistic": "sample_count"} if str(name) in _REQUESTS else {"statistic": word}
+            return {"metric": front, **counted, "of": "alias", "period": f"{int(period)} s"}
         metric = _LAMBDA[str(name)]
         unit = given.get("Unit")
         if unit not in (None, UNITS[metric]):
@@ -525,7 +531,7 @@ def _names(expression: str) -> set[str]:
 
 
 def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
-    duration = metric["metric"] in ("duration", "latency") and metric["statistic"] != "sample_count"
+    duration = metric["metric"] in TIMES and metric["statistic"] != "sample_count"
     return f"{sign} {text(limit / 1000, 'duration') if duration else f'{limit:.12g}'}"
 
 

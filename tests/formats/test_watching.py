@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.readings import MetricName
 from rollout_sim.formats.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
@@ -253,18 +252,28 @@ def test_the_errors_of_two_functions_count_those_of_this_one(tmp_path: Path) -> 
 def test_what_stands_in_front_of_the_function(
     namespace: str, name: str, metric: str, limit: str, tmp_path: Path
 ) -> None:
-    """As soon as a scenario has such a metric, it is taken as the alias's; until then it is named."""
+    """An API's own metrics are taken as those of the alias behind it."""
     of = dimensions(ApiName="shop", Stage="prod")
     alarm = plain(Namespace=namespace, MetricName=name, Dimensions=of, Statistic="Maximum", Threshold=9)
     loaded, remarks = imported(tmp_path, {"Watch": alarm})
-    if metric not in get_args(MetricName):
-        assert any(remark.startswith(f"left out: Watch: {namespace} {name} is not simulated") for remark in remarks)
-        return
     only = loaded.alarms["watch"]
     assert (only.metric, only.of, only.threshold) == (metric, "alias", limit)
     assert any(
         remark.startswith(f"Watch is about {namespace} {name} of ApiName shop, Stage prod") for remark in remarks
     )
+
+
+def test_the_share_of_failed_responses_of_an_api(tmp_path: Path) -> None:
+    def gateway(identity: str, name: str) -> dict[str, Any]:
+        metric = {"Namespace": "AWS/ApiGateway", "MetricName": name, "Dimensions": dimensions(ApiName="shop")}
+        return {"Id": identity, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Sum", "Period": 60}}
+
+    share = {"Id": "s", "Expression": "IF(n > 10, bad / n * 100, 0)", "ReturnData": True}
+    only = single(tmp_path, of_maths(Metrics=[gateway("bad", "5XXError"), gateway("n", "Count"), share]))
+    assert only.expression == "IF(n > 10, bad / n * 100, 0)"
+    assert {name: (query.metric, query.statistic) for name, query in only.metrics.items()} == {
+        "bad": ("responses_5xx", "sum"), "n": ("responses_5xx", "sample_count"),
+    }  # fmt: skip
 
 
 # --- what can never have data -----------------------------------------------------------------------------------------
