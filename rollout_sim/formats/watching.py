@@ -148,7 +148,7 @@ class Watching:
         if not exists(self.resolver, resource):
             raise ValueError(f"its condition {resource['Condition']} does not hold")
         self._reading.append(identity)
-        before = len(self.remarks)
+        before, names = len(self.remarks), dict(self.names)
         try:
             properties = as_mapping(resource.get("Properties", {}))
             fields = self._composite(properties) if kind == COMPOSITE else self._plain(identity, properties)
@@ -156,6 +156,8 @@ class Watching:
             check(fields)
         except Exception:
             del self.remarks[before:]  # what is said of an alarm that is left out is that alone
+            for child in [child for child in self.names if child not in names]:
+                del self.alarms[self.names.pop(child)]  # what only its rule reads goes with it
             raise
         finally:
             self._reading.pop()
@@ -166,8 +168,9 @@ class Watching:
     def _called(self, identity: str, properties: Mapping[str, Any]) -> str:
         """The name that people know: the logical id, or the alarm's own where the id is a tool's (with a hash at its end)."""
         own = self.resolver.text(properties.get("AlarmName", ""))
-        generated = re.search(r"[0-9A-F]{8}$|\.", identity) is not None
-        return dashed(spaced(own if generated and own and "⟨" not in own and not isinstance(own, Symbol) else identity))
+        plain = re.sub(r"(?<=.)[0-9A-F]{8}$", "", identity)
+        named = own and "⟨" not in own and not isinstance(own, Symbol)
+        return dashed(spaced(own if plain != identity and named else plain))
 
     def _free(self, name: str) -> str:
         number, free = 1, name
@@ -287,6 +290,10 @@ class Watching:
             share = round((limit - base) / slope, 12)
             sign = sign if slope > 0 else _MIRRORED[sign]
             of = {key: errors[key] for key in ("of", "period")}
+            if share > 1 and sign in (">", ">="):
+                self.remarks.append(
+                    f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
+                )
             return {"metric": "error_rate", **of, "threshold": f"{sign} {text(share, 'share')}"}
         periods = {metric.pop("period") for metric in metrics.values()}
         if len(periods) > 1:

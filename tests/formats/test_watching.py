@@ -206,6 +206,33 @@ def test_a_composite_alarm_brings_the_alarms_that_it_reads(tmp_path: Path) -> No
     assert set(loaded.alarms) == {"both", "errors", "slow"}
 
 
+def test_a_composite_alarm_that_is_left_out_leaves_nothing_of_it(tmp_path: Path) -> None:
+    rule = "ALARM(Errors) OR ALARM(Age)"
+    alarms = {
+        "Both": {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}},
+        "Errors": plain(), "Age": plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=None),
+    }  # fmt: skip
+    loaded, remarks = imported(tmp_path, alarms, listed=["Both"])
+    assert loaded.alarms == {}
+    assert any(
+        remark.startswith("left out: Both: its rule reads Age, which cannot be said: AWS/SQS Age is not")
+        for remark in remarks
+    )
+    loaded, _ = imported(tmp_path, alarms, listed=["Errors", "Both"])
+    assert list(loaded.alarms) == ["errors"]
+
+
+def test_a_threshold_in_percent_on_a_share_is_told(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, {"Watch": of_maths("e / i", Threshold=5)})
+    assert loaded.alarms["watch"].threshold == "> 500%"
+    assert "Watch can never fire: no error rate is above 500%, its threshold" in remarks
+
+
+def test_names_of_tools_lose_their_hash(tmp_path: Path) -> None:
+    loaded, _ = imported(tmp_path, {"OrdersErrors1A2B3C4D": plain(), "Slow99AA88BB": plain(AlarmName="too-slow")})
+    assert list(loaded.alarms) == ["orders-errors", "too-slow"]
+
+
 def test_a_percentile_of_few_samples_and_missing_data(tmp_path: Path) -> None:
     alarm = plain(
         MetricName="Duration", Statistic=None, ExtendedStatistic="p99", EvaluateLowSampleCountPercentile="ignore",
