@@ -76,6 +76,9 @@ def simulate(
         engine_reason=choice.reason,
         outcome=OUTCOMES[controller.outcome[0]],
         reason=controller.reason(0),
+        stopped_by=tuple(
+            name for name, stopped in zip(controller.watched, controller.stopped_by[0], strict=True) if stopped
+        ),
         time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
         time_to_full_s=_since(controller.full_at[0], scenario.start),
         time_to_end_s=_since(controller.over_at[0], scenario.start),
