@@ -59,8 +59,8 @@ class Resources:
             )
         others = sorted({reading.metric for reading in alarm.readings.values()} - {*METRICS, "error_rate"})
         if others:
-            what = "is one on your API's own metrics (5XXError, Latency): write it with the API's dimensions"
-            raise ScenarioError([f"an alarm on {others[0]} {what}"])
+            what = "a metric of your own: write it with that metric's namespace and dimensions"
+            raise ScenarioError([f"an alarm on {others[0]}, {what}"])
         properties: dict[str, Any] = {
             "EvaluationPeriods": alarm.n,
             "DatapointsToAlarm": alarm.m,

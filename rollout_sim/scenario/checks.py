@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from rollout_sim.control.expressions import in_order
+from rollout_sim.control.readings import STATISTICS, plain
 from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
@@ -31,7 +32,7 @@ def inconsistencies(scenario: Sections) -> list[Problem]:
     problems = list(_custom_classes(scenario))
     if problems:
         return problems
-    for check in (_aliases, _traffic, _slos, _alarms, _promotions, _on_call, _rollout_names):
+    for check in (_aliases, _traffic, _slos, _own_metrics, _alarms, _promotions, _on_call, _rollout_names):
         problems += check(scenario)
     if scenario.rollout is not None and not problems:
         problems += _rollout(scenario, scenario.rollout)
@@ -105,12 +106,27 @@ def _slos(scenario: Sections) -> Iterator[Problem]:
             yield ("slos", i, "name"), f"two SLOs are called {slo.name!r}"
 
 
+def _own_metrics(scenario: Sections) -> Iterator[Problem]:
+    """The scenario's own metrics have names of their own."""
+    for name in scenario.metrics:
+        if plain(name) in STATISTICS:
+            yield ("metrics", name), f"{name!r} is a metric already; give it another name"
+
+
 def _alarms(scenario: Sections) -> Iterator[Problem]:
     """Alarms on a burn rate name an SLO; one that watches a version alone needs an SLO of the alias that moves."""
     aliases = {slo.name: slo.alias for slo in reversed(scenario.slos)}
     for name, alarm in scenario.alarms.items():
         for other in alarm.composite.names if alarm.composite is not None else ():
             yield from _unknown(("alarms", name, "rule"), "alarm", other, scenario.alarms)
+        for of, reading in alarm.readings.items():
+            where: Where = ("alarms", name, "metric") if not of else ("alarms", name, "metrics", of, "metric")
+            if reading.is_own:
+                yield from _unknown(where, "metric", reading.metric, [*STATISTICS, *scenario.metrics])
+            own = scenario.metrics.get(reading.metric) if reading.is_own else None
+            if own is not None and reading.of not in ("alias", own.of):
+                what = f"the metric {reading.metric!r} is of {own.of}, got {reading.of}; allowed {own.of}"
+                yield (*where[:-1], "of"), what
         if alarm.slo is None:
             continue
         yield from _unknown(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
