@@ -281,7 +281,7 @@ class Stack:
         """The alarms that stop the rollout."""
         watching = Watching(resolver, callee, self.template.place)
         deployed.listed = watching.read(references)
-        deployed.alarms, deployed.acting = watching.alarms, watching.acting
+        deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:

@@ -290,6 +290,24 @@ def test_what_stands_in_front_of_the_function(
     )
 
 
+def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
+    alarms = {
+        "Log": plain(Namespace="shop/logs", MetricName="Order failed", Dimensions=None, Threshold=3),
+        "Again": plain(Namespace="shop/logs", MetricName="Order failed", Dimensions=None, Threshold=9, Period=300),
+        "Other": plain(Namespace="shop/web", MetricName="Order failed", Dimensions=None),
+        "Silent": plain(Namespace="shop", MetricName="Errors", Dimensions=None, ComparisonOperator="LessThanThreshold"),
+    }
+    loaded, remarks = imported(tmp_path, alarms)
+    assert {name: (metric.counts, metric.of) for name, metric in loaded.metrics.items()} == {
+        "Order-failed": ("bad_requests", "alias"), "Order-failed-2": ("bad_requests", "alias"), "own-Errors": ("requests", "alias"),
+    }  # fmt: skip
+    assert [(alarm.metric, alarm.threshold) for alarm in loaded.alarms.values()] == [
+        ("Order-failed", ">= 3"), ("Order-failed", ">= 9"), ("Order-failed-2", ">= 1"), ("own-Errors", "< 1"),
+    ]  # fmt: skip
+    assert "Log: what shop/logs Order failed counts is a GUESS: each bad request of the alias, once" in remarks
+    assert "# GUESS: what the metrics of your own count" in (tmp_path / "scenario.yaml").read_text()
+
+
 def test_the_share_of_failed_responses_of_an_api(tmp_path: Path) -> None:
     def gateway(identity: str, name: str) -> dict[str, Any]:
         metric = {"Namespace": "AWS/ApiGateway", "MetricName": name, "Dimensions": dimensions(ApiName="shop")}
@@ -362,7 +380,8 @@ def test_a_unit_that_is_not_published(tmp_path: Path) -> None:
     ("alarm", "what"),
     [
         (plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=dimensions(QueueName="q")), "AWS/SQS Age is not simulated"),
-        (plain(Namespace="shop", MetricName="OrderFailed", Dimensions=None), "shop OrderFailed is not simulated"),
+        (plain(Namespace="shop", MetricName="Depth", Dimensions=None, Statistic="Average"), "shop Depth is not simulated"),
+        (plain(Namespace="LambdaInsights", MetricName="memory", Dimensions=None), "LambdaInsights memory is not simulated"),
         (plain(MetricName="ConcurrentExecutions"), "AWS/Lambda ConcurrentExecutions is not simulated"),
         (plain(Dimensions=dimensions(FunctionName={"Ref": "Bills"})), "it watches the function Bills, not Orders"),
         (plain(Dimensions=dimensions(FunctionName="bills")), "it watches the function Bills, not Orders"),
