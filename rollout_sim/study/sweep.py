@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import json
 import math
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 REPLICATIONS: Final = 1000
 MAX_CELLS: Final = 100_000
+"""Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
 
 
@@ -139,13 +142,20 @@ def sweep(
         kept[key] = _keep(folder, key, _rows(waiting[key], columns))
     names = [varied.name for varied in chosen]
     first = cells[0]
+    every: list[dict[str, Any]] = []
+    uses = Counter(cell.key for cell in cells)
+    for cell in cells:
+        uses[cell.key] -= 1
+        labels = dict(zip(names, cell.labels, strict=True))
+        # What no later cell needs is let go: of ten thousand cells there are not two copies.
+        every += [labels | row for row in (kept[cell.key] if uses[cell.key] else kept.pop(cell.key))]
     return Sweep(
         name=first.scenario.name,
         axes=chosen,
         replications=replications,
         seed=first.batches[0].seed,
         cells=tuple(cells),
-        rows=tuple(dict(zip(names, cell.labels, strict=True)) | row for cell in cells for row in kept[cell.key]),
+        rows=tuple(every),
         described=source.dump() if isinstance(source, Scenario) else source.data,
         strategies=tuple(strategies),
         asked_seed=seed,
@@ -174,6 +184,10 @@ def _grid(
     cells, reader = [], FileReader()
     for labels, scenario in _scenarios(source, axes):
         names = studied(scenario, strategies, replications)
+        if size * len(names) > MAX_CELLS:
+            raise ScenarioError(
+                [f"sweep: {size} cells of {len(names)} strategies; allowed {MAX_CELLS // len(names)} cells"]
+            )
         plane = choose_engine(scenario, engine)
         if plane.engine != "aggregate":
             check_size(scenario, plane.engine, runs=replications * len(names) * size)
@@ -286,7 +300,7 @@ def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any
     if folder is None or not (path := folder / f"{key}.json").exists():
         return None
     try:
-        kept = json.loads(read_regular(path, MAX_CELL_BYTES))
+        kept = json.loads(read_regular(path, MAX_CELL_BYTES), object_pairs_hook=_shared)
         rows: list[dict[str, Any]] = kept["rows"]
         if kept["sha256"] == _checksum(rows):
             return rows
@@ -301,8 +315,13 @@ def _keep(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dic
     text = json.dumps({"sha256": _checksum(rows), "rows": rows})
     if folder is not None:
         write_file(folder / f"{key}.json", text)
-    back: list[dict[str, Any]] = json.loads(text)["rows"]
+    back: list[dict[str, Any]] = json.loads(text, object_pairs_hook=_shared)["rows"]
     return back
+
+
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose texts are the same objects as those of all other rows."""
+    return {sys.intern(key): sys.intern(value) if isinstance(value, str) else value for key, value in pairs}
 
 
 def _checksum(rows: list[dict[str, Any]]) -> str:
