@@ -151,7 +151,8 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             continue
         origin = TemplateFile(path=path, line=_line(identity), alarms=lines)
         remarks = (*map(legible, deployed.remarks), GUESSED)
-        subjects.append(Subject(name=str(identity), scenario=scenario, origin=origin, remarks=remarks))
+        unread = tuple(deployed.unread)
+        subjects.append(Subject(name=str(identity), scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)
     return subjects

@@ -45,6 +45,7 @@ class Deployed:
         self.source = self._source()
         preference = self._preference()
         self.strategy = self._strategy(preference)
+        self.unread: list[str] = []
         self.alarms = self._alarms(preference)
 
     def _source(self) -> dict[str, Any]:
@@ -151,6 +152,7 @@ class Deployed:
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 self.remarks.append(f"left out: the alarm {name}: {what}")
+                self.unread.append(str(name))
         return alarms
 
     def _alarm(self, name: str) -> dict[str, Any]:
