@@ -31,8 +31,10 @@ ORIGIN = TemplateFile(path=Path("template.yaml"), line=7, alarms={"errors": 30})
         (
             ("strategies", "x"),
             {"type": "TimeBasedCanary", "CanaryPercentage": 50, "CanaryInterval": 30},
-            "DeploymentPreference.Type: a deployment configuration of your own, TimeBasedCanary with CanaryPercentage 50, "
-            "CanaryInterval 30",
+            (
+                "DeploymentPreference.Type: a deployment configuration of your own, TimeBasedCanary with CanaryPercentage 50, "
+                "CanaryInterval 30"
+            ),
         ),
         (
             ("strategies", "x"),
