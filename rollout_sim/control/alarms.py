@@ -116,23 +116,30 @@ def alarm_state(
     datapoints: str = "2 of 3",
     missing: str = "not_breaching",
     previous: str = "OK",
+    minutes: int = 1,
 ) -> str:
     """The state that CloudWatch gives one alarm on `points`, oldest to newest, None or NaN for a missing one.
 
-    Points older than the evaluation range are not looked at; where there are fewer, the older ones are missing.
-    Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
+    With a period of several `minutes` the points are the sums of each minute, and the datapoints those of periods back to back
+    that end with the newest one. Points older than the evaluation range are not looked at; where there are fewer, the older
+    ones are missing. Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
 
     Examples:
         >>> alarm_state([0, 9, None, 9], threshold="> 5", datapoints="2 of 3")
         'ALARM'
+        >>> alarm_state([0, 2, 2, 2, 0], threshold="> 5", datapoints="1 of 1", minutes=5)
+        'ALARM'
     """
+    if minutes < 1:
+        raise ValueError(f"minutes: got {minutes}; allowed 1 or more")
     comparator, limit = _threshold(threshold, "number")
     m, n = _datapoints(datapoints)
     if previous not in STATES:
         raise ValueError(f"previous: not an alarm state, got {previous!r}; allowed {', '.join(STATES)}")
     width = evaluation_range(n)
-    newest = [math.nan if point is None else float(point) for point in points][-width:]
-    row = np.array([[math.nan] * (width - len(newest)) + newest])
+    newest = [math.nan if point is None else float(point) for point in points][-width * minutes :]
+    each = np.array([math.nan] * (width * minutes - len(newest)) + newest).reshape(width, minutes)
+    row = np.where(np.isnan(each).all(axis=1), np.nan, np.nansum(each, axis=1))[None, :]
     before = np.array([STATES.index(previous)], np.int8)
     return STATES[evaluate_range(row, COMPARE[comparator](row, limit), n, m, _treatment(missing), before)[0]]
 

@@ -107,6 +107,16 @@ def test_alarm_state_takes_the_newest_range() -> None:
     assert alarm_state([], missing="missing") == "INSUFFICIENT_DATA"
 
 
+def test_alarm_state_slides_with_the_newest_minute() -> None:
+    errors = [0, 0, 3, 3, 0, 0, 0, 0, 0]
+    states = [alarm_state(errors[:end], "> 5", "1 of 1", minutes=5) for end in range(1, 10)]
+    assert states == ["OK"] * 3 + ["ALARM"] * 4 + ["OK"] * 2
+    assert alarm_state([9, 9, None, None, 0, None], "> 5", "1 of 1", "missing", minutes=2) == "OK"
+    assert alarm_state([9, 9, None, None], "> 5", "1 of 1", "missing", minutes=2) == "ALARM"
+    with pytest.raises(ValueError, match="minutes: got 0; allowed 1 or more"):
+        alarm_state([1], minutes=0)
+
+
 @pytest.mark.parametrize(
     ("threshold", "state"), [("> 5", "OK"), (">= 5", "ALARM"), ("< 5", "OK"), ("<=5", "ALARM"), ("> -1", "ALARM")]
 )
