@@ -19,16 +19,15 @@ from numpy.typing import NDArray
 from rollout_sim.control.expressions import Expression, Rule, parse_expression, parse_rule
 from rollout_sim.control.metrics import Percentile, Scope
 from rollout_sim.control.readings import (
-    FRONT_DOOR,
     STATISTICS,
     Metric,
-    MetricName,
     MetricQuery,
     Missing,
     Reading,
     Treatment,
     Word,
     check_scope,
+    metric_of,
     plain,
     reading,
     samples_needed,
@@ -209,7 +208,8 @@ class Alarm(_Parsed):
 
     metric: Metric | None = None
     """What is watched. `error_rate` is metric maths, errors / invocations; `responses_5xx` (errors, failed responses and
-    throttles) and `latency` (inits included) are the front door's, of all versions; `burn_rate` needs `slo`."""
+    throttles) and `latency` (inits included) are the front door's, of all versions; `burn_rate` needs `slo`. Any other name is
+    one of the scenario's own `metrics`."""
     threshold: str = ""
     """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`; with `band` `outside`, `above` or `below`."""
     statistic: str | None = None
@@ -270,7 +270,9 @@ class Alarm(_Parsed):
 
     def _read_words(self) -> None:
         """Takes CloudWatch's own spelling, too."""
-        words = {"missing": Missing, "of": Scope, "metric": MetricName} | {
+        if self.metric is not None:
+            object.__setattr__(self, "metric", metric_of(self.metric))
+        words = {"missing": Missing, "of": Scope} | {
             name: Literal[allowed]
             for name, allowed in (
                 ("window", ("sliding", "wall_clock")), ("low_samples", ("evaluate", "ignore")),
@@ -373,7 +375,7 @@ class Alarm(_Parsed):
                 "band: a new version has no history that a band could be learned from; got of: new_version"
             )
         statistics = ("sum", "average", "sample_count")
-        if self.metric in (None, "burn_rate", "throttles", *FRONT_DOOR) or self.statistic not in statistics:
+        if self.metric not in ("invocations", "errors", "error_rate", "duration") or self.statistic not in statistics:
             what = f"{self.statistic} of {self.metric}"
             raise ValueError(
                 f"band: is for {', '.join(statistics)} of invocations, errors, error_rate or duration, got {what}"

@@ -342,9 +342,9 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
+    notes += notes_on_the_past(scenario)
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
-    notes += notes_on_the_past(scenario)
     if plane.engine == "aggregate":
         if len(scenario.strategies) > 1:
             notes.append("strategies are paired by their arrivals only")
