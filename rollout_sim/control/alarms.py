@@ -228,7 +228,7 @@ class Alarm(_Parsed):
     low_samples: Annotated[Literal["evaluate", "ignore"], Word(Literal["evaluate", "ignore"])] = "evaluate"
     """With a percentile: whether the alarm keeps its state (`ignore`) while the newest period has fewer samples than
     10 / (1 - percentile)."""
-    at_least: str | None = None
+    at_least: str | int | None = None
     """A guard: below so many requests in a period, such as `20 requests`, the datapoint is not judged."""
     below: Annotated[Literal["ok", "missing"], Word(Literal["ok", "missing"])] = "ok"
     """With `at_least`: what a datapoint of too few requests counts as."""
@@ -459,7 +459,7 @@ def describe(alarm: Alarm) -> str:
     return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
-def _least(text: str | None, below: str) -> int:
+def _least(text: str | int | None, below: str) -> int:
     """The number in `20 requests`; 0 where there is no such guard."""
     if text is None:
         if below != "ok":
