@@ -80,8 +80,6 @@ def compare(
         if several or ", " in words
     ]
     notes += [f"note: {note}" for note in compared.approximations]
-    if compared.interrupted is not None:
-        notes.append(f"interrupted: {compared.replications:,} of {compared.interrupted:,} replications are kept")
     console.deliver(
         lambda: write(compared, folder, suffix, named),
         lambda: (
@@ -92,4 +90,6 @@ def compare(
         None if as_json else f"files in {folder}",
     )
     if compared.interrupted is not None:
+        kept = f"{compared.replications:,} of {compared.interrupted:,} replications are kept"
+        click.echo(f"interrupted: {kept}", err=True)
         raise SystemExit(INTERRUPTED)

@@ -85,4 +85,5 @@ def recommend(
         None if as_json else f"files in {folder}",
     )
     if recommendation.interrupted:
+        click.echo(f"interrupted {recommendation.interrupted}", err=True)
         raise SystemExit(INTERRUPTED)

@@ -108,7 +108,10 @@ def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
             figures.append(KeyFigure(what="stops a good version", value=good))
         if (back := estimates["time_to_rollback_s"]) is not None:
             figures.append(KeyFigure(what="rolled back after, median", value=MedianDuration(back)))
-    figures.append(KeyFigure(what="bad requests", value=EstimatedNumber(estimates["bad_requests"])))
+    if (added := estimates.get("bad_requests_added")) is not None and scenario.rollout is not None:
+        figures.append(KeyFigure(what="bad requests added", value=EstimatedNumber(added)))
+    else:
+        figures.append(KeyFigure(what="bad requests", value=EstimatedNumber(estimates["bad_requests"])))
     for slo in scenario.slos:
         spent = EstimatedShare(estimates[f"budget_spent.{slo.name}"])
         figures.append(KeyFigure(what=f"of the {slo.name} budget", value=spent))
@@ -167,6 +170,9 @@ def _cost(compared: Comparison, name: str, subject: str) -> str:
     estimates = compared.estimates(name)
     bad, time = number_with_interval(estimates["bad_requests"]), show_duration(compared.scenario.horizon)
     text = f"{subject} comes to {bad} bad requests on average in {time}"
+    added = estimates.get("bad_requests_added")
+    if added is not None and added.mean > 0 and compared.scenario.rollout is not None:
+        text += f" ({number_with_interval(added)} of them added by the rollout)"
     spent = [
         f"{share_with_interval(estimates[f'budget_spent.{slo.name}'])} of the {slo.name} budget for {show_duration(slo.window)}"
         for slo in compared.scenario.slos

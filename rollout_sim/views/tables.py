@@ -442,7 +442,11 @@ def comparison_table(comparison: Comparison) -> Table:
     blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
     columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
-    columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
+    added = all("bad_requests_added" in columns for columns in comparison.columns.values())
+    columns += [Column(title="rolled back after\nmedian / p95")]
+    columns += [Column(title="bad requests\nadded", interval=True)] if added else []
+    in_all = "bad requests\nin all"
+    columns += [Column(title=in_all, below="in all") if added else Column(title=in_all, interval=True)]
     for slo in slos:
         columns += [
             Column(title=f"{escaped(slo.name)} budget\nmean", interval=True),
@@ -455,7 +459,10 @@ def comparison_table(comparison: Comparison) -> Table:
         cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
         cells += [EstimatedShare(estimates["blocked"])] if blocked else []
         cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
-        cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
+        cells += [MedianDuration(estimates["time_to_rollback_s"])]
+        cells += [EstimatedNumber(estimates["bad_requests_added"])] if added else []
+        whole = estimates["bad_requests"]
+        cells += [Average(None if whole is None else whole.mean) if added else EstimatedNumber(whole)]
         for slo in slos:
             budget = estimates[f"budget_spent.{slo.name}"]
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
@@ -481,10 +488,11 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
         estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        is_share = row["estimate"] in ("stopped", "blocked")
+        is_share = row["estimate"] in ("stopped", "blocked", "good_version_stopped")
         cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
     blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
-    shown = ("stopped", *(("blocked",) if blocked else ()), "bad_requests", "plane")
+    twin = ("good_version_stopped",) if swept.twin else ()
+    shown = ("stopped", *(("blocked",) if blocked else ()), *twin, "bad_requests", "plane")
     rows = tuple(
         (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
@@ -493,7 +501,8 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
             *(Column(title=name, names=True) for name in (*names, "strategy")),
             Column(title="stopped", interval=True),
             *((Column(title="blocked", interval=True),) if blocked else ()),
-            Column(title="bad requests\nmean", interval=True),
+            *((Column(title="good version\nstopped", interval=True),) if twin else ()),
+            Column(title="bad requests\nin all", interval=True),
             Column(title="plane"),
         ),
         rows=rows[:most],

@@ -159,14 +159,16 @@ def test_a_comparison_hands_over_its_own_estimates() -> None:
     table = comparison_table(compared)
     for name, row in zip(compared.columns, table.rows, strict=True):
         estimates, good = compared.estimates(name), compared.twin.estimates(name)
-        budget = estimates["budget_spent.availability"]
+        budget, in_all = estimates["budget_spent.availability"], estimates["bad_requests"]
         assert budget is not None
+        assert in_all is not None
         assert row == (
             Text(name),
             EstimatedShare(estimates["stopped"]),
             EstimatedShare(good["stopped"]),
             MedianDuration(estimates["time_to_rollback_s"]),
-            EstimatedNumber(estimates["bad_requests"]),
+            EstimatedNumber(estimates["bad_requests_added"]),
+            Average(in_all.mean),
             EstimatedShare(budget),
             Share(budget.quantiles["p95"][0]),
         )
