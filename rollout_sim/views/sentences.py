@@ -8,7 +8,7 @@ from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
-from rollout_sim.core.statistics import Estimate
+from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.comparison import Comparison, best_strategy
@@ -76,9 +76,47 @@ def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
     return (first, *second, "One run is an example; `rollout-sim compare` says how often.")
 
 
-def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
-    """The main figures of the best strategy: how often and when it stops the version, and what the traffic suffers."""
-    best = best_strategy(compared)
+def limits_of(compared: Comparison, name: str, goal: Goal) -> tuple[Limit, ...]:
+    """The limits of the goal that a comparison can tell of a strategy, whose fault is the file's, not the goal's.
+
+    How often it is caught, how often a good version is stopped, and how long it takes.
+    """
+    limits = []
+    good = compared if compared.twin is None else compared.twin
+    if goal.catch is not None and compared.twin is not None:
+        limits.append(Limit(name="catch", estimate=_stopped(compared, name), at_least=goal.catch.at_least))
+    if goal.false_rollback is not None:
+        limits.append(Limit(name="false_rollback", estimate=_stopped(good, name), at_most=goal.false_rollback.at_most))
+    if goal.time_to_full is not None and (strategy := compared.scenario.strategies.get(name)) is not None:
+        takes = strategy.plan.time_to_full
+        estimate = Estimate(n=1, mean=takes, low=takes, high=takes, quantiles={})
+        limits.append(Limit(name="time_to_full", estimate=estimate, at_most=goal.time_to_full.at_most))
+    return tuple(limits)
+
+
+def choice(compared: Comparison, goal: Goal) -> tuple[str, tuple[str, ...]]:
+    """The file's strategy that keeps the goal best, and those that the replications cannot tell from it.
+
+    First those that break no limit, then those that leave none open, then the one with the fewest bad requests.
+    """
+    rank = {}
+    for name in compared.columns:
+        limits = limits_of(compared, name, goal)
+        kept = [limit.kept for limit in limits]
+        rank[name] = (kept.count("no"), kept.count("open"), float(compared.columns[name]["bad_requests"].mean()))
+    best = min(rank, key=lambda name: rank[name])
+    ties = []
+    for name in compared.columns:
+        apart = difference(compared.columns[name]["bad_requests"], compared.columns[best]["bad_requests"])
+        same = apart is None or (apart.low or 0.0) <= 0.0 <= (apart.high or 0.0)
+        if name != best and rank[name][:2] == rank[best][:2] and same:
+            ties.append(name)
+    return best, tuple(ties)
+
+
+def key_figures(compared: Comparison, best: str | None = None) -> tuple[KeyFigure, ...]:
+    """The main figures of a strategy, by default the best: how often and when it stops the version, what the traffic suffers."""
+    best = best_strategy(compared) if best is None else best
     estimates, scenario = compared.estimates(best), compared.scenario
     figures: list[KeyFigure] = []
     if scenario.rollout is not None:
@@ -88,7 +126,7 @@ def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
             figures.append(KeyFigure(what="stops a good version", value=good))
         if (back := estimates["time_to_rollback_s"]) is not None:
             figures.append(KeyFigure(what="rolled back after, median", value=MedianDuration(back)))
-    figures.append(KeyFigure(what="bad requests", value=EstimatedNumber(estimates["bad_requests"])))
+    figures.append(KeyFigure(what="bad requests in all", value=EstimatedNumber(estimates["bad_requests"])))
     for slo in scenario.slos:
         spent = EstimatedShare(estimates[f"budget_spent.{slo.name}"])
         figures.append(KeyFigure(what=f"of the {slo.name} budget", value=spent))
