@@ -13,6 +13,7 @@ from rollout_sim.cli.options import (
     CLUSTER,
     ENGINE,
     FORMAT,
+    INTERRUPTED,
     JOBS,
     JSON,
     OUT,
@@ -70,7 +71,17 @@ def compare(
         )  # fmt: skip
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
-    notes = [f"note: {note}" for note in compared.approximations]
+    several = loaded.rollout is not None and len(loaded.rollout.alarms) > 1
+    sides = [("", compared)] if compared.twin is None else [("", compared), (", good version", compared.twin)]
+    notes = [
+        f"{name}{which}: {words}"
+        for which, side in sides
+        for name, words in side.reasons.items()
+        if several or ", " in words
+    ]
+    notes += [f"note: {note}" for note in compared.approximations]
+    if compared.interrupted is not None:
+        notes.append(f"interrupted: {compared.replications:,} of {compared.interrupted:,} replications are kept")
     console.deliver(
         lambda: write(compared, folder, suffix, named),
         lambda: (
@@ -80,3 +91,5 @@ def compare(
         ),
         None if as_json else f"files in {folder}",
     )
+    if compared.interrupted is not None:
+        raise SystemExit(INTERRUPTED)

@@ -34,6 +34,7 @@ from rollout_sim.views.cells import (
     Tone,
     Verdict,
 )
+from rollout_sim.views.sentences import blocked_rollouts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -438,6 +439,8 @@ def comparison_table(comparison: Comparison) -> Table:
         for columns in comparison.columns.values()
     )
     columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
+    blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
+    columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
     columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
     for slo in slos:
@@ -450,6 +453,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for name in comparison.columns:
         estimates = comparison.estimates(name)
         cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
+        cells += [EstimatedShare(estimates["blocked"])] if blocked else []
         cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
         cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
         for slo in slos:
@@ -457,8 +461,13 @@ def comparison_table(comparison: Comparison) -> Table:
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
-    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided)))
+    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided, *blocked_rollouts(comparison))))
     return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def _blocked(estimate: Estimate | None) -> bool:
+    """Whether any deployment did not begin, because an alarm was in ALARM already."""
+    return estimate is not None and estimate.mean > 0
 
 
 SHOWN: Final = 40
@@ -472,16 +481,18 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
         estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        stopped = row["estimate"] == "stopped"
-        cells[row["estimate"]] = EstimatedShare(estimate) if stopped else EstimatedNumber(estimate)
+        is_share = row["estimate"] in ("stopped", "blocked")
+        cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
+    blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
+    shown = ("stopped", *(("blocked",) if blocked else ()), "bad_requests", "plane")
     rows = tuple(
-        (*map(Text, values), *(cells.get(name, Text("-")) for name in ("stopped", "bad_requests", "plane")))
-        for values, cells in lines.items()
+        (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
     return Table(
         columns=(
             *(Column(title=name, names=True) for name in (*names, "strategy")),
             Column(title="stopped", interval=True),
+            *((Column(title="blocked", interval=True),) if blocked else ()),
             Column(title="bad requests\nmean", interval=True),
             Column(title="plane"),
         ),

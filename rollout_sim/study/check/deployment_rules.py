@@ -139,12 +139,13 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
         caught = often(evidence.bad(), name)
         if not below(caught, evidence.catch.at_least):
             continue
-        tests = sum(hook.invocations for hook in (plan.before, plan.after) if hook is not None)
+        how_many = sum(hook.invocations for hook in (plan.before, plan.after) if hook is not None)
+        calls = "1 call finds" if how_many == 1 else f"{how_many:,} calls find"
         yield Match(
             where=("strategies", name),
             message=(
-                f"only hooks test the new version{evidence.label(name)}, no alarm watches it: {tests:,} "
-                f"{'call' if tests == 1 else 'calls'} find {evidence.fault_text} in {share_with_interval(caught)} of the rollouts"
+                f"only hooks test the new version{evidence.label(name)}, no alarm watches it: {calls} "
+                f"{evidence.fault_text} in {share_with_interval(caught)} of the rollouts"
             ),
             figures={"caught": caught},
             remedy=search(
@@ -181,7 +182,8 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
 def too_many_alarms(evidence: Evidence) -> Iterator[Match]:
     """The rollout lists more alarms than CodeDeploy takes.
 
-    A deployment group has at most ten alarms; with more the stack fails to deploy.
+    A deployment group has at most ten alarms; with more the stack fails to deploy. Most lists that long hold several
+    alarms on the same failures, of which the keenest alone decides.
     """
     if len(evidence.alarms) <= MOST_ALARMS:
         return

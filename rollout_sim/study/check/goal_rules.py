@@ -108,7 +108,7 @@ def goal_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
     "goal-budget-overspent",
     "error",
     example="""
-    goal: {budget: {at_most: 0.5%}}
+    goal: {budget: {at_most: 0.05%}}
     """,
     mend="""
     A smaller canary first, a keener alarm; `rollout-sim recommend` searches among all of them.
