@@ -11,6 +11,7 @@ from rollout_sim.core.formatting import number_with_interval, share, share_with_
 from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
+from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
@@ -94,6 +95,33 @@ def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
     alarms = " or ".join(compared.scenario.rollout.alarms)
     what = f"of the rollouts{whose} are blocked and do not begin: {alarms} is in ALARM when they should."
     return (f"{share_with_interval(often[name])} {what}",)
+
+
+def changes(change: Change, names: tuple[str, str]) -> tuple[str, ...]:
+    """What the second of two files changes, a sentence for each strategy."""
+    before, after = names
+    told = []
+    for strategy in change.strategies:
+        apart = change.differences(strategy)
+        clauses = []
+        for key, what in (("stopped", "is stopped"), ("good_version_stopped", "stops a good version")):
+            if (rate := apart[key]) is not None and _apart(rate):
+                more = "more" if rate.mean > 0 else "less"
+                ends = sorted(abs(end) * 100 for end in (rate.low or 0.0, rate.high or 0.0))
+                clauses.append(
+                    f"{what} {more} often by {abs(rate.mean) * 100:.3g} [{ends[0]:.3g}, {ends[1]:.3g}] points"
+                )
+        bad = apart["bad_requests"]
+        if bad is not None and _apart(bad):
+            clauses.append(f"bad requests change by {number_with_interval(bad)}")
+        nothing = f"the replications show no difference between {before} and {after}"
+        told.append(f"{strategy}: {'; '.join(clauses) if clauses else nothing}.")
+    return tuple(told)
+
+
+def _apart(estimate: Estimate) -> bool:
+    """Whether a difference's interval lies on one side of zero."""
+    return estimate.mean != 0 and not (estimate.low or 0.0) <= 0.0 <= (estimate.high or 0.0)
 
 
 def limits_of(compared: Comparison, name: str, goal: Goal) -> tuple[Limit, ...]:
