@@ -94,9 +94,10 @@ def import_() -> None:
 @FILE
 @template_options
 def sam(**options: Any) -> None:
-    """Print a SAM template's function, deployment preference and alarms as a scenario file.
+    """Print a SAM template's rollout as a scenario file.
 
-    What the template cannot know is marked GUESS in the file; what of it is left out stands there, too.
+    It takes the function, its events, deployment preference, hooks and alarms. What the template cannot know is marked GUESS in the
+    file; what of it is left out stands there, too.
     """
     _template(**options)
 
@@ -105,8 +106,9 @@ def sam(**options: Any) -> None:
 @FILE
 @template_options
 def cloudformation(**options: Any) -> None:
-    """Print an alias of a CloudFormation template, its deployment group and alarms as a scenario file.
+    """Print a CloudFormation rollout as a scenario file.
 
+    It takes an alias, its deployment group and alarms.
     What CDK, the Serverless Framework and SAM's transform write is such a template; SAM templates are read alike.
     """
     _template(**options)
@@ -118,9 +120,9 @@ def cloudformation(**options: Any) -> None:
 @ALL
 @OUT_OR_FOLDER
 def terraform(file: Path, function: str | None, every: bool, out: Path | None) -> None:
-    """Print an alias of Terraform's, its deployment group and alarms as a scenario file.
+    """Print a Terraform plan's rollout as a scenario file.
 
-    FILE is what `terraform show -json` prints of a plan or of the state.
+    It takes an alias, its deployment group and alarms. FILE is what `terraform show -json` prints of a plan or of the state.
     """
     from rollout_sim.formats.terraform import read_terraform
 
@@ -198,34 +200,39 @@ def _summary(results: list[Imported]) -> Table:
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
 
 
-@import_.command()
-@FILE
-@FUNCTION
-@OUT
-def argo(file: Path, function: str | None, out: Path | None) -> None:
-    """Print an Argo Rollout's steps and analyses as a scenario file.
-
-    Its AnalysisTemplates may stand in the same file; what their queries measure is a GUESS.
-    """
-    _manifests(file, function, out)
+FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 
 
 @import_.command()
-@FILE
+@FILES
 @FUNCTION
 @OUT
-def flagger(file: Path, function: str | None, out: Path | None) -> None:
-    """Print a Flagger Canary's analysis as a scenario file.
+def argo(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+    """Print an Argo Rollout as a scenario file.
 
-    Its MetricTemplates may stand in the same file; what their queries measure is a GUESS.
+    It takes the steps and the analyses.
+    Its AnalysisTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(file, function, out)
+    _manifests(files, function, out)
 
 
-def _manifests(file: Path, function: str | None, out: Path | None) -> None:
+@import_.command()
+@FILES
+@FUNCTION
+@OUT
+def flagger(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+    """Print a Flagger Canary as a scenario file.
+
+    It takes the weights and the checks.
+    Its MetricTemplates may stand in the same file or in others; what their queries measure is a GUESS.
+    """
+    _manifests(files, function, out)
+
+
+def _manifests(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
     from rollout_sim.formats.manifests import from_manifests
 
-    _deliver(*from_manifests(file, function), out)
+    _deliver(*from_manifests(files[0], function, files[1:]), out)
 
 
 @import_.command()

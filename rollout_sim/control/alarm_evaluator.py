@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from rollout_sim.control.alarms import (
 )
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
-from rollout_sim.control.readings import TIMES, Reading, samples_needed
+from rollout_sim.control.readings import STATISTICS, TIMES, OwnMetric, Reading, samples_needed
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -108,6 +109,7 @@ class AlarmEvaluator:
         before: Before | None = None,
         created: float = 0.0,
         replications: Sequence[Streams] = (),
+        own: Mapping[str, OwnMetric] = MappingProxyType({}),
     ) -> None:
         self.names = tuple(alarms)
         self.states: States = np.full((metrics.replications, len(alarms)), INSUFFICIENT_DATA, np.int8)
@@ -118,6 +120,13 @@ class AlarmEvaluator:
         self._objectives = objectives
         self._before = before
         self._created = created
+        self._own = own
+        self._draws: dict[str, FloatArray] = {}
+        for name, metric in own.items():
+            if metric.share < 1 and any(r.metric == name for alarm in self._alarms for r in alarm.readings.values()):
+                shape = metrics.invocations.shape[1:]
+                drawn = [stream.generator(f"metrics/{name}").random(shape) for stream in replications]
+                self._draws[name] = np.array(drawn).reshape(metrics.invocations.shape)
         for name, alarm in alarms.items():
             self._check(name, alarm)
         rules = {name: alarm.composite.names for name, alarm in alarms.items() if alarm.composite is not None}
@@ -147,6 +156,10 @@ class AlarmEvaluator:
         if alarm.slo is not None and alarm.slo not in self._objectives:
             known = ", ".join(self._objectives) or "none"
             raise ValueError(f"alarm {name!r}: no such SLO, got {alarm.slo!r}; allowed {known}")
+        for reading in alarm.readings.values():
+            if reading.is_own and reading.metric not in self._own:
+                known = ", ".join([*STATISTICS, *self._own])
+                raise ValueError(f"alarm {name!r}: no such metric, got {reading.metric!r}; allowed {known}")
         for wanted in alarm.percentiles:
             if self._metrics.scopes[wanted.of] and wanted not in self._metrics.percentiles:
                 raise ValueError(f"alarm {name!r}: the metrics do not hold {wanted}")
@@ -274,7 +287,9 @@ class AlarmEvaluator:
 
     def _series(self, reading: Reading, end: float, number: int, *, remembered: bool) -> tuple[FloatArray, FloatArray]:
         """The values of a reading and their numbers of samples, in the periods that `_points` has."""
-        metrics, targets, period = self._metrics, self._metrics.scopes[reading.of], reading.period
+        own = self._own.get(reading.metric)
+        scope: Scope = reading.of if own is None else own.of
+        metrics, targets, period = self._metrics, self._metrics.scopes[scope], reading.period
         if not targets:
             nothing = np.zeros((metrics.replications, number))
             return np.full_like(nothing, np.nan), nothing
@@ -305,7 +320,14 @@ class AlarmEvaluator:
                 filled = np.isnan(values) & (usual >= _LIKELY)
                 values = np.where(filled, _usual_duration(durations, reading), values)
             return values, samples
-        if reading.metric == "throttles":
+        if own is not None:
+            value = metrics.total(
+                self._counted(reading.metric, own, end, number * period), targets, period, end, number
+            )
+            if past and before is not None:
+                each = before.each(before.bad)[list(targets)] if own.counts == "bad_requests" else np.ones(len(targets))
+                value = value + then @ each * own.share
+        elif reading.metric == "throttles":
             value = total(metrics.throttles)
             samples = samples + value
             exists = exists | (value > 0)
@@ -327,6 +349,28 @@ class AlarmEvaluator:
             if past and before is not None:
                 value = value + then @ before.each(before.errors)[list(targets)]
         return np.where(exists, _statistic(reading.statistic, value, samples), np.nan), samples
+
+    def _counted(self, name: str, own: OwnMetric, end: float, length: float) -> IntArray:
+        """What an own metric counts in each period of the metrics' resolution, up to `end` (s); before the `length` (s) nothing.
+
+        Of n events it counts a binomial number, the quantile of one fixed uniform for each period and target: so the number
+        never falls when late invocations come, and is the same on every data plane.
+        """
+        metrics = self._metrics
+        counts = metrics.invocations
+        if own.counts == "bad_requests":
+            counts = metrics.errors + metrics.failed_responses
+        if own.share == 1:
+            return counts
+        from scipy.stats import binom
+
+        stop = max(min(round(end / metrics.resolution), metrics.periods), 0)
+        low = min(max(round((end - length) / metrics.resolution), 0), stop)
+        result, part = np.zeros_like(counts), counts[:, :, low:stop]
+        some = part > 0
+        draws = self._draws[name][:, :, low:stop]
+        result[:, :, low:stop][some] = binom.ppf(draws[some], part[some], own.share)
+        return result
 
     @staticmethod
     def _columns(values: FloatArray, end: float, number: int, reading: Reading) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args
 
 from rollout_sim.control.metrics import Percentile, Scope
-from rollout_sim.core.fields import Codec, PositiveSeconds, section
+from rollout_sim.core.fields import Codec, PositiveSeconds, PositiveShare, section
 from rollout_sim.core.units import parse
 from rollout_sim.core.yaml_io import suggest
 
@@ -32,6 +32,7 @@ TIMES: Final = ("duration", "latency")
 """The metrics that are times: what Lambda calls Duration, and what the front door sees, inits included."""
 FRONT_DOOR: Final = ("responses_5xx", "latency")
 """The metrics of the front door (API Gateway, a function URL), which does not know which version answered."""
+_OWN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
 _SHARE: Final = re.compile(r"(p|tm)(\d{1,3}(?:\.\d{1,10})?)")
 
 
@@ -41,12 +42,16 @@ def plain(word: str) -> str:
 
 
 class Word(Codec):
-    """Marks a field that holds one of a few words; CloudWatch's own spelling of them is taken, too."""
+    """Marks a field that holds one of a few words; CloudWatch's own spelling of them is taken, too.
 
-    __slots__ = ("allowed",)
+    Editors are told of that spelling only where a word is `cloudwatch`'s.
+    """
 
-    def __init__(self, kind: Any) -> None:
+    __slots__ = ("allowed", "cloudwatch")
+
+    def __init__(self, kind: Any, *, cloudwatch: bool = False) -> None:
         self.allowed: tuple[str, ...] = get_args(kind)
+        self.cloudwatch = cloudwatch
 
     def read(self, value: object) -> str:
         """The word as scenarios spell it. Raises ValueError for any other."""
@@ -61,13 +66,29 @@ class Word(Codec):
 
     def schema(self) -> dict[str, Any]:
         """The words, in both spellings."""
+        if not self.cloudwatch:
+            return {"type": "string", "enum": list(self.allowed)}
         camel = [re.sub("_(.)", lambda match: match[1].upper(), word) for word in self.allowed]
         both = [*self.allowed, *camel, *(word[0].upper() + word[1:] for word in camel)]
         return {"type": "string", "enum": list(dict.fromkeys(both))}
 
 
-Metric = Annotated[MetricName, Word(MetricName)]
-Treatment = Annotated[Missing, Word(Missing)]
+class _MetricWord(Word):
+    """Lambda's and the front door's metrics, and any other name, for one of the scenario's own `metrics`."""
+
+    def read(self, value: object) -> str:
+        """Raises ValueError for what is no name."""
+        if isinstance(value, str) and plain(value) not in self.allowed and _OWN.fullmatch(value):
+            return value
+        return super().read(value)
+
+    def schema(self) -> dict[str, Any]:
+        """The words, and names."""
+        return {"anyOf": [super().schema(), {"type": "string", "pattern": f"^{_OWN.pattern}$"}]}
+
+
+Metric = Annotated[str, _MetricWord(MetricName, cloudwatch=True)]
+Treatment = Annotated[Missing, Word(Missing, cloudwatch=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +110,26 @@ class Reading:
         return special or ("number" if self.statistic == "sum" else "ratio")
 
     @property
+    def is_own(self) -> bool:
+        """Whether it is of one of the scenario's own metrics."""
+        return self.metric not in STATISTICS
+
+    @property
     def exact_by_counts(self) -> bool:
         """Whether the counts of invocations, errors, failed responses and throttles of a period say it."""
         return self.metric not in TIMES or self.statistic == "sample_count"
+
+
+@section
+class OwnMetric:
+    """A metric of your own, such as one that a filter makes of log lines: what it counts, and how much of that."""
+
+    counts: Literal["bad_requests", "requests"] = "bad_requests"
+    """Invocations that end in an error or a failed response, or all invocations, each at its start."""
+    share: PositiveShare = 1.0
+    """The share of them that it counts, each by chance."""
+    of: Literal["alias", "new_version", "old_version"] = "alias"
+    """The alias as a whole, or one of the two versions behind it."""
 
 
 @section
@@ -108,7 +146,7 @@ class MetricQuery:
     """The length of a datapoint, the same for all metrics of an alarm; by default the alarm's."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metric", word_of("metric", self.metric, MetricName))
+        object.__setattr__(self, "metric", metric_of(self.metric))
         if self.metric == "burn_rate":
             raise ValueError("metric: burn_rate is an alarm of its own and nothing to calculate with")
         object.__setattr__(self, "of", word_of("of", self.of, Scope))
@@ -124,6 +162,13 @@ def check_scope(metric: str | None, of: Scope) -> None:
         )
 
 
+def metric_of(name: str) -> str:
+    """The metric as scenarios spell it, or the name of an own one. Raises ValueError for what is no name."""
+    if plain(name) not in get_args(MetricName) and _OWN.fullmatch(name):
+        return name
+    return word_of("metric", name, MetricName)
+
+
 def word_of(name: str, value: str, kind: Any) -> str:
     """The word for a field called `name` as scenarios spell it. Raises ValueError for one that is not of the `kind`."""
     allowed = get_args(kind)
@@ -134,7 +179,7 @@ def word_of(name: str, value: str, kind: Any) -> str:
 
 def statistic_of(metric: str, statistic: str | None) -> str:
     """The statistic as scenarios spell it, by default the metric's own. Raises ValueError for one that does not fit."""
-    allowed = STATISTICS[metric]
+    allowed = STATISTICS.get(metric, _BASIC)
     if statistic is None:
         return allowed[0]
     word = plain(statistic)

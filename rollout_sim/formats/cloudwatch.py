@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.readings import FRONT_DOOR
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.snippet import Ref, Sub, logical
 
@@ -54,18 +53,14 @@ class Resources:
             raise ScenarioError(
                 ["a burn_rate alarm is two windows on an SLO: export it with your SLO tool (see export openslo)"]
             )
-        front = sorted({reading.metric for reading in alarm.readings.values() if reading.metric in FRONT_DOOR})
-        if front:
-            what = f"an alarm on {front[0]} is one on your API's own metrics (5XXError, Latency)"
-            raise ScenarioError([f"{what}: write it with the API's dimensions"])
         if "old_version" in alarm.scopes:
             raise ScenarioError(
                 ["an alarm on the old version has no fixed dimension: its number changes with every release"]
             )
         others = sorted({reading.metric for reading in alarm.readings.values()} - {*METRICS, "error_rate"})
         if others:
-            what = "is one on your API's own metrics (5XXError, Latency): write it with the API's dimensions"
-            raise ScenarioError([f"an alarm on {others[0]} {what}"])
+            what = "a metric of your own: write it with that metric's namespace and dimensions"
+            raise ScenarioError([f"an alarm on {others[0]}, {what}"])
         properties: dict[str, Any] = {
             "EvaluationPeriods": alarm.n,
             "DatapointsToAlarm": alarm.m,

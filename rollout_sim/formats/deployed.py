@@ -64,8 +64,12 @@ class Deployed:
     """Whether what a hook does is a guess."""
     alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The alarms by name, those that only another one's rule reads among them."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The scenario's own metrics, which alarms read; what they count is a guess."""
     acting: list[str] = field(default_factory=list)
     """The names of those that stop the rollout."""
+    unread: list[str] = field(default_factory=list)
+    """Those that the template lists, too, and that are left out."""
     listed: int = 0
     """How many alarms the template lists."""
     lines: dict[str, int] = field(default_factory=dict)
@@ -165,6 +169,10 @@ class Deployed:
                 {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
             ),
             (f"{GUESS}the SLO.", {"slos": [slo]}),
+            (
+                f"{GUESS}what the metrics of your own count, and which share of it." if self.metrics else "",
+                {"metrics": self.metrics} if self.metrics else {},
+            ),
             (
                 f"{GUESS}how long after its end a period is visible (lag)." if self._lagging else "",
                 {"alarms": self.alarms} if self.alarms else {},

@@ -209,7 +209,7 @@ class Around:
                     reached.setdefault(service, []).append(target)
         for service, targets in reached.items():
             target = "alias" if "alias" in targets else targets[0]
-            self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service")
+            self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service, by its permission,")
 
 
 def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:

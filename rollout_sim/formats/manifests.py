@@ -28,6 +28,7 @@ FLAGGER: Final = "flagger.app/"
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _CONDITION: Final = re.compile(r"([<>]=?)\s*([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?\d+)?)")
+_ARGUMENT: Final = re.compile(r"\{\{\s*args\.([\w-]+)\s*\}\}")
 _GUARD: Final = re.compile(r"\blen\([^)]*\)\s*[<>=!]+\s*\d+\s*(&&|\|\|)?|\bisNaN\([^)]*\)\s*(&&|\|\|)?")
 """The part of a condition that asks whether there are data at all."""
 _MIRRORED: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
@@ -58,12 +59,14 @@ class Check:
     """The fields of the alarm, where the query is one of CloudWatch's that can be read."""
 
 
-def from_manifests(path: Path, name: str | None = None) -> tuple[str, list[str]]:
+def from_manifests(path: Path, name: str | None = None, others: Iterable[Path] = ()) -> tuple[str, list[str]]:
     """The scenario file of the Rollout or Canary in a file of manifests, and the remarks.
 
-    `name` chooses one of several. Raises ScenarioError where there is none, or none that a scenario can have.
+    Templates of its analyses may stand in `others`; `name` chooses one of several. Raises ScenarioError where there is none, or
+    none that a scenario can have.
     """
-    documents = [document for document in _flat(read_documents(path)) if isinstance(document, Mapping)]
+    read = [document for file in (path, *others) for document in read_documents(file)]
+    documents = [document for document in _flat(read) if isinstance(document, Mapping)]
     found = {}
     for document in documents:
         version, kind = str(document.get("apiVersion")), document.get("kind")
@@ -178,7 +181,9 @@ def _argo(deployed: Deployed, document: Mapping[str, Any], documents: list[Mappi
     steps = _steps(weights, remarks)
     full = [step for step in steps if step["weight"] == "100%"]
     if not steps:
-        remarks.append("there are no steps: all pods are replaced at once")
+        remarks.append(
+            "there are no steps: pods are replaced one after the other; here all of the traffic moves at once"
+        )
         deployed.strategy = {"type": "all_at_once"}
     elif len(full) == len(steps):
         deployed.strategy = {"type": "all_at_once"} | ({"bake": full[0]["hold"]} if full[0]["hold"] != "0 s" else {})
@@ -244,14 +249,31 @@ def _templates(
             result.append({"name": wanted, "absent": kind})
         elif wanted not in names:
             names.append(wanted)
-            result += [metric for metric in _items(template["spec"].get("metrics")) if isinstance(metric, Mapping)]
+            values = {
+                str(entry.get("name")): str(entry["value"])
+                for entry in (*_items(template["spec"].get("args")), *_items(analysis.get("args")))
+                if isinstance(entry, Mapping) and entry.get("value") is not None
+            }
+            metrics = [_filled(metric, values) for metric in _items(template["spec"].get("metrics"))]
+            result += [metric for metric in metrics if isinstance(metric, Mapping)]
     return result
 
 
+def _filled(value: Any, arguments: Mapping[str, str]) -> Any:
+    """A metric with its arguments, such as `{{args.limit}}`, put in; those without a value stay."""
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, arguments) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, arguments) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return _ARGUMENT.sub(lambda match: arguments.get(match[1], match[0]), value)
+
+
 def _length(metric: Mapping[str, Any]) -> float:
-    """How long an analysis of a counted metric takes (s)."""
-    count = int(metric.get("count") or 1)
-    return _seconds(metric["interval"]) * (count - 1) if "interval" in metric else 0.0
+    """How long an analysis of a counted metric takes (s); one whose count is not known takes no time."""
+    count = str(metric.get("count") or 1)
+    return _seconds(metric["interval"]) * (int(count) - 1) if "interval" in metric and count.isdigit() else 0.0
 
 
 def _checks(deployed: Deployed, metrics: list[Mapping[str, Any]]) -> None:
@@ -270,7 +292,9 @@ def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
     if "absent" in metric:
         raise ValueError(f"the {metric['absent']} {name} is not in the file")
     failure, success = metric.get("failureCondition"), metric.get("successCondition")
-    conditions = _CONDITION.findall(_GUARD.sub("", str(failure or success or "")))
+    if not failure and not success:
+        raise ValueError("it has no condition")
+    conditions = _CONDITION.findall(_GUARD.sub("", str(failure or success)))
     if len(conditions) != 1:
         what = "no limit" if not conditions else "several limits"
         raise ValueError(f"its condition {shorten(repr(failure or success))} has {what}")

@@ -63,7 +63,7 @@ class Stack:
                     name = function if function in self.resources and function not in found else str(identity)
                     found[name] = partial(self._alias, str(identity), function, group)
         for group in groups:
-            if Properties(resolver, self.resources[group]["Properties"], []).text("DeploymentConfigName"):
+            if is_of_lambda(self.resources, resolver, group):
                 found[group] = partial(self._loose, group)
         return found
 
@@ -281,8 +281,9 @@ class Stack:
         """The alarms that stop the rollout."""
         watching = Watching(resolver, callee, self.template.place)
         deployed.listed = watching.read(references)
-        deployed.alarms, deployed.acting = watching.alarms, watching.acting
+        deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.unread += watching.unread
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:
             deployed.remarks.append(
@@ -333,6 +334,27 @@ class Stack:
             if resource.get("Type") == "AWS::Lambda::Function" and resolver.physical(candidate) == identity:
                 return str(candidate)
         return str(identity)
+
+
+def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -> bool:
+    """Whether something says that a deployment group shifts a function, and not a service of ECS or servers."""
+    properties = Properties(resolver, resources[group]["Properties"], [])
+    config, application = (properties.text(name) for name in ("DeploymentConfigName", "ApplicationName"))
+    if config.startswith("CodeDeployDefault."):
+        return config.startswith("CodeDeployDefault.Lambda")
+    names = {"AWS::CodeDeploy::Application": application, CONFIG: config}
+    for identity, resource in resources.items():
+        kind = str(resource.get("Type"))
+        inner = Properties(resolver, resource["Properties"], [])
+        own = inner.text("ApplicationName" if kind != CONFIG else "DeploymentConfigName") or inner.text("Name")
+        if (
+            kind in names
+            and names[kind] in (identity, own)
+            and names[kind]
+            and inner.text("ComputePlatform") == "Lambda"
+        ):
+            return True
+    return False
 
 
 def _described(function: Properties) -> list[str]:

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from rollout_sim.core.files import read_regular
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.stack import Stack
+from rollout_sim.formats.intrinsics import Resolver
+from rollout_sim.formats.stack import Stack, is_of_lambda
 from rollout_sim.formats.template import Template
 
 MAX_BYTES: Final = 64 << 20
@@ -27,6 +28,7 @@ _KINDS: Final = {
     "aws_lambda_permission": "AWS::Lambda::Permission",
     "aws_lambda_function_url": "AWS::Lambda::Url",
     "aws_lambda_function_event_invoke_config": "AWS::Lambda::EventInvokeConfig",
+    "aws_codedeploy_app": "AWS::CodeDeploy::Application",
     "aws_codedeploy_deployment_group": "AWS::CodeDeploy::DeploymentGroup",
     "aws_codedeploy_deployment_config": "AWS::CodeDeploy::DeploymentConfig",
     "aws_cloudwatch_metric_alarm": "AWS::CloudWatch::Alarm",
@@ -38,6 +40,7 @@ _KINDS: Final = {
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
+    ("aws_codedeploy_deployment_group", "app_name"): "ApplicationName",
     ("aws_cloudwatch_metric_alarm", "evaluate_low_sample_count_percentiles"): "EvaluateLowSampleCountPercentile",
 }
 """Attributes whose names differ from CloudFormation's by more than their spelling."""
@@ -315,7 +318,13 @@ def _targets(resources: list[_Resource], names: Mapping[str, str], translated: d
 
 def _couple(translated: dict[str, Any]) -> None:
     """Ties each deployment group to its alias, as CloudFormation's `UpdatePolicy` does."""
-    groups = {name: one for name, one in translated.items() if one["Type"] == _KINDS["aws_codedeploy_deployment_group"]}
+    resolver = Resolver({"Resources": translated}, {})
+    kind = _KINDS["aws_codedeploy_deployment_group"]
+    groups = {
+        name: one
+        for name, one in translated.items()
+        if one["Type"] == kind and is_of_lambda(translated, resolver, name)
+    }
     aliases = {name: one for name, one in translated.items() if one["Type"] == _KINDS["aws_lambda_alias"]}
     alarms = {
         str(one["Properties"].get("AlarmName")): one for one in translated.values() if "AlarmName" in one["Properties"]

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
-from rollout_sim.control.readings import MetricName
+from rollout_sim.control.readings import STATISTICS, TIMES, plain
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import shorten
+from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
 from rollout_sim.formats.deployed import LAG, spaced
 from rollout_sim.formats.events import Callee, exists
@@ -30,13 +30,36 @@ ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
 UNITS: Final = {"invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds"}
 """The unit with which Lambda publishes each metric: an alarm that asks for another one sees nothing."""
-FRONT_DOOR: Final = {
+_FRONT: Final = {
     ("AWS/ApiGateway", "5XXError"): "responses_5xx", ("AWS/ApiGateway", "5xx"): "responses_5xx",
     ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"): "responses_5xx", ("AWS/Lambda", "Url5xxCount"): "responses_5xx",
     ("AWS/ApiGateway", "Latency"): "latency", ("AWS/ApiGateway", "IntegrationLatency"): "latency",
     ("AWS/Lambda", "UrlRequestLatency"): "latency",
+    ("AWS/ApiGateway", "Count"): "responses_5xx", ("AWS/Lambda", "UrlRequestCount"): "responses_5xx",
 }  # fmt: skip
 """The metrics of what stands in front of a function, and what a scenario calls them."""
+_FOREIGN: Final = (
+    "AWS/",
+    "LambdaInsights",
+    "CWAgent",
+    "ContainerInsights",
+    "ECS/",
+    "CloudWatchSynthetics",
+    "Prometheus",
+)
+"""Namespaces whose metrics are no counts of a user's own."""
+_COUNTED: Final = ("Sum", "SampleCount", "Maximum")
+"""The statistics of a metric that counts."""
+_REQUESTS: Final = ("Count", "UrlRequestCount")
+"""Those that count requests, of which a scenario has the number of samples of `responses_5xx`."""
+OTHERS: Final = (
+    "AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "ClaimedAccountConcurrency", "ConcurrentExecutions",
+    "DeadLetterErrors", "DestinationDeliveryFailures", "IteratorAge", "OffsetLag", "OversizedRecordCount",
+    "PostRuntimeExtensionsDuration", "ProvisionedConcurrencyInvocations", "ProvisionedConcurrencySpilloverInvocations",
+    "ProvisionedConcurrencyUtilization", "ProvisionedConcurrentExecutions", "RecursiveInvocationsDropped",
+    "SignatureValidationErrors", "UnreservedConcurrentExecutions",
+)  # fmt: skip
+"""Lambda's metrics that no scenario has."""
 _LAMBDA: Final = {name: word for word, name in METRICS.items()}
 _SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
 _BANDS: Final = {name: word for word, name in BANDS.items()}
@@ -66,8 +89,13 @@ class Watching:
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
+        self.unread: list[str] = []
+        """The listed alarms that are left out."""
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
+        self.own: dict[str, dict[str, Any]] = {}
+        self._owned: dict[tuple[str, str], str] = {}
+        self._falling = False
         self._reading: list[str] = []
 
     def read(self, references: Iterable[Any]) -> int:
@@ -81,6 +109,7 @@ class Watching:
             identity = self.identity(name)
             if identity is None:
                 self._leave(name, None, ValueError("it is not in the template"))
+                self.unread.append(name)
                 continue
             try:
                 own = self.alarm(identity)
@@ -88,6 +117,7 @@ class Watching:
                     self.acting.append(own)
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 self._leave(identity, identity, error)
+                self.unread.append(identity)
         return listed
 
     def _referred(self, reference: Any) -> str | None:
@@ -107,19 +137,20 @@ class Watching:
 
     def identity(self, name: str) -> str | None:
         """The logical id of the alarm that a reference, a name or an ARN is about."""
-        plain = _ALARM_ARN.sub("", name)
-        symbol = re.fullmatch(r"⟨(.+?)(\.Arn)?⟩", plain)
-        plain = (
-            symbol[1] if symbol is not None else str(plain).removesuffix(".Arn") if isinstance(name, Symbol) else plain
-        )
-        if (symbol is not None or isinstance(name, Symbol)) and plain in self.resolver.resources:
-            return plain
+        wanted = _ALARM_ARN.sub("", name)
+        symbol = re.fullmatch(r"⟨(.+?)(\.Arn)?⟩", wanted)
+        if symbol is not None:
+            wanted = symbol[1]
+        elif isinstance(name, Symbol):
+            wanted = wanted.removesuffix(".Arn")
+        if (symbol is not None or isinstance(name, Symbol)) and wanted in self.resolver.resources:
+            return wanted
         for identity, resource in self.resolver.resources.items():
             if resource.get("Type") in (ALARM, COMPOSITE) and "AlarmName" in resource.get("Properties", {}):
                 own = self.resolver.text(resource["Properties"]["AlarmName"])
-                if plain in (own, own.shown if isinstance(own, Symbol) else own):
+                if wanted in (own, own.shown if isinstance(own, Symbol) else own):
                     return str(identity)
-        return plain if plain in self.resolver.resources else None
+        return wanted if wanted in self.resolver.resources else None
 
     def alarm(self, identity: str) -> str:
         """The name in the scenario of one alarm, which is read if it was not before.
@@ -137,7 +168,7 @@ class Watching:
         if not exists(self.resolver, resource):
             raise ValueError(f"its condition {resource['Condition']} does not hold")
         self._reading.append(identity)
-        before = len(self.remarks)
+        before, names = len(self.remarks), dict(self.names)
         try:
             properties = as_mapping(resource.get("Properties", {}))
             fields = self._composite(properties) if kind == COMPOSITE else self._plain(identity, properties)
@@ -145,6 +176,8 @@ class Watching:
             check(fields)
         except Exception:
             del self.remarks[before:]  # what is said of an alarm that is left out is that alone
+            for child in [child for child in self.names if child not in names]:
+                del self.alarms[self.names.pop(child)]  # what only its rule reads goes with it
             raise
         finally:
             self._reading.pop()
@@ -155,8 +188,9 @@ class Watching:
     def _called(self, identity: str, properties: Mapping[str, Any]) -> str:
         """The name that people know: the logical id, or the alarm's own where the id is a tool's (with a hash at its end)."""
         own = self.resolver.text(properties.get("AlarmName", ""))
-        generated = re.search(r"[0-9A-F]{8}$|\.", identity) is not None
-        return dashed(spaced(own if generated and own and "⟨" not in own and not isinstance(own, Symbol) else identity))
+        bare = re.sub(r"(?<=.)[0-9A-F]{8}$", "", identity)
+        named = own and "⟨" not in own and not isinstance(own, Symbol)
+        return dashed(spaced(own if bare != identity and named else bare))
 
     def _free(self, name: str) -> str:
         number, free = 1, name
@@ -191,6 +225,7 @@ class Watching:
     def _plain(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of an alarm on one metric, on metric maths or on a band."""
         fields: dict[str, Any] = {}
+        self._falling = "LessThan" in str(self._value(properties, "ComparisonOperator"))
         queries = self._queries(properties)
         if queries:
             fields |= self._of_queries(identity, properties, queries)
@@ -276,6 +311,10 @@ class Watching:
             share = round((limit - base) / slope, 12)
             sign = sign if slope > 0 else _MIRRORED[sign]
             of = {key: errors[key] for key in ("of", "period")}
+            if share > 1 and sign in (">", ">="):
+                self.remarks.append(
+                    f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
+                )
             return {"metric": "error_rate", **of, "threshold": f"{sign} {text(share, 'share')}"}
         periods = {metric.pop("period") for metric in metrics.values()}
         if len(periods) > 1:
@@ -355,27 +394,59 @@ class Watching:
         if namespace is None or name is None:
             raise KeyError("MetricName" if name is None else "Namespace")
         dimensions = self._dimensions(given.get("Dimensions"))
-        front = FRONT_DOOR.get((str(namespace), str(name)))
-        if front not in get_args(MetricName) and (namespace != "AWS/Lambda" or name not in _LAMBDA):
-            raise ValueError(f"{namespace} {name} is not simulated")
-        word = str(statistic)
-        if re.fullmatch(r"(p|tm)\d.*", word, re.IGNORECASE):
-            word = word.lower()
-        else:
-            word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower()
+        front = _FRONT.get((str(namespace), str(name)))
+        if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
+            front = None
+        if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
+            meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
+            if meant:
+                raise ValueError(f"it can never have data: Lambda publishes no metric {name}{meant}")
+            if str(namespace).startswith(_FOREIGN) or str(statistic) not in _COUNTED:
+                raise ValueError(f"{namespace} {name} is not simulated")
+            if "FunctionName" in dimensions:
+                self._check_function(identity, dimensions["FunctionName"])
+            own = self._own(identity, str(namespace), str(name))
+            return {"metric": own, "statistic": plain(str(statistic)), "of": "alias", "period": f"{int(period)} s"}
+        word = plain(str(statistic))
         if front is not None:
             shown = (
                 ", ".join(f"{key} {self._shown(value)}" for key, value in dimensions.items()) or "all of the account"
             )
             what = f"it was taken as that of the alias {self.callee.alias}, whoever else answers there"
             self.remarks.append(f"{identity} is about {namespace} {name} of {shown}: {what}")
-            return {"metric": front, "statistic": word, "of": "alias", "period": f"{int(period)} s"}
+            counted = {"statistic": "sample_count"} if str(name) in _REQUESTS else {"statistic": word}
+            return {"metric": front, **counted, "of": "alias", "period": f"{int(period)} s"}
         metric = _LAMBDA[str(name)]
         unit = given.get("Unit")
         if unit not in (None, UNITS[metric]):
             raise ValueError(f"it can never have data: Lambda publishes {name} in {UNITS[metric]}, not in {unit}")
         scope = self._scope(identity, dimensions)
         return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
+
+    def _own(self, identity: str, namespace: str, name: str) -> str:
+        """The scenario's own metric for one of the user's, which counts what is a guess: bad requests, or all where too few alarm."""
+        key = (namespace, name)
+        if key not in self._owned:
+            word = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
+            word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
+            taken, number, free = {*self._owned.values()}, 1, word
+            while free in taken:
+                number += 1
+                free = f"{word}-{number}"
+            self._owned[key] = free
+            self.own[free] = {"counts": "requests" if self._falling else "bad_requests", "of": "alias"}
+        counted = "each request" if self.own[self._owned[key]]["counts"] == "requests" else "each bad request"
+        self.remarks.append(f"{identity}: what {namespace} {name} counts is a GUESS: {counted} of the alias, once")
+        return self._owned[key]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """The scenario's own metrics that an alarm reads."""
+        read = {str(fields.get("metric")) for fields in self.alarms.values()}
+        read |= {
+            str(query["metric"]) for fields in self.alarms.values() for query in fields.get("metrics", {}).values()
+        }
+        return {name: fields for name, fields in self.own.items() if name in read}
 
     def _dimensions(self, given: Any) -> dict[str, str]:
         """The dimensions as text, in which symbols stand for what is not known."""
@@ -514,7 +585,7 @@ def _names(expression: str) -> set[str]:
 
 
 def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
-    duration = metric["metric"] in ("duration", "latency") and metric["statistic"] != "sample_count"
+    duration = metric["metric"] in TIMES and metric["statistic"] != "sample_count"
     return f"{sign} {text(limit / 1000, 'duration') if duration else f'{limit:.12g}'}"
 
 

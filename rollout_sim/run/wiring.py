@@ -53,6 +53,7 @@ def build_alarms(
         before=_before(scenario, rates, metrics),
         created=scenario.start,
         replications=replications,
+        own=scenario.metrics,
     )
 
 

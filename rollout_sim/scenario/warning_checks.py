@@ -15,12 +15,14 @@ import numpy as np
 
 from rollout_sim.control.alarms import COMPARE, Alarm
 from rollout_sim.control.metrics import scopes_of
+from rollout_sim.control.readings import TIMES
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.formatting import show_duration as duration_text
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import Where, dotted, listed
 from rollout_sim.function.faults import Fault
+from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.scenario.sections import Sections
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
@@ -100,19 +102,20 @@ def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
         most = 1 / (1 - objective)
         return most, f"where all requests are bad, a budget of {text(1 - objective, 'share')} burns at {most:.3g} x"
     timeout = scenario.function.timeout
-    if alarm.metric == "duration" and alarm.statistic not in ("sum", "sample_count"):
-        return timeout, f"the timeout ends every invocation after {text(timeout, 'duration')}"
+    longest, ends = timeout, "the timeout ends"
+    if alarm.metric == "latency":
+        longest, ends = timeout + INIT_LIMIT, "init and timeout end"
+    if alarm.metric in TIMES and alarm.statistic not in ("sum", "sample_count"):
+        return longest, f"{ends} every invocation after {text(longest, 'duration')}"
     if alarm.metric == "error_rate" or alarm.statistic in ("average", "minimum", "maximum"):
         return 1.0, "a share is at most 100%, and each invocation counts as 0 or 1"
     sources = [source for source in scenario.traffic if alarm.of == "function" or source.alias == scenario.alias]
     most = math.fsum(_attempts(scenario, source, alarm) for source in sources)
     most += _DEVIATIONS * math.sqrt(most) + _DEVIATIONS if math.isfinite(most) else 0.0
     why = f"in {text(alarm.period, 'duration')} come at most some {most:,.0f} invocations, retries included"
-    return (
-        (most * timeout, f"{why}, of {text(timeout, 'duration')} at most")
-        if alarm.statistic == "sum" and (alarm.metric == "duration")
-        else (most, why)
-    )
+    if alarm.statistic == "sum" and alarm.metric in TIMES:
+        return most * longest, f"{why}, of {text(longest, 'duration')} at most"
+    return most, why
 
 
 def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
@@ -121,7 +124,7 @@ def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
         return math.inf  # they may come at any rate
     if source.source == "http":
         attempts = 1 if source.retry is None else source.retry.attempts
-    elif alarm.metric == "throttles":
+    elif alarm.metric in ("throttles", "responses_5xx"):
         return math.inf  # an event is tried for hours
     else:
         attempts = 1 + source.async_retries

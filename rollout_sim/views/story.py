@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
+from rollout_sim.control.alarms import describe
 from rollout_sim.control.metrics import Target
 from rollout_sim.core.formatting import share, show_duration
 from rollout_sim.run.result import RunResult
-from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.cells import Judgement
 from rollout_sim.views.plots.moments import alarms, onsets
 

@@ -87,9 +87,28 @@ def test_a_rollouts_steps_and_analyses(tmp_path: Path) -> None:
     for part in (
         "step 4 pauses until somebody promotes: 10 min of it are a GUESS", "left out: step 5: setCanaryScale",
         "left out: elsewhere: the AnalysisTemplate elsewhere is not in the file", "left out: queue: nothing tells what it measures",
-        "left out: job: its condition None has no limit", "success-rate: its query is not read",
+        "left out: job: it has no condition", "success-rate: its query is not read",
     ):  # fmt: skip
         assert part in said
+
+
+def test_arguments_and_templates_in_other_files(tmp_path: Path) -> None:
+    rollout, _, template = ROLLOUT.partition("---")
+    given = "{templates: [{templateName: checks}], args: [{name: least, value: '0.9'}]}"
+    rollout = rollout.replace(
+        "{templates: [{templateName: checks}, {templateName: elsewhere}], startingStep: 1}", given
+    )
+    spec = "spec:\n  args: [{name: least, value: '0.5'}, {name: every, value: 2m}, {name: nothing}]"
+    template = (
+        template.replace("spec:", spec).replace(">= 0.95", ">= {{args.least}}").replace("5m\n", "'{{ args.every }}'\n")
+    )
+    (tmp_path / "analysis.yaml").write_text(
+        template.replace("failureLimit: 2", "failureLimit: 2\n      count: '{{args.nothing}}'")
+    )
+    loaded, remarks = imported(tmp_path, rollout, others=[tmp_path / "analysis.yaml"])
+    rate = loaded.alarms["success-rate"]
+    assert (rate.threshold, rate.period) == ("> 10%", 120)
+    assert not any("is not in the file" in remark for remark in remarks)
 
 
 CANARY = """

@@ -151,6 +151,19 @@ def test_what_a_deployment_group_does_not_do(enabled: bool, events: list[str], w
     assert any(what in remark for remark in remarks)
 
 
+def test_a_deployment_group_of_something_else_is_no_rollout(tmp_path: Path) -> None:
+    servers = {"ApplicationName": "web", "DeploymentConfigName": "CodeDeployDefault.OneAtATime"}
+    ecs = {"ApplicationName": {"Ref": "Web"}, "DeploymentConfigName": "own"}
+    resources = {
+        "Servers": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": servers},
+        "Ecs": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": ecs},
+        "Web": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "ECS"}},
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(cloudformation(None, resources)))
+    assert list(stack_of(path).rollouts) == ["Orders"]
+
+
 def test_a_version_called_by_its_number_sees_no_call_of_the_alias(tmp_path: Path) -> None:
     number = {"Fn::Join": ["", [{"Ref": "Orders"}, ":", {"Fn::GetAtt": ["OrdersVersion", "Version"]}]]}
     of = [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}, {"Name": "Resource", "Value": number}]
@@ -452,7 +465,10 @@ def test_who_calls_an_alias_in_plain_cloudformation(tmp_path: Path) -> None:
     }  # fmt: skip
     loaded, remarks = imported(tmp_path, cloudformation(None, resources))
     assert sorted(sources(loaded)) == [("apigateway", "http"), ("rule", "schedule"), ("url", "http")]
-    assert any(remark.startswith("s3: this service calls the function and not the alias live") for remark in remarks)
+    assert any(
+        remark.startswith("s3: this service, by its permission, calls the function and not the alias live")
+        for remark in remarks
+    )
 
 
 @pytest.mark.parametrize(("reserved", "rate"), [(None, 10), (100, 10), (2, 0.2), (0, 10)])

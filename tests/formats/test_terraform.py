@@ -157,6 +157,24 @@ def test_what_is_left_out_names_the_address(tmp_path: Path) -> None:
     assert "left out: errors: AWS/SQS Age is not simulated (show.json: aws_cloudwatch_metric_alarm.errors)" in remarks
 
 
+def test_a_group_of_ecs_is_none_of_a_functions(tmp_path: Path) -> None:
+    ecs = resource(
+        "aws_codedeploy_deployment_group",
+        "service",
+        app_name="web",
+        deployment_group_name="web",
+        deployment_config_name="CodeDeployDefault.ECSAllAtOnce",
+        ecs_service=[{"cluster_name": "c"}],
+    )
+    app = resource("aws_codedeploy_app", "orders", name="orders", compute_platform="Lambda")
+    named = copy.deepcopy(GROUP)
+    named["values"]["deployment_config_name"] = "elsewhere"
+    stack = read_terraform(saved(tmp_path, state([ecs, *RESOURCES])))
+    assert list(stack.rollouts) == ["orders"]
+    stack = read_terraform(saved(tmp_path, state([ecs, app, named, FUNCTION, ALIAS, ERRORS])))
+    assert list(stack.rollouts) == ["orders"]
+
+
 def test_modules_and_several_functions(tmp_path: Path) -> None:
     def renamed(value: Any, module: str) -> Any:
         return json.loads(

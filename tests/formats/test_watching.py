@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.readings import MetricName
 from rollout_sim.formats.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
@@ -207,6 +206,33 @@ def test_a_composite_alarm_brings_the_alarms_that_it_reads(tmp_path: Path) -> No
     assert set(loaded.alarms) == {"both", "errors", "slow"}
 
 
+def test_a_composite_alarm_that_is_left_out_leaves_nothing_of_it(tmp_path: Path) -> None:
+    rule = "ALARM(Errors) OR ALARM(Age)"
+    alarms = {
+        "Both": {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}},
+        "Errors": plain(), "Age": plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=None),
+    }  # fmt: skip
+    loaded, remarks = imported(tmp_path, alarms, listed=["Both"])
+    assert loaded.alarms == {}
+    assert any(
+        remark.startswith("left out: Both: its rule reads Age, which cannot be said: AWS/SQS Age is not")
+        for remark in remarks
+    )
+    loaded, _ = imported(tmp_path, alarms, listed=["Errors", "Both"])
+    assert list(loaded.alarms) == ["errors"]
+
+
+def test_a_threshold_in_percent_on_a_share_is_told(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, {"Watch": of_maths("e / i", Threshold=5)})
+    assert loaded.alarms["watch"].threshold == "> 500%"
+    assert "Watch can never fire: no error rate is above 500%, its threshold" in remarks
+
+
+def test_names_of_tools_lose_their_hash(tmp_path: Path) -> None:
+    loaded, _ = imported(tmp_path, {"OrdersErrors1A2B3C4D": plain(), "Slow99AA88BB": plain(AlarmName="too-slow")})
+    assert list(loaded.alarms) == ["orders-errors", "too-slow"]
+
+
 def test_a_percentile_of_few_samples_and_missing_data(tmp_path: Path) -> None:
     alarm = plain(
         MetricName="Duration", Statistic=None, ExtendedStatistic="p99", EvaluateLowSampleCountPercentile="ignore",
@@ -253,18 +279,46 @@ def test_the_errors_of_two_functions_count_those_of_this_one(tmp_path: Path) -> 
 def test_what_stands_in_front_of_the_function(
     namespace: str, name: str, metric: str, limit: str, tmp_path: Path
 ) -> None:
-    """As soon as a scenario has such a metric, it is taken as the alias's; until then it is named."""
+    """An API's own metrics are taken as those of the alias behind it."""
     of = dimensions(ApiName="shop", Stage="prod")
     alarm = plain(Namespace=namespace, MetricName=name, Dimensions=of, Statistic="Maximum", Threshold=9)
     loaded, remarks = imported(tmp_path, {"Watch": alarm})
-    if metric not in get_args(MetricName):
-        assert any(remark.startswith(f"left out: Watch: {namespace} {name} is not simulated") for remark in remarks)
-        return
     only = loaded.alarms["watch"]
     assert (only.metric, only.of, only.threshold) == (metric, "alias", limit)
     assert any(
         remark.startswith(f"Watch is about {namespace} {name} of ApiName shop, Stage prod") for remark in remarks
     )
+
+
+def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
+    alarms = {
+        "Log": plain(Namespace="shop/logs", MetricName="Order failed", Dimensions=None, Threshold=3),
+        "Again": plain(Namespace="shop/logs", MetricName="Order failed", Dimensions=None, Threshold=9, Period=300),
+        "Other": plain(Namespace="shop/web", MetricName="Order failed", Dimensions=None),
+        "Silent": plain(Namespace="shop", MetricName="Errors", Dimensions=None, ComparisonOperator="LessThanThreshold"),
+    }
+    loaded, remarks = imported(tmp_path, alarms)
+    assert {name: (metric.counts, metric.of) for name, metric in loaded.metrics.items()} == {
+        "Order-failed": ("bad_requests", "alias"), "Order-failed-2": ("bad_requests", "alias"), "own-Errors": ("requests", "alias"),
+    }  # fmt: skip
+    assert [(alarm.metric, alarm.threshold) for alarm in loaded.alarms.values()] == [
+        ("Order-failed", ">= 3"), ("Order-failed", ">= 9"), ("Order-failed-2", ">= 1"), ("own-Errors", "< 1"),
+    ]  # fmt: skip
+    assert "Log: what shop/logs Order failed counts is a GUESS: each bad request of the alias, once" in remarks
+    assert "# GUESS: what the metrics of your own count" in (tmp_path / "scenario.yaml").read_text()
+
+
+def test_the_share_of_failed_responses_of_an_api(tmp_path: Path) -> None:
+    def gateway(identity: str, name: str) -> dict[str, Any]:
+        metric = {"Namespace": "AWS/ApiGateway", "MetricName": name, "Dimensions": dimensions(ApiName="shop")}
+        return {"Id": identity, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Sum", "Period": 60}}
+
+    share = {"Id": "s", "Expression": "IF(n > 10, bad / n * 100, 0)", "ReturnData": True}
+    only = single(tmp_path, of_maths(Metrics=[gateway("bad", "5XXError"), gateway("n", "Count"), share]))
+    assert only.expression == "IF(n > 10, bad / n * 100, 0)"
+    assert {name: (query.metric, query.statistic) for name, query in only.metrics.items()} == {
+        "bad": ("responses_5xx", "sum"), "n": ("responses_5xx", "sample_count"),
+    }  # fmt: skip
 
 
 # --- what can never have data -----------------------------------------------------------------------------------------
@@ -303,6 +357,15 @@ def test_a_resource_of_another_function_than_the_name(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("Error", "Errors"), ("errors", "Errors"), ("Throttle", "Throttles"), ("duration", "Duration")]
+)
+def test_a_metric_that_is_misspelt(name: str, meant: str, tmp_path: Path) -> None:
+    _, remarks = imported(tmp_path, {"Dead": plain(MetricName=name)})
+    said = f"left out: Dead: it can never have data: Lambda publishes no metric {name}; did you mean {meant!r}? (template.json:"
+    assert any(remark.startswith(said) for remark in remarks)
+
+
 def test_a_unit_that_is_not_published(tmp_path: Path) -> None:
     _, remarks = imported(tmp_path, {"Dead": plain(Unit="Percent")})
     assert any(
@@ -317,7 +380,8 @@ def test_a_unit_that_is_not_published(tmp_path: Path) -> None:
     ("alarm", "what"),
     [
         (plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=dimensions(QueueName="q")), "AWS/SQS Age is not simulated"),
-        (plain(Namespace="shop", MetricName="OrderFailed", Dimensions=None), "shop OrderFailed is not simulated"),
+        (plain(Namespace="shop", MetricName="Depth", Dimensions=None, Statistic="Average"), "shop Depth is not simulated"),
+        (plain(Namespace="LambdaInsights", MetricName="memory", Dimensions=None), "LambdaInsights memory is not simulated"),
         (plain(MetricName="ConcurrentExecutions"), "AWS/Lambda ConcurrentExecutions is not simulated"),
         (plain(Dimensions=dimensions(FunctionName={"Ref": "Bills"})), "it watches the function Bills, not Orders"),
         (plain(Dimensions=dimensions(FunctionName="bills")), "it watches the function Bills, not Orders"),

@@ -6,9 +6,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from builders import scenario
 
+from rollout_sim.core.streams import Streams
+from rollout_sim.errors import ScenarioError
 from rollout_sim.run.simulate import simulate
 from rollout_sim.run.wiring import build_alarms, build_metrics
 from rollout_sim.scenario.scenario import Scenario
@@ -71,6 +74,70 @@ def test_a_burn_at_the_trough_is_found_when_the_closed_form_says(engine: Any) ->
     )
     columns = compare(replace(broken, engine=engine), 5, twin=False).columns["one"]
     assert columns["time_to_rollback_s"].tolist() == [60.0] * 5
+
+
+def test_an_own_metric_counts_its_share_on_every_plane() -> None:
+    """80% of the new version's failures leave a line in the log: so often is a minute of them seen, whichever plane runs."""
+    own = {"order-failed": {"counts": "bad_requests", "share": "80%", "of": "new_version"}}
+    given = scenario(
+        metrics=own,
+        alarms={"errors": {"metric": "order-failed", "threshold": "> 0", "missing": "not_breaching"}},
+        function__versions={"1": {"duration": "10 ms", "error_rate": "3%"}, "2": {"like": "1", "error_rate": "0%", "faults": [
+            {"errors": "1%"}, {"responses": "1%"}]}},
+        strategies={"one": {"type": "canary", "percent": 20, "interval": "2 min"}},
+    )  # fmt: skip
+    caught = 1 - math.exp(-5 * 0.2 * 120 * (1 - 0.99 * 0.99) * 0.8)
+    assert 0.7 < caught < 0.9
+    rows = {}
+    for engine, count in (("simpy", 200), ("compiled", 200), ("aggregate", 10_000)):
+        rows[engine] = compare(replace(given, engine=engine), count, twin=False).columns["one"]
+        error = math.sqrt(caught * (1 - caught) / count)
+        assert (rows[engine]["outcome"] == 2).mean() == pytest.approx(caught, abs=4.5 * error)
+    assert rows["simpy"]["outcome"].tolist() == rows["compiled"]["outcome"].tolist()
+
+
+def test_an_own_metric_of_all_is_the_metric_itself() -> None:
+    """All requests of the alias, and all bad ones, are invocations and errors; a share counts no more than there are."""
+    names = {"metric": "order", "same": "invocations", "failed": "order-failed", "errors": "errors", "some": "half"}
+    given = scenario(
+        metrics={"order": {"counts": "requests"}, "order-failed": {"counts": "bad_requests"},
+                 "half": {"counts": "requests", "share": "50%"}},
+        alarms={key: {"metric": name, "threshold": "> 1"} for key, name in names.items()},
+        rollout__alarms=["errors"],
+    )  # fmt: skip
+    metrics = build_metrics(given, replications=3)
+    metrics.invocations[:] = 400
+    metrics.errors[:, 1] = [[3], [0], [1]]
+    bank = build_alarms(given, metrics, given.rates, [Streams(seed=1, replication=r) for r in range(3)])
+    series = {key: bank._series(given.alarms[key].readings[""], 600.0, 10, remembered=False)[0] for key in names}
+    assert series["metric"].tolist() == series["same"].tolist()
+    assert series["failed"].tolist() == series["errors"].tolist()
+    assert len(np.unique(series["some"])) > 20
+    assert series["some"].mean() == pytest.approx(400, abs=4 * math.sqrt(200 / 30))
+    metrics.invocations += 1
+    more = bank._series(given.alarms["some"].readings[""], 600.0, 10, remembered=False)[0]
+    assert ((more - series["some"] >= 0) & (more - series["some"] <= 2)).all(), "late invocations take nothing away"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"alarms__errors__metric": "order-faild"}, "no metric 'order-faild'.*did you mean 'order-failed'"),
+        (
+            {"alarms__errors__of": "old_version"},
+            "the metric 'order-failed' is of new_version, got old_version; allowed new_version",
+        ),
+        ({"metrics__Errors": {"counts": "requests"}}, "'Errors' is a metric already"),
+    ],
+)
+def test_own_metrics_are_checked(changes: dict[str, Any], message: str) -> None:
+    changes = {
+        "metrics": {"order-failed": {"of": "new_version"}},
+        "alarms": {"errors": {"metric": "order-failed", "threshold": "> 0"}},
+        **changes,
+    }
+    with pytest.raises(ScenarioError, match=message):
+        scenario(**changes)
 
 
 def test_a_study_says_what_it_assumes_of_the_past() -> None:
