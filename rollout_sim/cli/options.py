@@ -259,6 +259,11 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
+def task_of(path: Path) -> Task:
+    """What a command works on that takes another scenario file besides the first. Raises ScenarioError."""
+    return _task_of_file(click.get_current_context(), path)
+
+
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
