@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rollout_sim.control.expressions import Expression, Rule, parse_expression, parse_rule
 from rollout_sim.control.metrics import Percentile, Scope
 from rollout_sim.control.readings import (
+    STATISTICS,
     Metric,
     MetricQuery,
     Missing,
@@ -38,7 +39,17 @@ from rollout_sim.core.distributions import Distribution, DurationDistribution
 from rollout_sim.core.fields import Codec, PositiveSeconds, Quantity, Seconds
 from rollout_sim.core.units import MAXIMA, parse
 
-__all__ = ["Alarm", "Metric", "MetricQuery", "Missing", "States", "alarm_state", "evaluate_range", "evaluation_range"]
+__all__ = [
+    "Alarm",
+    "Metric",
+    "MetricQuery",
+    "Missing",
+    "States",
+    "alarm_state",
+    "describe",
+    "evaluate_range",
+    "evaluation_range",
+]
 
 States = NDArray[np.int8]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
@@ -425,6 +436,20 @@ class Alarm(_Parsed):
     def slides(self) -> bool:
         """Whether neighbouring evaluations look at periods that overlap."""
         return self.step < self.period
+
+
+def describe(alarm: Alarm) -> str:
+    """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
+    if alarm.rule is not None:
+        return f"composite: {alarm.rule}"
+    guard = f", from {alarm.least} requests on" if alarm.least else ""
+    if alarm.expression is not None:
+        return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
+    metric = str(alarm.metric).replace("_", " ")
+    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
+        metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
+    limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
+    return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
 def _least(text: str | None, below: str) -> int:

@@ -42,12 +42,16 @@ def plain(word: str) -> str:
 
 
 class Word(Codec):
-    """Marks a field that holds one of a few words; CloudWatch's own spelling of them is taken, too."""
+    """Marks a field that holds one of a few words; CloudWatch's own spelling of them is taken, too.
 
-    __slots__ = ("allowed",)
+    Editors are told of that spelling only where a word is `cloudwatch`'s.
+    """
 
-    def __init__(self, kind: Any) -> None:
+    __slots__ = ("allowed", "cloudwatch")
+
+    def __init__(self, kind: Any, *, cloudwatch: bool = False) -> None:
         self.allowed: tuple[str, ...] = get_args(kind)
+        self.cloudwatch = cloudwatch
 
     def read(self, value: object) -> str:
         """The word as scenarios spell it. Raises ValueError for any other."""
@@ -62,6 +66,8 @@ class Word(Codec):
 
     def schema(self) -> dict[str, Any]:
         """The words, in both spellings."""
+        if not self.cloudwatch:
+            return {"type": "string", "enum": list(self.allowed)}
         camel = [re.sub("_(.)", lambda match: match[1].upper(), word) for word in self.allowed]
         both = [*self.allowed, *camel, *(word[0].upper() + word[1:] for word in camel)]
         return {"type": "string", "enum": list(dict.fromkeys(both))}
@@ -81,8 +87,8 @@ class _MetricWord(Word):
         return {"anyOf": [super().schema(), {"type": "string", "pattern": f"^{_OWN.pattern}$"}]}
 
 
-Metric = Annotated[str, _MetricWord(MetricName)]
-Treatment = Annotated[Missing, Word(Missing)]
+Metric = Annotated[str, _MetricWord(MetricName, cloudwatch=True)]
+Treatment = Annotated[Missing, Word(Missing, cloudwatch=True)]
 
 
 @dataclass(frozen=True, slots=True)

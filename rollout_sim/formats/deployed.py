@@ -68,6 +68,8 @@ class Deployed:
     """The scenario's own metrics, which alarms read; what they count is a guess."""
     acting: list[str] = field(default_factory=list)
     """The names of those that stop the rollout."""
+    unread: list[str] = field(default_factory=list)
+    """Those that the template lists, too, and that are left out."""
     listed: int = 0
     """How many alarms the template lists."""
     lines: dict[str, int] = field(default_factory=dict)

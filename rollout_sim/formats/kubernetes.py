@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.alarms import Alarm, describe
 from rollout_sim.control.strategies import Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import STATISTICS
@@ -68,6 +69,10 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     metrics, remarks = [], []
     for label, alarm in alarms.items():
         window = f"{round(alarm.period)}s"
+        if alarm.band is not None or alarm.statistic not in ("sum", "average", *_percentiles(alarm)):
+            remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
+            continue
+        remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
         if alarm.m > 1 and alarm.period != interval and _what(alarm) in ("errors", "error_rate", "duration"):
             remarks.append(
                 f"the alarm {label} fires after {alarm.m} periods of {alarm.period:g} s; {m} failed checks of Flagger's, one every "
@@ -116,10 +121,9 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
         if _what(alarm) not in ("errors", "error_rate", "duration") or "old_version" in alarm.scopes:
-            remarks.append(
-                f"left out: the alarm {name}: an analysis of {_what(alarm)} {alarm.threshold} is yours to write"
-            )
+            remarks.append(f"left out: the alarm {name}: an analysis of {describe(alarm)} is yours to write")
             continue
+        remarks += [f"the alarm {name}: {what}" for what in _left_behind(alarm)]
         metrics.append(
             {
                 "name": dashed(name), "interval": f"{round(alarm.period)}s", "failureLimit": alarm.m - 1,
@@ -147,13 +151,29 @@ def _what(alarm: Alarm) -> str:
     """What an alarm is about, where that is one thing that the tools of Kubernetes know; else the kind of alarm."""
     if alarm.rule is not None:
         return "composite alarm"
-    if alarm.expression is not None or alarm.least:
+    if alarm.expression is not None:
         return "metric maths"
     return "anomaly band" if alarm.band is not None else str(alarm.metric)
 
 
+def _percentiles(alarm: Alarm) -> tuple[str, ...]:
+    """The statistic of an alarm on a percentile of durations."""
+    return (str(alarm.statistic),) if alarm.metric == "duration" and str(alarm.statistic).startswith("p") else ()
+
+
+def _left_behind(alarm: Alarm) -> Iterator[str]:
+    """What of an alarm an analysis does not have."""
+    if alarm.least:
+        yield f"it asks for {alarm.least} requests, which the analysis does not"
+    if alarm.low_samples == "ignore":
+        yield "few samples count here, too"
+    if alarm.warm_up:
+        yield "its warm-up is left out"
+
+
 def _limit(alarm: Alarm) -> str:
-    return f"{alarm.limit * 1000:.15g}" if alarm.metric == "duration" else f"{alarm.limit:.15g}"
+    milliseconds = alarm.metric == "duration" and alarm.statistic != "sample_count"
+    return f"{alarm.limit * 1000:.15g}" if milliseconds else f"{alarm.limit:.15g}"
 
 
 def _queries(alarm: Alarm) -> list[dict[str, Any]]:

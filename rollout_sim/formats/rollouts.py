@@ -140,7 +140,8 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             continue
         origin = TemplateFile(path=path, line=deployed.line, alarms=deployed.lines)
         remarks = (*deployed.remarks, GUESSED)
-        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks))
+        unread = tuple(deployed.unread)
+        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)
     return subjects

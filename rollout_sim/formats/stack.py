@@ -283,6 +283,7 @@ class Stack:
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.unread += watching.unread
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:
             deployed.remarks.append(

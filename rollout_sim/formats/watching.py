@@ -89,6 +89,8 @@ class Watching:
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
+        self.unread: list[str] = []
+        """The listed alarms that are left out."""
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self.own: dict[str, dict[str, Any]] = {}
@@ -107,6 +109,7 @@ class Watching:
             identity = self.identity(name)
             if identity is None:
                 self._leave(name, None, ValueError("it is not in the template"))
+                self.unread.append(name)
                 continue
             try:
                 own = self.alarm(identity)
@@ -114,6 +117,7 @@ class Watching:
                     self.acting.append(own)
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 self._leave(identity, identity, error)
+                self.unread.append(identity)
         return listed
 
     def _referred(self, reference: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
+BANDS: Final = "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
+"""What a result with anomaly alarms assumes."""
 __all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
@@ -222,9 +224,7 @@ def _approximations(scenario: Scenario) -> tuple[str, ...]:
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
-        notes.append(
-            "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
-        )
+        notes.append(BANDS)
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):

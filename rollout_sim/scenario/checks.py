@@ -17,6 +17,7 @@ from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
 from rollout_sim.scenario.sections import NO_ROLLOUT, Rollout, Sections
 from rollout_sim.traffic.processes import check_expected
+from rollout_sim.traffic.source import MAX_USERS
 
 Problem = tuple[Where, str]
 MAX_STAYS: Final = 2_000_000
@@ -85,9 +86,12 @@ def _aliases(scenario: Sections) -> Iterator[Problem]:
 
 
 def _traffic(scenario: Sections) -> Iterator[Problem]:
-    """There is traffic, to aliases that there are, in bursts that fit into memory."""
+    """There is traffic, to aliases that there are, in bursts and from users that fit into memory."""
     if not scenario.traffic:
         yield ("traffic",), "has no source; at least one is needed"
+    users = sum(source.users.count for source in scenario.traffic if source.users is not None)
+    if users > MAX_USERS:
+        yield ("traffic",), f"has {users:,} users in all; allowed {MAX_USERS:,}"
     for i, source in enumerate(scenario.traffic):
         yield from _unknown(("traffic", i, "alias"), "alias", source.alias, scenario.function.aliases)
         bursty = source.arrivals.bursty

@@ -19,7 +19,7 @@ from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
-from rollout_sim.run.simulate import Progress
+from rollout_sim.run.simulate import BANDS, Progress
 from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
@@ -343,6 +343,8 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
     notes += notes_on_the_past(scenario)
+    if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
+        notes.append(BANDS)
     if plane.engine == "aggregate":
         if len(scenario.strategies) > 1:
             notes.append("strategies are paired by their arrivals only")

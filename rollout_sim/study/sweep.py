@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -35,6 +36,7 @@ REPLICATIONS: Final = 1000
 GOOD: Final = {"stopped": "good_version_stopped", "blocked": "good_version_blocked"}
 """What a cell says of its twin: the estimate and its name there."""
 MAX_CELLS: Final = 100_000
+"""Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
 
 
@@ -191,6 +193,10 @@ def _grid(
     cells, reader = [], FileReader()
     for labels, scenario in _scenarios(source, axes):
         names = studied(scenario, strategies, replications)
+        if size * len(names) > MAX_CELLS:
+            raise ScenarioError(
+                [f"sweep: {size} cells of {len(names)} strategies; allowed {MAX_CELLS // len(names)} cells"]
+            )
         check_memory(len(names), replications)
 
         def cell(varied: Scenario, labels: tuple[str, ...] = labels, names: tuple[str, ...] = names) -> Cell:
@@ -315,7 +321,7 @@ def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any
     if folder is None or not (path := folder / f"{key}.json").exists():
         return None
     try:
-        kept = json.loads(read_regular(path, MAX_CELL_BYTES))
+        kept = json.loads(read_regular(path, MAX_CELL_BYTES), object_pairs_hook=_shared)
         rows: list[dict[str, Any]] = kept["rows"]
         if kept["sha256"] == _checksum(rows):
             return rows
@@ -330,8 +336,13 @@ def _keep(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dic
     text = json.dumps({"sha256": _checksum(rows), "rows": rows})
     if folder is not None:
         write_file(folder / f"{key}.json", text)
-    back: list[dict[str, Any]] = json.loads(text)["rows"]
+    back: list[dict[str, Any]] = json.loads(text, object_pairs_hook=_shared)["rows"]
     return back
+
+
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose texts are the same objects as those of all other rows."""
+    return {sys.intern(key): sys.intern(value) if isinstance(value, str) else value for key, value in pairs}
 
 
 def _checksum(rows: list[dict[str, Any]]) -> str:

@@ -137,3 +137,8 @@ def test_too_much_to_keep_is_refused() -> None:
     assert check_size(scenario(horizon="365 d"), runs=19) > 0
     with pytest.raises(ScenarioError, match=re.escape(f"allowed {MAX_COUNTS:.3g}")):
         check_size(scenario(horizon="365 d"), runs=20)
+
+
+def test_a_horizon_whose_counts_do_not_fit_into_memory_is_refused_on_every_plane() -> None:
+    with pytest.raises(ScenarioError, match=r"horizon 3.1536e.09 s in periods of 60 s for 2 targets .*; allowed 2e.07"):
+        choose_engine(scenario(horizon="36500 d"))

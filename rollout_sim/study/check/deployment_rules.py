@@ -48,7 +48,7 @@ def nothing_watches(evidence: Evidence) -> Iterator[Match]:
     Moving the traffic in steps limits how many requests a bad version gets at first, but somebody has to look. Without
     an alarm the next step comes whatever happens. Alarms that are defined but not listed do nothing either.
     """
-    if evidence.alarms:
+    if evidence.alarms or evidence.unread:
         return
     group = [
         name
@@ -94,12 +94,12 @@ def all_at_once_with_alarms(evidence: Evidence) -> Iterator[Match]:
     runs. They can keep it from starting, but never roll it back.
     """
     for name, plan in evidence.plans.items():
-        if not evidence.alarms or exposed(plan) > 0:
+        if not (evidence.alarms or evidence.unread) or exposed(plan) > 0:
             continue
         caught = often(evidence.bad(), name)
         if not below(caught, evidence.catch.at_least):
             continue
-        alarms = ", ".join(evidence.alarms)
+        alarms = ", ".join([*evidence.alarms, *evidence.unread])
         yield Match(
             where=("strategies", name),
             message=(
@@ -131,7 +131,7 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
     A hook that calls the new version once finds a version that does not start. A fault of a few percent it meets in a
     few percent of the deployments.
     """
-    if evidence.alarms:
+    if evidence.alarms or evidence.unread:
         return
     for name, plan in evidence.plans.items():
         if not _hooked(plan):

@@ -71,14 +71,24 @@ class Key:
 class Evidence:
     """What is known of the rollout of `scenario`, which stands in `origin`; `goal` is what it has to keep.
 
-    Without a goal, of the caller's or of the scenario's, the default of `recommend` holds. A scenario without an SLO is
-    given one of 99.9%.
+    `unread` are further alarms, of which the scenario says nothing. Without a goal, of the caller's or of the scenario's, the
+    default of `recommend` holds. A scenario without an SLO is given one of 99.9%.
     """
 
     def __init__(
-        self, scenario: Scenario, origin: Origin, *, goal: Goal | None = None, risk: Risk | None = None
+        self,
+        scenario: Scenario,
+        origin: Origin,
+        *,
+        goal: Goal | None = None,
+        risk: Risk | None = None,
+        unread: Sequence[str] = (),
     ) -> None:
         self.notes: list[str] = []
+        self.unread = tuple(unread)
+        if unread:
+            what = "an alarm" if len(self.unread) == 1 else f"{len(self.unread)} alarms"
+            self.notes.append(f"{what} could not be read, so nothing is said of what the rollout fails to catch")
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm, Metric
+from rollout_sim.control.alarms import Alarm, Metric, describe
 from rollout_sim.control.codedeploy import shortcoming
-from rollout_sim.control.readings import STATISTICS
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
     PREDEFINED,
@@ -76,20 +75,6 @@ class Candidate:
     def label(self) -> str:
         """Strategy and alarm."""
         return self.name if self.alarm is None else f"{self.name}, {self.alarm_text}"
-
-
-def describe(alarm: Alarm) -> str:
-    """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
-    if alarm.rule is not None:
-        return f"composite: {alarm.rule}"
-    guard = f", from {alarm.least} requests on" if alarm.least else ""
-    if alarm.expression is not None:
-        return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
-    metric = str(alarm.metric).replace("_", " ")
-    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
-        metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
-    limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
-    return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
 def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
