@@ -327,6 +327,7 @@ def test_a_value_that_cloudformation_refuses(name: str, value: str, allowed: str
             "samconfig.toml",
             '[default.deploy.parameters]\nparameter_overrides = ["Stage=dev", "ParameterKey=Timeout,ParameterValue=9"]',
         ),
+        ("samconfig.yaml", "version: 0.1\ndefault: {deploy: {parameters: {parameter_overrides: Stage=dev Timeout=9}}}"),
         (
             "samconfig.toml",
             (
@@ -354,7 +355,8 @@ def test_a_samconfig_has_environments_a_stack_and_a_region(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("p.json", "{", "is no JSON"), ("p.json", "5", "got 5; allowed"), ("p.json", '["Stage"]', "got 'Stage'; allowed"),
+        ("p.json", "{", "is no JSON"), ("p.yaml", "- 1", "--environment: got 'default'; allowed none"),
+        ("p.json", "5", "got 5; allowed"), ("p.json", '["Stage"]', "got 'Stage'; allowed"),
         ("p.json", "\xff", "is not UTF-8"), ("x.toml", "a", "is no TOML"), ("p.json", "[" * 99999, "is no JSON"),
         ("x.toml", '[default.deploy.parameters]\nparameter_overrides = "Stage"', "allowed NAME=VALUE"),
         ("x.toml", "[default.deploy.parameters]\nparameter_overrides = \"'x\"", "No closing quotation"),
