@@ -68,6 +68,7 @@ def compare(
         _change(task, task_of(other), replications, strategies, out, suffix, as_json=as_json, **options)
         return
     from rollout_sim.core.files import check_writable
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import COMPARISON_FILES, to_json, write
     from rollout_sim.views.sentences import conclusion
@@ -75,13 +76,14 @@ def compare(
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, COMPARISON_FILES)
-    with console.studying(loaded, engine) as progress:
+    plane = choose_engine(loaded, engine)
+    with console.studying(loaded, plane) as progress:
         compared = compare_strategies(
             loaded, replications, strategies,
-            seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress,
+            seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, progress=progress, plane=plane,
         )  # fmt: skip
     head = f"{loaded.name}  {loaded.description}"
-    plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
+    how = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
     several = loaded.rollout is not None and len(loaded.rollout.alarms) > 1
     sides = [("", compared)] if compared.twin is None else [("", compared), (", good version", compared.twin)]
     notes = [
@@ -96,7 +98,7 @@ def compare(
         lambda: (
             click.echo(json.dumps(to_json(compared), indent=1))
             if as_json
-            else console.show(head, plane, *notes, comparison_table(compared), *conclusion(compared))
+            else console.show(head, how, *notes, comparison_table(compared), *conclusion(compared))
         ),
         None if as_json else f"files in {folder}",
     )
