@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from rollout_sim.control.expressions import Expression, Rule, parse_expression, parse_rule
 from rollout_sim.control.metrics import Percentile, Scope
 from rollout_sim.control.readings import (
+    FRONT_DOOR,
     Metric,
     MetricName,
     MetricQuery,
@@ -26,6 +27,7 @@ from rollout_sim.control.readings import (
     Reading,
     Treatment,
     Word,
+    check_scope,
     plain,
     reading,
     samples_needed,
@@ -188,12 +190,13 @@ class Alarm(_Parsed):
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     metric: Metric | None = None
-    """What is watched. `error_rate` is metric maths, errors / invocations; `burn_rate` needs `slo`."""
+    """What is watched. `error_rate` is metric maths, errors / invocations; `responses_5xx` (errors, failed responses and
+    throttles) and `latency` (inits included) are the front door's, of all versions; `burn_rate` needs `slo`."""
     threshold: str = ""
     """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`; with `band` `outside`, `above` or `below`."""
     statistic: str | None = None
-    """`sum` (the default for counts), `average` (for shares and `duration`), `minimum`, `maximum`, `sample_count`; of
-    `duration` also a percentile such as `p99` or a trimmed mean such as `tm99`."""
+    """`sum` (the default for counts), `average` (for shares and times), `minimum`, `maximum`, `sample_count`; of
+    `duration` and `latency` also a percentile such as `p99` or a trimmed mean such as `tm99`."""
     of: Scope = "alias"
     """The alias as a whole, one of the two versions behind it, or the function with all its aliases."""
     period: PositiveSeconds = 60.0
@@ -336,6 +339,7 @@ class Alarm(_Parsed):
         if self.metric is None or self.metric == "burn_rate":
             return {}
         object.__setattr__(self, "statistic", statistic_of(self.metric, self.statistic))
+        check_scope(self.metric, self.of)
         return {"": reading(self.metric, str(self.statistic), self.of, self.period, step)}
 
     def _threshold(self) -> tuple[str, float]:
@@ -351,7 +355,7 @@ class Alarm(_Parsed):
                 "band: a new version has no history that a band could be learned from; got of: new_version"
             )
         statistics = ("sum", "average", "sample_count")
-        if self.metric in (None, "burn_rate", "throttles") or self.statistic not in statistics:
+        if self.metric in (None, "burn_rate", "throttles", *FRONT_DOOR) or self.statistic not in statistics:
             what = f"{self.statistic} of {self.metric}"
             raise ValueError(
                 f"band: is for {', '.join(statistics)} of invocations, errors, error_rate or duration, got {what}"

@@ -12,7 +12,9 @@ from rollout_sim.core.fields import Codec, PositiveSeconds, section
 from rollout_sim.core.units import parse
 from rollout_sim.core.yaml_io import suggest
 
-MetricName = Literal["invocations", "errors", "throttles", "error_rate", "duration", "burn_rate"]
+MetricName = Literal[
+    "invocations", "errors", "throttles", "error_rate", "duration", "responses_5xx", "latency", "burn_rate"
+]
 Missing = Literal["missing", "ignore", "breaching", "not_breaching"]
 _BASIC: Final = ("sum", "average", "minimum", "maximum", "sample_count")
 STATISTICS: Final[dict[str, tuple[str, ...]]] = {
@@ -21,9 +23,15 @@ STATISTICS: Final[dict[str, tuple[str, ...]]] = {
     "throttles": _BASIC,
     "error_rate": ("average",),
     "duration": ("average", "minimum", "maximum", "sum", "sample_count"),
+    "responses_5xx": _BASIC,
+    "latency": ("average", "minimum", "maximum", "sum", "sample_count"),
     "burn_rate": (),
 }
-"""The statistics that a metric takes, its default first; `duration` takes percentiles and trimmed means as well."""
+"""The statistics that a metric takes, its default first; times take percentiles and trimmed means as well."""
+TIMES: Final = ("duration", "latency")
+"""The metrics that are times: what Lambda calls Duration, and what the front door sees, inits included."""
+FRONT_DOOR: Final = ("responses_5xx", "latency")
+"""The metrics of the front door (API Gateway, a function URL), which does not know which version answered."""
 _SHARE: Final = re.compile(r"(p|tm)(\d{1,3}(?:\.\d{1,10})?)")
 
 
@@ -77,13 +85,13 @@ class Reading:
         """What kind of quantity a threshold on it is: a number, a ratio, a share or a duration."""
         if self.statistic == "sample_count":
             return "number"
-        special = {"error_rate": "share", "duration": "duration"}.get(self.metric)
+        special = {"error_rate": "share", "duration": "duration", "latency": "duration"}.get(self.metric)
         return special or ("number" if self.statistic == "sum" else "ratio")
 
     @property
     def exact_by_counts(self) -> bool:
-        """Whether the counts of invocations, errors and throttles of a period say it."""
-        return self.metric != "duration" or self.statistic == "sample_count"
+        """Whether the counts of invocations, errors, failed responses and throttles of a period say it."""
+        return self.metric not in TIMES or self.statistic == "sample_count"
 
 
 @section
@@ -105,6 +113,15 @@ class MetricQuery:
             raise ValueError("metric: burn_rate is an alarm of its own and nothing to calculate with")
         object.__setattr__(self, "of", word_of("of", self.of, Scope))
         object.__setattr__(self, "statistic", statistic_of(self.metric, self.statistic))
+        check_scope(self.metric, self.of)
+
+
+def check_scope(metric: str | None, of: Scope) -> None:
+    """Raises ValueError for a metric of the front door that is asked for of one version."""
+    if metric in FRONT_DOOR and of not in ("alias", "function"):
+        raise ValueError(
+            f"of: {metric} is the front door's, which knows no versions, got {of}; allowed alias, function"
+        )
 
 
 def word_of(name: str, value: str, kind: Any) -> str:
@@ -121,20 +138,25 @@ def statistic_of(metric: str, statistic: str | None) -> str:
     if statistic is None:
         return allowed[0]
     word = plain(statistic)
-    if word in allowed or (metric == "duration" and _share(word) is not None):
+    if word in allowed or (metric in TIMES and _share(word) is not None):
         return word
-    more = ", percentiles such as p50, p99 or p99.9 and trimmed means such as tm99" if metric == "duration" else ""
+    more = ", percentiles such as p50, p99 or p99.9 and trimmed means such as tm99" if metric in TIMES else ""
     raise ValueError(f"statistic: does not fit {metric}, got {statistic!r}; allowed {', '.join(allowed)}{more}")
 
 
 def reading(metric: str, statistic: str, of: Scope, period: float, step: float) -> Reading:
     """The reading of periods that end at every multiple of `step` (s); `statistic` comes from `statistic_of`."""
     percentile = None
-    if metric == "duration":
+    if metric in TIMES:
         share = {"minimum": ("p", 0.0), "maximum": ("p", 1.0)}.get(statistic) or _share(statistic)
         if share is not None:
             percentile = Percentile(
-                of=of, share=share[1], period=period, step=None if step == period else step, trimmed=share[0] == "tm"
+                of=of,
+                share=share[1],
+                period=period,
+                step=None if step == period else step,
+                trimmed=share[0] == "tm",
+                metric="latency" if metric == "latency" else "duration",
             )
     return Reading(metric, statistic, of, period, percentile)
 

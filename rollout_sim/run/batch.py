@@ -74,6 +74,7 @@ def _row(scenario: Scenario, strategy: str, batch: Batch, replication: int) -> S
         "cold_starts": result.cold_starts,
         "throttles": result.throttles,
         "users_affected": result.users_affected,
+        **{f"stopped_by.{name}": name in result.stopped_by for name in _watched(scenario)},
     }
     return {name: np.array([math.nan if x is None else float(x)]) for name, x in numbers.items()}
 
@@ -152,4 +153,14 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "cold_starts": unknown,
         "throttles": totals.throttles.astype(float),
         "users_affected": unknown,
+        **{f"stopped_by.{name}": np.zeros(unknown.size) for name in _watched(scenario)},
+        **{
+            f"stopped_by.{name}": hits.astype(float)
+            for name, hits in zip(controller.watched, controller.stopped_by.T, strict=True)
+        },
     }
+
+
+def _watched(scenario: Scenario) -> tuple[str, ...]:
+    """The alarms that may stop the rollout."""
+    return scenario.rollout.alarms if scenario.rollout is not None else ()

@@ -19,7 +19,7 @@ from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback, notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
@@ -76,6 +76,9 @@ def simulate(
         engine_reason=choice.reason,
         outcome=OUTCOMES[controller.outcome[0]],
         reason=controller.reason(0),
+        stopped_by=tuple(
+            name for name, stopped in zip(controller.watched, controller.stopped_by[0], strict=True) if stopped
+        ),
         time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
         time_to_full_s=_since(controller.full_at[0], scenario.start),
         time_to_end_s=_since(controller.over_at[0], scenario.start),
@@ -214,20 +217,10 @@ def _since(at: float, start: float) -> float | None:
 
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
-    notes = []
-    if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
-        notes.append(
-            "burn-rate windows that reach back before the start are filled with the old version's expected counts"
-        )
+    notes = [*notes_on_the_past(scenario)]
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
-    far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
-    if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
-        notes.append(
-            "alarms that look back before the simulation's start find the old version's expected traffic there, "
-            "but none that would turn them red by itself"
-        )
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(
             "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from rollout_sim.control import strategies
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.readings import MetricQuery
 from rollout_sim.control.slo import LatencySli, Objective
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function import faults
@@ -30,6 +31,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     strategies.BlueGreen: {"type": "blue_green", "bake": "10 min"},
     source.Bursty: {"low": "10/s", "high": "80/s", "stay_low": "5 min", "stay_high": "30 s"},
     strategies.Canary: {"type": "canary", "percent": 10, "interval": "10 min"},
+    sections.Check: {"ignore": {"RS103": "the alarm is being replaced, see the runbook"}},
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
@@ -42,6 +44,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     faults.Leak: {"per": "10 min", "errors": "1%"},
     strategies.Linear: {"type": "linear", "percent": 10, "interval": "1 min"},
     faults.Load: {"above": 20, "latency": "2x"},
+    MetricQuery: {"metric": "errors", "statistic": "sum", "of": "new_version"},
     Objective: {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"},
     sections.OnCall: {"alarms": ["page"], "response": {"lognormal": {"median": "8 min", "p99": "30 min"}}},
     strategies.Predefined: {"type": "Canary10Percent5Minutes"},

@@ -2,5 +2,6 @@
 
 Strategies beside each other (`comparison`), over a grid (`sweep`, `grid`), against how bad the new version is
 (`sensitivity`), with closed forms where there are any (`analytic`), on processes or a cluster (`executor`), and the
-search for the best rollout (`recommend`), and what is wrong with one (`check`). Imports `run` and what is below it. Begin with `comparison`.
+search for the best rollout (`recommend`), and what is wrong with one (`check`). Imports `run` and what is below it. Begin
+with `comparison`.
 """

@@ -36,7 +36,7 @@ def test_every_field_of_every_part_can_be_explained(name: str) -> None:
         return
     for field, shown in SCHEMA["$defs"][name]["properties"].items():
         text = " ".join(" ".join(explained(f"{paths[name]}.{field}", 100)).split())
-        assert text.startswith(f"{paths[name]}.{field}: {shown['description'].replace('`', '')}")
+        assert text.startswith(f"{paths[name]}.{field}: {' '.join(shown['description'].replace('`', '').split())}")
 
 
 def test_an_explanation_says_meaning_default_type_and_example() -> None:

@@ -48,6 +48,7 @@ class CompiledPlane:
         self.metrics = metrics
         self.requests = requests
         self.samples = KeptDurations(metrics, keep)
+        self.latencies = KeptDurations(metrics, keep, "latency")
         self.events: list[tuple[Any, ...]] | None = [] if events else None
         self.names = tuple(scenario.function.versions)
         self.specs = tuple(scenario.function.versions.values())
@@ -194,6 +195,7 @@ class CompiledPlane:
             array[0] = counted.reshape(array[0].shape)
         self._drain_samples()
         self.samples.hand_over(t)
+        self.latencies.hand_over(t)
         self._drain_log()
 
     def _draw_tests(self, v: int, count: int) -> None:
@@ -253,7 +255,9 @@ class CompiledPlane:
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
         if count:
-            self.samples.add_all(s.sample_indices[:count], s.samples[:count])
+            for kept, times in ((self.samples, s.samples), (self.latencies, s.latency_samples)):
+                if kept:
+                    kept.add_all(s.sample_indices[:count], times[:count])
 
     def _drain_log(self) -> None:
         s, count = self.state, int(self.state.n[k.LOGGED])

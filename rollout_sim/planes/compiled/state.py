@@ -163,6 +163,8 @@ class State(NamedTuple):
     cold_starts: IntArray
     durations: FloatArray
     """Added up."""
+    latency_sums: FloatArray
+    """Inits and durations, added up."""
     slow: IntArray
     """Invocations slower than each of `slow_limits`: shape (limits, count indices)."""
     slow_limits: FloatArray
@@ -181,6 +183,8 @@ class State(NamedTuple):
     """The count indices of durations that percentiles need and that have not been handed on."""
     samples: FloatArray
     """Those durations."""
+    latency_samples: FloatArray
+    """The same with the inits."""
     tests: FloatArray
     """What the coming tests of hooks draw, a row each: fault and slowness (uniform), duration, init."""
 
@@ -239,6 +243,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         throttles=metrics.throttles[0].reshape(-1),
         cold_starts=metrics.cold_starts[0].reshape(-1),
         durations=metrics.duration_sum[0].reshape(-1),
+        latency_sums=metrics.latency_sum[0].reshape(-1),
         slow=np.zeros((len(metrics.slow_thresholds), counts), ints),
         slow_limits=np.array(metrics.slow_thresholds, floats),
         asked=counted.requests[0].reshape(-1),
@@ -249,6 +254,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         log_times=np.zeros((BLOCK if events else 0, 3), floats),
         sample_indices=np.zeros(BLOCK if metrics.percentiles else 0, ints),
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
+        latency_samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
     )
     s.idle[:, :FENCE] = np.iinfo(ints).max

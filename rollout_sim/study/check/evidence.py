@@ -25,12 +25,10 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import STEADY
-from rollout_sim.study.check.finding import Edit, Origin, edited
+from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
-from rollout_sim.study.recommend.hypotheses import evaluate, hypotheses_of
-from rollout_sim.study.recommend.search import default_goal, default_risk
+from rollout_sim.study.recommend.search import Search, default_goal, default_risk
 from rollout_sim.study.replications import counts_of
 from rollout_sim.traffic.processes import arrival_process
 
@@ -84,13 +82,16 @@ class Evidence:
         *,
         goal: Goal | None = None,
         risk: Risk | None = None,
-        unread: Sequence[str] = (),
+        unread: Sequence[Unread] = (),
     ) -> None:
         self.notes: list[str] = []
-        self.unread = tuple(unread)
-        if unread:
-            what = "an alarm" if len(self.unread) == 1 else f"{len(self.unread)} alarms"
-            self.notes.append(f"{what} could not be read, so nothing is said of what the rollout fails to catch")
+        self.dead = tuple(alarm for alarm in unread if alarm.dead)
+        """The alarms that can never have data."""
+        self.unread = tuple(alarm for alarm in unread if not alarm.dead)
+        """Those of which nothing is known."""
+        if self.unread:
+            names = ", ".join(alarm.name for alarm in self.unread)
+            self.notes.append(f"{names} could not be read, so nothing is said of what the rollout fails to catch")
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
@@ -248,28 +249,11 @@ class Evidence:
         None where every invocation would have to be simulated.
         """
         scenario = self.varied(edits)
-        hypotheses = hypotheses_of(scenario, self.goal, self.risk)
-        still = replace(
-            scenario.with_faults(self.deployment.new, ()),
-            rollout=None,
-            strategies={},
-            on_call=None,
-            goal=None,
-            risk=None,
-        )
-        planes = [choose_engine(varied) for varied in (still, *(one.scenario for one in hypotheses.values()))]
-        if any(plane.engine != "aggregate" for plane in planes):
+        search = Search(scenario, goal=self.goal, risk=self.risk, seed=self._seed(runs))
+        if search.plane.engine != "aggregate":
             return None
-        # One size of batch, so that all of them have the same arrivals.
-        plane = replace(planes[0], batch=min(plane.batch for plane in planes))
-        count, seed = self._count(scenario) // 2, self._seed(runs)
         candidate = Candidate(name=strategy, strategy=scenario.strategies[strategy], alarm=None, complexity=0)
-        columns = {
-            name: compare(one.scenario, count, (strategy,), seed=seed, twin=False, plane=plane).columns[strategy]
-            for name, one in hypotheses.items()
-        }
-        baseline = compare(still, count, seed=seed, twin=False, plane=plane)
-        return evaluate(candidate, hypotheses, columns, baseline.columns[STEADY], self.goal).budget
+        return search.evaluations([candidate], 1)[0].budget
 
     @property
     def plane(self) -> EngineChoice:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm, Metric
+from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.readings import STATISTICS
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
@@ -26,6 +27,7 @@ from rollout_sim.control.strategies import (
 )
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 
 MINUTE: Final = 60.0
@@ -91,7 +93,7 @@ def describe(alarm: Alarm) -> str:
 
 
 def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
-    """The strategies that end before the horizon, each with the file's own alarms.
+    """The strategies to choose from, each with the file's own alarms, wherever the file's horizon lies.
 
     The file's own strategies come first, under their names. Where traffic is too low for a canary (`low_traffic`),
     there are more tests before a switch to choose from.
@@ -103,7 +105,7 @@ def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candida
     known = [candidate.plan for candidate in candidates.values()]
     for name, strategy, complexity in _grid(_longest(scenario) if low_traffic else math.inf):
         plan = strategy.plan
-        if scenario.start + plan.length <= scenario.horizon and plan not in known:
+        if plan not in known:
             known.append(plan)
             candidates[name] = Candidate(name=name, strategy=strategy, alarm=None, complexity=complexity)
     return list(candidates.values())
@@ -177,6 +179,14 @@ def _share(value: float) -> Any:
     import numpy as np
 
     return np.array([value])
+
+
+def undeployable(plan: Plan, deploy_with: DeployWith) -> str | None:
+    """Why `deploy_with` cannot carry out the plan as it is, or None where it can."""
+    if deploy_with == "codedeploy":
+        return shortcoming(plan)
+    hooked = plan.before is not None or plan.after is not None
+    return "Argo Rollouts has no hooks of its own" if deploy_with == "argo" and hooked else None
 
 
 def with_candidates(scenario: Scenario, candidates: list[Candidate]) -> Scenario:
