@@ -115,23 +115,30 @@ def alarm_state(
     datapoints: str = "2 of 3",
     missing: str = "not_breaching",
     previous: str = "OK",
+    minutes: int = 1,
 ) -> str:
     """The state that CloudWatch gives one alarm on `points`, oldest to newest, None or NaN for a missing one.
 
-    Points older than the evaluation range are not looked at; where there are fewer, the older ones are missing.
-    Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
+    With a period of several `minutes` the points are the sums of each minute, and the datapoints those of periods back to back
+    that end with the newest one. Points older than the evaluation range are not looked at; where there are fewer, the older
+    ones are missing. Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.
 
     Examples:
         >>> alarm_state([0, 9, None, 9], threshold="> 5", datapoints="2 of 3")
         'ALARM'
+        >>> alarm_state([0, 2, 2, 2, 0], threshold="> 5", datapoints="1 of 1", minutes=5)
+        'ALARM'
     """
+    if minutes < 1:
+        raise ValueError(f"minutes: got {minutes}; allowed 1 or more")
     comparator, limit = _threshold(threshold, "number")
     m, n = _datapoints(datapoints)
     if previous not in STATES:
         raise ValueError(f"previous: not an alarm state, got {previous!r}; allowed {', '.join(STATES)}")
     width = evaluation_range(n)
-    newest = [math.nan if point is None else float(point) for point in points][-width:]
-    row = np.array([[math.nan] * (width - len(newest)) + newest])
+    newest = [math.nan if point is None else float(point) for point in points][-width * minutes :]
+    each = np.array([math.nan] * (width * minutes - len(newest)) + newest).reshape(width, minutes)
+    row = np.where(np.isnan(each).all(axis=1), np.nan, np.nansum(each, axis=1))[None, :]
     before = np.array([STATES.index(previous)], np.int8)
     return STATES[evaluate_range(row, COMPARE[comparator](row, limit), n, m, _treatment(missing), before)[0]]
 
@@ -221,7 +228,7 @@ class Alarm(_Parsed):
     low_samples: Annotated[Literal["evaluate", "ignore"], Word(Literal["evaluate", "ignore"])] = "evaluate"
     """With a percentile: whether the alarm keeps its state (`ignore`) while the newest period has fewer samples than
     10 / (1 - percentile)."""
-    at_least: str | None = None
+    at_least: str | int | None = None
     """A guard: below so many requests in a period, such as `20 requests`, the datapoint is not judged."""
     below: Annotated[Literal["ok", "missing"], Word(Literal["ok", "missing"])] = "ok"
     """With `at_least`: what a datapoint of too few requests counts as."""
@@ -446,13 +453,14 @@ def describe(alarm: Alarm) -> str:
     if alarm.expression is not None:
         return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
     metric = str(alarm.metric).replace("_", " ")
-    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
+    usual = STATISTICS.get(str(alarm.metric), ("sum",))[:1]  # a burn rate has none, an own metric is counted
+    if alarm.statistic not in (None, *usual) or alarm.metric == "duration":
         metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
     limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
     return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
-def _least(text: str | None, below: str) -> int:
+def _least(text: str | int | None, below: str) -> int:
     """The number in `20 requests`; 0 where there is no such guard."""
     if text is None:
         if below != "ok":

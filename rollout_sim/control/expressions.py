@@ -494,7 +494,8 @@ def in_order(rules: Mapping[str, Iterable[str]]) -> list[str]:
     while left:
         ready = [name for name, reads in left.items() if not any(other in left for other in reads)]
         if not ready:
-            raise ValueError(f"rule: {', '.join(left)} read one another in a circle")
+            what = "reads itself" if len(left) == 1 else "read one another in a circle"
+            raise ValueError(f"rule: {', '.join(left)} {what}")
         for name in ready:
             done.append(name)
             del left[name]

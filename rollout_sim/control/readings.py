@@ -209,7 +209,7 @@ def reading(metric: str, statistic: str, of: Scope, period: float, step: float) 
 def samples_needed(statistic: str) -> float:
     """How many samples CloudWatch wants for a percentile with `low_samples: ignore`: 10 / (1 - share), mirrored below p50."""
     shared = _share(statistic)
-    if shared is None:
+    if shared is None or shared[0] != "p":
         return 0.0
     tail = min(shared[1], 1 - shared[1])
     # Rounded, because 1 - 0.9 is a hair below 0.1.

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control import alarms
-from rollout_sim.control.alarms import STATES, Alarm, Missing, alarm_state, evaluate_range, evaluation_range
+from rollout_sim.control.alarms import (
+    STATES,
+    Alarm,
+    MetricQuery,
+    Missing,
+    alarm_state,
+    evaluate_range,
+    evaluation_range,
+)
 from rollout_sim.control.metrics import Percentile
 
 TREATMENTS: tuple[Missing, ...] = get_args(Missing)
@@ -105,6 +113,16 @@ def test_alarm_state_takes_the_newest_range() -> None:
     assert alarm_state([9, None], missing="notBreaching") == "OK"
     assert alarm_state([], missing="breaching") == "ALARM"
     assert alarm_state([], missing="missing") == "INSUFFICIENT_DATA"
+
+
+def test_alarm_state_slides_with_the_newest_minute() -> None:
+    errors = [0, 0, 3, 3, 0, 0, 0, 0, 0]
+    states = [alarm_state(errors[:end], "> 5", "1 of 1", minutes=5) for end in range(1, 10)]
+    assert states == ["OK"] * 3 + ["ALARM"] * 4 + ["OK"] * 2
+    assert alarm_state([9, 9, None, None, 0, None], "> 5", "1 of 1", "missing", minutes=2) == "OK"
+    assert alarm_state([9, 9, None, None], "> 5", "1 of 1", "missing", minutes=2) == "ALARM"
+    with pytest.raises(ValueError, match="minutes: got 0; allowed 1 or more"):
+        alarm_state([1], minutes=0)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +272,46 @@ def test_texts_are_read_once_and_stay_what_is_written(monkeypatch: pytest.Monkey
         assert same == alarm
     assert TypeAdapter(Alarm).dump_python(alarm, exclude_defaults=True) == fields
     assert "limit" not in repr(alarm)
+
+
+def test_a_guard_is_a_number_of_requests_with_or_without_the_word() -> None:
+    for text in ("20 requests", "20", 20, " 20  request "):
+        assert Alarm(metric="errors", threshold="> 5", at_least=text).least == 20
+    for bad in ("many", "0 requests", "-1", "2.5 requests"):
+        with pytest.raises(ValueError, match=r"at_least: got .*; allowed a number of requests"):
+            Alarm(metric="errors", threshold="> 5", at_least=bad)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"expression": "a", "metrics": {"a": MetricQuery(metric="errors")}},
+            "exactly one of them, got metric and expression",
+        ),
+        ({"rule": "ALARM(x)", "metric": None}, "threshold: an alarm with `rule` does not take this"),
+        (
+            {"window": "wall_clock", "period": 120.0},
+            "window: wall_clock takes a period of 1 min, 5 min, 1 h, 1 d or 7 d",
+        ),
+        ({"low_samples": "ignore"}, "low_samples: is about percentiles"),
+        (
+            {"metric": "duration", "threshold": "> 1 s", "statistic": "tm99", "low_samples": "ignore"},
+            "low_samples: is about",
+        ),
+        ({"warm_up": 300.0}, "warm_up: is of an alarm that the deployment makes; add `history: new`"),
+        ({"warm_up": 432000.0, "history": "new"}, "warm_up: got 432000 s; allowed 1 min to 2 d"),
+        ({"below": "missing"}, "below: is what `at_least` does with too few requests"),
+        ({"band": 2.0}, "threshold: with `band` got '> 0'; allowed outside, above, below"),
+        ({"band": 2.0, "threshold": "above", "of": "new_version"}, "band: a new version has no history"),
+        ({"band": 2.0, "threshold": "above", "statistic": "maximum"}, "band: is for sum, average, sample_count"),
+        ({"band": 0.0, "threshold": "above"}, "band: got 0; allowed"),
+        ({"metrics": {"a": MetricQuery(metric="errors")}}, "metrics: only an alarm with `expression` takes them"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Alarm(**{"metric": "errors", "threshold": "> 0"} | fields)
 
 
 def test_numbers_follow_the_texts() -> None:

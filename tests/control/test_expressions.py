@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import math
 import pickle
+import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -211,3 +214,32 @@ def test_rules_come_after_what_they_read() -> None:
     assert order == ["bottom", "middle", "top"]
     with pytest.raises(ValueError, match="rule: a, b read one another in a circle"):
         in_order({"a": ["b"], "b": ["a"], "c": ["x"]})
+    with pytest.raises(ValueError, match="rule: a reads itself"):
+        in_order({"a": ["a"]})
+
+
+def random_rule(rng: random.Random, depth: int) -> tuple[str, Callable[[dict[str, str]], bool]]:
+    """A rule as text, and what it says of the states of `a`, `b`, `c` in plain Python."""
+    kind = rng.choice(["state", "state", "not", "and", "or", "least"]) if depth else "state"
+    if kind == "state":
+        name, state = rng.choice("abc"), rng.choice(list(CODES))
+        return f"{state}({name})", lambda states: states[name] == state
+    if kind == "least":
+        count, state = rng.randint(1, 3), rng.choice(list(CODES))
+        return f"AT_LEAST({count}, {state}, (a, b, c))", lambda states: list(states.values()).count(state) >= count
+    text, inner = random_rule(rng, depth - 1)
+    if kind == "not":
+        return f"NOT ({text})", lambda states: not inner(states)
+    other_text, other = random_rule(rng, depth - 1)
+    if kind == "and":
+        return f"({text}) AND ({other_text})", lambda states: inner(states) and other(states)
+    return f"({text}) OR ({other_text})", lambda states: inner(states) or other(states)
+
+
+def test_random_rules_hold_as_plain_python_says() -> None:
+    rng = random.Random(1)
+    rows = [dict(zip("abc", states, strict=True)) for states in itertools.product(CODES, repeat=3)]
+    columns = {name: np.array([CODES[row[name]] for row in rows], np.int8) for name in "abc"}
+    for _ in range(500):
+        text, expected = random_rule(rng, 4)
+        assert parse_rule(text).holds(columns).tolist() == [expected(row) for row in rows], text

@@ -136,7 +136,7 @@ def test_the_rollouts_own_share_of_the_budget_is_shown(tables: list[Table]) -> N
         (Duration(90.0), ("1.5 min",)),
         (EstimatedShare(estimate(0.25, 0.2, 1.0)), ("25%", "20–100%")),
         (EstimatedShare(estimate(0.25, None, None)), ("25%", "-–-")),
-        (EstimatedNumber(estimate(1234.5, -3.0, 2500.0)), ("1,234", "-3–2,500")),
+        (EstimatedNumber(estimate(1234.5, -3.0, 2500.0)), ("1,234", "-3 to 2,500")),
         (EstimatedNumber(None), ("-",)),
         (MedianDuration(estimate(9, 9, 9, p50=(240.0, None, None), p95=(600.0, None, None))), ("4 min", "10 min")),
         (MedianDuration(None), ("-",)),
