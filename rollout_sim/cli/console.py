@@ -11,9 +11,9 @@ import click
 from rollout_sim.errors import legible
 
 if TYPE_CHECKING:
+    from rollout_sim.planes.selection import EngineChoice
     from rollout_sim.run.simulate import Progress
     from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.scenario.sections import Engine
 
 
 PATIENCE = 1.0
@@ -72,11 +72,9 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def studying(scenario: Scenario, engine: Engine | None) -> Iterator[Progress]:
-    """A study's bar, after a word about compiling where the plane that `engine` (None: the scenario's) stands for needs it."""
-    from rollout_sim.planes.selection import choose_engine
-
-    announce_compiling(choose_engine(scenario, engine).engine)
+def studying(scenario: Scenario, plane: EngineChoice) -> Iterator[Progress]:
+    """A study's bar, after a word about compiling where the `plane` needs it."""
+    announce_compiling(plane.engine)
     with progress(scenario.name) as report:
         yield report
 

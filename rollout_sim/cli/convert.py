@@ -52,6 +52,7 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
             click.echo(f"note: {remark}", err=True)
 
 
+WARNING: Final = "warning: "
 FILE = click.argument("file", type=click.Path(path_type=Path))
 OUT = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
 FUNCTION = click.option("--function", metavar="NAME", help="Which one, where the file rolls out several.")
@@ -250,7 +251,8 @@ def openslo(file: Path, out: Path | None) -> None:
 def _deliver(text: str, remarks: list[str], out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
-        return
-    write_file(out, text)
+        remarks = [remark for remark in remarks if remark.startswith(WARNING)]  # the others stand in the text
+    else:
+        write_file(out, text)
     for remark in remarks:
-        click.echo(f"note: {remark}", err=True)
+        click.echo(remark if remark.startswith(WARNING) else f"note: {remark}", err=True)

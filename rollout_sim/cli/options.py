@@ -199,9 +199,12 @@ class Task:
         try:
             loaded = Scenario.parse(self.document)
         except ScenarioError as error:
-            place = f"{self.document.path}:"
+            prefix = f"{self.document.path}:"
             raise ScenarioError(
-                [text.replace(place, f"{self.path}:", 1) if text.startswith(place) else text for text in error.problems]
+                [
+                    text.replace(prefix, f"{self.path}:", 1) if text.startswith(prefix) else text
+                    for text in error.problems
+                ]
             ) from None
         tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict)
         return loaded
@@ -257,6 +260,11 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
         command(replace(task, strict=strict), **options | choices)
 
     return called
+
+
+def task_of(path: Path) -> Task:
+    """What a command works on that takes another scenario file besides the first. Raises ScenarioError."""
+    return _task_of_file(click.get_current_context(), path)
 
 
 def _given(context: click.Context, name: str) -> bool:

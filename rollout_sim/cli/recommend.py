@@ -52,6 +52,7 @@ def recommend(
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.recommend.search import recommend as search
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
@@ -59,7 +60,7 @@ def recommend(
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    with console.studying(loaded, engine) as progress:
+    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
         recommendation = search(
             loaded, keep_alarms=keep_alarms, deploy_with="codedeploy" if codedeploy else deploy_with,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
@@ -85,4 +86,5 @@ def recommend(
         None if as_json else f"files in {folder}",
     )
     if recommendation.interrupted:
+        click.echo(f"interrupted {recommendation.interrupted}", err=True)
         raise SystemExit(INTERRUPTED)

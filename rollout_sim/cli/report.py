@@ -45,6 +45,7 @@ def report(
     console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.core.yaml_io import read_yaml
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
@@ -54,7 +55,7 @@ def report(
     loaded = Scenario.parse(document)
     tell_warnings(loaded, document, strict=strict)
     check_writable(file.parent, [file.name])
-    with console.studying(loaded, engine) as progress:
+    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
         page = make_report(
             scenario, strategies=strategies, replications=replications,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JSON, OUT, SEED, STRATEGIES, Task, repeatable
+from rollout_sim.cli.options import (
+    ENGINE,
+    FORMAT,
+    INTERRUPTED,
+    JSON,
+    OUT,
+    SEED,
+    STRATEGIES,
+    Task,
+    complete_strategy,
+    repeatable,
+)
 
 if TYPE_CHECKING:
     from rollout_sim.run.result import RunResult
@@ -25,6 +36,12 @@ if TYPE_CHECKING:
 @OUT
 @FORMAT
 @JSON
+@click.option(
+    "--explain",
+    metavar="STRATEGY",
+    help="Tell the run of this one in ten lines: what happened when, what the alarm saw, why it ended so.",
+    shell_complete=complete_strategy,
+)
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
     task: Task,
@@ -34,6 +51,7 @@ def run(
     out: Path | None,
     suffix: str,
     as_json: bool,
+    explain: str | None,
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
@@ -45,6 +63,8 @@ def run(
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RUN_FILES)
+    if explain is not None:
+        strategies = (explain,)
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
@@ -59,7 +79,7 @@ def run(
     if results:
         console.deliver(
             lambda: write(results, folder, suffix, named),
-            lambda: click.echo(json.dumps(to_json(results), indent=1)) if as_json else _show(results),
+            lambda: click.echo(json.dumps(to_json(results), indent=1)) if as_json else _show(results, explain),
             None if as_json else f"files in {folder}",
         )
     if interrupted:
@@ -69,10 +89,14 @@ def run(
         raise SystemExit(INTERRUPTED)
 
 
-def _show(results: list[RunResult]) -> None:
+def _show(results: list[RunResult], explain: str | None) -> None:
     from rollout_sim.views.sentences import verdict
+    from rollout_sim.views.story import story
     from rollout_sim.views.tables import run_table, version_table
 
+    if explain is not None:
+        console.show(*story(results[0]))
+        return
     first = results[0]
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"

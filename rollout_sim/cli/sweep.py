@@ -69,6 +69,7 @@ def sweep(
     """
     console.import_pictures()
     from rollout_sim.core.files import check_writable
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep
     from rollout_sim.views.output import SWEEP_FILES, write
@@ -84,7 +85,8 @@ def sweep(
     check_writable(folder, SWEEP_FILES)
     check_writable(folder / "cells", ())
     try:
-        with console.studying(task.load(), engine) as progress:
+        loaded = task.load()
+        with console.studying(loaded, choose_engine(loaded, engine)) as progress:
             swept = run_sweep(
                 document, varied, replications, strategies,
                 seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,

@@ -453,7 +453,8 @@ def describe(alarm: Alarm) -> str:
     if alarm.expression is not None:
         return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
     metric = str(alarm.metric).replace("_", " ")
-    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
+    usual = STATISTICS.get(str(alarm.metric), ("sum",))[:1]  # a burn rate has none, an own metric is counted
+    if alarm.statistic not in (None, *usual) or alarm.metric == "duration":
         metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
     limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
     return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"

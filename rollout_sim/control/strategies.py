@@ -282,7 +282,8 @@ class TimeBasedCanary(_Common):
     @property
     def plan(self) -> Plan:
         """A canary's."""
-        return self._plan((self.CanaryPercentage / 100, self.CanaryInterval * MINUTE), (1.0, 0.0))
+        percent, interval = self.CanaryPercentage / 100, self.CanaryInterval * MINUTE
+        return Canary(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,8 +309,8 @@ class TimeBasedLinear(_Common):
     @property
     def plan(self) -> Plan:
         """A linear rollout's."""
-        linear = Linear(percent=self.LinearPercentage / 100, interval=self.LinearInterval * MINUTE)
-        return self._plan(*((step.weight, step.hold) for step in linear.plan.steps))
+        percent, interval = self.LinearPercentage / 100, self.LinearInterval * MINUTE
+        return Linear(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
 
 
 PREDEFINED: Final = (
@@ -338,8 +339,8 @@ class Predefined(_Common):
         if match is None:
             return self._plan((1.0, 0.0))
         kind: type[Canary | Linear] = Canary if match[1] == "Canary" else Linear
-        shape = kind(percent=int(match[2]) / 100, interval=int(match[3]) * MINUTE)
-        return self._plan(*((step.weight, step.hold) for step in shape.plan.steps))
+        percent, interval = int(match[2]) / 100, int(match[3]) * MINUTE
+        return kind(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
 
 
 TYPES: Final[dict[str, type[Any]]] = {

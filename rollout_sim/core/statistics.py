@@ -95,16 +95,16 @@ def _skewness(values: FloatArray) -> float:
     return float((((values - values.mean()) / values.std()) ** 3).mean())
 
 
-def difference(values: FloatArray, others: FloatArray) -> Estimate | None:
+def difference(values: FloatArray, others: FloatArray, unit: float = 1.0) -> Estimate | None:
     """The mean of the paired differences `values` - `others`, both of shape (replications,); pairs with a NaN are left out.
 
     None where no pair is left. Where all pairs differ alike, which Student's t would call certain, the interval is
-    widened by Wilson's for an event that was never seen: the share of pairs that might differ by one more.
+    widened by Wilson's for an event that was never seen: the share of pairs that might differ by one `unit` more.
     """
     estimate = _student(values - others)
     if estimate is None or estimate.low is None or estimate.low < estimate.mean:
         return estimate
-    width = wilson(0, estimate.n)[1]
+    width = unit * wilson(0, estimate.n)[1]
     return Estimate(
         n=estimate.n, mean=estimate.mean, low=estimate.mean - width, high=estimate.mean + width, quantiles={}
     )

@@ -185,11 +185,11 @@ def _compose(path: Path, text: str, *, single: bool = False) -> list[yaml.Node]:
         raise ScenarioError([f"{path}:{line}: the character {chr(error.character)!r} is not allowed in YAML"]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}"
+        position = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else f"{path}"
         what = ", ".join(part for part in (error.context, error.problem) if part)
         # `threshold: > 5` is the mistake that this format invites.
         hint = '; put text that starts with > or | into quotes, such as "> 5"' if "block scalar" in what else ""
-        raise ScenarioError([f"{place}: not valid YAML: {what}{hint}"]) from None
+        raise ScenarioError([f"{position}: not valid YAML: {what}{hint}"]) from None
 
 
 @dataclass(slots=True, kw_only=True)

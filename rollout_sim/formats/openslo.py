@@ -223,10 +223,10 @@ def _measured(spec: Mapping[str, Any], objective: Mapping[str, Any], named: Mapp
     if "ratioMetrics" in objective:  # v1alpha
         return {"ratioMetric": objective["ratioMetrics"]}
     own = _current({"spec": objective})["spec"]
-    place = own if "indicator" in own or "indicatorRef" in own else spec
-    indicator = place.get("indicator")
+    holder = own if "indicator" in own or "indicatorRef" in own else spec
+    indicator = holder.get("indicator")
     if indicator is None:
-        reference = str(place["indicatorRef"])
+        reference = str(holder["indicatorRef"])
         if ("SLI", reference) not in named:
             raise ValueError(f"indicatorRef: no SLI {reference!r} in this file")
         indicator = named["SLI", reference]

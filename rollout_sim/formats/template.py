@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core.files import read_regular
-from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_tagged, shorten, suggest
+from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_documents, read_tagged, shorten, suggest
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.intrinsics import PSEUDO
 
@@ -175,17 +175,22 @@ def _range(low: float | None, high: float | None) -> str:
 
 
 def read_parameters(path: Path, environment: str = "default") -> dict[str, str]:
-    """The values in a file of parameters: JSON for the AWS command line, or `samconfig.toml` with its `environment`.
+    """The values in a file of parameters: JSON for the AWS command line, or `samconfig.toml` (or `.yaml`) with its `environment`.
 
     Raises ScenarioError for a file that is neither.
     """
+    if path.suffix in (".yaml", ".yml"):
+        return _of_samconfig(path, next(iter(read_documents(path)), None), environment)
     try:
         text = read_regular(path, MAX_BYTES).decode("utf-8")
     except ValueError as error:
         what = f"{path}: is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
         raise ScenarioError([what]) from None
     if path.suffix == ".toml":
-        return _of_samconfig(path, text, environment)
+        try:
+            return _of_samconfig(path, tomllib.loads(text), environment)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ScenarioError([f"{path}: --parameters: is no TOML: {error}"]) from None
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -218,12 +223,9 @@ def _pairs(path: Path, data: Any) -> Iterator[tuple[str, str]]:
 _OVERRIDE: Final = re.compile(r"ParameterKey=(?P<key>[^,]+),ParameterValue=(?P<value>.*)", re.DOTALL)
 
 
-def _of_samconfig(path: Path, text: str, environment: str) -> dict[str, str]:
+def _of_samconfig(path: Path, given: Any, environment: str) -> dict[str, str]:
     """The overrides, the stack's name and the Region of one environment. Raises ScenarioError."""
-    try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ScenarioError([f"{path}: --parameters: is no TOML: {error}"]) from None
+    data: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     environments = [name for name, table in data.items() if isinstance(table, Mapping)]
     if environment not in environments:
         hint = suggest(environment, environments)

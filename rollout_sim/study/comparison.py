@@ -82,13 +82,14 @@ class Comparison(Plotted):
         else in `columns`, in its units.
         """
         if strategy not in self._estimates:
-            self._estimates[strategy] = _estimated(self.columns[strategy], _units(self.scenario))
+            self._estimates[strategy] = _estimated(self.columns[strategy], units_of(self.scenario))
         return self._estimates[strategy]
 
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
         first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
-        return {name: difference(other[name], first[name]) for name in other}
+        units = units_of(self.scenario)
+        return {name: difference(other[name], first[name], units.get(name, 1.0)) for name in other}
 
     @property
     def undecided(self) -> str:
@@ -397,7 +398,7 @@ def _width(estimate: Estimate | None) -> float:
     return estimate.high - estimate.low
 
 
-def _units(scenario: Scenario) -> dict[str, float]:
+def units_of(scenario: Scenario) -> dict[str, float]:
     """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
     units = dict.fromkeys(COUNTED, 1.0)
     rates = scenario.rates

@@ -162,6 +162,24 @@ class Arrivals:
         if self.custom is not None:
             check_custom_arrivals(self.custom)
 
+    def scaled(self, factor: float) -> Arrivals:
+        """The same, `factor` times as dense. Raises ValueError for arrivals of one's own."""
+        if self.poisson is not None:
+            return replace(self, poisson=self.poisson * factor)
+        if self.diurnal is not None:
+            return replace(self, diurnal=replace(self.diurnal, mean=self.diurnal.mean * factor))
+        if self.bursty is not None:
+            low, high = self.bursty.low * factor, self.bursty.high * factor
+            return replace(self, bursty=replace(self.bursty, low=low, high=high))
+        if self.fixed is not None:
+            return replace(self, fixed=self.fixed / factor)
+        if self.trace is not None:
+            trace = replace(self.trace, scale=self.trace.scale * factor)
+            object.__setattr__(trace, "recording", self.trace.recording)  # not read again
+            return replace(self, trace=trace)
+        kind = getattr(self.custom, "type", "custom")
+        raise ValueError(f"arrivals of the type {kind} cannot be made denser")
+
     def with_files(self, folder: Path, files: FileReader) -> Arrivals:
         """The same with the trace that `files` reads, its name relative to `folder`. Raises ValueError."""
         return self if self.trace is None else replace(self, trace=self.trace.with_files(folder, files))

@@ -158,7 +158,7 @@ class EstimatedShare(Cell):
             return (share(mean), f"{share(low)}–{share(high)}")
         if share(low) == share(mean) == share(high):
             return (share(mean),)
-        return (share(mean), f"{percentage(low)}–{share(high)}")
+        return (share(mean), f"{share(low)} to {share(high)}" if low < 0 else f"{percentage(low)}–{share(high)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,8 @@ class EstimatedNumber(Cell):
         if self.estimate is None:
             return (NONE,)
         mean, low, high = map(number, (self.estimate.mean, self.estimate.low, self.estimate.high))
-        return (mean,) if mean == low == high else (mean, f"{low}–{high}")
+        between = " to " if low.startswith("-") and low != NONE else "–"
+        return (mean,) if mean == low == high else (mean, f"{low}{between}{high}")
 
 
 @dataclass(frozen=True, slots=True)

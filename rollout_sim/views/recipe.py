@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn
@@ -263,8 +264,9 @@ def _folder(path: Path, named: Mapping[str, Any], names: Sequence[str]) -> Path:
     if lacking := sorted(set(names) - set(files)):
         _refuse(path, f"files: the scenario reads {', '.join(lacking)}; allowed the SHA-256 of each file")
     places = list(dict.fromkeys([folder, path.parent]))
+    taken = cache(_digest)  # a file that has changed is looked at twice
     for place in places:
-        if all((place / name).is_file() and _digest(place / name) == expected for name, expected in files.items()):
+        if all((place / name).is_file() and taken(place / name) == expected for name, expected in files.items()):
             return place
     problems = []
     for name, expected in files.items():
@@ -273,9 +275,9 @@ def _folder(path: Path, named: Mapping[str, Any], names: Sequence[str]) -> Path:
             wanted = " or ".join(str(place / name) for place in places)
             problems.append(f"{path}: files: {name} is missing; allowed {wanted}, seen from the working directory")
         problems += [
-            f"{path}: files: {file} has changed, got SHA-256 {_digest(file)[:12]}...; allowed {expected[:12]}..."
+            f"{path}: files: {file} has changed, got SHA-256 {taken(file)[:12]}...; allowed {expected[:12]}..."
             for file in there
-            if _digest(file) != expected
+            if taken(file) != expected
         ]
     raise ScenarioError(
         problems or [f"{path}: files: they are there, but not all in one folder: {', '.join(map(str, places))}"]

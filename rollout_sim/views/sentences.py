@@ -8,13 +8,14 @@ from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
-from rollout_sim.core.statistics import Estimate
+from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
+from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.search import FAST_BURN, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -96,9 +97,74 @@ def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
     return (f"{share_with_interval(often[name])} {what}",)
 
 
-def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
-    """The main figures of the best strategy: how often and when it stops the version, and what the traffic suffers."""
-    best = best_strategy(compared)
+def changes(change: Change, names: tuple[str, str]) -> tuple[str, ...]:
+    """What the second of two files changes, a sentence for each strategy."""
+    before, after = names
+    told = []
+    for strategy in change.strategies:
+        apart = change.differences(strategy)
+        clauses = []
+        for key, what in (("stopped", "is stopped"), ("good_version_stopped", "stops a good version")):
+            if (rate := apart[key]) is not None and _apart(rate):
+                more = "more" if rate.mean > 0 else "less"
+                ends = sorted(abs(end) * 100 for end in (rate.low or 0.0, rate.high or 0.0))
+                clauses.append(
+                    f"{what} {more} often by {abs(rate.mean) * 100:.3g} [{ends[0]:.3g}, {ends[1]:.3g}] points"
+                )
+        bad = apart["bad_requests"]
+        if bad is not None and _apart(bad):
+            clauses.append(f"bad requests change by {number_with_interval(bad)}")
+        nothing = f"the replications show no difference between {before} and {after}"
+        told.append(f"{strategy}: {'; '.join(clauses) if clauses else nothing}.")
+    return tuple(told)
+
+
+def _apart(estimate: Estimate) -> bool:
+    """Whether a difference's interval lies on one side of zero."""
+    return estimate.mean != 0 and not (estimate.low or 0.0) <= 0.0 <= (estimate.high or 0.0)
+
+
+def limits_of(compared: Comparison, name: str, goal: Goal) -> tuple[Limit, ...]:
+    """The limits of the goal that a comparison can tell of a strategy, whose fault is the file's, not the goal's.
+
+    How often it is caught, how often a good version is stopped, and how long it takes.
+    """
+    limits = []
+    good = compared if compared.twin is None else compared.twin
+    if goal.catch is not None and compared.twin is not None:
+        limits.append(Limit(name="catch", estimate=_stopped(compared, name), at_least=goal.catch.at_least))
+    if goal.false_rollback is not None:
+        limits.append(Limit(name="false_rollback", estimate=_stopped(good, name), at_most=goal.false_rollback.at_most))
+    if goal.time_to_full is not None and (strategy := compared.scenario.strategies.get(name)) is not None:
+        takes = strategy.plan.time_to_full
+        estimate = Estimate(n=1, mean=takes, low=takes, high=takes, quantiles={})
+        limits.append(Limit(name="time_to_full", estimate=estimate, at_most=goal.time_to_full.at_most))
+    return tuple(limits)
+
+
+def choice(compared: Comparison, goal: Goal) -> tuple[str, tuple[str, ...]]:
+    """The file's strategy that keeps the goal best, and those that the replications cannot tell from it.
+
+    First those that break no limit, then those that leave none open, then the one with the fewest bad requests.
+    """
+    rank = {}
+    for name in compared.columns:
+        limits = limits_of(compared, name, goal)
+        kept = [limit.kept for limit in limits]
+        rank[name] = (kept.count("no"), kept.count("open"), float(compared.columns[name]["bad_requests"].mean()))
+    best = min(rank, key=lambda name: rank[name])
+    ties = []
+    for name in compared.columns:
+        apart = difference(compared.columns[name]["bad_requests"], compared.columns[best]["bad_requests"])
+        same = apart is None or (apart.low or 0.0) <= 0.0 <= (apart.high or 0.0)
+        if name != best and rank[name][:2] == rank[best][:2] and same:
+            ties.append(name)
+    return best, tuple(ties)
+
+
+def key_figures(compared: Comparison, best: str | None = None) -> tuple[KeyFigure, ...]:
+    """The main figures of a strategy, by default the best: how often and when it stops the version, what the traffic suffers."""
+    best = best_strategy(compared) if best is None else best
     estimates, scenario = compared.estimates(best), compared.scenario
     figures: list[KeyFigure] = []
     if scenario.rollout is not None:
@@ -108,7 +174,10 @@ def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
             figures.append(KeyFigure(what="stops a good version", value=good))
         if (back := estimates["time_to_rollback_s"]) is not None:
             figures.append(KeyFigure(what="rolled back after, median", value=MedianDuration(back)))
-    figures.append(KeyFigure(what="bad requests", value=EstimatedNumber(estimates["bad_requests"])))
+    if (added := estimates.get("bad_requests_added")) is not None and scenario.rollout is not None:
+        figures.append(KeyFigure(what="bad requests added", value=EstimatedNumber(added)))
+    else:
+        figures.append(KeyFigure(what="bad requests in all", value=EstimatedNumber(estimates["bad_requests"])))
     for slo in scenario.slos:
         spent = EstimatedShare(estimates[f"budget_spent.{slo.name}"])
         figures.append(KeyFigure(what=f"of the {slo.name} budget", value=spent))
@@ -167,6 +236,9 @@ def _cost(compared: Comparison, name: str, subject: str) -> str:
     estimates = compared.estimates(name)
     bad, time = number_with_interval(estimates["bad_requests"]), show_duration(compared.scenario.horizon)
     text = f"{subject} comes to {bad} bad requests on average in {time}"
+    added = estimates.get("bad_requests_added")
+    if added is not None and added.mean > 0 and compared.scenario.rollout is not None:
+        text += f" ({number_with_interval(added)} of them added by the rollout)"
     spent = [
         f"{share_with_interval(estimates[f'budget_spent.{slo.name}'])} of the {slo.name} budget for {show_duration(slo.window)}"
         for slo in compared.scenario.slos
@@ -245,7 +317,10 @@ def assumed(recommendation: Recommendation) -> list[str]:
     limits = []
     if goal.catch is not None:
         of = goal.catch.of
-        limits.append(f"catch {of.show(of.spread.low)} in at least {share(goal.catch.at_least)}")
+        burns = FAST_BURN * (1 - recommendation.scenario.slos[0].objective)
+        paged = recommendation.scenario.goal is None and of.error_rate is not None and of.spread.low == burns
+        why = f" ({FAST_BURN:g} times what the objective allows, which people are paged for)" if paged else ""
+        limits.append(f"catch {of.show(of.spread.low)}{why} in at least {share(goal.catch.at_least)}")
     if goal.false_rollback is not None:
         limits.append(f"roll a good version back in at most {share(goal.false_rollback.at_most)}")
     if goal.budget is not None:

@@ -16,6 +16,7 @@ from rollout_sim.errors import escaped
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
@@ -441,7 +442,11 @@ def comparison_table(comparison: Comparison) -> Table:
     blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
     columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
-    columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
+    added = all("bad_requests_added" in columns for columns in comparison.columns.values())
+    columns += [Column(title="rolled back after\nmedian / p95")]
+    columns += [Column(title="bad requests\nadded", interval=True)] if added else []
+    in_all = "bad requests\nin all"
+    columns += [Column(title=in_all, below="in all") if added else Column(title=in_all, interval=True)]
     for slo in slos:
         columns += [
             Column(title=f"{escaped(slo.name)} budget\nmean", interval=True),
@@ -454,7 +459,10 @@ def comparison_table(comparison: Comparison) -> Table:
         cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
         cells += [EstimatedShare(estimates["blocked"])] if blocked else []
         cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
-        cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
+        cells += [MedianDuration(estimates["time_to_rollback_s"])]
+        cells += [EstimatedNumber(estimates["bad_requests_added"])] if added else []
+        whole = estimates["bad_requests"]
+        cells += [Average(None if whole is None else whole.mean) if added else EstimatedNumber(whole)]
         for slo in slos:
             budget = estimates[f"budget_spent.{slo.name}"]
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
@@ -480,10 +488,11 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
         estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        is_share = row["estimate"] in ("stopped", "blocked")
+        is_share = row["estimate"] in ("stopped", "blocked", "good_version_stopped")
         cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
     blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
-    shown = ("stopped", *(("blocked",) if blocked else ()), "bad_requests", "plane")
+    twin = ("good_version_stopped",) if swept.twin else ()
+    shown = ("stopped", *twin, *(("blocked",) if blocked else ()), "bad_requests", "plane")
     rows = tuple(
         (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
@@ -491,13 +500,56 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
         columns=(
             *(Column(title=name, names=True) for name in (*names, "strategy")),
             Column(title="stopped", interval=True),
+            *((Column(title="good version\nstopped", interval=True),) if twin else ()),
             *((Column(title="blocked", interval=True),) if blocked else ()),
-            Column(title="bad requests\nmean", interval=True),
+            Column(title="bad requests\nin all", interval=True),
             Column(title="plane"),
         ),
         rows=rows[:most],
         caption=f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else "",
     )
+
+
+def change_table(change: Change, names: tuple[str, str]) -> Table:
+    """For each strategy a row of each of two files, called `names`, and one of what the second changes."""
+    sides = (change.before, change.after)
+    slos = [slo.name for slo in change.before.scenario.slos if slo in change.after.scenario.slos]
+    columns = (
+        Column(title="strategy", names=True),
+        Column(title="file", names=True),
+        Column(title="stopped", interval=True),
+        Column(title="good version\nstopped", interval=True),
+        Column(title="rolled back after\nmedian / p95"),
+        Column(title="bad requests\nmean", interval=True),
+        *(Column(title=f"{escaped(slo)} budget\nmean", interval=True) for slo in slos),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for strategy in change.strategies:
+        for name, side in zip(names, sides, strict=True):
+            estimates = side.estimates(strategy)
+            good = None if side.twin is None else side.twin.estimates(strategy)["stopped"]
+            rows.append((
+                Text(strategy),
+                Text(name),
+                EstimatedShare(estimates["stopped"]),
+                EstimatedShare(good),
+                MedianDuration(estimates["time_to_rollback_s"]),
+                EstimatedNumber(estimates["bad_requests"]),
+                *(EstimatedShare(estimates[f"budget_spent.{slo}"]) for slo in slos),
+            ))  # fmt: skip
+        apart = change.differences(strategy)
+        rows.append((
+            Text(strategy),
+            Text("change"),
+            EstimatedShare(apart["stopped"]),
+            EstimatedShare(apart["good_version_stopped"]),
+            Text(NONE),
+            EstimatedNumber(apart["bad_requests"]),
+            *(EstimatedShare(apart[f"budget_spent.{slo}"]) for slo in slos),
+        ))  # fmt: skip
+    paired = "replications are paired: both files meet the same traffic" if change.paired else ""
+    caption = paired or "replications are not paired: the traffic or the data plane is another"
+    return Table(columns=columns, rows=tuple(rows), caption=caption)
 
 
 def contender_table(recommendation: Recommendation) -> Table:

@@ -81,7 +81,7 @@ def test_sam_passes_the_linter_and_the_translator_and_comes_back_as_the_same_rol
     assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
     (tmp_path / "template.yaml").write_text(text)
     written, remarks = from_sam(tmp_path / "template.yaml")
-    assert remarks == []
+    assert remarks == ["who calls the alias prod is not in the template: http is a GUESS"]
     (tmp_path / "scenario.yaml").write_text(written)
     back = Scenario.load(tmp_path / "scenario.yaml")
     assert back.rollout is not None
@@ -355,3 +355,16 @@ def test_the_command_prints_the_text_and_says_on_standard_error_what_comments_ca
 def test_no_rollout_is_nothing_to_export() -> None:
     with pytest.raises(ScenarioError, match="'no rollout' moves nothing; allowed instant, canary, linear"):
         export_sam(scenario(), "no rollout")
+
+
+def test_an_alarm_that_no_target_has_is_left_out_of_each_in_words() -> None:
+    own = {"metric": "orders-failed", "threshold": "> 3"}
+    burn = {"metric": "burn_rate", "slo": "availability", "threshold": "> 14.4"}
+    given = scenario(
+        alarms={"own": own, "burn": burn}, metrics={"orders-failed": {"counts": "bad_requests"}},
+        rollout__alarms=["own", "burn"], strategies={"s": {"type": "AllAtOnce"}},
+    )  # fmt: skip
+    for export in (export_sam, export_cloudformation, kubernetes.export_argo, kubernetes.export_flagger):
+        remarks = " ".join(export(given).remarks)
+        assert "left out: the alarm own: " in remarks
+        assert "left out: the alarm burn: " in remarks

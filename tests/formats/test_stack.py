@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from builders import scenario
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
@@ -325,6 +327,7 @@ def test_a_value_that_cloudformation_refuses(name: str, value: str, allowed: str
             "samconfig.toml",
             '[default.deploy.parameters]\nparameter_overrides = ["Stage=dev", "ParameterKey=Timeout,ParameterValue=9"]',
         ),
+        ("samconfig.yaml", "version: 0.1\ndefault: {deploy: {parameters: {parameter_overrides: Stage=dev Timeout=9}}}"),
         (
             "samconfig.toml",
             (
@@ -352,7 +355,8 @@ def test_a_samconfig_has_environments_a_stack_and_a_region(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("p.json", "{", "is no JSON"), ("p.json", "5", "got 5; allowed"), ("p.json", '["Stage"]', "got 'Stage'; allowed"),
+        ("p.json", "{", "is no JSON"), ("p.yaml", "- 1", "--environment: got 'default'; allowed none"),
+        ("p.json", "5", "got 5; allowed"), ("p.json", '["Stage"]', "got 'Stage'; allowed"),
         ("p.json", "\xff", "is not UTF-8"), ("x.toml", "a", "is no TOML"), ("p.json", "[" * 99999, "is no JSON"),
         ("x.toml", '[default.deploy.parameters]\nparameter_overrides = "Stage"', "allowed NAME=VALUE"),
         ("x.toml", "[default.deploy.parameters]\nparameter_overrides = \"'x\"", "No closing quotation"),
@@ -535,3 +539,72 @@ def test_options_that_do_not_fit_together(arguments: list[str], what: str, tmp_p
     shown = CliRunner().invoke(app, ["import", "sam", str(path), *arguments])
     assert shown.exit_code == 2
     assert what in shown.output
+
+
+# --- random templates of known parts ----------------------------------------------------------------------------------
+
+EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
+    "Web": ({"Type": "HttpApi", "Properties": {}}, "http", None),
+    "Api": ({"Type": "Api", "Properties": {}}, "http", None),
+    "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "data", None),
+    "Bucket": ({"Type": "S3", "Properties": {}}, "data", None),
+    "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
+    "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", 86400.0),
+}
+SHIFTS: dict[str, list[tuple[float, float]]] = {
+    "AllAtOnce": [(1.0, 0.0)],
+    "Canary10Percent15Minutes": [(0.1, 900.0), (1.0, 0.0)],
+    "Linear10PercentEvery3Minutes": [*((k / 10, 180.0) for k in range(1, 10)), (1.0, 0.0)],
+    "own": [(0.3, 240.0), (0.6, 240.0), (0.9, 240.0), (1.0, 0.0)],
+}
+OWN = {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": 30, "LinearInterval": 4}}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    shift=st.sampled_from(list(SHIFTS)),
+    alias=st.sampled_from(["live", "prod", "x-1"]),
+    timeout=st.integers(1, 900),
+    reserved=st.none() | st.integers(1, 500),
+    named=st.booleans(),
+    events=st.lists(st.sampled_from(list(EVENTS)), unique=True, max_size=4),
+    plain=st.booleans(),
+)
+def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
+    shift: str,
+    alias: str,
+    timeout: int,
+    reserved: int | None,
+    named: bool,
+    events: list[str],
+    plain: bool,
+    tmp_path: Path,
+) -> None:
+    function: dict[str, Any] = {"Timeout": timeout} | ({"FunctionName": "orders-prod"} if named else {})
+    function |= {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+    resources: dict[str, Any] = {}
+    if shift == "own":
+        resources["Own"] = {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": {"TrafficRoutingConfig": OWN}}
+    watch = json.loads(json.dumps(ERRORS).replace(":live", f":{alias}"))
+    resources["Watch"] = watch
+    kind: Any = {"Ref": "Own"} if shift == "own" else shift
+    if plain:
+        alarms = {"Enabled": True, "Alarms": [{"Name": {"Ref": "Watch"}}]}
+        config = kind if shift == "own" else f"CodeDeployDefault.Lambda{kind}"
+        given_ = cloudformation({"DeploymentConfigName": config, "AlarmConfiguration": alarms}, resources, **function)
+        given_["Resources"]["OrdersLive"]["Properties"]["Name"] = alias
+    else:
+        preference = {"Type": kind, "Alarms": [{"Ref": "Watch"}]}
+        chosen = {name: EVENTS[name][0] for name in events}
+        given_ = sam(preference, chosen, resources=resources, AutoPublishAlias=alias, **function)
+    loaded, remarks = imported(tmp_path, given_)
+    assert not any("left out" in remark or "cannot be read" in remark for remark in remarks)
+    assert (loaded.function.timeout, loaded.function.reserved_concurrency) == (timeout, reserved)
+    assert loaded.function.name == ("orders-prod" if named else "Orders")
+    (strategy,) = loaded.strategies.values()
+    assert [(round(step.weight, 9), step.hold) for step in strategy.plan.steps] == SHIFTS[shift]
+    assert loaded.rollout is not None
+    assert (loaded.rollout.alias, loaded.rollout.alarms) == (alias, ("watch",))
+    expected = [EVENTS[name][1:] for name in events] if events and not plain else [("http", None)]
+    assert [(source.source, source.arrivals.fixed) for source in loaded.traffic] == expected
+    assert {source.alias for source in loaded.traffic} == {alias}

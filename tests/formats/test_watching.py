@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rollout_sim.cli.main import app
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.formats.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
@@ -422,7 +424,10 @@ def test_an_odd_alarm_is_named_with_its_place_and_stops_nothing(
 def test_nothing_watches_any_more_is_a_warning(tmp_path: Path) -> None:
     sqs = plain(Namespace="AWS/SQS", MetricName="Age")
     _, remarks = imported(tmp_path, {"One": sqs, "Two": sqs})
-    assert "warning: nothing watches the rollout of Orders here: its 2 alarms are left out" in remarks
+    warning = "warning: nothing watches the rollout of Orders here: its 2 alarms are left out"
+    assert warning in remarks
+    shown = CliRunner().invoke(app, ["import", "sam", str(tmp_path / "template.json")])
+    assert shown.stderr == f"{warning}\n"
 
 
 # --- random alarms of known parts -------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.study.comparison import best_strategy
 from rollout_sim.views.report.build import Report, make_report
 from rollout_sim.views.report.page import html, write_report
+from rollout_sim.views.sentences import limits_of
 
 SECTIONS = (
     "question", "answer", "comparison", "recommendation", "error-budget", "traffic", "sensitivity", "assumptions",
@@ -89,8 +91,10 @@ def test_ids_are_unique_and_every_reference_finds_its_own(file: Path, page: Page
 
 def test_every_figure_says_in_words_what_it_shows(page: Page) -> None:
     figures = [one for one in page.all("svg") if one.get("aria-hidden") != "true"]
-    assert len(figures) == 10  # stopping, cost x 2, candidates, (budget and burn rate) x 2, traffic, sensitivity
-    assert len(page.all("figure")) == len(figures)
+    assert (
+        len(figures) == 20
+    )  # stopping, cost x 2, candidates, (budget and burn rate) x 2, traffic, sensitivity, wide and narrow
+    assert 2 * len(page.all("figure")) == len(figures)
     for one in figures:
         assert one["role"] == "img"
         assert "canary" in one["aria-label"]
@@ -117,8 +121,39 @@ def test_the_answer_has_the_comparisons_figures(made: Report, page: Page) -> Non
     assert made.recommendation is not None
     assert made.recommendation.winner is not None
     assert made.recommendation.winner.name in text
+    first = text[text.index("The answer") : text.index("The strategies compared")]
+    assert first.count("Do this") == 1
+    assert f"Use {made.recommendation.winner.name}" in first
     for note in made.compared.approximations:
         assert note[1:] in text
+
+
+def test_the_recommended_strategy_is_in_every_picture(made: Report, page: Page) -> None:
+    assert made.chosen is not None
+    assert list(made.shown.columns) == [*made.compared.columns, made.chosen]
+    assert [run.strategy for run in made.runs] == list(made.shown.columns)
+    for picture in page.all("svg"):
+        if picture.get("aria-hidden") != "true":
+            assert made.chosen in picture["aria-label"] or "recommended" in picture["aria-label"]
+
+
+def test_each_strategy_is_held_against_the_goal(made: Report, page: Page) -> None:
+    text = " ".join(page.text.split())
+    assert "limits of the goal" in text
+    for name in made.shown.columns:
+        assert made.recommendation is not None
+        kept = {limit.kept for limit in limits_of(made.shown, name, made.recommendation.goal)}
+        for verdict, word in (("no", "broken:"), ("open", "open:")):
+            assert verdict not in kept or word in text
+
+
+def test_with_state_too_there_is_one_answer(folder: Path) -> None:
+    """Where a search would take minutes, the file's strategies are held against the goal, and ties are said."""
+    twins = {name: {"type": "canary", "percent": 10, "interval": "5 min"} for name in ("one", "other")}
+    path = write(folder, function__reserved_concurrency=2, strategies=twins | {"blind": {"type": "all_at_once"}})
+    text = " ".join(Page(html(make_report(path, replications=20))).text.split())
+    assert text.count("Do this") == 1
+    assert "As good, as far as the replications can tell: other." in text
 
 
 def test_the_same_scenario_and_seed_make_the_same_bytes(folder: Path) -> None:
@@ -219,8 +254,9 @@ def test_it_loads_without_an_error_and_asks_for_nothing(shown: WebDriver, file: 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)
 def test_everything_is_visible_and_nothing_sticks_out(shown: WebDriver, file: Path, width: int, dark: bool) -> None:
     look(shown, file, width, dark=dark)
+    figures = ".large" if width > 800 else ".small-screen"
     sizes = shown.execute_script(
-        "return [...document.querySelectorAll('section, figure svg[role=img], table')].map(one => "
+        f"return [...document.querySelectorAll('section, {figures} svg[role=img], table')].map(one => "
         "[one.id || one.tagName, one.getBoundingClientRect().width, one.getBoundingClientRect().height, "
         "one.checkVisibility({opacityProperty: true, visibilityProperty: true})])"
     )
@@ -266,6 +302,29 @@ def test_the_letters_of_the_figures_stand_out(shown: WebDriver, file: Path, dark
     assert len(letters) > 100
     for text, colour in letters:
         assert contrast(colour, paper) >= 4.5, (text, colour, paper)
+
+
+def test_a_telephone_shows_figures_that_are_drawn_for_it(shown: WebDriver, file: Path) -> None:
+    """Nothing has to be scrolled sideways to be seen, and letters keep their size."""
+    for width, large in ((1280, True), (375, False)):
+        look(shown, file, width, dark=False)
+        sizes = shown.execute_script(
+            "return [...document.querySelectorAll('figure svg[role=img]')].filter(one => one.checkVisibility())"
+            ".map(one => [one.closest('.large') !== null, one.getBoundingClientRect().right, "
+            "Math.min(...[...one.querySelectorAll('text')].map(text => text.getBoundingClientRect().height))])"
+        )
+        assert len(sizes) == 10
+        for is_large, right, letters in sizes:
+            assert is_large is large
+            assert right <= width
+            assert letters >= 8
+
+
+def test_on_paper_it_has_few_pages(shown: WebDriver, file: Path) -> None:
+    look(shown, file, 1280, dark=False)
+    done = shown.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    pages = len(re.findall(rb"/Type\s*/Page[^s]", base64.b64decode(done["data"])))
+    assert pages <= 5  # four, and one for the second SLO's pictures
 
 
 def test_paper_is_always_light(shown: WebDriver, file: Path) -> None:

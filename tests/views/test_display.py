@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import pytest
 from builders import data, scenario
 
-from rollout_sim import compare, recommend, simulate, sweep
+from rollout_sim import Scenario, compare, recommend, simulate, sweep
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.grid import written_axes
@@ -192,14 +192,36 @@ def test_a_slider_that_moves_makes_another_picture() -> None:
             before = bytes(picture.value)
 
 
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_the_explorer_takes_every_shipped_scenario_and_its_alarm(path: Path) -> None:
+    given = Scenario.load(path)
+    if given.rollout is None:
+        return
+    explorer = Explorer(scenario=given)
+    assert explorer.start.rate == pytest.approx(sum(given.rates.values()))
+    at = explorer.at(replace(explorer.start, rate=2 * explorer.start.rate), 0.1)
+    assert sum(at.rates.values()) == pytest.approx(2 * explorer.start.rate)
+    _, replications, severities = explorer.effort(explorer.start)
+    assert 10 <= replications <= 400
+    assert len(severities) >= 4
+    if explorer.alarm is not None:
+        keener = replace(explorer.start, threshold="> 0", datapoints="1 of 1")
+        if given.alarms[explorer.alarm].metric == "errors":
+            assert explorer.at(keener, 0.1).alarms[explorer.alarm].limit == 0
+
+
+def test_the_explorer_runs_what_is_simulated_one_by_one_with_fewer_points() -> None:
+    retried = [{"source": "http", "alias": "prod", "arrivals": {"fixed": "250 ms"}, "retry": {"attempts": 2}}]
+    explorer = Explorer(scenario=scenario(horizon="8 min", traffic=retried, function__reserved_concurrency=40))
+    assert "replications, 95% intervals" in explorer.figure().get_suptitle()
+    plt.close("all")
+
+
 def test_the_explorer_refuses_what_it_cannot_vary() -> None:
-    for changes in ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s"}}]},
-                    {"rollout": None, "strategies": None, "alarms": None}):  # fmt: skip
-        with pytest.raises(ScenarioError, match="the explorer needs a rollout and one source with poisson arrivals"):
-            Explorer(scenario=scenario(**changes))
-    stateful = Explorer(scenario=scenario(function__reserved_concurrency=1))
-    with pytest.raises(ScenarioError, match="aggregate is not exact here: the concurrency of 1 can bind"):
-        stateful.figure()
+    with pytest.raises(ScenarioError, match="the explorer needs a rollout"):
+        Explorer(scenario=scenario(rollout=None, strategies=None, alarms=None))
 
 
 def test_the_table_that_is_shown_is_a_data_frame_of_values() -> None:

@@ -85,7 +85,7 @@ def test_the_figures_are_the_comparisons(strategy: str) -> None:
         "stops version 2": EstimatedShare(described["stopped"]),
         "stops a good version": EstimatedShare(good["stopped"]),
         **({} if back is None else {"rolled back after, median": MedianDuration(back)}),
-        "bad requests": EstimatedNumber(described["bad_requests"]),
+        "bad requests added": EstimatedNumber(described["bad_requests_added"]),
         "of the availability budget": EstimatedShare(described["budget_spent.availability"]),
     }
 

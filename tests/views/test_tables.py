@@ -136,7 +136,7 @@ def test_the_rollouts_own_share_of_the_budget_is_shown(tables: list[Table]) -> N
         (Duration(90.0), ("1.5 min",)),
         (EstimatedShare(estimate(0.25, 0.2, 1.0)), ("25%", "20–100%")),
         (EstimatedShare(estimate(0.25, None, None)), ("25%", "-–-")),
-        (EstimatedNumber(estimate(1234.5, -3.0, 2500.0)), ("1,234", "-3–2,500")),
+        (EstimatedNumber(estimate(1234.5, -3.0, 2500.0)), ("1,234", "-3 to 2,500")),
         (EstimatedNumber(None), ("-",)),
         (MedianDuration(estimate(9, 9, 9, p50=(240.0, None, None), p95=(600.0, None, None))), ("4 min", "10 min")),
         (MedianDuration(None), ("-",)),
@@ -159,14 +159,16 @@ def test_a_comparison_hands_over_its_own_estimates() -> None:
     table = comparison_table(compared)
     for name, row in zip(compared.columns, table.rows, strict=True):
         estimates, good = compared.estimates(name), compared.twin.estimates(name)
-        budget = estimates["budget_spent.availability"]
+        budget, in_all = estimates["budget_spent.availability"], estimates["bad_requests"]
         assert budget is not None
+        assert in_all is not None
         assert row == (
             Text(name),
             EstimatedShare(estimates["stopped"]),
             EstimatedShare(good["stopped"]),
             MedianDuration(estimates["time_to_rollback_s"]),
-            EstimatedNumber(estimates["bad_requests"]),
+            EstimatedNumber(estimates["bad_requests_added"]),
+            Average(in_all.mean),
             EstimatedShare(budget),
             Share(budget.quantiles["p95"][0]),
         )

@@ -31,6 +31,7 @@ from rollout_sim.views.plots.style import (
     headline,
     legend_below,
     look,
+    narrow,
     percent_axis,
     period_edges,
     same,
@@ -95,7 +96,7 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     top = 1.0 - slo.spent
     lowest = min(top, *(float(remaining.min()) for remaining in left.values()))
     for result, width in zip(results, _widths(results), strict=True):
-        own, drawn = alike[result.strategy], _look(result)
+        own, drawn = alike[result.strategy], _look(results, result)
         times, remaining = period_edges(result), left[result.strategy]
         label = caption(result) if own == result.strategy else f"{caption(result)}: line of {wrapped(own, 30, 1)}"
         shown = slice(None) if own == result.strategy else slice(0)
@@ -109,11 +110,12 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     strips = _strips(ax, results, scale) if first.scenario.rollout is not None else 0.0
     ax.set_ylabel("budget left")
     title = wrapped(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", 80)
-    ax.set_title(title, pad=24 + strips)
     marks = (
         "; above, new version in use:  | shift,  \N{BLACK DOWN-POINTING TRIANGLE} alarm,  × rollback" if strips else ""
     )
     forecast = f"bad requests observed, {first.budget(slo).whole:,.0f} allowed by forecast{marks}"
+    forecast = wrapped(forecast, int(ax.get_figure(root=True).get_figwidth() * 11), 4)  # type: ignore[union-attr]
+    ax.set_title(title, pad=24 + strips + 12 * forecast.count("\n"))
     _note(ax, forecast, (0, 1), (0, 8 + strips), ha="left", va="bottom")
     time_axis(ax, first)
     mark_onsets(ax, first)
@@ -137,7 +139,9 @@ def burn_rate(
     for result, width in zip(results, _widths(results), strict=True):
         rate = result.budget(slo).burn_rate(max(1, round(window / result.metrics.resolution)))
         highest = max(highest, float(np.nanmax(rate, initial=0.0)))
-        ax.plot(period_edges(result)[1:] / scale, rate, label=caption(result), **_look(result), linewidth=width)
+        ax.plot(
+            period_edges(result)[1:] / scale, rate, label=caption(result), **_look(results, result), linewidth=width
+        )
     levels = _levels(first, slo)
     highest = max(highest, *levels)
     ax.set_yscale("symlog", linthresh=1.0, linscale=0.6)
@@ -223,7 +227,7 @@ def _strips(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
     end = results[0].metrics.horizon - start
     across = blended_transform_factory(ax.transData, ax.transAxes)
     for k, result in enumerate(results):
-        colour = _look(result)["color"]
+        colour = _look(results, result)["color"]
         height = STRIP * (len(results) - k - 0.1)
         strip = across + ScaledTranslation(0, height / 72, ax.figure.dpi_scale_trans)
         drawn: dict[str, Any] = {"color": colour, "transform": strip, "clip_on": False}
@@ -247,8 +251,8 @@ def _strips(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
                 zorder=5,
                 **above,
             )
-        name = wrapped(result.strategy, _NAME, 1)
-        _note(ax, name, (1, 1), (6, height), ha="left", va="center", fontsize=7, color=colour)
+        name = wrapped(result.strategy, 10 if narrow(ax) else _NAME, 1)
+        _note(ax, name, (1, 1), (6, height), ha="left", va="center", fontsize=7)
     return STRIP * (len(results) + 0.5)
 
 
@@ -278,9 +282,9 @@ def _objective(slo: Objective) -> str:
     return f"{slo.objective:.6%}".rstrip("%").rstrip("0").rstrip(".") + "%"
 
 
-def _look(result: RunResult) -> dict[str, Any]:
-    """Colour and line style of the result's strategy."""
-    return look(strategy_index(result.scenario, result.strategy))
+def _look(results: Sequence[RunResult], result: RunResult) -> dict[str, Any]:
+    """Colour and line style of the result's strategy, by the first result's scenario: one of another comes after its own."""
+    return look(strategy_index(results[0].scenario, result.strategy))
 
 
 def _widths(results: Sequence[RunResult]) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
-from rollout_sim.views.plots.style import GREY, axes_or_new, look, place_names, wrapped
+from rollout_sim.views.plots.style import GREY, axes_or_new, legend_beside, look, place_names, wrapped
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.goals import Goal
@@ -80,7 +80,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("minutes to full traffic, when nothing stops it")
     ax.set_ylabel(f"{wrapped(slo.name, 30, 1)} budget that a release\nspends on average")
     ax.set_title("What the candidates cost and how long they take")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+    legend_beside(ax)
     place_names(ax, named)
     return ax
 
@@ -153,7 +153,7 @@ def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("errors that the new version adds" if errors else "times as long as the old version takes")
     ax.set_ylabel("stopped (95% intervals)")
     ax.set_title("How bad a version has to be to be stopped")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, handlelength=3.2)
+    legend_beside(ax)
     return ax
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,22 +60,33 @@ _UNDATED: Final[dict[str, dict[str, None]]] = {
     ".pdf": {"CreationDate": None},
 }
 """Metadata that is left out, so that the same picture is the same bytes."""
+_NARROW: Final = 6.0
+"""Inches below which a figure has no room beside its axes."""
 DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
+_CHOSEN: ContextVar[Mapping[str, Any]] = ContextVar("_CHOSEN", default=STYLE)
+"""The style of the contexts of `styled` that name none."""
+
+
 @contextmanager
-def styled(style: Mapping[str, Any] = STYLE) -> Iterator[None]:
-    """A context in which figures have the package's `style`, whatever a `matplotlibrc` or the caller has set.
+def styled(style: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """A context in which figures have a `style`, by default the surrounding context's or the package's own.
+
+    Nothing that a `matplotlibrc` or the caller has set counts.
 
     The first figure of a session loads the backend, which says whether figures show themselves (in a notebook they
     do); that must not be forgotten with the style.
     """
+    chosen = _CHOSEN.get() if style is None else style
+    token = _CHOSEN.set(chosen)
     with mpl.rc_context():
-        plt.style.use(["default", dict(style)])
+        plt.style.use(["default", dict(chosen)])
         try:
             yield
         finally:
             shown = mpl.is_interactive()
+            _CHOSEN.reset(token)
     mpl.interactive(shown)
 
 
@@ -117,6 +129,19 @@ def legend_below(
     columns = -(-len(labels) // rows)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2, title=title)
     return rows if columns > 1 else sum(label.count("\n") + 1 for label in labels)
+
+
+def narrow(ax: Axes) -> bool:
+    """Whether the figure is too narrow for texts beside its axes."""
+    return ax.get_figure(root=True).get_figwidth() < _NARROW  # type: ignore[union-attr]
+
+
+def legend_beside(ax: Axes) -> None:
+    """A legend to the right of the axes; below them in a narrow figure."""
+    if narrow(ax):
+        ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.25), ncols=2, fontsize=9, columnspacing=1.0)
+    else:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, handlelength=3.2)
 
 
 def same(values: Mapping[str, Any]) -> dict[str, str]:
@@ -167,7 +192,7 @@ def place_names(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
         trials = []
         for rank, offset in enumerate(_OFFSETS):
             label = ax.annotate(
-                wrapped(name, 34), point, xytext=offset, textcoords="offset points", fontsize=9, zorder=6,
+                wrapped(name, 20 if narrow(ax) else 34), point, xytext=offset, textcoords="offset points", fontsize=9, zorder=6,
                 ha="left" if offset[0] > 0 else "right", annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(offset[1]) > 20 else None,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},

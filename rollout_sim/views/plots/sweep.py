@@ -33,9 +33,13 @@ if TYPE_CHECKING:
     from rollout_sim.study.sweep import Sweep
 
 
-MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad requests, mean"}
+MAPPED: Final = {
+    "stopped": "probability of being stopped",
+    "good_version_stopped": "probability that a good version is stopped",
+    "bad_requests": "bad requests, mean",
+}
 """The estimates that have a heat map."""
-SHARES: Final = ("stopped", "rolled_back", "promoted", "failed", "blocked")
+SHARES: Final = ("stopped", "good_version_stopped", "rolled_back", "promoted", "failed", "blocked")
 """The estimates that are probabilities."""
 _MOST_PANELS: Final = 12
 _ROW: Final = 24
@@ -58,7 +62,7 @@ def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str,
     means = np.full((len(rows), len(columns)), np.nan)
     for a, b, mean in zip(frame[y], frame[x], frame["mean"], strict=True):
         means[rows.index(a), columns.index(b)] = mean
-    is_share = estimate == "stopped"
+    is_share = estimate in SHARES
     # One scale for all panels of an estimate.
     top = 1.0 if is_share else float(_rows(sweep, estimate, {})["mean"].max()) or 1.0
     ax.imshow(means, cmap="cividis", vmin=0.0, vmax=top, aspect="auto", label=estimate)
@@ -147,7 +151,7 @@ def trend(
     ax.set_xlim(-0.4, len(columns) - 0.6)
     ax.set_xlabel(_path(x, 60))
     if estimate in SHARES:
-        ax.set_ylabel(f"probability of being {estimate.replace('_', ' ')}")
+        ax.set_ylabel("share of the rollouts")
         ax.set_ylim(-0.03, 1.03)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     else:
@@ -222,7 +226,7 @@ def heat_map_figure(sweep: Sweep) -> Figure | None:
                 ax.set_title(wrapped(_where(where), letters) if where else "", fontsize=9, fontweight="normal")
             for ax in list(axes.flat)[len(panels) :]:
                 ax.set_visible(False)
-            share_of_all = PercentFormatter(1.0) if estimate == "stopped" else None
+            share_of_all = PercentFormatter(1.0) if estimate in SHARES else None
             bar = figure.colorbar(
                 axes.flat[0].images[0], ax=list(axes.flat), format=share_of_all, fraction=0.04, aspect=14
             )

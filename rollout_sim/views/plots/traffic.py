@@ -40,6 +40,8 @@ OLD, NEW = "#7A8B99", "#6A3D9A"
 """The old and the new version, wherever the two are drawn against each other: no strategy's colours."""
 _SMALL: Final = (7, 3)
 """Inches of one of the picture's panels on its own."""
+_TIGHT: Final = 4.0
+"""Inches of a panel below which its ticks and titles get shorter."""
 _BINS: Final = 120
 _SLOWING: Final = {"latency", "leak", "load", "custom"}
 """Kinds of faults that make invocations longer."""
@@ -52,7 +54,7 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
     """`traffic.png`: for each strategy the new version's weight, invocations, error rates and durations by version.
 
     Without a rollout there is no weight to show; durations are there where an SLO or a fault is about them. Where there
-    is only room for fewer panels `across`, the weight is left out. Counts are added up in bins of whole periods, aligned to the
+    is only room for `across` panels, the first are left out. Counts are added up in bins of whole periods, aligned to the
     rollout's start. `size` is the figure's, in inches: a slide's, or higher where the rows would be too flat.
     """
     first = results[0]
@@ -71,7 +73,7 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
     ]
     if _slow(first):
         panels.append((lambda result, ax: durations(result, per, ax=ax), f"Mean duration\n{by}in {width}"))
-    panels = panels if rolled and len(panels) <= across else panels[1:]
+    panels = panels[1 if not rolled else 0 :][-across:]
     with styled():
         figure, grid = plt.subplots(
             len(results),
@@ -86,8 +88,10 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
                 if result is not results[-1]:
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
-                if len(panels) > 3:
-                    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 6, 10]))
+                inches = figure.get_figwidth() / len(panels)
+                if inches < _TIGHT:
+                    ticks = 5 if inches > _TIGHT / 1.5 else 3
+                    ax.xaxis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 3, 6, 10]))
                 mark_onsets(ax, result)
                 _mark_alarms(ax, result)
             row[0].set_title(
@@ -96,13 +100,15 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
         for k, ax in enumerate(grid[-1]):
             if rolled and k != len(panels) // 2:  # written once: three times it would not fit
                 ax.set_xlabel("")
+            else:
+                ax.set_xlabel(wrapped(ax.get_xlabel(), max(18, int(inches * 11))))
         for k, (ax, (_, title)) in enumerate(zip(grid[0], panels, strict=True)):
             if k or not rolled:  # the same scale for all strategies
                 widest = max((other.get_ylim() for other in grid[:, k]), key=lambda limits: limits[1])
                 for other in grid[:, k]:
                     other.set_ylim(widest)
             ax.annotate(
-                title,
+                title if inches > _TIGHT / 1.5 else wrapped(title.replace("\n", " "), 15, 6),
                 (0, 1),
                 xytext=(0, 22),
                 xycoords="axes fraction",

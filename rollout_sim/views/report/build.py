@@ -15,6 +15,7 @@ from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Recommendation, Search, prepare
 from rollout_sim.study.replications import counts_of, nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
@@ -36,9 +37,13 @@ class Report:
     command: str
     """What makes the same page again."""
     runs: tuple[RunResult, ...]
-    """One run of each strategy, on the same random numbers."""
+    """One run of each strategy, on the same random numbers; the recommended one last, where it is not one of the file's."""
     compared: Comparison
-    """The strategies over many replications, and of the good version."""
+    """The file's strategies over many replications, and of the good version."""
+    shown: Comparison
+    """The same with the recommended strategy as the last, under the name `chosen`."""
+    chosen: str | None
+    """What the recommended strategy is called in `shown` and `runs`; None without one."""
     recommendation: Recommendation | None
     """What the search came to; None where there was none, see `why_not`."""
     recommended: Comparison | None
@@ -89,6 +94,11 @@ def make_report(
         if recommendation.winner is not None:
             chosen = recommendation.chosen_scenario
             recommended = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
+            if not _is_one_of(recommendation.winner, compared):
+                alone = replace(chosen, engine=single.engine)
+                runs += tuple(
+                    replace(run, strategy=_called(run.strategy, compared)) for run in simulate_each(alone, seed=seed)
+                )
     varied = None
     if scenario.new is None:
         why_not["sensitivity"] = "nothing is rolled out, so there is nothing that could be more or less bad"
@@ -104,11 +114,50 @@ def make_report(
         command=command,
         runs=runs,
         compared=compared,
+        shown=_with_recommended(compared, recommended, recommendation),
+        chosen=_chosen(compared, recommendation),
         recommendation=recommendation,
         recommended=recommended,
         sensitivity=varied,
         why_not=why_not,
     )
+
+
+def _is_one_of(winner: Candidate, compared: Comparison) -> bool:
+    """Whether the recommended strategy is one of the file's as it stands there, with the file's alarm."""
+    return winner.alarm is None and winner.name in compared.columns
+
+
+def _called(name: str, compared: Comparison) -> str:
+    """What a recommended strategy that is not one of the file's is called beside them."""
+    return f"{name}, other alarm" if name in compared.columns else name
+
+
+def _chosen(compared: Comparison, recommendation: Recommendation | None) -> str | None:
+    if recommendation is None or recommendation.winner is None:
+        return None
+    winner = recommendation.winner
+    return winner.name if _is_one_of(winner, compared) else _called(winner.name, compared)
+
+
+def _with_recommended(
+    compared: Comparison, recommended: Comparison | None, recommendation: Recommendation | None
+) -> Comparison:
+    """The comparison with the recommended strategy as the last, where it is not one of its own."""
+    name = _chosen(compared, recommendation)
+    if recommended is None or name is None or name in compared.columns:
+        return compared
+    sides: list[Comparison | None] = []
+    for side, extra in ((compared, recommended), (compared.twin, recommended.twin)):
+        if side is None or extra is None:
+            sides.append(None)
+            continue
+        (columns,) = extra.columns.values()
+        known = next(iter(side.columns.values()))
+        sides.append(replace(side, columns=side.columns | {name: {key: columns[key] for key in known}}))
+    whole, twin = sides
+    assert whole is not None
+    return replace(whole, twin=twin)
 
 
 def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jobs: int) -> Search | str:

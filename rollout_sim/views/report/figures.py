@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +26,7 @@ from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import STYLE, look, valid_svg
+from rollout_sim.views.plots.style import STYLE, legend_below, look, styled, valid_svg, wrapped
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from rollout_sim.study.sensitivity import Sensitivity
 
 
-WIDTH: Final = 8.6
-"""Inches: as wide as the page's column, so that letters keep their size."""
+WIDTH, NARROW = 8.6, 4.1
+"""Inches: as wide as the page's column, so that letters keep their size; and as wide as a telephone, or half a sheet."""
 INK: Final = "#1b1f24"
 _PAGE: Final[Any] = STYLE | {
     "text.color": INK,
@@ -51,9 +53,10 @@ _LINKS: Final = ("href", f"{{{_XLINK}}}href")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """`svg` is the markup of the whole element; `alt` says what it shows, with its main figures."""
+    """`svg` is the markup of the whole element, `narrow` the same drawn for little room; `alt` says what both show."""
 
     svg: str
+    narrow: str
     alt: str
 
 
@@ -70,8 +73,7 @@ def stopping(compared: Comparison) -> Picture:
             text += f", of a good version {share_with_interval(compared.twin.estimates(name)['stopped'])}"
         parts.append(text)
     alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(parts)}."
-    columns = 2 if compared.twin is not None else 0
-    return _chart("stopping", draw, alt, height=1.5 + 0.5 * len(compared.columns), columns=columns)
+    return _chart("stopping", draw, alt, height=1.7 + 0.5 * len(compared.columns), legend=False)
 
 
 def budgets(compared: Comparison, slo: Objective, key: str) -> Picture:
@@ -116,16 +118,19 @@ def burn_rate(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
 
 def traffic(runs: Sequence[RunResult]) -> Picture:
     """The new version's weight, invocations and error rates by version, in one run of each strategy."""
-    rows = min(1.25, max(0.95, 6.5 / len(runs)))
-    with plt.rc_context(_PAGE):
-        figure = plots.traffic(runs, (WIDTH, 1.5 + rows * len(runs)))
-        figure.suptitle("")
     parts = [f"{run.strategy} {_course(run)}" for run in runs if run.scenario.new is not None]
     if not parts:
         alt = f"Invocations and error rates of version {runs[0].scenario.old} over time in one run."
     else:
         alt = f"Weight of the new version, invocations and error rates over time in one run of each strategy: {'; '.join(parts)}."
-    return Picture(svg=_inline(figure, "traffic", alt), alt=alt)
+    rows = min(1.25, max(0.95, 6.5 / len(runs)))
+    drawn = []
+    for width, across, key in ((WIDTH, 3, "traffic"), (NARROW, 2, "traffic-n")):
+        with _page():
+            figure = plots.traffic(runs, (width, 1.7 + rows * len(runs)), across=across)
+            figure.suptitle("")
+        drawn.append(_inline(figure, key, alt))
+    return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
 
 
 def candidates(recommendation: Recommendation) -> Picture:
@@ -142,7 +147,7 @@ def candidates(recommendation: Recommendation) -> Picture:
     alt = (
         f"Budget that a release spends on average against time to full traffic, for all candidates: {'; '.join(parts)}."
     )
-    return _chart("candidates", draw, alt, height=4.6, columns=0)
+    return _chart("candidates", draw, alt, height=4.6, legend=False)
 
 
 def power(sensitivity: Sensitivity) -> Picture:
@@ -163,6 +168,8 @@ def power(sensitivity: Sensitivity) -> Picture:
                 at, mean, yerr=[mean - low, high - mean], color=looks["color"], capsize=2, marker="D", markersize=5,
                 linewidth=2, label="recommended",
             )  # fmt: skip
+        if ax.figure.get_figwidth() < WIDTH:  # type: ignore[union-attr]
+            ax.tick_params(axis="x", rotation=60)
         if sensitivity.described is not None:
             ax.axvline(sensitivity.described, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
             ax.annotate(
@@ -208,29 +215,36 @@ def _course(run: RunResult) -> str:
     return text if run.time_to_rollback_s is None else f"{text} after {show_duration(run.time_to_rollback_s)}"
 
 
-def _chart(key: str, draw: Callable[[Axes], None], alt: str, *, height: float, columns: int | None = None) -> Picture:
-    """One chart without a title over its legend of so many `columns`: 0 for one that it has itself, None for as many as fit."""
-    with plt.rc_context(_PAGE):
-        figure, ax = plt.subplots(figsize=(WIDTH, height), layout="constrained")
-        draw(ax)
-        ax.set_title("")
-        handles, labels = ax.get_legend_handles_labels()
-        if columns != 0 and labels:
-            fitting = int((WIDTH - 0.4) / (0.75 + 0.085 * max(len(label) for label in labels)))
-            figure.legend(
-                handles,
-                labels,
-                loc="outside lower center",
-                ncols=columns or max(1, min(len(labels), fitting)),
-                handlelength=3.2,
-            )
-    return Picture(svg=_inline(figure, key, alt), alt=alt)
+@contextmanager
+def _page() -> Iterator[None]:
+    """A context in which figures have the page's style; the reader's browser has the letters that our font lacks."""
+    with styled(_PAGE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph ")
+        yield
+
+
+def _chart(key: str, draw: Callable[[Axes], None], alt: str, *, height: float, legend: bool = True) -> Picture:
+    """One chart without a title, wide and narrow; with a `legend` below it, or without where it has one itself."""
+    drawn = []
+    for width, name in ((WIDTH, key), (NARROW, f"{key}-n")):
+        with _page():
+            figure, ax = plt.subplots(figsize=(width, min(height, 0.9 * height + 0.2)), layout="constrained")
+            draw(ax)
+            ax.set_title("")
+            handles, labels = ax.get_legend_handles_labels()
+            if legend and labels:
+                lines = legend_below(
+                    figure, handles, [wrapped(label, int(width * 10.5) - 8) for label in labels], width
+                )
+                figure.set_figheight(height + 0.2 * max(0, lines - 2))
+        drawn.append(_inline(figure, name, alt))
+    return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
 
 
 def _inline(figure: Figure, key: str, alt: str) -> str:
     """The figure as an element of a page; `key` makes its ids its own."""
     file = io.StringIO()
-    with plt.rc_context(_PAGE):
+    with _page():
         figure.savefig(
             file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
         )

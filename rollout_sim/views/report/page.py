@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.control.alarms import describe
+from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.files import write_file
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
-from rollout_sim.views.cells import MedianDuration
+from rollout_sim.study.recommend.search import default_goal
+from rollout_sim.views.cells import MedianDuration, Verdict
 from rollout_sim.views.plots.style import strategy_index
-from rollout_sim.views.sentences import assumed, conclusion, key_figures, remarks, sentence
+from rollout_sim.views.sentences import assumed, choice, conclusion, key_figures, limits_of, remarks, sentence
 from rollout_sim.views.tables import comparison_table
 
 if TYPE_CHECKING:
+    from rollout_sim.scenario.goals import Goal
     from rollout_sim.scenario.scenario import Scenario
-    from rollout_sim.study.comparison import Comparison
     from rollout_sim.views.report.build import Report
     from rollout_sim.views.report.figures import Picture
 
@@ -34,7 +36,7 @@ PACKAGES: Final = ("rollout-sim", "numpy", "scipy", "pandas", "matplotlib", "sim
 class Row:
     """A strategy in the comparison: its name with a swatch (SVG) and a note, and the lines of each cell.
 
-    `kind` is its badge: `best`, `recommended` or none.
+    `kind` is its badge, or nothing; `tone` says how the last cell is judged.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Row:
     note: str
     cells: Sequence[tuple[str, ...]]
     kind: str = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ def html(report: Report) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["svg"] = lambda picture: Markup(picture.svg)  # noqa: S704 - matplotlib's, which escapes its texts
+    environment.filters["narrow"] = lambda picture: Markup(picture.narrow)  # noqa: S704 - likewise
     environment.filters["swatch"] = Markup
     style = environment.get_template("report.css").render()
     page = environment.get_template("report.html").render(style=Markup(style), **_content(report))  # noqa: S704 - our own file
@@ -85,10 +89,14 @@ def _content(report: Report) -> dict[str, Any]:
         "report": report,
         "facts": _facts(scenario),
         "sentences": conclusion(report.compared),
-        "best": best_strategy(report.compared),
-        "tiles": _tiles(report.compared),
+        "answer": _answer(report),
+        "best": _best(report),
+        "tiles": _tiles(report),
         "recommendation": _recommendation(report),
-        "columns": comparison_table(report.compared).page_columns[1:],
+        "columns": (
+            *comparison_table(report.shown).page_columns[1:],
+            *(["limits of the goal"] if _goal(report) else []),
+        ),
         "rows": _rows(report),
         "pictures": _pictures(report),
         "slos": [f"{slo.name} {_percent(slo.objective)} over {show_duration(slo.window)}" for slo in scenario.slos],
@@ -177,38 +185,85 @@ def _recommendation(report: Report) -> dict[str, Any]:
     }
 
 
+def _goal(report: Report) -> Goal | None:
+    """The goal that the strategies are held against; None where there is nothing to hold."""
+    if report.recommendation is not None:
+        return report.recommendation.goal
+    scenario = report.scenario
+    if scenario.rollout is None:
+        return None
+    return scenario.goal or (default_goal(scenario) if scenario.slos else None)
+
+
+def _best(report: Report) -> str:
+    """The strategy that the page tells the reader to use."""
+    goal = _goal(report)
+    if report.chosen is not None:
+        return report.chosen
+    return best_strategy(report.compared) if goal is None else choice(report.compared, goal)[0]
+
+
+def _answer(report: Report) -> dict[str, Any]:
+    """What to do, in a sentence or two; `ties` names what would do as well."""
+    recommendation, goal = report.recommendation, _goal(report)
+    if recommendation is not None and recommendation.winner is not None:
+        ties = "; ".join(candidate.label for candidate in recommendation.ties)
+        text = _sentence(sentence(recommendation))
+        undeployable = shortcoming(recommendation.winner.plan)
+        more = [f"CodeDeploy cannot carry that out: {undeployable}."] if undeployable is not None else []
+        more += [f"These cannot be told from it in what is minimised: {ties}."] if ties else []
+        return {"text": text, "more": more}
+    if goal is None or not report.scenario.new:
+        return {"text": "", "more": []}
+    best, alike = choice(report.compared, goal)
+    limits = limits_of(report.compared, best, goal)
+    verdict = Verdict(limits)
+    how = {"good": "it keeps every limit of the goal that can be told here", "": "the goal has no limit"}.get(
+        verdict.tone, f"limits of the goal: {verdict.text}"
+    )
+    only = "" if len(report.compared.columns) == 1 else f" of the {len(report.compared.columns)} strategies of the file"
+    more = [f"As good, as far as the replications can tell: {', '.join(alike)}."] if alike else []
+    if verdict.tone == "bad":
+        return {
+            "text": f"None of the file's strategies keeps the goal; {best} comes closest ({verdict.text}).",
+            "more": more,
+        }
+    return {"text": f"Use {best}{only}: {how}.", "more": more}
+
+
 def _rows(report: Report) -> list[Row]:
     from rollout_sim.views.report.figures import swatch
 
-    scenario = report.scenario
+    scenario, compared, goal = report.scenario, report.shown, _goal(report)
     dumped = scenario.dump().get("strategies", {})
-    best = best_strategy(report.compared)
-    rows = [
-        Row(
-            name=name,
-            swatch=swatch(strategy_index(scenario, name)) if scenario.rollout is not None else "",
-            note=_words(dumped[name], first="type") if name in dumped else "",
-            cells=cells,
-            kind="best" if name == best and len(report.compared.columns) > 1 else "",
+    winner = None if report.recommendation is None else report.recommendation.winner
+    rows = []
+    for name, (_, *cells) in zip(compared.columns, comparison_table(compared).page_rows, strict=True):
+        note = _words(dumped[name], first="type") if name in dumped else ""
+        if name == report.chosen and name not in report.compared.columns and winner is not None:
+            note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
+        verdict = Verdict(limits_of(compared, name, goal)) if goal is not None else None
+        judged = [] if verdict is None else [verdict.lines]
+        kind = "recommended" if name == report.chosen else ""
+        if report.chosen is None and goal is not None and len(compared.columns) > 1 and name == _best(report):
+            kind = "keeps the goal best"
+        rows.append(
+            Row(
+                name=name,
+                swatch=swatch(strategy_index(scenario, name)) if scenario.rollout is not None else "",
+                note=note,
+                cells=(*cells, *judged),
+                kind=kind,
+                tone="" if verdict is None else verdict.tone,
+            )
         )
-        for name, (_, *cells) in zip(report.compared.columns, comparison_table(report.compared).page_rows, strict=True)
-    ]
-    if (
-        report.recommended is not None
-        and report.recommendation is not None
-        and (winner := report.recommendation.winner) is not None
-    ):
-        ((_, *cells),) = comparison_table(report.recommended).page_rows
-        note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
-        shown = swatch(len(scenario.strategies))
-        rows.append(Row(name=winner.name, swatch=shown, note=note, cells=cells, kind="recommended"))
-    return rows
+    return sorted(rows, key=lambda row: not row.kind)
 
 
-def _tiles(compared: Comparison) -> list[Tile]:
-    """The main figures of the best strategy."""
+def _tiles(report: Report) -> list[Tile]:
+    """The main figures of the strategy to use, under the file's own fault."""
     tiles = []
-    for figure in key_figures(compared):
+    for figure in key_figures(report.shown, _best(report)):
         first, *others = figure.value.lines
         below = "".join(others)
         if isinstance(figure.value, MedianDuration):
@@ -220,7 +275,7 @@ def _tiles(compared: Comparison) -> list[Tile]:
 def _pictures(report: Report) -> dict[str, list[Picture]]:
     from rollout_sim.views.report import figures
 
-    slos, runs, compared = report.scenario.slos, report.runs, report.compared
+    slos, runs, compared = report.scenario.slos, report.runs, report.shown
     moved = report.scenario.rollout is not None
     return {
         "stopping": [figures.stopping(compared)] if moved else [],
