@@ -39,6 +39,18 @@ _THROTTLED: Final = 0.001
 """The share of requests that a guessed rate may throttle before anything goes wrong."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """An alarm that did not come through."""
+
+    identity: str | None
+    """Its logical id, if it is in the file."""
+    why: str
+    dead: bool = False
+    """Whether nothing is ever published of what it watches."""
+    line: int | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Deployed:
     """One function with its alias, how its traffic is shifted, by what it is watched; `remarks` is what was left out or assumed."""
@@ -57,6 +69,8 @@ class Deployed:
     described: list[str] = field(default_factory=list)
     """What else matters for durations and cold starts: runtime, memory, storage."""
     events: list[Event] = field(default_factory=list)
+    past: list[Event] = field(default_factory=list)
+    """Events that call the function past the alias, so that the rollout does not touch them."""
     retries: dict[str, Any] = field(default_factory=dict)
     """What Lambda does with queued events, as a source's fields."""
     strategy: dict[str, Any] = field(default_factory=lambda: {"type": "AllAtOnce"})
@@ -68,8 +82,8 @@ class Deployed:
     """The scenario's own metrics, which alarms read; what they count is a guess."""
     acting: list[str] = field(default_factory=list)
     """The names of those that stop the rollout."""
-    unread: list[str] = field(default_factory=list)
-    """Those that the template lists, too, and that are left out."""
+    left: dict[str, LeftOut] = field(default_factory=dict)
+    """The alarms that it lists and that did not come through, by what the file calls them."""
     listed: int = 0
     """How many alarms the template lists."""
     lines: dict[str, int] = field(default_factory=dict)

@@ -126,6 +126,8 @@ class Around:
         self.callee = callee
         self.remarks = remarks
         self.events: list[Event] = []
+        self.past: list[Event] = []
+        """Those that call the function without a qualifier, past the alias."""
         self.services: set[str] = set()
         """Services whose own resources told already, so that their permissions say nothing new."""
 
@@ -148,6 +150,8 @@ class Around:
         if target == "alias":
             self.events.append(event)
         elif target is not None:
+            if target == "function":
+                self.past.append(event)
             reached = "the function" if target == "function" else "a version or another alias"
             self.remarks.append(
                 f"{event.name}: {what} calls {reached} and not the alias {self.callee.alias}: the rollout does not touch "

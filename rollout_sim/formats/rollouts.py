@@ -5,19 +5,23 @@ Each comes with the lines on which its parts stand, and with what a change of it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.core.yaml_io import Where, read_yaml
+from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import sam
 from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
+from rollout_sim.formats.deployed import Deployed
+from rollout_sim.formats.events import sources
+from rollout_sim.formats.terraform import read_terraform
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
-from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, spelled
+from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, Unread, spelled
 
 GUESSED: Final = (
     "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
@@ -27,15 +31,24 @@ _CODEDEPLOY: Final = ("TimeBasedCanary", "TimeBasedLinear")
 
 
 def is_template(path: Path) -> bool:
-    """Whether a file looks like a template of CloudFormation's: its `Resources` stand at the outermost level."""
+    """Whether a file looks like a template of CloudFormation's, or like what `terraform show -json` prints."""
+    head = _head(path)
+    return _is_terraform(head) or (
+        any(line.startswith((b"Resources:", b'"Resources"', b"Resources :")) for line in head.splitlines())
+        or (head.lstrip().startswith(b"{") and b'"Resources"' in head)
+    )
+
+
+def _is_terraform(head: bytes) -> bool:
+    return head.lstrip().startswith(b"{") and b'"root_module"' in head
+
+
+def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            head = file.read(1 << 20)
+            return file.read(MAX_BYTES)
     except OSError:
-        return False
-    return any(line.startswith((b"Resources:", b'"Resources"', b"Resources :")) for line in head.splitlines()) or (
-        head.lstrip().startswith(b"{") and b'"Resources"' in head
-    )
+        return b""
 
 
 def subjects_of(path: Path, parameters: Mapping[str, str], function: str | None = None) -> list[Subject]:
@@ -59,11 +72,17 @@ class TemplateFile:
     """The line of the function."""
     alarms: Mapping[str, int]
     """The lines of the alarms, by their names in the scenario."""
+    sources: Mapping[int, int] = field(default_factory=dict)
+    """The lines of sources that are resources of their own, by their number in the scenario."""
 
     def place(self, where: Where) -> Place:
-        """The line of the alarm, or of the function."""
-        line = self.alarms.get(str(where[1]), self.line) if where[:1] == ("alarms",) and len(where) > 1 else self.line
-        return Place(path=self.path, line=line)
+        """The line of the alarm or source, or of the function."""
+        line = None
+        if where[:1] == ("alarms",) and len(where) > 1:
+            line = self.alarms.get(str(where[1]))
+        elif where[:1] == ("traffic",) and len(where) > 1:
+            line = self.sources.get(int(where[1]))
+        return Place(path=self.path, line=self.line if line is None else line)
 
     def spell(self, scenario: Scenario, edit: Edit) -> str:
         """`errors: EvaluationPeriods 2, DatapointsToAlarm 2`."""
@@ -76,6 +95,8 @@ class TemplateFile:
             return f"a new alarm {where[1]}: {_described(value)}"
         if where[:1] == ("strategies",) and len(where) == 2:
             return _preference(value)
+        if where[:1] == ("traffic",) and isinstance(value, Mapping):
+            return f"{value.get('name', 'the caller')}: the alias {value['alias']} behind the function's name or ARN"
         if where == ("function", "reserved_concurrency"):
             return f"ReservedConcurrentExecutions: {value}"
         if where[-1:] == ("provisioned",):
@@ -123,8 +144,22 @@ def _preference(strategy: Mapping[str, Any]) -> str:
     return f"{text}, Hooks.PreTraffic: {before['invocations']} calls over {before['over']}"
 
 
+def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scenario:
+    """The scenario with what calls the function past the alias: an alias of its own stands for no alias at all."""
+    if not deployed.past:
+        return scenario
+    data = json.loads(json.dumps(scenario.dump()))
+    names = [alias for alias in ("unqualified", "unqualified-2") if alias not in scenario.function.aliases]
+    data["function"]["versions"]["$LATEST"] = data["function"]["versions"][scenario.old]
+    data["function"]["aliases"][names[0]] = "$LATEST"
+    for event in deployed.past:
+        (source,) = sources([event], names[0], deployed.rate, {"async_retries": 0})
+        data["traffic"].append({**source, "name": event.name})
+    return Scenario.from_dict(data, path=path)
+
+
 def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
-    stack = sam.stack_of(path, parameters)
+    stack = read_terraform(path) if _is_terraform(_head(path)) else sam.stack_of(path, parameters)
     if function is not None or not stack.rollouts:
         stack.chosen(function)
     subjects: list[Subject] = []
@@ -134,13 +169,16 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             continue
         try:
             deployed = stack.read(identity)
-            scenario = deployed.scenario(path)
+            scenario = _with_calls_past(deployed, deployed.scenario(path), path)
         except ScenarioError as error:
             problems += error.problems
             continue
-        origin = TemplateFile(path=path, line=deployed.line, alarms=deployed.lines)
+        lines = {name: left.line for name, left in deployed.left.items() if left.line is not None}
+        unread = tuple(Unread(name=name, why=left.why, dead=left.dead) for name, left in deployed.left.items())
+        first = len(scenario.traffic) - len(deployed.past)
+        past = {first + k: stack.template.line("Resources", event.name) for k, event in enumerate(deployed.past)}
+        origin = TemplateFile(path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past)
         remarks = (*deployed.remarks, GUESSED)
-        unread = tuple(deployed.unread)
         subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)

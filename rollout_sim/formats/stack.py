@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -108,7 +109,8 @@ class Stack:
         deployed = self._function(identity, function)
         deployed.alias = function.take("AutoPublishAlias", str, "live")
         callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
-        deployed.events = [*sam_events(function, remarks), *Around(resolver, callee, remarks).read()]
+        around = Around(resolver, callee, remarks)
+        deployed.events, deployed.past = [*sam_events(function, remarks), *around.read()], around.past
         deployed.retries = _retries(function.inside("EventInvokeConfig"))
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
@@ -133,7 +135,8 @@ class Stack:
         provisioned = properties.inside("ProvisionedConcurrencyConfig")
         deployed.provisioned = provisioned.take("ProvisionedConcurrentExecutions", int, 0)
         callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
-        deployed.events = Around(resolver, callee, remarks).read()
+        around = Around(resolver, callee, remarks)
+        deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)
         shift = Properties(resolver, alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], remarks)
         hooks = {name: shift.text(key) for key, name in _HOOKS.items() if shift.has(key)}
@@ -283,7 +286,10 @@ class Stack:
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
-        deployed.unread += watching.unread
+        deployed.left = {
+            name: left if left.identity is None else replace(left, line=self.template.line("Resources", left.identity))
+            for name, left in watching.left.items()
+        }
         deployed.remarks += watching.remarks
         if len(deployed.acting) > 10:
             deployed.remarks.append(

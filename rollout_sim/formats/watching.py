@@ -20,7 +20,7 @@ from rollout_sim.control.readings import STATISTICS, TIMES, plain
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
-from rollout_sim.formats.deployed import LAG, spaced
+from rollout_sim.formats.deployed import LAG, LeftOut, spaced
 from rollout_sim.formats.events import Callee, exists
 from rollout_sim.formats.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.intrinsics import Resolver, Symbol, Unknown, as_mapping
@@ -78,6 +78,13 @@ class _OthersError(ValueError):
     """The metric is another function's, which the scenario does not have."""
 
 
+class _DeadError(ValueError):
+    """Nothing is ever published of what the alarm watches."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"it can never have data: {why}")
+
+
 class Watching:
     """The alarms of one function's rollout."""
 
@@ -89,13 +96,13 @@ class Watching:
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
-        self.unread: list[str] = []
-        """The listed alarms that are left out."""
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self.own: dict[str, dict[str, Any]] = {}
         self._owned: dict[tuple[str, str], str] = {}
         self._falling = False
+        self.left: dict[str, LeftOut] = {}
+        """The alarms that the rollout lists and that did not come through, by what the template calls them."""
         self._reading: list[str] = []
 
     def read(self, references: Iterable[Any]) -> int:
@@ -109,7 +116,6 @@ class Watching:
             identity = self.identity(name)
             if identity is None:
                 self._leave(name, None, ValueError("it is not in the template"))
-                self.unread.append(name)
                 continue
             try:
                 own = self.alarm(identity)
@@ -117,7 +123,6 @@ class Watching:
                     self.acting.append(own)
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 self._leave(identity, identity, error)
-                self.unread.append(identity)
         return listed
 
     def _referred(self, reference: Any) -> str | None:
@@ -134,6 +139,7 @@ class Watching:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         where = f" ({self.place('Resources', identity)})" if identity is not None else ""
         self.remarks.append(f"left out: {name}: {what}{where}")
+        self.left[name] = LeftOut(identity=identity, why=what, dead=isinstance(error, _DeadError))
 
     def identity(self, name: str) -> str | None:
         """The logical id of the alarm that a reference, a name or an ARN is about."""
@@ -419,7 +425,7 @@ class Watching:
         metric = _LAMBDA[str(name)]
         unit = given.get("Unit")
         if unit not in (None, UNITS[metric]):
-            raise ValueError(f"it can never have data: Lambda publishes {name} in {UNITS[metric]}, not in {unit}")
+            raise _DeadError(f"Lambda publishes {name} in {UNITS[metric]}, not in {unit}")
         scope = self._scope(identity, dimensions)
         return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
 
@@ -465,7 +471,7 @@ class Watching:
         """Of whom an alarm with these dimensions is. Raises ValueError where it is of somebody else, or of nobody."""
         dead = self._dead(dimensions)
         if dead is not None:
-            raise ValueError(f"it can never have data: {dead}")
+            raise _DeadError(dead)
         if not dimensions:
             self.remarks.append(
                 f"{identity} watches all functions of the account; here it watches {self.callee.function} alone"

@@ -119,6 +119,44 @@ def test_a_template_is_checked_function_by_function(tmp_path) -> None:
     assert "--function: got 'Mail'; allowed Orders" in call("check", path, "--function", "Mail", cwd=tmp_path).stderr
 
 
+def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None:
+    path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 2))
+    text = path.read_text().replace("        - {Name: Resource, Value: !Sub '${Orders}:live'}\n", "")
+    path.write_text(text)
+    done = run(path, "--format", "json")
+    assert done.exit_code == 1
+    (one,) = json.loads(done.output)["checked"]
+    told = {found["code"]: found for found in one["findings"]}
+    assert set(told) == {"RS101", "RS201"}
+    assert (
+        "OrdersErrors cannot fire: it can never have data: Lambda publishes no metric with" in told["RS101"]["message"]
+    )
+    assert text.splitlines()[told["RS101"]["line"] - 1] == "  OrdersErrors:"
+    assert told["RS101"]["figures"]["caught_without"]["mean"] == 0
+    assert "OrdersErrors: listed, but without data for ever" in told["RS201"]["message"]
+
+
+MAPPING = """\
+  Queue: {Type: AWS::SQS::Queue}
+  OrdersFromQueue:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {FunctionName: !Ref Orders, EventSourceArn: !GetAtt Queue.Arn}
+"""
+
+
+def test_a_queue_that_calls_the_function_and_not_its_alias(tmp_path) -> None:
+    path = template(tmp_path / "t.yaml", ("Orders", "Linear10PercentEvery2Minutes", 2, 2))
+    path.write_text(path.read_text() + MAPPING)
+    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    (found,) = [found for found in one["findings"] if found["code"] == "RS302"]
+    assert path.read_text().splitlines()[found["line"] - 1] == "  OrdersFromQueue:"
+    assert found["figures"]["bypassing"]["mean"] == pytest.approx(0.5, abs=0.01)
+    assert found["remedy"]["change"] == "OrdersFromQueue: the alias live behind the function's name or ARN"
+    path.write_text(path.read_text().replace("FunctionName: !Ref Orders,", "FunctionName: !Sub '${Orders}:live',"))
+    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    assert "RS302" not in [found["code"] for found in one["findings"]]
+
+
 def test_nothing_is_said_of_what_an_alarm_does_that_could_not_be_read(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent5Minutes", 2, 2), ("Mails", "AllAtOnce", 2, 2))
     path.write_text(path.read_text().replace("MetricName: Errors", "MetricName: Bananas"))

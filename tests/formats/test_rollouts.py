@@ -10,6 +10,10 @@ from builders import scenario
 from rollout_sim.formats.rollouts import TemplateFile, is_template
 from rollout_sim.study.check.finding import Edit
 
+OWN = (
+    "DeploymentPreference.Type: a deployment configuration of your own, TimeBasedCanary with CanaryPercentage 50, "
+    "CanaryInterval 30"
+)
 ORIGIN = TemplateFile(path=Path("template.yaml"), line=7, alarms={"errors": 30})
 
 
@@ -31,10 +35,7 @@ ORIGIN = TemplateFile(path=Path("template.yaml"), line=7, alarms={"errors": 30})
         (
             ("strategies", "x"),
             {"type": "TimeBasedCanary", "CanaryPercentage": 50, "CanaryInterval": 30},
-            (
-                "DeploymentPreference.Type: a deployment configuration of your own, TimeBasedCanary with CanaryPercentage 50, "
-                "CanaryInterval 30"
-            ),
+            OWN,
         ),
         (
             ("strategies", "x"),
@@ -75,6 +76,7 @@ def test_alarms_have_lines_of_their_own() -> None:
         ("Resources:\n  A: {}\n", True),
         ('{"Resources": {}}', True),
         ('{\n "AWSTemplateFormatVersion": "2010-09-09",\n "Resources": {}\n}', True),
+        ('{"format_version": "1.2", "planned_values": {"root_module": {}}}', True),
         ("name: x\nfunction: {}\n", False),
         ("name: Resources\n", False),
     ],

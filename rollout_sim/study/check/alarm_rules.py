@@ -46,6 +46,17 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
 
     Simulated are rollouts of a version that fails every request, and of one whose every request runs into the timeout.
     """
+    for dead in evidence.dead:
+        strategy = next(iter(evidence.plans))
+        caught = often(evidence.bad(), strategy)
+        yield Match(
+            where=("alarms", dead.name),
+            message=(
+                f"{dead.name} cannot fire: {dead.why}; without it the rollout stops a version with {evidence.fault_text} in "
+                f"{share_with_interval(caught)} of the rollouts"
+            ),
+            figures={"caught_without": caught},
+        )
     for name, alarm in evidence.alarms.items():
         silent = [
             strategy

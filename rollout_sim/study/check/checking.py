@@ -12,7 +12,7 @@ from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.goals import Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.evidence import Evidence
-from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, Severity
+from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, Severity, Unread
 from rollout_sim.study.check.rule import Match, Rule
 from rollout_sim.study.check.rules import RULES
 
@@ -31,8 +31,8 @@ class Subject:
     origin: Origin
     remarks: tuple[str, ...] = ()
     """What is not the user's own in it."""
-    unread: tuple[str, ...] = ()
-    """Alarms that the file lists and the scenario cannot say: nothing can be held against what they may do."""
+    unread: tuple[Unread, ...] = ()
+    """Alarms that the file lists and the scenario does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

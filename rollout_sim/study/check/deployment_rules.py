@@ -63,6 +63,8 @@ def nothing_watches(evidence: Evidence) -> Iterator[Match]:
     assert cost is not None
     unlisted = [name for name in evidence.scenario.alarms if name not in evidence.deployment.alarms]
     idle = f" ({', '.join(unlisted)}: defined, but not listed in rollout.alarms)" if unlisted else ""
+    if evidence.dead:
+        idle = f" ({', '.join(alarm.name for alarm in evidence.dead)}: listed, but without data for ever)"
     timed = [name for name in group if exposed(evidence.plans[name]) > 0] or group[:1]
     yield Match(
         where=("rollout",),
@@ -99,7 +101,7 @@ def all_at_once_with_alarms(evidence: Evidence) -> Iterator[Match]:
         caught = often(evidence.bad(), name)
         if not below(caught, evidence.catch.at_least):
             continue
-        alarms = ", ".join([*evidence.alarms, *evidence.unread])
+        alarms = ", ".join([*evidence.alarms, *(alarm.name for alarm in evidence.unread)])
         yield Match(
             where=("strategies", name),
             message=(

@@ -25,7 +25,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.check.finding import Edit, Origin, edited
+from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Search, default_goal, default_risk
@@ -82,13 +82,16 @@ class Evidence:
         *,
         goal: Goal | None = None,
         risk: Risk | None = None,
-        unread: Sequence[str] = (),
+        unread: Sequence[Unread] = (),
     ) -> None:
         self.notes: list[str] = []
-        self.unread = tuple(unread)
-        if unread:
-            what = "an alarm" if len(self.unread) == 1 else f"{len(self.unread)} alarms"
-            self.notes.append(f"{what} could not be read, so nothing is said of what the rollout fails to catch")
+        self.dead = tuple(alarm for alarm in unread if alarm.dead)
+        """The alarms that can never have data."""
+        self.unread = tuple(alarm for alarm in unread if not alarm.dead)
+        """Those of which nothing is known."""
+        if self.unread:
+            names = ", ".join(alarm.name for alarm in self.unread)
+            self.notes.append(f"{names} could not be read, so nothing is said of what the rollout fails to catch")
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")

@@ -36,6 +36,17 @@ class Edit:
     value: Any
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """An alarm that the user's file lists for the rollout, and that the scenario does not have."""
+
+    name: str
+    why: str
+    """Why not, in a few words."""
+    dead: bool = False
+    """Whether it can never have data, so that it does nothing for the rollout; else nothing is known of what it does."""
+
+
 class Origin(Protocol):
     """The file that a scenario comes from: where its parts stand in it, and how a change of it is written there."""
 

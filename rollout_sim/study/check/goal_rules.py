@@ -27,6 +27,9 @@ from rollout_sim.study.check.remedies import (
 )
 from rollout_sim.study.check.rule import Match, Rule, rule
 
+TRIES: Final = 60
+"""Changes that are tried at most where each needs a study of the whole risk."""
+
 
 @rule(
     "RS401",
@@ -110,7 +113,7 @@ def goal_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
     "goal-budget-overspent",
     "error",
     example="""
-    goal: {budget: {at_most: 0.05%}}
+    goal: {budget: {at_most: 0.15%}}
     """,
     mend="""
     A smaller canary first, a keener alarm; `rollout-sim recommend` searches among all of them.
@@ -139,7 +142,11 @@ def goal_budget_overspent(evidence: Evidence) -> Iterator[Match]:
                 f"{share(evidence.goal.budget.at_most)}"
             ),
             figures={"budget": spent},
-            remedy=search(evidence, _changes(evidence, name), _of_budget(name, evidence.goal.budget.at_most)),
+            remedy=search(
+                evidence,
+                itertools.islice(_changes(evidence, name), TRIES),
+                _of_budget(name, evidence.goal.budget.at_most),
+            ),
             severity=_severity(evidence),
         )
 
