@@ -22,17 +22,35 @@ from rollout_sim.scenario.scenario import Scenario
 
 
 class KeptDurations:
-    """The durations (s) of replication 0 by count index, kept for `keep` seconds."""
+    """The durations (s) of a replication by count index that percentiles need, kept for `keep` seconds.
 
-    def __init__(self, metrics: Metrics, keep: float) -> None:
+    Those of periods that are over before `first` (s) are not kept at all.
+    """
+
+    def __init__(self, metrics: Metrics, keep: float, replication: int = 0, first: float = 0.0) -> None:
         self.metrics = metrics
+        self._replication = replication
         self._samples: dict[int, array[float]] = {}
         self._keep = keep
-        self._forgotten = 0
+        self._forgotten = int(first // metrics.resolution)
+        self._read = {target for key in metrics.percentiles for target in metrics.scopes[key.of]}
+
+    def copied(self, metrics: Metrics) -> KeptDurations:
+        """The same for another run, whose percentiles go into those `metrics`."""
+        other = KeptDurations(metrics, self._keep, self._replication)
+        other._samples = {count_index: array("d", durations) for count_index, durations in self._samples.items()}
+        other._forgotten = self._forgotten
+        for key, points in metrics.percentiles.items():
+            points[self._replication] = self.metrics.percentiles[key][self._replication]
+        return other
+
+    def _keeps(self, count_index: int) -> bool:
+        target, period = divmod(count_index, self.metrics.periods)
+        return period >= self._forgotten and target in self._read
 
     def add(self, count_index: int, duration: float) -> None:
         """One more duration (s), unless its period is forgotten."""
-        if count_index % self.metrics.periods >= self._forgotten:
+        if self._keeps(count_index):
             self._samples.setdefault(count_index, array("d")).append(duration)
 
     def add_all(self, count_indices: IntArray, durations: FloatArray) -> None:
@@ -42,7 +60,7 @@ class KeptDurations:
         starts = np.flatnonzero(np.diff(count_indices, prepend=-1))
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count_indices.size], strict=True):
             count_index = int(count_indices[start])
-            if count_index % self.metrics.periods >= self._forgotten:
+            if self._keeps(count_index):
                 self._samples.setdefault(count_index, array("d")).frombytes(durations[start:stop].tobytes())
 
     def hand_over(self, low: int, high: int, now: float) -> None:
@@ -51,7 +69,7 @@ class KeptDurations:
             per = round(key.period / self.metrics.resolution)
             for period in range(max(low, self._forgotten) // per, (high - 1) // per + 1):
                 if period * per >= self._forgotten:
-                    points[0, period] = self._percentile(key, range(period * per, (period + 1) * per))
+                    points[self._replication, period] = self._percentile(key, range(period * per, (period + 1) * per))
         self._forget(now)
 
     def _percentile(self, key: Percentile, periods: range) -> float:
@@ -184,11 +202,11 @@ def totals_of(
     scenario: Scenario,
     metrics: Metrics,
     requests: RequestCounts,
-    users: Users,
-    versions: dict[str, VersionTotals],
+    users: tuple[Users, ...],
+    versions: tuple[dict[str, VersionTotals], ...],
     events: list[tuple[Any, ...]] | None,
 ) -> PlaneTotals:
-    """The totals of one replication of which every invocation was simulated, from its counts by period."""
+    """The totals of replications of which every invocation was simulated, from their counts by period."""
     new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
     return PlaneTotals(
         requests=requests.requests.sum(axis=(1, 2)),
@@ -198,7 +216,7 @@ def totals_of(
         bad_by=tuple(bad.sum(axis=(1, 2)) for bad in requests.bad_by),
         throttles=metrics.throttles.sum(axis=(1, 2)),
         cold_starts=metrics.cold_starts.sum(axis=(1, 2)),
-        users=users if users.active else None,
+        users=users,
         versions=versions,
         events=events,
     )

@@ -17,10 +17,13 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.scenario.scenario import Scenario
 
 
-def build_metrics(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
-    """Empty metrics that hold what the scenario's alarms read, up to `horizon` (s, by default the scenario's)."""
+def build_metrics(
+    scenario: Scenario, names: Sequence[str] | None = None, *, replications: int = 1, horizon: float | None = None
+) -> Metrics:
+    """Empty metrics that hold what the alarms called `names` (by default all) read, up to `horizon` (s, by default the scenario's)."""
     targets = scenario.targets
-    percentiles = {key: None for alarm in scenario.alarms.values() if (key := alarm.percentile) is not None}
+    alarms = _chosen(scenario, names).values()
+    percentiles = {key: None for alarm in alarms if (key := alarm.percentile) is not None}
     return Metrics(
         replications=replications,
         targets=targets,
@@ -36,7 +39,7 @@ def build_alarms(
     scenario: Scenario, metrics: Metrics, rates: Mapping[str, float], names: Sequence[str] | None = None
 ) -> AlarmEvaluator:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
-    alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
+    alarms = _chosen(scenario, names)
     objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
     return AlarmEvaluator(alarms, metrics=metrics, objectives=objectives)
 
@@ -65,6 +68,12 @@ def build_controller(
     )
 
 
+def kept_durations(scenario: Scenario, names: Sequence[str] | None = None) -> float:
+    """How long (s) durations are kept for the percentiles that the alarms called `names` (by default all) read."""
+    percentiles = (alarm for alarm in _chosen(scenario, names).values() if alarm.percentile is not None)
+    return lookback(percentiles) + scenario.function.timeout
+
+
 def lookback(alarms: Iterable[Alarm]) -> float:
     """How far back (s) the alarms look."""
     looks = [
@@ -74,6 +83,10 @@ def lookback(alarms: Iterable[Alarm]) -> float:
         for alarm in alarms
     ]
     return max(looks, default=0.0)
+
+
+def _chosen(scenario: Scenario, names: Sequence[str] | None) -> dict[str, Alarm]:
+    return {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
 
 
 def _burn_source(scenario: Scenario, rates: Mapping[str, float], slo: Objective, metrics: Metrics) -> BurnSource:
