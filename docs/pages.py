@@ -16,14 +16,13 @@ import mkdocs_gen_files
 import rollout_sim
 from rollout_sim.cli.main import app
 from rollout_sim.cli.options import PROGRAM
-from rollout_sim.core import units
 from rollout_sim.core.units import UNITS
+from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.scenario import reference
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 
 ROOT = Path(__file__).resolve().parents[1]
-DISTRIBUTION = "lognormal"
-"""What a schema that stands for a distribution has among its shapes."""
 ROOT_PAGES = {
     "VALIDATION.md": "validation.md",
     "CHANGELOG.md": "changelog.md",
@@ -118,69 +117,11 @@ def part(name: str, schema: dict[str, Any]) -> list[str]:
     """One part: its text and the table of its fields."""
     text = schema["description"].split("\nRaises ")[0]
     rows = [
-        f"| `{field}` | {cell(shown['description'])}<br>{default(field, shown, schema)} {kind(shown)} |"
+        f"| `{field}` | {cell(shown['description'])}<br>{reference.default(field, shown, schema)} {reference.kind(shown)} |"
         for field, shown in schema["properties"].items()
     ]
-    return [f"## {name}", "", text, "", "| field | meaning, default, type |", "|---|---|", *rows, ""]
-
-
-def default(field: str, shown: dict[str, Any], schema: dict[str, Any]) -> str:
-    """Whether the field must be given, else its default as the file would write it."""
-    if field in schema.get("required", []):
-        return "**required**:"
-    value = shown.get("default")
-    if value in (None, "", [], {}):
-        return "optional:"
-    text = ", ".join(value) if isinstance(value, list) else flow(value)
-    return f"default `{text}`:"
-
-
-def flow(value: Any) -> str:
-    """A value in YAML's flow style."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {flow(one)}" for key, one in value.items() if one is not None) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def kind(shown: dict[str, Any]) -> str:
-    """The type of a field, for people; links lead to the other parts."""
-    if "$ref" in shown:
-        name = shown["$ref"].rsplit("/", 1)[1]
-        return f"[{name}](#{name.lower()})"
-    if "enum" in shown:
-        return " ".join(f"`{one}`" for one in shown["enum"] if not str(one).startswith("CodeDeployDefault."))
-    if "const" in shown:
-        return f"`{shown['const']}`" if shown["const"] else ""
-    for key in ("anyOf", "oneOf"):
-        if key in shown:
-            if any(DISTRIBUTION in one.get("properties", {}) for one in shown[key]):
-                return "[distribution](#distributions)"
-            found = [kind(one) for one in shown[key] if one.get("type") != "null"]
-            return " or ".join(dict.fromkeys(one for one in found if one))
-    return plain_kind(shown)
-
-
-def plain_kind(shown: dict[str, Any]) -> str:
-    """The type of what is no union and no reference."""
-    match shown.get("type"):
-        case "array":
-            return f"list of {kind(shown['items'])}"
-        case "object" if isinstance(shown.get("additionalProperties"), dict):
-            return f"names, each with {kind(shown['additionalProperties'])}"
-        case "object":
-            return f"`{flow(dict.fromkeys(shown['properties'], '...'))}`"
-        case "string" if "title" in shown and shown["title"] in UNITS:
-            _, _, bounds = shown["description"].partition("; ")
-            noise = f"at least {units.text(units.TICK, 'duration')}"
-            more = f", {bounds}" if bounds and bounds != noise else ""
-            return f"[{shown['title']}](#quantities){more}"
-        case "string" if "examples" in shown:
-            return "such as " + ", ".join(f"`{one}`" for one in shown["examples"])
-        case list() as several:
-            return " or ".join(plain_kind({"type": one}) for one in several)
-    return {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` `false`"}[shown["type"]]
+    examples = [f"```yaml\n{to_yaml(example)}```\n" for example in schema.get("examples", ())]
+    return [f"## {name}", "", text, "", *examples, "| field | meaning, default, type |", "|---|---|", *rows, ""]
 
 
 def cell(text: str) -> str:

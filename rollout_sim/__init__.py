@@ -1,6 +1,26 @@
 """Discrete-event simulation of rollouts of serverless functions.
 
-The map: a sub-package imports only from those below it (import-linter holds it, see pyproject.toml).
+    >>> from rollout_sim import Scenario, compare
+    >>> compared = compare(Scenario.load("scenarios/checkout.yaml"), replications=256)
+    >>> compared.estimates("canary 10%")["stopped"].mean
+    1.0
+    >>> list(compared.table.index)
+    ['instant', 'blue/green', 'canary 10%', 'SAM default', 'linear 10%']
+
+Public, and all of it in `help(rollout_sim)`:
+
+    Scenario             a scenario file as a value: load, from_dict, dump, warnings
+    simulate             one strategy once: a RunResult; simulate_each: all of them
+    compare              strategies over many replications: a Comparison
+    sweep                a grid of fields: a Sweep
+    recommend            the rollout to use, and why: a Recommendation
+    Function             Lambda's versions and aliases, with the API's errors
+    ScenarioError        what is wrong with the input, problem by problem
+
+Each result draws itself (`.plot()`), shows itself in a notebook, and has its table as a DataFrame (`.table`). Public besides:
+`errors`, `theory` (closed forms), `extensions` (classes of your own) and `alarms`.
+
+The map, for those who read the code: a sub-package imports only from those below it (import-linter holds it).
 
     cli                  commands
     views | formats      tables, sentences, pictures, the report | SAM, CodeDeploy, OpenSLO, Argo, ...
@@ -11,13 +31,6 @@ The map: a sub-package imports only from those below it (import-linter holds it,
     control              strategies, alarms, SLOs, the controller: written once
     function | traffic   Lambda's function, faults, environments | who calls it, and when
     core                 units, distributions, random streams, statistics, YAML
-
-Public: the names below, `errors`, `theory` (closed forms), `extensions` (classes of your own) and `alarms`. Begin with
-
-    >>> from rollout_sim import Scenario, compare
-    >>> compared = compare(Scenario.load("scenarios/checkout.yaml"), replications=256)
-    >>> compared.estimates("canary 10%")["stopped"].mean
-    1.0
 """
 
 from __future__ import annotations
@@ -75,3 +88,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names besides what is loaded, for `help` and completion."""
+    return sorted({*globals(), *__all__})

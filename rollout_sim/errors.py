@@ -8,6 +8,8 @@ from typing import ClassVar, Final
 
 LONGEST: Final = 1_000
 """Characters of a message, a remark or one of their lines; the middle of what is longer is left out."""
+MOST: Final = 100
+"""Problems that the text of an error lists; the rest are counted."""
 UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """Characters that no message shows as they are: they move a terminal's cursor, end a line, turn the direction of text around,
 or are none. XML and YAML refuse most of them."""
@@ -84,4 +86,5 @@ class ScenarioError(Exception):
         super().__init__(self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(self.problems)
+        more = len(self.problems) - MOST
+        return "\n".join((*self.problems[:MOST], *([f"... and {more:,} more problems"] if more > 0 else ())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pydoc
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,10 @@ MODULES = {
     "control.alarms": 1,
     "control.slo": 1,
     "core.units": 2,
-    "core.yaml_io": 1,
+    "core.yaml_io": 2,
+    "study.comparison": 1,
+    "study.sweep": 1,
+    "study.recommend.search": 1,
 }
 """Modules, and in how many docstrings each has examples at least."""
 
@@ -36,3 +40,12 @@ def test_examples_run(module: str, least: int, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_version_is_the_distribution_s() -> None:
     assert rollout_sim.__version__ == version("rollout-sim")
+
+
+def test_help_shows_the_public_names_and_an_example() -> None:
+    text = pydoc.plain(pydoc.render_doc(rollout_sim))
+    assert '>>> compared = compare(Scenario.load("scenarios/checkout.yaml")' in text
+    public = text[text.index("\nCLASSES") :]
+    assert [name for name in rollout_sim.__all__ if name not in public] == []
+    head = (rollout_sim.__doc__ or "").partition("The map")[0]
+    assert [name for name in rollout_sim.__all__ if name not in head] == []

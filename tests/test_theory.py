@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,14 @@ from rollout_sim.theory import (
 DAY = 86400.0
 ALARMS = [(m, n) for n in range(1, 6) for m in range(1, n + 1)]
 SHARES = st.floats(0, 1)
+
+
+def test_the_readme_says_how_often_the_alarm_of_checkout_stops_a_good_version() -> None:
+    """SAM's default sends it 300 requests a minute for five minutes; 2 of 2 minutes with one of a thousand that fail."""
+    share = alarm_fired(1 - math.exp(-300 * 0.001), 2, 2, 5)
+    for page in ("README.md", "docs/comparing.md"):
+        text = " ".join((Path(__file__).parents[1] / page).read_text(encoding="utf-8").split())
+        assert f"in {share:.1%} to 100% of the rollouts" in text
 
 
 # --- detection ------------------------------------------------------------------------------------------------

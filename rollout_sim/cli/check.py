@@ -1,62 +1,107 @@
-"""`rollout-sim validate`, `schema` and `completion`: what checks or describes files and simulates nothing."""
+"""`rollout-sim check`: what is wrong with the rollouts in templates and scenarios, for a pipeline."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
 
 import click
-from click.shell_completion import get_completion_class
 
-from rollout_sim.cli.options import PROGRAM, ScenarioPath
+from rollout_sim.cli import console
+from rollout_sim.cli.options import checked_jobs
+
+if TYPE_CHECKING:
+    from rollout_sim.study.check.finding import Severity
+
+FOUND: Final = 1
+"""The exit status where there is a finding that `--fail-on` names."""
+OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 
 
 @click.command()
-@click.argument("scenarios", type=ScenarioPath(), nargs=-1, required=True)
-@click.option("--resolved", is_flag=True, help="Print each scenario as it is understood, with nothing left to inherit.")
-def validate(scenarios: tuple[Path, ...], resolved: bool) -> None:
-    """Check scenario files, and do nothing else."""
-    from rollout_sim.core.yaml_io import to_yaml
-    from rollout_sim.errors import ScenarioError
-    from rollout_sim.scenario.scenario import Scenario
+@click.argument("files", type=click.Path(path_type=Path, exists=True, dir_okay=False), nargs=-1, required=True)
+@click.option(
+    "--goal", "goal_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="What rollouts must keep, instead of the scenarios' own: YAML with the section `goal`, and `risk`.",
+)  # fmt: skip
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Silences findings: YAML with `ignore: {RS103: reason}`, or for one function {RS103: {Orders: reason}}.",
+)  # fmt: skip
+@click.option(
+    "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Of the output."
+)
+@click.option(
+    "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
+    help="From which severity on the exit status is 1.",
+)  # fmt: skip
+@click.option("--function", metavar="LOGICAL_ID", help="Only this one of a template.")
+@click.option(
+    "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of a template, instead of its default."
+)
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1: all processors.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+def check(
+    files: tuple[Path, ...],
+    goal_file: Path | None,
+    config: Path | None,
+    output: str,
+    fail_on: str,
+    function: str | None,
+    parameters: tuple[str, ...],
+    jobs: int,
+    out: Path | None,
+) -> None:
+    """Say what is wrong with the rollouts in FILES: templates (each function that is rolled out) and scenarios.
 
+    Each finding is confirmed by simulation and has a stable code, its place in the file, and the smallest change that
+    mends it, simulated as well. A scenario silences a code with `check: {ignore: {RS103: reason}}`.
+
+    Exit status: 0 nothing that --fail-on names is found, 1 something is, 2 the input is wrong.
+    """
+    from rollout_sim.core.files import write_file
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.formats.rollouts import subjects_of
+    from rollout_sim.study.check.checking import Subject
+    from rollout_sim.study.check.checking import check as check_all
+    from rollout_sim.study.check.settings import read_goal, read_silences
+    from rollout_sim.views.findings import FORMATS
+
+    given = _values(parameters)
+    goal = None if goal_file is None else read_goal(goal_file)
+    silences = None if config is None else read_silences(config)
+    subjects: list[Subject] = []
     problems: list[str] = []
-    for path in scenarios:
+    for path in dict.fromkeys(files):
         try:
-            loaded = Scenario.load(path)
+            subjects += subjects_of(path, given, function)
         except ScenarioError as error:
             problems += error.problems
-            continue
-        if resolved:
-            click.echo(to_yaml(loaded.dump()), nl=False)
-        else:
-            click.echo(f"{path}: valid")
     if problems:
         raise ScenarioError(problems)
+    with console.progress("checking") as progress:
+        report = check_all(
+            subjects,
+            goal=None if goal is None else goal.goal,
+            risk=None if goal is None else goal.risk,
+            silences=silences,
+            jobs=checked_jobs(jobs),
+            progress=progress,
+        )
+    text = FORMATS[output](report)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(out, text)
+    if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
+        raise SystemExit(FOUND)
 
 
-@click.command()
-def schema() -> None:
-    """Print the JSON Schema of scenario files, for editors."""
-    from rollout_sim.scenario.json_schema import json_schema
-
-    click.echo(json.dumps(json_schema(), indent=1))
-
-
-@click.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options, scenario files and strategies.
-
-    \b
-    bash   rollout-sim completion bash > ~/.local/share/bash-completion/completions/rollout-sim
-    zsh    rollout-sim completion zsh > a folder of your fpath/_rollout-sim
-    fish   rollout-sim completion fish > ~/.config/fish/completions/rollout-sim.fish
-
-    Or for this session, in bash and zsh: eval "$(rollout-sim completion bash)"
-    """  # noqa: D301 - click's sign for lines that are kept, a backspace
-    kind = get_completion_class(shell)
-    assert kind is not None, shell
-    variable = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
-    click.echo(kind(context.find_root().command, {}, PROGRAM, variable).source())
+def _values(parameters: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for parameter in parameters:
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
+        values[name] = value
+    return values

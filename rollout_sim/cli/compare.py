@@ -54,6 +54,7 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one."""
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import COMPARISON_FILES, to_json, write

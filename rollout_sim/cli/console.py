@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_sim.errors import legible
+
 if TYPE_CHECKING:
     from rollout_sim.run.simulate import Progress
     from rollout_sim.scenario.scenario import Scenario
@@ -16,11 +18,25 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds until a bar shows."""
+INTERVAL = 60.0
+"""Seconds from line to line where nobody watches a terminal."""
+
+
+def import_pictures() -> None:
+    """Imports matplotlib from a folder of our own: a `matplotlibrc` of the working folder is none of its business.
+
+    matplotlib reads that file while it is imported, and ends in a traceback where it cannot.
+    """
+    import contextlib
+    from pathlib import Path
+
+    with contextlib.chdir(Path(__file__).parent):
+        import matplotlib as mpl  # noqa: F401
 
 
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
-    """A bar on standard error for whatever takes longer than `PATIENCE`, where somebody is watching."""
+    """A bar on standard error for whatever takes longer than `PATIENCE`; off a terminal a line every `INTERVAL`."""
     import time
 
     from rich.console import Console
@@ -32,10 +48,17 @@ def progress(label: str) -> Iterator[Progress]:
         TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
     task = bar.add_task(label, total=1.0)
-    began = time.monotonic()
+    began = told = time.monotonic()
 
     def report(done: float) -> None:
-        if not bar.live.is_started and time.monotonic() - began > PATIENCE:
+        nonlocal told
+        now = time.monotonic()
+        if not console.is_terminal:
+            if now - told >= INTERVAL:
+                told = now
+                click.echo(f"{legible(label)}: {done:.0%} after {(now - began) / 60:.0f} min", err=True)
+            return
+        if not bar.live.is_started and now - began > PATIENCE:
             bar.start()
         bar.update(task, completed=done)
 

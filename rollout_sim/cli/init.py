@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """A quantity with its unit, as `starter.QUESTIONS` allows it."""
+    """A quantity as `template.QUESTIONS` allows it; the question's unit is taken for a bare number."""
 
     def __init__(self, question: str, metavar: str) -> None:
         self.question = question
@@ -32,11 +32,14 @@ class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer cl
 
 
 _ASKED = {
-    "rate": "How many requests come in",
+    "rate": "How many requests come in a second",
+    "swing": "By which share does that swing over the day (0%: it is steady)",
     "error_rate": "Which share of them fails today",
     "objective": "The SLO: which share must be good",
-    "window": "The SLO: in every",
+    "window": "The SLO: in every so many days",
     "duration": "How long does a request take, as a median",
+    "p99": "How long do 99% of them take at most",
+    "timeout": "The function's timeout",
 }
 
 
@@ -45,18 +48,27 @@ _ASKED = {
 @click.option("--name", help="What the function is called.")
 @click.option("--alias", help="The alias that clients call.  [default: prod]")
 @click.option("--rate", type=_Answer("rate", "RATE"), help="Requests, such as 50/s or 10/min.")
+@click.option(
+    "--swing",
+    type=_Answer("swing", "SHARE"),
+    help="By how much the rate swings over a day, such as 40%; steady without.",
+)
 @click.option("--error-rate", type=_Answer("error_rate", "SHARE"), help="The share that fails today, such as 0.1%.")
 @click.option(
     "--objective", type=_Answer("objective", "SHARE"), help="The SLO's share of good requests, such as 99.9%."
 )
 @click.option("--window", type=_Answer("window", "TIME"), help="The SLO's window, such as 30d.")
 @click.option("--duration", type=_Answer("duration", "TIME"), help="The median duration, such as 80ms.")
+@click.option("--p99", type=_Answer("p99", "TIME"), help="The 99th percentile of the duration, such as 600ms.")
+@click.option("--timeout", type=_Answer("timeout", "TIME"), help="The function's timeout, such as 10s.")
+@click.option("--concurrency", type=click.IntRange(1), help="The function's reserved concurrency, if it has one.")
 @click.option("--yes", is_flag=True, help="Ask nothing; guess what is not given, and say so.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it is there.")
 def init(
     file: Path,
     name: str | None,
     alias: str | None,
+    concurrency: int | None,
     yes: bool,
     force: bool,
     **given: float | None,
@@ -69,28 +81,51 @@ def init(
 
     _check_free(file, force)
     answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    answers |= {key: value for key, value in (("name", name), ("alias", alias)) if value is not None}
+    answers |= {
+        key: value
+        for key, value in (("name", name), ("alias", alias), ("concurrency", concurrency))
+        if value is not None
+    }
     _check(answers)
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         if "name" not in answers:
             answers["name"] = click.prompt("What is the function called", default=ScenarioTemplate().name, err=True)
         for key, question in _ASKED.items():
             if key not in answers:
-                answers[key] = _ask(key, question)
+                answers[key] = _ask(key, question, answers)
+        if "concurrency" not in answers:
+            reserved: int = click.prompt(
+                "Its reserved concurrency (0: it has none)", default=0, type=click.IntRange(0), err=True
+            )
+            answers |= {"concurrency": reserved} if reserved else {}
         _check(answers)
-    starter = ScenarioTemplate(**answers, guessed=frozenset(QUESTIONS) - frozenset(answers))
+    starter = _starter(answers)
     _write(file, starter.text(), force)
-    guesses = [f"{_flag(key)} {_shown(starter, key)}" for key in QUESTIONS if key in starter.guessed]
+    guesses = [
+        f"{_flag(key)} {QUESTIONS[key].write(getattr(starter, key))}" for key in QUESTIONS if key in starter.guessed
+    ]
     if guesses:
         click.echo(f"not given, so guessed: {', '.join(guesses)}")
     click.echo(f"wrote {file}, which says what each part means; next: rollout-sim run {shlex.quote(str(file))}")
 
 
-def _ask(key: str, question: str) -> float:
-    from rollout_sim.scenario.template import ScenarioTemplate
+def _ask(key: str, question: str, answers: dict[str, Any]) -> float:
+    """The answer to a question, offering what would be guessed from the `answers` so far."""
+    from rollout_sim.scenario.template import QUESTIONS
 
-    answer: float = click.prompt(question, default=_shown(ScenarioTemplate(), key), type=_Answer(key, key), err=True)
+    guess = QUESTIONS[key].write(getattr(_starter(answers), key))
+    answer: float = click.prompt(question, default=guess, type=_Answer(key, key), err=True)
     return answer
+
+
+def _starter(answers: dict[str, Any]) -> ScenarioTemplate:
+    """The scenario to start from. Raises click's error for answers that contradict each other."""
+    from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
+
+    try:
+        return ScenarioTemplate(**answers, guessed=frozenset(QUESTIONS) - frozenset(answers))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--p99") from None
 
 
 def _check(answers: dict[str, Any]) -> None:
@@ -122,10 +157,3 @@ def _check_free(file: Path, force: bool) -> None:
 
 def _flag(key: str) -> str:
     return "--" + key.replace("_", "-")
-
-
-def _shown(starter: ScenarioTemplate, key: str) -> str:
-    from rollout_sim.core.units import text
-    from rollout_sim.scenario.template import QUESTIONS
-
-    return text(getattr(starter, key), QUESTIONS[key].kind)

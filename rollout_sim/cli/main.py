@@ -1,7 +1,7 @@
 """The command line: the group of all commands, and how errors become messages and statuses.
 
-Exit status: 0 done, 2 the input is wrong, 130 interrupted, 143 terminated (SIGTERM). Heavy imports happen inside the commands, so that
-`--help` answers at once.
+Exit status: 0 done, 1 `check` has found something, 2 the input is wrong, 130 interrupted, 143 terminated (SIGTERM). Heavy
+imports happen inside the commands, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import click
 
-from rollout_sim.cli.check import completion, schema, validate
+from rollout_sim.cli.check import check
 from rollout_sim.cli.compare import compare
 from rollout_sim.cli.convert import export, import_
 from rollout_sim.cli.init import init
@@ -24,6 +24,7 @@ from rollout_sim.cli.recommend import recommend
 from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
+from rollout_sim.cli.validate import completion, explain, schema, validate
 from rollout_sim.core.files import clear_interrupted
 
 
@@ -33,7 +34,21 @@ def app() -> None:
     """Simulate rollouts of serverless functions before you deploy."""
 
 
-for command in (init, run, compare, sweep, recommend, report, export, import_, validate, schema, completion):
+for command in (
+    init,
+    run,
+    compare,
+    sweep,
+    recommend,
+    report,
+    check,
+    export,
+    import_,
+    validate,
+    explain,
+    schema,
+    completion,
+):
     app.add_command(command)
 
 

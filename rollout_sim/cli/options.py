@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -111,6 +111,7 @@ RECIPE = click.option(
     metavar="FILE",
     help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, into its folder if without --out.",
 )
+STRICT = click.option("--strict", is_flag=True, help="Take warnings about the scenario for errors.")
 STRATEGIES = click.option(
     "--strategy",
     "strategies",
@@ -156,34 +157,52 @@ class Task:
     """What a command works on.
 
     `path` is the file that it was read from, `document` the scenario's, `out` the folder for results where none is
-    given. `named` is the recipe's part about files and `axes` a sweep's, where a recipe is run again; None where a
-    scenario file is.
+    given; with `strict`, warnings are errors. `named` is the recipe's part about files and `axes` a sweep's, where a
+    recipe is run again; None where a scenario file is.
     """
 
     path: Path
     document: YamlDocument
     out: Path
+    strict: bool = False
     named: Mapping[str, Any] | None = None
     axes: tuple[Axis | SeverityAxis, ...] | None = None
 
     def load(self) -> Scenario:
-        """The scenario. Raises ScenarioError, which names `path` also where a recipe's files are elsewhere."""
+        """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
         from rollout_sim.errors import ScenarioError
         from rollout_sim.scenario.scenario import Scenario
 
         try:
-            return Scenario.parse(self.document)
+            loaded = Scenario.parse(self.document)
         except ScenarioError as error:
             place = f"{self.document.path}:"
             raise ScenarioError(
                 [text.replace(place, f"{self.path}:", 1) if text.startswith(place) else text for text in error.problems]
             ) from None
+        tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict)
+        return loaded
 
     def named_files(self, axes: tuple[Axis | SeverityAxis, ...] = ()) -> Mapping[str, Any]:
         """The new recipe's part about the files that the scenario or one of the `axes` names. Raises ScenarioError."""
         from rollout_sim.views.recipe import named_files
 
         return named_files(self.document.path.parent, self.document.data, axes) if self.named is None else self.named
+
+
+def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool) -> None:
+    """Says on standard error what in the `document` of a scenario is probably not meant.
+
+    Raises ScenarioError with the same where `strict`.
+    """
+    from rollout_sim.core.yaml_io import locate
+    from rollout_sim.errors import ScenarioError, legible
+
+    told = [f"{document.path}:{locate(document, warning.where)}: {warning}" for warning in scenario.warnings()]
+    if strict and told:
+        raise ScenarioError(told)
+    for line in told:
+        click.echo(f"warning: {legible(line)}", err=True)
 
 
 _ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
@@ -195,11 +214,12 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
 
     @RUN_AGAIN
     @RECIPE
+    @STRICT
     @functools.wraps(command)
-    def called(scenario: Path | None, recipe: Path | None, **options: Any) -> None:
+    def called(scenario: Path | None, recipe: Path | None, strict: bool, **options: Any) -> None:
         context = click.get_current_context()
         if recipe is None:
-            command(_task_of_file(context, scenario), **options)
+            command(replace(_task_of_file(context, scenario), strict=strict), **options)
             return
         if scenario is not None:
             raise click.UsageError(f"got both SCENARIO ({scenario}) and --recipe ({recipe}); allowed one of them")
@@ -208,10 +228,10 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
             if name in options and name not in _ELSEWHERE and _given(context, name):
                 what = f"a recipe holds every choice, got {parameter.opts[0]} beside it"
                 raise click.UsageError(
-                    f"--recipe: {what}; allowed --out, --jobs, --cluster and --json, where there are any"
+                    f"--recipe: {what}; allowed --out, --jobs, --cluster, --json and --strict, where there are any"
                 )
         task, choices = _task_of_recipe(recipe, str(context.command.name))
-        command(task, **options | choices)
+        command(replace(task, strict=strict), **options | choices)
 
     return called
 

@@ -42,6 +42,7 @@ def recommend(
 
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
     """
+    console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
     from rollout_sim.study.recommend.search import recommend as search

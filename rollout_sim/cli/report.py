@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, JOBS, SCENARIO, SEED, STRATEGIES, checked_jobs
+from rollout_sim.cli.options import ENGINE, JOBS, SCENARIO, SEED, STRATEGIES, STRICT, checked_jobs, tell_warnings
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.sections import Engine
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @SEED
 @ENGINE
 @JOBS
+@STRICT
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -37,16 +38,21 @@ def report(
     seed: int | None,
     engine: Engine | None,
     jobs: int,
+    strict: bool,
     out: Path | None,
 ) -> None:
     """Write one self-contained HTML page: the question, the answer, the figures, and how to make them again."""
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
+    from rollout_sim.core.yaml_io import read_yaml
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
     from rollout_sim.views.sentences import conclusion
 
-    loaded, file = Scenario.load(scenario), out or Path("results") / scenario.stem / "report.html"
+    document, file = read_yaml(scenario), out or Path("results") / scenario.stem / "report.html"
+    loaded = Scenario.parse(document)
+    tell_warnings(loaded, document, strict=strict)
     check_writable(file.parent, [file.name])
     with console.studying(loaded, engine) as progress:
         page = make_report(

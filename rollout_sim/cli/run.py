@@ -37,6 +37,7 @@ def run(
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.run.simulate import simulate_each

@@ -65,6 +65,7 @@ def sweep(
 
     Finished cells are kept in the folder; the same command goes on where it was interrupted.
     """
+    console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import sweep as run_sweep

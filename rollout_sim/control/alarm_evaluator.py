@@ -1,9 +1,13 @@
-"""The alarms of a rollout at work: what they see in the metrics, and the state they are in, for a batch at once."""
+"""The alarms of a rollout at work: what they see in the metrics, and the state they are in, for a batch at once.
+
+There is one evaluation for all kinds of alarms: which periods are visible, the datapoints of those periods, which of them
+breach, and M of N. Only burn rates and composite alarms come to their state otherwise.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,16 +19,21 @@ from rollout_sim.control.alarms import (
     INSUFFICIENT_DATA,
     OK,
     Alarm,
-    Missing,
     States,
     evaluate_range,
     evaluation_range,
 )
+from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
+from rollout_sim.control.readings import Reading, samples_needed
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
+from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.streams import Streams
 
 ROUNDING: Final = 1e-6
 """Seconds by which an instant may miss a boundary for want of float precision."""
+_LIKELY: Final = math.log(2)
+"""Expected requests in a period from which on one is more likely than none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +56,39 @@ class BurnSource:
             raise ValueError(f"objective: leaves no error budget, got {self.objective:g}; allowed 0 up to but not 1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """The traffic before time zero, as expected: events per second, of shape (targets,).
+
+    `forecast(start, end)` are the invocations expected of each target between two times (s), of the same shape, as if nothing
+    were rolled out; it is what anomaly bands go by.
+    """
+
+    invocations: FloatArray
+    errors: FloatArray
+    durations: tuple[Distribution | None, ...]
+    """How long the invocations of each target take; None where there are none."""
+    forecast: Callable[[float, float], FloatArray]
+
+    @property
+    def seconds(self) -> FloatArray:
+        """Seconds of Duration per second of time."""
+        means = np.array([0.0 if duration is None else duration.mean for duration in self.durations])
+        seconds: FloatArray = self.invocations * means
+        return seconds
+
+    def main(self, targets: tuple[int, ...]) -> Distribution | None:
+        """The durations of that of the targets which has most of the traffic."""
+        busiest = max(targets, key=lambda target: self.invocations[target])
+        return self.durations[busiest] if self.invocations[busiest] > 0 else None
+
+
 class AlarmEvaluator:
     """The alarms of a rollout, in every replication: what they see in the metrics, and the state they are in.
 
-    `states` has the shape (replications, alarms), in the order of `names`, and holds codes of `STATES`.
+    `states` has the shape (replications, alarms), in the order of `names`, and holds codes of `STATES`. `before` is the traffic
+    before time zero, without which there is none; `created` (s) is when the deployment makes the alarms that are new. Lags that
+    vary are drawn from the streams of `replications`.
     """
 
     def __init__(
@@ -59,87 +97,267 @@ class AlarmEvaluator:
         *,
         metrics: Metrics,
         objectives: Mapping[str, BurnSource],
+        before: Before | None = None,
+        created: float = 0.0,
+        replications: Sequence[Streams] = (),
     ) -> None:
         self.names = tuple(alarms)
         self.states: States = np.full((metrics.replications, len(alarms)), INSUFFICIENT_DATA, np.int8)
         self._alarms = tuple(alarms.values())
+        self._totals: dict[tuple[object, ...], FloatArray] = {}
+        self._warm: BoolArray = np.zeros(self.states.shape, bool)
         self._metrics = metrics
         self._objectives = objectives
+        self._before = before
+        self._created = created
         for name, alarm in alarms.items():
             self._check(name, alarm)
+        rules = {name: alarm.composite.names for name, alarm in alarms.items() if alarm.composite is not None}
+        plain = [column for column, alarm in enumerate(self._alarms) if alarm.composite is None]
+        self._order = (*plain, *(self.names.index(name) for name in in_order(rules)))
+        self._remembers = tuple(self._is_remembered(alarm) for alarm in self._alarms)
+        self._visible = {
+            column: self._visibility(name, alarm, alarm.lag, replications)
+            for column, (name, alarm) in enumerate(alarms.items())
+            if isinstance(alarm.lag, Distribution)
+        }
 
     def _check(self, name: str, alarm: Alarm) -> None:
-        ratio = alarm.period / self._metrics.resolution
-        if ratio < 1 or abs(ratio - round(ratio)) > ROUNDING:
-            raise ValueError(
-                f"alarm {name!r}: the period must be a whole multiple of the metrics' resolution "
-                f"({self._metrics.resolution:g} s), got {alarm.period:g} s"
-            )
+        if alarm.composite is not None:
+            for other in alarm.composite.names:
+                if other not in self.names:
+                    allowed = ", ".join(self.names)
+                    raise ValueError(f"alarm {name!r}: no such alarm, got {other!r}; allowed {allowed}")
+            return
+        for length in (alarm.step, alarm.period):
+            ratio = length / self._metrics.resolution
+            if ratio < 1 or abs(ratio - round(ratio)) > ROUNDING:
+                raise ValueError(
+                    f"alarm {name!r}: the period must be a whole multiple of the metrics' resolution "
+                    f"({self._metrics.resolution:g} s), got {length:g} s"
+                )
         if alarm.slo is not None and alarm.slo not in self._objectives:
             known = ", ".join(self._objectives) or "none"
             raise ValueError(f"alarm {name!r}: no such SLO, got {alarm.slo!r}; allowed {known}")
-        wanted = alarm.percentile
-        if wanted is not None and self._metrics.scopes[alarm.of] and wanted not in self._metrics.percentiles:
-            raise ValueError(f"alarm {name!r}: the metrics do not hold {wanted}")
+        for wanted in alarm.percentiles:
+            if self._metrics.scopes[wanted.of] and wanted not in self._metrics.percentiles:
+                raise ValueError(f"alarm {name!r}: the metrics do not hold {wanted}")
+
+    def _is_remembered(self, alarm: Alarm) -> bool:
+        """Whether the alarm looks at the time before zero.
+
+        Not if it is new, nor where what was expected then would turn it red: it would be so before the rollout, and by no more
+        than an expectation.
+        """
+        if self._before is None or alarm.history == "new" or not alarm.readings:
+            return False
+        _, breaching, _ = self._points(alarm, 0.0, 1, remembered=True)
+        return not breaching.any()
+
+    def _visibility(self, name: str, alarm: Alarm, lag: Distribution, replications: Sequence[Streams]) -> FloatArray:
+        """When (s) each step's end becomes visible: shape (replications, steps)."""
+        if len(replications) != self._metrics.replications:
+            raise ValueError(f"alarm {name!r}: a lag that varies needs the streams of every replication")
+        steps = math.ceil(self._metrics.horizon / alarm.step)
+        drawn = np.array([stream.generator(f"alarms/{name}/lag").random(steps) for stream in replications])
+        visible: FloatArray = np.arange(1, steps + 1) * alarm.step + lag.ppf(drawn)
+        return visible
 
     def next_time(self, t: float) -> float:
         """The first instant after `t` at which an alarm is evaluated (s); infinity when there are no alarms."""
         return min(
-            ((math.floor((t + ROUNDING) / alarm.interval) + 1) * alarm.interval for alarm in self._alarms),
+            (
+                (math.floor((t + ROUNDING) / alarm.interval) + 1) * alarm.interval
+                for alarm in self._alarms
+                if alarm.composite is None
+            ),
             default=math.inf,
         )
 
     def evaluate(self, t: float, active: BoolArray | None = None) -> BoolArray:
         """Evaluates the alarms due at `t` and says which changed state: shape (replications, alarms).
 
-        The newest period seen is the newest that ended, `lag` included, at or before `t`; the datapoints are
-        those in the metrics now. Periods before time zero are missing. `active` of shape (replications,)
-        leaves the other replications as they are.
+        The newest minute seen is the newest that ended, `lag` included, at or before `t`; the datapoints are those in the
+        metrics now. Composite alarms follow the others in the same instant. `active` of shape (replications,) leaves the
+        other replications as they are.
         """
         before = self.states.copy()
-        for column, alarm in enumerate(self._alarms):
-            if abs(t - round(t / alarm.interval) * alarm.interval) <= ROUNDING:
-                previous = before[:, column]
-                states = self._burning(alarm, t) if alarm.slo is not None else self._m_of_n(alarm, t, previous)
-                self.states[:, column] = states if active is None else np.where(active, states, previous)
+        self._totals.clear()
+        for column in self._order:
+            alarm = self._alarms[column]
+            previous = before[:, column]
+            if alarm.composite is not None:
+                of = {name: self.states[:, self.names.index(name)] for name in alarm.composite.names}
+                states = np.where(alarm.composite.holds(of), ALARM, OK).astype(np.int8)
+            elif abs(t - round(t / alarm.interval) * alarm.interval) <= ROUNDING:
+                states = self._settle(column, t, previous)
+            else:
+                continue
+            self.states[:, column] = states if active is None else np.where(active, states, previous)
         changed: BoolArray = self.states != before
         return changed
 
-    def _m_of_n(self, alarm: Alarm, t: float, previous: States) -> States:
-        stop = _ended(t - alarm.lag, alarm.period)
-        points = self._points(alarm, stop - evaluation_range(alarm.n), stop)
-        breaching = COMPARE[alarm.comparator](points, alarm.limit)
-        return evaluate_range(points, breaching, alarm.n, alarm.m, cast(Missing, alarm.missing), previous)
+    def _settle(self, column: int, t: float, previous: States) -> States:
+        """The states of one alarm at `t`."""
+        alarm = self._alarms[column]
+        if alarm.history == "new" and t < self._created - ROUNDING:
+            return np.full(previous.shape, INSUFFICIENT_DATA, np.int8)
+        states = previous.copy()
+        for rows, end in self._ends(column, t):
+            settled = self._burning(alarm, end) if alarm.slo is not None else self._m_of_n(column, end, t, previous)
+            states[rows] = settled[rows]
+        return states
 
-    def _points(self, alarm: Alarm, first: int, stop: int) -> FloatArray:
-        """The datapoints of the periods [first, stop): shape (replications, stop - first), NaN where there is none."""
-        targets = self._metrics.scopes[alarm.of]
+    def _ends(self, column: int, t: float) -> Iterator[tuple[BoolArray | slice, float]]:
+        """When the newest visible period ends (s), and in which replications."""
+        alarm = self._alarms[column]
+        visible = self._visible.get(column)
+        if visible is None:
+            yield slice(None), math.floor((t - cast(float, alarm.lag) + ROUNDING) / alarm.step) * alarm.step
+            return
+        seen = visible <= t + ROUNDING
+        newest = np.where(seen.any(axis=1), seen.shape[1] - seen[:, ::-1].argmax(axis=1), 0)
+        for number in np.unique(newest).tolist():
+            yield newest == number, number * alarm.step
+
+    def _m_of_n(self, column: int, end: float, t: float, previous: States) -> States:
+        alarm, remembered = self._alarms[column], self._remembers[column]
+        points, breaching, samples = self._points(alarm, end, alarm.n, remembered=remembered)
+        gaps = np.isnan(points)
+        if gaps.any():
+            points, breaching, samples = self._points(alarm, end, evaluation_range(alarm.n), remembered=remembered)
+        states = evaluate_range(points, breaching, alarm.n, alarm.m, alarm.missing, previous)
+        if alarm.low_samples == "ignore":
+            states = np.where(samples[:, -1] < samples_needed(str(alarm.statistic)), previous, states)
+        if alarm.warm_up:
+            warm = self._warm[:, column]
+            warm |= ~gaps.any(axis=1) | (t >= self._created + alarm.warm_up - ROUNDING)
+            states = np.where(warm, states, INSUFFICIENT_DATA)
+        return states.astype(np.int8)
+
+    def _points(
+        self, alarm: Alarm, end: float, number: int, *, remembered: bool
+    ) -> tuple[FloatArray, BoolArray, FloatArray]:
+        """The datapoints of the `number` periods back to back up to `end` (s), which of them breach, and their samples.
+
+        All of the shape (replications, number), oldest first; NaN where there is no datapoint.
+        """
+        read = {
+            name: self._series(reading, end, number, remembered=remembered) for name, reading in alarm.readings.items()
+        }
+        if alarm.maths is None:
+            points, samples = read[""]
+        else:
+            # Durations in milliseconds, as CloudWatch has them.
+            factors = {name: 1000.0 if one.kind == "duration" else 1.0 for name, one in alarm.readings.items()}
+            points = alarm.maths.compute({name: values * factors[name] for name, (values, _) in read.items()})
+            samples = np.zeros_like(points)
+        if alarm.band is not None:
+            breaching = self._outside(alarm, end, points, samples)
+        else:
+            breaching = COMPARE[alarm.comparator](points, alarm.limit)
+        if alarm.least:
+            guard = Reading("invocations", "sum", alarm.of, alarm.period)
+            few = ~(self._series(guard, end, number, remembered=remembered)[0] >= alarm.least)
+            breaching = breaching & ~few
+            if alarm.below == "missing":
+                points = np.where(few, np.nan, points)
+        return points, breaching, samples
+
+    def _series(self, reading: Reading, end: float, number: int, *, remembered: bool) -> tuple[FloatArray, FloatArray]:
+        """The values of a reading and their numbers of samples, in the periods that `_points` has."""
+        metrics, targets, period = self._metrics, self._metrics.scopes[reading.of], reading.period
         if not targets:
-            return np.full((self._metrics.replications, stop - first), np.nan)
-        if alarm.percentile is not None:
-            return _padded(self._metrics.percentiles[alarm.percentile], first, stop)
+            nothing = np.zeros((metrics.replications, number))
+            return np.full_like(nothing, np.nan), nothing
 
         def total(counts: IntArray | FloatArray) -> FloatArray:
-            return self._metrics.total(counts, targets, alarm.period, first, stop)
+            # Alarms that look at the same periods of the same counts add them up once.
+            key = (id(counts), targets, period, end, number)
+            if key not in self._totals:
+                self._totals[key] = metrics.total(counts, targets, period, end, number)
+            return self._totals[key]
 
-        samples = total(self._metrics.invocations)
-        if alarm.metric == "throttles":
-            value = total(self._metrics.throttles)
+        def expected(per_second: FloatArray) -> FloatArray:
+            return seconds * float(per_second[list(targets)].sum())
+
+        past = remembered and end - number * period < 0
+        before = self._before
+        samples = total(metrics.invocations)
+        exists = samples > 0
+        seconds: FloatArray = np.zeros(number)
+        usual: FloatArray = seconds
+        if past and before is not None:
+            starts = end - period * np.arange(number, 0, -1)
+            seconds = np.clip(np.minimum(starts + period, 0.0) - starts, 0.0, None)
+            usual = expected(before.invocations)
+            samples = samples + usual
+            exists = exists | (usual >= _LIKELY)
+        if reading.percentile is not None:
+            values = self._columns(metrics.percentiles[reading.percentile], end, number, reading)
+            if past and before is not None and (durations := before.main(targets)) is not None:
+                then = np.isnan(values) & (usual >= _LIKELY)
+                values = np.where(then, _usual_duration(durations, reading), values)
+            return values, samples
+        if reading.metric == "throttles":
+            value = total(metrics.throttles)
             samples = samples + value
-        elif alarm.metric == "duration":
-            value = total(self._metrics.duration_sum)
+            exists = exists | (value > 0)
+        elif reading.metric == "duration":
+            value = total(metrics.duration_sum)
+            if past and before is not None:
+                value = value + expected(before.seconds)
+        elif reading.metric == "invocations":
+            value = samples
         else:
-            value = samples if alarm.metric == "invocations" else total(self._metrics.errors)
-        samples = np.where(samples > 0, samples, np.nan)
-        if alarm.statistic == "average":
-            # Rounded, because the mean of three times 0.1 s is a hair above 0.1 s.
-            return np.round(value / samples, 9)
-        return np.where(np.isnan(samples), np.nan, value)
+            value = total(metrics.errors)
+            if past and before is not None:
+                value = value + expected(before.errors)
+        return np.where(exists, _statistic(reading.statistic, value, samples), np.nan), samples
 
-    def _burning(self, alarm: Alarm, t: float) -> States:
+    @staticmethod
+    def _columns(values: FloatArray, end: float, number: int, reading: Reading) -> FloatArray:
+        """What the metrics hold for the periods back to back up to `end` (s), NaN where they hold nothing."""
+        assert reading.percentile is not None
+        every = reading.percentile.every
+        columns = round(end / every) - 1 - round(reading.period / every) * np.arange(number - 1, -1, -1)
+        there = (columns >= 0) & (columns < values.shape[1])
+        result = np.full((values.shape[0], number), np.nan)
+        result[:, there] = values[:, columns[there]]
+        return result
+
+    def _outside(self, alarm: Alarm, end: float, points: FloatArray, samples: FloatArray) -> BoolArray:
+        """Which points lie outside the band of what the traffic's forecast makes expect of the old version."""
+        assert self._before is not None
+        assert alarm.band is not None
+        reading, number = alarm.readings[""], points.shape[1]
+        targets = list(self._metrics.scopes[reading.of])
+        before = self._before
+        starts = [end - alarm.period * (number - k) for k in range(number)]
+        counts = np.array([before.forecast(start, start + alarm.period)[targets] for start in starts])
+        rates = before.invocations[targets]
+        shares = np.divide(before.errors[targets], rates, out=np.zeros(len(targets)), where=rates > 0)
+        if reading.statistic in ("sum", "sample_count"):
+            mean = (counts * shares if reading.metric == "errors" and reading.statistic == "sum" else counts).sum(
+                axis=1
+            )
+            spread = np.sqrt(mean) * np.ones_like(points)
+        else:
+            durations = before.main(tuple(targets))
+            if reading.metric != "duration":
+                mean = np.full(number, float((shares * rates).sum() / max(rates.sum(), 1e-300)))
+                one = np.sqrt(mean * (1 - mean))
+            else:
+                quantiles = np.zeros(1) if durations is None else durations.ppf(np.arange(0.5, 2000) / 2000)
+                mean, one = np.full(number, quantiles.mean()), np.full(number, quantiles.std())
+            spread = one / np.sqrt(np.maximum(samples, 1.0))
+        low, high = points < mean - alarm.band * spread, points > mean + alarm.band * spread
+        outside: BoolArray = {"below": low, "above": high, "outside": low | high}[alarm.comparator]
+        return outside
+
+    def _burning(self, alarm: Alarm, end: float) -> States:
         """ALARM where the burn rates of both windows breach, else OK, also where there was no traffic."""
         source = self._objectives[cast(str, alarm.slo)]
-        end = _ended(t - alarm.lag, 60.0) * 60.0
         states = np.full(self._metrics.replications, ALARM, np.int8)
         for window in (alarm.long, alarm.short):
             events, bad = self._events(alarm.of, source, end - window, end)
@@ -168,15 +386,25 @@ class AlarmEvaluator:
         return events + throttles, total(metrics.errors) + throttles + source.history_bad * before
 
 
-def _ended(t: float, period: float) -> int:
-    """How many periods have ended at `t` (negative before time zero)."""
-    return math.floor((t + ROUNDING) / period)
+def _statistic(statistic: str, value: FloatArray, samples: FloatArray) -> FloatArray:
+    """A statistic of events that are each 0 or 1, or of durations that add up to `value`."""
+    if statistic == "sum":
+        return value
+    if statistic == "sample_count":
+        return samples
+    if statistic == "maximum":
+        return (value > 0).astype(float)
+    if statistic == "minimum":
+        return (value >= samples).astype(float)
+    # Rounded, because the mean of three times 0.1 s is a hair above 0.1 s.
+    mean = np.divide(value, samples, out=np.full_like(value, np.nan), where=samples > 0)
+    return np.asarray(np.round(mean, 9), np.float64)
 
 
-def _padded(values: FloatArray, first: int, stop: int) -> FloatArray:
-    """The columns [first, stop) of `values`, NaN where there is no such column."""
-    result = np.full((values.shape[0], stop - first), np.nan)
-    low, high = max(first, 0), min(stop, values.shape[1])
-    if high > low:
-        result[:, low - first : high - first] = values[:, low:high]
-    return result
+def _usual_duration(durations: Distribution, reading: Reading) -> float:
+    """The percentile or trimmed mean of a distribution that a reading asks for."""
+    assert reading.percentile is not None
+    share = reading.percentile.share
+    if not reading.percentile.trimmed:
+        return float(durations.ppf(np.array([min(share, 1 - 1e-6)]))[0])
+    return float(durations.ppf(share * np.arange(0.5, 2000) / 2000).mean())

@@ -1,7 +1,8 @@
 """Alarms: what one is, and CloudWatch's M of N evaluation with missing data, for a batch at once.
 
-An alarm sees datapoints only: aligned periods, dated by the start of an invocation, visible `lag` after
-the period ends. The leading axis of every array is the replication; one run is a batch of 1.
+An alarm sees datapoints only: of periods dated by the start of an invocation, visible `lag` after the period ends. The
+periods slide: at each evaluation they end at the newest visible minute, one behind the other. The leading axis of every
+array is the replication; one run is a batch of 1.
 """
 
 from __future__ import annotations
@@ -9,20 +10,36 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, cast, get_args
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rollout_sim.control.expressions import Expression, Rule, parse_expression, parse_rule
 from rollout_sim.control.metrics import Percentile, Scope
+from rollout_sim.control.readings import (
+    Metric,
+    MetricName,
+    MetricQuery,
+    Missing,
+    Reading,
+    Treatment,
+    Word,
+    plain,
+    reading,
+    samples_needed,
+    statistic_of,
+    word_of,
+)
 from rollout_sim.core.arrays import BoolArray, FloatArray
-from rollout_sim.core.fields import PositiveSeconds, Seconds
+from rollout_sim.core.distributions import Distribution, DurationDistribution
+from rollout_sim.core.fields import Codec, PositiveSeconds, Quantity, Seconds
 from rollout_sim.core.units import MAXIMA, parse
 
+__all__ = ["Alarm", "Metric", "MetricQuery", "Missing", "States", "alarm_state", "evaluate_range", "evaluation_range"]
+
 States = NDArray[np.int8]
-Metric = Literal["invocations", "errors", "throttles", "error_rate", "duration", "burn_rate"]
-Missing = Literal["missing", "ignore", "breaching", "not_breaching"]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
 """The names of the state codes 0, 1 and 2."""
 MAX_COUNT: Final = 1e12
@@ -38,16 +55,10 @@ _LIMITS: Final = {
     "duration": "a duration, for example '> 800 ms'",
     "factor": "a plain factor, for example '> 14.4'",
 }
-_STATISTICS: Final[dict[str, tuple[str, ...]]] = {
-    "invocations": ("sum",),
-    "errors": ("sum", "average"),
-    "throttles": ("sum", "average"),
-    "error_rate": ("average",),
-    "duration": ("average",),
-    "burn_rate": (),
-}
-"""The statistics that a metric takes, its default first; `duration` takes percentiles as well."""
-_PERCENTILE: Final = re.compile(r"p(\d{1,3}(?:\.\d{1,10})?)")
+_BANDS: Final = ("outside", "above", "below")
+_WALL_CLOCK: Final = (60.0, 300.0, 3600.0, 86400.0, 604800.0)
+"""The periods (s) that a wall-clock window may have."""
+_MINUTE: Final = 60.0
 _LONG: Final = 3600.0
 _SHORT: Final = 300.0
 
@@ -113,25 +124,62 @@ def alarm_state(
     return STATES[evaluate_range(row, COMPARE[comparator](row, limit), n, m, _treatment(missing), before)[0]]
 
 
+class _LagCodec(Codec):
+    """`1 min`, or a distribution of delays."""
+
+    _quantity = Quantity(kind="duration")
+    _distribution = DurationDistribution.__metadata__[0]  # type: ignore[attr-defined]
+
+    def read(self, value: object) -> float | Distribution:
+        """Raises ValueError for neither."""
+        if isinstance(value, dict | Distribution):
+            lag: Distribution = self._distribution.read(value)
+            if lag.kind == "empirical":
+                raise ValueError("a lag is a duration or one of exponential, lognormal, gamma, uniform, got empirical")
+            return lag
+        return self._quantity.read(value)
+
+    def write(self, value: float | Distribution) -> object:
+        """What `read` turns back into the same."""
+        return self._distribution.write(value) if isinstance(value, Distribution) else self._quantity.write(value)
+
+    def schema(self) -> dict[str, Any]:
+        """That of a distribution, which a plain duration is, too."""
+        schema: dict[str, Any] = self._distribution.schema()
+        return schema
+
+
+Lag = Annotated[float | Distribution, _LagCodec()]
+
+
 class _Parsed:
-    """The numbers in an alarm's texts, read once; no fields, so that a file holds the texts alone."""
+    """What an alarm's texts come to, read once; no fields, so that a file holds the texts alone."""
 
     comparator: str
-    """How a datapoint is compared with the limit: `>`, `>=`, `<` or `<=`."""
+    """How a datapoint is compared with the limit: `>`, `>=`, `<` or `<=`; with `band` `outside`, `above` or `below`."""
     limit: float
-    """The number in the threshold, in the package's own unit (counts, fractions, seconds, factors)."""
+    """The number in the threshold, in the package's own unit (counts, fractions, seconds, factors); NaN without one."""
     m: int
     """How many datapoints must breach (CloudWatch's datapoints to alarm)."""
     n: int
     """Out of how many (CloudWatch's evaluation periods)."""
-    percentile: Percentile | None
-    """The percentile that the metrics must hold for this alarm, if it reads one."""
+    step: float
+    """Seconds from the end of one period to that of the next one that an evaluation may find: periods slide by it."""
+    readings: dict[str, Reading]
+    """What is read: of a metric its one reading, under no name; of an `expression` those of its metrics."""
+    maths: Expression | None
+    """The metric maths, if it is on an `expression`."""
+    composite: Rule | None
+    """The rule, if it is a composite alarm."""
+    least: int
+    """How many requests `at_least` asks for in a period; 0 without it."""
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: what is parsed is kept beside the fields
 class Alarm(_Parsed):
-    """An alarm on one metric: in ALARM when `datapoints` (M of N) periods breach the `threshold`.
+    """An alarm: in ALARM when `datapoints` (M of N) periods breach the `threshold`.
 
+    It is on one `metric`, on metric maths over several (`expression` and `metrics`), or on other alarms (`rule`).
     `burn_rate` is how many times faster than allowed the error budget of `slo` burns, over the newest `long` and the
     newest `short` seconds.
     Raises ValueError where fields contradict each other or CloudWatch would refuse them.
@@ -139,22 +187,44 @@ class Alarm(_Parsed):
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    metric: Metric
+    metric: Metric | None = None
     """What is watched. `error_rate` is metric maths, errors / invocations; `burn_rate` needs `slo`."""
-    threshold: str
-    """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`."""
+    threshold: str = ""
+    """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`; with `band` `outside`, `above` or `below`."""
     statistic: str | None = None
-    """`sum` (the default for counts), `average` (for shares and `duration`) or a percentile of `duration`: `p99`."""
+    """`sum` (the default for counts), `average` (for shares and `duration`), `minimum`, `maximum`, `sample_count`; of
+    `duration` also a percentile such as `p99` or a trimmed mean such as `tm99`."""
     of: Scope = "alias"
-    """The alias as a whole, or one of the two versions behind it."""
+    """The alias as a whole, one of the two versions behind it, or the function with all its aliases."""
     period: PositiveSeconds = 60.0
     """The length of a datapoint: 10, 20 or 30 s, or whole minutes."""
+    window: Annotated[Literal["sliding", "wall_clock"], Word(Literal["sliding", "wall_clock"])] = "sliding"
+    """Where periods end: at the newest visible minute, or at whole periods of the clock (UTC, the start being midnight)."""
     datapoints: str = "1 of 1"
     """M of N: how many of the newest datapoints must breach."""
-    missing: Literal["missing", "ignore", "breaching", "not_breaching", "notBreaching"] = "missing"
+    missing: Treatment = "missing"
     """What a period without a datapoint counts as, in CloudWatch's four treatments."""
-    lag: Seconds = 0.0
-    """How long after its end a period becomes visible."""
+    low_samples: Annotated[Literal["evaluate", "ignore"], Word(Literal["evaluate", "ignore"])] = "evaluate"
+    """With a percentile: whether the alarm keeps its state (`ignore`) while the newest period has fewer samples than
+    10 / (1 - percentile)."""
+    at_least: str | None = None
+    """A guard: below so many requests in a period, such as `20 requests`, the datapoint is not judged."""
+    below: Annotated[Literal["ok", "missing"], Word(Literal["ok", "missing"])] = "ok"
+    """With `at_least`: what a datapoint of too few requests counts as."""
+    lag: Lag = 0.0
+    """How long after its end a minute becomes visible: a duration, or a distribution of which each minute draws anew."""
+    history: Annotated[Literal["expected", "new"], Word(Literal["expected", "new"])] = "expected"
+    """What was before: the old version's expected traffic, or no alarm, for the deployment makes it when it begins."""
+    warm_up: Seconds = 0.0
+    """With `history: new`: how long it stays in INSUFFICIENT_DATA at most, until its N datapoints are there."""
+    expression: str | None = None
+    """CloudWatch's metric maths over `metrics`, such as `"IF(requests >= 20, 100 * errors / requests, 0)"`."""
+    metrics: dict[str, MetricQuery] = field(default_factory=dict, hash=False)
+    """With `expression`: the metrics that it calculates with, by name."""
+    rule: str | None = None
+    """A composite alarm: a rule over the states of other alarms, such as `"ALARM(errors) AND NOT ALARM(outage)"`."""
+    band: float | None = None
+    """An anomaly alarm: so many standard deviations around what is expected."""
     slo: str | None = None
     """With `burn_rate`: the name of the SLO."""
     long: PositiveSeconds = _LONG
@@ -163,41 +233,130 @@ class Alarm(_Parsed):
     """With `burn_rate`: the short window; both must breach."""
 
     def __post_init__(self) -> None:
-        if self.metric not in get_args(Metric):
-            raise ValueError(f"metric: unknown, got {self.metric!r}; allowed {', '.join(get_args(Metric))}")
-        if self.of not in get_args(Scope):
-            raise ValueError(f"of: unknown, got {self.of!r}; allowed {', '.join(get_args(Scope))}")
-        object.__setattr__(self, "missing", _treatment(self.missing))
+        self._read_words()
+        kinds = [name for name in ("metric", "expression", "rule") if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"metric, expression, rule: exactly one of them, got {' and '.join(kinds) or 'none'}")
+        parsed: dict[str, Any] = {"maths": None, "composite": None, "least": 0, "readings": {}, "step": _MINUTE}
+        parsed |= {"comparator": ">", "limit": math.nan, "m": 1, "n": 1}
+        if self.rule is not None:
+            self._only("rule", ())
+            parsed["composite"] = parse_rule(self.rule)
+        else:
+            parsed |= self._of_metrics()
+        for name, value in parsed.items():
+            object.__setattr__(self, name, value)
+
+    def _read_words(self) -> None:
+        """Takes CloudWatch's own spelling, too."""
+        words = {"missing": Missing, "of": Scope, "metric": MetricName} | {
+            name: Literal[allowed]
+            for name, allowed in (
+                ("window", ("sliding", "wall_clock")), ("low_samples", ("evaluate", "ignore")),
+                ("below", ("ok", "missing")), ("history", ("expected", "new")),
+            )
+        }  # fmt: skip
+        for name, kind in words.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if name == "missing" and plain(value) not in get_args(kind):
+                raise ValueError(f"missing: no such treatment, got {value!r}; allowed {', '.join(get_args(kind))}")
+            object.__setattr__(self, name, word_of(name, value, kind))
+
+    def _only(self, what: str, taken: tuple[str, ...]) -> None:
+        """Raises ValueError where a field other than these is given that such an alarm does not take."""
+        given = [
+            entry.name
+            for entry in fields(self)
+            if entry.name not in (what, *taken)
+            and getattr(self, entry.name) != ({} if entry.name == "metrics" else entry.default)
+        ]
+        if given:
+            raise ValueError(f"{', '.join(given)}: an alarm with `{what}` does not take this")
+
+    def _of_metrics(self) -> dict[str, Any]:
+        """What is parsed of an alarm on a metric or on metric maths."""
         m, n = _datapoints(self.datapoints)
+        if self.expression is not None:
+            self._take_period()
         if self.period not in (10, 20, 30) and (self.period < 60 or self.period % 60):
             raise ValueError(f"period: got {self.period:g} s; allowed 10 s, 20 s, 30 s or a whole multiple of 60 s")
+        if self.window == "wall_clock" and self.period not in _WALL_CLOCK:
+            raise ValueError(
+                f"window: wall_clock takes a period of 1 min, 5 min, 1 h, 1 d or 7 d, got {self.period:g} s"
+            )
         days = 7 if self.period >= 3600 else 1
         if n * self.period > days * 86400:
             what = f"{n} periods of {self.period:g} s come to more than {days} d, got {self.datapoints!r}"
             raise ValueError(f"datapoints: {what}; allowed N up to {days * 86400 // self.period:g}")
+        sliding = _MINUTE if self.period >= _MINUTE else 10.0
+        step = self.period if self.window == "wall_clock" else sliding
         if self.metric == "burn_rate":
             self._check_burn_rate()
-        else:
-            self._check_statistic()
-        comparator, limit = _threshold(self.threshold, self._limit_kind)
-        share = None if self.metric != "duration" or self.statistic is None else _share(self.statistic)
-        percentile = None if share is None else Percentile(of=self.of, share=share, period=self.period)
-        parsed = {"comparator": comparator, "limit": limit, "m": m, "n": n, "percentile": percentile}
-        for name, value in parsed.items():
-            object.__setattr__(self, name, value)
-
-    def _check_statistic(self) -> None:
-        allowed = _STATISTICS[self.metric]
-        if self.statistic is None:
-            object.__setattr__(self, "statistic", allowed[0])
-        elif self.statistic not in allowed and not (self.metric == "duration" and _share(self.statistic) is not None):
-            percentiles = " and percentiles such as p50, p99 or p99.9" if self.metric == "duration" else ""
-            raise ValueError(
-                f"statistic: does not fit {self.metric}, got {self.statistic!r}; "
-                f"allowed {', '.join(allowed)}{percentiles}"
-            )
-        if self.slo is not None or self.long != _LONG or self.short != _SHORT:
+        elif self.slo is not None or self.long != _LONG or self.short != _SHORT:
             raise ValueError(f"slo, long and short: only burn_rate takes them, got metric {self.metric!r}")
+        readings = self._readings(step)
+        comparator, limit = self._threshold()
+        if self.low_samples == "ignore" and not (self.statistic and samples_needed(self.statistic)):
+            raise ValueError(f"low_samples: is about percentiles, got the statistic {self.statistic!r}")
+        if self.warm_up and self.history != "new":
+            raise ValueError("warm_up: is of an alarm that the deployment makes; add `history: new`")
+        if self.warm_up and not _MINUTE <= self.warm_up <= 2880 * _MINUTE:
+            raise ValueError(f"warm_up: got {self.warm_up:g} s; allowed 1 min to 2 d")
+        maths = None if self.expression is None else parse_expression(self.expression, tuple(self.metrics))
+        return {
+            "m": m, "n": n, "step": step, "readings": readings, "comparator": comparator, "limit": limit,
+            "maths": maths, "least": _least(self.at_least, self.below),
+        }  # fmt: skip
+
+    def _take_period(self) -> None:
+        """Gives an alarm on metric maths the period of its metrics, which is one."""
+        if not self.metrics:
+            raise ValueError("metrics: an expression needs metrics to calculate with, got none")
+        if self.statistic is not None or self.low_samples != "evaluate" or self.band is not None:
+            raise ValueError("statistic, low_samples and band: an alarm with `expression` does not take this")
+        given = {query.period for query in self.metrics.values()} - {None}
+        if self.period != _MINUTE or not given:
+            given |= {self.period}
+        if len(given) > 1:
+            shown = ", ".join(f"{period:g} s" for period in sorted(filter(None, given)))
+            raise ValueError(f"metrics: all periods of an alarm must be the same, got {shown}")
+        object.__setattr__(self, "period", given.pop())
+
+    def _readings(self, step: float) -> dict[str, Reading]:
+        """What is read, by name."""
+        if self.expression is not None:
+            return {
+                name: reading(query.metric, str(query.statistic), query.of, self.period, step)
+                for name, query in self.metrics.items()
+            }
+        if self.metrics:
+            raise ValueError("metrics: only an alarm with `expression` takes them")
+        if self.metric is None or self.metric == "burn_rate":
+            return {}
+        object.__setattr__(self, "statistic", statistic_of(self.metric, self.statistic))
+        return {"": reading(self.metric, str(self.statistic), self.of, self.period, step)}
+
+    def _threshold(self) -> tuple[str, float]:
+        """The comparator and the limit."""
+        if self.band is None:
+            return _threshold(self.threshold, self._limit_kind)
+        if not 0 < self.band <= 100:
+            raise ValueError(f"band: got {self.band:g}; allowed standard deviations above 0 up to 100")
+        if self.threshold not in _BANDS:
+            raise ValueError(f"threshold: with `band` got {self.threshold!r}; allowed {', '.join(_BANDS)}")
+        if self.of == "new_version":
+            raise ValueError(
+                "band: a new version has no history that a band could be learned from; got of: new_version"
+            )
+        statistics = ("sum", "average", "sample_count")
+        if self.metric in (None, "burn_rate", "throttles") or self.statistic not in statistics:
+            what = f"{self.statistic} of {self.metric}"
+            raise ValueError(
+                f"band: is for {', '.join(statistics)} of invocations, errors, error_rate or duration, got {what}"
+            )
+        return self.threshold, math.nan
 
     def _check_burn_rate(self) -> None:
         if self.slo is None:
@@ -212,6 +371,7 @@ class Alarm(_Parsed):
                 f"missing: a burn_rate window without requests burns nothing, got {self.missing!r}; "
                 "allowed not_breaching"
             )
+        self._only("metric", ("threshold", "of", "lag", "slo", "long", "short", "missing"))
         for name, window in (("long", self.long), ("short", self.short)):
             if window < 60 or window % 60:
                 raise ValueError(f"{name}: got {window:g} s; allowed whole multiples of 60 s")
@@ -220,21 +380,65 @@ class Alarm(_Parsed):
 
     @property
     def _limit_kind(self) -> str:
-        special = {"error_rate": "share", "duration": "duration", "burn_rate": "factor"}.get(self.metric)
-        return special or ("ratio" if self.statistic == "average" else "number")
+        if self.metric == "burn_rate":
+            return "factor"
+        if self.expression is not None or self.metric is None:
+            return "ratio"
+        return reading(self.metric, str(self.statistic), self.of, self.period, self.period).kind
 
     @property
     def interval(self) -> float:
         """Seconds between evaluations: every minute, or every 10 s for periods below a minute."""
-        return 60.0 if self.period >= 60 else 10.0
+        return _MINUTE if self.period >= _MINUTE else 10.0
+
+    @property
+    def percentiles(self) -> tuple[Percentile, ...]:
+        """What the metrics must hold of durations for this alarm."""
+        return tuple(dict.fromkeys(one.percentile for one in self.readings.values() if one.percentile is not None))
+
+    @property
+    def percentile(self) -> Percentile | None:
+        """The percentile that an alarm on one metric reads, if it does."""
+        return self.readings[""].percentile if "" in self.readings else None
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Of whom it reads, the guard `at_least` included."""
+        own: tuple[Scope, ...] = (self.of,) if self.maths is None or self.least else ()
+        return tuple(dict.fromkeys((*own, *(one.of for one in self.readings.values()))))
+
+    @property
+    def lags(self) -> tuple[float, float]:
+        """The least and the greatest lag (s), the latter but for one minute in a million."""
+        if isinstance(self.lag, Distribution):
+            low, high = self.lag.ppf(np.array([0.0, 1 - 1e-6])).tolist()
+            return low, high
+        return self.lag, self.lag
+
+    @property
+    def slides(self) -> bool:
+        """Whether neighbouring evaluations look at periods that overlap."""
+        return self.step < self.period
+
+
+def _least(text: str | None, below: str) -> int:
+    """The number in `20 requests`; 0 where there is no such guard."""
+    if text is None:
+        if below != "ok":
+            raise ValueError(f"below: is what `at_least` does with too few requests, got {below!r} without it")
+        return 0
+    match = re.fullmatch(r"\s*(\d{1,12})(\s+requests?)?\s*", str(text))
+    if match is None or not int(match[1]):
+        raise ValueError(f"at_least: got {text!r}; allowed a number of requests, for example '20 requests'")
+    return int(match[1])
 
 
 def _treatment(name: str) -> Missing:
-    if name == "notBreaching":
-        return "not_breaching"
-    if name not in get_args(Missing):
-        raise ValueError(f"missing: no such treatment, got {name!r}; allowed {', '.join(get_args(Missing))}")
-    return cast(Missing, name)
+    word: Missing
+    for word in get_args(Missing):
+        if plain(name) == word:
+            return word
+    raise ValueError(f"missing: no such treatment, got {name!r}; allowed {', '.join(get_args(Missing))}")
 
 
 def _datapoints(text: str) -> tuple[int, int]:
@@ -243,13 +447,6 @@ def _datapoints(text: str) -> tuple[int, int]:
     if not 1 <= m <= n:
         raise ValueError(f"datapoints: got {text!r}; allowed 'M of N' with 1 <= M <= N, for example '2 of 3'")
     return m, n
-
-
-def _share(statistic: str) -> float | None:
-    """The fraction that a percentile such as `p99.9` stands for; None for any other statistic."""
-    match = _PERCENTILE.fullmatch(statistic)
-    share = parse(f"{match[1]}%", "share") if match else 0.0
-    return share if 0 < share <= 1 else None
 
 
 def _threshold(text: str, kind: str) -> tuple[str, float]:

@@ -6,13 +6,27 @@ import happens when somebody asks, so that a result costs no picture library.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Displayed:
     """Shows itself in a notebook as what `views.display.html` makes of it."""
 
     __slots__ = ()
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The table that a notebook shows, as a DataFrame: a row for each of its rows, its names as the index.
+
+        Shares are fractions, times seconds. An estimate has columns for its mean (under the table's own heading) and the
+        ends of its 95% interval (`... low`, `... high`); a time to something has its quantiles (`... p50`, `... p95`).
+        """
+        from rollout_sim.views import display
+
+        return display.table(self)
 
     def _repr_html_(self) -> str:
         from rollout_sim.views import display

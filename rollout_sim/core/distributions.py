@@ -145,11 +145,11 @@ def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
     scale = float(units.UNITS[kind][unit])
     samples = []
     try:
-        with TextIOWrapper(open_regular(path, MAX_SAMPLE_BYTES), encoding="utf-8", newline="") as file:
+        with TextIOWrapper(open_regular(path, MAX_SAMPLE_BYTES), encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             place = 0
             if column:
-                header = next(rows, [])
+                header = [name.strip() for name in next(rows, [])]
                 if column not in header:
                     raise ValueError(
                         f"{path}:1: no column {column!r}; got {len(header)} others{suggest(column, header)}"

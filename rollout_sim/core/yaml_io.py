@@ -8,6 +8,7 @@ look like `FILE:LINE: where: what is wrong, got X; allowed Y`.
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import re
 import textwrap
@@ -23,13 +24,15 @@ from rollout_sim.errors import ScenarioError
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 50
-MAX_NODES: Final = 100_000
-"""A file with more values than this once its aliases are written out is an alias bomb."""
+MAX_NODES: Final = 30_000
+"""Values in a file, its aliases written out: what is read in less than a second, and a hundred times what anybody writes."""
 Where = tuple[str | int, ...]
 """The way to a value: `("function", "versions", "1", "faults", 0, "errors")`."""
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = tuple(f"{_TAG}{name}" for name in ("str", "null", "bool", "int", "float"))
 _SHOWN: Final = 60
+_NAMES: Final = 100
+"""Names that a message lists, and among which it looks for the one that was meant."""
 _TOO_DEEP: Final = f"is nested too deeply; allowed {MAX_DEPTH} levels"
 _TOO_MANY: Final = f"holds too many values, aliases written out; allowed {MAX_NODES}"
 
@@ -285,10 +288,22 @@ def dotted(where: Where) -> str:
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
-    """The one of `allowed` that `name` was probably meant to be, if any."""
-    plain = {_plain(candidate): candidate for candidate in allowed}
+    """The one of `allowed` (the first hundred of them) that `name` was probably meant to be, if any."""
+    plain = {_plain(candidate): candidate for candidate in itertools.islice(allowed, _NAMES)}
     near = difflib.get_close_matches(_plain(name), plain, n=1)
     return plain[near[0]] if near else None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names one after the other, the first of them where there are many; `none` without any.
+
+    Examples:
+        >>> listed(["prod", "test"]), listed([])
+        ('prod, test', 'none')
+    """
+    names = list(names)
+    more = f" and {len(names) - _NAMES:,} more" if len(names) > _NAMES else ""
+    return (", ".join(names[:_NAMES]) or "none") + more
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
@@ -19,7 +19,15 @@ OPERATORS: Final = {
 }
 MISSING: Final = {"missing": "missing", "ignore": "ignore", "breaching": "breaching", "not_breaching": "notBreaching"}
 METRICS: Final = {"invocations": "Invocations", "errors": "Errors", "throttles": "Throttles", "duration": "Duration"}
+STATISTICS: Final = {
+    "sum": "Sum", "average": "Average", "minimum": "Minimum", "maximum": "Maximum", "sample_count": "SampleCount",
+}  # fmt: skip
 _RATE: Final = "errors / invocations"
+_BANDS: Final = {
+    "outside": "LessThanLowerOrGreaterThanUpperThreshold",
+    "above": "GreaterThanUpperThreshold",
+    "below": "LessThanLowerThreshold",
+}
 
 
 def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -31,59 +39,118 @@ def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tup
         raise ScenarioError(
             ["a burn_rate alarm is two windows on an SLO: export it with your SLO tool (see export openslo)"]
         )
-    if alarm.of == "old_version":
+    if alarm.rule is not None:
+        raise ScenarioError(
+            [
+                f"a composite alarm is a resource of its own, AWS::CloudWatch::CompositeAlarm: write it with {alarm.rule!r}"
+            ]
+        )
+    if "old_version" in alarm.scopes:
         raise ScenarioError(
             ["an alarm on the old version has no fixed dimension: its number changes with every release"]
         )
-    dimensions = _dimensions(alarm, function, alias, version)
-    properties: dict[str, Any] = {
-        "ComparisonOperator": OPERATORS[alarm.comparator],
-        "Threshold": alarm.limit * 1000 if alarm.metric == "duration" else alarm.limit,
+
+    def stat(metric: str, statistic: str, of: str) -> dict[str, Any]:
+        return {
+            "Metric": {
+                "Namespace": "AWS/Lambda", "MetricName": METRICS[metric],
+                "Dimensions": _dimensions(of, function, alias, version),
+            },
+            "Period": int(alarm.period), "Stat": STATISTICS.get(statistic, statistic),
+        }  # fmt: skip
+
+    properties: dict[str, Any] = {"ComparisonOperator": _BANDS.get(alarm.comparator) or OPERATORS[alarm.comparator]}
+    properties |= {
         "EvaluationPeriods": alarm.n,
         "DatapointsToAlarm": alarm.m,
         "TreatMissingData": MISSING[alarm.missing],
     }
-    period, rounded = int(alarm.period), round(properties["Threshold"], 9)
-    properties["Threshold"] = int(rounded) if rounded == int(rounded) else rounded
-    if alarm.metric == "error_rate":
-        properties["Metrics"] = [
-            {"Id": "rate", "Expression": _RATE, "Label": "error rate", "ReturnData": True},
-            *(
-                {
-                    "Id": name, "ReturnData": False,
-                    "MetricStat": {
-                        "Metric": {"Namespace": "AWS/Lambda", "MetricName": METRICS[name], "Dimensions": dimensions},
-                        "Period": period, "Stat": "Sum",
-                    },
-                }
-                for name in ("errors", "invocations")
-            ),
-        ]  # fmt: skip
+    queries = _queries(alarm)
+    if alarm.band is None:
+        limit = round(alarm.limit * 1000 if alarm.metric == "duration" else alarm.limit, 9)
+        properties["Threshold"] = int(limit) if limit == int(limit) else limit
     else:
+        properties["ThresholdMetricId"] = "band"
+    if queries is None:
         statistic = str(alarm.statistic)
-        which = (
-            {"Statistic": statistic.capitalize()}
-            if statistic in ("sum", "average")
-            else {"ExtendedStatistic": statistic}
-        )
+        which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
         properties |= {
-            "Namespace": "AWS/Lambda", "MetricName": METRICS[alarm.metric], "Dimensions": dimensions,
-            "Period": period, **which,
+            "Namespace": "AWS/Lambda", "MetricName": METRICS[str(alarm.metric)],
+            "Dimensions": _dimensions(alarm.of, function, alias, version), "Period": int(alarm.period), **which,
         }  # fmt: skip
-    remarks = ["the delay of datapoints (`lag`) is CloudWatch's own, not a setting"] if alarm.lag else []
-    if period < 60:
-        remarks.append(
-            f"Lambda's metrics come once a minute: an alarm with periods of {period} s misses data in most of them"
+        if alarm.low_samples == "ignore":
+            properties["EvaluateLowSampleCountPercentile"] = "ignore"
+    else:
+        expressions, metrics = queries
+        properties["Metrics"] = [
+            *(
+                {"Id": name, "Expression": text, "Label": label, "ReturnData": name != "band" or alarm.band is not None}
+                for name, (text, label) in expressions.items()
+            ),
+            *(
+                {"Id": name, "ReturnData": alarm.band is not None and name == "watched", "MetricStat": stat(*which)}
+                for name, which in metrics.items()
+            ),
+        ]
+    if alarm.window == "wall_clock":
+        properties["EvaluationWindow"] = {"WallClockWindow": {"Timezone": "UTC"}}
+    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, tuple(_remarks(alarm))
+
+
+def _queries(alarm: Alarm) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str, str]]] | None:
+    """The expressions (with a label) and the metrics (name, statistic, scope) of an alarm on metric maths, by their ids.
+
+    None for an alarm that is on one metric.
+    """
+    of: str = alarm.of
+    metrics: dict[str, tuple[str, str, str]]
+    if alarm.maths is not None:
+        result = {"result": (str(alarm.expression), "expression")}
+        metrics = {name: (one.metric, one.statistic, one.of) for name, one in alarm.readings.items()}
+        if not alarm.least:
+            return result, metrics
+        value = f"({alarm.expression})"
+    elif alarm.metric == "error_rate":
+        metrics = {name: (name, "sum", of) for name in ("errors", "invocations")}
+        value = _RATE
+        if alarm.band is None and not alarm.least:
+            return {"rate": (_RATE, "error rate")}, metrics
+    elif alarm.least or alarm.band is not None:
+        metrics = {"watched": (str(alarm.metric), str(alarm.statistic), of)}
+        value = "watched"
+    else:
+        return None
+    if alarm.least:
+        guard = "guard" if "guard" not in metrics else "guard_of_requests"
+        metrics[guard] = ("invocations", "sum", of)
+        fine = "" if alarm.below == "missing" else ", 0" if alarm.comparator in (">", ">=") else ", 1000000000"
+        return {"guarded": (f"IF({guard} >= {alarm.least}, {value}{fine})", "guarded")}, metrics
+    banded = "watched" if value == "watched" else "rate"
+    expressions = {} if value == "watched" else {"rate": (_RATE, "error rate")}
+    return expressions | {"band": (f"ANOMALY_DETECTION_BAND({banded}, {alarm.band:g})", "expected")}, metrics
+
+
+def _remarks(alarm: Alarm) -> Iterator[str]:
+    """What CloudWatch does otherwise, or on its own."""
+    if alarm.lag:
+        yield "the delay of datapoints (`lag`) is CloudWatch's own, not a setting"
+    if alarm.period < 60:
+        yield (
+            f"Lambda's metrics come once a minute: an alarm with periods of {alarm.period:g} s misses data in most of them"
         )
-    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, tuple(remarks)
+    if alarm.band is not None:
+        yield "CloudWatch learns its band from two weeks of data; the simulation's is a forecast of the traffic"
+    if alarm.warm_up:
+        yield f"the warm-up of {alarm.warm_up:g} s is not in the template: set WarmUpConfiguration where the alarm is made"
+    if alarm.least and alarm.comparator in (">=", "<=") and alarm.below == "ok":
+        yield "the guard's value for too few requests must not breach: see that it does not"
 
 
-def _dimensions(alarm: Alarm, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
-    dimensions: list[dict[str, Any]] = [
-        {"Name": "FunctionName", "Value": function},
-        {"Name": "Resource", "Value": Sub(f"${{{function}}}:{alias}")},
-    ]
-    if alarm.of == "new_version":
+def _dimensions(of: str, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
+    dimensions: list[dict[str, Any]] = [{"Name": "FunctionName", "Value": function}]
+    if of != "function":
+        dimensions.append({"Name": "Resource", "Value": Sub(f"${{{function}}}:{alias}")})
+    if of == "new_version":
         dimensions.append({"Name": "ExecutedVersion", "Value": version})
     return dimensions
 

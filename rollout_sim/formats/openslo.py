@@ -1,7 +1,7 @@
-"""OpenSLO v1: SLOs as documents that other SLO tools read, and back into a scenario's `slos:`.
+"""OpenSLO: SLOs as documents that other SLO tools read, and back into a scenario's `slos:`.
 
-Source: the OpenSLO specification, version 1. Budgeting by occurrences and rolling windows only: that is what a
-scenario's error budget is.
+Source: the OpenSLO specification; version 1 is written, v1alpha (what sloth reads) and the proposal v2alpha are read, too.
+Budgeting by occurrences only: that is what a scenario's error budget is. A calendar window is read as a rolling one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
 VERSION: Final = "openslo/v1"
+VERSIONS: Final = (VERSION, "openslo/v1alpha", "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
+"""What is read."""
 UNITS: Final = {"m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "M": 30 * DAY, "Q": 90 * DAY, "Y": 365 * DAY}
 """Seconds of the units of OpenSLO's durations; a month, a quarter and a year have the usual round lengths."""
+_WORDS: Final = {
+    "Minute": "m", "Hour": "h", "Day": "d", "Week": "w", "Month": "M", "Quarter": "Q", "Year": "Y",
+}  # fmt: skip
+"""The units of v1alpha, as the letters of version 1."""
 _EXACT: Final = ("w", "d", "h", "m")
 
 
@@ -95,19 +101,20 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     Raises ScenarioError for a file that is no YAML, or without an SLO that can be read.
     """
     documents = [document for document in read_documents(path) if document is not None]
-    flat = [document for part in documents for document in (part if isinstance(part, list) else [part])]
+    flat = [_current(document) for part in documents for document in (part if isinstance(part, list) else [part])]
     named = {
         (str(document.get("kind")), _name(document)): document for document in flat if isinstance(document, Mapping)
     }
     entries: list[dict[str, Any]] = []
     remarks: list[str] = []
     for number, document in enumerate(flat, 1):
-        if not isinstance(document, Mapping) or document.get("apiVersion") != VERSION:
+        if not isinstance(document, Mapping) or document.get("apiVersion") not in VERSIONS:
             version = document.get("apiVersion") if isinstance(document, Mapping) else document
-            remarks.append(f"document {number}: apiVersion: got {shorten(repr(version))}; allowed {VERSION}")
+            allowed = ", ".join(VERSIONS)
+            remarks.append(f"document {number}: apiVersion: got {shorten(repr(version))}; allowed {allowed}")
         elif document.get("kind") == "SLO":
             try:
-                entries += list(_entries(document, named, remarks))
+                entries += [_apart(entry, entries) for entry in _entries(document, named, remarks)]
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 remarks.append(f"document {number}, {_name(document)}: {what}")
@@ -125,43 +132,108 @@ def _name(document: Mapping[str, Any]) -> str:
     )
 
 
+def _current(document: Any) -> Any:
+    """A document with the field names of version 1, where it is of another version; anything else as it is."""
+    if not isinstance(document, Mapping) or not isinstance(document.get("spec"), Mapping):
+        return document
+    spec = dict(document["spec"])
+    for old, new in (("sli", "indicator"), ("sliRef", "indicatorRef")):
+        if old in spec:
+            spec[new] = spec.pop(old)
+    windows = spec.pop("timeWindows", None)
+    if isinstance(windows, list):
+        spec["timeWindow"] = [_window_of_alpha(window) for window in windows]
+    indicator = spec.get("indicator")
+    if isinstance(indicator, Mapping) and "spec" not in indicator:  # v1alpha has the metric at once
+        spec["indicator"] = {"spec": indicator}
+    return {**document, "spec": spec}
+
+
+def _window_of_alpha(window: Any) -> Any:
+    """A window of v1alpha, `{count: 30, unit: Day}`, with a duration; anything else as it is."""
+    if not isinstance(window, Mapping) or str(window.get("unit")).title() not in _WORDS or "duration" in window:
+        return window
+    return {**window, "duration": f"{window.get('count', 1)}{_WORDS[str(window['unit']).title()]}"}
+
+
+def _apart(entry: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
+    """The entry under a name that none of the others has."""
+    names = [other["name"] for other in others]
+    name, number = str(entry["name"]), 1
+    while name in names:
+        number += 1
+        name = f"{entry['name']}-{number}"
+    return entry | {"name": name}
+
+
 def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: list[str]) -> Iterator[dict[str, Any]]:
-    """The entries of one SLO document, one per objective. Raises ValueError or KeyError for what is not supported."""
+    """The entries of one SLO document, one per objective; an objective that is not supported is a remark.
+
+    Raises ValueError or KeyError for what is not supported of all of them.
+    """
     spec, name = document["spec"], _name(document)
     method = spec.get("budgetingMethod", "Occurrences")
     if method != "Occurrences":
-        raise ValueError(f"budgetingMethod: got {method!r}; allowed Occurrences")
-    indicator = spec.get("indicator")
-    if indicator is None:
-        reference = str(spec["indicatorRef"])
-        if ("SLI", reference) not in named:
-            raise ValueError(f"indicatorRef: no SLI {reference!r} in this file")
-        indicator = named["SLI", reference]
-    measured = indicator["spec"]
-    if "ratioMetric" not in measured and "thresholdMetric" not in measured:
-        raise ValueError("indicator: needs a ratioMetric or a thresholdMetric")
-    alias = _alias(measured)
+        raise ValueError(
+            f"budgetingMethod: got {method!r}, a budget of time slices, which a scenario does not have; allowed Occurrences"
+        )
     if spec.get("alertPolicies"):
         remarks.append(f"{name}: alertPolicies are not read; write `alarms:` with the metric burn_rate")
     objectives = spec["objectives"]
+    problems: list[str] = []
     for number, objective in enumerate(objectives, 1):
         label = name if len(objectives) == 1 else dashed(str(objective.get("displayName", f"{name}-{number}")))
-        target = objective["target"] if "target" in objective else objective["targetPercent"] / 100
-        if not 0 < float(target) < 1:
-            raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
-        entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
-        if "thresholdMetric" in measured:
-            if objective.get("op") not in ("lte", "lt"):
-                raise ValueError(
-                    f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)"
-                )
-            entry["sli"] = {"latency": text(round(float(objective["value"]) / 1000, 9), "duration")}
-            remarks.append(f"{label}: the threshold {objective['value']} was taken as milliseconds")
-        else:
-            remarks.append(f"{label}: the query is not read: bad are requests that fail")
-        entry["window"] = _window(spec, label, remarks)
-        _check(entry)
-        yield entry | ({"alias": alias} if alias else {})
+        try:
+            entry = _entry(spec, objective, label, named, remarks)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            problems.append(f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error))
+            continue
+        yield entry
+    if len(problems) == len(objectives):
+        raise ValueError("; ".join(dict.fromkeys(problems)) or "objectives: there is none")
+    remarks += [f"{name}: left out: {problem}" for problem in problems]
+
+
+def _entry(
+    spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, named: Mapping[Any, Any], remarks: list[str]
+) -> dict[str, Any]:
+    """The entry of one objective. Raises ValueError or KeyError for what is not supported."""
+    measured = _measured(spec, objective, named)
+    target = objective["target"] if "target" in objective else objective["targetPercent"] / 100
+    if not 0 < float(target) < 1:
+        raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
+    entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
+    said: list[str] = []
+    if "thresholdMetric" in measured:
+        if objective.get("op") not in ("lte", "lt"):
+            raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
+        entry["sli"] = {"latency": text(round(float(objective["value"]) / 1000, 9), "duration")}
+        said.append(f"{label}: the threshold {objective['value']} was taken as milliseconds")
+    else:
+        said.append(f"{label}: the query is not read: bad are requests that fail")
+    entry["window"] = _window(spec, label, said)
+    _check(entry)
+    alias = _alias(measured)
+    remarks += said
+    return entry | ({"alias": alias} if alias else {})
+
+
+def _measured(spec: Mapping[str, Any], objective: Mapping[str, Any], named: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """The metric of one objective: its own, that of the SLO, or that of an SLI in this file. Raises ValueError or KeyError."""
+    if "ratioMetrics" in objective:  # v1alpha
+        return {"ratioMetric": objective["ratioMetrics"]}
+    own = _current({"spec": objective})["spec"]
+    place = own if "indicator" in own or "indicatorRef" in own else spec
+    indicator = place.get("indicator")
+    if indicator is None:
+        reference = str(place["indicatorRef"])
+        if ("SLI", reference) not in named:
+            raise ValueError(f"indicatorRef: no SLI {reference!r} in this file")
+        indicator = named["SLI", reference]
+    measured: Mapping[str, Any] = indicator["spec"]
+    if "ratioMetric" not in measured and "thresholdMetric" not in measured:
+        raise ValueError("indicator: needs a ratioMetric or a thresholdMetric")
+    return measured
 
 
 def _check(entry: dict[str, Any]) -> None:
@@ -191,11 +263,13 @@ def _window(spec: Mapping[str, Any], label: str, remarks: list[str]) -> str:
         remarks.append(f"{label}: there is no timeWindow; 30 d is the default")
         return "30 d"
     window = windows[0]
-    if not window.get("isRolling", False):
-        raise ValueError("timeWindow: a calendar window is not supported; allowed isRolling: true")
+    calendar = not window.get("isRolling", False)
     match = re.fullmatch(r"([1-9]\d*)([mhdwMQY])", str(window["duration"]))
     if match is None:
         raise ValueError(f"timeWindow: got {window['duration']!r}; allowed such as 30d, 4w, 24h")
-    if match[2] not in _EXACT:
+    if calendar:
+        days = f"{int(match[1]) * UNITS[match[2]] / DAY:g} days"
+        remarks.append(f"{label}: the calendar window {window['duration']} was taken as a rolling one of {days}")
+    elif match[2] not in _EXACT:
         remarks.append(f"{label}: {window['duration']} was taken as {int(match[1]) * UNITS[match[2]] / DAY:g} days")
     return text(int(match[1]) * UNITS[match[2]], "duration")

@@ -147,7 +147,7 @@ class Deployed:
             try:
                 name = self.resolver.value(reference)
                 if name is not MISSING:
-                    alarms[dashed(_spaced(str(name)))] = self._alarm(str(name))
+                    alarms[dashed(spaced(str(name)))] = self._alarm(str(name))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
                 self.remarks.append(f"left out: the alarm {name}: {what}")
@@ -197,7 +197,7 @@ class Deployed:
 _SAID: Final = ("AlarmDescription", "AlarmName", "ActionsEnabled", "Tags")
 
 
-def _spaced(name: str) -> str:
+def spaced(name: str) -> str:
     """`NewVersionErrorsAlarm` as words: `New Version Errors`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.removesuffix("Alarm") or name)
 
@@ -208,19 +208,10 @@ def read(path: Path, function: str | None = None, parameters: Mapping[str, str] 
     `parameters` take the place of the template's defaults. Raises ScenarioError for a file that is no template, or where
     it is not clear which function is meant.
     """
-    template = _template(path)
+    template = template_of(path, parameters or {})
     resolver = Resolver(template, parameters or {})
     resources = resolver.resources
-    unknown = sorted(set(parameters or {}) - set(template.get("Parameters", {})))
-    if unknown:
-        allowed = ", ".join(template.get("Parameters", {})) or "none"
-        raise ScenarioError([f"{path}: --parameter: there is no parameter {unknown[0]!r}; allowed {allowed}"])
-    rolled = {
-        identity: resource.get("Properties", {})
-        for identity, resource in resources.items()
-        if resource.get("Type") == FUNCTION and "AutoPublishAlias" in resource.get("Properties", {})
-        and not _off(resource["Properties"].get("DeploymentPreference"))
-    }  # fmt: skip
+    rolled = rolled_of(template)
     if function is not None and function not in rolled:
         raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(rolled) or 'none'}"])
     if not rolled:
@@ -239,6 +230,26 @@ def read(path: Path, function: str | None = None, parameters: Mapping[str, str] 
         raise ScenarioError([f"{path}: {identity}: {error}"]) from None
     deployed.remarks[:] = [legible(remark) for remark in (*resolver.taken, *deployed.remarks)]
     return deployed
+
+
+def template_of(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The template in a file, which has all of the `parameters`. Raises ScenarioError."""
+    template = _template(path)
+    unknown = sorted(set(parameters) - set(template.get("Parameters", {})))
+    if unknown:
+        allowed = ", ".join(template.get("Parameters", {})) or "none"
+        raise ScenarioError([f"{path}: --parameter: there is no parameter {unknown[0]!r}; allowed {allowed}"])
+    return template
+
+
+def rolled_of(template: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The properties of each function of a template that is rolled out, by logical id."""
+    return {
+        identity: resource.get("Properties", {})
+        for identity, resource in template["Resources"].items()
+        if resource.get("Type") == FUNCTION and "AutoPublishAlias" in resource.get("Properties", {})
+        and not _off(resource["Properties"].get("DeploymentPreference"))
+    }  # fmt: skip
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

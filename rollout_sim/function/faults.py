@@ -24,6 +24,8 @@ OUTCOMES: Final = ("ok", "failed_response", "error", "crash", "init_error", "tim
 """What becomes of an attempt: only `ok` is a good answer, from `error` on Lambda counts it, above it the environment is gone."""
 CRASH_DURATION: Final = 0.01
 """Seconds from the start of an invocation to the exit of a process that crashes at once. AWS does not document it; a guess."""
+_SLOWEST: Final = 1e100
+"""Where many slowdowns multiply: slower than any timeout, and still a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +347,7 @@ def slowdown(
         elif kind == LEAK:
             factor *= max(0.0, 1.0 + (row[FACTOR] - 1.0) * strength * age / row[PARAMETER])
             add += row[ADD] * strength * age / row[PARAMETER]
-    return factor, add, init_factor, init_add
+    return min(factor, _SLOWEST), add, min(init_factor, _SLOWEST), init_add
 
 
 def resolve_invocation(

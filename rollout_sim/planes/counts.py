@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from rollout_sim.function.faults import FAILED_RESPONSE, OK
 from rollout_sim.planes.base import PlaneTotals, VersionTotals
 from rollout_sim.planes.exposure import Users
 from rollout_sim.scenario.scenario import Scenario
+
+ROUNDING: Final = 1e-6
+"""The share of a period by which an instant may miss its end for want of float precision."""
 
 
 class KeptDurations:
@@ -34,24 +37,24 @@ class KeptDurations:
         self._keep = keep
         self._forgotten = int(first // metrics.resolution)
         self._read = {target for key in metrics.percentiles for target in metrics.scopes[key.of]}
+        self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
+        self._shown = 0.0
 
     def copied(self, metrics: Metrics) -> KeptDurations:
         """The same for another run, whose percentiles go into those `metrics`."""
         other = KeptDurations(metrics, self._keep, self._replication)
         other._samples = {count_index: array("d", durations) for count_index, durations in self._samples.items()}
-        other._forgotten = self._forgotten
+        other._forgotten, other._changed, other._shown = self._forgotten, self._changed, self._shown
         for key, points in metrics.percentiles.items():
             points[self._replication] = self.metrics.percentiles[key][self._replication]
         return other
 
-    def _keeps(self, count_index: int) -> bool:
-        target, period = divmod(count_index, self.metrics.periods)
-        return period >= self._forgotten and target in self._read
-
     def add(self, count_index: int, duration: float) -> None:
-        """One more duration (s), unless its period is forgotten."""
-        if self._keeps(count_index):
+        """One more duration (s), unless its period is forgotten or no percentile needs it."""
+        target, period = divmod(count_index, self.metrics.periods)
+        if period >= self._forgotten and target in self._read:
             self._samples.setdefault(count_index, array("d")).append(duration)
+            self._changed = min(self._changed, period)
 
     def add_all(self, count_indices: IntArray, durations: FloatArray) -> None:
         """`add` for each of many: both of the same length."""
@@ -60,20 +63,34 @@ class KeptDurations:
         starts = np.flatnonzero(np.diff(count_indices, prepend=-1))
         for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count_indices.size], strict=True):
             count_index = int(count_indices[start])
-            if self._keeps(count_index):
+            target, period = divmod(count_index, self.metrics.periods)
+            if period >= self._forgotten and target in self._read:
                 self._samples.setdefault(count_index, array("d")).frombytes(durations[start:stop].tobytes())
+                self._changed = min(self._changed, period)
 
-    def hand_over(self, low: int, high: int, now: float) -> None:
-        """Writes the percentiles of the periods [low, high) into the metrics; forgets what is too old at `now`."""
+    def hand_over(self, now: float) -> None:
+        """Writes the percentiles of the periods that ended by `now` (s) into the metrics; forgets what is too old then.
+
+        Those that ended since the last time are new; of the others those that hold a duration which came since then.
+        """
+        resolution = self.metrics.resolution
         for key, points in self.metrics.percentiles.items():
-            per = round(key.period / self.metrics.resolution)
-            for period in range(max(low, self._forgotten) // per, (high - 1) // per + 1):
-                if period * per >= self._forgotten:
-                    points[self._replication, period] = self._percentile(key, range(period * per, (period + 1) * per))
+            per, every = round(key.period / resolution), round(key.every / resolution)
+            ended = min(math.floor(now / key.every + ROUNDING), points.shape[1])
+            new = math.floor(self._shown / key.every + ROUNDING)
+            for column in range(min(self._changed // every, new), ended):
+                stop = (column + 1) * every
+                if stop - per < self._forgotten and column < new:
+                    continue  # some of it is gone, and what was shown stays
+                points[self._replication, column] = self._percentile(key, range(max(stop - per, 0), stop))
+        self._changed, self._shown = self.metrics.periods, now
         self._forget(now)
 
     def _percentile(self, key: Percentile, periods: range) -> float:
-        """The nearest-rank percentile: the smallest duration that at least the share `key.share` does not exceed."""
+        """The nearest-rank percentile: the smallest duration that at least the share `key.share` does not exceed.
+
+        Of a trimmed one the mean of the durations up to that rank.
+        """
         width = self.metrics.periods
         indices = [target * width + period for target in self.metrics.scopes[key.of] for period in periods]
         parts = [np.frombuffer(self._samples[index]) for index in indices if index in self._samples]
@@ -81,6 +98,8 @@ class KeptDurations:
             return math.nan
         samples = np.concatenate(parts)
         rank = max(math.ceil(key.share * samples.size - 1e-9), 1) - 1
+        if key.trimmed:
+            return float(np.round(np.sort(samples)[: rank + 1].mean(), 9))
         return float(np.partition(samples, rank)[rank])
 
     def _forget(self, now: float) -> None:
@@ -168,11 +187,16 @@ class PeriodCounts:
 
     def hand_over(self, now: float) -> None:
         """Copies what has changed since the last call, up to the period of `now`, into replication 0 of the metrics."""
-        metrics, periods = self.metrics, self.metrics.periods
+        periods = self.metrics.periods
         low, high = self._changed, min(int(now // self.resolution) + 1, periods)
         self._changed = periods
-        if low >= high:
-            return
+        if low < high:
+            self._copy(low, high)
+        self._samples.hand_over(now)
+
+    def _copy(self, low: int, high: int) -> None:
+        """Copies the periods [low, high)."""
+        metrics, periods = self.metrics, self.metrics.periods
         for counts, totals in (
             (self._invocations, metrics.invocations),
             (self._errors, metrics.errors),
@@ -185,7 +209,6 @@ class PeriodCounts:
                 totals[0, k, low:high] = counts[k * periods + low : k * periods + high]
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self._duration_sum[k * periods + low : k * periods + high]
-        self._samples.hand_over(low, high, now)
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""

@@ -72,8 +72,8 @@ def _counted(batch: Batch) -> dict[str, Samples]:
         control = _Control(scenario, name, replications, rates, horizon=None)
         # All strategies draw from the same stream, so identical plans give identical results.
         plane = AggregatePlane(
-            traffic, streams.generator("aggregate/outcomes"), control.metrics,
-            plan=control.plan, reads=control.alarms, window=(control.unread, control.over),
+            traffic, streams.generator("aggregate/outcomes"), control.metrics, plan=control.plan, reads=control.alarms,
+            window=(control.unread, control.over), pairs=streams.generator("aggregate/pairs"),
         )  # fmt: skip
         totals = Driver(plane, control.controller, scenario).run()
         columns = _columns(scenario, control.controller, totals, rates)
@@ -126,10 +126,10 @@ class _Control:
     ) -> None:
         moving = scenario.rollout is not None and strategy in scenario.strategies
         self.plan = scenario.strategies[strategy].plan if moving else None
-        self.alarms = tuple(scenario.alarms[name] for name in scenario.acting)
+        self.alarms = tuple(scenario.alarms[name] for name in scenario.evaluated)
         start = scenario.start
         # A state that is kept through gaps depends on all that came before.
-        remembered = any(alarm.missing == "ignore" for alarm in self.alarms)
+        remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in self.alarms)
         self.quiet = 0.0 if remembered or self.plan is None else max(start - 60.0, 0.0)
         self.unread = 0.0 if remembered else max(start - lookback(self.alarms), 0.0)
         self.over = 0.0
@@ -139,19 +139,19 @@ class _Control:
             self.over = scenario.horizon if scenario.on_call is not None else min(over, scenario.horizon)
         self.metrics = build_metrics(
             scenario,
-            scenario.acting,
+            scenario.evaluated,
             replications=len(replications),
             horizon=max(self.over, scenario.resolution) if horizon is None else horizon,
         )
         self.controller = build_controller(
             scenario,
             self.plan,
-            build_alarms(scenario, self.metrics, rates, scenario.acting),
+            build_alarms(scenario, self.metrics, rates, replications, scenario.evaluated),
             replications,
             record=False,
             watch_from=-1.0 if remembered else start - 60.0,
         )
-        self.keep = kept_durations(scenario, scenario.acting)
+        self.keep = kept_durations(scenario, scenario.evaluated)
 
 
 def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, rates: Mapping[str, float]) -> Samples:
@@ -162,9 +162,13 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
     )
     affected = [users.affected / users.active if users.active else math.nan for users in totals.users]
     budgets: Samples = {}
-    for slo, bad in zip(scenario.slos, totals.bad_by, strict=True):
+    added: Samples = {} if totals.added is None else {"bad_requests_added": totals.added.astype(float)}
+    for j, (slo, bad) in enumerate(zip(scenario.slos, totals.bad_by, strict=True)):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
         budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
+        if added:
+            by_rollout = totals.added_by[j] / whole if whole else np.zeros(bad.size)
+            budgets[f"budget_spent_by_rollout.{slo.name}"] = by_rollout
     return {
         "outcome": controller.outcome.astype(float),
         "time_to_rollback_s": controller.rolled_back_at - scenario.start,
@@ -173,6 +177,7 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "requests": totals.requests.astype(float),
         "pending": unknown if inits else totals.pending.astype(float),
         "bad_requests": totals.bad.astype(float),
+        **added,
         "bad_requests_new_version": totals.bad_new_version.astype(float),
         **budgets,
         "cold_starts": unknown if totals.cold_starts is None else totals.cold_starts.astype(float),

@@ -60,7 +60,7 @@ def simulate(
     controller = build_controller(
         scenario,
         scenario.strategies[strategy].plan if moving else None,
-        build_alarms(scenario, metrics, rates),
+        build_alarms(scenario, metrics, rates, [streams]),
         [streams],
     )
     history = AliasHistory(scenario)
@@ -222,7 +222,14 @@ def _approximations(scenario: Scenario) -> tuple[str, ...]:
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
     if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
-        notes.append("alarms find no datapoints from before the simulation's start, which the rollout's start is near")
+        notes.append(
+            "alarms that look back before the simulation's start find the old version's expected traffic there, "
+            "but none that would turn them red by itself"
+        )
+    if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
+        notes.append(
+            "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
+        )
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
-from rollout_sim.control.alarm_evaluator import AlarmEvaluator, BurnSource
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator, Before, BurnSource
 from rollout_sim.control.alarms import Alarm, evaluation_range
 from rollout_sim.control.controller import Controller, Pager
 from rollout_sim.control.metrics import Metrics, scopes_of
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import Plan
+from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
 
 
 def build_metrics(
@@ -22,8 +25,7 @@ def build_metrics(
 ) -> Metrics:
     """Empty metrics that hold what the alarms called `names` (by default all) read, up to `horizon` (s, by default the scenario's)."""
     targets = scenario.targets
-    alarms = _chosen(scenario, names).values()
-    percentiles = {key: None for alarm in alarms if (key := alarm.percentile) is not None}
+    percentiles = dict.fromkeys(key for alarm in _chosen(scenario, names).values() for key in alarm.percentiles)
     return Metrics(
         replications=replications,
         targets=targets,
@@ -36,12 +38,55 @@ def build_metrics(
 
 
 def build_alarms(
-    scenario: Scenario, metrics: Metrics, rates: Mapping[str, float], names: Sequence[str] | None = None
+    scenario: Scenario,
+    metrics: Metrics,
+    rates: Mapping[str, float],
+    replications: Sequence[Streams],
+    names: Sequence[str] | None = None,
 ) -> AlarmEvaluator:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
     alarms = _chosen(scenario, names)
     objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
-    return AlarmEvaluator(alarms, metrics=metrics, objectives=objectives)
+    return AlarmEvaluator(
+        alarms,
+        metrics=metrics,
+        objectives=objectives,
+        before=_before(scenario, rates, metrics),
+        created=scenario.start,
+        replications=replications,
+    )
+
+
+def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) -> Before:
+    """What alarms assume of the time before the simulation: each alias's first version has all of its long-run traffic."""
+    function = scenario.function
+    first = [target.version == function.aliases[target.alias] for target in metrics.targets]
+    specs = [function.versions[target.version] for target in metrics.targets]
+    usual = np.array(
+        [rates.get(target.alias, 0.0) if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
+    )
+
+    @cache
+    def processes() -> list[ArrivalProcess]:
+        return [arrival_process(s.arrivals, Streams(seed=0), "forecast", scenario.horizon) for s in scenario.traffic]
+
+    def forecast(start: float, end: float) -> FloatArray:
+        """The long-run rate before time zero and where bursts come by chance, else that of the time of day or the trace."""
+        counts = {alias: rate * max(min(end, 0.0) - start, 0.0) for alias, rate in rates.items()}
+        low, high = max(start, 0.0), max(end, 0.0)
+        for source, process in zip(scenario.traffic, processes(), strict=True):
+            even = source.arrivals.bursty is not None
+            counts[source.alias] += process.long_run_rate * (high - low) if even else process.mean_count(low, high)
+        return np.array(
+            [counts[target.alias] if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
+        )
+
+    return Before(
+        invocations=usual,
+        errors=usual * np.array([spec.error_rate for spec in specs]),
+        durations=tuple(spec.duration for spec in specs),
+        forecast=cache(forecast),
+    )
 
 
 def build_controller(
@@ -70,16 +115,16 @@ def build_controller(
 
 def kept_durations(scenario: Scenario, names: Sequence[str] | None = None) -> float:
     """How long (s) durations are kept for the percentiles that the alarms called `names` (by default all) read."""
-    percentiles = (alarm for alarm in _chosen(scenario, names).values() if alarm.percentile is not None)
+    percentiles = (alarm for alarm in _chosen(scenario, names).values() if alarm.percentiles)
     return lookback(percentiles) + scenario.function.timeout
 
 
 def lookback(alarms: Iterable[Alarm]) -> float:
     """How far back (s) the alarms look."""
     looks = [
-        (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lag + alarm.interval
+        (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lags[1] + alarm.interval
         if alarm.slo is None
-        else alarm.long + 60.0 + alarm.lag + alarm.interval
+        else alarm.long + 60.0 + alarm.lags[1] + alarm.interval
         for alarm in alarms
     ]
     return max(looks, default=0.0)

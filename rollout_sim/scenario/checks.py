@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Final
 
-from rollout_sim.core.yaml_io import Where, suggest
+from rollout_sim.control.expressions import in_order
+from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
@@ -68,7 +69,7 @@ def _unknown(where: Where, kind: str, name: str, names: Iterable[str]) -> Iterat
     """A problem where `name` is none of `names`, which are names of a `kind` of things."""
     allowed = list(names)
     if name not in allowed:
-        yield where, f"there is no {kind} {name!r}; allowed {', '.join(allowed) or 'none'}{suggest(name, allowed)}"
+        yield where, f"there is no {kind} {name!r}; allowed {listed(allowed)}{suggest(name, allowed)}"
 
 
 def _aliases(scenario: Sections) -> Iterator[Problem]:
@@ -108,6 +109,8 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
     """Alarms on a burn rate name an SLO; one that watches a version alone needs an SLO of the alias that moves."""
     aliases = {slo.name: slo.alias for slo in reversed(scenario.slos)}
     for name, alarm in scenario.alarms.items():
+        for other in alarm.composite.names if alarm.composite is not None else ():
+            yield from _unknown(("alarms", name, "rule"), "alarm", other, scenario.alarms)
         if alarm.slo is None:
             continue
         yield from _unknown(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
@@ -115,6 +118,11 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
         if alarm.of != "alias" and scenario.traffic and alias not in (None, scenario.alias):
             what = f"the SLO {alarm.slo!r} is about {alias!r}, which the rollout does not move"
             yield ("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"
+    rules = {name: alarm.composite.names for name, alarm in scenario.alarms.items() if alarm.composite is not None}
+    try:
+        in_order(rules)
+    except ValueError as error:
+        yield ("alarms",), str(error)
 
 
 def _promotions(scenario: Sections) -> Iterator[Problem]:

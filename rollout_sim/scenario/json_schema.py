@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from rollout_sim.control.strategies import PREDEFINED, PREFIX
 from rollout_sim.core.registry import ARRIVALS, FAULTS
+from rollout_sim.scenario.examples import EXAMPLES
 from rollout_sim.scenario.scenario import adapter
 from rollout_sim.traffic.source import PRESETS
 
@@ -57,6 +58,10 @@ def json_schema() -> dict[str, Any]:
 def _describe(part: dict[str, Any], kind: type) -> None:
     from pydantic import TypeAdapter
 
+    # Pydantic before 2.13 leaves out the texts of classes.
+    part["description"] = inspect.cleandoc(kind.__doc__ or "")
+    if kind in EXAMPLES:
+        part["examples"] = [EXAMPLES[kind]]
     docs = field_docs(kind)
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rollout_sim.control.strategies import PREFIX
 from rollout_sim.core.yaml_io import (
     MAX_DEPTH,
     Where,
@@ -22,6 +23,7 @@ from rollout_sim.core.yaml_io import (
     shorten,
     suggest,
 )
+from rollout_sim.scenario.examples import example_of
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -148,7 +150,7 @@ class _Finding:
                 if not (isinstance(part, int) and isinstance(_at(document.data, self.where), dict)):
                     self.where = (*self.where, part)
         names = [*also.get(holder["cls"], ()), *types.fields(holder)] if holder["type"] == "dataclass" else []
-        self.what = _words(detail, schema, names)
+        self.what = _words(detail, schema, names, holder.get("cls"))
         if self.kind == "union_tag_invalid":
             self.where = (*self.where, str(schema.get("discriminator")))
         self.where = _inherited(document.data, self.where)
@@ -158,15 +160,17 @@ class _Finding:
             self.fork = _inherited(document.data, self.fork)
 
 
-def _words(detail: ErrorDetails, schema: Schema, names: Sequence[str]) -> str:
-    """What is wrong at a place of the type `schema` in a dataclass that takes the fields `names`."""
+def _words(detail: ErrorDetails, schema: Schema, names: Sequence[str], holder: type | None) -> str:
+    """What is wrong at a place of the type `schema` in a dataclass, the `holder`, that takes the fields `names`."""
     kind, got = detail["type"], _show(detail["input"])
     if kind == _UNKNOWN:
         return f"unknown field{suggest(str(detail['loc'][-1]), names) or ';'} allowed {', '.join(names)}"
     if kind == "missing":
-        return "is missing"
+        if schema["type"] == "literal":
+            return f"is missing; allowed {', '.join(map(str, schema['expected']))}"
+        return "is missing" + _such_as(example_of(holder, str(detail["loc"][-1])) if holder else "")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        tags = [str(tag) for tag in schema.get("choices", ())]
+        tags = [str(tag) for tag in schema.get("choices", ()) if not str(tag).startswith(PREFIX)]  # both are taken
         if kind == "union_tag_not_found":
             return f"`{schema.get('discriminator')}` is missing; allowed {', '.join(tags)}"
         tag = str(detail.get("ctx", {}).get("tag"))
@@ -177,17 +181,24 @@ def _words(detail: ErrorDetails, schema: Schema, names: Sequence[str]) -> str:
     if kind == "value_error":
         return str(detail.get("ctx", {}).get("error", detail["msg"]))
     wanted = next((text for prefix, text in _WANTED.items() if kind.startswith(prefix)), None)
+    if wanted == _FIELDS:
+        return f"needs {wanted}, got {got}{_such_as(example_of(schema['cls']) if 'cls' in schema else '')}"
     return f"needs {wanted}, got {got}" if wanted else f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, got {got}"
 
 
+def _such_as(example: str) -> str:
+    return f"; for example {example}" if example else ""
+
+
+_FIELDS: Final = "a mapping of fields"
 _WANTED: Final = {
     "int": "a whole number",
     "float": "a number",
     "finite": "a finite number",
     "string": "text (in quotes, where it looks like a number)",
     "bool": "true or false",
-    "dataclass": "a mapping of fields",
-    "model": "a mapping of fields",
+    "dataclass": _FIELDS,
+    "model": _FIELDS,
     "dict": "a mapping",
     "tuple_type": "a list",
     "list_type": "a list",

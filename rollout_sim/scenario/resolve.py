@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rollout_sim.core.yaml_io import YamlDocument, locate, problem
+from rollout_sim.core.yaml_io import YamlDocument, listed, locate, problem
 from rollout_sim.errors import ScenarioError
 
 
@@ -21,7 +21,10 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
         data["function"] = function
         if isinstance(function.get("versions"), dict):
             given = {str(number): spec for number, spec in function["versions"].items()}
-            function["versions"] = {number: _inherit(number, given, document, ()) for number in given}
+            resolved: dict[str, Any] = {}
+            for number in given:
+                _inherit(number, given, resolved, document)
+            function["versions"] = {number: resolved[number] for number in given}
         if isinstance(function.get("aliases"), dict):
             function["aliases"] = {name: _text(version) for name, version in function["aliases"].items()}
     if isinstance(data.get("rollout"), dict) and "to" in data["rollout"]:
@@ -38,31 +41,32 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
     return data
 
 
-def _inherit(number: str, given: dict[str, Any], document: YamlDocument, seen: tuple[str, ...]) -> Any:
-    """The fields of the version `number`, those that it is `like` included; `seen` are the versions on the way here."""
-    spec = given[number]
-    if not isinstance(spec, dict) or "like" not in spec:
-        return spec
-    like = str(spec["like"])
-    wrong = None
-    if like not in given:
-        wrong = f"there is no version {like}; allowed {', '.join(given)}"
-    elif like == number:
-        wrong = "a version cannot be like itself"
-    elif like in seen:
-        wrong = f"versions {number} and {like} are like each other"
-    if wrong is not None:
-        where = ("function", "versions", number, "like")
-        raise ScenarioError([problem(document.path, locate(document, where), where, wrong)])
-    base = _inherit(like, given, document, (*seen, number))
-    changes = {key: value for key, value in spec.items() if key != "like"}
-    if not isinstance(base, dict):
-        return base
-    # The two exclude each other, so giving one takes the inherited other away.
-    for name, other in (("cold_start", "cold_duration"), ("cold_duration", "cold_start")):
-        if name in changes:
-            base = {key: value for key, value in base.items() if key != other}
-    return {**base, **changes}
+def _inherit(number: str, given: dict[str, Any], resolved: dict[str, Any], document: YamlDocument) -> None:
+    """Puts the fields of the version `number`, and of all that it is `like`, into `resolved`, inherited ones included."""
+    chain: dict[str, dict[str, Any]] = {}
+    while number not in resolved and isinstance(spec := given[number], dict) and "like" in spec:
+        chain[number] = spec
+        like = str(spec["like"])
+        wrong = None
+        if like not in given:
+            wrong = f"there is no version {like}; allowed {listed(given)}"
+        elif like == number:
+            wrong = "a version cannot be like itself"
+        elif like in chain:
+            wrong = f"versions {number} and {like} are like each other"
+        if wrong is not None:
+            where = ("function", "versions", number, "like")
+            raise ScenarioError([problem(document.path, locate(document, where), where, wrong)])
+        number = like
+    base = resolved.setdefault(number, given[number])
+    for heir, spec in reversed(chain.items()):
+        if isinstance(base, dict):
+            # The two exclude each other, so giving one takes the inherited other away.
+            for name, other in (("cold_start", "cold_duration"), ("cold_duration", "cold_start")):
+                if name in spec:
+                    base = {key: value for key, value in base.items() if key != other}
+            base = base | {key: value for key, value in spec.items() if key != "like"}
+        resolved[heir] = base
 
 
 def _text(value: Any) -> Any:

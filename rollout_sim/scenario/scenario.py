@@ -22,6 +22,7 @@ from rollout_sim.scenario.checks import inconsistencies
 from rollout_sim.scenario.messages import problems_of
 from rollout_sim.scenario.resolve import resolve_likes
 from rollout_sim.scenario.sections import Sections
+from rollout_sim.scenario.warning_checks import ScenarioWarning, warnings_about
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -141,6 +142,20 @@ class Scenario(Displayed, Sections):
             raise ScenarioError([f"{self.name}: there is no version {version!r}; allowed {', '.join(versions)}"])
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
+
+    def warnings(self) -> tuple[ScenarioWarning, ...]:
+        """What is allowed and probably not meant, such as a threshold that the traffic cannot reach.
+
+        Examples:
+            >>> from dataclasses import replace
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.warnings()
+            ()
+            >>> for warning in replace(scenario, horizon=900.0).warnings():
+            ...     print(warning.name, warning.where)
+            horizon ('horizon',)
+        """
+        return warnings_about(self)
 
     def recipe(self, **choices: Any) -> dict[str, Any]:
         """What makes a result again: versions, the resolved scenario, and the `choices` made beside it.

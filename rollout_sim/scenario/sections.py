@@ -78,6 +78,19 @@ class Deployment:
     """Names of the alarms that stop it."""
 
 
+@section
+class Check:
+    """What `rollout-sim check` is told about this scenario."""
+
+    ignore: dict[str, str] = field(default_factory=dict)
+    """Codes of findings that are silenced, each with the reason."""
+
+    def __post_init__(self) -> None:
+        for code, reason in self.ignore.items():
+            if not reason.strip():
+                raise ValueError(f"`ignore` needs a reason for {code}, such as {{{code}: tested by hand}}")
+
+
 NO_ROLLOUT: Final = "no rollout"
 """The name of the paired run that moves nothing."""
 STEADY: Final = "steady"
@@ -121,6 +134,8 @@ class Sections:
     """How releases go wrong; `recommend` weighs candidates by it."""
     goal: Goal | None = None
     """What `recommend` must keep and minimise."""
+    check: Check | None = None
+    """What `rollout-sim check` is told, such as the findings that it is to pass over."""
 
     def __post_init__(self) -> None:
         check_count("seed", self.seed, 0, 2**63 - 1)
@@ -141,6 +156,17 @@ class Sections:
         stopping = self.rollout.alarms if self.rollout is not None else ()
         paging = self.on_call.alarms if self.rollout is not None and self.on_call is not None else ()
         return tuple(dict.fromkeys(stopping + paging))
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The alarms that act, and those whose states composite ones among them read."""
+        names = dict.fromkeys(self.acting)
+        queue = list(names)
+        for name in queue:
+            rule = self.alarms[name].composite if name in self.alarms else None
+            queue += [other for other in (rule.names if rule is not None else ()) if other not in names]
+            names |= dict.fromkeys(queue)
+        return tuple(names)
 
     def faults_of(self, version: str) -> tuple[Fault, ...]:
         """What is wrong with a version, incidents included; custom faults as the built-in ones that they come to."""
@@ -186,8 +212,8 @@ class Sections:
 
     @property
     def resolution(self) -> float:
-        """The longest period (s) of which every alarm's is a whole multiple, at most a minute."""
-        return float(math.gcd(60, *(round(alarm.period) for alarm in self.alarms.values())))
+        """The longest time (s) of which every alarm's periods, and what they slide by, are whole multiples; at most a minute."""
+        return float(math.gcd(60, *(round(alarm.step) for alarm in self.alarms.values())))
 
     @property
     def rates(self) -> dict[str, float]:

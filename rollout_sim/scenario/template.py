@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,17 +12,49 @@ from rollout_sim.core.fields import Quantity
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented
 
-QUESTIONS: Final[Mapping[str, Quantity]] = {
-    "rate": Quantity(kind="rate", above=0.0, high=1e5),
-    "error_rate": Quantity(kind="share", high=0.5),
-    "objective": Quantity(kind="share", low=0.5, high=1 - 1e-6),
-    "window": Quantity(kind="duration", low=3600.0),
-    "duration": Quantity(kind="duration", low=1e-3, high=60.0),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What may be answered, and the unit of an answer that is a bare number."""
+
+    quantity: Quantity
+    unit: str
+
+    def read(self, answer: str) -> float:
+        """The answer in the package's own unit: `30`, `30/s` and `30 rps` are the same rate. Raises ValueError."""
+        text = answer.strip()
+        if re.fullmatch(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", text):
+            text += self.unit
+        if self.quantity.kind == "rate":
+            text = _RATES.sub(lambda match: _PER[(match["per"] or match["minute"] or "s")[0].lower()], text)
+        return self.quantity.read(text)
+
+    def write(self, value: float) -> str:
+        """A value as `read` takes it."""
+        return self.quantity.write(value)
+
+
+_RATES: Final = re.compile(
+    r"\s*(?:rps|qps|tps|rp(?P<minute>m)|(?:req(?:uest)?s?)?\s*(?:/|per)\s*(?P<per>s|m|h|d)\w*)$", re.IGNORECASE
+)
+"""How people write requests per second, minute, hour and day."""
+_PER: Final = {"s": "/s", "m": "/min", "h": "/h", "d": "/d"}
+QUESTIONS: Final[Mapping[str, Question]] = {
+    "rate": Question(quantity=Quantity(kind="rate", above=0.0, high=1e5), unit="/s"),
+    "swing": Question(quantity=Quantity(kind="share", high=1.0), unit="%"),
+    "error_rate": Question(quantity=Quantity(kind="share", high=0.5), unit="%"),
+    "objective": Question(quantity=Quantity(kind="share", low=0.5, high=1 - 1e-6), unit="%"),
+    "window": Question(quantity=Quantity(kind="duration", low=3600.0), unit="d"),
+    "duration": Question(quantity=Quantity(kind="duration", low=1e-3, high=60.0), unit="ms"),
+    "p99": Question(quantity=Quantity(kind="duration", low=1e-3, high=900.0), unit="ms"),
+    "timeout": Question(quantity=Quantity(kind="duration", low=1.0, high=900.0), unit="s"),
 }
 """What is asked, and what may be answered."""
 _PERCENT: Final = 0.1
 _INTERVAL: Final = 600.0
 _ONSET: Final = 120.0
+_LAG: Final = 60.0
+_PEAK: Final = 7200.0
 _TAIL: Final = 5.0
 """The 99th percentile of the duration over its median: a guess."""
 _FEW: Final = 10.0
@@ -30,9 +63,11 @@ _FEW: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioTemplate:
-    """What is known of a function: requests (1/s), the share that fails, the SLO (share, s) and the median duration (s).
+    """What is known of a function: requests (1/s), the share that fails, the SLO (share, s), durations and timeout (s).
 
-    `guessed` are the fields that nobody gave; the text says so.
+    `swing` is the share by which the rate swings around its mean in a day; `concurrency` what is reserved, None for
+    nothing. Without them the 99th percentile and the timeout follow from the median. `guessed` are the fields that nobody
+    gave; the text says so. Raises ValueError for a 99th percentile that is not above the median.
     """
 
     name: str = "my-function"
@@ -42,7 +77,26 @@ class ScenarioTemplate:
     objective: float = 0.999
     window: float = 30 * 86400.0
     duration: float = 0.08
+    p99: float | None = None
+    timeout: float | None = None
+    swing: float = 0.0
+    concurrency: int | None = None
     guessed: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.p99 is None:
+            object.__setattr__(self, "p99", _round(self.duration * _TAIL))
+        if self.tail <= self.duration:
+            shown = text(self.tail, "duration"), text(self.duration, "duration")
+            raise ValueError(f"the 99th percentile must lie above the median, got {shown[0]} and {shown[1]}")
+        if self.timeout is None:
+            object.__setattr__(self, "timeout", 10.0 if self.tail < 5 else 900.0)
+
+    @property
+    def tail(self) -> float:
+        """The 99th percentile of the duration (s)."""
+        assert self.p99 is not None  # filled in above
+        return self.p99
 
     @property
     def fault(self) -> float:
@@ -59,9 +113,11 @@ class ScenarioTemplate:
         slo = {"objective": text(self.objective, "share"), "window": text(self.window, "duration")}
         alarm = {
             "metric": "error_rate", "of": "new_version", "period": "60 s", "datapoints": "2 of 3",
-            "threshold": f"> {text(self.threshold, 'share')}", "missing": "not_breaching",
+            "threshold": f"> {text(self.threshold, 'share')}", "missing": "not_breaching", "lag": text(_LAG, "duration"),
         }  # fmt: skip
-        source = {"source": "http", "alias": self.alias, "arrivals": {"poisson": text(self.rate, "rate")}}
+        rate = text(self.rate, "rate")
+        swing = {"diurnal": {"mean": rate, "amplitude": text(self.swing, "share"), "peak": text(_PEAK, "duration")}}
+        source = {"source": "http", "alias": self.alias, "arrivals": swing if self.swing else {"poisson": rate}}
         strategies = {
             "instant": {"type": "all_at_once"},
             "blue/green": {"type": "blue_green", "bake": "10 min"},
@@ -100,24 +156,29 @@ class ScenarioTemplate:
             "duration": {
                 "lognormal": {
                     "median": text(self.duration, "duration"),
-                    "p99": text(_round(self.duration * _TAIL), "duration"),
+                    "p99": text(self.tail, "duration"),
                 }
             },
             "cold_start": "350 ms",
             "error_rate": text(self.error_rate, "share"),
         }
         faults = [{"errors": text(self.fault, "share"), "onset": "2 min"}]
-        timeout = "10 s" if self.duration * _TAIL < 5 else "15 min"
+        assert self.timeout is not None  # filled in above
+        settings: dict[str, Any] = {"timeout": text(self.timeout, "duration")}
+        if self.concurrency is not None:
+            settings["reserved_concurrency"] = self.concurrency
         versions = {1: version, 2: {"like": 1, "faults": faults}}
-        return {"name": self.name, "timeout": timeout, "versions": versions, "aliases": {self.alias: 1}}
+        return {"name": self.name, **settings, "versions": versions, "aliases": {self.alias: 1}}
 
     def _about_the_function(self) -> str:
         return (
             "The function. Version 1 is what runs today; version 2 is version 1 with what may be wrong in it.\n"
             f"{self._origin('duration', 'The median duration', text(self.duration, 'duration'))}\n"
+            f"{self._origin('p99', 'The 99th percentile', text(self.tail, 'duration'))}\n"
+            f"{self._origin('timeout', 'The timeout', text(self.timeout or 0.0, 'duration'))}\n"
             f"{self._origin('error_rate', 'The error rate', text(self.error_rate, 'share'))}\n"
-            "Guesses are the 99th percentile (five times the median), the cold start (the init alone) and the timeout. "
-            "CloudWatch knows the first two: p99 of Duration, and Init Duration in the REPORT lines of the log.\n"
+            "GUESS: the cold start (the init alone). CloudWatch knows it, Init Duration in the REPORT lines of the log, and "
+            "the 99th percentile, p99 of Duration.\n"
             "A guess by its nature is the fault: two minutes after the rollout's start version 2 begins to fail "
             f"{_percent(self.fault)} of its requests."
         )
@@ -125,8 +186,13 @@ class ScenarioTemplate:
     def _about_the_traffic(self) -> str:
         return (
             f"The traffic. {self._origin('rate', 'The rate', text(self.rate, 'rate'))} "
-            "Take that of the hour in which you deploy, not the day's mean.\n"
-            "Instead of `poisson` there are `diurnal`, `bursty`, `fixed`, and `trace`, which replays your own counts."
+            + (
+                f"It swings by {_percent(self.swing)} in a day. GUESS: the peak is {text(_PEAK, 'duration')} after the start.\n"
+                if self.swing
+                else "Take that of the hour in which you deploy, not the day's mean.\n"
+            )
+            + "There are also `poisson` (steady), `diurnal`, `bursty`, `fixed`, and `trace`, which replays your own counts:\n"
+            "  rollout-sim explain traffic.arrivals"
         )
 
     def _about_the_slo(self) -> str:
@@ -149,7 +215,8 @@ class ScenarioTemplate:
             "The alarm that stops the rollout. It looks at the new version alone (`of: alias` would dilute it), and two "
             "of three minutes must be above the threshold, so that one bad minute is not enough.\n"
             f"The threshold is a guess between {_percent(self.error_rate)}, the ordinary error rate, and "
-            f"{_percent(self.error_rate + self.fault)}, the bad version's. Write here what your own alarm says."
+            f"{_percent(self.error_rate + self.fault)}, the bad version's. Write here what your own alarm says.\n"
+            "GUESS: the lag, the time from the end of a minute until CloudWatch shows it to the alarm."
         )
 
     def _about_the_strategies(self) -> str:

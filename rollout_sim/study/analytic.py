@@ -22,7 +22,8 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     """P(the alarm stops the deployment), taking invocations to last no time; None where no closed form exists.
 
     It exists for one Poisson source, one alarm on the new version's errors, faults that are errors without a ramp,
-    and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules.
+    and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules. Not where periods slide by
+    less than their length, for neighbouring evaluations then share minutes and are no chain of independent periods.
     """
     alarm_name = scenario.rollout.alarms if scenario.rollout is not None else ()
     if len(alarm_name) != 1 or scenario.new is None or inexactness(scenario):
@@ -38,6 +39,10 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
         or rate is None
         or (alarm.metric, alarm.statistic, alarm.of, alarm.missing) != ("errors", "sum", "new_version", "not_breaching")
         or alarm.comparator not in (">", ">=")
+        or alarm.slides
+        or alarm.least
+        or alarm.history == "new"
+        or not isinstance(alarm.lag, float | int)
         or plan.before is not None
         or plan.after is not None
         or plan.provisioned

@@ -176,6 +176,11 @@ def compare(
     `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
+
+    Examples:
+        >>> compared = compare(Scenario.load("scenarios/checkout.yaml"), 256, ["instant", "canary 10%"])
+        >>> compared.table["stopped"].to_dict()
+        {'instant': 0.0, 'canary 10%': 1.0}
     """
     names = studied(scenario, strategies, 1 if replications is None else replications)
     seed = scenario.seed if seed is None else seed

@@ -110,7 +110,7 @@ def chosen_axes(
     percent: str | None = None,
     interval: str | None = None,
     severity: str | None = None,
-    axes: Sequence[str] = (),
+    axes: Sequence[str | tuple[str, Sequence[Any]]] = (),
     strategies: Sequence[str] = (),
 ) -> tuple[YamlDocument, tuple[Axis | SeverityAxis, ...]]:
     """The axes that the command line's words stand for, and the document that they apply to.
@@ -131,22 +131,35 @@ def chosen_axes(
 
 
 def written_axes(
-    document: YamlDocument, texts: Sequence[str], strategies: Sequence[str] = ()
+    document: YamlDocument, axes: Sequence[str] | Mapping[str, Sequence[Any]], strategies: Sequence[str] = ()
 ) -> tuple[YamlDocument, tuple[Axis | SeverityAxis, ...]]:
-    """`chosen_axes` of texts such as `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` and `path.to.field=...`."""
+    """`chosen_axes` of texts such as `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` and `path.to.field=...`.
+
+    Or of a mapping from `percent`, `interval`, `severity` and the paths of fields to their values.
+    """
     named: dict[str, str] = {}
-    others = []
-    for text in texts:
-        name, _, values = text.partition("=")
-        if name.strip() in ("percent", "interval", "severity"):
-            named[name.strip()] = values
+    fields: list[str | tuple[str, Sequence[Any]]] = []
+    for name, values in axes.items() if isinstance(axes, Mapping) else [_written(text) for text in axes]:
+        if name in ("percent", "interval", "severity"):
+            named[name] = values if isinstance(values, str) else ",".join(map(str, values))
         else:
-            others.append(text)
-    return chosen_axes(document, **named, axes=others, strategies=strategies)
+            fields.append(f"{name}={values}" if isinstance(values, str) else (name, values))
+    return chosen_axes(document, **named, axes=fields, strategies=strategies)
 
 
-def axis(document: YamlDocument, text: str) -> Axis:
-    """An axis written as `path.to.field=value,value,...`. Raises ScenarioError for a path that leads nowhere."""
+def _written(text: str) -> tuple[str, str]:
+    name, _, values = text.partition("=")
+    return name.strip(), values
+
+
+def axis(document: YamlDocument, text: str | tuple[str, Sequence[Any]]) -> Axis:
+    """An axis written as `path.to.field=value,value,...`, or a path and its values as a file would write them.
+
+    Raises ScenarioError for a path that leads nowhere.
+    """
+    if not isinstance(text, str):
+        path, given = text
+        return Axis(name=path, path=_resolve(document, path), values=tuple(given))
     path, equals, values = text.partition("=")
     if not equals or not path.strip() or not values.strip():
         raise ScenarioError([f"--axis: got {text!r}; allowed PATH=VALUE,VALUE,... such as horizon=30 min,60 min"])

@@ -92,7 +92,7 @@ class Sweep(Plotted):
 
 def sweep(
     source: YamlDocument | Scenario | str | Path,
-    axes: Sequence[Axis | SeverityAxis | str],
+    axes: Sequence[Axis | SeverityAxis | str] | Mapping[str, Sequence[Any]],
     replications: int = REPLICATIONS,
     strategies: Sequence[str] = (),
     *,
@@ -105,18 +105,26 @@ def sweep(
 ) -> Sweep:
     """Every combination of the `axes`' values, each replicated like a comparison without a twin.
 
-    `source` is the scenario file's path, its document, or (for severities alone) a scenario. Axes may be texts:
-    `percent=1,5,10`, `interval=5m,10m`, `severity=0%,1%` or any field's path, `alarms.errors.lag=0 s,2 min`.
-    `strategies` are those to run, by default all.
+    `source` is the scenario file's path, its document, or a scenario. `axes` is a mapping from `percent`, `interval`,
+    `severity` or a field's path to the values that a file would hold there, or the same as texts: `percent=1,5,10`,
+    `interval=5m,10m`, `severity=0%,1%`, `alarms.errors.lag=0 s,2 min`. There are `replications` of each cell, of each of
+    the `strategies` (by default all); `seed` and `engine` replace the scenario's. The work goes to `jobs` processes, or to
+    the Dask scheduler at the address `cluster`.
 
     With `out`, each cell is written there (`cells/`) as soon as it is done and read back where it is there already, so
     that an interrupted sweep goes on. `progress` is called with the share of the work that is done.
     Raises ScenarioError for an axis or a cell that makes no sense, before anything runs.
+
+    Examples:
+        >>> scenario = Scenario.load("scenarios/checkout.yaml")
+        >>> swept = sweep(scenario, {"percent": [1, 10], "severity": ["0%", "4%"]}, replications=256)
+        >>> swept.frame.query("estimate == 'stopped'")[["percent", "severity", "mean"]].round(1).values.tolist()
+        [['1', '0%', 0.0], ['1', '4%', 1.0], ['10', '0%', 0.5], ['10', '4%', 1.0]]
     """
     if isinstance(source, str | Path):
         source = read_yaml(Path(source))
-    texts = [varied for varied in axes if isinstance(varied, str)]
-    chosen = tuple(varied for varied in axes if not isinstance(varied, str))
+    texts = axes if isinstance(axes, Mapping) else [varied for varied in axes if isinstance(varied, str)]
+    chosen = () if isinstance(axes, Mapping) else tuple(varied for varied in axes if not isinstance(varied, str))
     if texts:
         source, written = written_axes(_document(source), texts, strategies)
         chosen += written
@@ -209,10 +217,20 @@ def _scenarios(
 
 
 def _document(source: YamlDocument | Scenario) -> YamlDocument:
-    """The document whose fields are varied. Raises ScenarioError for a scenario that was read already."""
-    if isinstance(source, Scenario):
-        raise ScenarioError([f"{source.name}: sweep: fields are varied in a file, got a scenario; allowed severities"])
-    return source
+    """The document whose fields are varied. Raises ScenarioError for a scenario that names files of samples.
+
+    A scenario keeps the folder of its traces, not that of its samples.
+    """
+    if isinstance(source, YamlDocument):
+        return source
+    times = [(spec.duration, spec.cold_start, spec.cold_duration) for spec in source.function.versions.values()]
+    sampled = [time for spec in times for time in spec if time is not None and time.samples]
+    if sampled or any(traffic.size is not None and traffic.size.samples for traffic in source.traffic):
+        what = "fields are varied in a file where there are samples, got a scenario; allowed the file's path"
+        raise ScenarioError([f"{source.name}: sweep: {what}"])
+    folders = [traffic.arrivals.trace.folder for traffic in source.traffic if traffic.arrivals.trace is not None]
+    plain = json.loads(json.dumps(source.dump()))
+    return YamlDocument(data=plain, lines={}, path=Path(*folders[:1]) / "scenario")
 
 
 def _key(scenario: Scenario, batch: Batch, replications: int, reader: FileReader) -> str:

@@ -13,7 +13,7 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import ticks
 from rollout_sim.errors import ScenarioError
 from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
-from rollout_sim.traffic.traces import MINUTE, Trace
+from rollout_sim.traffic.traces import Trace
 
 
 class ArrivalProcess(Protocol):
@@ -212,20 +212,21 @@ class _Fixed:
 
 
 class _Replay:
-    """A trace, pass by pass and minute by minute; each minute has its own stream."""
+    """A trace, pass by pass and period by period; each period has its own stream."""
 
     def __init__(self, spec: TraceFile, trace: Trace, streams: Streams, name: str) -> None:
         self.spec = spec
         self._streams = streams
         self._name = name
         self._length = trace.length
-        self._minutes = round(trace.length / MINUTE)
+        self._period = trace.period
+        self._periods = round(trace.length / trace.period)
         self._counts = trace.counts
         self._times = trace.times
-        self._per_minute = trace.per_minute
-        self._edges = np.concatenate([[0], np.cumsum(self._per_minute)])
-        self._busy = np.flatnonzero(self._per_minute)
-        self.long_run_rate = float(self._per_minute.sum()) * spec.scale * spec.speed / trace.length
+        self._per_period = trace.per_period
+        self._edges = np.concatenate([[0], np.cumsum(self._per_period)])
+        self._busy = np.flatnonzero(self._per_period)
+        self.long_run_rate = float(self._per_period.sum()) * spec.scale * spec.speed / trace.length
         self._served = 0
         self._left: FloatArray = np.zeros(0)
 
@@ -235,7 +236,7 @@ class _Replay:
         held = self._left.size
         while held < BLOCK and self._busy.size and (self.spec.repeat or self._served < self._busy.size):
             lap, place = divmod(self._served, self._busy.size)
-            times = self._of_minute(lap * self._minutes + int(self._busy[place]))
+            times = self._of_period(lap * self._periods + int(self._busy[place]))
             self._served += 1
             parts.append(times)
             held += times.size
@@ -243,27 +244,25 @@ class _Replay:
         self._left = everything[BLOCK:]
         return everything[:BLOCK]
 
-    def _of_minute(self, minute: int) -> FloatArray:
-        lap, place = divmod(minute, self._minutes)
-        rng = self._streams.generator(self._name, minute)
+    def _of_period(self, number: int) -> FloatArray:
+        lap, place = divmod(number, self._periods)
+        rng = self._streams.generator(self._name, number)
         whole, part = divmod(self.spec.scale, 1.0)
-        count = int(self._per_minute[place])
+        count = int(self._per_period[place])
         copies = int(whole) + (rng.random(count) < part)
         if self._times is None:
-            times = place * MINUTE + MINUTE * rng.random(int(copies.sum()))
+            times = place * self._period + self._period * rng.random(int(copies.sum()))
         else:
             given = self._times[self._edges[place] : self._edges[place + 1]]
             times = np.repeat(given, copies)
-            again = (
-                np.concatenate([[False], times[1:] == times[:-1]]) if whole > 1 or part else np.zeros(times.size, bool)
-            )
-            room = (place + 1) * MINUTE - times
-            times = times + again * rng.random(times.size) * np.minimum(1.0, room)
+            copied = np.arange(times.size) > np.repeat(np.cumsum(copies) - copies, copies)
+            room = (place + 1) * self._period - times
+            times = times + copied * rng.random(times.size) * np.minimum(1.0, room)
         return ticks(np.sort(lap * self._length + times) / self.spec.speed)
 
     def mean_count(self, start: float, end: float) -> float:
-        edges = np.arange(self._minutes + 1) * MINUTE
-        counts = np.concatenate([[0.0], np.cumsum(self._per_minute)]) * self.spec.scale
+        edges = np.arange(self._periods + 1) * self._period
+        counts = np.concatenate([[0.0], np.cumsum(self._per_period)]) * self.spec.scale
 
         def until(t: float) -> float:
             lap, rest = divmod(max(t, 0.0) * self.spec.speed, self._length)
@@ -274,27 +273,27 @@ class _Replay:
         return until(end) - until(start)
 
     def highest_rate(self, horizon: float) -> float:
-        minutes = self._per_minute[: math.ceil(horizon * self.spec.speed / MINUTE)]
-        return float(minutes.max(initial=0)) * self.spec.scale * self.spec.speed / MINUTE
+        periods = self._per_period[: math.ceil(horizon * self.spec.speed / self._period)]
+        return float(periods.max(initial=0)) * self.spec.scale * self.spec.speed / self._period
 
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         if self._times is not None:
             raise ValueError("time stamps are exact times")
         result = np.zeros((replications, edges.size - 1), np.int64)
-        lasting = MINUTE / self.spec.speed
-        minutes = np.floor(edges[:-1] / lasting + 1e-9).astype(int)
-        if (edges[1:] > (minutes + 1) * lasting + 1e-6).any():
+        lasting = self._period / self.spec.speed
+        periods = np.floor(edges[:-1] / lasting + 1e-9).astype(int)
+        if (edges[1:] > (periods + 1) * lasting + 1e-6).any():
             raise ValueError(
-                f"a minute of the trace ({lasting:g} s at its speed) and a period do not divide each other"
+                f"a period of the trace ({lasting:g} s at its speed) and one of the metrics do not divide each other"
             )
         whole, part = divmod(self.spec.scale, 1.0)
-        for minute in np.unique(minutes):
-            lap, place = divmod(int(minute), self._minutes)
+        for number in np.unique(periods):
+            lap, place = divmod(int(number), self._periods)
             if lap and not self.spec.repeat:
                 break
-            given = int(self._per_minute[place])
+            given = int(self._per_period[place])
             copies = given * int(whole) + rng.binomial(given, part, replications)
-            bins = np.flatnonzero(minutes == minute)
+            bins = np.flatnonzero(periods == number)
             shares = (edges[bins + 1] - edges[bins]) / lasting
             result[:, bins] = rng.multinomial(copies, [*shares, max(0.0, 1.0 - shares.sum())])[:, :-1]
         return result

@@ -16,7 +16,8 @@ from rollout_sim.core.distributions import SizeDistribution
 from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, section
 from rollout_sim.core.files import FileReader
 from rollout_sim.core.registry import ARRIVALS, ByType
-from rollout_sim.traffic.traces import Layout, Trace, read_trace
+from rollout_sim.core.units import text
+from rollout_sim.traffic.traces import MINUTE, Layout, Trace, read_trace
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -59,8 +60,8 @@ class Bursty:
 class TraceFile:
     """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
 
-    Counts are spread uniformly within their minute. A fractional scale keeps or adds each invocation by chance;
-    copies of a time stamp are displaced by up to one second.
+    Counts are spread uniformly within their period. A fractional scale keeps or adds each invocation by chance. Time stamps
+    that are kept stay where they are; copies of one come up to a second of the recording later, within its minute.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -68,11 +69,13 @@ class TraceFile:
     file: str
     """The file's name, relative to the scenario."""
     layout: Layout
-    """How the file is laid out: Azure's two, `counts` per minute, or `timestamps`."""
+    """How the file is laid out: Azure's two, `counts` per `period`, or `timestamps`."""
     function: str | None = None
     """The function's row in an Azure file."""
     column: str | None = None
     """The column to read."""
+    period: PositiveSeconds | None = None
+    """With `counts`: the time that each count is of; a minute if not given."""
     speed: Factor = 1.0
     """How many times as fast it is replayed."""
     scale: Factor = 1.0
@@ -85,6 +88,8 @@ class TraceFile:
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
+        if self.period is not None and self.layout != "counts":
+            raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
     @property
     def path(self) -> Path:
@@ -98,25 +103,27 @@ class TraceFile:
         No field: neither compared nor dumped. Elsewhere it is read when it is first asked for. Raises ValueError for
         a file that cannot be read, or that is too dense at this `scale`.
         """
-        return _not_too_dense(read_trace(self.path, self.layout, self.function, self.column), self.scale, self.path)
+        trace = read_trace(self.path, self.layout, self.function, self.column, self.period)
+        return _not_too_dense(trace, self.scale, self.path)
 
     def with_files(self, folder: Path, files: FileReader) -> TraceFile:
         """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
         trace = replace(self, folder=str(folder))
-        recording = files.read(read_trace, trace.path, self.layout, self.function, self.column)
+        recording = files.read(read_trace, trace.path, self.layout, self.function, self.column, self.period)
         object.__setattr__(trace, "recording", _not_too_dense(recording, self.scale, trace.path))
         return trace
 
 
-MAX_PER_MINUTE = 20_000_000
-"""Arrivals in one minute of a trace that fit into memory."""
+MAX_PER_PERIOD = 20_000_000
+"""Arrivals in one period of a trace that fit into memory."""
 
 
 def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
-    densest = float(recording.per_minute.max()) * scale
-    if densest > MAX_PER_MINUTE:
+    densest = float(recording.per_period.max()) * scale
+    if densest > MAX_PER_PERIOD:
+        period = "minute" if recording.period == MINUTE else text(recording.period, "duration")
         raise ValueError(
-            f"{path}: makes {densest:,.4g} invocations in one minute at `scale: {scale:g}x`; allowed {MAX_PER_MINUTE:,}"
+            f"{path}: makes {densest:,.4g} invocations in one {period} at `scale: {scale:g}x`; allowed {MAX_PER_PERIOD:,}"
         )
     return recording
 
@@ -262,8 +269,17 @@ class ClientRetry:
         return wait * u if self.jitter == "full" else wait
 
 
-PRESETS: Final = {"standard": ClientRetry(attempts=3), "legacy": ClientRetry(attempts=5)}
-"""botocore's retry modes: attempts in all, back-off with jitter up to 20 s."""
+PRESETS: Final = {
+    "standard": ClientRetry(attempts=3, on=("throttle",), base=1.0),
+    "legacy": ClientRetry(attempts=5, on=("throttle",), base=1.0),
+}
+"""botocore's retry modes, as of version 1.44 (`retries/standard.py`; `retryhandler.py` and `data/_retry.json`).
+
+Of what the model knows they retry throttles alone (429, TooManyRequestsException), after a back-off drawn from 0 up to 1 s,
+doubling. Invoke answers the errors of a function, crashes and timeouts included, with status 200, which is a success for
+botocore. A client that reaches the function over HTTP, through API Gateway or a function URL, sees a status 500 or 502 instead:
+`on` with `error` and `failed_response` is for those.
+"""
 
 
 class _Preset:
@@ -300,7 +316,7 @@ class Source:
     users: Users | None = None
     """With it every request belongs to a user."""
     retry: RetryField | None = None
-    """How an `http` client tries again; `standard` and `legacy` are botocore's modes."""
+    """How an `http` client tries again; `standard` and `legacy` are botocore's modes, which retry throttles alone."""
     size: SizeDistribution | None = None
     """The size of each event; see a version's `per_mb`."""
     async_retries: int = 2

@@ -1,10 +1,10 @@
-"""Traces of real traffic, as counts per minute or as start times: Azure 2019, Azure 2021 and plain CSV."""
+"""Traces of real traffic, as counts per period or as start times: Azure 2019, Azure 2021 and plain CSV."""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -15,6 +15,7 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import open_regular, quoted
+from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import suggest
 
 Layout = Literal["azure2019", "azure2021", "counts", "timestamps"]
@@ -23,18 +24,20 @@ MAX_ROWS: Final = 10_000_000
 MAX_INVOCATIONS: Final = 100_000_000
 MAX_MINUTES: Final = 10 * 365 * 1440
 MINUTE: Final = 60.0
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trace:
-    """A trace as read: `counts` per minute, or sorted start `times` (s, the first minute begins at 0); one of them is None.
+    """A trace as read: `counts` per `period`, or sorted start `times` (s, the first minute begins at 0); one of them is None.
 
-    `length` (s) is where it ends.
+    `length` (s) is where it ends, a whole number of periods (s); those of time stamps are minutes.
     """
 
     counts: IntArray | None
     times: FloatArray | None
     length: float
+    period: float = MINUTE
 
     def __post_init__(self) -> None:
         for figures in (self.counts, self.times):
@@ -42,29 +45,44 @@ class Trace:
                 figures.flags.writeable = False  # every replication of every strategy reads the same ones
 
     @property
-    def per_minute(self) -> IntArray:
-        """Invocations that start in each minute."""
+    def per_period(self) -> IntArray:
+        """Invocations that start in each period."""
         if self.times is None:
             assert self.counts is not None
             return self.counts
-        return np.diff(np.searchsorted(self.times, np.arange(round(self.length / MINUTE) + 1) * MINUTE))
+        return np.diff(np.searchsorted(self.times, np.arange(round(self.length / self.period) + 1) * self.period))
 
 
-def read_trace(path: Path, layout: Layout, function: str | None = None, column: str | None = None) -> Trace:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be read of a file: the function's rows, the column, and the period (s) of its counts, where given."""
+
+    path: Path
+    function: str | None
+    column: str | None
+    period: float | None
+
+
+def read_trace(
+    path: Path,
+    layout: Layout,
+    function: str | None = None,
+    column: str | None = None,
+    period: float | None = None,
+) -> Trace:
     """The trace in a CSV file. Raises ValueError with file, line and the offending figure.
 
     `azure2019`: HashOwner, HashApp, HashFunction, Trigger and one column per minute; rows are added up, or only those
     of `function`. `azure2021`: app, func, end_timestamp, duration (s); start = end - duration; `function` is `func` or
-    `app/func`. `counts`: one count per row and minute. `timestamps`: seconds or ISO 8601,
-    in UTC where no zone is named. The last two take `column`.
+    `app/func`. `counts`: one count per row and `period` (s, a minute where None); where the first column holds ISO 8601
+    time stamps they say which period a row is about, and periods without a row are empty. `timestamps`: seconds or
+    ISO 8601. Time stamps are in UTC where no zone is named. The last two take `column`.
     """
+    wanted = _Wanted(path=path, function=function, column=column, period=period)
     try:
-        with TextIOWrapper(open_regular(path, MAX_BYTES), encoding="utf-8", newline="") as file:
-            rows = _numbered(csv.reader(file), path)
-            reader = {"azure2019": _azure2019, "azure2021": _azure2021, "counts": _counts, "timestamps": _timestamps}[
-                layout
-            ]
-            trace = reader(rows, path, function, column)
+        # Excel puts a byte order mark before the first column's name.
+        with TextIOWrapper(open_regular(path, MAX_BYTES), encoding="utf-8-sig", newline="") as file:
+            trace = _READERS[layout](_numbered(csv.reader(file), path), wanted)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -85,7 +103,7 @@ def _numbered(rows: Iterator[list[str]], path: Path) -> Rows:
         if number > MAX_ROWS:
             raise ValueError(f"{path}: more than {MAX_ROWS:,} rows")
         if row:
-            yield number, row
+            yield number, [cell.strip() for cell in row]
 
 
 def _header(rows: Rows, path: Path, wanted: tuple[str, ...]) -> list[str]:
@@ -112,8 +130,7 @@ def _time(text: str, path: Path, line: int) -> float:
         value = float(text)
     except ValueError:
         try:
-            stamp = datetime.fromisoformat(text.strip())
-            value = (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
+            value = _stamp(text)
         except ValueError:
             value = math.nan
     if not math.isfinite(value):
@@ -121,7 +138,23 @@ def _time(text: str, path: Path, line: int) -> float:
     return value
 
 
-def _azure2019(rows: Rows, path: Path, function: str | None, _column: str | None) -> Trace:
+def _stamp(text: str) -> float:
+    """The seconds since 1970 of an ISO 8601 time stamp, also with `/` in its date. Raises ValueError for anything else."""
+    stamp = datetime.fromisoformat(text.replace("/", "-"))
+    return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
+
+
+def _is_stamp(text: str) -> bool:
+    """Whether the text is an ISO 8601 time stamp; a plain number is none."""
+    try:
+        _stamp(text)
+    except ValueError:
+        return False
+    return not _is_number(text)
+
+
+def _azure2019(rows: Rows, wanted: _Wanted) -> Trace:
+    path, function = wanted.path, wanted.function
     header = _header(rows, path, ("HashOwner", "HashApp", "HashFunction", "Trigger", "1"))
     first, name = header.index("1"), header.index("HashFunction")
     counts = np.zeros(len(header) - first, np.int64)
@@ -137,7 +170,8 @@ def _azure2019(rows: Rows, path: Path, function: str | None, _column: str | None
     return Trace(counts=counts, times=None, length=counts.size * MINUTE)
 
 
-def _azure2021(rows: Rows, path: Path, function: str | None, _column: str | None) -> Trace:
+def _azure2021(rows: Rows, wanted: _Wanted) -> Trace:
+    path, function = wanted.path, wanted.function
     header = _header(rows, path, ("app", "func", "end_timestamp", "duration"))
     app, func, end, duration = (header.index(name) for name in ("app", "func", "end_timestamp", "duration"))
     starts = []
@@ -152,30 +186,69 @@ def _azure2021(rows: Rows, path: Path, function: str | None, _column: str | None
     return _from_times(starts, path, function)
 
 
-def _counts(rows: Rows, path: Path, _function: str | None, column: str | None) -> Trace:
+def _counts(rows: Rows, wanted: _Wanted) -> Trace:
+    path = wanted.path
     place, counts = None, []
+    stamps: list[float] = []
     for line, row in rows:
         if place is None:
             headed = not _is_number(row[-1])
-            place = _place(row, column, path) if headed else len(row) - 1
+            place = _place(row, wanted.column, path) if headed else len(row) - 1
             if headed:
                 continue
         counts.append(_count(row[place] if place < len(row) else "", path, line))
+        if place > 0 and (stamps or len(counts) == 1) and _is_stamp(row[0]):
+            stamps.append(_stamp(row[0]))
+        elif stamps:
+            raise ValueError(f"{path}:{line}: no time stamp in the first column; the rows before it have one")
     if not counts:
         raise ValueError(f"{path}: holds no counts")
-    return Trace(counts=np.array(counts, np.int64), times=None, length=len(counts) * MINUTE)
+    period = MINUTE if wanted.period is None else wanted.period
+    figures = np.array(counts, np.int64)
+    if len(stamps) > 1:
+        figures = _dated(figures, np.array(stamps), period, wanted)
+    return Trace(counts=figures, times=None, length=figures.size * period, period=period)
 
 
-def _timestamps(rows: Rows, path: Path, function: str | None, column: str | None) -> Trace:
+def _dated(counts: IntArray, stamps: FloatArray, period: float, wanted: _Wanted) -> IntArray:
+    """The counts in the order of their time stamps (s), with zeros for the periods that have none.
+
+    Raises ValueError where the time stamps do not fit the period (s).
+    """
+    path = wanted.path
+    order = np.argsort(stamps, kind="stable")
+    since = stamps[order] - stamps[order[0]]
+    closest = float(np.diff(since).min())
+    if wanted.period is None and closest > period:
+        apart = text(closest, "duration")
+        raise ValueError(
+            f"{path}: the time stamps are {apart} or more apart; say what a count is of, such as `period: {apart}`"
+        )
+    places = np.round(since / period).astype(np.int64)
+    if closest <= 0 or (np.abs(since - places * period) > _ROUNDING).any():
+        apart = "equal" if closest <= 0 else f"no whole multiples of {text(period, 'duration')} apart"
+        raise ValueError(f"{path}: time stamps of the counts are {apart}; give the `period` of a count")
+    if places[-1] >= MAX_MINUTES:
+        raise ValueError(f"{path}: spans {places[-1] + 1:,} periods; allowed {MAX_MINUTES:,}")
+    result = np.zeros(int(places[-1]) + 1, np.int64)
+    result[places] = counts[order]
+    return result
+
+
+def _timestamps(rows: Rows, wanted: _Wanted) -> Trace:
+    path, column = wanted.path, wanted.column
     place, times = None, []
     for line, row in rows:
         if place is None:
             headed = column is not None or not (_is_number(row[0]) or row[0][:1].isdigit())
+            if column is None and len(row) > 1:
+                what = f"has {len(row)} columns; name the one that holds the time stamps (`column`)"
+                raise ValueError(f"{path}:{line}: {what}; a count in each row is `layout: counts`")
             place = _place(row, column, path) if headed else 0
             if headed:
                 continue
         times.append(_time(row[place] if place < len(row) else "", path, line))
-    return _from_times(times, path, function)
+    return _from_times(times, path, wanted.function)
 
 
 def _place(header: list[str], column: str | None, path: Path) -> int:
@@ -204,3 +277,11 @@ def _from_times(times: list[float], path: Path, function: str | None) -> Trace:
         days = minutes / 1440
         raise ValueError(f"{path}: spans {days:,.4g} days from the first to the last invocation; allowed 3,650")
     return Trace(counts=None, times=starts, length=minutes * MINUTE)
+
+
+_READERS: Final[dict[Layout, Callable[[Rows, _Wanted], Trace]]] = {
+    "azure2019": _azure2019,
+    "azure2021": _azure2021,
+    "counts": _counts,
+    "timestamps": _timestamps,
+}

@@ -38,6 +38,11 @@ class Cell(ABC):
         """The value, and below it what else is known of it."""
         return (self.text,)
 
+    @property
+    def values(self) -> dict[str, object]:
+        """The value itself, and what else is known of it, by the ending of the column's heading in a DataFrame."""
+        return {"": getattr(self, "value", self.text)}
+
 
 @dataclass(frozen=True, slots=True)
 class Text(Cell):
@@ -98,12 +103,22 @@ class Duration(Cell):
         """In the unit that reads best."""
         return show_duration(self.seconds)
 
+    @property
+    def values(self) -> dict[str, object]:
+        """In seconds."""
+        return {"": self.seconds}
+
 
 @dataclass(frozen=True, slots=True)
 class EstimatedShare(Cell):
     """An estimate of a share (fraction)."""
 
     estimate: Estimate | None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The mean and its interval."""
+        return _interval(self.estimate)
 
     @property
     def text(self) -> str:
@@ -128,6 +143,11 @@ class EstimatedNumber(Cell):
     estimate: Estimate | None
 
     @property
+    def values(self) -> dict[str, object]:
+        """The mean and its interval."""
+        return _interval(self.estimate)
+
+    @property
     def text(self) -> str:
         """The number and its interval."""
         return number_with_interval(self.estimate)
@@ -145,6 +165,12 @@ class MedianDuration(Cell):
     """An estimate of a time (s) by its median and its 95th percentile: it needs the quantiles `p50` and `p95`."""
 
     estimate: Estimate | None
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The quantiles, in seconds."""
+        quantiles = {} if self.estimate is None else self.estimate.quantiles
+        return {f" {name}": quantiles[name][0] if quantiles else None for name in ("p50", "p95")}
 
     @property
     def text(self) -> str:
@@ -176,3 +202,9 @@ class Verdict(Cell):
         words: tuple[tuple[str, Kept], ...] = (("broken", "no"), ("open", "open"))
         listed = [(word, ", ".join(names(self.limits, kept)).replace("_", " ")) for word, kept in words]
         return tuple(f"{word}: {which}" for word, which in listed if which) or ("kept" if self.limits else NONE,)
+
+
+def _interval(estimate: Estimate | None) -> dict[str, object]:
+    return {
+        ending: getattr(estimate, part, None) for ending, part in (("", "mean"), (" low", "low"), (" high", "high"))
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
@@ -18,6 +19,7 @@ from rollout_sim.views.plots.recommendation import pareto
 from rollout_sim.views.plots.sweep import picture
 from rollout_sim.views.sentences import sentence
 from rollout_sim.views.tables import (
+    Table,
     comparison_table,
     contender_table,
     run_table,
@@ -25,6 +27,9 @@ from rollout_sim.views.tables import (
     sweep_table,
     version_table,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @singledispatch
@@ -58,35 +63,38 @@ def _(result: Recommendation, ax: Axes | None = None) -> Axes:
 
 
 @singledispatch
+def main_table(result: object) -> Table:
+    """What `result` shows first in a notebook. Raises TypeError for what has no table."""
+    raise TypeError(f"{type(result).__name__} has no table")
+
+
+main_table.register(Scenario, scenario_table)
+main_table.register(Comparison, comparison_table)
+main_table.register(Recommendation, contender_table)
+main_table.register(RunResult, lambda result: run_table([result]))
+main_table.register(Sweep, lambda result: sweep_table(result, "its .table"))
+
+
+def table(result: object) -> pd.DataFrame:
+    """The values of the main table, all of its rows."""
+    return (sweep_table(result, "", most=None) if isinstance(result, Sweep) else main_table(result)).frame
+
+
+@singledispatch
 def html(result: object) -> str:
     """The tables of `result` as HTML. Raises TypeError for what has none."""
-    raise TypeError(f"{type(result).__name__} has no table")
+    return main_table(result).html(repr(result))
 
 
 @html.register(Scenario)
 def _(result: Scenario) -> str:
     about = f"{result.name}: {result.description}" if result.description else result.name
-    return scenario_table(result).html(f"{about} ({show_duration(result.horizon)}, seed {result.seed})")
+    return main_table(result).html(f"{about} ({show_duration(result.horizon)}, seed {result.seed})")
 
 
 @html.register(RunResult)
 def _(result: RunResult) -> str:
-    return run_table([result]).html(repr(result)) + version_table([result]).html()
-
-
-@html.register(Comparison)
-def _(result: Comparison) -> str:
-    return comparison_table(result).html(repr(result))
-
-
-@html.register(Sweep)
-def _(result: Sweep) -> str:
-    return sweep_table(result, "its .frame").html(repr(result))
-
-
-@html.register(Recommendation)
-def _(result: Recommendation) -> str:
-    return contender_table(result).html(repr(result))
+    return main_table(result).html(repr(result)) + version_table([result]).html()
 
 
 @singledispatch

@@ -31,7 +31,7 @@ from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
-from rollout_sim.views.plots.sweep import heat_map_figure, power_figure
+from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
@@ -41,7 +41,7 @@ RUN_FILES: Final = (
     *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
 COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
-SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power"))
+SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend"))
 RECOMMENDATION_FILES: Final = (
     "contenders.csv",
     "recommended.yaml",
@@ -85,6 +85,11 @@ def write(result: Result, out: Path, suffix: str = "png", named: Mapping[str, An
         recipe = recipe_of(result, suffix, named or {})
         (folder / contents.recipe).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
     return [out / name for name in contents.names if (out / name).exists()]
+
+
+def pictures_of(result: Result) -> Mapping[str, Callable[[], Figure | None]]:
+    """The pictures of a result, each drawn when it is called, by the names of their files without the suffix."""
+    return _contents(result).pictures
 
 
 def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +156,11 @@ def _(swept: Sweep) -> _Contents:
     return _Contents(
         names=SWEEP_FILES,
         tables={"sweep.csv": swept.frame},
-        pictures={"heat_maps": lambda: heat_map_figure(swept), "power": lambda: power_figure(swept)},
+        pictures={
+            "heat_maps": lambda: heat_map_figure(swept),
+            "power": lambda: power_figure(swept),
+            "trend": lambda: trend_figure(swept),
+        },
         recipe="sweep_recipe.json",
     )
 

@@ -31,6 +31,7 @@ from rollout_sim.views.cells import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.table import Table as RichTable
 
 
@@ -78,6 +79,18 @@ class Table:
     def texts(self) -> tuple[tuple[str, ...], ...]:
         """Each row's cells as text."""
         return tuple(tuple(cell.text for cell in row) for row in self.rows)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The values as a DataFrame: names as the index, a column for each part of a cell's `values`."""
+        import pandas as pd
+
+        rows = [
+            {f"{column.line.removesuffix(' median / p95')}{ending}": value for column, cell in zip(self.columns, row, strict=True)
+             for ending, value in cell.values.items()}
+            for row in self.rows
+        ]  # fmt: skip
+        return pd.DataFrame(rows).set_index([column.line for column in self.columns[:-1] if column.names])
 
     def for_terminal(self, width: int) -> list[RichTable]:
         """The table as one of `rich` if it fits into `width` characters, else turned around, a few rows at a time.
@@ -270,8 +283,8 @@ SHOWN: Final = 40
 """Rows of a sweep's table; the file has all of them."""
 
 
-def sweep_table(swept: Sweep, rest: str = "sweep.csv") -> Table:
-    """One row per cell and strategy, the first `SHOWN`; `rest` says where all of them are."""
+def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHOWN) -> Table:
+    """One row per cell and strategy, the first `most` of them; `rest` says where all are."""
     names = [axis.name for axis in swept.axes]
     lines: dict[tuple[str, ...], dict[str, Cell]] = {}
     for row in swept.rows:
@@ -290,8 +303,8 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv") -> Table:
             Column(title="bad requests\nmean", interval=True),
             Column(title="plane"),
         ),
-        rows=rows[:SHOWN],
-        caption=f"{len(rows) - SHOWN:,} more rows in {rest}" if len(rows) > SHOWN else "",
+        rows=rows[:most],
+        caption=f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else "",
     )
 
 

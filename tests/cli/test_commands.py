@@ -242,3 +242,16 @@ def test_pictures_come_in_the_format_asked_for_and_the_others_go(
         assert all(path.read_bytes().startswith(start) for path in drawn)
     refused = call(command, small, *options, "--format", "gif", cwd=small.parent)
     assert (refused.returncode, refused.stdout) == (2, "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings", [b"\xff\xfe no text", b"text.usetex: true\nbackend: none such\nfont.family: no such font\n"]
+)
+def test_a_matplotlibrc_of_the_folder_changes_nothing(small, settings) -> None:
+    assert call("run", small, "--out", "before", cwd=small.parent).returncode == 0
+    (small.parent / "matplotlibrc").write_bytes(settings)
+    done = call("run", small, "--out", "after", cwd=small.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in ("traffic.png", "error_budget.png"):
+        assert (small.parent / "after" / name).read_bytes() == (small.parent / "before" / name).read_bytes()

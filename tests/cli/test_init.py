@@ -9,7 +9,7 @@ from command import call
 from terminal import at_terminal
 
 from rollout_sim import Scenario, compare, simulate
-from rollout_sim.scenario.template import ScenarioTemplate
+from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 
 
 def loaded(starter: ScenarioTemplate, folder: Path) -> Scenario:
@@ -56,7 +56,7 @@ def test_answers_are_in_the_file_and_guesses_are_said(tmp_path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert "guessed: --error-rate 0.1%, --window 30 d, --duration 80 ms" in done.stdout
+    assert "guessed: --swing 0%, --error-rate 0.1%, --window 30 d, --duration 80 ms, --p99 0.4 s" in done.stdout
     assert "--rate" not in done.stdout
     scenario = Scenario.load(tmp_path / "a.yaml")
     assert (scenario.name, scenario.alias, scenario.slos[0].objective) == ("search", "live", 0.995)
@@ -67,6 +67,31 @@ def test_answers_are_in_the_file_and_guesses_are_said(tmp_path) -> None:
     # 2/s for 30 days, of which 0.5% may be bad; a tenth of the traffic for ten minutes.
     assert "The error budget is 25,920 bad requests in 30 d." in text
     assert "serves 120 requests on average" in text
+
+
+@pytest.mark.parametrize(
+    ("question", "written", "value"),
+    [
+        *[("rate", text, 30.0) for text in ("30", "30/s", "30 rps", "30 req/s", "30 requests per second", "1800/min", "1800 rpm")],
+        ("objective", "99.5", 0.995), ("error_rate", "0.3", 0.003), ("error_rate", "0.3%", 0.003), ("swing", "40", 0.4),
+        ("duration", "120", 0.12), ("duration", "1.5 s", 1.5), ("timeout", "10", 10.0), ("window", "30", 30 * 86400.0),
+    ],
+)  # fmt: skip
+def test_an_answer_may_leave_out_the_unit_that_the_question_has(question, written, value) -> None:
+    assert QUESTIONS[question].read(written) == pytest.approx(value, rel=1e-12)
+
+
+def test_what_is_known_of_the_function_is_in_the_file(tmp_path) -> None:
+    known = ScenarioTemplate(rate=30, swing=0.4, p99=1.2, timeout=30, concurrency=50)
+    scenario = loaded(known, tmp_path)
+    assert (scenario.function.timeout, scenario.function.reserved_concurrency) == (30, 50)
+    assert scenario.function.versions["1"].duration.parameters == (0.08, 1.2)
+    diurnal = scenario.traffic[0].arrivals.diurnal
+    assert diurnal is not None
+    assert (diurnal.mean, diurnal.amplitude) == (30, 0.4)
+    # Nobody knows it: a guess, and the file says so beside it.
+    assert scenario.alarms["new-version-errors"].lag == 60
+    assert "GUESS: the lag" in known.text()
 
 
 def test_few_failures_and_a_budget_that_is_spent_already_are_said(tmp_path) -> None:
@@ -91,7 +116,9 @@ def test_a_file_that_is_there_is_kept_unless_forced(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--rate", "50"), "a rate needs a unit: /s, /min, /h, /d (for example 50/s), got '50'"),
+        (("--rate", "fast"), "a rate needs a unit: /s, /min, /h, /d (for example 50/s), got 'fast'"),
+        (("--p99", "50"), "--p99: the 99th percentile must lie above the median, got 50 ms and 80 ms"),
+        (("--concurrency", "0"), "0 is not in the range x>=1"),
         (("--rate", "-1/s"), "must be more than 0/s, got '-1/s'"),
         (("--objective", "100%"), "must be at most 99.9999%, got '100%'"),
         (("--error-rate", "60%"), "must be at most 50%, got '60%'"),
@@ -109,8 +136,9 @@ def test_a_wrong_answer_is_one_error_and_no_file(arguments, message, tmp_path) -
 
 def test_at_a_terminal_it_asks_and_asks_again(tmp_path) -> None:
     answers = [
-        ("called", "search\n"), ("requests", "12\n"), ("requests", "12/s\n"), ("fails", "\n"),
-        ("must be good", "99.5%\n"), ("every", "7 d\n"), ("median", "\n"),
+        ("called", "search\n"), ("requests", "many\n"), ("requests", "12 rps\n"), ("swing", "\n"), ("fails", "\n"),
+        ("must be good", "99.5\n"), ("every", "7\n"), ("median", "\n"), ("99%", "\n"), ("timeout", "12\n"),
+        ("concurrency", "40\n"),
     ]  # fmt: skip
     session = at_terminal("init", cwd=tmp_path, answers=answers, columns=100)
     assert session.status == 0, session.raw
@@ -119,6 +147,7 @@ def test_at_a_terminal_it_asks_and_asks_again(tmp_path) -> None:
     scenario = Scenario.load(tmp_path / "scenario.yaml")
     assert (scenario.name, scenario.slos[0].objective, scenario.slos[0].window) == ("search", 0.995, 7 * 86400)
     assert scenario.traffic[0].arrivals.poisson == 12
+    assert (scenario.function.timeout, scenario.function.reserved_concurrency) == (12, 40)
     # What was confirmed with Enter was given.
     assert ", is a guess." not in (tmp_path / "scenario.yaml").read_text()
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rollout_sim.control.alarm_evaluator import AlarmEvaluator, BurnSource
-from rollout_sim.control.alarms import STATES, Alarm, Metric, Missing
+from rollout_sim.control.alarm_evaluator import AlarmEvaluator, Before, BurnSource
+from rollout_sim.control.alarms import STATES, Alarm, Metric, MetricQuery, Missing
 from rollout_sim.control.metrics import Metrics, Percentile, Scope, Target, scopes_of
+from rollout_sim.core.distributions import Constant, Distribution
+from rollout_sim.core.streams import Streams
 from rollout_sim.theory import mean_run_length
 
 OLD, NEW, OTHER = Target("prod", "1"), Target("prod", "2"), Target("test", "2")
@@ -86,9 +88,9 @@ def test_starts_without_data_and_stays_so_until_a_datapoint() -> None:
         (0.0, 10.0, 70.0),
         (0.1, 10.0, 80.0),
         (10.0, 10.0, 80.0),
-        (0.0, 30.0, 90.0),
-        (5.0, 30.0, 100.0),
-        (0.0, 300.0, 300.0),
+        (0.0, 30.0, 70.0),
+        (5.0, 30.0, 80.0),
+        (0.0, 300.0, 120.0),
     ],
 )
 def test_a_period_is_seen_lag_after_its_end(lag: float, period: float, seen: float) -> None:
@@ -200,9 +202,9 @@ def test_throttled_minutes_have_only_a_throttles_datapoint() -> None:
 
 
 def test_percentiles_are_read_at_their_period() -> None:
-    key = Percentile(of="alias", share=0.5, period=120.0)
+    key = Percentile(of="alias", share=0.5, period=120.0, step=60.0)
     metrics = store(percentiles=(key,), horizon=600.0)
-    metrics.percentiles[key][0, 1] = 2.0
+    metrics.percentiles[key][0, 3:5] = 2.0  # of the minute from 180 s on
     alarm = Alarm(metric="duration", threshold="> 1 s", statistic="p50", period=120.0, missing="not_breaching")
     assert history(bank(metrics, a=alarm), 900.0) == [(60.0, "OK"), (240.0, "ALARM"), (600.0, "OK")]
 
@@ -229,7 +231,7 @@ def test_the_bank_refuses_what_the_metrics_cannot_answer() -> None:
         bank(store(), a=Alarm(metric="duration", threshold="> 1 s", statistic="p99"))
     with pytest.raises(ValueError, match="alarm 'a': no such SLO, got 'b'; allowed none"):
         bank(store(), a=Alarm(metric="burn_rate", threshold="> 1", slo="b"))
-    with pytest.raises(ValueError, match=r"alarm 'a': the period must be a whole multiple .*\(20 s\), got 30 s"):
+    with pytest.raises(ValueError, match=r"alarm 'a': the period must be a whole multiple .*\(20 s\), got 10 s"):
         bank(store(resolution=20.0), a=Alarm(metric="errors", threshold="> 1", period=30.0))
     with pytest.raises(ValueError, match="objective: leaves no error budget, got 1"):
         BurnSource(objective=1.0)
@@ -374,3 +376,274 @@ def test_run_lengths_meet_their_expectation(m: int, n: int, lag: int) -> None:
     assert abs(fired.mean() - mean_run_length(breach, m, n, lag)) < 4 * fired.std() / math.sqrt(size)
     # The test can fail: one more in M and N is further away.
     assert abs(fired.mean() - mean_run_length(breach, m + 1, n + 1, lag)) > 4 * fired.std() / math.sqrt(size)
+
+
+# --- periods that slide -----------------------------------------------------------------------------------------------
+
+
+def minutes(metrics: Metrics, errors: list[int], target: int = 1, invocations: int = 10) -> None:
+    """So many errors of a target in each minute of the metrics, from the first one on."""
+    per = round(60 / metrics.resolution)
+    for minute, count in enumerate(errors):
+        metrics.invocations[0, target, minute * per] = invocations
+        metrics.errors[0, target, minute * per] = count
+
+
+def test_periods_end_at_the_newest_visible_minute() -> None:
+    """5 min at the end of minute 5 are minutes 1 to 5, at the end of minute 6 minutes 2 to 6."""
+    metrics = store()
+    minutes(metrics, [1, 1, 1, 1, 1, 0, 0, 5, *[0] * 8])
+    alarm = Alarm(metric="errors", threshold=">= 5", period=300.0, missing="not_breaching")
+    assert history(bank(metrics, a=alarm), 900.0) == [
+        (60.0, "OK"),
+        (300.0, "ALARM"),  # minutes 0 to 4
+        (360.0, "OK"),
+        (480.0, "ALARM"),
+        (780.0, "OK"),  # minute 7 has left
+    ]
+
+
+def test_datapoints_are_back_to_back() -> None:
+    metrics = store()
+    minutes(metrics, [0, 0, 1, 0, 0, 0, 1, 0, 0, 0])
+    # Periods [t - 4 min, t - 2 min) and [t - 2 min, t): one error in each of them.
+    alarm = Alarm(metric="errors", threshold="> 0", period=120.0, datapoints="2 of 2")
+    assert [t for t, name in history(bank(metrics, a=alarm), 600.0) if name == "ALARM"] == []
+    metrics.errors[0, 1, 4] = 1
+    assert history(bank(metrics, a=alarm), 600.0)[-2:] == [(300.0, "ALARM"), (540.0, "OK")]
+
+
+@pytest.mark.parametrize(
+    ("window", "fired"),
+    [("sliding", {600.0 + 60 * k: 660.0 + 60 * k for k in range(6)}), ("wall_clock", dict.fromkeys(range(600, 900, 60), 900.0))],
+)  # fmt: skip
+def test_a_window_of_five_minutes_sees_an_error_after_a_minute_or_at_the_clocks_five(
+    window: str, fired: dict[float, float]
+) -> None:
+    for start, at in fired.items():
+        metrics = store()
+        metrics.invocations[0, 1, round(start / 60)] = metrics.errors[0, 1, round(start / 60)] = 1
+        alarm: Any = Alarm(metric="errors", threshold="> 0", period=300.0, window=window, missing="not_breaching")
+        assert [t for t, name in history(bank(metrics, a=alarm), 1800.0) if name == "ALARM"] == [at]
+
+
+def test_an_hour_fires_in_the_minute_of_its_first_error() -> None:
+    metrics = store()
+    minutes(metrics, [0, 0, 0, 1, 0])
+    alarm = Alarm(metric="errors", threshold="> 0", period=3600.0, missing="not_breaching")
+    assert history(bank(metrics, a=alarm), 600.0) == [(60.0, "OK"), (240.0, "ALARM")]
+
+
+# --- statistics, guards, metric maths ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"metric": "errors", "statistic": "maximum"}, [0, 1, 1]),
+        ({"metric": "errors", "statistic": "minimum"}, [0, 0, 1]),
+        ({"metric": "errors", "statistic": "sample_count"}, [10, 10, 10]),
+        ({"metric": "errors", "statistic": "SampleCount"}, [10, 10, 10]),
+        ({"metric": "Errors", "statistic": "Sum"}, [0, 3, 10]),
+        ({"metric": "invocations", "statistic": "maximum"}, [1, 1, 1]),
+        ({"expression": "100 * e / n", "metrics": {"e": MetricQuery(metric="errors"), "n": MetricQuery(metric="invocations")}},
+         [0, 30, 100]),
+    ],
+)  # fmt: skip
+def test_what_a_statistic_of_counts_is(fields: dict[str, Any], expected: list[float]) -> None:
+    metrics = store()
+    minutes(metrics, [0, 3, 10])
+    for minute, value in enumerate(expected):
+        for threshold, state_name in ((f">= {value}", "ALARM"), (f"> {value}", "OK")):
+            watched = bank(metrics, a=Alarm(**fields, threshold=threshold))
+            assert state(watched, 60.0 * (minute + 1)) == state_name, (minute, threshold)
+
+
+@pytest.mark.parametrize(("below", "expected"), [("ok", "OK"), ("missing", "INSUFFICIENT_DATA")])
+def test_a_guard_asks_for_requests(below: str, expected: str) -> None:
+    metrics = store()
+    for count, name in ((19, expected), (20, "ALARM")):
+        metrics.invocations[0, 1, 0] = metrics.errors[0, 1, 0] = count
+        alarm: Any = Alarm(metric="error_rate", threshold="> 5%", at_least="20 requests", below=below)
+        assert state(bank(metrics, a=alarm), 60.0) == name
+
+
+def test_a_version_is_set_against_the_other() -> None:
+    queries = {
+        "new_errors": MetricQuery(metric="errors", of="new_version"), "new": MetricQuery(metric="invocations", of="new_version"),
+        "old_errors": MetricQuery(metric="errors", of="old_version"), "old": MetricQuery(metric="invocations", of="old_version"),
+    }  # fmt: skip
+    text = "IF(new >= 20, (new_errors / new) / (old_errors / old), 0)"
+    metrics = store()
+    metrics.invocations[0, :2, 0] = [900, 100]
+    metrics.errors[0, :2, 0] = [18, 4]
+    alarm = Alarm(expression=text, metrics=queries, threshold=">= 2")
+    assert state(bank(metrics, a=alarm), 60.0) == "ALARM"
+    metrics.errors[0, 1, 0] = 3
+    assert state(bank(metrics, a=alarm), 60.0) == "OK"
+
+
+def test_durations_in_metric_maths_are_milliseconds() -> None:
+    metrics = store()
+    metrics.invocations[0, 1, 0], metrics.duration_sum[0, 1, 0] = 2, 1.0
+    for threshold, name in ((">= 500", "ALARM"), ("> 500", "OK")):
+        alarm = Alarm(expression="d + 0", metrics={"d": MetricQuery(metric="duration")}, threshold=threshold)
+        assert state(bank(metrics, a=alarm), 60.0) == name
+
+
+def test_the_function_is_all_its_aliases() -> None:
+    metrics = store()
+    metrics.invocations[0, :, 0] = [1, 2, 4]
+    assert state(bank(metrics, a=Alarm(metric="invocations", threshold=">= 7", of="function")), 60.0) == "ALARM"
+
+
+def test_few_samples_keep_the_state() -> None:
+    """10 / (1 - 0.9) = 100 samples."""
+    key = Percentile(of="alias", share=0.9, period=60.0)
+    metrics = store(percentiles=(key,))
+    metrics.percentiles[key][0, :3] = 2.0
+    metrics.invocations[0, 1, :3] = [99, 100, 100]
+    fields: dict[str, Any] = {"metric": "duration", "statistic": "p90", "threshold": "> 1 s"}
+    assert history(bank(metrics, a=Alarm(**fields)), 120.0) == [(60.0, "ALARM")]
+    assert history(bank(metrics, a=Alarm(**fields, low_samples="ignore")), 120.0) == [(120.0, "ALARM")]
+
+
+# --- before time zero -------------------------------------------------------------------------------------------------
+
+
+def before(per_second: float, errors: float = 0.0) -> Before:
+    """All traffic to the old version."""
+    usual = np.array([per_second, 0.0, 0.0])
+    return Before(
+        invocations=usual, errors=usual * errors, durations=(Constant(0.2),) * 3,
+        forecast=lambda start, end: usual * (end - start),
+    )  # fmt: skip
+
+
+def remembering(metrics: Metrics, then: Before, alarm: Alarm) -> AlarmEvaluator:
+    """A bank of one alarm with a history."""
+    return AlarmEvaluator({"a": alarm}, metrics=metrics, objectives={}, before=then)
+
+
+def test_expected_counts_fill_the_time_before_zero() -> None:
+    """60 requests a minute of which 1% fail: an hour expects 36 errors, and one minute more than expected changes little."""
+    metrics = store()
+    minutes(metrics, [4] * 3, target=0, invocations=60)
+    alarm = Alarm(metric="errors", threshold="> 40", period=3600.0)
+    assert history(remembering(metrics, before(1.0, 0.01), alarm), 180.0) == [(60.0, "OK"), (120.0, "ALARM")]
+    assert history(remembering(metrics, before(1.0, 0.01), replace(alarm, history="new")), 180.0) == [(60.0, "OK")]
+
+
+def test_a_low_count_is_not_low_because_the_simulation_has_begun() -> None:
+    metrics = store()
+    minutes(metrics, [0] * 9, target=0, invocations=60)
+    alarm = Alarm(metric="invocations", threshold="< 250", period=300.0)
+    assert [t for t, name in history(bank(metrics, a=alarm), 540.0) if name == "ALARM"] == [60.0]
+    assert history(remembering(metrics, before(1.0), alarm), 540.0) == [(60.0, "OK")]
+
+
+@pytest.mark.parametrize("threshold", ["> 0", "> 35", ">= 36"])
+def test_history_alone_turns_no_alarm_red(threshold: str) -> None:
+    metrics = store()
+    minutes(metrics, [0] * 9, target=0, invocations=60)
+    alarm = Alarm(metric="errors", threshold=threshold, period=3600.0)
+    assert history(remembering(metrics, before(1.0, 0.01), alarm), 540.0) == [(60.0, "OK")]
+
+
+def test_a_new_version_has_no_history_and_an_alias_does() -> None:
+    for of, name in (("new_version", "INSUFFICIENT_DATA"), ("old_version", "OK"), ("alias", "OK"), ("function", "OK")):
+        alarm: Any = Alarm(metric="errors", threshold="> 5", of=of)
+        assert state(remembering(store(), before(1.0), alarm), 0.0) == name
+    sparse = remembering(store(), before(0.01), Alarm(metric="errors", threshold="> 5"))
+    assert state(sparse, 0.0) == "INSUFFICIENT_DATA", "a minute of 0.6 requests has none, more likely than not"
+
+
+def test_percentiles_have_a_history_too() -> None:
+    key = Percentile(of="alias", share=0.99, period=60.0)
+    for limit, name in (("> 100 ms", "INSUFFICIENT_DATA"), ("> 300 ms", "OK")):
+        alarm = Alarm(metric="duration", statistic="p99", threshold=limit)
+        assert state(remembering(store(percentiles=(key,)), before(10.0), alarm), 0.0) == name
+
+
+def test_a_new_alarm_begins_with_the_deployment_and_may_warm_up() -> None:
+    metrics = store()
+    minutes(metrics, [1] * 20)
+    metrics.invocations[0, :, 11] = metrics.errors[0, :, 11] = 0
+    fields: dict[str, Any] = {"metric": "errors", "threshold": "> 0", "datapoints": "1 of 5", "history": "new"}
+
+    def changes(**more: Any) -> list[tuple[float, str]]:
+        alarms = {"a": Alarm(**fields, **more)}
+        return history(AlarmEvaluator(alarms, metrics=metrics, objectives={}, created=630.0), 1200.0)
+
+    assert changes() == [(660.0, "ALARM")]
+    assert changes(warm_up=180.0) == [(660.0, "ALARM")], "its five datapoints are there, so the warm-up is over"
+    metrics.invocations[0, :, 8] = metrics.errors[0, :, 8] = 0
+    assert changes(warm_up=180.0) == [(840.0, "ALARM")]
+    assert changes(warm_up=600.0) == [(1020.0, "ALARM")], "the gap at minute 11 has left the five newest"
+
+
+# --- composite alarms, lags that vary, bands --------------------------------------------------------------------------
+
+
+def test_composite_alarms_follow_in_the_same_instant() -> None:
+    metrics = store()
+    minutes(metrics, [0, 1, 1, 0, 0])
+    alarms = {
+        "both": Alarm(rule="ALARM(one) AND ALARM(two)"),
+        "top": Alarm(rule="NOT OK(both)"),
+        "one": Alarm(metric="errors", threshold="> 0"),
+        "two": Alarm(metric="errors", threshold="> 0", datapoints="2 of 2"),
+    }
+    watched = bank(metrics, None, **alarms)
+    seen = []
+    for minute in range(1, 6):
+        watched.evaluate(60.0 * minute)
+        seen.append([STATES[code] for code in watched.states[0]])
+    assert [row[0] for row in seen] == [row[1] for row in seen] == ["OK", "OK", "ALARM", "OK", "OK"]
+    assert watched.next_time(0.0) == 60.0
+    with pytest.raises(ValueError, match="alarm 'a': no such alarm, got 'x'; allowed a"):
+        bank(metrics, a=Alarm(rule="ALARM(x)"))
+
+
+def test_a_lag_may_vary_and_is_the_same_for_the_same_stream() -> None:
+    size = 2000
+    metrics = store(replications=size)
+    metrics.invocations[:, 1] = 1
+    metrics.errors[:, 1, 10] = 1
+    streams = [Streams(seed=1, replication=r) for r in range(size)]
+    alarm = Alarm(metric="errors", threshold="> 0", lag=Distribution("uniform", (60.0, 240.0)), datapoints="1 of 5")
+    fired = []
+    for _ in range(2):
+        watched = AlarmEvaluator({"a": alarm}, metrics=metrics, objectives={}, replications=streams)
+        first = np.full(size, np.nan)
+        for t in np.arange(60.0, 1800.0, 60.0).tolist():
+            watched.evaluate(t)
+            first = np.where(np.isnan(first) & (watched.states[:, 0] == STATES.index("ALARM")), t, first)
+        fired.append(first - 660.0)
+    np.testing.assert_array_equal(*fired)
+    # Seen with a later minute at the latest: three lags of which the first that has run out shows the minute.
+    assert set(np.unique(fired[0]).tolist()) == {120.0, 180.0, 240.0}
+    assert abs((fired[0] == 120.0).mean() - 1 / 3) < 0.04  # four standard errors
+    with pytest.raises(ValueError, match="alarm 'a': a lag that varies needs the streams of every replication"):
+        bank(store(), a=alarm)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(60, ()), (74, ()), (76, ("above", "outside")), (46, ()), (44, ("below", "outside"))]
+)
+def test_a_band_is_standard_deviations_around_the_forecast(count: int, expected: tuple[str, ...]) -> None:
+    """60 requests expected: 2 standard deviations are 15.5."""
+    metrics = store()
+    metrics.invocations[0, 0, 0] = count
+    for threshold in ("above", "below", "outside"):
+        alarm = Alarm(metric="invocations", threshold=threshold, band=2)
+        assert (state(remembering(metrics, before(1.0), alarm), 60.0) == "ALARM") == (threshold in expected)
+
+
+def test_a_band_of_a_rate_is_as_narrow_as_there_are_samples() -> None:
+    """1% expected of 10,000: a standard deviation is 0.1%."""
+    alarm = Alarm(metric="error_rate", threshold="above", band=3)
+    metrics = store()
+    for errors, samples, name in ((129, 10_000, "OK"), (131, 10_000, "ALARM"), (3, 100, "OK")):
+        metrics.invocations[0, 0, 0], metrics.errors[0, 0, 0] = samples, errors
+        assert state(remembering(metrics, before(1.0, 0.01), alarm), 60.0) == name

@@ -182,10 +182,13 @@ def test_derived_properties() -> None:
     [
         ({"metric": "latency"}, "metric: unknown, got 'latency'; allowed invocations, errors"),
         ({"of": "v2"}, "of: unknown, got 'v2'; allowed alias"),
-        ({"statistic": "p99"}, "statistic: does not fit errors, got 'p99'; allowed sum, average$"),
         (
-            {"metric": "duration", "threshold": "> 1 s", "statistic": "sum"},
-            r"does not fit duration, got 'sum'.*percentiles",
+            {"statistic": "p99"},
+            "statistic: does not fit errors, got 'p99'; allowed sum, average, minimum, maximum, sample_count$",
+        ),
+        (
+            {"metric": "duration", "threshold": "> 1 s", "statistic": "median"},
+            r"does not fit duration, got 'median'.*percentiles.*trimmed means",
         ),
         ({"metric": "duration", "threshold": "> 1 s", "statistic": "p0"}, "got 'p0'"),
         ({"metric": "duration", "threshold": "> 1 s", "statistic": "p101"}, "got 'p101'"),
@@ -198,7 +201,7 @@ def test_derived_properties() -> None:
         ({"period": 15.0}, "period: got 15 s; allowed 10 s, 20 s, 30 s or a whole multiple of 60 s"),
         ({"period": 90.0}, "period: got 90 s"),
         ({"datapoints": "2 of 1"}, "datapoints: got '2 of 1'"),
-        ({"missing": "Breaching"}, "missing: no such treatment, got 'Breaching'"),
+        ({"missing": "breach"}, "missing: no such treatment, got 'breach'"),
         ({"slo": "a"}, "only burn_rate takes them, got metric 'errors'"),
         ({"long": 7200.0}, "only burn_rate takes them"),
         ({"short": 60.0}, "only burn_rate takes them"),
@@ -243,7 +246,7 @@ def test_reads_and_writes_the_scenario_file() -> None:
 def test_texts_are_read_once_and_stay_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     fields = {"metric": "duration", "threshold": ">  0.8 s", "statistic": "p99.0", "datapoints": "2  of 3"}
     alarm = TypeAdapter(Alarm).validate_python(fields)
-    for name in ("_threshold", "_datapoints", "_share"):
+    for name in ("_threshold", "_datapoints", "reading", "parse_expression"):
         monkeypatch.setattr(alarms, name, lambda *_, name=name: pytest.fail(f"{name} again"))
     for same in (alarm, copy.deepcopy(alarm), pickle.loads(pickle.dumps(alarm))):
         assert (same.comparator, same.limit, same.m, same.n) == (">", 0.8, 2, 3)

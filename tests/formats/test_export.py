@@ -305,11 +305,12 @@ def test_openslo_reads_references_and_names_what_it_does_not_support(tmp_path: P
     assert entries == [
         {"name": "gold", "sli": "errors", "objective": "99.9%", "window": "30 d"},
         {"name": "silver", "sli": "errors", "objective": "98%", "window": "30 d"},
+        {"name": "calendar", "sli": "errors", "objective": "99%", "window": "30 d"},
     ]
     said = "\n".join(remarks)
     for part in (
         "slices: budgetingMethod: got 'Timeslices'",
-        "calendar: timeWindow",
+        "calendar: the calendar window 1M was taken as a rolling one of 30 days",
         "a Service is not read",
         "30 days",
     ):

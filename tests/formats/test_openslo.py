@@ -50,3 +50,79 @@ def test_a_window_that_is_exported_is_read_back(window: str, tmp_path: Path) -> 
     path.write_text(openslo.export(given).text)
     entries, _ = openslo.read(path)
     assert Scenario.from_dict(data(slos=[{**entries[0], "alias": None}])).slos[0].window == given.slos[0].window
+
+
+ALPHA = """
+apiVersion: openslo/v1alpha
+kind: SLO
+metadata: {name: checkout, displayName: Checkout}
+spec:
+  service: shop
+  budgetingMethod: Occurrences
+  timeWindows: [{count: 4, unit: Week, isRolling: true}]
+  objectives:
+    - {displayName: Gold, target: 0.999, ratioMetrics: {good: {source: p, query: g}, total: {source: p, query: t}}}
+    - {displayName: Silver, target: 0.99, ratioMetrics: {good: {source: p, query: g}, total: {source: p, query: t}}}
+---
+apiVersion: openslo/v1alpha
+kind: SLO
+metadata: {name: quick}
+spec:
+  service: shop
+  indicator: {thresholdMetric: {source: p, queryType: promql, query: latency}}
+  timeWindows: [{count: 1, unit: Month, isRolling: false, calendar: {startTime: 2026-01-01 00:00:00, timeZone: UTC}}]
+  objectives: [{op: lte, value: 250, target: 0.95}, {op: gte, value: 1, target: 0.9}]
+"""
+
+
+def test_v1alpha_has_its_metric_in_each_objective_and_its_window_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "slos.yaml"
+    path.write_text(ALPHA)
+    entries, remarks = openslo.read(path)
+    assert entries == [
+        {"name": "gold", "sli": "errors", "objective": "99.9%", "window": "28 d"},
+        {"name": "silver", "sli": "errors", "objective": "99%", "window": "28 d"},
+        {"name": "quick-1", "sli": {"latency": "250 ms"}, "objective": "95%", "window": "30 d"},
+    ]
+    assert "quick-1: the calendar window 1M was taken as a rolling one of 30 days" in remarks
+    assert any(remark.startswith("quick: left out: objectives: op: got 'gte'") for remark in remarks)
+    assert len(Scenario.from_dict(data(slos=entries)).slos) == 3
+
+
+@pytest.mark.parametrize("version", ["openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha"])
+def test_v2alpha_calls_an_indicator_sli(version: str, tmp_path: Path) -> None:
+    document = slo()
+    document["apiVersion"] = version
+    spec = document["spec"]
+    spec["sli"] = spec.pop("indicator")
+    named = {"apiVersion": version, "kind": "SLI", "metadata": {"name": "good"}, "spec": {"thresholdMetric": {}}}
+    referring = slo(op="lt", value=300)
+    referring["apiVersion"] = version
+    referring["spec"] = {**referring["spec"], "sliRef": "good"}
+    del referring["spec"]["indicator"]
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(named, document, referring))
+    entries, _ = openslo.read(path)
+    assert [(entry["name"], entry["sli"]) for entry in entries] == [("a", "errors"), ("a-2", {"latency": "0.3 s"})]
+    assert len(Scenario.from_dict(data(slos=entries)).slos) == 2
+
+
+def test_objectives_with_indicators_of_their_own(tmp_path: Path) -> None:
+    document = slo()
+    del document["spec"]["indicator"]
+    document["spec"]["objectives"] = [
+        {"displayName": "ok", "target": 0.99, "indicator": {"spec": {"ratioMetric": {}}}},
+        {
+            "displayName": "fast",
+            "target": 0.9,
+            "op": "lte",
+            "value": 100,
+            "indicator": {"spec": {"thresholdMetric": {}}},
+        },
+        {"displayName": "lost", "target": 0.9, "indicatorRef": "nowhere"},
+    ]
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(document))
+    entries, remarks = openslo.read(path)
+    assert [(entry["name"], entry["sli"]) for entry in entries] == [("ok", "errors"), ("fast", {"latency": "0.1 s"})]
+    assert "a: left out: indicatorRef: no SLI 'nowhere' in this file" in remarks

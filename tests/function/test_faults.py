@@ -125,6 +125,13 @@ def test_latency_can_hit_a_share_and_ramps_up() -> None:
     assert slowdown(rows, 5, 0, 1, 0.2) == (1, 0, 1, 0)
 
 
+def test_many_slowdowns_together_are_still_a_number() -> None:
+    rows = rows_of((Fault(latency=Slowdown(factor=1e6)), Fault(init=Slowdown(factor=1e6))) * 60, 0)
+    factor, add, init_factor, init_add = slowdown(rows, 0, 0, 1, 0)
+    assert (0 * factor + add, 0 * init_factor + init_add) == (0, 0)
+    assert min(factor, init_factor) > 1e12
+
+
 def test_init_can_be_slower() -> None:
     rows = rows_of((Fault(init=Slowdown(factor=2)), Fault(init=Slowdown(add=0.5))), 0)
     assert slowdown(rows, 0, 0, 1, 0) == (1, 0, 2, 0.5)

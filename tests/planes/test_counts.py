@@ -73,7 +73,7 @@ def test_percentiles_are_nearest_ranks_over_targets_and_periods() -> None:
     kept = KeptDurations(shown, 1000.0)
     for k in range(10):
         kept.add(10 * (k % 2) + 2 + k % 2, float(10 - k))
-    kept.hand_over(2, 4, 250.0)
+    kept.hand_over(250.0)
     assert shown.percentiles[P90][0, 1] == 9.0
     assert math.isnan(shown.percentiles[P90][0, 0])
 
@@ -90,7 +90,7 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
         else:
             for index, duration in zip(indices.tolist(), durations.tolist(), strict=True):
                 kept.add(index, duration)
-        kept.hand_over(0, 10, 600.0)
+        kept.hand_over(600.0)
         tables.append(shown.percentiles[P90])
     np.testing.assert_array_equal(*tables)
     assert np.isfinite(tables[0]).all()
@@ -100,8 +100,8 @@ def test_what_no_alarm_can_look_at_any_more_is_forgotten() -> None:
     shown = metrics()
     kept = KeptDurations(shown, 120.0)
     kept.add(0, 1.0)
-    kept.hand_over(0, 1, 300.0)
+    kept.hand_over(300.0)
     kept.add(0, 99.0)
-    kept.hand_over(0, 1, 310.0)
+    kept.hand_over(310.0)
     assert shown.percentiles[P90][0, 0] == 1.0
     assert not kept._samples, "neither what was there nor what came late takes memory"

@@ -14,7 +14,7 @@ from rollout_sim.planes import compiled
 from rollout_sim.planes.selection import MAX_COUNTS, PLANES, check_size, choose_engine
 
 RETRIED: dict[str, Any] = {
-    "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": "standard"}]
+    "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": {"attempts": 3}}]
 }
 
 
@@ -106,7 +106,7 @@ def test_what_is_asked_for_is_taken(numba: bool) -> None:
         assert choose_engine(scenario(engine="compiled"), single=True).reason == "asked for"
         return
     for single in (False, True):
-        with pytest.raises(ScenarioError, match=r"engine: compiled needs Numba; pip install numba brings it"):
+        with pytest.raises(ScenarioError, match="engine: compiled needs Numba; pip install numba brings it"):
             choose_engine(scenario(), "compiled", single=single)
 
 

@@ -72,6 +72,7 @@ def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:
             "traffic": st.sampled_from(
                 [
                     [{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}, "retry": "standard"}],
+                    [{"source": "http", "alias": "prod", "arrivals": {"poisson": "4/s"}, "retry": {"attempts": 3}}],
                     [{"source": "data", "alias": "prod", "arrivals": {"poisson": "4/s"}}],
                     [{"source": "schedule", "alias": "prod", "arrivals": {"fixed": "1 s"}}],
                     [

@@ -125,7 +125,7 @@ def test_the_catch_probability_meets_its_closed_form() -> None:
 
 
 OBSTACLES: list[tuple[dict[str, Any], str]] = [
-    ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": "standard"}]}, "clients retry"),
+    ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "5/s"}, "retry": {"attempts": 3}}]}, "clients retry"),
     ({"traffic": [{"source": "data", "alias": "prod", "arrivals": {"poisson": "5/s"}}]}, "retries asynchronous"),
     ({"traffic": [{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s"}}]}, "exact times"),
     ({"function__reserved_concurrency": 2}, "concurrency of 2 can bind"),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import data
+from builders import data, scenario
 
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
@@ -79,12 +79,6 @@ def test_a_file_is_read_once_for_all_severities(monkeypatch: pytest.MonkeyPatch)
     assert len(read) == 2
 
 
-def test_a_scenario_has_no_fields_to_vary() -> None:
-    given = document()
-    with pytest.raises(ScenarioError, match="fields are varied in a file"):
-        sweep(Scenario.parse(given), [axis(given, "horizon=8 min,9 min")], 1)
-
-
 def test_the_document_itself_stays_as_it_is() -> None:
     given = document()
     cell(given, "horizon=15 min", percent="1", severity="0%")
@@ -133,3 +127,27 @@ def test_words_that_make_no_sense(named: dict[str, Any], message: str) -> None:
 def test_an_axis_that_another_one_takes_away_is_refused(axes: list[str], small: Path) -> None:
     with pytest.raises(ScenarioError, match="sweep: with "):
         sweep(small, axes, 5)
+
+
+def test_axes_may_be_a_mapping_and_the_source_a_scenario() -> None:
+    values = {"percent": [1, 5], "severity": ["0%", "20%"], "alarms.errors.lag": ["0 s", "1 min"]}
+    texts = [f"{name}={','.join(map(str, given))}" for name, given in values.items()]
+    document = YamlDocument(data=data(), lines={}, path=Path("test.yaml"))
+    swept = sweep(scenario(), values, 10)
+    assert swept.rows == sweep(document, texts, 10).rows == sweep(document, values, 10).rows
+    # A value may be what no text can be: a list, a mapping.
+    faults = [[{"errors": "1%"}], [{"errors": "1%"}, {"latency": "2x"}]]
+    swept = sweep(scenario(), {"function.versions.2.faults": faults}, 10, ["instant"])
+    assert [len(cell.scenario.function.versions["2"].faults) for cell in swept.cells] == [1, 2]
+
+
+def test_a_scenario_takes_its_trace_along_and_says_that_it_cannot_its_samples(tmp_path: Path) -> None:
+    (tmp_path / "minutes.csv").write_text("300\n" * 20)
+    arrivals = {"trace": {"file": "minutes.csv", "layout": "counts"}}
+    traffic = [{"source": "http", "alias": "prod", "arrivals": arrivals}]
+    traced = Scenario.from_dict(data(traffic=traffic), path=tmp_path / "test.yaml")
+    assert len(sweep(traced, {"percent": [1, 5]}, 10).cells) == 2
+    (tmp_path / "times.csv").write_text("0.1\n0.2\n")
+    sampled = data(function__versions__1={"duration": {"empirical": {"file": "times.csv"}}})
+    with pytest.raises(ScenarioError, match="allowed the file's path"):
+        sweep(Scenario.from_dict(sampled, path=tmp_path / "test.yaml"), {"percent": [1, 5]}, 10)

@@ -114,6 +114,32 @@ def test_time_stamps_are_replayed_exactly(folder: Path) -> None:
     assert np.histogram(copies, [1.5, 2.5, 5, 6, 61, 62])[0].tolist() == [2, 0, 2, 0, 4]
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.99, 1.0, 1.01, 2.0, 3.7])
+def test_time_stamps_that_are_kept_stay_where_they_are(tmp_path: Path, scale: float) -> None:
+    """Bursts of 20 equal time stamps: thinned, they are bursts still; copies come up to a second later."""
+    given = np.repeat(np.arange(1.0, 600.0, 3.0), 20)
+    (tmp_path / "bursts.csv").write_text("\n".join(map(str, given)))
+    times = draw(trace(tmp_path, "bursts.csv", "timestamps", scale=scale))
+    kept = np.isin(times, given)
+    assert abs(kept.sum() - given.size * min(scale, 1.0)) <= 4.5 * math.sqrt(given.size * 0.25)
+    assert scale < 1 or kept.sum() == given.size
+    assert abs(times.size - given.size * scale) <= 4.5 * math.sqrt(given.size * 0.25)
+    assert ((times - 1.0) % 3.0 < 1.0 + 1e-6).all()
+
+
+def test_counts_of_any_period(folder: Path) -> None:
+    arrivals = trace(folder, "counts.csv", "counts", column="count", period=300.0, repeat=True)
+    process = arrival_process(arrivals, STREAMS, "t")
+    assert np.histogram(process.block(0), np.arange(0, 1801, 300))[0].tolist() == [600, 0, 300, 600, 0, 300]
+    assert process.long_run_rate == process.mean_count(0, 900) / 900 == 1.0
+    assert process.highest_rate(900.0) == 2.0
+    counts = arrival_process(arrivals, STREAMS, "t").counts(np.arange(0, 901, 60.0), 50, np.random.default_rng(1))
+    assert (counts[:, :5].sum(axis=1) == 600).all()
+    assert (counts[:, 5:10] == 0).all()
+    with pytest.raises(ValueError, match="do not divide each other"):
+        process.counts(np.array([240.0, 360.0]), 1, np.random.default_rng(1))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -122,6 +148,7 @@ def test_time_stamps_are_replayed_exactly(folder: Path) -> None:
         (lambda: Arrivals(poisson=1.0, offset=1.0), "`offset` belongs to fixed arrivals"),
         (lambda: Bursty(low=2.0, high=1.0, stay_low=1.0, stay_high=1.0), "`high` must lie above `low`"),
         (lambda: TraceFile(file="x", layout="counts", scale=0.0), "must be above 0"),
+        (lambda: TraceFile(file="x", layout="azure2019", period=300.0), "`period` belongs to `layout: counts`"),
     ],
 )
 def test_refusals(make: object, message: str) -> None:

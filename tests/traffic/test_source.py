@@ -27,6 +27,26 @@ def test_a_client_backs_off_with_full_jitter_up_to_a_cap() -> None:
 
 def test_presets_are_botocores() -> None:
     assert {name: retry.attempts for name, retry in PRESETS.items()} == {"standard": 3, "legacy": 5}
+    for retry in PRESETS.values():
+        assert retry.on == ("throttle",), "Invoke answers the errors of a function with 200"
+        assert [retry.delay(k, 1.0) for k in range(1, retry.attempts)] == [1.0, 2.0, 4.0, 8.0][: retry.attempts - 1]
+
+
+def test_presets_wait_as_long_as_botocore() -> None:
+    pytest.importorskip("botocore")
+    from botocore.retries.standard import ExponentialBackoff, RetryContext
+    from botocore.retryhandler import delay_exponential
+
+    class Throttled:
+        def is_throttling_error_from_context(self, _: Any) -> bool:
+            return True
+
+    standard = ExponentialBackoff(random=lambda: 0.7, service_name="lambda", throttling_detector=Throttled())
+    for attempt in (1, 2, 3, 9):
+        waits = standard.delay_amount(RetryContext(attempt_number=attempt))
+        assert PRESETS["standard"].delay(attempt, 0.7) == pytest.approx(waits)
+    for attempt in (1, 2, 3, 4):  # a base of its own instead of its random one, from 0 to 1 s
+        assert PRESETS["legacy"].delay(attempt, 0.7) == pytest.approx(delay_exponential(0.7, 2, attempt))
 
 
 def test_users_follow_zipf() -> None:

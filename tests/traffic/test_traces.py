@@ -145,6 +145,54 @@ def test_time_stamps_without_a_zone_are_utc_wherever_the_machine_is(
     assert times.tolist() == [30, 3690, 3700]
 
 
+@pytest.mark.parametrize("text", ["count\n3\n4\n", "minute, count\n0, 3\n1, 4\n", "3\n4\n"])
+def test_the_mark_that_excel_puts_before_a_file_is_no_part_of_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    counts = read_trace(path, "counts", column="count" if "count" in text else None).counts
+    assert counts is not None
+    assert counts.tolist() == [3, 4]
+    path.write_text("took\n3\n4\n", encoding="utf-8-sig")
+    assert read_samples(path, "took", "s") == (3.0, 4.0)
+
+
+EVERY_FIVE = "time,count\n2026/01/01 00:00:00,5\n2026/01/01 00:15:00,8\n2026/01/01 00:05:00,6\n"
+
+
+def test_counts_stand_where_their_time_stamps_say(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(EVERY_FIVE)
+    trace = read_trace(path, "counts", period=300.0)
+    assert trace.counts is not None
+    assert (trace.counts.tolist(), trace.length) == ([5, 6, 0, 8], 1200.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "period", "message"),
+    [
+        (EVERY_FIVE, None, "t.csv: the time stamps are 5 min or more apart; .* `period: 5 min`"),
+        (EVERY_FIVE, 240.0, "time stamps of the counts are no whole multiples of 4 min apart"),
+        (EVERY_FIVE.replace("00:05", "00:00"), None, "time stamps of the counts are equal"),
+        (EVERY_FIVE + "later,4\n", 300.0, "t.csv:5: no time stamp in the first column"),
+    ],
+)
+def test_time_stamps_that_do_not_fit_the_period_are_refused(
+    text: str, period: float | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_trace(path, "counts", period=period)
+
+
+def test_a_row_of_several_columns_is_not_taken_for_one_time_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    for text in ("timestamp,count\n2026-01-01T00:00:00,5\n", "1.5,5\n2.5,7\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"t.csv:1: has 2 columns; name the one .* `layout: counts`"):
+            read_trace(path, "timestamps")
+
+
 @pytest.mark.skipif(not (SHARED / "traces").is_dir(), reason="the real trace is not part of the project")
 def test_a_slice_of_the_real_azure_trace() -> None:
     trace = read_trace(SHARED / "traces" / "azure2021_200.csv", "azure2021")

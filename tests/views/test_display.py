@@ -75,7 +75,7 @@ def test_results_show_the_tables_of_the_terminal() -> None:
 
 def test_a_long_sweep_says_where_the_rest_is() -> None:
     swept = sweep(DOCUMENT, ["percent=" + ",".join(map(str, range(1, 46))), "severity=20%"], 2)
-    assert "5 more rows in its .frame" in swept._repr_html_()
+    assert "5 more rows in its .table" in swept._repr_html_()
 
 
 def test_a_scenario_shows_its_parts_in_the_words_of_its_file() -> None:
@@ -200,3 +200,21 @@ def test_the_explorer_refuses_what_it_cannot_vary() -> None:
     stateful = Explorer(scenario=scenario(function__reserved_concurrency=1))
     with pytest.raises(ScenarioError, match="aggregate is not exact here: the concurrency of 1 can bind"):
         stateful.figure()
+
+
+def test_the_table_that_is_shown_is_a_data_frame_of_values() -> None:
+    compared = compare(scenario(), 50)
+    table = compared.table
+    assert list(table.index) == list(compared.scenario.strategies)
+    estimate = compared.estimates("canary")["stopped"]
+    assert estimate is not None
+    row = table.loc["canary"]
+    assert (row["stopped"], row["stopped low"], row["stopped high"]) == (estimate.mean, estimate.low, estimate.high)
+    back = compared.estimates("canary")["time_to_rollback_s"]
+    assert back is not None
+    assert row["rolled back after p50"] == back.quantiles["p50"][0]
+    run = simulate(scenario(), "canary")
+    assert run.table.loc[("canary", run.outcome_text), "requests"] == run.requests
+    swept = sweep(scenario(), {"percent": range(1, 50), "interval": ["5 min"]}, 10)
+    assert len(sweep_table(swept).rows) < len(swept.table) == 49
+    assert scenario().table.loc[("alias", "prod")].tolist() == ["1"]

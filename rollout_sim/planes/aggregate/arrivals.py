@@ -10,11 +10,11 @@ import numpy as np
 
 from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import TICK
 from rollout_sim.traffic.processes import ArrivalProcess
 from rollout_sim.traffic.source import Arrivals
-from rollout_sim.traffic.traces import MINUTE
 
-_ROUNDING: Final = 1e-6
+_ROUNDING: Final = TICK / 2
 CELLS: Final = 64
 """How many cells share one stream at most. Part of the model: changing it changes every result."""
 _FINEST: Final = 1000
@@ -30,18 +30,18 @@ class Cells:
 
 
 def cells_of(arrivals: Arrivals, resolution: float) -> Cells | None:
-    """The cells that fit into the periods of `resolution` (s); None where a trace's minutes and periods have none in common.
+    """The cells that fit into the periods of `resolution` (s); None where a trace's own and these have none in common.
 
-    The count of a trace's minute is given, so all the cells of a minute are drawn together.
+    The count of a trace's period is given, so all the cells of such a period are drawn together.
     """
     if arrivals.trace is None:
         return Cells(width=resolution, together=CELLS)
-    lasting = MINUTE * 1000 / arrivals.trace.speed
+    lasting = arrivals.trace.recording.period * 1000 / arrivals.trace.speed
     width = math.gcd(round(resolution * 1000), round(lasting))
     if width < _FINEST or abs(lasting - round(lasting)) > _ROUNDING:
         return None
-    minute = round(lasting) // width
-    return Cells(width=width / 1000, together=minute * max(CELLS // minute, 1))
+    cells = round(lasting) // width
+    return Cells(width=width / 1000, together=cells * max(CELLS // cells, 1))
 
 
 class ArrivalCounts:

@@ -52,7 +52,7 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)
         if cells is None:
-            reasons.append(f"{name}: the trace's speed makes its minutes too odd to count by")
+            reasons.append(f"{name}: the trace's periods at its speed are too odd to count by")
             continue
         try:
             process.counts(np.array([0.0, min(cells.width, scenario.horizon)]), 1, np.random.default_rng(0))
@@ -65,7 +65,11 @@ def _of_versions(scenario: Scenario) -> list[str]:
     reasons = []
     kinds = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
     latency = any(slo.latency is not None for slo in scenario.slos)
-    durations = any(scenario.alarms[name].metric == "duration" for name in scenario.acting)
+    durations = any(
+        not reading.exact_by_counts
+        for name in scenario.evaluated
+        for reading in scenario.alarms[name].readings.values()
+    )
     for number, spec in scenario.function.versions.items():
         rows = scenario.faults_of(number)
         reasons += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
@@ -82,10 +86,19 @@ def _of_versions(scenario: Scenario) -> list[str]:
 
 def _of_alarms(scenario: Scenario) -> list[str]:
     reasons = []
-    for name in scenario.acting:
+    for name in scenario.evaluated:
         alarm = scenario.alarms[name]
-        if alarm.metric == "duration" and alarm.percentile is None:
-            reasons.append(f"alarm {name}: reads a mean duration")
+        for reading in alarm.readings.values():
+            if reading.exact_by_counts:
+                continue
+            if reading.percentile is None:
+                reasons.append(
+                    f"alarm {name}: reads a {'mean' if reading.statistic == 'average' else 'total'} duration"
+                )
+            elif reading.percentile.trimmed:
+                reasons.append(f"alarm {name}: reads a trimmed mean duration")
+            elif alarm.maths is not None:
+                reasons.append(f"alarm {name}: calculates with a percentile of durations")
         aliases = {slo.alias or scenario.alias for slo in scenario.slos if slo.name == alarm.slo}
         if aliases - {scenario.alias}:
             reasons.append(f"alarm {name}: reads the budget of another alias")

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
 
 Key = tuple[object, ...]
-_ROUNDING: Final = 1e-6
+_ROUNDING: Final = TICK / 2
 
 
 class SharedTraffic:
@@ -51,7 +51,7 @@ class SharedTraffic:
         self.scenario = scenario
         self.resolution = resolution
         edges = {slo.latency for slo in scenario.slos if slo.latency is not None}
-        for alarm in (scenario.alarms[name] for name in scenario.acting):
+        for alarm in (scenario.alarms[name] for name in scenario.evaluated):
             if alarm.percentile is not None:
                 # At or above the limit is above the microsecond before it.
                 edges.add(alarm.limit if alarm.comparator in (">", "<=") else alarm.limit - TICK)
@@ -109,7 +109,7 @@ class DeferredCounts:
     answered: int
     overdue: tuple[bool, ...]
     alias: str
-    version: str
+    usual: tuple[float, ...] | None
     counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
@@ -117,12 +117,13 @@ class AggregatePlane:
     """A `DataPlane` that draws counts, of one strategy in one batch of replications.
 
     `plan` is what the controller follows, None where it moves nothing. What the alarms `reads` look at in the `window`
-    (s, from and to) is written into `metrics`; everything is summed up in the totals.
+    (s, from and to) is written into `metrics`; everything is summed up in the totals. `pairs` draws what of it the rollout
+    adds, apart from all else, so that it has no say in that.
     """
 
     def __init__(
         self, traffic: SharedTraffic, rng: np.random.Generator, metrics: Metrics, *,
-        plan: Plan | None, reads: tuple[Alarm, ...], window: tuple[float, float],
+        plan: Plan | None, reads: tuple[Alarm, ...], window: tuple[float, float], pairs: np.random.Generator,
     ) -> None:  # fmt: skip
         self.traffic = traffic
         self.scenario = traffic.scenario
@@ -130,14 +131,18 @@ class AggregatePlane:
         self.window = window
         self._plan = plan
         self._rng = rng
+        self._pairs = pairs
         self._reads: dict[int, list[Alarm]] = {}
         for alarm in reads:
-            for target in metrics.scopes[alarm.of]:
+            for target in dict.fromkeys(target for scope in alarm.scopes for target in metrics.scopes[scope]):
                 self._reads.setdefault(target, []).append(alarm)
+        self._read_aliases = {metrics.targets[target].alias for target in self._reads}
         self._targets = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
         size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(5))
         self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned = none
         self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
+        self._added = np.zeros(size, np.int64)
+        self._added_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
         self._deferred: dict[Key, DeferredCounts] = {}
@@ -145,6 +150,7 @@ class AggregatePlane:
         shape = (len(metrics.targets), len(traffic.edges) + 1)
         self._binned = np.zeros((size, *shape, metrics.periods), np.int64) if metrics.percentiles else None
         self._touched: set[int] = set()
+        self._shown = window[0]  # the alarms look no further back
 
     # What the driver asks for (`planes.base.DataPlane`)
 
@@ -181,7 +187,9 @@ class AggregatePlane:
         """Draws everything that was deferred, and sums up."""
         for deferred in self._deferred.values():
             drawn = self._draw(deferred.counts, deferred.probabilities)
-            self._record(deferred.alias, deferred.version, drawn, deferred.answered, deferred.overdue)
+            self._record(
+                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual
+            )
         self._deferred.clear()
         return PlaneTotals(
             requests=self._requests,
@@ -189,6 +197,8 @@ class AggregatePlane:
             bad=self._bad,
             bad_new_version=self._bad_new_version,
             bad_by=self._bad_by,
+            added=self._added,
+            added_by=self._added_by,
             throttles=np.zeros(self._requests.size, np.int64),
         )
 
@@ -212,7 +222,7 @@ class AggregatePlane:
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
         # What is unanswered at the horizon is bad where it has waited longer than an objective allows.
         cuts += [horizon - limit for limit in self._limits(alias)]
-        if alias == self.scenario.alias:
+        if alias in self._read_aliases:
             cuts += self.window
         edges = [start, *sorted({t for t in cuts if start < t < end}), end]
         behaviours = [self.traffic.behaviours[v] for v in self._behind(source)]
@@ -240,7 +250,7 @@ class AggregatePlane:
         return [math.inf if limit is None else limit for _, limit in judged]
 
     def _read_at(self, alias: str, t: float) -> bool:
-        return alias == self.scenario.alias and bool(self._reads) and self.window[0] <= t < self.window[1]
+        return alias in self._read_aliases and self.window[0] <= t < self.window[1]
 
     def _behind(self, source: int) -> list[str]:
         """The versions that a source's alias can point to."""
@@ -266,7 +276,8 @@ class AggregatePlane:
         overdue = tuple(end <= horizon - limit + _ROUNDING for limit in self._limits(alias))
         if not self._read_at(alias, start) or target not in self._reads:
             probabilities = self.traffic.probabilities(source, version, start, end, in_time)
-            key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue)
+            usual = self._usual(source, version, start, end, in_time, overdue)
+            key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue, usual)
             deferred = self._deferred.get(key)
             if deferred is None:
                 deferred = self._deferred[key] = DeferredCounts(
@@ -274,7 +285,7 @@ class AggregatePlane:
                     1 if in_time else probabilities.shape[2],
                     overdue,
                     alias,
-                    version,
+                    usual,
                     np.zeros_like(counts),
                 )
             deferred.counts += counts
@@ -283,7 +294,8 @@ class AggregatePlane:
         probabilities = self.traffic.probabilities(source, version, start, end, seen)
         drawn = self._draw(counts, probabilities)
         answered = len(seen) if in_time else probabilities.shape[2]
-        self._record(alias, version, drawn, answered, overdue)
+        usual = self._usual(source, version, start, end, in_time, overdue)
+        self._record(alias, drawn, answered, overdue, probabilities, usual)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
             after = end + self._longest if seen else end
@@ -295,8 +307,8 @@ class AggregatePlane:
         latest = min(end + self._longest, horizon)
         instants: set[float] = set()
         for alarm in self._reads[target]:
-            period_end = (cell_of(start, alarm.period) + 1) * alarm.period
-            k = math.ceil((period_end + alarm.lag) / alarm.interval - _ROUNDING)
+            period_end = (cell_of(start, alarm.step) + 1) * alarm.step
+            k = math.ceil((period_end + alarm.lags[0]) / alarm.interval - _ROUNDING)
             while k * alarm.interval < latest - _ROUNDING:
                 instants.add(k * alarm.interval)
                 k += 1
@@ -316,27 +328,88 @@ class AggregatePlane:
         result[order[-1]] = left
         return result.reshape(*probabilities.shape, counts.size)
 
-    def _record(self, alias: str, version: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...]) -> None:
-        """Adds to the totals what was drawn, of which the first `answered` classes are over by the horizon.
+    def _usual(
+        self, source: int, version: str, start: float, end: float, in_time: tuple[float, ...], overdue: tuple[bool, ...]
+    ) -> tuple[float, ...] | None:
+        """What share of the old version's invocations would be bad in the place of these of the new one (`_bad_shares`).
 
-        The rest has then waited too long for each objective that judges the alias and is `overdue`.
+        None for invocations of another version.
+        """
+        alias = self.scenario.traffic[source].alias
+        if (alias, version) != (self.scenario.alias, self.scenario.new):
+            return None
+        probabilities = self.traffic.probabilities(source, self.scenario.old, start, end, in_time)
+        return self._bad_shares(alias, probabilities, 1 if in_time else probabilities.shape[2], overdue)
+
+    def _bad_shares(
+        self, alias: str, probabilities: FloatArray, answered: int, overdue: tuple[bool, ...]
+    ) -> tuple[float, ...]:
+        """The share of invocations that are bad for each objective that judges the alias, then for any of them."""
+        bad, bad_by = self._bad_of(alias, probabilities[..., None], answered, overdue)
+        return (*(float(share[0]) for share in bad_by), float(bad[0]))
+
+    def _bad_of(self, alias: str, drawn: Any, answered: int, overdue: tuple[bool, ...]) -> tuple[Any, list[Any]]:
+        """What of `drawn` (counts or shares) is bad for any objective that judges the alias, and for each: (replications,).
+
+        The first `answered` classes are over by the horizon. The rest has then waited too long for each objective that is
+        `overdue`.
         """
         over = drawn[:, :, :answered].sum(axis=2)
         waiting = drawn[:, :, answered:].sum(axis=(0, 1, 2))
-        self._requests += over.sum(axis=(0, 1))
-        self._pending += waiting
-        bad = over[1:].sum(axis=(0, 1))
+        bad, bad_by = over[1:].sum(axis=(0, 1)), []
         judged = judging(self.scenario.slos, alias, self.scenario.alias)
-        for (j, latency), too_long in zip(judged, overdue, strict=True):
+        for (_, latency), too_long in zip(judged, overdue, strict=True):
             bad_here = self._bad_for(latency, over) + (waiting if too_long else 0)
             bad = np.maximum(bad, bad_here)  # a slower limit's bad requests are among a faster one's
+            bad_by.append(bad_here)
+        return bad, bad_by
+
+    def _record(
+        self, alias: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...],
+        probabilities: FloatArray, usual: tuple[float, ...] | None,
+    ) -> None:  # fmt: skip
+        """Adds to the totals what was drawn by `probabilities`, of which the first `answered` classes are over by the horizon.
+
+        The rest has then waited too long for each objective that judges the alias and is `overdue`. Where the new version
+        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too.
+        """
+        self._requests += drawn[:, :, :answered].sum(axis=(0, 1, 2))
+        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
+        judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
+        for j, bad_here in zip(judged, bad_by, strict=True):
             self._bad_by[j][:] += bad_here
         self._bad += bad
-        if (alias, version) == (self.scenario.alias, self.scenario.new):
-            self._bad_new_version += bad
+        if usual is None:
+            return
+        self._bad_new_version += bad
+        ours = self._bad_shares(alias, probabilities, answered, overdue)
+        if ours == usual:  # the same draws make the same requests bad
+            return
+        served, drawn_before = drawn.sum(axis=(0, 1, 2)), dict[tuple[float, float], IntArray]()
+        for total, count, share, before in zip(
+            (*(self._added_by[j] for j in judged), self._added), (*bad_by, bad), ours, usual, strict=True
+        ):
+            if (share, before) not in drawn_before:
+                drawn_before[share, before] = self._added_by_rollout(served, count, share, before)
+            total[:] += drawn_before[share, before]
 
-    def _bad_for(self, latency: float | None, over: IntArray) -> IntArray:
-        bad: IntArray = over[1:].sum(axis=(0, 1))
+    def _added_by_rollout(self, served: IntArray, bad: IntArray, share: float, before: float) -> IntArray:
+        """Of `served` requests, of which `bad` are bad, how many more are so than if the old version had served them.
+
+        Request by request, on the same draws: of what is bad with probability `share`, a part `before / share` would have
+        been so in any case. Where the new version is the better one, the other way round, and the result negative.
+        """
+        if share == before:
+            return np.zeros_like(bad)
+        if share > before:
+            added: IntArray = self._pairs.binomial(bad, 1 - before / share)
+            return added
+        mended: IntArray = self._pairs.binomial(served - bad, (before - share) / (1 - share))
+        return -mended
+
+    def _bad_for(self, latency: float | None, over: Any) -> Any:
+        bad = over[1:].sum(axis=(0, 1))
         if latency is not None:
             bad = bad + over[0, self.traffic.edges.index(latency) + 1 :].sum(axis=0)
         return bad
@@ -362,10 +435,15 @@ class AggregatePlane:
                 self._touched.add(period)
         self._late = waiting
         for key in metrics.percentiles:
-            per = round(key.period / metrics.resolution)
-            for period in {p // per for p in self._touched}:
-                metrics.percentiles[key][:, period] = self._percentile(key, period * per, (period + 1) * per)
+            per, every = (round(length / metrics.resolution) for length in (key.period, key.every))
+            ended = min(math.floor(now / key.every + _ROUNDING), metrics.percentiles[key].shape[1])
+            new = math.floor(self._shown / key.every + _ROUNDING)
+            for column in range(min([new, *(period // every for period in self._touched)]), ended):
+                stop = (column + 1) * every
+                if column >= new or any(stop - per <= period < stop for period in self._touched):
+                    metrics.percentiles[key][:, column] = self._percentile(key, max(stop - per, 0), stop)
         self._touched.clear()
+        self._shown = now
 
     def _percentile(self, key: Percentile, first: int, stop: int) -> FloatArray:
         """The upper end of the bin that holds the nearest-rank percentile, which is all that a threshold tells apart."""

@@ -209,15 +209,12 @@ class Run:
         self.specs = tuple(scenario.function.versions.values())
         self.events: list[tuple[Any, ...]] | None = [] if state.log.size else None
         self._route: Route | None = None
-        self._earliest = self.metrics.periods
 
     def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
         """The same run, which goes on by itself and counts there."""
         state = copied(self.state, metrics, requests, self.number)
         tests = deepcopy(self.tests)
-        other = Run(self.scenario, state, self.loader, self.samples.copied(metrics), tests, self.number)
-        other._earliest = self._earliest
-        return other
+        return Run(self.scenario, state, self.loader, self.samples.copied(metrics), tests, self.number)
 
     def begin(self) -> None:
         """Time 0."""
@@ -267,8 +264,7 @@ class Run:
             array[self.number] = counted.reshape(array[self.number].shape)
         if self.metrics.percentiles:
             self._drain_samples()
-            self.samples.hand_over(self._earliest, min(int(t // self.metrics.resolution) + 1, self.metrics.periods), t)
-            self._earliest = self.metrics.periods
+            self.samples.hand_over(t)
         if self.events is not None:
             self._drain_log()
 
@@ -414,9 +410,7 @@ class Run:
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
         if count:
-            indices = s.sample_indices[:count]
-            self.samples.add_all(indices, s.samples[:count])
-            self._earliest = min(self._earliest, int((indices % self.metrics.periods).min()))
+            self.samples.add_all(s.sample_indices[:count], s.samples[:count])
 
     def _drain_log(self) -> None:
         s, count = self.state, int(self.state.n[k.LOGGED])

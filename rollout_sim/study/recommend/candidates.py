@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm, Metric
+from rollout_sim.control.readings import STATISTICS
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
     PREDEFINED,
@@ -23,6 +24,7 @@ from rollout_sim.control.strategies import (
     Step,
     Steps,
 )
+from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.scenario.scenario import Scenario
 
@@ -76,8 +78,16 @@ class Candidate:
 
 def describe(alarm: Alarm) -> str:
     """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
-    metric = f"{alarm.statistic} duration" if alarm.metric == "duration" else alarm.metric.replace("_", " ")
-    return f"{metric} {alarm.threshold} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}"
+    if alarm.rule is not None:
+        return f"composite: {alarm.rule}"
+    guard = f", from {alarm.least} requests on" if alarm.least else ""
+    if alarm.expression is not None:
+        return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
+    metric = str(alarm.metric).replace("_", " ")
+    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
+        metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
+    limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
+    return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
 def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
@@ -139,7 +149,7 @@ def _baking(minutes: float) -> str:
 
 def alarms(scenario: Scenario, *, latency: bool) -> list[Alarm]:
     """The alarms to choose from: on errors, or (`latency`) on the p99 of the duration."""
-    lag = max((scenario.alarms[name].lag for name in scenario.acting), default=0.0)
+    lag = max((scenario.alarms[name].lag for name in scenario.evaluated), key=_mean, default=0.0)
     if latency:
         base = float(scenario.function.versions[scenario.old].duration.ppf(_share(0.99))[0])
         limits: list[tuple[Metric, str, str]] = [
@@ -157,6 +167,10 @@ def alarms(scenario: Scenario, *, latency: bool) -> list[Alarm]:
         for metric, statistic, threshold in limits
         for datapoints in DATAPOINTS
     ]  # fmt: skip
+
+
+def _mean(lag: float | Distribution) -> float:
+    return lag.mean if isinstance(lag, Distribution) else lag
 
 
 def _share(value: float) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.distributions import Distribution
 from rollout_sim.function.faults import bad_share, error_share, failure_shares, rows_of, slowdown
 from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
@@ -57,7 +58,7 @@ class Screen:
         bad, stopped = np.zeros(shape), np.zeros(shape)
         groups: dict[tuple[int, int, int], list[int]] = {}
         for k, alarm in enumerate(self.alarms):
-            groups.setdefault((alarm.m, alarm.n, math.ceil(alarm.lag / MINUTE)), []).append(k)
+            groups.setdefault((alarm.m, alarm.n, math.ceil(_mean_lag(alarm) / MINUTE)), []).append(k)
         for (m, n, lag), members in groups.items():
             breaches = np.array([self._breach(weight)[members] for weight in weights[:watched]])
             alive = self._alive(breaches, m, n)  # after each watched period, of shape (watched, members, scenarios)
@@ -157,3 +158,8 @@ class Screen:
             states = following
             alive[k] = states.sum(axis=0)
         return alive
+
+
+def _mean_lag(alarm: Alarm) -> float:
+    """Seconds until a minute is visible, on average."""
+    return alarm.lag.mean if isinstance(alarm.lag, Distribution) else alarm.lag

@@ -153,6 +153,11 @@ def recommend(
     With `keep_alarms` only strategies are searched, watched by the alarms of the file; with `codedeploy` only those that
     CodeDeploy can carry out. `seed` and `engine` replace the scenario's; `jobs` processes share the work. `progress` is
     called with the share that is done. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
+
+    Examples:
+        >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True, codedeploy=True)
+        >>> answer.winner is None  # whatever the strategy, the file's alarm stops good versions too often
+        True
     """
     search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
     return search.recommend(keep_alarms=keep_alarms, codedeploy=codedeploy, progress=progress)

@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.views.plots.moments import alarms, mark_onsets
 from rollout_sim.views.plots.style import (
     COLOURS,
     GREY,
@@ -27,14 +28,18 @@ from rollout_sim.views.plots.style import (
     STYLE,
     axes_or_new,
     caption,
+    headline,
+    legend_below,
     look,
     percent_axis,
     period_edges,
+    same,
     save,
     strategy_index,
     styled,
     time_axis,
     time_unit,
+    wrapped,
 )
 from rollout_sim.views.plots.traffic import error_rates, invocations, traffic, weight
 
@@ -60,10 +65,16 @@ __all__ = [
     "weight",
 ]
 RED: Final = "#B00020"
-STRIP: Final = 9.0
+STRIP: Final = 11.0
 """Height of one strategy's strip above the budget, in points."""
+_NAME: Final = 22
+"""Letters of a strategy's name beside its strip."""
+_LEAST: Final = 0.01
+"""The share of the budget that the axis shows at least: what costs next to nothing is to look like it."""
 PAGE: Final = 14.4
 """The usual burn rate to page at: it spends 2% of a 30 days' budget in an hour."""
+_APART: Final = 1.6
+"""Times that two levels must be apart for each line of the lower one's note."""
 _WINDOWS: Final = (5, 10, 15, 30, 60, 120, 240, 360, 720, 1440)
 _ENOUGH: Final = 20
 """Requests that the window of a burn rate holds on average, if the horizon is long enough for that."""
@@ -72,20 +83,24 @@ _ENOUGH: Final = 20
 def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, ax: Axes | None = None) -> Axes:
     """Remaining error budget of one SLO (the first by default) over time, crossed where the new version is taken back.
 
-    The strips above show, per strategy, how long the new version had traffic and each shift of its weight; the axis on
-    the right counts the bad requests of this run.
+    The strips above show, per strategy, how long the new version had traffic, each shift of its weight and each alarm;
+    the axis on the right counts the bad requests of this run. Of strategies with the same line the first is drawn.
     """
     ax = axes_or_new(ax)
     first = results[0]
     slo = slo or first.scenario.slos[0]
     scale, _ = time_unit(first)
-    top = lowest = 1.0 - slo.spent
+    left = {result.strategy: result.budget(slo).remaining for result in results}
+    alike = same(left)
+    top = 1.0 - slo.spent
+    lowest = min(top, *(float(remaining.min()) for remaining in left.values()))
     for result, width in zip(results, _widths(results), strict=True):
-        times, remaining = period_edges(result), result.budget(slo).remaining
-        lowest = min(lowest, float(remaining.min()))
-        drawn = _look(result)
-        ax.plot(times / scale, remaining, label=caption(result), **drawn, linewidth=width)
-        for at in _rollbacks(result):
+        own, drawn = alike[result.strategy], _look(result)
+        times, remaining = period_edges(result), left[result.strategy]
+        label = caption(result) if own == result.strategy else f"{caption(result)}: line of {wrapped(own, 30, 1)}"
+        shown = slice(None) if own == result.strategy else slice(0)
+        ax.plot((times / scale)[shown], remaining[shown], label=label, **drawn, linewidth=width)
+        for at in _rollbacks(result) if own == result.strategy else ():
             level = float(np.interp(at, times, remaining))
             ax.plot(
                 at / scale, level, marker="X", markersize=9, color=drawn["color"], markeredgecolor="white", zorder=4
@@ -93,11 +108,15 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     _budget_axis(ax, first, slo, top, lowest)
     strips = _strips(ax, results, scale) if first.scenario.rollout is not None else 0.0
     ax.set_ylabel("budget left")
-    ax.set_title(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", pad=24 + strips)
-    marks = "; above, new version in use,  | shift,  × rollback" if strips else ""
+    title = wrapped(f"{slo.name} {_objective(slo)} over {show_duration(slo.window)}: error budget left", 80)
+    ax.set_title(title, pad=24 + strips)
+    marks = (
+        "; above, new version in use:  | shift,  \N{BLACK DOWN-POINTING TRIANGLE} alarm,  × rollback" if strips else ""
+    )
     forecast = f"bad requests observed, {first.budget(slo).whole:,.0f} allowed by forecast{marks}"
     _note(ax, forecast, (0, 1), (0, 8 + strips), ha="left", va="bottom")
     time_axis(ax, first)
+    mark_onsets(ax, first)
     return ax
 
 
@@ -132,9 +151,10 @@ def burn_rate(
     for level, meaning in levels.items():
         ax.axhline(level, color=GREY, linewidth=0.9, linestyle=(0, (2, 2)))
         _note(ax, meaning, (1, level), (5, 0), transform=ax.get_yaxis_transform(), ha="left", va="center")
-    ax.set_ylabel(f"burn rate over {show_duration(window)}")
-    ax.set_title(f"How fast the error budget of {slo.name} {_objective(slo)} burns")
+    ax.set_ylabel(f"burn rate over {show_duration(window)}\n(logarithmic above 1×)")
+    ax.set_title(wrapped(f"How fast the error budget of {slo.name} {_objective(slo)} burns", 80))
     time_axis(ax, first)
+    mark_onsets(ax, first)
     return ax
 
 
@@ -160,23 +180,22 @@ def burn_window(result: RunResult, slo: Objective) -> float:
 def _per_slo(results: Sequence[RunResult], draw: Any, extra: float) -> Figure:
     """One panel per SLO over one legend; `extra` inches of each are not for its axes."""
     slos = results[0].scenario.slos
-    longest = max(len(caption(result)) for result in results)
-    columns = max(1, min(3, len(results), 110 // (longest + 8)))
-    legend = 0.3 + 0.22 * -(-len(results) // columns)
-    height = max(HALF[1] - legend, (2.9 + extra) * len(slos), 2.9 + extra) + legend
     with styled():
-        figure, axes = plt.subplots(len(slos), 1, figsize=(HALF[0], height), squeeze=False, layout="constrained")
+        size = (HALF[0], max(HALF[1], (3.2 + extra) * len(slos)))
+        figure, axes = plt.subplots(len(slos), 1, figsize=size, squeeze=False, layout="constrained")
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2)
+        lines = legend_below(figure, handles, [wrapped(label, 100) for label in labels], HALF[0])
+        figure.set_figheight(max(HALF[1], (3.2 + extra) * len(slos) + 0.5 + 0.21 * lines))
+        headline(figure, f"{results[0].scenario.name}, one run of each strategy")
     return figure
 
 
 def _budget_axis(ax: Axes, result: RunResult, slo: Objective, top: float, lowest: float) -> None:
     """Room for what was spent, at least for a few bad requests; zero and below in red where it comes into sight."""
     whole = result.budget(slo).whole
-    room = max(top - lowest, 1e-4, 5 / whole if whole else 0.0)
+    room = max(top - lowest, _LEAST, 5 / whole if whole else 0.0)
     bottom = top - 1.08 * room
     if lowest < 0.3 * top:
         bottom = min(bottom, -0.03 * room)
@@ -205,7 +224,8 @@ def _strips(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
     across = blended_transform_factory(ax.transData, ax.transAxes)
     for k, result in enumerate(results):
         colour = _look(result)["color"]
-        strip = across + ScaledTranslation(0, STRIP * (len(results) - k - 0.1) / 72, ax.figure.dpi_scale_trans)
+        height = STRIP * (len(results) - k - 0.1)
+        strip = across + ScaledTranslation(0, height / 72, ax.figure.dpi_scale_trans)
         drawn: dict[str, Any] = {"color": colour, "transform": strip, "clip_on": False}
         times = [*(shift.at - start for shift in result.shifts), end]
         for shift, at, until in zip(result.shifts, times, times[1:], strict=False):
@@ -215,6 +235,20 @@ def _strips(ax: Axes, results: Sequence[RunResult], scale: float) -> float:
             mark = "X" if shift.weight < shift.before else "|"
             edge = "white" if mark == "X" else colour
             ax.plot(at / scale, 1, marker=mark, markersize=size, markeredgecolor=edge, zorder=4, **drawn)
+        for at, _ in alarms(result):  # a little above the rollback, which may come in the same instant
+            above = drawn | {"transform": strip + ScaledTranslation(0, 4 / 72, ax.figure.dpi_scale_trans)}
+            ax.plot(
+                at / scale,
+                1,
+                marker="v",
+                markersize=4.5,
+                markeredgecolor="white",
+                markeredgewidth=0.4,
+                zorder=5,
+                **above,
+            )
+        name = wrapped(result.strategy, _NAME, 1)
+        _note(ax, name, (1, 1), (6, height), ha="left", va="center", fontsize=7, color=colour)
     return STRIP * (len(results) + 0.5)
 
 
@@ -224,12 +258,17 @@ def _rollbacks(result: RunResult) -> list[float]:
 
 
 def _levels(result: RunResult, slo: Objective) -> dict[float, str]:
-    """Burn rates that mean something, and what."""
+    """Burn rates that mean something, and what; what lies too close for two notes stands in one."""
     levels = {1.0: "spends the\nbudget exactly"}
-    for name, alarm in result.scenario.alarms.items():
+    for name, alarm in sorted(result.scenario.alarms.items(), key=lambda item: item[1].limit):
         if alarm.metric == "burn_rate" and alarm.slo == slo.name and alarm.limit > 1.5:
-            meaning = f"alarm {name}, over\n{show_duration(alarm.long)} and {show_duration(alarm.short)}"
-            levels[alarm.limit] = f"{levels[alarm.limit]}\n{meaning}" if alarm.limit in levels else meaning
+            windows = f"over {show_duration(alarm.long)} and {show_duration(alarm.short)}"
+            meaning = wrapped(f"alarm {name},", 26, 2) + f"\n{windows}"
+            near = max(level for level in levels if level <= alarm.limit)
+            if near > 1 and alarm.limit / near < _APART ** levels[near].count("\n"):
+                levels[near] += f"\n{meaning}" if near == alarm.limit else f"\n{meaning} (at {alarm.limit:g}×)"
+            else:
+                levels[alarm.limit] = meaning
     if len(levels) == 1:
         levels[PAGE] = f"{PAGE * HOUR / slo.window * 100:.3g}% of\nbudget in 1 h"
     return levels

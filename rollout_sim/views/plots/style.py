@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from rollout_sim.errors import escaped
 
@@ -39,6 +45,7 @@ STYLE: Final[Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "text.parse_math": False,  # names may hold dollar signs
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that a picture is the same everywhere
     "svg.hashsalt": "rollout_sim",
 }
 SLIDE: Final = (13.33, 7.5)
@@ -56,18 +63,137 @@ DAY, HOUR, MINUTE = 86400.0, 3600.0, 60.0
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """A context in which figures have the package's style.
+def styled(style: Mapping[str, Any] = STYLE) -> Iterator[None]:
+    """A context in which figures have the package's `style`, whatever a `matplotlibrc` or the caller has set.
 
     The first figure of a session loads the backend, which says whether figures show themselves (in a notebook they
     do); that must not be forgotten with the style.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context():
+        plt.style.use(["default", dict(style)])
         try:
             yield
         finally:
             shown = mpl.is_interactive()
     mpl.interactive(shown)
+
+
+@lru_cache(maxsize=1)
+def _glyphs() -> frozenset[int]:
+    """The characters that the pictures' font can draw."""
+    font = font_manager.get_font(font_manager.findfont(STYLE["font.family"]))
+    return frozenset(font.get_charmap())
+
+
+def drawable(text: str) -> str:
+    """`text` on one line with what the font cannot draw as Python writes it, so that two names stay two.
+
+    An SVG whose letters are the reader's (`svg.fonttype` is `none`) keeps every character. A leading underscore would
+    keep a name out of legends; it stands behind a hair space.
+    """
+    text = escaped(text)
+    if mpl.rcParams["svg.fonttype"] != "none":
+        text = "".join(letter if ord(letter) in _glyphs() else ascii(letter)[1:-1] for letter in text)
+    return f"\u200a{text}" if text.startswith("_") else text
+
+
+def wrapped(text: str, width: int, lines: int = 3) -> str:
+    """`drawable` text in lines of at most `width` characters; of one that takes more `lines` the middle is left out."""
+    text = drawable(text)
+    parts = textwrap.wrap(text, width) or [text]
+    if len(parts) > lines:
+        half = (width * lines - 3 * lines) // 2
+        parts = textwrap.wrap(f"{text[:half].rstrip()}\N{HORIZONTAL ELLIPSIS}{text[-half:].lstrip()}", width)
+    return "\n".join(parts)
+
+
+def legend_below(
+    figure: Figure, handles: Sequence[Artist], labels: Sequence[str], width: float, title: str | None = None
+) -> int:
+    """A legend under all axes of a figure `width` inches wide, in as many columns as have room; returns its lines."""
+    longest = max(max(map(len, label.split("\n"))) for label in labels)
+    fitting = max(1, int((width - 0.4) / (0.8 + 0.085 * longest)))
+    rows = -(-len(labels) // min(fitting, len(labels)))
+    columns = -(-len(labels) // rows)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2, title=title)
+    return rows if columns > 1 else sum(label.count("\n") + 1 for label in labels)
+
+
+def same(values: Mapping[str, Any]) -> dict[str, str]:
+    """By name the first name whose array is equal, to the last digits: they are one line in a picture."""
+    first: dict[str, str] = {}
+    for name, array in values.items():
+        alike = (other for other in first.values() if np.shape(values[other]) == np.shape(array))
+        first[name] = next((other for other in alike if np.allclose(values[other], array, rtol=1e-9, atol=0.0)), name)
+    return first
+
+
+def subtitle(ax: Axes, title: str, text: str) -> None:
+    """The title of axes and, below it in small letters, a line that may be empty."""
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    text = wrapped(text, max(24, int(inches * 13)), 4) if text else ""
+    ax.set_title(title, pad=6 + 13 * (text.count("\n") + 1 if text else 0))
+    if text:
+        ax.annotate(
+            text, (0, 1), xytext=(0, 4), xycoords="axes fraction", textcoords="offset points",
+            fontsize=9, color=GREY, va="bottom", annotation_clip=False,
+        )  # fmt: skip
+
+
+_OFFSETS: Final = (
+    (10, 10),
+    (10, -18),
+    (-10, 10),
+    (-10, -18),
+    (14, 30),
+    (-14, 30),
+    (14, -38),
+    (-14, -38),
+    (30, 52),
+    (-30, 52),
+)
+"""Where a name may stand beside its point (in points), the best place first."""
+
+
+def place_names(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Writes each name beside its point, where it is inside the axes and over no other name or named point."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # so that boxes are where they will be
+    renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    spots = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in map(ax.transData.transform, points.values())]
+    placed: list[Bbox] = []
+    for name, point in points.items():
+        trials = []
+        for rank, offset in enumerate(_OFFSETS):
+            label = ax.annotate(
+                wrapped(name, 34), point, xytext=offset, textcoords="offset points", fontsize=9, zorder=6,
+                ha="left" if offset[0] > 0 else "right", annotation_clip=False,
+                arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(offset[1]) > 20 else None,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+            )  # fmt: skip
+            label.update_positions(renderer)
+            box = Text.get_window_extent(label, renderer).padded(2)
+            over = sum(box.overlaps(other) for other in placed) * 10 + sum(box.overlaps(spot) for spot in spots)
+            inside = Bbox.intersection(box, ax.bbox)
+            out = inside is None or inside.width < box.width or inside.height < box.height
+            trials.append((over + 5 * out, rank, label, box))
+        best = min(trials, key=lambda trial: trial[:2])
+        for trial in trials:
+            if trial is not best:
+                trial[2].remove()
+        placed.append(best[3])
+
+
+def headline(figure: Figure, text: str) -> None:
+    """The title of a whole figure, to the left, in lines that fit its width."""
+    wide = max(30, int(figure.get_figwidth() * 10.5))
+    figure.suptitle(wrapped(text, wide), x=0.01, ha="left", fontweight="bold")
+
+
+def percent_ticks(value: float, _: object = None) -> str:
+    """A share as a percentage, with as many digits as it needs."""
+    return f"{round(value * 100, 9):.8g}%".replace("-", "\N{MINUS SIGN}")
 
 
 def look(index: int) -> dict[str, Any]:
@@ -110,7 +236,7 @@ def valid_svg(text: str) -> str:
 def caption(result: RunResult) -> str:
     """The strategy and what became of it, as the table says it."""
     outcome = result.outcome_text
-    return f"{result.strategy} ({outcome})" if outcome != result.strategy else result.strategy
+    return drawable(f"{result.strategy} ({outcome})" if outcome != result.strategy else result.strategy)
 
 
 def time_unit(result: RunResult) -> tuple[float, str]:
@@ -136,9 +262,7 @@ def time_axis(ax: Axes, result: RunResult, ticks: int = 8) -> None:
 
 def percent_axis(ax: Axes) -> None:
     """Labels shares as percentages, with as many digits as they need."""
-    ax.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{round(value * 100, 9):.8g}%".replace("-", "\N{MINUS SIGN}"))
-    )
+    ax.yaxis.set_major_formatter(FuncFormatter(percent_ticks))
 
 
 def period_edges(result: RunResult) -> Any:

@@ -14,7 +14,18 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from rollout_sim.core.formatting import share
 from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.grid import Severity, SeverityAxis
-from rollout_sim.views.plots.style import HALF, SLIDE, axes_or_new, look, strategy_index, styled
+from rollout_sim.views.plots.style import (
+    HALF,
+    SLIDE,
+    axes_or_new,
+    drawable,
+    headline,
+    legend_below,
+    look,
+    strategy_index,
+    styled,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +38,8 @@ MAPPED: Final = {"stopped": "probability of being stopped", "bad_requests": "bad
 SHARES: Final = ("stopped", "rolled_back", "promoted", "failed", "blocked")
 """The estimates that are probabilities."""
 _MOST_PANELS: Final = 12
+_ROW: Final = 24
+"""Letters on a line of a row's label."""
 _MEANINGS: Final[dict[Severity, str]] = {
     "errors": "error rate of the fault",
     "crash": "error rate of the fault",
@@ -48,16 +61,16 @@ def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str,
     is_share = estimate == "stopped"
     # One scale for all panels of an estimate.
     top = 1.0 if is_share else float(_rows(sweep, estimate, {})["mean"].max()) or 1.0
-    ax.imshow(means, cmap="cividis", vmin=0.0, vmax=top, aspect="auto")
+    ax.imshow(means, cmap="cividis", vmin=0.0, vmax=top, aspect="auto", label=estimate)
     for (i, j), mean in np.ndenumerate(means):
         text = (
             "-" if math.isnan(mean) else share(mean) if is_share else f"{mean:,.3g}" if mean < 1000 else f"{mean:,.0f}"
         )
         ax.text(j, i, text, ha="center", va="center", fontsize=9, color="black" if mean > 0.55 * top else "white")
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_xlabel(x)
-    ax.set_ylabel(y)
+    ax.set_xticks(range(len(columns)), [wrapped(label, _letters(columns)) for label in columns])
+    ax.set_yticks(range(len(rows)), [wrapped(label, _ROW) for label in rows])
+    ax.set_xlabel(_path(x, max(20, len(columns) * _letters(columns))))
+    ax.set_ylabel(_path(y, max(16, 6 * len(rows))))
     ax.grid(visible=False)
     return ax
 
@@ -81,10 +94,11 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
         )
         strategy = chosen.get("strategy")
         colour = look(k if strategy is None else strategy_index(sweep.cells[0].scenario, strategy))["color"]
-        label = f"{value}%" if lines == "percent" else value or "simulated"
+        label = drawable(f"{value}%" if lines == "percent" else value or "simulated")
         ax.errorbar(
-            x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2, markersize=4, label=label
-        )
+            x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2, markersize=4, label=label,
+            clip_on=False, zorder=3,
+        )  # fmt: skip
         exact = _closed_form(sweep, chosen)
         if exact is not None:
             ax.plot(x, exact[order], color=colour, linestyle="--", linewidth=1.4)
@@ -115,6 +129,7 @@ def trend(
     """One estimate against the values of the axis `x`, evenly spaced; one line per value of the axis `lines`, if any."""
     ax = axes_or_new(ax)
     columns, values = _values(sweep, x), _values(sweep, lines) if lines else [""]
+    ordered = any(character.isdigit() for character in "".join(columns))  # words have no order that a line could follow
     for k, value in enumerate(values):
         frame = _rows(sweep, estimate, where | ({lines: value} if lines else {})).set_index(x).reindex(columns)
         mean, low, high = (np.asarray(frame[name], float) for name in ("mean", "low", "high"))
@@ -122,10 +137,13 @@ def trend(
         # A little beside each other, so that intervals can be told apart.
         places = np.arange(len(columns)) + (k - (len(values) - 1) / 2) * 0.06
         reach = np.maximum([mean - low, high - mean], 0.0)
-        ax.errorbar(places, mean, yerr=reach, marker="o", capsize=3, markersize=5, label=value, **style)
-    ax.set_xticks(range(len(columns)), columns)
+        joined = style if ordered else style | {"linestyle": "none"}
+        ax.errorbar(places, mean, yerr=reach, marker="o", capsize=3, markersize=5, label=drawable(value), **joined)
+    room = max(4, int(60 / len(columns)))
+    every = max(1, -(-len(columns) // 20))
+    ax.set_xticks(range(0, len(columns), every), [wrapped(label, room) for label in columns[::every]])
     ax.set_xlim(-0.4, len(columns) - 0.6)
-    ax.set_xlabel(x)
+    ax.set_xlabel(_path(x, 60))
     if estimate in SHARES:
         ax.set_ylabel(f"probability of being {estimate.replace('_', ' ')}")
         ax.set_ylim(-0.03, 1.03)
@@ -134,7 +152,7 @@ def trend(
         ax.set_ylabel(f"{estimate.replace('_', ' ')}, mean")
         ax.set_ylim(bottom=0)
     if lines:
-        ax.legend(title=lines)
+        ax.legend(title=_path(lines, 30))
     return ax
 
 
@@ -170,27 +188,68 @@ def severity_axis(sweep: Sweep) -> SeverityAxis:
 
 
 def heat_map_figure(sweep: Sweep) -> Figure | None:
-    """`heat_maps.png`: a row per estimate, a column per combination of the other axes; None with a single axis."""
+    """`heat_maps.png`: rows per estimate, a panel per combination of the other axes; None with a single axis.
+
+    The panels of one estimate share one scale of colours, which stands beside them.
+    """
     wide = [axis.name for axis in sweep.axes if len(axis.values) > 1]
     if len(wide) < 2:
         return None
     y, x = wide[0], wide[1]
-    panels = _panels(sweep, {x, y})
+    panels, left_out = _panels(sweep, {x, y})
+    mapped = {name: title for name, title in MAPPED.items() if len(_rows(sweep, name, {}))}
+    columns, rows = _values(sweep, x), _values(sweep, y)
+    names = 0.085 * min(max(map(len, rows)), _ROW) + 0.5
+    size = (
+        max(2.8, (0.085 * _letters(columns) + 0.15) * len(columns) + names),
+        max(1.5, 0.42 * len(rows)) + 1.1,
+    )
+    across = max(1, min(len(panels), int(SLIDE[0] / size[0])))
+    down = -(-len(panels) // across)
+    width = max(size[0] * across + 1.0, 6.0)
+    letters = int((width - 1.0) / across * 11)
     with styled():
-        cells = (len(_values(sweep, x)), len(_values(sweep, y)))
-        size = (max(2.6, 0.75 * cells[0] + 1.2), max(1.6, 0.42 * cells[1] + 1.1))
         figure, grid = plt.subplots(
-            len(MAPPED),
-            len(panels),
-            figsize=(max(size[0] * len(panels), 5.5), size[1] * len(MAPPED) + 0.6),
-            squeeze=False,
+            len(mapped) * down, across, figsize=(width, (size[1] + 0.3) * len(mapped) * down + 0.6), squeeze=False,
             layout="constrained",
-        )
-        for row, (estimate, title) in zip(grid, MAPPED.items(), strict=True):
-            for ax, where in zip(row, panels, strict=True):
+        )  # fmt: skip
+        for block, (estimate, title) in enumerate(mapped.items()):
+            axes = grid[block * down : (block + 1) * down]
+            for ax, where in zip(axes.flat, panels, strict=False):
                 heat_map(sweep, estimate, where, x, y, ax=ax)
-                ax.set_title(f"{title}\n{_where(where)}" if where else title, fontsize=10)
-        _headline(figure, sweep)
+                ax.set_title(wrapped(_where(where), letters) if where else "", fontsize=9, fontweight="normal")
+            for ax in list(axes.flat)[len(panels) :]:
+                ax.set_visible(False)
+            share_of_all = PercentFormatter(1.0) if estimate == "stopped" else None
+            bar = figure.colorbar(
+                axes.flat[0].images[0], ax=list(axes.flat), format=share_of_all, fraction=0.04, aspect=14
+            )
+            bar.set_label(wrapped(title, 22))
+            bar.outline.set_visible(False)
+        _headline(figure, sweep, left_out)
+    return figure
+
+
+def trend_figure(sweep: Sweep) -> Figure | None:
+    """`trend.png`: each estimate along the only axis that varies, a line per strategy; None where another picture shows it."""
+    wide = [axis.name for axis in sweep.axes if len(axis.values) > 1]
+    if len(wide) != 1 or wide == ["severity"]:
+        return None
+    lines = "strategy" if len(_values(sweep, "strategy")) > 1 else None
+    mapped = {name: title for name, title in MAPPED.items() if len(_rows(sweep, name, {}))}
+    with styled():
+        figure, grid = plt.subplots(
+            1, len(mapped), figsize=(SLIDE[0] / 3 * max(len(mapped), 2), 5.0), squeeze=False, layout="constrained"
+        )
+        for ax, (estimate, title) in zip(grid.flat, mapped.items(), strict=True):
+            trend(sweep, estimate, wide[0], lines, {}, ax=ax)
+            ax.set_title(title)
+            if (legend := ax.get_legend()) is not None:
+                legend.remove()
+        if lines:
+            handles, labels = grid[0, 0].get_legend_handles_labels()
+            legend_below(figure, handles, labels, figure.get_figwidth())
+        _headline(figure, sweep, 0)
     return figure
 
 
@@ -202,7 +261,7 @@ def power_figure(sweep: Sweep) -> Figure | None:
     lines = next((name for name in ("percent", *names) if name in names and name != "severity"), None)
     if lines is None and len(_values(sweep, "strategy")) > 1:
         lines = "strategy"
-    panels = _panels(sweep, {"severity", lines})
+    panels, left_out = _panels(sweep, {"severity", lines})
     with styled():
         columns = min(len(panels), 3)
         rows = math.ceil(len(panels) / columns)
@@ -210,12 +269,13 @@ def power_figure(sweep: Sweep) -> Figure | None:
         figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
         for ax, where in zip(grid.flat, panels, strict=False):
             power_curve(sweep, lines, where, ax=ax)
-            ax.set_title(_where(where), fontsize=10)
+            ax.set_title(wrapped(_where(where), int(size[0] / columns * 9.5)), fontsize=10)
         for ax in grid.flat[len(panels) :]:
             ax.set_visible(False)
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=_fitting(labels, size[0]), title=lines)
-        _headline(figure, sweep)
+        shown = [wrapped(label, 60) for label in labels]
+        legend_below(figure, handles, shown, size[0], _path(lines, 60) if lines else None)
+        _headline(figure, sweep, left_out)
     return figure
 
 
@@ -230,8 +290,8 @@ def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtyp
     return None if None in probabilities else np.array(probabilities, float)
 
 
-def _panels(sweep: Sweep, used: set[str | None]) -> list[dict[str, str]]:
-    """The combinations of everything that a panel does not show, strategies included."""
+def _panels(sweep: Sweep, used: set[str | None]) -> tuple[list[dict[str, str]], int]:
+    """The first combinations of everything that a panel does not show, strategies included; how many are left out."""
     combinations: list[dict[str, str]] = [{}]
     strategies = _values(sweep, "strategy") if "strategy" not in used else []
     for name in _names(sweep):
@@ -239,7 +299,7 @@ def _panels(sweep: Sweep, used: set[str | None]) -> list[dict[str, str]]:
             combinations = [chosen | {name: value} for chosen in combinations for value in _values(sweep, name)]
     if len(strategies) > 1:
         combinations = [chosen | {"strategy": value} for chosen in combinations for value in strategies]
-    return combinations[:_MOST_PANELS]
+    return combinations[:_MOST_PANELS], max(0, len(combinations) - _MOST_PANELS)
 
 
 def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:
@@ -266,12 +326,22 @@ def _where(where: dict[str, str]) -> str:
     return ", ".join(value if name == "strategy" else f"{name} {value}" for name, value in where.items())
 
 
-def _fitting(labels: list[str], width: float) -> int:
-    """Columns of a legend that fit into `width` inches."""
-    each = 0.7 + 0.09 * max(len(label) for label in labels)
-    return max(1, min(len(labels), 7, int(width / each)))
+def _letters(labels: list[str]) -> int:
+    """Letters on a line of a column's label: what the longest word takes, within what a cell may be wide."""
+    return max(6, min(16, max(len(word) for label in labels for word in label.split()) + 1))
 
 
-def _headline(figure: Figure, sweep: Sweep) -> None:
+def _path(name: str, width: int) -> str:
+    """An axis's name, a field's path, in lines of at most `width` letters that end at its dots where they can."""
+    lines = [""]
+    for part in drawable(name).replace(".", ".\n").split("\n"):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(wrapped(line, max(width, 12)) for line in lines)
+
+
+def _headline(figure: Figure, sweep: Sweep, left_out: int) -> None:
     text = f"{sweep.name}: {sweep.replications:,} replications of each of {len(sweep.cells):,} cells"
-    figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
+    more = f"; {left_out} more panels are left out, sweep.csv has them" if left_out else ""
+    headline(figure, f"{text}{more}")

@@ -11,21 +11,25 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from rollout_sim.control.metrics import Target
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.views.plots.moments import ONSET, alarms, mark_onsets
 from rollout_sim.views.plots.style import (
     HOUR,
     MINUTE,
     SLIDE,
     axes_or_new,
     caption,
+    headline,
+    legend_below,
     percent_axis,
     period_edges,
     styled,
     time_axis,
     time_unit,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -37,15 +41,18 @@ OLD, NEW = "#7A8B99", "#6A3D9A"
 _SMALL: Final = (7, 3)
 """Inches of one of the picture's panels on its own."""
 _BINS: Final = 120
+_SLOWING: Final = {"latency", "leak", "load", "custom"}
+"""Kinds of faults that make invocations longer."""
 _ENOUGH: Final = 10
 """Invocations that a bin holds on average, if there are that many."""
 _MINUTES: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 720, 1440)
 
 
-def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = None) -> Figure:
-    """`traffic.png`: for each strategy the new version's weight, invocations and error rates by version.
+def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = None, *, across: int = 4) -> Figure:
+    """`traffic.png`: for each strategy the new version's weight, invocations, error rates and durations by version.
 
-    Without a rollout there is no weight to show. Counts are added up in bins of whole periods, aligned to the
+    Without a rollout there is no weight to show; durations are there where an SLO or a fault is about them. Where there
+    is only room for fewer panels `across`, the weight is left out. Counts are added up in bins of whole periods, aligned to the
     rollout's start. `size` is the figure's, in inches: a slide's, or higher where the rows would be too flat.
     """
     first = results[0]
@@ -62,12 +69,14 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
         ),
         (lambda result, ax: error_rates(result, per, ax=ax), f"Errors and throttles\n{by}of attempts in {width}"),
     ]
-    panels = panels if rolled else panels[1:]
+    if _slow(first):
+        panels.append((lambda result, ax: durations(result, per, ax=ax), f"Mean duration\n{by}in {width}"))
+    panels = panels if rolled and len(panels) <= across else panels[1:]
     with styled():
         figure, grid = plt.subplots(
             len(results),
             len(panels),
-            figsize=size or (SLIDE[0] / 3 * len(panels), 1.4 + len(results) * _row_height(len(results))),
+            figsize=size or (SLIDE[0] / 3 * min(len(panels), 3), 1.7 + len(results) * _row_height(len(results))),
             squeeze=False,
             layout="constrained",
         )
@@ -77,13 +86,18 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
                 if result is not results[-1]:
                     ax.set_xlabel("")
                     ax.tick_params(labelbottom=False)
-            row[0].set_title(caption(result), fontsize=10, fontweight="normal")
-        if rolled:  # written once: three times it would not fit
-            figure.supxlabel(grid[-1][0].get_xlabel(), fontsize=10)
-            for ax in grid[-1]:
+                if len(panels) > 3:
+                    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 3, 6, 10]))
+                mark_onsets(ax, result)
+                _mark_alarms(ax, result)
+            row[0].set_title(
+                wrapped(caption(result), int(row[0].figure.get_figwidth() * 10), 1), fontsize=10, fontweight="normal"
+            )
+        for k, ax in enumerate(grid[-1]):
+            if rolled and k != len(panels) // 2:  # written once: three times it would not fit
                 ax.set_xlabel("")
         for k, (ax, (_, title)) in enumerate(zip(grid[0], panels, strict=True)):
-            if k >= len(panels) - 2:  # the same scale for all strategies
+            if k or not rolled:  # the same scale for all strategies
                 widest = max((other.get_ylim() for other in grid[:, k]), key=lambda limits: limits[1])
                 for other in grid[:, k]:
                     other.set_ylim(widest)
@@ -97,11 +111,32 @@ def traffic(results: Sequence[RunResult], size: tuple[float, float] | None = Non
                 fontweight="bold",
                 va="bottom",
             )
-        handles, labels = grid[0][-2].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-        name = f"{first.scenario.name}: where the traffic of alias {first.scenario.alias} went"
-        figure.suptitle(name, x=0.01, ha="left", fontweight="bold")
+        named = {
+            label: handle for ax in grid.flat for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
+        versions = [name for _, name, _ in _versions(first)]
+        labels = [*versions, *(label for label in named if label not in versions)]
+        legend_below(figure, [named[label] for label in labels], labels, figure.get_figwidth())
+        headline(figure, f"{first.scenario.name}: where the traffic of alias {first.scenario.alias} went")
     return figure
+
+
+def _slow(result: RunResult) -> bool:
+    """Whether an SLO or a fault is about how long invocations take."""
+    scenario = result.scenario
+    faults = [fault for version in scenario.function.versions.values() for fault in version.faults]
+    kinds = {fault.kind for fault in (*faults, *scenario.incident)}
+    return bool(kinds & _SLOWING) or any(slo.latency is not None for slo in scenario.slos)
+
+
+def _mark_alarms(ax: Axes, result: RunResult) -> None:
+    """A triangle at the top where an alarm of the rollout fires."""
+    scale, _ = time_unit(result)
+    for k, (at, _) in enumerate(alarms(result)):
+        ax.plot(
+            at / scale, 1, marker="v", color=ONSET, markersize=7, linestyle="none", clip_on=False, zorder=5,
+            transform=ax.get_xaxis_transform(), label="_again" if k else "alarm fires",
+        )  # fmt: skip
 
 
 def weight(result: RunResult, *, ax: Axes | None = None) -> Axes:
@@ -158,6 +193,31 @@ def error_rates(result: RunResult, per: int | None = None, *, ax: Axes | None = 
     top = max(1.12 * top, 1e-3)
     ax.set_ylim(-0.04 * top, top)
     percent_axis(ax)
+    time_axis(ax, result, ticks=7)
+    return ax
+
+
+def durations(result: RunResult, per: int | None = None, *, ax: Axes | None = None) -> Axes:
+    """Mean duration of invocations by version, in bins of `per` periods, with the limits of SLOs on the latency."""
+    ax = axes_or_new(ax, _SMALL)
+    per = per or bin_periods(result)
+    scale, _ = time_unit(result)
+    edges = bin_edges(result, per)
+    middles = (edges[:-1] + edges[1:]) / 2 / scale
+    top = 0.0
+    for version, name, colour in _versions(result):
+        count = binned(result, version, result.metrics.invocations, per)
+        total = binned(result, version, result.metrics.duration_sum, per)
+        mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+        top = max(top, float(np.nanmax(mean, initial=0.0)))
+        size = 6 if np.count_nonzero(count) < 10 else 4
+        ax.plot(middles, mean, color=colour, linewidth=1.5, marker=".", markersize=size, label=name)
+    for slo in result.scenario.slos:
+        if slo.latency is not None and slo.latency < 3 * top:
+            top = max(top, slo.latency)
+            ax.axhline(slo.latency, color="black", linewidth=0.9, linestyle=(0, (5, 2)), label="SLO: latency limit")
+    ax.set_ylim(0, 1.12 * top or 1.0)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_duration(value)))
     time_axis(ax, result, ticks=7)
     return ax
 
@@ -253,7 +313,7 @@ def each_invocation(result: RunResult, between: tuple[float, float] | None = Non
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_duration(value)))
     ax.set_ylabel("caller waits")
-    ax.set_title(f"{result.strategy}: every invocation")
+    ax.set_title(wrapped(f"{result.strategy}: every invocation", 80))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=1.6)
     return ax
 
@@ -271,10 +331,10 @@ def alarm_states(result: RunResult, *, ax: Axes | None = None) -> Axes:
             ax.barh(row, (until - since) / scale, left=since / scale, height=0.6, color=STATES[state])
     for state, colour in STATES.items():
         ax.barh(0, 0, color=colour, label=state)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [wrapped(name, 24, 2) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     time_axis(ax, result)
-    ax.set_title(f"{result.strategy}: the alarms")
+    ax.set_title(wrapped(f"{result.strategy}: the alarms", 80))
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax

@@ -30,6 +30,7 @@ def plane(given: Scenario, window: tuple[float, float], strategy: str = "canary"
         plan=given.strategies[strategy].plan,
         reads=tuple(given.alarms.values()),
         window=window,
+        pairs=np.random.default_rng(6),
     )
 
 
@@ -63,6 +64,17 @@ def test_everything_that_arrives_is_answered_or_pending_whatever_is_read() -> No
         assert counted.bad_new_version.mean() == pytest.approx(bad, rel=0.005)
 
 
+def test_intervals_of_a_microsecond_are_served_like_any_other() -> None:
+    """On-call may answer at any microsecond; what comes then was left out, and the next interval met a gap."""
+    totals = []
+    for instants in ((600.0, 1200.0), (600.0, 600.000001, 600.000002, 600.000005, 1200.0)):
+        counting = plane(scenario(horizon="20 min"), (0.0, 1200.0))
+        for until in instants:
+            counting.advance(until, np.full(SIZE, 0.0))
+        totals.append(counting.finish())
+    np.testing.assert_array_equal(*(counted.requests + counted.pending for counted in totals))
+
+
 def test_tests_find_provisioned_environments_warm_where_they_were_provisioned() -> None:
     """A cold test is answered 3 s later than a warm one; a test waits for an environment that is busy."""
     given = scenario(
@@ -83,3 +95,52 @@ def test_tests_find_provisioned_environments_warm_where_they_were_provisioned() 
     np.testing.assert_array_equal(at, np.where(some, 404.0, 407.0))
     np.testing.assert_array_equal(counting.test(hooks.after, everywhere)()[1], np.full(SIZE, 403.5))
     np.testing.assert_array_equal(counting.test(hooks.before, some)()[1][some], np.full(50, 404.0))
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ({"like": "1", "faults": [{"errors": "20%"}]}, 0.99 * 0.2),  # of what the old version's 1% would have left good
+        ({"like": "1"}, 0.0),
+        ({"like": "1", "error_rate": "0.4%"}, -0.006),
+    ],
+)
+def test_what_the_rollout_adds_is_paired_request_by_request(version: dict[str, Any], expected: float) -> None:
+    """As in two runs on the same draws: a good version adds exactly nothing, whatever the old version's errors are.
+
+    Thinned Poisson counts are Poisson: the variance is the mean (of a version that mends, likewise).
+    """
+    counting = plane(scenario(**{**CHANGES, "function__versions__2": version}), (300.0, 900.0), "instant")
+    counting.advance(300.0, np.zeros(SIZE))
+    counting.advance(3600.0, np.ones(SIZE))
+    totals = counting.finish()
+    assert totals.added is not None
+    mean = 5.0 * 3300 * expected
+    if expected == 0:
+        assert not totals.added.any()
+    else:
+        assert totals.added.mean() == pytest.approx(mean, abs=4 * np.sqrt(abs(mean) / SIZE))
+        assert totals.added.var() == pytest.approx(abs(mean), rel=0.4)
+        assert (np.abs(totals.added) <= np.maximum(totals.bad_new_version, totals.requests)).all()
+    np.testing.assert_array_equal(totals.added, totals.added_by[0])
+
+
+def test_a_slow_version_adds_what_the_objective_calls_too_slow() -> None:
+    slow = {"like": "1", "faults": [{"latency": "3x"}]}
+    slos = [
+        {"name": "availability", "objective": "99.9%"},
+        {"name": "fast", "sli": {"latency": "400 ms"}, "objective": "95%"},
+    ]
+    counting = plane(
+        scenario(**{**CHANGES, "function__versions__2": slow, "function__versions__1__cold_start": None, "slos": slos}),
+        (0.0, 0.0), "instant",
+    )  # fmt: skip
+    counting.advance(300.0, np.zeros(SIZE))
+    counting.advance(3600.0, np.ones(SIZE))
+    totals = counting.finish()
+    assert totals.added is not None
+    assert not totals.added_by[0].any()
+    # Of exponential durations of 100 ms: exp(-4) before, exp(-4/3) with the fault; not where the error comes first.
+    expected = 5.0 * 3300 * 0.99 * (np.exp(-4 / 3) - np.exp(-4.0))
+    assert totals.added_by[1].mean() == pytest.approx(expected, rel=0.02)
+    np.testing.assert_array_equal(totals.added, totals.added_by[1])

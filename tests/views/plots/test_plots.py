@@ -108,7 +108,7 @@ def test_a_rollback_by_on_call_is_marked_and_named() -> None:
     crosses = [float(np.asarray(line.get_xdata())[0]) for line in ax.lines if line.get_marker() == "X"]
     assert crosses == pytest.approx([result.on_call_rollback_s / 60] * 2)
     assert "canary (promoted, then on-call)" in [line.get_label() for line in ax.lines]
-    assert "alarm page, over\n10 min and 5 min" in [text.get_text() for text in plots.burn_rate([result]).texts]
+    assert "alarm page,\nover 10 min and 5 min" in [text.get_text() for text in plots.burn_rate([result]).texts]
 
 
 def test_the_right_axis_counts_the_bad_requests(results: list[RunResult]) -> None:
@@ -226,7 +226,7 @@ def test_names_are_readable_however_long() -> None:
     figure = plots.error_budget_figure(list(simulate_each(scenario(strategies=long))))
     figure.canvas.draw()
     (legend,) = figure.legends
-    assert len(legend.get_texts()) == 8
+    assert [text.get_text() for text in legend.get_texts()][8:] == ["fault sets in"]
     box, whole = legend.get_window_extent(), figure.bbox
     assert box.x0 >= 0
     assert box.x1 <= whole.width
@@ -283,6 +283,84 @@ def test_a_sweep_of_one_axis_has_no_heat_map() -> None:
     alone = sweep(document, axes, 20)
     assert sweep_plots.heat_map_figure(alone) is None
     assert sweep_plots.power_figure(alone) is None
+    figure = sweep_plots.trend_figure(alone)
+    assert figure is not None
+    assert [ax.get_xlabel() for ax in figure.axes] == ["percent", "percent"]
+
+
+def test_an_axis_of_words_has_points_and_no_line() -> None:
+    axes = ["alarms.errors.missing=missing,not_breaching"]
+    swept = sweep(YamlDocument(data=data(), lines={}, path=Path("x")), axes, 4, ["canary"])
+    assert {
+        line.get_linestyle() for line in sweep_plots.trend(swept, "stopped", "alarms.errors.missing", None, {}).lines
+    } == {"None"}
+
+
+def test_lines_that_are_the_same_are_drawn_once_and_say_so() -> None:
+    """Rolled back before they differ, or never different at all."""
+    twins = {name: {"type": "canary", "percent": 10, "interval": "5 min"} for name in ("one", "other")}
+    given = scenario(strategies=twins)
+    labels = {
+        str(line.get_label()): len(np.asarray(line.get_xdata()))
+        for line in plots.error_budget(list(simulate_each(given))).lines
+    }
+    assert labels["one (rolled back)"] > 2
+    assert labels["other (rolled back): line of one"] == 0
+    ax = comparison_plots.budgets(compare(given, 20))
+    assert "one line: one = other" in [text.get_text() for text in ax.texts]
+    assert [len(np.asarray(line.get_xdata())) for line in ax.lines] == [20, 0]
+
+
+def test_a_budget_that_is_hardly_touched_looks_like_it() -> None:
+    given = scenario(
+        function__versions__2={"like": "1"},
+        function__versions__1__error_rate="0.1%",
+        strategies={"linear": data()["strategies"]["linear"]},
+    )
+    (result,) = simulate_each(given)
+    ax = plots.error_budget([result])
+    assert 0 < result.budget(given.slos[0]).spent < 0.01
+    assert ax.get_ylim()[1] - ax.get_ylim()[0] > 0.01
+
+
+def test_a_strategy_that_never_rolls_back_is_named() -> None:
+    never = {"canary": {"type": "canary", "percent": 10, "interval": "5 min"}, "blind": {"type": "all_at_once"}}
+    ax = comparison_plots.price(compare(scenario(strategies=never), 20))
+    assert "never rolled back: blind" in [text.get_text() for text in ax.texts]
+
+
+def test_every_slo_has_its_curves_and_a_slowdown_its_durations() -> None:
+    slos = [
+        {"name": "availability", "objective": "99.9%"},
+        {"name": "fast", "sli": {"latency": "400 ms"}, "objective": "99%"},
+    ]
+    given = scenario(slos=slos, function__versions__2={"like": "1", "faults": [{"latency": "3x"}]})
+    titles = [ax.get_title(loc="left") for ax in comparison_plots.comparison_figure(compare(given, 10)).axes]
+    assert [title for title in titles if "cost" in title] == [
+        "What does it cost? (availability)",
+        "What does it cost? (fast)",
+    ]
+    figure = plots.traffic([simulate(given, "canary")])
+    assert len(figure.axes) == 4
+    slowest = max(
+        float(np.nanmax(np.asarray(line.get_ydata(), float)))
+        for line in figure.axes[3].lines
+        if line.get_label() == "version 2 (new)"
+    )
+    assert slowest > 0.2  # seconds; the old version takes 0.1
+
+
+def test_the_fault_and_the_alarm_are_marked_when_they_come() -> None:
+    result = simulate(
+        scenario(function__versions__2={"like": "1", "faults": [{"errors": "20%", "onset": "1 min"}]}), "canary"
+    )
+    assert result.alarm_log
+    fired = next(at for at, _, _, state in result.alarm_log if state == "ALARM") - result.scenario.start
+    for ax in (plots.error_budget([result]), plots.traffic([result]).axes[0]):
+        (onset,) = [line for line in ax.lines if line.get_label() == "fault sets in"]
+        assert np.asarray(onset.get_xdata())[0] == 1
+        (alarm,) = [line for line in ax.lines if line.get_marker() == "v"]
+        assert float(np.asarray(alarm.get_xdata())[0]) == pytest.approx(fired / 60)
 
 
 def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
@@ -314,7 +392,7 @@ def test_pictures_fit_a_slide_and_none_of_their_panels_is_empty(results: list[Ru
         (plots.error_budget_figure(results), 1),
         (plots.burn_rate_figure(results), 1),
         (comparison_plots.comparison_figure(compare(scenario(), 20)), 3),
-        (sweep_plots.heat_map_figure(swept), 6),
+        (sweep_plots.heat_map_figure(swept), 8),  # a scale of colours for each estimate
         (sweep_plots.power_figure(swept), 2),
     ):
         assert figure is not None
@@ -332,15 +410,28 @@ def recommendation() -> Recommendation:
 @pytest.mark.slow
 def test_every_candidate_is_a_point_of_its_costs(recommendation: Recommendation) -> None:
     ax = recommendation_plots.pareto(recommendation)
-    every = [*recommendation.explored, *recommendation.contenders, *recommendation.confirmed]
+    fresh = {evaluation.candidate.label for evaluation in recommendation.confirmed}
+    contenders = [point for point in recommendation.contenders if point.candidate.label not in fresh]
+    every = [*recommendation.explored, *contenders, *recommendation.confirmed]
     slo = recommendation.scenario.slos[0]
     whole = budget_events(slo.objective, 5.0, slo.window)
     expected = [(point.time_to_full / 60, point.bad.mean / whole) for point in every]
     points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
     np.testing.assert_allclose(sorted(points), sorted(expected))
-    named = {text.get_text().removesuffix(" (recommended)") for text in ax.texts}
+    named = {text.get_text().replace("\n", " ").removesuffix(" (recommended)") for text in ax.texts}
     assert named == {evaluation.candidate.name for evaluation in recommendation.confirmed}
-    assert sum(text.get_text().endswith(" (recommended)") for text in ax.texts) == (recommendation.winner is not None)
+    stars = [line for line in ax.lines if line.get_marker() == "*"]
+    assert len(stars) == (recommendation.winner is not None)
+
+
+def test_the_front_is_of_those_that_were_simulated_closely(recommendation: Recommendation) -> None:
+    """A brief simulation is noisy: what it promises is no point that the recommended one would have to beat."""
+    ax = recommendation_plots.pareto(recommendation)
+    front = next(line for line in ax.lines if line.get_label() == "Pareto front").get_xydata()
+    whole = budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
+    closely = [*recommendation.contenders, *recommendation.confirmed]
+    points = {(point.time_to_full / 60, point.bad.mean / whole) for point in closely}
+    assert {tuple(point) for point in np.asarray(front).tolist()} <= points
 
 
 @pytest.mark.parametrize("added", [-3.0, 0.0])
@@ -359,12 +450,16 @@ def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, 
 
 
 def test_the_power_of_the_confirmed_is_drawn_over_the_severities(recommendation: Recommendation) -> None:
-    lines = [line for line in recommendation_plots.power(recommendation).lines if line.get_marker() == "o"]
+    ax = recommendation_plots.power(recommendation)
+    lines = [line for line in ax.lines if line.get_marker() == "o"]
     assert len(lines) == len(recommendation.confirmed) >= 2
     for line, evaluation in zip(lines, recommendation.confirmed, strict=True):
         severities, estimates = zip(*evaluation.power, strict=True)
         np.testing.assert_array_equal(np.asarray(line.get_xdata(), float), severities)
         np.testing.assert_array_equal(np.asarray(line.get_ydata(), float), [estimate.mean for estimate in estimates])
+    good = [float(np.asarray(line.get_ydata())[0]) for line in ax.lines if line.get_marker() == "s"]
+    assert good == [evaluation.false_rollback.mean for evaluation in recommendation.confirmed]
+    assert ax.xaxis.get_major_formatter().format_ticks(ax.get_xticks())[0] == "a good\nversion"
 
 
 def test_the_price_of_a_strategy_is_a_point_per_rollback() -> None:

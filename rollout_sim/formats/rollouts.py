@@ -1,0 +1,183 @@
+"""Rollouts: every rollout in a file, be it a scenario or a template with several functions, as subjects of `check`.
+
+Each comes with the lines on which its parts stand, and with what a change of it is called in its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.core.yaml_io import Where, read_yaml
+from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.formats import sam
+from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
+from rollout_sim.formats.intrinsics import Resolver, UnresolvedError
+from rollout_sim.formats.snippet import dashed
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.check.checking import Subject
+from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, spelled
+
+ALARM: Final = "AWS::CloudWatch::Alarm"
+GUESSED: Final = (
+    "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
+    "`rollout-sim import sam` writes them down, so that they can be put right and checked"
+)
+_CODEDEPLOY: Final = ("TimeBasedCanary", "TimeBasedLinear")
+
+
+def is_template(path: Path) -> bool:
+    """Whether a file looks like a template of CloudFormation's: its `Resources` stand at the outermost level."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(1 << 20)
+    except OSError:
+        return False
+    return any(line.startswith((b"Resources:", b'"Resources"', b"Resources :")) for line in head.splitlines()) or (
+        head.lstrip().startswith(b"{") and b'"Resources"' in head
+    )
+
+
+def subjects_of(path: Path, parameters: Mapping[str, str], function: str | None = None) -> list[Subject]:
+    """What is rolled out in a file: its scenario, or each function of its template, or the `function` alone.
+
+    Raises ScenarioError for a file that is neither.
+    """
+    if not is_template(path):
+        document = read_yaml(path)
+        scenario = Scenario.parse(document)
+        return [Subject(name=scenario.name, scenario=scenario, origin=ScenarioFile(document=document))]
+    return _of_template(path, parameters, function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateFile:
+    """The origin of a scenario that was read from a function of a template."""
+
+    path: Path
+    line: int
+    """The line of the function."""
+    alarms: Mapping[str, int]
+    """The lines of the alarms, by their names in the scenario."""
+
+    def place(self, where: Where) -> Place:
+        """The line of the alarm, or of the function."""
+        line = self.alarms.get(str(where[1]), self.line) if where[:1] == ("alarms",) and len(where) > 1 else self.line
+        return Place(path=self.path, line=line)
+
+    def spell(self, scenario: Scenario, edit: Edit) -> str:
+        """`errors: EvaluationPeriods 2, DatapointsToAlarm 2`."""
+        where, value = edit.where, edit.value
+        if where[:1] == ("alarms",) and len(where) == 3:
+            return f"{where[1]}: {_alarm_property(scenario.alarms[str(where[1])], str(where[2]), value)}"
+        if where == ("rollout", "alarms"):
+            return f"DeploymentPreference.Alarms: {', '.join(value)}"
+        if where[:1] == ("alarms",):
+            return f"a new alarm {where[1]}: {_described(value)}"
+        if where[:1] == ("strategies",) and len(where) == 2:
+            return _preference(value)
+        if where == ("function", "reserved_concurrency"):
+            return f"ReservedConcurrentExecutions: {value}"
+        if where[-1:] == ("provisioned",):
+            return f"ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions: {value}"
+        return spelled(scenario, edit)
+
+
+def _alarm_property(alarm: Alarm, field: str, value: Any) -> str:
+    if field == "threshold":
+        comparator, _, limit = str(value).partition(" ")
+        operator = "" if comparator == alarm.comparator else f", ComparisonOperator {OPERATORS[comparator]}"
+        return f"Threshold {limit}{operator}"
+    if field == "datapoints":
+        m, n = str(value).split(" of ")
+        return f"EvaluationPeriods {n}, DatapointsToAlarm {m}"
+    if field == "of":
+        return "the dimension ExecutedVersion, with the new version's number, besides FunctionName and Resource"
+    if field == "missing":
+        return f"TreatMissingData {MISSING[str(value)]}"
+    if field == "period":
+        return f"Period {str(value).removesuffix(' s')}"
+    return f"{field}: {value}"
+
+
+def _described(alarm: Mapping[str, Any]) -> str:
+    """A new alarm in a few words."""
+    fields = Alarm(**alarm)
+    m, n = fields.m, fields.n
+    return (
+        f"{fields.statistic} of {fields.metric} {fields.threshold} with the dimensions FunctionName, Resource and "
+        f"ExecutedVersion, EvaluationPeriods {n}, DatapointsToAlarm {m}, TreatMissingData {MISSING[fields.missing]}"
+    )
+
+
+def _preference(strategy: Mapping[str, Any]) -> str:
+    kind = strategy["type"]
+    given = {key: value for key, value in strategy.items() if key not in ("type", "hooks")}
+    text = f"DeploymentPreference.Type: {kind}"
+    if kind in _CODEDEPLOY:
+        inner = ", ".join(f"{key} {value}" for key, value in given.items())
+        text = f"DeploymentPreference.Type: a deployment configuration of your own, {kind} with {inner}"
+    before = (strategy.get("hooks") or {}).get("before_allow_traffic")
+    if before is None:
+        return text
+    return f"{text}, Hooks.PreTraffic: {before['invocations']} calls over {before['over']}"
+
+
+def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
+    template = sam.template_of(path, parameters)
+    rolled = sam.rolled_of(template)
+    if function is not None and function not in rolled:
+        raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(rolled) or 'none'}"])
+    if not rolled:
+        raise ScenarioError([f"{path}: Resources: no {sam.FUNCTION} has an AutoPublishAlias, so nothing is rolled out"])
+    lines = _alarm_lines(template, parameters)
+    subjects, problems = [], []
+    for identity, properties in rolled.items():
+        if function not in (None, identity):
+            continue
+        try:
+            deployed = sam.Deployed(Resolver(template, parameters), identity, properties)
+            length = max(s.plan.length for s in _scenario(deployed, 0.0, path).strategies.values())
+            scenario = _scenario(deployed, length, path)
+        except UnresolvedError as error:
+            problems.append(f"{path}:{_line(identity)}: {identity}: {error}")
+            continue
+        except ScenarioError as error:
+            problems += error.problems
+            continue
+        origin = TemplateFile(path=path, line=_line(identity), alarms=lines)
+        remarks = (*map(legible, deployed.remarks), GUESSED)
+        subjects.append(Subject(name=str(identity), scenario=scenario, origin=origin, remarks=remarks))
+    if problems:
+        raise ScenarioError(problems)
+    return subjects
+
+
+def _scenario(deployed: sam.Deployed, length: float, path: Path) -> Scenario:
+    fields = {key: value for _, part in sam.sections(deployed, length) for key, value in part.items()}
+    return Scenario.from_dict(fields, path=path)
+
+
+def _alarm_lines(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, int]:
+    """The line of each alarm of the template, by each name that the scenario may have for it."""
+    resolver = Resolver(template, parameters)
+    lines: dict[str, int] = {}
+    for identity, resource in template["Resources"].items():
+        if resource.get("Type") != ALARM:
+            continue
+        names = [str(identity)]
+        with suppress(UnresolvedError):
+            names.append(str(resolver.value(resource.get("Properties", {}).get("AlarmName", ""))))
+        for name in names:
+            lines.setdefault(dashed(sam.spaced(name)), _line(identity))
+    return lines
+
+
+def _line(identity: Any) -> int:
+    """cfn-lint's keys know where they stand."""
+    mark = getattr(identity, "start_mark", None)
+    return 1 if mark is None else int(mark.line) + 1

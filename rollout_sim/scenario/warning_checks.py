@@ -1,0 +1,215 @@
+"""What is allowed in a scenario and probably not meant: an alarm that can never fire, a rollout that nothing watches.
+
+Each check is about one mistake and yields its warnings. A new check is a function that takes a scenario and stands in
+`CHECKS`; its warnings carry a name that does not change, by which people and programs can tell them apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import Where, dotted
+from rollout_sim.function.faults import Fault
+from rollout_sim.scenario.sections import Sections
+from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Source
+
+_PUBLISHED: Final = 60.0
+"""Lambda publishes its metrics once in so many seconds."""
+_LOWEST_OBJECTIVE: Final = 0.5
+_TIMED_OUT: Final = 0.01
+_DEVIATIONS: Final = 6.0
+"""Standard deviations above the mean that a count of random arrivals practically never reaches."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioWarning:
+    """Something that is allowed and probably not meant."""
+
+    name: str
+    """Which mistake it is, such as `no-alarm`; the same in every version."""
+    where: Where
+    """The place in the file."""
+    what: str
+    """What follows from it, and what to do."""
+
+    def __str__(self) -> str:
+        return f"{dotted(self.where)}: {self.what} [{self.name}]"
+
+
+Check = Callable[[Sections], Iterator[ScenarioWarning]]
+
+
+def warnings_about(scenario: Sections) -> tuple[ScenarioWarning, ...]:
+    """Everything in a scenario that is probably not meant, in the order of `CHECKS`."""
+    return tuple(warning for check in CHECKS for warning in check(scenario))
+
+
+def _no_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """Nothing watches the rollout."""
+    if scenario.rollout is not None and not scenario.rollout.alarms:
+        others = f"; there are {', '.join(scenario.alarms)}" if scenario.alarms else ""
+        what = f"names no alarm, so nothing stops a bad version{others}"
+        yield ScenarioWarning(name="no-alarm", where=("rollout", "alarms"), what=what)
+
+
+def _unused_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An alarm that neither stops the rollout nor pages anybody."""
+    for name in scenario.alarms:
+        if name not in scenario.acting:
+            what = "only watches: it stops no rollout and pages nobody; rollout.alarms or on_call.alarms would name it"
+            yield ScenarioWarning(name="unused-alarm", where=("alarms", name), what=what)
+
+
+def _unreachable_threshold(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A threshold above what the metric can come to, so that the alarm never fires; or one that every value breaches."""
+    for name, alarm in scenario.alarms.items():
+        most, why = _highest(scenario, alarm)
+        breaches = COMPARE[alarm.comparator]
+        rising = alarm.comparator in (">", ">=")
+        lowest, highest = (breaches(np.float64(value), alarm.limit) for value in (0.0, most))
+        where = ("alarms", name, "threshold")
+        if rising and not highest:
+            what = f"{alarm.threshold} is never reached: {why}"
+        elif not rising and not lowest:
+            what = f"{alarm.threshold} is never reached: the metric is never below 0"
+        elif lowest and (rising or highest):
+            what = f"{alarm.threshold} holds for every value that the metric can have, so the alarm always fires"
+        else:
+            continue
+        yield ScenarioWarning(name="threshold", where=where, what=what)
+
+
+def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
+    """The highest value (counts, fractions, seconds, factors) that the alarm's metric can take, and why."""
+    if alarm.metric == "burn_rate":
+        objective = next(slo.objective for slo in scenario.slos if slo.name == alarm.slo)
+        most = 1 / (1 - objective)
+        return most, f"where all requests are bad, a budget of {text(1 - objective, 'share')} burns at {most:.3g} x"
+    if alarm.metric == "duration":
+        timeout = scenario.function.timeout
+        return timeout, f"the timeout ends every invocation after {text(timeout, 'duration')}"
+    if alarm.metric == "error_rate" or alarm.statistic == "average":
+        return 1.0, "a share is at most 100%"
+    sources = [source for source in scenario.traffic if source.alias == scenario.alias]
+    most = math.fsum(_attempts(scenario, source, alarm) for source in sources)
+    most += _DEVIATIONS * math.sqrt(most) + _DEVIATIONS if math.isfinite(most) else 0.0
+    return most, f"in {text(alarm.period, 'duration')} come at most some {most:,.0f} invocations, retries included"
+
+
+def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
+    """Invocations in a period, on average where requests are densest and each is tried as often as may be."""
+    if source.arrivals.custom is not None and not hasattr(source.arrivals.custom, "expected"):
+        return math.inf  # they may come at any rate
+    if source.source == "http":
+        attempts = 1 if source.retry is None else source.retry.attempts
+    elif alarm.metric == "throttles":
+        return math.inf  # an event is tried for hours
+    else:
+        attempts = 1 + source.async_retries
+    rate = arrival_process(source.arrivals, Streams(seed=0), "warnings", scenario.horizon).highest_rate(
+        scenario.horizon
+    )
+    return rate * alarm.period * attempts
+
+
+def _short_period(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A period below that of Lambda's own metrics."""
+    for name, alarm in scenario.alarms.items():
+        if alarm.period < _PUBLISHED:
+            what = (
+                f"Lambda's metrics come once a minute, so a period of {text(alarm.period, 'duration')} is only right "
+                "for a custom high-resolution metric that counts the same; else give 60 s"
+            )
+            yield ScenarioWarning(name="period", where=("alarms", name, "period"), what=what)
+
+
+def _objective(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An objective so low that it was probably written as a fraction with a percent sign."""
+    for i, slo in enumerate(scenario.slos):
+        if slo.objective < _LOWEST_OBJECTIVE:
+            fraction = slo.objective * 100
+            meant = f"; is {text(fraction, 'share')} meant?" if _LOWEST_OBJECTIVE <= fraction < 1 else ""
+            what = (
+                f"{text(slo.objective, 'share')} lets {text(1 - slo.objective, 'share')} of the requests be bad{meant}"
+            )
+            yield ScenarioWarning(name="objective", where=("slos", i, "objective"), what=what)
+
+
+def _timeout(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A timeout that ends ordinary invocations."""
+    told = set()
+    timeout = scenario.function.timeout
+    for version, spec in scenario.function.versions.items():
+        late = 1.0 - float(spec.duration.cdf(np.array(timeout)))
+        if late > _TIMED_OUT and spec.duration not in told:
+            told.add(spec.duration)
+            p99 = float(spec.duration.ppf(np.array(0.99)))
+            what = (
+                f"{text(timeout, 'duration')} is below the 99th percentile of version {version}'s duration "
+                f"({p99:.3g} s): {late * 100:.3g}% of its invocations time out"
+            )
+            yield ScenarioWarning(name="timeout", where=("function", "timeout"), what=what)
+
+
+def _short_horizon(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A simulation that is over before a strategy is."""
+    late = {name: scenario.start + strategy.plan.length for name, strategy in scenario.strategies.items()}
+    late = {name: end for name, end in late.items() if end > scenario.horizon}
+    if late:
+        names = ", ".join(f"{name} ({end / 60:.4g} min)" for name, end in late.items())
+        what = f"{text(scenario.horizon, 'duration')} end while a rollout is under way that nothing stops: {names}"
+        yield ScenarioWarning(name="horizon", where=("horizon",), what=what)
+
+
+def _late_fault(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A fault that sets in after the end."""
+    given: list[tuple[Where, tuple[Fault, ...]]] = [(("incident",), scenario.incident)]
+    given += [(("function", "versions", n, "faults"), spec.faults) for n, spec in scenario.function.versions.items()]
+    for where, faults in given:
+        for j, fault in enumerate(faults):
+            if scenario.start + fault.onset >= scenario.horizon:
+                what = f"sets in at the horizon or later ({text(scenario.horizon, 'duration')}), so nothing sees it"
+                yield ScenarioWarning(name="late-fault", where=(*where, j, "onset"), what=what)
+
+
+def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A trace that is over before the rollout is, so that nobody calls the new version."""
+    if scenario.rollout is None:
+        return
+    longest = max(strategy.plan.length for strategy in scenario.strategies.values())
+    until = min(scenario.start + longest, scenario.horizon)
+    for i, source in enumerate(scenario.traffic):
+        trace = source.arrivals.trace
+        if trace is None or trace.repeat or source.alias != scenario.alias:
+            continue
+        end = trace.recording.length / trace.speed
+        if end < until:
+            missed = "starts" if end <= scenario.start else "is over"
+            what = (
+                f"ends at {end / 60:.4g} min, before the rollout {missed} "
+                f"({(scenario.start if missed == 'starts' else until) / 60:.4g} min); give it `repeat: true`, or another start"
+            )
+            yield ScenarioWarning(name="trace", where=("traffic", i, "arrivals", "trace"), what=what)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    _no_alarm,
+    _unused_alarm,
+    _unreachable_threshold,
+    _short_period,
+    _objective,
+    _timeout,
+    _short_horizon,
+    _late_fault,
+    _short_trace,
+)
+"""All checks, in the order in which people are told."""

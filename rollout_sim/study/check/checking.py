@@ -1,0 +1,201 @@
+"""Checking: the rules applied to scenarios, one after the other or on several processes, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from rollout_sim.core.yaml_io import suggest
+from rollout_sim.errors import ScenarioError
+from rollout_sim.run.simulate import Progress
+from rollout_sim.scenario.goals import Goal, Risk
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.check.evidence import Evidence
+from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, Severity
+from rollout_sim.study.check.rule import Match, Rule
+from rollout_sim.study.check.rules import RULES
+
+EVERYWHERE: Final = "*"
+"""The subject of a silence that holds for all."""
+Silences = Mapping[str, Mapping[str, str]]
+"""By code, then by subject (or `EVERYWHERE`): the reason for which a finding is silenced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A scenario to check, and the file that it comes from; `remarks` says what is not the user's own in it."""
+
+    name: str
+    scenario: Scenario
+    origin: Origin
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of one subject."""
+
+    name: str
+    place: Place
+    seed: int
+    plane: str
+    """The data plane, and why it; empty where nothing was simulated."""
+    findings: tuple[Finding, ...]
+    """In the order of severity, place and code; silenced ones included."""
+    notes: tuple[str, ...]
+    """What was assumed, left out, or not looked at."""
+
+    @property
+    def loud(self) -> tuple[Finding, ...]:
+        """The findings that are not silenced."""
+        return tuple(finding for finding in self.findings if finding.silenced is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What came of all subjects."""
+
+    checked: tuple[Checked, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all subjects, silenced ones included."""
+        return tuple(finding for one in self.checked for finding in one.findings)
+
+    def count(self, severity: Severity) -> int:
+        """How many findings of a severity are not silenced."""
+        return sum(finding.severity == severity for one in self.checked for finding in one.loud)
+
+    def fails(self, severity: Severity | None) -> bool:
+        """Whether there is a finding of that severity or a graver one; None never fails."""
+        if severity is None:
+            return False
+        return any(self.count(grave) for grave in SEVERITIES[: SEVERITIES.index(severity) + 1])
+
+    def to_json(self) -> dict[str, Any]:
+        """What `check --format json` prints."""
+        return {
+            "checked": [
+                {
+                    "subject": one.name,
+                    "file": str(one.place.path),
+                    "line": one.place.line,
+                    "seed": one.seed,
+                    "plane": one.plane,
+                    "findings": [finding.to_json() for finding in one.findings],
+                    "notes": list(one.notes),
+                }
+                for one in self.checked
+            ],
+            "errors": self.count("error"),
+            "warnings": self.count("warning"),
+            "notes": self.count("note"),
+            "silenced": sum(finding.silenced is not None for finding in self.findings),
+        }
+
+
+def check(
+    subjects: Iterable[Subject],
+    *,
+    goal: Goal | None = None,
+    risk: Risk | None = None,
+    silences: Silences | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """What is wrong with the rollouts of the subjects, by every rule.
+
+    `goal` and `risk` take the place of the scenarios' own; `silences` are added to those of the scenarios' section `check`.
+    `jobs` processes share the work, one subject each at a time. Raises ScenarioError for a silenced code that there is not.
+    """
+    every = list(subjects)
+    for subject in every:
+        _check_codes(f"{subject.origin.path}: check.ignore", _own(subject))
+    _check_codes("ignore", silences or {})
+    work = [(subject, goal, risk, silences or {}) for subject in every]
+    results: list[Checked] = []
+    for done, result in enumerate(_run(work, jobs), 1):
+        results.append(result)
+        if progress is not None:
+            progress(done / len(work))
+    return CheckReport(checked=tuple(results))
+
+
+_Work = tuple[Subject, Goal | None, Risk | None, Silences]
+
+
+def _run(work: Sequence[_Work], jobs: int) -> Iterable[Checked]:
+    if jobs == 1 or len(work) <= 1:
+        return map(_checked, work)
+    from joblib import Parallel, delayed
+
+    done: Iterable[Checked] = Parallel(n_jobs=jobs, return_as="generator")(delayed(_checked)(item) for item in work)
+    return done
+
+
+def _checked(item: _Work) -> Checked:
+    """What comes of one subject."""
+    subject, goal, risk, silences = item
+    place = subject.origin.place(())
+    own = _own(subject)
+    if subject.scenario.rollout is None:
+        notes = (*subject.remarks, "nothing is rolled out, so nothing is checked")
+        return Checked(name=subject.name, place=place, seed=subject.scenario.seed, plane="", findings=(), notes=notes)
+    evidence = Evidence(subject.scenario, subject.origin, goal=goal, risk=risk)
+    findings = []
+    for rule in RULES.values():
+        for match in rule.look(evidence):
+            finding = _finding(rule, match, subject)
+            findings.append(replace(finding, silenced=_reason(finding, own) or _reason(finding, silences)))
+    findings.sort(key=lambda finding: (SEVERITIES.index(finding.severity), finding.place.line, finding.code))
+    idle = [code for code in own if code not in {finding.code for finding in findings}]
+    notes = (
+        *subject.remarks,
+        *evidence.notes,
+        *(f"{code} is silenced ({own[code][EVERYWHERE]}), and is not found" for code in idle),
+    )
+    plane = evidence.plane
+    return Checked(
+        name=subject.name,
+        place=place,
+        seed=evidence.scenario.seed,
+        plane=f"{plane.engine}: {plane.reason}" if plane.reason else plane.engine,
+        findings=tuple(findings),
+        notes=notes,
+    )
+
+
+def _finding(rule: Rule, match: Match, subject: Subject) -> Finding:
+    return Finding(
+        code=rule.code,
+        name=rule.name,
+        severity=match.severity or rule.severity,
+        subject=subject.name,
+        where=match.where,
+        place=subject.origin.place(match.where),
+        message=match.message,
+        figures=match.figures,
+        remedy=match.remedy,
+    )
+
+
+def _own(subject: Subject) -> Silences:
+    """What the scenario's own section silences."""
+    section = subject.scenario.check
+    return {} if section is None else {code: {EVERYWHERE: reason} for code, reason in section.ignore.items()}
+
+
+def _reason(finding: Finding, silences: Silences) -> str | None:
+    reasons = silences.get(finding.code, {})
+    return reasons.get(finding.subject) or reasons.get(EVERYWHERE)
+
+
+def _check_codes(where: str, silences: Silences) -> None:
+    problems = [
+        f"{where}: there is no code {code!r}; allowed {', '.join(RULES)}{suggest(code, RULES)}"
+        for code in silences
+        if code not in RULES
+    ]
+    if problems:
+        raise ScenarioError(problems)

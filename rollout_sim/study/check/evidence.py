@@ -1,0 +1,318 @@
+"""Evidence: what simulation says of one scenario's rollout; every study is made once, when a rule first asks for it.
+
+Every study goes by the same seed, so that two of them are pairs of each other, replication by replication. Where no
+state links the invocations there are `MANY` replications, else `FEW` of a run that ends with the deployment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.slo import Objective
+from rollout_sim.control.strategies import Plan
+from rollout_sim.core.arrays import BoolArray, FloatArray
+from rollout_sim.core.statistics import Estimate, difference, share_of
+from rollout_sim.core.streams import Streams
+from rollout_sim.function.faults import Fault, Slowdown
+from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.run.batch import stopped
+from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import STEADY
+from rollout_sim.study.check.finding import Edit, Origin, edited
+from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.recommend.candidates import Candidate
+from rollout_sim.study.recommend.hypotheses import evaluate, hypotheses_of
+from rollout_sim.study.recommend.search import default_goal, default_risk
+from rollout_sim.study.replications import counts_of
+from rollout_sim.traffic.processes import arrival_process
+
+MANY: Final = 2048
+"""Replications where no state links the invocations."""
+QUICK: Final = 512
+"""The same, where many changes are tried."""
+FEWER: Final = 256
+"""The same, of long rollouts."""
+COUNTS: Final = 4_000_000
+"""Periods x targets x replications from which on there are fewer."""
+FEW: Final = 40
+"""Replications where every invocation is simulated."""
+FRESH: Final = 1_000_003
+"""What is added to the seed for the figures of a change that was chosen by figures."""
+TAIL: Final = 120.0
+"""Seconds that are simulated after the deployment where every invocation is."""
+OFTEN: Final = 0.01
+"""How often a good version may be stopped where the goal does not say."""
+CLEARLY: Final = 0.05
+"""By how much two shares must differ for one change to be worth more than another."""
+
+
+Runs = Literal["whole", "quick", "fresh"]
+"""All replications; fewer, to look at many changes; all with other random numbers than those by which one was chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Which study: of the whole rollout or of one alarm alone, with which fault, after which edits."""
+
+    fault: str
+    alarm: str | None = None
+    edits: str = ""
+    runs: Runs = "whole"
+
+
+class Evidence:
+    """What is known of the rollout of `scenario`, which stands in `origin`; `goal` is what it has to keep.
+
+    Without a goal, of the caller's or of the scenario's, the default of `recommend` holds. A scenario without an SLO is
+    given one of 99.9%.
+    """
+
+    def __init__(
+        self, scenario: Scenario, origin: Origin, *, goal: Goal | None = None, risk: Risk | None = None
+    ) -> None:
+        self.notes: list[str] = []
+        if not scenario.slos:
+            scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
+            self.notes.append("there is no SLO: one of 99.9% is taken")
+        self.scenario = scenario
+        self.origin = origin
+        self.deployment = scenario.deployment
+        usual = default_goal(scenario)
+        own = goal or scenario.goal
+        self.given = own is not None
+        """Whether the goal is the user's."""
+        self.goal: Goal = own or usual
+        self.risk: Risk = risk or scenario.risk or default_risk(scenario)
+        catch = self.goal.catch or usual.catch
+        assert catch is not None  # the default goal has one
+        self.catch: Catch = catch
+        self.severity = catch.of.spread.low
+        self.fault: Fault = catch.of.fault(self.severity, self.risk.onset)
+        """The smallest fault that must be caught."""
+        self.limit = (self.goal.false_rollback or AtMost(at_most=OFTEN)).at_most
+        """How often a good version may be stopped."""
+        self._studies: dict[Key, Comparison] = {}
+
+    @property
+    def plans(self) -> dict[str, Plan]:
+        """The plan of each strategy."""
+        return {name: strategy.plan for name, strategy in self.scenario.strategies.items()}
+
+    @property
+    def alarms(self) -> dict[str, Alarm]:
+        """The alarms that stop the rollout."""
+        return {name: self.scenario.alarms[name] for name in self.deployment.alarms}
+
+    @property
+    def fault_text(self) -> str:
+        """The goal's fault for people: `1.44% errors`."""
+        return self.catch.of.show(self.severity)
+
+    def label(self, strategy: str) -> str:
+        """` (canary 10%)` where there are several strategies to tell apart."""
+        return f" ({strategy})" if len(self.scenario.strategies) > 1 else ""
+
+    def watches(self, alarm: Alarm) -> bool:
+        """Whether the alarm is about what the goal's fault changes: failures, or durations."""
+        failures = alarm.metric in ("errors", "error_rate", "burn_rate")
+        return failures if self.fault.errors is not None else alarm.metric == "duration"
+
+    # ------------------------------------------------------------------ studies
+
+    def good(self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Comparison:
+        """A version that nothing is wrong with; `alarm` is the only one then, `edits` change the scenario."""
+        return self._study("good", (), alarm, edits, runs)
+
+    def bad(self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Comparison:
+        """A version with the goal's fault, likewise."""
+        return self._study("goal", (self.fault,), alarm, edits, runs)
+
+    def worst(self, alarm: str) -> list[Comparison]:
+        """Versions as bad as can be: one that fails every request, one whose every request runs into the timeout.
+
+        For an alarm on throttles the function has no concurrency in the second.
+        """
+        first = self._study("errors", (Fault(errors=1.0),), alarm, ())
+        if self.alarms[alarm].metric == "throttles":
+            none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
+            return [first, self._study("throttles", (), alarm, (none,))]
+        slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))
+        return [first, self._study("timeout", (slow,), alarm, ())]
+
+    @property
+    def provisioned(self) -> int:
+        """Environments that are taken out of the concurrency."""
+        own = sum(spec.provisioned for spec in self.scenario.function.versions.values())
+        return own + max(plan.provisioned for plan in self.plans.values())
+
+    def _study(
+        self,
+        name: str,
+        faults: tuple[Fault, ...],
+        alarm: str | None,
+        edits: Sequence[Edit],
+        runs: Runs = "whole",
+    ) -> Comparison:
+        if self.deployment.alarms == (alarm,) and self.scenario.on_call is None:
+            alarm = None  # alone it is what the whole is, as long as the edits do not add another
+            if any(edit.where == ("rollout", "alarms") for edit in edits):
+                alarm = self.deployment.alarms[0]
+        key = Key(fault=name, alarm=alarm, edits=repr(tuple(edits)), runs=runs)
+        if key in self._studies:
+            return self._studies[key]
+        scenario = self.varied(edits).with_faults(self.deployment.new, faults)
+        if alarm is not None:
+            assert scenario.rollout is not None
+            scenario = replace(scenario, rollout=replace(scenario.rollout, alarms=(alarm,)), on_call=None)
+        self._studies[key] = compared = self.compare(scenario, runs)
+        return compared
+
+    def varied(self, edits: Sequence[Edit]) -> Scenario:
+        """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
+        scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
+        longest = max(strategy.plan.length for strategy in scenario.strategies.values())
+        end = scenario.start + longest + self.deployment.revert + TAIL
+        return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
+
+    def compare(self, scenario: Scenario, runs: Runs = "whole", replications: int | None = None) -> Comparison:
+        """Many replications of a scenario that a rule has made up."""
+        plane = choose_engine(scenario)
+        if plane.engine != "aggregate":
+            scenario = _brief(scenario)
+        count = FEW
+        if plane.engine == "aggregate":
+            count = self._count(scenario) if runs != "quick" else min(self._count(scenario), QUICK)
+            plane = replace(plane, batch=min(plane.batch, count))
+        count, seed = replications or count, self._seed(runs)
+        return compare(scenario, count, seed=seed, twin=False, plane=plane)
+
+    def _count(self, scenario: Scenario) -> int:
+        """Replications where no state links the invocations: fewer for long rollouts."""
+        affordable = max(int(COUNTS / counts_of(scenario)), 1)
+        return min(MANY, max(FEWER, 1 << affordable.bit_length() - 1))
+
+    def _seed(self, runs: Runs) -> int:
+        return (self.scenario.seed + FRESH * (runs == "fresh")) % 2**63
+
+    def one_by_one(self, scenario: Scenario) -> Comparison:
+        """A few replications in which every invocation is simulated, which alone tells of cold starts."""
+        single = choose_engine(scenario, single=True)
+        return compare(_brief(scenario), FEW // 2, seed=scenario.seed, engine=single.engine, twin=False)
+
+    def budget(self, strategy: str, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Estimate | None:
+        """The 95th percentile, over the risk, of the share of the first SLO's budget that a rollout spends.
+
+        None where every invocation would have to be simulated.
+        """
+        scenario = self.varied(edits)
+        hypotheses = hypotheses_of(scenario, self.goal, self.risk)
+        still = replace(
+            scenario.with_faults(self.deployment.new, ()),
+            rollout=None,
+            strategies={},
+            on_call=None,
+            goal=None,
+            risk=None,
+        )
+        planes = [choose_engine(varied) for varied in (still, *(one.scenario for one in hypotheses.values()))]
+        if any(plane.engine != "aggregate" for plane in planes):
+            return None
+        # One size of batch, so that all of them have the same arrivals.
+        plane = replace(planes[0], batch=min(plane.batch for plane in planes))
+        count, seed = self._count(scenario) // 2, self._seed(runs)
+        candidate = Candidate(name=strategy, strategy=scenario.strategies[strategy], alarm=None, complexity=0)
+        columns = {
+            name: compare(one.scenario, count, (strategy,), seed=seed, twin=False, plane=plane).columns[strategy]
+            for name, one in hypotheses.items()
+        }
+        baseline = compare(still, count, seed=seed, twin=False, plane=plane)
+        return evaluate(candidate, hypotheses, columns, baseline.columns[STEADY], self.goal).budget
+
+    @property
+    def plane(self) -> EngineChoice:
+        """The data plane that a good version is simulated on."""
+        return self.good().plane
+
+    # ------------------------------------------------------------------ figures
+
+    def requests(self, plan: Plan) -> float:
+        """How many requests the new version is expected to see before it has all of the traffic."""
+        at = self.deployment.start + plan.allocation + (plan.before.over if plan.before is not None else 0.0)
+        total = 0.0
+        for step in plan.steps[:-1]:
+            total += step.weight * (self.expected(at + step.hold) - self.expected(at))
+            at += step.hold
+        return total
+
+    def expected(self, until: float) -> float:
+        """How many requests are expected to come to the rollout's alias by then (s)."""
+        streams = Streams(seed=self.scenario.seed)
+        return math.fsum(
+            arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals").mean_count(0.0, until)
+            for i, source in enumerate(self.scenario.traffic)
+            if source.alias == self.deployment.alias and until > 0
+        )
+
+
+def _brief(scenario: Scenario) -> Scenario:
+    """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
+    if scenario.rollout is None or scenario.on_call is not None:
+        return scenario
+    longest = max(strategy.plan.length for strategy in scenario.strategies.values())
+    end = scenario.start + longest + scenario.rollout.revert + TAIL
+    return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
+
+
+def exposed(plan: Plan) -> float:
+    """Seconds for which the new version has traffic while alarms act, when nothing stops the rollout."""
+    after = plan.after.over if plan.after is not None else 0.0
+    return math.fsum(step.hold for step in plan.steps) + after + plan.bake
+
+
+def hits(compared: Comparison, strategy: str, outcome: str = "stopped") -> BoolArray:
+    """In which replications the rollout came to an outcome; to be `hindered` is to be stopped, or blocked from the start."""
+    columns = compared.columns[strategy]
+    if outcome == "stopped":
+        return stopped(columns)
+    if outcome == "hindered":
+        return stopped(columns) | hits(compared, strategy, "blocked")
+    result: BoolArray = columns["outcome"] == OUTCOMES.index(outcome)
+    return result
+
+
+def often(compared: Comparison, strategy: str, outcome: str = "stopped") -> Estimate:
+    """How often that is."""
+    return share_of(hits(compared, strategy, outcome))
+
+
+def more(one: Comparison, other: Comparison, strategy: str, outcome: str = "stopped") -> Estimate:
+    """By how much more often it is in `one` than in `other`: by pairs where they have the same replications."""
+    first, second = (hits(compared, strategy, outcome).astype(float) for compared in (one, other))
+    size = min(first.size, second.size)
+    estimate = difference(first[:size], second[:size])
+    assert estimate is not None
+    return estimate
+
+
+def above(estimate: Estimate, limit: float) -> bool:
+    """Whether the whole interval lies above the limit."""
+    return estimate.low is not None and estimate.low > limit
+
+
+def below(estimate: Estimate, limit: float) -> bool:
+    """Whether the whole interval lies below the limit."""
+    return estimate.high is not None and estimate.high < limit
+
+
+def column(compared: Comparison, strategy: str, name: str) -> FloatArray:
+    """The values of all replications."""
+    values: FloatArray = np.asarray(compared.columns[strategy][name], float)
+    return values

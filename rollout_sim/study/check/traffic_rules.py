@@ -1,0 +1,360 @@
+"""Rules about the traffic: too little of it for a canary, past the alias, retried, or more than the environments take."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from rollout_sim.core.formatting import number_with_interval, share_with_interval
+from rollout_sim.core.statistics import difference, mean_of
+from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.scenario.sections import STEADY
+from rollout_sim.study.check.evidence import FEW, Evidence, Runs, above, below, column, exposed, often
+from rollout_sim.study.check.finding import Edit, Remedy
+from rollout_sim.study.check.remedies import (
+    KEEPS,
+    Edits,
+    Verdict,
+    alarm_changes,
+    of_rollout,
+    search,
+    strategy_changes,
+    tested_changes,
+    watching_changes,
+)
+from rollout_sim.study.check.rule import Match, Rule, rule
+from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.traffic.source import Source
+
+HANDFUL: Final = 5.0
+"""Requests below which a canary shows nothing."""
+HIDDEN: Final = 0.5
+"""Retries hide a fault where they turn more than this share of the bad requests into good ones."""
+
+
+@rule(
+    "RS301",
+    "canary-sees-few-requests",
+    "warning",
+    example="""
+    traffic:
+      - {source: http, alias: live, arrivals: {poisson: 4/h}}
+    """,
+    mend="""
+    Give the canary more time, or test the new version in a hook before it has traffic.
+    """,
+)
+def canary_sees_few_requests(evidence: Evidence) -> Iterator[Match]:
+    """The canary is expected to see fewer than five requests before all of the traffic moves.
+
+    A tenth of a request a minute is no test. Whatever the alarm, a version that fails one request in twenty shows
+    itself only when it has all of the traffic, and then CodeDeploy is done.
+    """
+    for name, plan in evidence.plans.items():
+        if len(plan.steps) == 1 or not (evidence.alarms or plan.before is not None or plan.after is not None):
+            continue
+        seen = evidence.requests(plan)
+        caught = often(evidence.bad(), name)
+        if seen >= HANDFUL or not below(caught, evidence.catch.at_least):
+            continue
+        tries = itertools.chain(
+            strategy_changes(evidence, name), tested_changes(evidence, name), _slower_and_keener(evidence, name)
+        )
+        yield Match(
+            where=("strategies", name),
+            message=(
+                f"{name} is expected to see {seen:.2g} requests before all of the traffic moves: a version with "
+                f"{evidence.fault_text} is stopped in {share_with_interval(caught)} of the rollouts"
+            ),
+            figures={"caught": caught},
+            remedy=search(evidence, tries, of_rollout((name,))),
+        )
+
+
+@rule(
+    "RS302",
+    "traffic-bypasses-the-alias",
+    "warning",
+    example="""
+    function:
+      name: orders
+      timeout: 10 s
+      versions:
+        1: {duration: 100 ms, cold_start: 300 ms, error_rate: 0.05%}
+        2: {like: 1, faults: [{errors: 5%}]}
+        $LATEST: {like: 1}
+      aliases: {live: 1, unqualified: $LATEST}
+    traffic:
+      - {source: http, alias: live, arrivals: {poisson: 10/s}}
+      - {source: data, alias: unqualified, arrivals: {poisson: 2/s}, async_retries: 0}
+    """,
+    mend="""
+    Let the event source mapping (or the caller) name the alias: `FunctionName: <function>:<alias>`.
+    """,
+)
+def traffic_bypasses_the_alias(evidence: Evidence) -> Iterator[Match]:
+    """A source calls the function itself, and not the alias that the rollout moves.
+
+    A call without a qualifier runs `$LATEST`, which is the new code from the moment it is uploaded: all at once, with no
+    canary, and no alarm on the alias or on a version sees it.
+    """
+    scenario = evidence.scenario
+    around = [
+        k
+        for k, source in enumerate(scenario.traffic)
+        if source.alias != evidence.deployment.alias and scenario.function.aliases[source.alias] == LATEST
+    ]
+    if not around:
+        return
+    still = replace(scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
+    kept = replace(still, traffic=tuple(source for k, source in enumerate(scenario.traffic) if k not in around))
+    whole, part = (_requests(evidence, varied) for varied in (still, kept))
+    missed = mean_of(1 - part / np.maximum(whole, 1.0), tail=False)
+    if missed is None or not above(missed, 0.0):
+        return
+    names = ", ".join(scenario.traffic[k].name or f"traffic[{k}]" for k in around)
+    edits = tuple(
+        Edit(where=("traffic", k), value={**scenario.dump()["traffic"][k], "alias": evidence.deployment.alias})
+        for k in around
+    )
+
+    def judge(of: Evidence, tried: Edits, runs: Runs) -> Verdict:
+        stopped = min((often(of.bad(None, tried, runs), name) for name in of.plans), key=lambda estimate: estimate.mean)
+        effect = f"then all of the traffic takes part, and the rollout catches {of.fault_text} in {share_with_interval(stopped)}"
+        return Verdict(grade=KEEPS, effect=effect, figures={"caught": stopped})
+
+    yield Match(
+        where=("traffic", around[0]),
+        message=(
+            f"{names} calls the function and not the alias {evidence.deployment.alias}: {share_with_interval(missed)} of the "
+            "requests meet the new code at once, past every step and alarm"
+        ),
+        figures={"bypassing": missed},
+        remedy=search(evidence, [edits], judge),
+    )
+
+
+@rule(
+    "RS303",
+    "retries-hide-the-fault",
+    "warning",
+    example="""
+    traffic:
+      - {source: http, alias: live, arrivals: {poisson: 10/s}, retry: {attempts: 3, base: 100 ms}}
+    alarms:
+      errors: {metric: errors, of: alias, datapoints: 3 of 3, threshold: "> 20", missing: not_breaching}
+    """,
+    mend="""
+    Watch the attempts, not the outcome: an alarm on the new version's `Errors`, which counts each of them.
+    """,
+)
+def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
+    """Retries turn most failures of a bad version into good answers, and no alarm sees the attempts.
+
+    Clients and Lambda try again, and each attempt draws its version anew, so that most requests end well on the old
+    version while the canary is small. When it has all of the traffic they do not. What users see says nothing of the
+    fault until then; what CloudWatch counts does.
+    """
+    scenario = evidence.scenario
+    retried = [source for source in scenario.traffic if source.alias == evidence.deployment.alias and _retries(source)]
+    if not retried:
+        return
+    plain = replace(scenario, traffic=tuple(replace(s, retry=None, async_retries=0) for s in scenario.traffic))
+    plain = plain.with_faults(evidence.deployment.new, (evidence.fault,))
+    for name, plan in evidence.plans.items():
+        bad = evidence.bad()
+        caught = often(bad, name)
+        if not evidence.alarms or exposed(plan) == 0 or not below(caught, evidence.catch.at_least):
+            continue
+        end = bad.scenario.horizon
+        count = bad.replications
+        without = evidence.compare(replace(plain, horizon=end), replications=count)
+        left = mean_of(column(bad, name, "bad_requests_new_version"), tail=False, unit=1.0)
+        had = mean_of(column(without, name, "bad_requests_new_version"), tail=False, unit=1.0)
+        if left is None or had is None or had.low is None or not below(left, HIDDEN * had.low):
+            continue
+        yield Match(
+            where=("traffic", scenario.traffic.index(retried[0])),
+            message=(
+                f"retries hide {evidence.fault_text}{evidence.label(name)}: {number_with_interval(left)} requests to the new "
+                f"version end badly, without retries {number_with_interval(had)}; the rollout is stopped in "
+                f"{share_with_interval(caught)}"
+            ),
+            figures={"bad_requests": left, "bad_requests_without_retries": had, "caught": caught},
+            remedy=search(evidence, _keener(evidence, name), of_rollout((name,))),
+        )
+
+
+@rule(
+    "RS304",
+    "throttles-at-the-shift",
+    "warning",
+    example="""
+    function:
+      name: orders
+      timeout: 30 s
+      reserved_concurrency: 70
+      versions:
+        1: {duration: {lognormal: {median: 900 ms, p99: 4 s}}, cold_start: 6 s}
+        2: {like: 1, faults: [{errors: 5%}]}
+      aliases: {live: 1}
+    traffic:
+      - {source: http, alias: live, arrivals: {poisson: 50/s}}
+    strategies:
+      rollout: {type: all_at_once, bake: 10 min}
+    """,
+    mend="""
+    Shift in smaller steps, or reserve more concurrency for as long as both versions run.
+    """,
+)
+def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
+    """Requests are throttled when the traffic moves, because old and new environments share the concurrency.
+
+    A new version starts without a warm environment. While the old version's calls still run, each request to the new one
+    waits for an init and holds an environment for that long as well: for some seconds the function needs up to twice
+    its concurrency.
+    """
+    good = evidence.good()
+    if good.plane.engine == "aggregate":  # which it is only where the concurrency cannot bind
+        return
+    still = replace(good.scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
+    quiet = compare(still, good.replications, seed=good.seed, twin=False)
+    for name in evidence.plans:
+        moved, before = column(good, name, "throttles"), column(quiet, STEADY, "throttles")
+        extra = difference(moved, before)
+        if extra is None or not above(extra, 0.0) or extra.mean < 1:
+            continue
+        yield Match(
+            where=("function", "reserved_concurrency"),
+            message=(
+                f"the shift of {name} throttles {number_with_interval(extra)} requests of a good version: the concurrency of "
+                f"{evidence.scenario.function.concurrency:,} is too little for the old and the new version's environments"
+            ),
+            figures={"throttles": extra},
+            remedy=_room(evidence, name, quiet),
+        )
+
+
+@rule(
+    "RS305",
+    "provisioned-concurrency-missing",
+    "warning",
+    example="""
+    function:
+      name: orders
+      timeout: 10 s
+      versions:
+        1: {duration: 100 ms, cold_start: 3 s, provisioned: 15}
+        2: {like: 1, provisioned: 0, faults: [{errors: 5%}]}
+      aliases: {live: 1}
+    """,
+    mend="""
+    Allocate provisioned concurrency to the new version, too, before the first shift.
+    """,
+)
+def provisioned_concurrency_missing(evidence: Evidence) -> Iterator[Match]:
+    """The old version has provisioned concurrency, and the new one does not.
+
+    Provisioned concurrency belongs to a version. Requests to the new one meet cold starts that nobody has seen for as
+    long as the old one ran.
+    """
+    function = evidence.scenario.function
+    old, new = (function.versions[number] for number in (evidence.deployment.old, evidence.deployment.new))
+    if old.provisioned == 0 or new.provisioned > 0:
+        return
+    edits = (Edit(where=("function", "versions", evidence.deployment.new, "provisioned"), value=old.provisioned),)
+    for name, plan in evidence.plans.items():
+        if plan.provisioned:
+            continue
+        cold = _cold_starts(evidence, name, ())
+        warm = _cold_starts(evidence, name, edits)
+        extra = difference(cold, warm)
+        had = mean_of(cold, tail=False, unit=1.0)
+        if extra is None or had is None or not above(extra, 0.0):
+            continue
+
+        def judge(of: Evidence, tried: Edits, runs: Runs, name: str = name) -> Verdict:  # noqa: ARG001 - as few runs again
+            left = mean_of(_cold_starts(of, name, tried), tail=False, unit=1.0)
+            assert left is not None
+            effect = f"then there are {number_with_interval(left)} cold starts"
+            return Verdict(grade=KEEPS, effect=effect, figures={"cold_starts": left})
+
+        yield Match(
+            where=("function", "versions", evidence.deployment.new),
+            message=(
+                f"version {evidence.deployment.new} has none of the {old.provisioned:,} provisioned environments of version "
+                f"{evidence.deployment.old}: {name} makes {number_with_interval(had)} cold starts"
+            ),
+            figures={"cold_starts": had, "cold_starts_more": extra},
+            remedy=search(evidence, [edits], judge),
+        )
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    canary_sees_few_requests,
+    traffic_bypasses_the_alias,
+    retries_hide_the_fault,
+    throttles_at_the_shift,
+    provisioned_concurrency_missing,
+)
+
+
+def _slower_and_keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:
+    others = list(strategy_changes(evidence, strategy))
+    yield from _keener(evidence, strategy)
+    for name in evidence.alarms:
+        for other, edits in itertools.product(others, itertools.islice(alarm_changes(evidence, name), 12)):
+            yield (*other, *edits)
+
+
+def _keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:
+    """Changes of each alarm, then further alarms."""
+    for name, alarm in evidence.alarms.items():
+        if evidence.watches(alarm):
+            yield from itertools.islice(alarm_changes(evidence, name), 60)
+    yield from watching_changes(evidence, strategy)
+
+
+def _requests(evidence: Evidence, still: Any) -> Any:
+    return column(evidence.compare(still, replications=FEW), STEADY, "requests")
+
+
+def _retries(source: Source) -> bool:
+    client = source.retry is not None and source.retry.attempts > 1 and "error" in source.retry.on
+    return client or (source.source != "http" and source.async_retries > 0)
+
+
+def _room(evidence: Evidence, strategy: str, quiet: Comparison) -> Remedy | None:
+    """Smaller steps, or more concurrency: the first with hardly any throttles."""
+    now = evidence.scenario.function.concurrency
+    raised = [math.ceil(now * factor) for factor in (1.1, 1.25, 1.5, 2.0)]
+    tries: list[Edits] = [
+        *strategy_changes(evidence, strategy),
+        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised),
+    ]
+    before = column(quiet, STEADY, "throttles")
+
+    def judge(of: Evidence, tried: Edits, runs: Runs) -> Verdict:
+        good = of.good(None, tried, runs)
+        left = mean_of(np.maximum(column(good, strategy, "throttles") - before[: good.replications], 0), unit=1.0)
+        if left is None or left.mean >= 1:
+            return Verdict(grade=0, effect="", figures={})
+        effect = f"then it throttles {number_with_interval(left)} requests"
+        return Verdict(grade=KEEPS, effect=effect, figures={"throttles": left})
+
+    for edits in tries:
+        if judge(evidence, edits, "quick").grade and (verdict := judge(evidence, edits, "fresh")).grade:
+            spelt = "; ".join(evidence.origin.spell(evidence.scenario, edit) for edit in edits)
+            return Remedy(edits=edits, text=spelt, effect=verdict.effect, figures=verdict.figures)
+    return None
+
+
+def _cold_starts(evidence: Evidence, strategy: str, edits: Edits) -> Any:
+    """Cold starts in each of a few runs in which every invocation is simulated."""
+    good = evidence.good(None, edits)
+    return column(evidence.one_by_one(good.scenario), strategy, "cold_starts")

@@ -1,0 +1,109 @@
+"""What is allowed and probably not meant is told: each warning where it should come, and none where it should not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import scenario
+from command import call
+
+from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.scenario.scenario import Scenario
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+ALARM = "alarms__errors__"
+TRACE = {"trace": {"file": "three-minutes.csv", "layout": "counts"}}
+
+
+def http(**arrivals: Any) -> list[dict[str, Any]]:
+    return [{"source": "http", "alias": "prod", "arrivals": arrivals}]
+
+
+def names(**changes: Any) -> list[tuple[str, str]]:
+    return [(warning.name, str(warning).partition(": ")[0]) for warning in scenario(**changes).warnings()]
+
+
+def test_an_ordinary_scenario_has_no_warnings() -> None:
+    assert names() == []
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
+def test_shipped_scenarios_have_none_but_the_one_that_is_meant(path: Path) -> None:
+    meant = [("unused-alarm", "p99-alias")] if path.stem == "latency-regression" else []
+    assert [(warning.name, warning.where[1]) for warning in Scenario.load(path).warnings()] == meant
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"rollout__alarms": []}, [("no-alarm", "rollout.alarms"), ("unused-alarm", "alarms.errors")]),
+        ({f"{ALARM}threshold": "> 100000"}, [("threshold", "alarms.errors.threshold")]),
+        ({f"{ALARM}threshold": ">= 0"}, [("threshold", "alarms.errors.threshold")]),
+        ({f"{ALARM}threshold": "< 0"}, [("threshold", "alarms.errors.threshold")]),
+        ({f"{ALARM}period": "10 s"}, [("period", "alarms.errors.period")]),
+        ({"slos": [{"name": "a", "objective": "0.999%"}]}, [("objective", "slos[0].objective")]),
+        ({"function__timeout": "400 ms"}, [("timeout", "function.timeout")]),
+        ({"horizon": "7 min"}, [("horizon", "horizon")]),
+        (
+            {"function__versions__2": {"like": "1", "faults": [{"errors": "20%", "onset": "15 min"}]}},
+            [("late-fault", "function.versions.2.faults[0].onset")],
+        ),
+    ],
+)
+def test_each_mistake_has_its_warning(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    assert names(**changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("alarm", "reached"),
+    [
+        ({"metric": "error_rate", "threshold": "> 99%"}, True),
+        ({"metric": "error_rate", "threshold": ">= 100%"}, True),
+        ({"metric": "error_rate", "threshold": "> 100%"}, False),
+        ({"metric": "errors", "statistic": "average", "threshold": "> 100%"}, False),
+        ({"metric": "duration", "threshold": "> 4 s"}, True),
+        ({"metric": "duration", "threshold": "> 5 s"}, False),
+        ({"metric": "burn_rate", "slo": "availability", "threshold": "> 14.4"}, True),
+        ({"metric": "burn_rate", "slo": "availability", "threshold": "> 1001"}, False),
+        ({"metric": "invocations", "threshold": "> 310"}, True),
+        ({"metric": "invocations", "threshold": "> 500"}, False),
+        ({"metric": "invocations", "threshold": "> 500", "period": "5 min"}, True),
+    ],
+)
+def test_a_threshold_is_held_against_what_the_metric_can_come_to(alarm: dict[str, Any], reached: bool) -> None:
+    assert names(alarms={"errors": alarm}) == ([] if reached else [("threshold", "alarms.errors.threshold")])
+
+
+def test_retries_count_among_what_a_metric_can_come_to() -> None:
+    retried = [{**http(poisson="5/s")[0], "retry": {"attempts": 3}}]
+    assert names(alarms__errors__threshold="> 600", traffic=retried) == []
+    assert names(alarms__errors__threshold="> 600") == [("threshold", "alarms.errors.threshold")]
+
+
+def test_a_trace_that_is_over_before_the_rollout_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "three-minutes.csv").write_text("300\n300\n300\n")
+    monkeypatch.chdir(tmp_path)
+    (warning,) = scenario(traffic=http(**TRACE)).warnings()
+    assert str(warning).startswith("traffic[0].arrivals.trace: ends at 3 min, before the rollout starts (5 min)")
+    repeated = {"trace": TRACE["trace"] | {"repeat": True}}
+    assert scenario(traffic=http(**repeated)).warnings() == ()
+
+
+def test_commands_tell_warnings_and_strict_makes_them_errors(tmp_path: Path) -> None:
+    path = tmp_path / "quiet.yaml"
+    quiet = scenario(alarms__errors__threshold="> 100000", horizon="6 min", slos=[])
+    path.write_text(to_yaml(quiet.dump()))
+    lines = path.read_text().splitlines()
+    line = next(i for i, text in enumerate(lines, 1) if "100000" in text)
+    expected = f"{path}:{line}: alarms.errors.threshold: > 100000 is never reached"
+    told = call("validate", path, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (0, f"{path}: valid\n")
+    assert f"warning: {expected}" in told.stderr
+    for command in ("validate", "run", "compare", "sweep", "recommend", "report"):
+        axis = ["--axis", "seed=1,2"] if command == "sweep" else []
+        strict = call(command, path, "--strict", *axis, cwd=tmp_path)
+        assert strict.returncode == 2, command
+        assert strict.stderr.startswith(expected), command
+        assert [file.name for file in tmp_path.iterdir()] == ["quiet.yaml"]
