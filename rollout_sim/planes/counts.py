@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +37,8 @@ class KeptDurations:
         self._samples: dict[int, array[float]] = {}
         self._keep = keep
         self._forgotten = int(first // metrics.resolution)
-        self._read = {target for key in metrics.percentiles for target in metrics.scopes[key.of]}
+        self._read = np.zeros(len(metrics.targets), bool)
+        self._read[[target for key in metrics.percentiles for target in metrics.scopes[key.of]]] = True
         self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
         self._shown = 0.0
 
@@ -52,21 +54,24 @@ class KeptDurations:
     def add(self, count_index: int, duration: float) -> None:
         """One more duration (s), unless its period is forgotten or no percentile needs it."""
         target, period = divmod(count_index, self.metrics.periods)
-        if period >= self._forgotten and target in self._read:
+        if period >= self._forgotten and self._read[target]:
             self._samples.setdefault(count_index, array("d")).append(duration)
             self._changed = min(self._changed, period)
 
     def add_all(self, count_indices: IntArray, durations: FloatArray) -> None:
         """`add` for each of many: both of the same length."""
+        targets, periods = np.divmod(count_indices, self.metrics.periods)
+        kept = self._read[targets] & (periods >= self._forgotten)
+        count_indices, durations = count_indices[kept], durations[kept]
+        if not count_indices.size:
+            return
+        self._changed = min(self._changed, int(periods[kept].min()))
         order = np.argsort(count_indices, kind="stable")
         count_indices, durations = count_indices[order], durations[order]
-        starts = np.flatnonzero(np.diff(count_indices, prepend=-1))
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count_indices.size], strict=True):
-            count_index = int(count_indices[start])
-            target, period = divmod(count_index, self.metrics.periods)
-            if period >= self._forgotten and target in self._read:
-                self._samples.setdefault(count_index, array("d")).frombytes(durations[start:stop].tobytes())
-                self._changed = min(self._changed, period)
+        starts = [0, *(np.flatnonzero(count_indices[1:] != count_indices[:-1]) + 1).tolist(), count_indices.size]
+        for start, stop in pairwise(starts):
+            samples = self._samples.setdefault(int(count_indices[start]), array("d"))
+            samples.frombytes(durations[start:stop].tobytes())
 
     def hand_over(self, now: float) -> None:
         """Writes the percentiles of the periods that ended by `now` (s) into the metrics; forgets what is too old then.

@@ -110,7 +110,7 @@ class Loader:
         """Slots for twice as many blocks of first attempts; those of later attempts, which come last, move on."""
         first = len(self.arrays["arrivals"])
         for name, array in self.arrays.items():
-            self.arrays[name] = np.concatenate([array[:first], np.zeros_like(array[:first]), array[first:]])
+            self.arrays[name] = np.concatenate([array[:first], np.empty_like(array[:first]), array[first:]])
         self.keeps *= 2
 
         def moved(slot: int) -> int:
@@ -206,6 +206,9 @@ class Loader:
         rng = self._generators[slot] = draws.generator(number, attempt)
         rng.random(out=self.arrays["uniforms"][slot, : SERVICE + 1])
         self._sizes[slot] = draws.sizes(number)
+        for v, spec in enumerate(self.specs):
+            if spec.cold_start is None and spec.cold_duration is None:
+                self.arrays["inits"][slot, v] = 0.0  # which the kernel never asks for
         for v in versions:
             self._times(slot, v)
 

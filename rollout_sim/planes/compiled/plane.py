@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,7 +118,7 @@ class CompiledPlane:
                 state = copied(first, metrics, requests, number)
                 state = state._replace(user_quantiles=user_quantiles(streams, state.user_quantiles.size))
             samples = KeptDurations(metrics, keep, number, unread)
-            self.runs.append(Run(scenario, state, loader, samples, streams.generator("hook tests"), number))
+            self.runs.append(Run(scenario, state, loader, samples, streams, number))
         for run in self.runs:
             run.begin()
 
@@ -195,7 +195,7 @@ class Run:
         state: k.State,
         loader: Loader,
         samples: KeptDurations,
-        tests: np.random.Generator,
+        streams: Streams,
         number: int,
     ) -> None:
         self.scenario = scenario
@@ -203,7 +203,7 @@ class Run:
         self.state = state._replace(**loader.arrays)
         self.loader = loader
         self.samples = samples
-        self.tests = tests
+        self.streams = streams
         self.number = number
         self.names = tuple(scenario.function.versions)
         self.specs = tuple(scenario.function.versions.values())
@@ -211,10 +211,9 @@ class Run:
         self._route: Route | None = None
 
     def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
-        """The same run, which goes on by itself and counts there."""
+        """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
         state = copied(self.state, metrics, requests, self.number)
-        tests = deepcopy(self.tests)
-        return Run(self.scenario, state, self.loader, self.samples.copied(metrics), tests, self.number)
+        return Run(self.scenario, state, self.loader, self.samples.copied(metrics), self.streams, self.number)
 
     def begin(self) -> None:
         """Time 0."""
@@ -353,12 +352,16 @@ class Run:
             running_seconds=float(version["worked"]) + busy * horizon - float(version["started_busy"]),
         )
 
+    @cached_property
+    def _test_draws(self) -> np.random.Generator:
+        return self.streams.generator("hook tests")
+
     def _draw_tests(self, v: int, count: int) -> None:
         """So many more tests' uniforms and times, behind those of tests that have not begun yet."""
         requests, spec, rows = self.state.requests, self.specs[v], [self.state.tests[self.state.n[k.TESTED] :]]
         waiting = np.count_nonzero((requests["test"] == 1) & (requests["kind"] == ARRIVAL))
         while sum(map(len, rows)) < waiting + count:
-            draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
+            draws = AttemptDraws(self._test_draws.random((COLUMNS, 1)), None)
             init = spec.cold_duration or spec.cold_start
             times = (
                 draws.durations("", spec.duration, spec.per_mb)[0],

@@ -225,7 +225,10 @@ def copied(state: State, metrics: Metrics, counted: RequestCounts, replication: 
 
 
 def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
-    """The fields of a `State` that hold draws, with room for so many blocks of each source's first attempts."""
+    """The fields of a `State` that hold draws, with room for so many blocks of each source's first attempts.
+
+    What `loaded` does not name is left as the memory was.
+    """
     sources, versions = scenario.traffic, len(scenario.function.versions)
     retries = any(source.source != "http" or source.retry is not None for source in sources)
     first = slots * len(sources)
@@ -233,11 +236,11 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     users = any(source.users is not None for source in sources)
     ints, floats = np.int64, np.float64
     return {
-        "arrivals": np.zeros((first, BLOCK), floats),
-        "users": np.zeros((first, BLOCK if users else 1), ints),
-        "uniforms": np.zeros((every, COLUMNS, BLOCK), floats),
-        "services": np.zeros((every, versions, BLOCK), floats),
-        "inits": np.zeros((every, versions, BLOCK), floats),
+        "arrivals": np.empty((first, BLOCK), floats),
+        "users": np.empty((first, BLOCK if users else 1), ints),
+        "uniforms": np.empty((every, COLUMNS, BLOCK), floats),
+        "services": np.empty((every, versions, BLOCK), floats),
+        "inits": np.empty((every, versions, BLOCK), floats),
         "loaded": np.zeros((every, 1 + 2 * versions), ints),
         "keys": np.full((every, 4), -1, ints),
     }
