@@ -39,6 +39,8 @@ HOOK_TEST: Final = "hook test"
 """The source of a hook's tests, which go to the version itself and have no alias."""
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
+RETRY_SLOTS: Final = 64
+"""Blocks of draws of second and later attempts that the compiled plane holds at a time."""
 _KEPT_RETRY_BLOCKS: Final = 512
 _HALF_OF_THE_DIGITS: Final = float(1 << 26)
 _LONGEST: Final = MAXIMA["duration"]
@@ -172,3 +174,8 @@ def expected_counts(scenario: Scenario) -> list[float]:
         arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals") for i, source in enumerate(scenario.traffic)
     )
     return [process.mean_count(0.0, scenario.horizon) for process in processes]
+
+
+def later_attempts(scenario: Scenario) -> bool:
+    """Whether anything is ever tried again, by clients or by Lambda."""
+    return any(source.source != "http" or source.retry is not None for source in scenario.traffic)

@@ -120,7 +120,7 @@ def test_single_runs_are_no_counts() -> None:
 
 def test_what_would_take_days_is_refused_on_the_plane_that_would_run_it(numba: bool) -> None:
     large = steady(traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "100000/s"}}], horizon="2 d")
-    limit = 86_400 * (3_000_000 if numba else 100_000)
+    limit = 86_400 * (8_000_000 if numba else 100_000)
     with pytest.raises(
         ScenarioError, match=re.escape(f"on the {'compiled' if numba else 'simpy'} plane; allowed {limit:.3g}.")
     ):

@@ -15,7 +15,7 @@ from typing import Final
 from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.planes.base import DataPlane, PlaneSpec, SideBySide
-from rollout_sim.planes.draws import COLUMNS, expected_counts
+from rollout_sim.planes.draws import COLUMNS, RETRY_SLOTS, expected_counts, later_attempts
 from rollout_sim.scenario.scenario import Scenario
 
 WORTH_RUNNING: Final = 2_000
@@ -79,24 +79,25 @@ def _side_by_side(scenario: Scenario, replications: Sequence[Streams], strategie
     from rollout_sim.planes.compiled.plane import Replications
 
     blocks = [math.ceil(count / BLOCK) + 2 for count in expected_counts(scenario)]
-    keeps = max(blocks) if sum(blocks) * BLOCK * _bytes_of(scenario) <= MOST_KEPT else 0
+    keeps = max(blocks) if sum(blocks) * _block_bytes(scenario) <= MOST_KEPT else 0
     return Replications(scenario, replications, strategies, keeps=keeps)
 
 
 def _together(scenario: Scenario, expected: float) -> int:
     """A power of two of replications."""
-    kept = min((expected / BLOCK + 2 * len(scenario.traffic)) * BLOCK * _bytes_of(scenario), MOST_KEPT)
-    return 1 << max(0, min(LARGEST, math.floor(MEMORY / kept)).bit_length() - 1)
+    first = min((expected / BLOCK + 2 * len(scenario.traffic)) * _block_bytes(scenario), MOST_KEPT)
+    later = RETRY_SLOTS * _block_bytes(scenario) if later_attempts(scenario) else 0
+    return 1 << max(0, min(LARGEST, math.floor(MEMORY / (first + later))).bit_length() - 1)
 
 
-def _bytes_of(scenario: Scenario) -> int:
-    """What an invocation's draws take: when it comes, its user, its uniforms, and its times on each version."""
-    return 8 * (2 + COLUMNS + 2 * len(scenario.function.versions))
+def _block_bytes(scenario: Scenario) -> int:
+    """What a block of draws takes: when invocations come, their users, their uniforms, and their times on each version."""
+    return 8 * BLOCK * (2 + COLUMNS + 2 * len(scenario.function.versions))
 
 
 SPEC: Final = PlaneSpec(
     engine="compiled",
-    speed=3_000_000,
+    speed=8_000_000,
     single_run=_single_run,
     side_by_side=_side_by_side,
     together=_together,

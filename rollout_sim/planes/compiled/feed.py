@@ -30,8 +30,8 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.state import BATCH, RETRY_SLOTS, SLOTS, empty_draws
-from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
+from rollout_sim.planes.compiled.state import BATCH, SLOTS, empty_draws
+from rollout_sim.planes.draws import INIT, RETRY_SLOTS, SERVICE, Draws, init_times, service_times
 from rollout_sim.scenario.scenario import Scenario
 
 Block = tuple[int, int, int]

@@ -14,7 +14,14 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
-from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, tries_again, user_quantiles
+from rollout_sim.planes.draws import (
+    COLUMNS,
+    MAX_PENDING,
+    RETRY_SLOTS,
+    later_attempts,
+    tries_again,
+    user_quantiles,
+)
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
@@ -189,8 +196,6 @@ BATCH: Final = 2
 """Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
 SLOTS: Final = 2 * BATCH
 """Blocks of a source's first attempts that are held at a time: the one in use, those ready and those being drawn."""
-RETRY_SLOTS: Final = 64
-"""Blocks of draws of second and later attempts that are held at a time."""
 _THROTTLE_DELAYS: Final = 12
 
 
@@ -230,9 +235,8 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     What `loaded` does not name is left as the memory was.
     """
     sources, versions = scenario.traffic, len(scenario.function.versions)
-    retries = any(source.source != "http" or source.retry is not None for source in sources)
     first = slots * len(sources)
-    every = first + (RETRY_SLOTS if retries else 0)
+    every = first + (RETRY_SLOTS if later_attempts(scenario) else 0)
     users = any(source.users is not None for source in sources)
     ints, floats = np.int64, np.float64
     return {
