@@ -1,7 +1,7 @@
 """Pages made while the site is built, by mkdocs-gen-files: nothing on them is written a second time.
 
-The scenario reference comes from the JSON Schema, the commands from click, the Python reference from
-`rollout_sim.__all__`, validation, changes and contributing from the files at the root.
+The scenario reference comes from the JSON Schema, the commands from click, the codes of `check` from its rules, the Python
+reference from `rollout_sim.__all__`, validation, changes and contributing from the files at the root.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.scenario import reference
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
+from rollout_sim.study.check.rules import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOT_PAGES = {
@@ -175,6 +176,34 @@ def command_parts(group: click.Group, context: click.Context) -> list[str]:
     return lines
 
 
+def check_page() -> str:
+    """What `check` looks for: every rule with why, an example and a remedy."""
+    head = (ROOT / "docs" / "check.head.md").read_text(encoding="utf-8")
+    lines = [head.rstrip(), "", "| code | severity | |", "|---|---|---|"]
+    lines += [
+        f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.severity} | {cell(rule.summary)} |"
+        for rule in RULES.values()
+    ]
+    for rule in RULES.values():
+        lines += [
+            "",
+            f"### {rule.code} {rule.name}",
+            "",
+            f"**{rule.summary}**",
+            "",
+            rule.why,
+            "",
+            "Example:",
+            "",
+            "```yaml",
+            rule.example,
+            "```",
+            "",
+            f"Remedy: {rule.mend}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def root_page(name: str) -> str:
     """A file at the root of the repository, with its links as they are between the pages of the site."""
     text = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
@@ -187,6 +216,7 @@ for target, text in {
     "scenario.md": scenario_page(),
     "commands.md": commands_page(),
     "python.md": python_page(),
+    "check.md": check_page(),
     **{target: root_page(name) for name, target in ROOT_PAGES.items()},
 }.items():
     with mkdocs_gen_files.open(target, "w") as file:

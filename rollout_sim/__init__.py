@@ -24,7 +24,7 @@ The map, for those who read the code: a sub-package imports only from those belo
 
     cli                  commands
     views | formats      tables, sentences, pictures, the report | SAM, CodeDeploy, OpenSLO, Argo, ...
-    study                many runs: compare, sweep, recommend
+    study                many runs: compare, sweep, recommend, check
     run                  one run or one batch of replications: a plane and a controller
     planes               what the invocations did: simpy (the reference), compiled, aggregate
     scenario             one file as types: read, resolve, check, write

@@ -13,6 +13,7 @@ from rollout_sim.cli.options import (
     CLUSTER,
     ENGINE,
     FORMAT,
+    INTERRUPTED,
     JOBS,
     JSON,
     OUT,
@@ -58,6 +59,7 @@ def compare(
     from rollout_sim.core.files import check_writable
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import COMPARISON_FILES, to_json, write
+    from rollout_sim.views.sentences import conclusion
     from rollout_sim.views.tables import comparison_table
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
@@ -69,13 +71,25 @@ def compare(
         )  # fmt: skip
     head = f"{loaded.name}  {loaded.description}"
     plane = f"{compared.replications:,} replications, seed {compared.seed}, plane {compared.plane.engine}: {compared.plane.reason}"
-    notes = [f"note: {note}" for note in compared.approximations]
+    several = loaded.rollout is not None and len(loaded.rollout.alarms) > 1
+    sides = [("", compared)] if compared.twin is None else [("", compared), (", good version", compared.twin)]
+    notes = [
+        f"{name}{which}: {words}"
+        for which, side in sides
+        for name, words in side.reasons.items()
+        if several or ", " in words
+    ]
+    notes += [f"note: {note}" for note in compared.approximations]
+    if compared.interrupted is not None:
+        notes.append(f"interrupted: {compared.replications:,} of {compared.interrupted:,} replications are kept")
     console.deliver(
         lambda: write(compared, folder, suffix, named),
         lambda: (
             click.echo(json.dumps(to_json(compared), indent=1))
             if as_json
-            else console.show(head, comparison_table(compared), plane, *notes)
+            else console.show(head, plane, *notes, comparison_table(compared), *conclusion(compared))
         ),
         None if as_json else f"files in {folder}",
     )
+    if compared.interrupted is not None:
+        raise SystemExit(INTERRUPTED)

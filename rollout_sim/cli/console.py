@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds until a bar shows."""
+WIDE = 200
+"""Characters of a line where nothing says how many there are."""
 INTERVAL = 60.0
 """Seconds from line to line where nobody watches a terminal."""
 
@@ -108,14 +110,33 @@ def deliver(write: Callable[[], object], shown: Callable[[], None], where: str |
 
 
 def show(*parts: Any) -> None:
-    """Prints lines and tables, as wide as the terminal; wide where there is none."""
+    """Prints lines and tables, as wide as the terminal, or as COLUMNS says; in a pipe without it tables are wide.
+
+    Lines are broken at words where there is a width to keep to. With `--format markdown` tables are Markdown.
+    """
+    import os
+
     from rich.console import Console
 
+    from rollout_sim.cli.options import in_markdown
     from rollout_sim.errors import escaped
     from rollout_sim.views.tables import Table
 
+    if in_markdown():
+        for part in parts:
+            click.echo(f"{part.markdown() if isinstance(part, Table) else escaped_markdown(part)}\n")
+        return
     console = Console()
-    wide = console if console.is_terminal else Console(width=200)
+    narrow = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+    wide = console if narrow else Console(width=WIDE)
     for part in parts:
         for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
-            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str))
+            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
+
+
+def escaped_markdown(text: str) -> str:
+    """Lines of text as a paragraph of Markdown."""
+    from rollout_sim.errors import escaped
+    from rollout_sim.views.tables import in_markdown_text
+
+    return "\n".join(in_markdown_text(escaped(line)) for line in text.split("\n"))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from rollout_sim.cli.options import SCENARIO
 from rollout_sim.core.files import write_file
+
+if TYPE_CHECKING:
+    from rollout_sim.formats.sam import Imported
+    from rollout_sim.formats.stack import Stack
+    from rollout_sim.views.tables import Table
 
 TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "openslo")
 
@@ -48,35 +54,185 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
 OUT = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+FUNCTION = click.option("--function", metavar="NAME", help="Which one, where the file rolls out several.")
+ALL = click.option(
+    "--all", "every", is_flag=True, help="Each function that is rolled out, into a file of its own in --out."
+)
+OUT_OR_FOLDER = click.option(
+    "--out", type=click.Path(path_type=Path), help="A file instead of standard output; with --all a folder."
+)
+
+
+def template_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of whatever reads a template with parameters."""
+    options = (
+        FUNCTION, ALL,
+        click.option(
+            "--parameter", "given", multiple=True, metavar="NAME=VALUE",
+            help="Of the template, instead of its default; AWS::StackName and its like, too.",
+        ),
+        click.option(
+            "--parameters", type=click.Path(path_type=Path), metavar="FILE",
+            help="Several: the JSON that the AWS command line takes, or a samconfig.toml.",
+        ),
+        click.option(
+            "--environment", default="default", show_default=True, help="Whose parameters, in a samconfig.toml.",
+        ),
+        OUT_OR_FOLDER,
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group("import")
 def import_() -> None:
-    """Turn a SAM template or OpenSLO documents into a scenario, or a part of one."""
+    """Turn a template, a plan or manifests of another tool into a scenario, or a part of one."""
 
 
 @import_.command()
 @FILE
-@click.option("--function", metavar="LOGICAL_ID", help="Which one, where the template rolls out several.")
-@click.option(
-    "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of the template, instead of its default."
-)
-@OUT
-def sam(file: Path, function: str | None, parameters: tuple[str, ...], out: Path | None) -> None:
-    """Print a SAM template's function, deployment preference and alarms as a scenario file.
+@template_options
+def sam(**options: Any) -> None:
+    """Print a SAM template's rollout as a scenario file.
 
-    What the template cannot know is marked GUESS in the file.
+    It takes the function, its events, deployment preference, hooks and alarms. What the template cannot know is marked GUESS in the
+    file; what of it is left out stands there, too.
     """
-    from rollout_sim.formats.sam import from_sam
+    _template(**options)
 
-    given = {}
-    for parameter in parameters:
+
+@import_.command()
+@FILE
+@template_options
+def cloudformation(**options: Any) -> None:
+    """Print a CloudFormation rollout as a scenario file.
+
+    It takes an alias, its deployment group and alarms.
+    What CDK, the Serverless Framework and SAM's transform write is such a template; SAM templates are read alike.
+    """
+    _template(**options)
+
+
+@import_.command()
+@FILE
+@FUNCTION
+@ALL
+@OUT_OR_FOLDER
+def terraform(file: Path, function: str | None, every: bool, out: Path | None) -> None:
+    """Print a Terraform plan's rollout as a scenario file.
+
+    It takes an alias, its deployment group and alarms. FILE is what `terraform show -json` prints of a plan or of the state.
+    """
+    from rollout_sim.formats.terraform import read_terraform
+
+    _check_all(function, every=every, out=out)
+    _import_stack(read_terraform(file), function, every=every, out=out)
+
+
+def _template(
+    file: Path, function: str | None, every: bool, given: tuple[str, ...], parameters: Path | None, environment: str,
+    out: Path | None,
+) -> None:  # fmt: skip
+    from rollout_sim.formats.sam import stack_of
+    from rollout_sim.formats.template import read_parameters
+
+    values = {} if parameters is None else read_parameters(parameters, environment)
+    for parameter in given:
         name, equals, value = parameter.partition("=")
         if not equals:
             raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
-        given[name] = value
-    text, remarks = from_sam(file, function, given)
-    _deliver(text, remarks, out)
+        values[name] = value
+    _check_all(function, every=every, out=out)
+    _import_stack(stack_of(file, values), function, every=every, out=out)
+
+
+def _check_all(function: str | None, *, every: bool, out: Path | None) -> None:
+    if every and out is None:
+        raise click.UsageError("--all writes several files and needs a folder for them: --out DIR")
+    if every and function is not None:
+        raise click.UsageError("--all and --function exclude each other")
+    if not every and out is not None and out.is_dir():
+        raise click.BadParameter(f"{out} is a folder; allowed a file, or a folder with --all", param_hint="--out")
+
+
+def _import_stack(stack: Stack, function: str | None, *, every: bool, out: Path | None) -> None:
+    """The scenario file of one function, or of each with a table of what came through."""
+    from rollout_sim.cli.console import show
+    from rollout_sim.core.files import atomic_folder
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.formats import sam as reader
+
+    if not every:
+        _deliver(*reader.of_stack(stack, function), out)
+        return
+    assert out is not None
+    results = reader.every(stack)
+    problems = [problem for result in results for problem in result.problems]
+    if all(result.text is None for result in results):
+        raise ScenarioError(problems)
+    with atomic_folder(out, [result.file for result in results]) as folder:
+        for result in results:
+            if result.text is not None:
+                (folder / result.file).write_text(result.text, encoding="utf-8", newline="\n")
+    for problem in problems:
+        click.echo(f"left out: {problem}", err=True)
+    show(_summary(results), f"what was left out or assumed stands at the head of each file in {out}")
+
+
+def _summary(results: list[Imported]) -> Table:
+    """What came through of each function."""
+    from rollout_sim.views.cells import Text
+    from rollout_sim.views.tables import Column, Table
+
+    rows = []
+    for result in results:
+        if result.deployed is None:
+            rows.append((result.identity, "-", "not imported", "-", "-", "-"))
+            continue
+        deployed = result.deployed
+        left = sum(remark.startswith("left out: ") for remark in deployed.remarks)
+        alarms = f"{len(deployed.acting)} of {deployed.listed}" if deployed.listed else "none"
+        sources = ", ".join(dict.fromkeys(event.kind for event in deployed.events)) or "http (GUESS)"
+        rows.append((result.identity, result.file, deployed.shift, sources, alarms, str(left)))
+    titles = ("function", "file", "shift", "traffic", "alarms", "left out")
+    columns = tuple(Column(title=title, names=number < 4) for number, title in enumerate(titles))
+    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+
+
+FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+
+
+@import_.command()
+@FILES
+@FUNCTION
+@OUT
+def argo(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+    """Print an Argo Rollout as a scenario file.
+
+    It takes the steps and the analyses.
+    Its AnalysisTemplates may stand in the same file or in others; what their queries measure is a GUESS.
+    """
+    _manifests(files, function, out)
+
+
+@import_.command()
+@FILES
+@FUNCTION
+@OUT
+def flagger(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+    """Print a Flagger Canary as a scenario file.
+
+    It takes the weights and the checks.
+    Its MetricTemplates may stand in the same file or in others; what their queries measure is a GUESS.
+    """
+    _manifests(files, function, out)
+
+
+def _manifests(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+    from rollout_sim.formats.manifests import from_manifests
+
+    _deliver(*from_manifests(files[0], function, files[1:]), out)
 
 
 @import_.command()

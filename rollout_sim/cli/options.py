@@ -129,8 +129,31 @@ OUT = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the files  [default: results/<scenario>]",
 )
+MARKDOWN: Final = "markdown"
+
+
+def _chosen_format(context: click.Context, _param: click.Parameter, value: str) -> str:
+    """The format of the pictures; `markdown` is about the tables that are printed, and leaves the pictures as usual."""
+    if value != MARKDOWN:
+        return value
+    context.meta[MARKDOWN] = True
+    return FORMATS[0]
+
+
+def in_markdown() -> bool:
+    """Whether the command that runs is to print its tables in Markdown."""
+    context = click.get_current_context(silent=True)
+    return context is not None and MARKDOWN in context.meta
+
+
 FORMAT = click.option(
-    "--format", "suffix", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help="Of the pictures."
+    "--format",
+    "suffix",
+    type=click.Choice((*FORMATS, MARKDOWN)),
+    default=FORMATS[0],
+    show_default=True,
+    callback=_chosen_format,
+    help="Of the pictures; markdown prints the tables in Markdown.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 REPLICATIONS = click.option(

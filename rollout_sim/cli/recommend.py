@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, FORMAT, JOBS, JSON, OUT, SEED, Task, checked_jobs, repeatable
+from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JOBS, JSON, OUT, SEED, Task, checked_jobs, repeatable
 
 if TYPE_CHECKING:
+    from rollout_sim.scenario.goals import DeployWith
     from rollout_sim.scenario.sections import Engine
 
 
 @click.command()
 @repeatable
 @click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
-@click.option("--codedeploy", is_flag=True, help="Search only strategies that CodeDeploy can carry out.")
+@click.option(
+    "--deploy-with",
+    type=click.Choice(["codedeploy", "argo", "any"]),
+    help="What has to be able to carry the rollout out.  [default: the goal's, which is codedeploy unless it says otherwise]",
+)
+@click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
 @SEED
 @ENGINE
 @JOBS
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 def recommend(
     task: Task,
     keep_alarms: bool,
+    deploy_with: DeployWith | None,
     codedeploy: bool,
     seed: int | None,
     engine: Engine | None,
@@ -54,7 +61,7 @@ def recommend(
     check_writable(folder, RECOMMENDATION_FILES)
     with console.studying(loaded, engine) as progress:
         recommendation = search(
-            loaded, keep_alarms=keep_alarms, codedeploy=codedeploy,
+            loaded, keep_alarms=keep_alarms, deploy_with="codedeploy" if codedeploy else deploy_with,
             seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
         )  # fmt: skip
     answer = f"{loaded.name}: {sentence(recommendation)}"
@@ -65,15 +72,17 @@ def recommend(
         target = "argo" if shortcoming(replace(recommendation.winner.plan, bake=0.0)) else "sam"
         notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
     parts = [
-        answer,
         *remarks(recommendation),
         *assumed(recommendation),
         contender_table(recommendation),
         planes,
         *notes,
+        answer,  # last: a table and its notes may be longer than the screen
     ]
     console.deliver(
         lambda: write(recommendation, folder, suffix, named),
         lambda: click.echo(json.dumps(to_json(recommendation), indent=1)) if as_json else console.show(*parts),
         None if as_json else f"files in {folder}",
     )
+    if recommendation.interrupted:
+        raise SystemExit(INTERRUPTED)

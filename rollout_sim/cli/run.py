@@ -70,10 +70,11 @@ def run(
 
 
 def _show(results: list[RunResult]) -> None:
+    from rollout_sim.views.sentences import verdict
     from rollout_sim.views.tables import run_table, version_table
 
     first = results[0]
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, run_table(results), version_table(results), plane, *notes)
+    console.show(head, version_table(results), plane, *notes, run_table(results), *verdict(results))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("--replications", type=click.IntRange(1), default=1000, show_default=True, help="Of each cell.")
 @STRATEGIES
+@click.option("--twin/--no-twin", default=True, help="Also run each cell with a good version, for the false alarms.")
 @SEED
 @ENGINE
 @JOBS
@@ -54,6 +55,7 @@ def sweep(
     axes: tuple[str, ...],
     replications: int,
     strategies: tuple[str, ...],
+    twin: bool,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
@@ -85,7 +87,7 @@ def sweep(
         with console.studying(task.load(), engine) as progress:
             swept = run_sweep(
                 document, varied, replications, strategies,
-                seed=seed, engine=engine, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,
+                seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
         kept = len(list((folder / "cells").glob("*.json")))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from rollout_sim.control.alarms import (
 )
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
-from rollout_sim.control.readings import Reading, samples_needed
+from rollout_sim.control.readings import STATISTICS, TIMES, OwnMetric, Reading, samples_needed
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -40,14 +41,15 @@ _LIKELY: Final = math.log(2)
 class BurnSource:
     """What a burn rate counts: an SLO's objective (a fraction), its bad events, and the traffic before time zero.
 
-    Bad events are errors and throttles, over invocations and throttles; with `slow` they are the invocations above
-    `metrics.slow_thresholds[slow]`, over invocations. The history is in expected events per second. `targets` are
-    counted instead of the alarm's scope where the SLO is about another alias than the rollout's.
+    Bad events are errors, failed responses and throttles, over invocations and throttles; with `slow` they are the invocations above
+    `metrics.slow_thresholds[slow]`, over invocations. `history(start, end)` are the invocations expected between two times (s)
+    before zero, and `history_bad` the share of them that is bad. `targets` are counted instead of the alarm's scope where the
+    SLO is about another alias than the rollout's.
     """
 
     objective: float
     slow: int | None = None
-    history_invocations: float = 0.0
+    history: Callable[[float, float], float] = lambda _start, _end: 0.0
     history_bad: float = 0.0
     targets: tuple[int, ...] | None = None
 
@@ -58,7 +60,7 @@ class BurnSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """The traffic before time zero, as expected: events per second, of shape (targets,).
+    """The traffic before time zero, as expected: events per second in the long run, of shape (targets,).
 
     `forecast(start, end)` are the invocations expected of each target between two times (s), of the same shape, as if nothing
     were rolled out; it is what anomaly bands go by.
@@ -66,6 +68,8 @@ class Before:
 
     invocations: FloatArray
     errors: FloatArray
+    bad: FloatArray
+    """Errors and failed responses."""
     durations: tuple[Distribution | None, ...]
     """How long the invocations of each target take; None where there are none."""
     forecast: Callable[[float, float], FloatArray]
@@ -76,6 +80,11 @@ class Before:
         means = np.array([0.0 if duration is None else duration.mean for duration in self.durations])
         seconds: FloatArray = self.invocations * means
         return seconds
+
+    def each(self, per_second: FloatArray) -> FloatArray:
+        """Of something per second that each invocation makes, how much that is: shape (targets,)."""
+        rates = self.invocations
+        return np.divide(per_second, rates, out=np.zeros_like(rates), where=rates > 0)
 
     def main(self, targets: tuple[int, ...]) -> Distribution | None:
         """The durations of that of the targets which has most of the traffic."""
@@ -100,6 +109,7 @@ class AlarmEvaluator:
         before: Before | None = None,
         created: float = 0.0,
         replications: Sequence[Streams] = (),
+        own: Mapping[str, OwnMetric] = MappingProxyType({}),
     ) -> None:
         self.names = tuple(alarms)
         self.states: States = np.full((metrics.replications, len(alarms)), INSUFFICIENT_DATA, np.int8)
@@ -110,6 +120,13 @@ class AlarmEvaluator:
         self._objectives = objectives
         self._before = before
         self._created = created
+        self._own = own
+        self._draws: dict[str, FloatArray] = {}
+        for name, metric in own.items():
+            if metric.share < 1 and any(r.metric == name for alarm in self._alarms for r in alarm.readings.values()):
+                shape = metrics.invocations.shape[1:]
+                drawn = [stream.generator(f"metrics/{name}").random(shape) for stream in replications]
+                self._draws[name] = np.array(drawn).reshape(metrics.invocations.shape)
         for name, alarm in alarms.items():
             self._check(name, alarm)
         rules = {name: alarm.composite.names for name, alarm in alarms.items() if alarm.composite is not None}
@@ -139,6 +156,10 @@ class AlarmEvaluator:
         if alarm.slo is not None and alarm.slo not in self._objectives:
             known = ", ".join(self._objectives) or "none"
             raise ValueError(f"alarm {name!r}: no such SLO, got {alarm.slo!r}; allowed {known}")
+        for reading in alarm.readings.values():
+            if reading.is_own and reading.metric not in self._own:
+                known = ", ".join([*STATISTICS, *self._own])
+                raise ValueError(f"alarm {name!r}: no such metric, got {reading.metric!r}; allowed {known}")
         for wanted in alarm.percentiles:
             if self._metrics.scopes[wanted.of] and wanted not in self._metrics.percentiles:
                 raise ValueError(f"alarm {name!r}: the metrics do not hold {wanted}")
@@ -266,7 +287,9 @@ class AlarmEvaluator:
 
     def _series(self, reading: Reading, end: float, number: int, *, remembered: bool) -> tuple[FloatArray, FloatArray]:
         """The values of a reading and their numbers of samples, in the periods that `_points` has."""
-        metrics, targets, period = self._metrics, self._metrics.scopes[reading.of], reading.period
+        own = self._own.get(reading.metric)
+        scope: Scope = reading.of if own is None else own.of
+        metrics, targets, period = self._metrics, self._metrics.scopes[scope], reading.period
         if not targets:
             nothing = np.zeros((metrics.replications, number))
             return np.full_like(nothing, np.nan), nothing
@@ -278,42 +301,76 @@ class AlarmEvaluator:
                 self._totals[key] = metrics.total(counts, targets, period, end, number)
             return self._totals[key]
 
-        def expected(per_second: FloatArray) -> FloatArray:
-            return seconds * float(per_second[list(targets)].sum())
-
         past = remembered and end - number * period < 0
         before = self._before
         samples = total(metrics.invocations)
         exists = samples > 0
-        seconds: FloatArray = np.zeros(number)
-        usual: FloatArray = seconds
+        usual: FloatArray = np.zeros(number)
+        then: FloatArray = np.zeros((number, 1))  # invocations expected before zero of each target, of that time of day
         if past and before is not None:
-            starts = end - period * np.arange(number, 0, -1)
-            seconds = np.clip(np.minimum(starts + period, 0.0) - starts, 0.0, None)
-            usual = expected(before.invocations)
+            starts = [end - period * (number - k) for k in range(number)]
+            then = np.array([before.forecast(start, max(min(start + period, 0.0), start)) for start in starts])
+            then = then[:, list(targets)] * np.array([start < 0 for start in starts])[:, None]
+            usual = then.sum(axis=1)
             samples = samples + usual
             exists = exists | (usual >= _LIKELY)
         if reading.percentile is not None:
             values = self._columns(metrics.percentiles[reading.percentile], end, number, reading)
             if past and before is not None and (durations := before.main(targets)) is not None:
-                then = np.isnan(values) & (usual >= _LIKELY)
-                values = np.where(then, _usual_duration(durations, reading), values)
+                filled = np.isnan(values) & (usual >= _LIKELY)
+                values = np.where(filled, _usual_duration(durations, reading), values)
             return values, samples
-        if reading.metric == "throttles":
+        if own is not None:
+            value = metrics.total(
+                self._counted(reading.metric, own, end, number * period), targets, period, end, number
+            )
+            if past and before is not None:
+                each = before.each(before.bad)[list(targets)] if own.counts == "bad_requests" else np.ones(len(targets))
+                value = value + then @ each * own.share
+        elif reading.metric == "throttles":
             value = total(metrics.throttles)
             samples = samples + value
             exists = exists | (value > 0)
-        elif reading.metric == "duration":
-            value = total(metrics.duration_sum)
+        elif reading.metric == "responses_5xx":
+            refused = total(metrics.throttles)
+            value = refused + total(metrics.errors) + total(metrics.failed_responses)
+            samples = samples + refused
+            exists = exists | (refused > 0)
             if past and before is not None:
-                value = value + expected(before.seconds)
+                value = value + then @ before.each(before.bad)[list(targets)]
+        elif reading.metric in TIMES:
+            value = total(metrics.duration_sum if reading.metric == "duration" else metrics.latency_sum)
+            if past and before is not None:
+                value = value + then @ before.each(before.seconds)[list(targets)]
         elif reading.metric == "invocations":
             value = samples
         else:
             value = total(metrics.errors)
             if past and before is not None:
-                value = value + expected(before.errors)
+                value = value + then @ before.each(before.errors)[list(targets)]
         return np.where(exists, _statistic(reading.statistic, value, samples), np.nan), samples
+
+    def _counted(self, name: str, own: OwnMetric, end: float, length: float) -> IntArray:
+        """What an own metric counts in each period of the metrics' resolution, up to `end` (s); before the `length` (s) nothing.
+
+        Of n events it counts a binomial number, the quantile of one fixed uniform for each period and target: so the number
+        never falls when late invocations come, and is the same on every data plane.
+        """
+        metrics = self._metrics
+        counts = metrics.invocations
+        if own.counts == "bad_requests":
+            counts = metrics.errors + metrics.failed_responses
+        if own.share == 1:
+            return counts
+        from scipy.stats import binom
+
+        stop = max(min(round(end / metrics.resolution), metrics.periods), 0)
+        low = min(max(round((end - length) / metrics.resolution), 0), stop)
+        result, part = np.zeros_like(counts), counts[:, :, low:stop]
+        some = part > 0
+        draws = self._draws[name][:, :, low:stop]
+        result[:, :, low:stop][some] = binom.ppf(draws[some], part[some], own.share)
+        return result
 
     @staticmethod
     def _columns(values: FloatArray, end: float, number: int, reading: Reading) -> FloatArray:
@@ -378,12 +435,13 @@ class AlarmEvaluator:
             return sum(parts, np.zeros(metrics.replications))
 
         # Before time zero the old version had all the traffic.
-        before = max(min(end, 0.0) - start, 0.0) if of != "new_version" else 0.0
-        events = total(metrics.invocations) + source.history_invocations * before
+        before = source.history(start, min(end, 0.0)) if start < min(end, 0.0) and of != "new_version" else 0.0
+        events = total(metrics.invocations) + before
         if source.slow is not None:
             return events, total(metrics.slow[source.slow]) + source.history_bad * before
         throttles = total(metrics.throttles)
-        return events + throttles, total(metrics.errors) + throttles + source.history_bad * before
+        failed = total(metrics.errors) + total(metrics.failed_responses)
+        return events + throttles, failed + throttles + source.history_bad * before
 
 
 def _statistic(statistic: str, value: FloatArray, samples: FloatArray) -> FloatArray:

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from rollout_sim.control.expressions import Expression, Rule, parse_expression, parse_rule
 from rollout_sim.control.metrics import Percentile, Scope
 from rollout_sim.control.readings import (
+    STATISTICS,
     Metric,
-    MetricName,
     MetricQuery,
     Missing,
     Reading,
     Treatment,
     Word,
+    check_scope,
+    metric_of,
     plain,
     reading,
     samples_needed,
@@ -37,7 +39,17 @@ from rollout_sim.core.distributions import Distribution, DurationDistribution
 from rollout_sim.core.fields import Codec, PositiveSeconds, Quantity, Seconds
 from rollout_sim.core.units import MAXIMA, parse
 
-__all__ = ["Alarm", "Metric", "MetricQuery", "Missing", "States", "alarm_state", "evaluate_range", "evaluation_range"]
+__all__ = [
+    "Alarm",
+    "Metric",
+    "MetricQuery",
+    "Missing",
+    "States",
+    "alarm_state",
+    "describe",
+    "evaluate_range",
+    "evaluation_range",
+]
 
 States = NDArray[np.int8]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
@@ -188,12 +200,14 @@ class Alarm(_Parsed):
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     metric: Metric | None = None
-    """What is watched. `error_rate` is metric maths, errors / invocations; `burn_rate` needs `slo`."""
+    """What is watched. `error_rate` is metric maths, errors / invocations; `responses_5xx` (errors, failed responses and
+    throttles) and `latency` (inits included) are the front door's, of all versions; `burn_rate` needs `slo`. Any other name is
+    one of the scenario's own `metrics`."""
     threshold: str = ""
     """A comparison in quotes, such as `"> 0"`, `">= 1%"` or `"> 600 ms"`; with `band` `outside`, `above` or `below`."""
     statistic: str | None = None
-    """`sum` (the default for counts), `average` (for shares and `duration`), `minimum`, `maximum`, `sample_count`; of
-    `duration` also a percentile such as `p99` or a trimmed mean such as `tm99`."""
+    """`sum` (the default for counts), `average` (for shares and times), `minimum`, `maximum`, `sample_count`; of
+    `duration` and `latency` also a percentile such as `p99` or a trimmed mean such as `tm99`."""
     of: Scope = "alias"
     """The alias as a whole, one of the two versions behind it, or the function with all its aliases."""
     period: PositiveSeconds = 60.0
@@ -249,7 +263,9 @@ class Alarm(_Parsed):
 
     def _read_words(self) -> None:
         """Takes CloudWatch's own spelling, too."""
-        words = {"missing": Missing, "of": Scope, "metric": MetricName} | {
+        if self.metric is not None:
+            object.__setattr__(self, "metric", metric_of(self.metric))
+        words = {"missing": Missing, "of": Scope} | {
             name: Literal[allowed]
             for name, allowed in (
                 ("window", ("sliding", "wall_clock")), ("low_samples", ("evaluate", "ignore")),
@@ -336,6 +352,7 @@ class Alarm(_Parsed):
         if self.metric is None or self.metric == "burn_rate":
             return {}
         object.__setattr__(self, "statistic", statistic_of(self.metric, self.statistic))
+        check_scope(self.metric, self.of)
         return {"": reading(self.metric, str(self.statistic), self.of, self.period, step)}
 
     def _threshold(self) -> tuple[str, float]:
@@ -351,7 +368,7 @@ class Alarm(_Parsed):
                 "band: a new version has no history that a band could be learned from; got of: new_version"
             )
         statistics = ("sum", "average", "sample_count")
-        if self.metric in (None, "burn_rate", "throttles") or self.statistic not in statistics:
+        if self.metric not in ("invocations", "errors", "error_rate", "duration") or self.statistic not in statistics:
             what = f"{self.statistic} of {self.metric}"
             raise ValueError(
                 f"band: is for {', '.join(statistics)} of invocations, errors, error_rate or duration, got {what}"
@@ -419,6 +436,20 @@ class Alarm(_Parsed):
     def slides(self) -> bool:
         """Whether neighbouring evaluations look at periods that overlap."""
         return self.step < self.period
+
+
+def describe(alarm: Alarm) -> str:
+    """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
+    if alarm.rule is not None:
+        return f"composite: {alarm.rule}"
+    guard = f", from {alarm.least} requests on" if alarm.least else ""
+    if alarm.expression is not None:
+        return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
+    metric = str(alarm.metric).replace("_", " ")
+    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
+        metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
+    limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
+    return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
 
 
 def _least(text: str | None, below: str) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import STATES
 from rollout_sim.control.strategies import HOOK_LIMIT, Hook, Plan
-from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray, Mask
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import tick, ticks
@@ -106,7 +106,8 @@ class Controller:
 
     All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
     indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
-    has not happened. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm, from, to. Without
+    has not happened. `stopped_by` (replications, `watched` alarms) says which alarms were in ALARM when they rolled a
+    deployment back. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm, from, to. Without
     `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while they can act,
     not before or at `watch_from` (s).
     """
@@ -129,6 +130,7 @@ class Controller:
         self.plan = plan
         self.evaluator = evaluator
         self.start = start
+        self.watched = watched
         self.revert = revert
         self.pager = pager
         self.record = record
@@ -143,6 +145,7 @@ class Controller:
         self.full_at: FloatArray = np.full(size, np.nan)
         self.over_at: FloatArray = np.full(size, np.nan)
         self.paged_back_at: FloatArray = np.full(size, np.nan)
+        self.stopped_by: BoolArray = np.zeros((size, len(watched)), bool)
         self.alarm_log: list[tuple[float, int, str, str, str]] = []
         self._shifts: list[Shift] = []
         self._commands: list[Command] = []
@@ -222,6 +225,7 @@ class Controller:
         stopped = alarmed & (self.phase > PENDING) & (self.phase < REVERTING)
         if stopped.any():
             self._explain(stopped, "rolled back: {} in ALARM")
+            self.stopped_by[stopped] = (self.evaluator.states[:, self._watched] == _ALARM)[stopped]
             self._start_revert(stopped, now, ROLLED_BACK)
 
     def _explain(self, mask: Mask, form: str) -> None:

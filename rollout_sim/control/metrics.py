@@ -30,8 +30,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Percentile:
-    """A percentile of `Duration` that an alarm reads: whose, which (`share` in [0, 1]) and per what `period` (s).
+    """A percentile of `Duration`, or of the front door's `latency`, that an alarm reads: whose, which, and per what `period` (s).
 
+    `share` in [0, 1] says which.
     Periods end at every multiple of `step` (s), by default the period's own. `share` 0 is the shortest duration; `trimmed`
     stands for the mean of the durations up to the percentile.
     """
@@ -41,6 +42,7 @@ class Percentile:
     period: float
     step: float | None = None
     trimmed: bool = False
+    metric: Literal["duration", "latency"] = "duration"
 
     @property
     def every(self) -> float:
@@ -81,6 +83,7 @@ class Metrics:
         self.throttles: IntArray = np.zeros(shape, np.int64)
         self.cold_starts: IntArray = np.zeros(shape, np.int64)
         self.duration_sum: FloatArray = np.zeros(shape)
+        self.latency_sum: FloatArray = np.zeros(shape)
         self.slow_thresholds = slow_thresholds
         self.slow: tuple[IntArray, ...] = tuple(np.zeros(shape, np.int64) for _ in slow_thresholds)
         self.percentiles: dict[Percentile, FloatArray] = {

@@ -151,17 +151,23 @@ def _z() -> float:
 
 
 def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float], *, unit: float = 0.0) -> Estimate:
-    """The mean of a mixture from samples of its parts, each of shape (replications,), with Student's t after Welch.
+    """The mean of a mixture from samples of its parts, with Student's t after Welch.
 
-    `weights` are the parts' probabilities. A part whose values are all the same may differ by `unit` in a share of its
-    replications that is too small to be seen, as in `mean_of`.
+    A part is of shape (replications,), or of (draws, replications) where the replications of a draw have something drawn in
+    common, such as a severity: then the draws are what varies. `weights` are the parts' probabilities. A part whose values
+    are all the same may differ by `unit` in a share of its replications that is too small to be seen, as in `mean_of`.
     """
-    mean = math.fsum(weight * float(part.mean()) for part, weight in zip(parts, weights, strict=True))
-    variances = [w**2 * float(part.var(ddof=1)) / part.size for part, w in zip(parts, weights, strict=True)]
+    units = [part if part.ndim == 1 else part.mean(axis=1) for part in parts]
+    mean = math.fsum(weight * float(part.mean()) for part, weight in zip(units, weights, strict=True))
+    # The means of draws that are all the same differ by rounding, which is no variance.
+    variances = [
+        w**2 * float(part.var(ddof=1)) / part.size if np.ptp(part) else 0.0
+        for part, w in zip(units, weights, strict=True)
+    ]
     variance = math.fsum(variances)
     half = 0.0
     if variance:
-        terms = (v**2 / (part.size - 1) for v, part in zip(variances, parts, strict=True))
+        terms = (v**2 / (part.size - 1) for v, part in zip(variances, units, strict=True) if v)
         half = _t(variance**2 / math.fsum(terms)) * math.sqrt(variance)
     same = (w * wilson(0, part.size)[1] for part, w in zip(parts, weights, strict=True) if not np.ptp(part))
     half += unit * math.fsum(same)
@@ -169,23 +175,32 @@ def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float], *, unit
 
 
 def weighted_quantile(parts: Sequence[FloatArray], weights: Sequence[float], share: float) -> Estimate:
-    """The quantile at `share` of a mixture from samples of its parts, each of shape (replications,).
+    """The quantile at `share` of a mixture from samples of its parts, whose shapes are those of `weighted_mean`.
 
     `weights` are the parts' probabilities. The interval follows from the variance of the share of the mixture that lies
-    below the quantile, which is the weighted variance of the parts' own shares.
+    below the quantile, which is the weighted variance of the parts' own shares; where replications have a draw in common, it
+    reaches further by a draw, for the quantile may lie anywhere between two of them. Where it reaches beyond the largest value,
+    it has no upper end.
     """
     from scipy.special import ndtri
 
-    values = np.concatenate(parts)
+    values = np.concatenate([part.ravel() for part in parts])
     mass = np.concatenate([np.full(part.size, w / part.size) for part, w in zip(parts, weights, strict=True)])
     order = np.argsort(values, kind="stable")
     values, below = values[order], np.cumsum(mass[order]) / math.fsum(weights)
     value = float(values[min(int(np.searchsorted(below, share - 1e-12)), values.size - 1)])
-    variance = 0.0
+    variance = step = 0.0
     for part, weight in zip(parts, weights, strict=True):
-        inside = float((part <= value).mean())
-        variance += weight**2 * inside * (1 - inside) / part.size
-    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance)
+        inside = part <= value
+        if part.ndim == 1 or part.shape[0] == 1:
+            variance += weight**2 * float(inside.mean() * (1 - inside.mean())) / part.size
+            step = max(step, weight if part.ndim == 2 else 0.0)
+        else:
+            variance += weight**2 * float(inside.mean(axis=1).var(ddof=1)) / part.shape[0]
+            step = max(step, weight / part.shape[0])
+    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt(variance) + step / math.fsum(weights)
     ends = [min(int(np.searchsorted(below, x - 1e-12)), values.size - 1) for x in (share - half, share + half)]
     low, high = (float(values[end]) for end in ends)
-    return Estimate(n=values.size, mean=value, low=low, high=high, quantiles={})
+    # Beyond the largest value nothing is known, unless all are the same.
+    known = share + half <= 1 or values[0] == values[-1]
+    return Estimate(n=values.size, mean=value, low=low, high=high if known else None, quantiles={})

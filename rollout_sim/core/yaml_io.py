@@ -12,7 +12,8 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -128,18 +129,25 @@ def read_documents(path: Path) -> list[Any]:
     return documents
 
 
-def check_limits(path: Path) -> None:
-    """Raises ScenarioError for a file that another reader of YAML should not be given: see `read_yaml` for its limits.
+def read_tagged(path: Path, key_of: Callable[[str], str], what: str) -> YamlDocument:
+    """The one mapping in a YAML or JSON file of another program whose values may have tags of their own.
 
-    What is no valid YAML here, or has tags, may still be read by the other reader.
+    `!Ref x` becomes the mapping `{key_of("!Ref"): x}`; merge keys (`<<`) are merged. `what` is what such a file is called.
+    Raises ScenarioError as `read_yaml` does.
     """
-    try:
-        roots = list(_nodes(_Loader(_text_of(path))))
-    except _LimitError as error:
-        raise ScenarioError([problem(path, error.line, (), error.what)]) from None
-    except yaml.YAMLError:
-        return
-    _Reader(path=path).check_size(*roots)
+    text = _text_of(path)
+    if text.lstrip().startswith("{"):
+        text = text.replace("\t", " ")  # JSON is indented with tabs, too; YAML is not, and JSON has none inside text
+    root = next(iter(_compose(path, text, single=True)), None)
+    reader = _Reader(path=path, key_of=key_of)
+    if not isinstance(root, yaml.MappingNode):
+        kind = "an empty file" if root is None else _kind(root)
+        raise ScenarioError([f"{path}:{1 if root is None else _line(root)}: {what} is a mapping of fields, got {kind}"])
+    reader.check_size(root)
+    data = reader.value(root, ())
+    if reader.problems:
+        raise ScenarioError(reader.problems)
+    return YamlDocument(data=data, lines=reader.lines, path=path)
 
 
 def _nodes(loader: _Loader) -> Iterator[yaml.Node]:
@@ -189,6 +197,8 @@ class _Reader:
     """Turns composed nodes into plain data; collects the lines and the problems on the way."""
 
     path: Path
+    key_of: Callable[[str], str] | None = None
+    """Makes the key of a mapping of a value's tag, where a file may have tags of its own; merge keys are taken there."""
     lines: dict[Where, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -229,12 +239,38 @@ class _Reader:
             return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return self.scalar(node, where)
+        if self.key_of is not None and node.tag.startswith("!"):
+            return self.tagged(node, (*where, self.key_of(node.tag)))
         self.refuse(node, where, f"tags are not allowed, got {node.tag.replace(_TAG, '!!')}; write plain values")
         return None
 
+    def tagged(self, node: yaml.Node, where: Where) -> dict[str, Any]:
+        """A value with a tag, as the mapping of the tag's key (the end of `where`) to the value without it."""
+        self.lines.setdefault(where, _line(node))
+        inner: Any
+        if isinstance(node, yaml.MappingNode):
+            inner = self.mapping(node, where)
+        elif isinstance(node, yaml.SequenceNode):
+            inner = [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
+        else:
+            inner = node.value
+        return {str(where[-1]): inner}
+
+    def merged(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        """The pairs of a mapping, those of its merge keys first and without the keys that it has itself."""
+        pairs: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, value in node.value:
+            if not _is_merge(key):
+                continue
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(source, yaml.MappingNode):
+                    taken = {str(own.value) for own, _ in [*pairs, *node.value]}
+                    pairs += [(own, inner) for own, inner in self.merged(source) if str(own.value) not in taken]
+        return pairs + [(key, value) for key, value in node.value if not _is_merge(key)]
+
     def mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
         data: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in node.value if self.key_of is None else self.merged(node):
             if key_node.tag not in (f"{_TAG}str", f"{_TAG}int") or not isinstance(key_node.value, str):
                 shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else _kind(key_node)
                 self.refuse(
@@ -245,7 +281,7 @@ class _Reader:
                 continue
             key = key_node.value
             at = (*where, key)
-            if key == "<<" and key_node.style is None:
+            if _is_merge(key_node):
                 self.refuse(key_node, at, "merge keys are not taken; write the fields out")
             elif key in data:
                 self.refuse(key_node, at, f"the key stands here twice, first in line {self.lines[at]}")
@@ -259,6 +295,8 @@ class _Reader:
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
             if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+                with suppress(UnicodeDecodeError):  # JSON writes rare letters as two halves
+                    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
                 self.refuse(node, where, f"holds half of a surrogate pair, got {shorten(ascii(text))}")
                 return ascii(text)
             return text
@@ -321,6 +359,10 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 def problem(path: Path, line: int, where: Where, what: str) -> str:
     """The message `FILE:LINE: where: what`."""
     return f"{path}:{line}: {dotted(where)}: {what}" if where else f"{path}:{line}: {what}"
+
+
+def _is_merge(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and key.style is None
 
 
 def _line(node: yaml.Node) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from rollout_sim.control.codedeploy import predefined_name, routing
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.cloudwatch import alarm_ids, alarm_resource
+from rollout_sim.formats.cloudwatch import Resources, alarm_ids, needed
 from rollout_sim.formats.codedeploy import config_name, remarks_of
 from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, dashed, logical
 from rollout_sim.scenario.scenario import Scenario
@@ -46,7 +46,7 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     name, chosen = scenario.exported(strategy)
     plan, function = chosen.plan, logical(scenario.function.name)
     assert scenario.rollout is not None
-    alarms, remarks = _alarms(scenario, Ref(function), GetAtt(f"{function}.Version.Version"))
+    alarms, acting, remarks = _alarms(scenario, Ref(function), GetAtt(f"{function}.Version.Version"))
     preference: dict[str, Any] = {}
     resources: dict[str, Any] = {}
     known = predefined_name(plan)
@@ -55,8 +55,8 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     else:
         resources["DeploymentConfig"] = _config(scenario, name, plan)
         preference["Type"] = Ref("DeploymentConfig")
-    if alarms:
-        preference["Alarms"] = [Ref(identity) for identity in alarms]
+    if acting:
+        preference["Alarms"] = [Ref(identity) for identity in acting]
     hooks = {}
     for label, hook in (("PreTraffic", plan.before), ("PostTraffic", plan.after)):
         if hook is not None:
@@ -106,7 +106,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
     name, chosen = scenario.exported(strategy)
     plan = chosen.plan
     assert scenario.rollout is not None
-    alarms, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"))
+    alarms, acting, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"))
     group: dict[str, Any] = {
         "ApplicationName": Ref("Application"),
         "ServiceRoleArn": Ref("ServiceRoleArn"),
@@ -116,13 +116,13 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
             "Enabled": True, "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
         },
     }  # fmt: skip
-    if alarms:
-        group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(identity)} for identity in alarms]}
+    if acting:
+        group["AlarmConfiguration"] = {"Enabled": True, "Alarms": [{"Name": Ref(identity)} for identity in acting]}
     parameters: dict[str, Any] = {
         "FunctionName": {"Type": "String", "Default": scenario.function.name},
         "ServiceRoleArn": {"Type": "String"},
     }
-    if any(scenario.alarms[alarm].of == "new_version" for alarm in scenario.rollout.alarms):
+    if any("new_version" in scenario.alarms[name].scopes for name in needed(scenario.alarms, scenario.rollout.alarms)):
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
@@ -164,20 +164,24 @@ def _capital(value: Any) -> Any:
     return value
 
 
-def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, Any], list[str]]:
-    """The alarm resources of the rollout, by logical id, and remarks on what is left out."""
+def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, Any], list[str], list[str]]:
+    """The alarm resources of the rollout by logical id, the ids of those that act, and remarks on what is left out."""
     assert scenario.rollout is not None
-    ids = alarm_ids(scenario.rollout.alarms)
+    exported = Resources(scenario.alarms, function, scenario.rollout.alias, version)
+    names = needed(scenario.alarms, scenario.rollout.alarms)
+    ids = alarm_ids(names)
+    there: dict[str, str] = {}
     resources, remarks = {}, []
-    for name in scenario.rollout.alarms:
+    for name in names:
         try:
-            resource, notes = alarm_resource(scenario.alarms[name], function, scenario.rollout.alias, version)
+            resource, notes = exported.resource(name, there)
         except ScenarioError as error:
             remarks.append(f"left out: the alarm {name}: {error.problems[0]}")
             continue
+        there[name] = ids[name]
         resources[ids[name]] = resource
         remarks += [note for note in notes if note not in remarks]
-    return resources, remarks
+    return resources, [there[name] for name in scenario.rollout.alarms if name in there], remarks
 
 
 def _hook(scenario: Scenario, label: str, hook: Hook, function: str) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""CloudWatch alarms: an `Alarm` as the properties of `AWS::CloudWatch::Alarm`, and back."""
+"""CloudWatch alarms: an `Alarm` as the resource `AWS::CloudWatch::Alarm` or `CompositeAlarm`; `watching` is the way back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.core.units import text
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.snippet import Ref, Sub, logical
 
@@ -17,190 +16,187 @@ OPERATORS: Final = {
     "<": "LessThanThreshold",
     "<=": "LessThanOrEqualToThreshold",
 }
+BANDS: Final = {
+    "above": "GreaterThanUpperThreshold",
+    "below": "LessThanLowerThreshold",
+    "outside": "LessThanLowerOrGreaterThanUpperThreshold",
+}
+"""The comparisons of anomaly alarms."""
 MISSING: Final = {"missing": "missing", "ignore": "ignore", "breaching": "breaching", "not_breaching": "notBreaching"}
 METRICS: Final = {"invocations": "Invocations", "errors": "Errors", "throttles": "Throttles", "duration": "Duration"}
 STATISTICS: Final = {
     "sum": "Sum", "average": "Average", "minimum": "Minimum", "maximum": "Maximum", "sample_count": "SampleCount",
 }  # fmt: skip
 _RATE: Final = "errors / invocations"
-_BANDS: Final = {
-    "outside": "LessThanLowerOrGreaterThanUpperThreshold",
-    "above": "GreaterThanUpperThreshold",
-    "below": "LessThanLowerThreshold",
-}
+_PARTS: Final = ("errors", "invocations")
+_NAMES: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
 
 
-def alarm_resource(alarm: Alarm, function: Ref, alias: str, version: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The resource of one alarm, and remarks; `version` is the new version's number, or what stands for it.
+class Resources:
+    """The alarms of one scenario as resources; `function` and `version` stand for the function's name and the new version."""
 
-    Raises ScenarioError for an alarm that CloudWatch has no single alarm for.
-    """
-    if alarm.metric == "burn_rate":
-        raise ScenarioError(
-            ["a burn_rate alarm is two windows on an SLO: export it with your SLO tool (see export openslo)"]
-        )
-    if alarm.rule is not None:
-        raise ScenarioError(
-            [
-                f"a composite alarm is a resource of its own, AWS::CloudWatch::CompositeAlarm: write it with {alarm.rule!r}"
-            ]
-        )
-    if "old_version" in alarm.scopes:
-        raise ScenarioError(
-            ["an alarm on the old version has no fixed dimension: its number changes with every release"]
-        )
+    def __init__(self, alarms: Mapping[str, Alarm], function: Ref, alias: str, version: Any) -> None:
+        self.alarms = alarms
+        self.function = function
+        self.alias = alias
+        self.version = version
 
-    def stat(metric: str, statistic: str, of: str) -> dict[str, Any]:
-        return {
-            "Metric": {
-                "Namespace": "AWS/Lambda", "MetricName": METRICS[metric],
-                "Dimensions": _dimensions(of, function, alias, version),
-            },
-            "Period": int(alarm.period), "Stat": STATISTICS.get(statistic, statistic),
-        }  # fmt: skip
+    def resource(self, name: str, ids: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The resource of one alarm, and remarks; `ids` are the logical ids of the alarms that there are.
 
-    properties: dict[str, Any] = {"ComparisonOperator": _BANDS.get(alarm.comparator) or OPERATORS[alarm.comparator]}
-    properties |= {
-        "EvaluationPeriods": alarm.n,
-        "DatapointsToAlarm": alarm.m,
-        "TreatMissingData": MISSING[alarm.missing],
-    }
-    queries = _queries(alarm)
-    if alarm.band is None:
-        limit = round(alarm.limit * 1000 if alarm.metric == "duration" else alarm.limit, 9)
-        properties["Threshold"] = int(limit) if limit == int(limit) else limit
-    else:
-        properties["ThresholdMetricId"] = "band"
-    if queries is None:
-        statistic = str(alarm.statistic)
-        which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
-        properties |= {
-            "Namespace": "AWS/Lambda", "MetricName": METRICS[str(alarm.metric)],
-            "Dimensions": _dimensions(alarm.of, function, alias, version), "Period": int(alarm.period), **which,
-        }  # fmt: skip
+        Raises ScenarioError for an alarm that CloudWatch has no single alarm for.
+        """
+        alarm = self.alarms[name]
+        if alarm.composite is not None:
+            return self._composite(alarm, ids)
+        if alarm.metric == "burn_rate":
+            raise ScenarioError(
+                ["a burn_rate alarm is two windows on an SLO: export it with your SLO tool (see export openslo)"]
+            )
+        if "old_version" in alarm.scopes:
+            raise ScenarioError(
+                ["an alarm on the old version has no fixed dimension: its number changes with every release"]
+            )
+        others = sorted({reading.metric for reading in alarm.readings.values()} - {*METRICS, "error_rate"})
+        if others:
+            what = "a metric of your own: write it with that metric's namespace and dimensions"
+            raise ScenarioError([f"an alarm on {others[0]}, {what}"])
+        properties: dict[str, Any] = {
+            "EvaluationPeriods": alarm.n,
+            "DatapointsToAlarm": alarm.m,
+            "TreatMissingData": MISSING[alarm.missing],
+        }
+        if alarm.band is None:
+            duration = alarm.metric == "duration" and alarm.statistic != "sample_count"
+            limit = round(alarm.limit * 1000 if duration else alarm.limit, 9)
+            properties["Threshold"] = int(limit) if limit == int(limit) else limit
+            properties["ComparisonOperator"] = OPERATORS[alarm.comparator]
         if alarm.low_samples == "ignore":
             properties["EvaluateLowSampleCountPercentile"] = "ignore"
-    else:
-        expressions, metrics = queries
-        properties["Metrics"] = [
-            *(
-                {"Id": name, "Expression": text, "Label": label, "ReturnData": name != "band" or alarm.band is not None}
-                for name, (text, label) in expressions.items()
-            ),
-            *(
-                {"Id": name, "ReturnData": alarm.band is not None and name == "watched", "MetricStat": stat(*which)}
-                for name, which in metrics.items()
-            ),
-        ]
-    if alarm.window == "wall_clock":
-        properties["EvaluationWindow"] = {"WallClockWindow": {"Timezone": "UTC"}}
-    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, tuple(_remarks(alarm))
+        if alarm.window == "wall_clock":
+            properties["EvaluationWindow"] = {"WallClockWindow": {"Timezone": "UTC"}}
+        properties |= self._watched(alarm)
+        return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, _remarks(name, alarm)
+
+    def _composite(self, alarm: Alarm, ids: Mapping[str, str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        assert alarm.composite is not None
+        gone = [name for name in alarm.composite.names if name not in ids]
+        if gone:
+            raise ScenarioError([f"its rule reads {gone[0]}, which is left out"])
+
+        def named(match: re.Match[str]) -> str:
+            name = match[1] if match[1] is not None else match[2]
+            return f'"${{{ids[name]}}}"' if name in ids else match[0]
+
+        rule = Sub(_NAMES.sub(named, alarm.composite.text))
+        return {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}}, ()
+
+    def _watched(self, alarm: Alarm) -> dict[str, Any]:
+        """What an alarm reads: one metric, metric maths, or a metric with a band."""
+        period = int(alarm.period)
+        if alarm.expression is not None:
+            stats = [
+                self._stat(name, query.metric, str(query.statistic), query.of, period)
+                for name, query in alarm.metrics.items()
+            ]
+            return self._maths(alarm, alarm.expression, stats)
+        if alarm.metric == "error_rate" and alarm.band is None:
+            return self._maths(alarm, _RATE, [self._stat(name, name, "sum", alarm.of, period) for name in _PARTS])
+        if alarm.band is not None:
+            if alarm.metric == "error_rate":
+                stats = [self._stat(name, name, "sum", alarm.of, period) for name in _PARTS]
+                watched = [{"Id": "m", "Expression": _RATE, "ReturnData": True}, *stats]
+            else:
+                watched = [
+                    self._stat("m", str(alarm.metric), str(alarm.statistic), alarm.of, period) | {"ReturnData": True}
+                ]
+            band = {"Id": "band", "Expression": f"ANOMALY_DETECTION_BAND(m, {alarm.band:g})", "ReturnData": True}
+            return {
+                "ComparisonOperator": BANDS[alarm.threshold], "ThresholdMetricId": "band", "Metrics": [*watched, band],
+            }  # fmt: skip
+        if alarm.least:
+            return self._maths(alarm, "m", [self._stat("m", str(alarm.metric), str(alarm.statistic), alarm.of, period)])
+        statistic = str(alarm.statistic)
+        which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
+        return {
+            "Namespace": "AWS/Lambda", "MetricName": METRICS[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
+            "Period": period, **which,
+        }  # fmt: skip
+
+    def _maths(self, alarm: Alarm, expression: str, stats: list[dict[str, Any]]) -> dict[str, Any]:
+        """Metric maths, behind the guard `at_least` where there is one. Raises ScenarioError for a guard that maths has not."""
+        if alarm.least:
+            fine = next((value for value in (0, 1_000_000_000) if _is_ok(alarm, value)), None)
+            if alarm.below == "ok" and fine is None:
+                what = f"at_least with the threshold {alarm.threshold}: every number that metric maths could put in breaches it"
+                raise ScenarioError([what])
+            counted = next((stat["Id"] for stat in stats if stat["Id"] == "invocations"), None)
+            if counted is None:
+                counted = "requests_seen"
+                stats = [*stats, self._stat(counted, "invocations", "sum", alarm.of, int(alarm.period))]
+            otherwise = f", {fine}" if alarm.below == "ok" else ""
+            expression = f"IF({counted} >= {alarm.least}, {expression}{otherwise})"
+        label = {"Label": "error rate"} if alarm.metric == "error_rate" else {}
+        return {"Metrics": [{"Id": _free(stats), "Expression": expression, **label, "ReturnData": True}, *stats]}
+
+    def _stat(self, identity: str, metric: str, statistic: str, of: str, period: int) -> dict[str, Any]:
+        named = {"Namespace": "AWS/Lambda", "MetricName": METRICS[metric], "Dimensions": self._dimensions(of)}
+        stat = {"Metric": named, "Period": period, "Stat": STATISTICS.get(statistic, statistic)}
+        return {"Id": identity, "ReturnData": False, "MetricStat": stat}
+
+    def _dimensions(self, of: str) -> list[dict[str, Any]]:
+        dimensions: list[dict[str, Any]] = [{"Name": "FunctionName", "Value": self.function}]
+        if of != "function":
+            dimensions.append({"Name": "Resource", "Value": Sub(f"${{{self.function}}}:{self.alias}")})
+        if of == "new_version":
+            dimensions.append({"Name": "ExecutedVersion", "Value": self.version})
+        return dimensions
 
 
-def _queries(alarm: Alarm) -> tuple[dict[str, tuple[str, str]], dict[str, tuple[str, str, str]]] | None:
-    """The expressions (with a label) and the metrics (name, statistic, scope) of an alarm on metric maths, by their ids.
-
-    None for an alarm that is on one metric.
-    """
-    of: str = alarm.of
-    metrics: dict[str, tuple[str, str, str]]
-    if alarm.maths is not None:
-        result = {"result": (str(alarm.expression), "expression")}
-        metrics = {name: (one.metric, one.statistic, one.of) for name, one in alarm.readings.items()}
-        if not alarm.least:
-            return result, metrics
-        value = f"({alarm.expression})"
-    elif alarm.metric == "error_rate":
-        metrics = {name: (name, "sum", of) for name in ("errors", "invocations")}
-        value = _RATE
-        if alarm.band is None and not alarm.least:
-            return {"rate": (_RATE, "error rate")}, metrics
-    elif alarm.least or alarm.band is not None:
-        metrics = {"watched": (str(alarm.metric), str(alarm.statistic), of)}
-        value = "watched"
-    else:
-        return None
-    if alarm.least:
-        guard = "guard" if "guard" not in metrics else "guard_of_requests"
-        metrics[guard] = ("invocations", "sum", of)
-        fine = "" if alarm.below == "missing" else ", 0" if alarm.comparator in (">", ">=") else ", 1000000000"
-        return {"guarded": (f"IF({guard} >= {alarm.least}, {value}{fine})", "guarded")}, metrics
-    banded = "watched" if value == "watched" else "rate"
-    expressions = {} if value == "watched" else {"rate": (_RATE, "error rate")}
-    return expressions | {"band": (f"ANOMALY_DETECTION_BAND({banded}, {alarm.band:g})", "expected")}, metrics
+def _is_ok(alarm: Alarm, value: float) -> bool:
+    """Whether a datapoint of this value does not breach."""
+    return not {
+        ">": value > alarm.limit, ">=": value >= alarm.limit, "<": value < alarm.limit, "<=": value <= alarm.limit,
+    }[alarm.comparator]  # fmt: skip
 
 
-def _remarks(alarm: Alarm) -> Iterator[str]:
-    """What CloudWatch does otherwise, or on its own."""
-    if alarm.lag:
-        yield "the delay of datapoints (`lag`) is CloudWatch's own, not a setting"
+def _free(stats: list[dict[str, Any]]) -> str:
+    """An id for the expression that no metric has."""
+    taken = {stat["Id"] for stat in stats}
+    return next(
+        name
+        for name in ("rate", "result", "watched_result", *(f"r{k}" for k in range(len(stats) + 1)))
+        if name not in taken
+    )
+
+
+def _remarks(name: str, alarm: Alarm) -> tuple[str, ...]:
+    """What of an alarm CloudWatch does in its own way, or has no setting for that CloudFormation knows."""
+    remarks = ["the delay of datapoints (`lag`) is CloudWatch's own, not a setting"] if alarm.lag else []
     if alarm.period < 60:
-        yield (
+        remarks.append(
             f"Lambda's metrics come once a minute: an alarm with periods of {alarm.period:g} s misses data in most of them"
         )
     if alarm.band is not None:
-        yield "CloudWatch learns its band from two weeks of data; the simulation's is a forecast of the traffic"
+        remarks.append(
+            "CloudWatch learns its band from two weeks of data; the simulation's is a forecast of the traffic"
+        )
     if alarm.warm_up:
-        yield f"the warm-up of {alarm.warm_up:g} s is not in the template: set WarmUpConfiguration where the alarm is made"
-    if alarm.least and alarm.comparator in (">=", "<=") and alarm.below == "ok":
-        yield "the guard's value for too few requests must not breach: see that it does not"
+        remarks.append(
+            f"the alarm {name}: the warm-up of {alarm.warm_up:g} s is not in the template: set WarmUpConfiguration where it is made"
+        )
+    return tuple(remarks)
 
 
-def _dimensions(of: str, function: Ref, alias: str, version: Any) -> list[dict[str, Any]]:
-    dimensions: list[dict[str, Any]] = [{"Name": "FunctionName", "Value": function}]
-    if of != "function":
-        dimensions.append({"Name": "Resource", "Value": Sub(f"${{{function}}}:{alias}")})
-    if of == "new_version":
-        dimensions.append({"Name": "ExecutedVersion", "Value": version})
-    return dimensions
-
-
-def alarm_of(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an `Alarm`, as a scenario has them, from resolved properties.
-
-    Raises ValueError for what the simulator does not know: another namespace, an anomaly band, other metric maths.
-    """
-    operators = {name: sign for sign, name in OPERATORS.items()}
-    treatments = {name: word for word, name in MISSING.items()}
-    operator = properties.get("ComparisonOperator")
-    if operator not in operators:
-        raise ValueError(f"comparison {operator!r} is not known; allowed {', '.join(operators)}")
-    periods = int(properties.get("EvaluationPeriods", 1))
-    fields: dict[str, Any] = {
-        "datapoints": f"{int(properties.get('DatapointsToAlarm', periods))} of {periods}",
-        "missing": treatments.get(str(properties.get("TreatMissingData", "missing")), "missing"),
-    }
-    metrics = properties.get("Metrics")
-    if metrics:
-        stats = {str(query.get("Id")): query["MetricStat"] for query in metrics if "MetricStat" in query}
-        expression = next((str(query["Expression"]) for query in metrics if "Expression" in query), "")
-        pair = re.fullmatch(r"\s*(\w+)\s*/\s*(\w+)\s*", expression)
-        names = [stats[x]["Metric"]["MetricName"] for x in (pair.groups() if pair else ()) if x in stats]
-        if names != ["Errors", "Invocations"]:
-            raise ValueError(f"the expression {expression!r} is not known; allowed errors / invocations")
-        stat = stats[pair[1]] if pair else {}
-        metric, dimensions, period = "error_rate", stat["Metric"].get("Dimensions", []), stat.get("Period", 60)
-        threshold = text(float(properties["Threshold"]), "share")
-    else:
-        known = {name: word for word, name in METRICS.items()}
-        if properties.get("Namespace") != "AWS/Lambda" or properties.get("MetricName") not in known:
-            what = f"{properties.get('Namespace')}/{properties.get('MetricName')}"
-            raise ValueError(f"the metric {what} is not known; allowed AWS/Lambda {', '.join(known)}")
-        metric, dimensions = known[str(properties["MetricName"])], properties.get("Dimensions", [])
-        period = properties.get("Period", 60)
-        statistic = str(properties.get("ExtendedStatistic", properties.get("Statistic", "Sum")))
-        fields["statistic"] = statistic if statistic.startswith("p") else statistic.lower()
-        limit = float(properties["Threshold"])
-        threshold = text(limit / 1000, "duration") if metric == "duration" else f"{limit:.12g}"
-    sides = {str(dimension.get("Name")) for dimension in dimensions}
-    of = "new_version" if "ExecutedVersion" in sides else "alias"
-    return {
-        "metric": metric,
-        "of": of,
-        "period": f"{int(period)} s",
-        "threshold": f"{operators[operator]} {threshold}",
-        **fields,
-    }
+def needed(alarms: Mapping[str, Alarm], names: Iterable[str]) -> tuple[str, ...]:
+    """The alarms with these names, each after those that its rule reads."""
+    result: dict[str, None] = {}
+    for name in names:
+        rule = alarms[name].composite
+        for inner in needed(alarms, rule.names) if rule is not None else ():
+            result[inner] = None
+        result[name] = None
+    return tuple(result)
 
 
 def alarm_ids(names: tuple[str, ...]) -> dict[str, str]:

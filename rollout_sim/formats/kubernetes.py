@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.alarms import Alarm, describe
 from rollout_sim.control.strategies import Plan
 from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudwatch import STATISTICS
 from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
@@ -66,21 +68,31 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     interval = min(holds or {plan.bake or 60.0})
     metrics, remarks = [], []
     for label, alarm in alarms.items():
-        if alarm.metric in ("errors", "error_rate"):
+        window = f"{round(alarm.period)}s"
+        if alarm.band is not None or alarm.statistic not in ("sum", "average", *_percentiles(alarm)):
+            remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
+            continue
+        remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
+        if alarm.m > 1 and alarm.period != interval and _what(alarm) in ("errors", "error_rate", "duration"):
+            remarks.append(
+                f"the alarm {label} fires after {alarm.m} periods of {alarm.period:g} s; {m} failed checks of Flagger's, one every "
+                f"{interval:g} s, take {m * interval:g} s"
+            )
+        if _what(alarm) in ("errors", "error_rate"):
             share = alarm.limit if alarm.metric == "error_rate" else None
             if share is None:
                 remarks.append(
                     f"the alarm {label} counts errors; Flagger's request-success-rate is a share: 99 is a start"
                 )
             lowest = 99.0 if share is None else round(100 * (1 - share), 6)
-            metrics.append({"name": "request-success-rate", "thresholdRange": {"min": lowest}, "interval": "1m"})
-        elif alarm.metric == "duration":
+            metrics.append({"name": "request-success-rate", "thresholdRange": {"min": lowest}, "interval": window})
+        elif _what(alarm) == "duration":
             most = round(alarm.limit * 1000)
-            metrics.append({"name": "request-duration", "thresholdRange": {"max": most}, "interval": "1m"})
+            metrics.append({"name": "request-duration", "thresholdRange": {"max": most}, "interval": window})
             if alarm.statistic != "p99":
                 remarks.append(f"the alarm {label} reads {alarm.statistic}; Flagger's request-duration is the p99")
         else:
-            remarks.append(f"left out: the alarm {label}: Flagger has no {alarm.metric}")
+            remarks.append(f"left out: the alarm {label}: Flagger has no {_what(alarm)}")
     analysis: dict[str, Any] = {"interval": f"{round(interval)}s", "threshold": m}
     if held:
         analysis["stepWeights"] = [_percent(name, step.weight) for step in held]
@@ -91,9 +103,12 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": dashed(scenario.function.name)},
         "spec": {"analysis": analysis},
     }  # fmt: skip
-    remarks.append(
-        "Flagger checks once per interval and rolls back after `threshold` failed checks: M of N becomes M in all"
-    )
+    if metrics:
+        remarks.append(
+            "Flagger checks once per interval, holds the weight while a check fails, and rolls back after `threshold` failed "
+            "checks: M of N becomes M in all, and a bad version stays at its weight until then; the simulation goes on to the "
+            "next step"
+        )
     remarks += ["there is no bake after the last step: Flagger promotes at once"] if plan.bake and held else []
     remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []
     all_remarks = ("targetRef and service of the Canary are yours", *remarks)
@@ -105,11 +120,10 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     metrics, remarks = [], []
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
-        if alarm.metric not in ("errors", "error_rate", "duration") or alarm.of == "old_version":
-            remarks.append(
-                f"left out: the alarm {name}: an analysis of {alarm.metric} {alarm.threshold} is yours to write"
-            )
+        if _what(alarm) not in ("errors", "error_rate", "duration") or "old_version" in alarm.scopes:
+            remarks.append(f"left out: the alarm {name}: an analysis of {describe(alarm)} is yours to write")
             continue
+        remarks += [f"the alarm {name}: {what}" for what in _left_behind(alarm)]
         metrics.append(
             {
                 "name": dashed(name), "interval": f"{round(alarm.period)}s", "failureLimit": alarm.m - 1,
@@ -133,16 +147,40 @@ def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
     ]
 
 
+def _what(alarm: Alarm) -> str:
+    """What an alarm is about, where that is one thing that the tools of Kubernetes know; else the kind of alarm."""
+    if alarm.rule is not None:
+        return "composite alarm"
+    if alarm.expression is not None:
+        return "metric maths"
+    return "anomaly band" if alarm.band is not None else str(alarm.metric)
+
+
+def _percentiles(alarm: Alarm) -> tuple[str, ...]:
+    """The statistic of an alarm on a percentile of durations."""
+    return (str(alarm.statistic),) if alarm.metric == "duration" and str(alarm.statistic).startswith("p") else ()
+
+
+def _left_behind(alarm: Alarm) -> Iterator[str]:
+    """What of an alarm an analysis does not have."""
+    if alarm.least:
+        yield f"it asks for {alarm.least} requests, which the analysis does not"
+    if alarm.low_samples == "ignore":
+        yield "few samples count here, too"
+    if alarm.warm_up:
+        yield "its warm-up is left out"
+
+
 def _limit(alarm: Alarm) -> str:
-    return f"{alarm.limit * 1000:.15g}" if alarm.metric == "duration" else f"{alarm.limit:.15g}"
+    milliseconds = alarm.metric == "duration" and alarm.statistic != "sample_count"
+    return f"{alarm.limit * 1000:.15g}" if milliseconds else f"{alarm.limit:.15g}"
 
 
 def _queries(alarm: Alarm) -> list[dict[str, Any]]:
     def query(identity: str, metric: str, stat: str, *, shown: bool) -> dict[str, Any]:
-        dimensions = [
-            {"name": "FunctionName", "value": "{{args.function}}"},
-            {"name": "Resource", "value": "{{args.resource}}"},
-        ]
+        dimensions = [{"name": "FunctionName", "value": "{{args.function}}"}]
+        if alarm.of != "function":
+            dimensions.append({"name": "Resource", "value": "{{args.resource}}"})
         if alarm.of == "new_version":
             dimensions.append({"name": "ExecutedVersion", "value": "{{args.version}}"})
         inner = {"metric": {"namespace": "AWS/Lambda", "metricName": metric, "dimensions": dimensions}}
@@ -160,8 +198,8 @@ def _queries(alarm: Alarm) -> list[dict[str, Any]]:
             query("invocations", "Invocations", "Sum", shown=False),
         ]
     if alarm.metric == "duration":
-        return [query("duration", "Duration", str(alarm.statistic).replace("average", "Average"), shown=True)]
-    return [query("errors", "Errors", "Sum", shown=True)]
+        return [query("duration", "Duration", STATISTICS.get(str(alarm.statistic), str(alarm.statistic)), shown=True)]
+    return [query("errors", "Errors", STATISTICS.get(str(alarm.statistic), "Sum"), shown=True)]
 
 
 def _percent(name: str, weight: float) -> int:

@@ -6,23 +6,19 @@ Each comes with the lines on which its parts stand, and with what a change of it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.yaml_io import Where, read_yaml
-from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import sam
 from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
-from rollout_sim.formats.intrinsics import Resolver, UnresolvedError
-from rollout_sim.formats.snippet import dashed
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, spelled
 
-ALARM: Final = "AWS::CloudWatch::Alarm"
 GUESSED: Final = (
     "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
     "`rollout-sim import sam` writes them down, so that they can be put right and checked"
@@ -128,56 +124,24 @@ def _preference(strategy: Mapping[str, Any]) -> str:
 
 
 def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
-    template = sam.template_of(path, parameters)
-    rolled = sam.rolled_of(template)
-    if function is not None and function not in rolled:
-        raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(rolled) or 'none'}"])
-    if not rolled:
-        raise ScenarioError([f"{path}: Resources: no {sam.FUNCTION} has an AutoPublishAlias, so nothing is rolled out"])
-    lines = _alarm_lines(template, parameters)
-    subjects, problems = [], []
-    for identity, properties in rolled.items():
+    stack = sam.stack_of(path, parameters)
+    if function is not None or not stack.rollouts:
+        stack.chosen(function)
+    subjects: list[Subject] = []
+    problems: list[str] = []
+    for identity in stack.rollouts:
         if function not in (None, identity):
             continue
         try:
-            deployed = sam.Deployed(Resolver(template, parameters), identity, properties)
-            length = max(s.plan.length for s in _scenario(deployed, 0.0, path).strategies.values())
-            scenario = _scenario(deployed, length, path)
-        except UnresolvedError as error:
-            problems.append(f"{path}:{_line(identity)}: {identity}: {error}")
-            continue
+            deployed = stack.read(identity)
+            scenario = deployed.scenario(path)
         except ScenarioError as error:
             problems += error.problems
             continue
-        origin = TemplateFile(path=path, line=_line(identity), alarms=lines)
-        remarks = (*map(legible, deployed.remarks), GUESSED)
-        subjects.append(Subject(name=str(identity), scenario=scenario, origin=origin, remarks=remarks))
+        origin = TemplateFile(path=path, line=deployed.line, alarms=deployed.lines)
+        remarks = (*deployed.remarks, GUESSED)
+        unread = tuple(deployed.unread)
+        subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)
     return subjects
-
-
-def _scenario(deployed: sam.Deployed, length: float, path: Path) -> Scenario:
-    fields = {key: value for _, part in sam.sections(deployed, length) for key, value in part.items()}
-    return Scenario.from_dict(fields, path=path)
-
-
-def _alarm_lines(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, int]:
-    """The line of each alarm of the template, by each name that the scenario may have for it."""
-    resolver = Resolver(template, parameters)
-    lines: dict[str, int] = {}
-    for identity, resource in template["Resources"].items():
-        if resource.get("Type") != ALARM:
-            continue
-        names = [str(identity)]
-        with suppress(UnresolvedError):
-            names.append(str(resolver.value(resource.get("Properties", {}).get("AlarmName", ""))))
-        for name in names:
-            lines.setdefault(dashed(sam.spaced(name)), _line(identity))
-    return lines
-
-
-def _line(identity: Any) -> int:
-    """cfn-lint's keys know where they stand."""
-    mark = getattr(identity, "start_mark", None)
-    return 1 if mark is None else int(mark.line) + 1

@@ -26,30 +26,38 @@ ROUNDING: Final = 1e-6
 
 
 class KeptDurations:
-    """The durations (s) of a replication by count index that percentiles need, kept for `keep` seconds.
+    """Times (s) of a replication by count index, kept for `keep` seconds: the durations, or the front door's latencies.
 
-    Those of periods that are over before `first` (s) are not kept at all.
+    Only those that percentiles need, and none of periods that are over before `first` (s).
     """
 
-    def __init__(self, metrics: Metrics, keep: float, replication: int = 0, first: float = 0.0) -> None:
+    def __init__(
+        self, metrics: Metrics, keep: float, metric: str = "duration", *, replication: int = 0, first: float = 0.0
+    ) -> None:
         self.metrics = metrics
+        self._metric = metric
         self._replication = replication
+        self._percentiles = {key: points for key, points in metrics.percentiles.items() if key.metric == metric}
         self._samples: dict[int, array[float]] = {}
         self._keep = keep
         self._forgotten = int(first // metrics.resolution)
         self._read = np.zeros(len(metrics.targets), bool)
-        self._read[[target for key in metrics.percentiles for target in metrics.scopes[key.of]]] = True
+        self._read[[target for key in self._percentiles for target in metrics.scopes[key.of]]] = True
         self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
         self._shown = 0.0
 
     def copied(self, metrics: Metrics) -> KeptDurations:
         """The same for another run, whose percentiles go into those `metrics`."""
-        other = KeptDurations(metrics, self._keep, self._replication)
+        other = KeptDurations(metrics, self._keep, self._metric, replication=self._replication)
         other._samples = {count_index: array("d", durations) for count_index, durations in self._samples.items()}
         other._forgotten, other._changed, other._shown = self._forgotten, self._changed, self._shown
-        for key, points in metrics.percentiles.items():
-            points[self._replication] = self.metrics.percentiles[key][self._replication]
+        for key, points in other._percentiles.items():
+            points[self._replication] = self._percentiles[key][self._replication]
         return other
+
+    def __bool__(self) -> bool:
+        """Whether an alarm reads any of them."""
+        return bool(self._percentiles)
 
     def add(self, count_index: int, duration: float) -> None:
         """One more duration (s), unless its period is forgotten or no percentile needs it."""
@@ -79,7 +87,7 @@ class KeptDurations:
         Those that ended since the last time are new; of the others those that hold a duration which came since then.
         """
         resolution = self.metrics.resolution
-        for key, points in self.metrics.percentiles.items():
+        for key, points in self._percentiles.items():
             per, every = round(key.period / resolution), round(key.every / resolution)
             ended = min(math.floor(now / key.every + ROUNDING), points.shape[1])
             new = math.floor(self._shown / key.every + ROUNDING)
@@ -136,23 +144,27 @@ class PeriodCounts:
         self._throttles = [0] * size
         self._cold_starts = [0] * size
         self._duration_sum = [0.0] * size
+        self._latency_sum = [0.0] * size
         self._slow = [[0] * size for _ in metrics.slow_thresholds]
         self._answered = [0] * size
         self._bad = [0] * size
         self._bad_by = [[0] * size for _ in requests.bad_by]
         self._durations_matter = bool(metrics.percentiles or metrics.slow_thresholds)
         self._samples = KeptDurations(metrics, keep)
+        self._latencies = KeptDurations(metrics, keep, "latency")
 
     def throttle(self, first: int, period: int) -> None:
         """Counts an attempt that found no environment."""
         self._throttles[first + period] += 1
         self._changed = min(self._changed, period)
 
-    def invocation(self, first: int, period: int, duration: float, outcome: int, cold: bool) -> None:
-        """Counts an invocation that is over, dated by its start: it took `duration` seconds without its init."""
+    def invocation(self, first: int, period: int, init: float, duration: float, outcome: int, cold: bool) -> None:
+        """Counts an invocation that is over, dated by its start: it took `duration` seconds after its `init`."""
         count_index = first + period
         self._invocations[count_index] += 1
         self._duration_sum[count_index] += duration
+        latency = tick(init + duration) if init else duration
+        self._latency_sum[count_index] += latency
         if outcome == FAILED_RESPONSE:
             self._failed_responses[count_index] += 1
         elif outcome != OK:
@@ -161,7 +173,7 @@ class PeriodCounts:
             self._cold_starts[count_index] += 1
         self._changed = min(self._changed, period)
         if self._durations_matter:
-            self._observe(count_index, duration)
+            self._observe(count_index, duration, latency)
 
     def answer(self, first: int, arrived: float) -> None:
         """Counts a request that arrived at `arrived` (s) and got its last answer."""
@@ -182,13 +194,15 @@ class PeriodCounts:
             self._bad[count_index] += 1
         return bad
 
-    def _observe(self, count_index: int, duration: float) -> None:
-        """Keeps an invocation's duration for the percentiles and counts it where it is too slow."""
+    def _observe(self, count_index: int, duration: float, latency: float) -> None:
+        """Keeps an invocation's times for the percentiles and counts it where it is too slow."""
         for threshold, slow in zip(self.metrics.slow_thresholds, self._slow, strict=True):
             if duration > threshold:
                 slow[count_index] += 1
-        if self.metrics.percentiles:
+        if self._samples:
             self._samples.add(count_index, duration)
+        if self._latencies:
+            self._latencies.add(count_index, latency)
 
     def hand_over(self, now: float) -> None:
         """Copies what has changed since the last call, up to the period of `now`, into replication 0 of the metrics."""
@@ -198,6 +212,7 @@ class PeriodCounts:
         if low < high:
             self._copy(low, high)
         self._samples.hand_over(now)
+        self._latencies.hand_over(now)
 
     def _copy(self, low: int, high: int) -> None:
         """Copies the periods [low, high)."""
@@ -214,6 +229,7 @@ class PeriodCounts:
                 totals[0, k, low:high] = counts[k * periods + low : k * periods + high]
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self._duration_sum[k * periods + low : k * periods + high]
+            metrics.latency_sum[0, k, low:high] = self._latency_sum[k * periods + low : k * periods + high]
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""

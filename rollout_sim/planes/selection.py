@@ -98,6 +98,12 @@ def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 
         raise ScenarioError(
             [f"{problem}; allowed {MAX_EVENTS:.3g}. Choose one strategy, or lower the rate or the horizon"]
         )
+    _check_counts(scenario, runs)
+    return expected
+
+
+def _check_counts(scenario: Scenario, runs: int) -> None:
+    """Raises ScenarioError where the counts of so many `runs` at a time do not fit into memory."""
     counts = _counts(scenario) * runs
     if counts > MAX_COUNTS:
         problem = (
@@ -105,7 +111,6 @@ def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 
             f"{len(scenario.targets)} targets in {runs} runs makes {counts:.3g} counts; allowed {MAX_COUNTS:.3g}"
         )
         raise ScenarioError([problem])
-    return expected
 
 
 def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineChoice:
@@ -125,9 +130,14 @@ def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineC
 
 
 def _batch(scenario: Scenario, plane: PlaneSpec) -> int:
-    """How many replications the plane takes at a time: a power of two that memory bounds, or 1."""
+    """How many replications the plane takes at a time: a power of two that memory bounds, or 1.
+
+    Raises ScenarioError where not even one fits.
+    """
     if plane.single_run is not None:
-        return plane.together(scenario, sum(expected_counts(scenario)))
+        most = min(BATCH_COUNTS / max(_counts(scenario), 1), plane.together(scenario, sum(expected_counts(scenario))))
+        return 1 << max(0, math.floor(most).bit_length() - 1)
+    _check_counts(scenario, 1)
     most = math.floor(BATCH_COUNTS / _counts(scenario))
     return 1 << max(0, min(LARGEST_BATCH, most).bit_length() - 1)
 

@@ -281,7 +281,7 @@ class SimpyPlane:
                 yield At(self._clock, t, COMPLETION)
                 outcome = invocation.outcome
                 self._end(invocation)
-                self._counts.invocation(first, period, invocation.duration, outcome, invocation.cold)
+                self._counts.invocation(first, period, invocation.init, invocation.duration, outcome, invocation.cold)
             delay = None if outcome == OK else self._retry(request, outcome, t)
             if delay is None:
                 break

@@ -183,4 +183,14 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "cold_starts": unknown if totals.cold_starts is None else totals.cold_starts.astype(float),
         "throttles": totals.throttles.astype(float),
         "users_affected": np.array(affected) if affected else unknown,
+        **{f"stopped_by.{name}": np.zeros(unknown.size) for name in _watched(scenario)},
+        **{
+            f"stopped_by.{name}": hits.astype(float)
+            for name, hits in zip(controller.watched, controller.stopped_by.T, strict=True)
+        },
     }
+
+
+def _watched(scenario: Scenario) -> tuple[str, ...]:
+    """The alarms that may stop the rollout."""
+    return scenario.rollout.alarms if scenario.rollout is not None else ()

@@ -125,6 +125,8 @@ class RunResult(Plotted):
     """Long-run arrivals per second by alias."""
     users: Users | None
     """The exposure of users; None where none was active."""
+    stopped_by: tuple[str, ...] = ()
+    """The alarms that were in ALARM when they rolled the deployment back; empty where none did."""
     approximations: tuple[str, ...] = ()
     """What the run assumes where AWS does not say, one sentence each."""
     events: pd.DataFrame | None = None
@@ -134,8 +136,9 @@ class RunResult(Plotted):
 
     @property
     def outcome_text(self) -> str:
-        """The outcome in words, with what on-call did afterwards."""
-        text = self.outcome.replace("_", " ")
+        """The outcome in words, with what on-call did afterwards; it says nothing about whether that is good news."""
+        words = {"failed": "failed its tests", "running": "still running"}
+        text = words.get(self.outcome, self.outcome.replace("_", " "))
         return text if self.on_call_rollback_s is None else f"{text}, then on-call"
 
     @property
@@ -159,6 +162,11 @@ class RunResult(Plotted):
         new = self.scenario.new
         behind = [k for k, t in enumerate(self.metrics.targets) if (t.alias, t.version) == (self.scenario.alias, new)]
         return int(self.counts.bad[0, behind].sum())
+
+    @property
+    def bad_requests_added(self) -> int | None:
+        """Bad requests that the rollout adds: more than without it, on the same numbers. None where that was not simulated."""
+        return None if self.baseline is None else self.bad_requests - self.baseline.bad_requests
 
     @property
     def cold_starts(self) -> int:
@@ -296,6 +304,7 @@ class RunResult(Plotted):
             "strategy": self.strategy,
             "outcome": self.outcome,
             "reason": self.reason,
+            "stopped_by": list(self.stopped_by),
             "rolled_back": int(self.outcome == "rolled_back"),
             "promoted": int(self.outcome == "promoted"),
             "time_to_rollback_s": self.time_to_rollback_s,
@@ -305,6 +314,7 @@ class RunResult(Plotted):
             "pending": self.pending,
             "bad_requests": self.bad_requests,
             "bad_requests_new_version": self.bad_requests_new_version,
+            "bad_requests_added": self.bad_requests_added,
             "budget_spent": budgets,
             "budget_spent_by_rollout": caused,
             "cold_starts": self.cold_starts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, lookback
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
+BANDS: Final = "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
+"""What a result with anomaly alarms assumes."""
 __all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
@@ -76,6 +78,9 @@ def simulate(
         engine_reason=choice.reason,
         outcome=OUTCOMES[controller.outcome[0]],
         reason=controller.reason(0),
+        stopped_by=tuple(
+            name for name, stopped in zip(controller.watched, controller.stopped_by[0], strict=True) if stopped
+        ),
         time_to_rollback_s=_since(controller.rolled_back_at[0], scenario.start),
         time_to_full_s=_since(controller.full_at[0], scenario.start),
         time_to_end_s=_since(controller.over_at[0], scenario.start),
@@ -212,24 +217,12 @@ def _since(at: float, start: float) -> float | None:
 
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
-    notes = []
-    if any(alarm.metric == "burn_rate" for alarm in scenario.alarms.values()):
-        notes.append(
-            "burn-rate windows that reach back before the start are filled with the old version's expected counts"
-        )
+    notes = [*notes_on_the_past(scenario)]
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
-    far = [name for name in scenario.acting if lookback([scenario.alarms[name]]) > scenario.start]
-    if scenario.rollout is not None and any(scenario.alarms[name].metric != "burn_rate" for name in far):
-        notes.append(
-            "alarms that look back before the simulation's start find the old version's expected traffic there, "
-            "but none that would turn them red by itself"
-        )
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
-        notes.append(
-            "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
-        )
+        notes.append(BANDS)
     if scenario.slos:
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
+from rollout_sim.traffic.source import Arrivals
 
 
 def build_metrics(
@@ -46,7 +47,7 @@ def build_alarms(
 ) -> AlarmEvaluator:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
     alarms = _chosen(scenario, names)
-    objectives = {slo.name: _burn_source(scenario, rates, slo, metrics) for slo in scenario.slos}
+    objectives = {slo.name: _burn_source(scenario, slo, metrics) for slo in scenario.slos}
     return AlarmEvaluator(
         alarms,
         metrics=metrics,
@@ -54,11 +55,12 @@ def build_alarms(
         before=_before(scenario, rates, metrics),
         created=scenario.start,
         replications=replications,
+        own=scenario.metrics,
     )
 
 
 def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) -> Before:
-    """What alarms assume of the time before the simulation: each alias's first version has all of its long-run traffic."""
+    """What alarms assume of the time before the simulation: each alias's first version has all of its traffic."""
     function = scenario.function
     first = [target.version == function.aliases[target.alias] for target in metrics.targets]
     specs = [function.versions[target.version] for target in metrics.targets]
@@ -66,17 +68,10 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
         [rates.get(target.alias, 0.0) if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
     )
 
-    @cache
-    def processes() -> list[ArrivalProcess]:
-        return [arrival_process(s.arrivals, Streams(seed=0), "forecast", scenario.horizon) for s in scenario.traffic]
+    expected = _expected(scenario)
 
     def forecast(start: float, end: float) -> FloatArray:
-        """The long-run rate before time zero and where bursts come by chance, else that of the time of day or the trace."""
-        counts = {alias: rate * max(min(end, 0.0) - start, 0.0) for alias, rate in rates.items()}
-        low, high = max(start, 0.0), max(end, 0.0)
-        for source, process in zip(scenario.traffic, processes(), strict=True):
-            even = source.arrivals.bursty is not None
-            counts[source.alias] += process.long_run_rate * (high - low) if even else process.mean_count(low, high)
+        counts = expected(start, end)
         return np.array(
             [counts[target.alias] if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
         )
@@ -84,9 +79,65 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
     return Before(
         invocations=usual,
         errors=usual * np.array([spec.error_rate for spec in specs]),
+        bad=usual * np.array([1.0 - (1.0 - spec.error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
+
+
+def _expected(scenario: Scenario) -> Callable[[float, float], dict[str, float]]:
+    """The requests to each alias that are expected between two times (s), before time zero as well.
+
+    They follow the time of day and the trace, before time zero where traffic comes back (a day, a trace that is repeated);
+    else, and where bursts come by chance, the long-run rate holds.
+    """
+
+    @cache
+    def processes() -> list[ArrivalProcess]:
+        return [arrival_process(s.arrivals, Streams(seed=0), "forecast", scenario.horizon) for s in scenario.traffic]
+
+    def between(start: float, end: float) -> dict[str, float]:
+        counts = dict.fromkeys((source.alias for source in scenario.traffic), 0.0)
+        for source, process in zip(scenario.traffic, processes(), strict=True):
+            lap = _comes_back(source.arrivals)
+            if lap is not None:
+                ahead = max(math.ceil(-start / lap), 0) * lap
+                counts[source.alias] += process.mean_count(start + ahead, end + ahead)
+                continue
+            past, low, high = max(min(end, 0.0) - start, 0.0), max(start, 0.0), max(end, 0.0)
+            even = source.arrivals.bursty is not None
+            ahead_of_zero = process.long_run_rate * (high - low) if even else process.mean_count(low, high)
+            counts[source.alias] += process.long_run_rate * past + ahead_of_zero
+        return counts
+
+    return cache(between)
+
+
+def _comes_back(arrivals: Arrivals) -> float | None:
+    """Seconds after which the same traffic is expected again; None where it is not known of any time."""
+    if arrivals.diurnal is not None:
+        return arrivals.diurnal.period
+    if arrivals.trace is not None and arrivals.trace.repeat:
+        return arrivals.trace.recording.length / arrivals.trace.speed
+    return None
+
+
+def notes_on_the_past(scenario: Scenario) -> tuple[str, ...]:
+    """What the alarms that act assume of the time before the simulation, a sentence each, as far as they look at it."""
+    notes = []
+    far = [scenario.alarms[name] for name in scenario.evaluated if lookback([scenario.alarms[name]]) > scenario.start]
+    if scenario.rollout is None:
+        return ()
+    if any(alarm.slo is not None for alarm in far):
+        notes.append(
+            "burn-rate windows that reach back before the start are filled with the old version's expected counts at that hour"
+        )
+    if any(alarm.slo is None for alarm in far):
+        notes.append(
+            "alarms that look back before the simulation's start find the old version's expected traffic there, "
+            "but none that would turn them red by itself"
+        )
+    return tuple(notes)
 
 
 def build_controller(
@@ -134,19 +185,22 @@ def _chosen(scenario: Scenario, names: Sequence[str] | None) -> dict[str, Alarm]
     return {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
 
 
-def _burn_source(scenario: Scenario, rates: Mapping[str, float], slo: Objective, metrics: Metrics) -> BurnSource:
-    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts per second."""
+def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSource:
+    """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts at that hour."""
     alias = slo.alias or scenario.alias
     version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
-    rate = rates.get(alias, 0.0)
-    targets = None
+    expected, targets = _expected(scenario), None
+
+    def history(start: float, end: float) -> float:
+        return expected(start, end).get(alias, 0.0)
+
     if alias != scenario.alias:
         targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        bad = rate * (1.0 - (1.0 - version.error_rate) * (1.0 - version.failed_responses))
-        return BurnSource(objective=slo.objective, history_invocations=rate, history_bad=bad, targets=targets)
+        bad = 1.0 - (1.0 - version.error_rate) * (1.0 - version.failed_responses)
+        return BurnSource(objective=slo.objective, history=history, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(
         objective=slo.objective, slow=metrics.slow_thresholds.index(slo.latency),
-        history_invocations=rate, history_bad=rate * late, targets=targets,
+        history=history, history_bad=late, targets=targets,
     )  # fmt: skip

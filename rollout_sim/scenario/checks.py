@@ -10,12 +10,14 @@ from functools import partial
 from typing import Final
 
 from rollout_sim.control.expressions import in_order
+from rollout_sim.control.readings import STATISTICS, plain
 from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
 from rollout_sim.scenario.sections import NO_ROLLOUT, Rollout, Sections
 from rollout_sim.traffic.processes import check_expected
+from rollout_sim.traffic.source import MAX_USERS
 
 Problem = tuple[Where, str]
 MAX_STAYS: Final = 2_000_000
@@ -31,7 +33,7 @@ def inconsistencies(scenario: Sections) -> list[Problem]:
     problems = list(_custom_classes(scenario))
     if problems:
         return problems
-    for check in (_aliases, _traffic, _slos, _alarms, _promotions, _on_call, _rollout_names):
+    for check in (_aliases, _traffic, _slos, _own_metrics, _alarms, _promotions, _on_call, _rollout_names):
         problems += check(scenario)
     if scenario.rollout is not None and not problems:
         problems += _rollout(scenario, scenario.rollout)
@@ -84,9 +86,12 @@ def _aliases(scenario: Sections) -> Iterator[Problem]:
 
 
 def _traffic(scenario: Sections) -> Iterator[Problem]:
-    """There is traffic, to aliases that there are, in bursts that fit into memory."""
+    """There is traffic, to aliases that there are, in bursts and from users that fit into memory."""
     if not scenario.traffic:
         yield ("traffic",), "has no source; at least one is needed"
+    users = sum(source.users.count for source in scenario.traffic if source.users is not None)
+    if users > MAX_USERS:
+        yield ("traffic",), f"has {users:,} users in all; allowed {MAX_USERS:,}"
     for i, source in enumerate(scenario.traffic):
         yield from _unknown(("traffic", i, "alias"), "alias", source.alias, scenario.function.aliases)
         bursty = source.arrivals.bursty
@@ -105,12 +110,27 @@ def _slos(scenario: Sections) -> Iterator[Problem]:
             yield ("slos", i, "name"), f"two SLOs are called {slo.name!r}"
 
 
+def _own_metrics(scenario: Sections) -> Iterator[Problem]:
+    """The scenario's own metrics have names of their own."""
+    for name in scenario.metrics:
+        if plain(name) in STATISTICS:
+            yield ("metrics", name), f"{name!r} is a metric already; give it another name"
+
+
 def _alarms(scenario: Sections) -> Iterator[Problem]:
     """Alarms on a burn rate name an SLO; one that watches a version alone needs an SLO of the alias that moves."""
     aliases = {slo.name: slo.alias for slo in reversed(scenario.slos)}
     for name, alarm in scenario.alarms.items():
         for other in alarm.composite.names if alarm.composite is not None else ():
             yield from _unknown(("alarms", name, "rule"), "alarm", other, scenario.alarms)
+        for of, reading in alarm.readings.items():
+            where: Where = ("alarms", name, "metric") if not of else ("alarms", name, "metrics", of, "metric")
+            if reading.is_own:
+                yield from _unknown(where, "metric", reading.metric, [*STATISTICS, *scenario.metrics])
+            own = scenario.metrics.get(reading.metric) if reading.is_own else None
+            if own is not None and reading.of not in ("alias", own.of):
+                what = f"the metric {reading.metric!r} is of {own.of}, got {reading.of}; allowed {own.of}"
+                yield (*where[:-1], "of"), what
         if alarm.slo is None:
             continue
         yield from _unknown(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rollout_sim.control import strategies
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.readings import MetricQuery
+from rollout_sim.control.readings import MetricQuery, OwnMetric
 from rollout_sim.control.slo import LatencySli, Objective
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function import faults
@@ -45,6 +45,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     strategies.Linear: {"type": "linear", "percent": 10, "interval": "1 min"},
     faults.Load: {"above": 20, "latency": "2x"},
     MetricQuery: {"metric": "errors", "statistic": "sum", "of": "new_version"},
+    OwnMetric: {"counts": "bad_requests", "share": "80%", "of": "alias"},
     Objective: {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"},
     sections.OnCall: {"alarms": ["page"], "response": {"lognormal": {"median": "8 min", "p99": "30 min"}}},
     strategies.Predefined: {"type": "Canary10Percent5Minutes"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from rollout_sim.core.fields import Codec, PositiveSeconds, PositiveShare, Quantity, Seconds, Share, section
 from rollout_sim.function.faults import Fault, Slowdown
@@ -97,9 +97,13 @@ class Severity:
         return f"{value:.3g} times the duration"
 
 
+FOUND_AFTER: Final = 7200.0
+"""Seconds until a bad version that nothing stopped is found: a guess, to be replaced by one's own."""
+
+
 @section
 class Risk:
-    """How releases go wrong: the share that is bad, how bad it is, and when that sets in after the rollout's start."""
+    """How releases go wrong: the share that is bad, how bad, when that sets in, and when it is found at the latest."""
 
     p_bad: PositiveShare = 0.15
     """The share of releases that are bad."""
@@ -107,6 +111,8 @@ class Risk:
     """How bad a bad one is."""
     onset: Seconds = 0.0
     """When that sets in, counted from the rollout's start."""
+    found_after: PositiveSeconds = FOUND_AFTER
+    """How long a bad version serves everybody until somebody finds it, where neither an alarm nor on-call does."""
 
 
 @section
@@ -157,6 +163,8 @@ class Prices:
 
 
 Minimise = Literal["expected_bad_requests", "time_to_full", "cost"]
+DeployWith = Literal["codedeploy", "argo", "any"]
+"""What carries the rollout out, and so limits which ones there are to choose from."""
 
 
 @section
@@ -174,6 +182,8 @@ class Goal:
     """The share of the first SLO's budget that the rollout may spend, at the 95th percentile over the risk."""
     time_to_full: AtMostTime | None = None
     """How long until a good version serves everybody."""
+    deploy_with: DeployWith = "codedeploy"
+    """What has to be able to carry it out: CodeDeploy, Argo Rollouts, or nothing in particular."""
     minimise: Minimise = "expected_bad_requests"
     """What is the least among the candidates that keep the limits; `cost` needs `prices`."""
     prices: Prices | None = None

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Target
+from rollout_sim.control.readings import OwnMetric
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import StrategyField
 from rollout_sim.core.distributions import DurationDistribution
@@ -120,6 +121,8 @@ class Sections:
     """The objectives whose error budgets are counted."""
     alarms: dict[str, Alarm] = field(default_factory=dict)
     """CloudWatch's alarms by name; `rollout` and `on_call` say which of them act."""
+    metrics: dict[str, OwnMetric] = field(default_factory=dict)
+    """Metrics of your own by name, for alarms: such as what a filter counts in log lines."""
     rollout: Rollout | None = None
     """What is rolled out, when, and watched by what. Without it the run is a steady state."""
     strategies: dict[str, StrategyField] = field(default_factory=dict)

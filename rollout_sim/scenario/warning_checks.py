@@ -14,10 +14,15 @@ from typing import Final
 import numpy as np
 
 from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.control.metrics import scopes_of
+from rollout_sim.control.readings import TIMES
+from rollout_sim.control.strategies import Plan
+from rollout_sim.core.formatting import show_duration as duration_text
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import Where, dotted
+from rollout_sim.core.yaml_io import Where, dotted, listed
 from rollout_sim.function.faults import Fault
+from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.scenario.sections import Sections
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
@@ -64,7 +69,7 @@ def _no_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
 def _unused_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
     """An alarm that neither stops the rollout nor pages anybody."""
     for name in scenario.alarms:
-        if name not in scenario.acting:
+        if name not in scenario.evaluated:
             what = "only watches: it stops no rollout and pages nobody; rollout.alarms or on_call.alarms would name it"
             yield ScenarioWarning(name="unused-alarm", where=("alarms", name), what=what)
 
@@ -72,6 +77,8 @@ def _unused_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
 def _unreachable_threshold(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A threshold above what the metric can come to, so that the alarm never fires; or one that every value breaches."""
     for name, alarm in scenario.alarms.items():
+        if alarm.maths is not None or alarm.composite is not None or alarm.band is not None:
+            continue  # what comes out is not known before
         most, why = _highest(scenario, alarm)
         breaches = COMPARE[alarm.comparator]
         rising = alarm.comparator in (">", ">=")
@@ -94,15 +101,21 @@ def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
         objective = next(slo.objective for slo in scenario.slos if slo.name == alarm.slo)
         most = 1 / (1 - objective)
         return most, f"where all requests are bad, a budget of {text(1 - objective, 'share')} burns at {most:.3g} x"
-    if alarm.metric == "duration":
-        timeout = scenario.function.timeout
-        return timeout, f"the timeout ends every invocation after {text(timeout, 'duration')}"
-    if alarm.metric == "error_rate" or alarm.statistic == "average":
-        return 1.0, "a share is at most 100%"
-    sources = [source for source in scenario.traffic if source.alias == scenario.alias]
+    timeout = scenario.function.timeout
+    longest, ends = timeout, "the timeout ends"
+    if alarm.metric == "latency":
+        longest, ends = timeout + INIT_LIMIT, "init and timeout end"
+    if alarm.metric in TIMES and alarm.statistic not in ("sum", "sample_count"):
+        return longest, f"{ends} every invocation after {text(longest, 'duration')}"
+    if alarm.metric == "error_rate" or alarm.statistic in ("average", "minimum", "maximum"):
+        return 1.0, "a share is at most 100%, and each invocation counts as 0 or 1"
+    sources = [source for source in scenario.traffic if alarm.of == "function" or source.alias == scenario.alias]
     most = math.fsum(_attempts(scenario, source, alarm) for source in sources)
     most += _DEVIATIONS * math.sqrt(most) + _DEVIATIONS if math.isfinite(most) else 0.0
-    return most, f"in {text(alarm.period, 'duration')} come at most some {most:,.0f} invocations, retries included"
+    why = f"in {text(alarm.period, 'duration')} come at most some {most:,.0f} invocations, retries included"
+    if alarm.statistic == "sum" and alarm.metric in TIMES:
+        return most * longest, f"{why}, of {text(longest, 'duration')} at most"
+    return most, why
 
 
 def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
@@ -111,7 +124,7 @@ def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
         return math.inf  # they may come at any rate
     if source.source == "http":
         attempts = 1 if source.retry is None else source.retry.attempts
-    elif alarm.metric == "throttles":
+    elif alarm.metric in ("throttles", "responses_5xx"):
         return math.inf  # an event is tried for hours
     else:
         attempts = 1 + source.async_retries
@@ -121,10 +134,87 @@ def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
     return rate * alarm.period * attempts
 
 
+def _without_data(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An alarm on somebody who has no traffic."""
+    scopes = scopes_of(scenario.targets, scenario.alias, scenario.old, scenario.new)
+    for name, alarm in scenario.alarms.items():
+        empty = [of.replace("_", " ") for of in alarm.scopes if not scopes[of]] if alarm.composite is None else []
+        if empty:
+            what = f"has no data: there is no {' and no '.join(empty)} behind the alias {scenario.alias!r}"
+            yield ScenarioWarning(name="no-data", where=("alarms", name), what=what)
+
+
+def _too_late(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An alarm that a bad version cannot turn red before the deployment is over, for its periods, M of N or lag."""
+    if scenario.rollout is None:
+        return
+    for name in scenario.rollout.alarms:
+        alarm = scenario.alarms[name]
+        if alarm.composite is not None or alarm.slo is not None or "old_version" in alarm.scopes:
+            continue
+        late, first = [], 0.0
+        for strategy, chosen in scenario.strategies.items():
+            plan, exposed = chosen.plan, _exposed(chosen.plan)
+            takes = _earliest(alarm, scenario.start + exposed) - scenario.start
+            if exposed < plan.length < takes:  # one that holds no time is watched by nothing anyway
+                late.append(f"{strategy} ({duration_text(plan.length)})")
+                first = max(first, takes)
+        if late:
+            periods = f"{alarm.datapoints} periods of {duration_text(alarm.period)}"
+            lag = f" and a lag of {duration_text(alarm.lags[0])}" if alarm.lags[0] else ""
+            what = (
+                f"cannot turn red because of version {scenario.rollout.to} before the deployment is over: with {periods}{lag} "
+                f"it takes at least {duration_text(first)}, which is too long for {listed(late)}"
+            )
+            yield ScenarioWarning(name="too-late", where=("alarms", name), what=what)
+
+
+def _exposed(plan: Plan) -> float:
+    """Seconds until the new version has its first traffic."""
+    return plan.time_to_full - math.fsum(step.hold for step in plan.steps[:-1])
+
+
+def _earliest(alarm: Alarm, start: float) -> float:
+    """The first instant (s) at which an alarm can have M breaching periods that hold time after `start`.
+
+    With `missing: breaching` gaps breach, too.
+    """
+    needed = 1 if alarm.missing == "breaching" else alarm.m
+    t = (math.floor(start / alarm.interval + 1e-9) + 1) * alarm.interval
+    while True:
+        end = math.floor((t - alarm.lags[0]) / alarm.step + 1e-9) * alarm.step
+        if math.ceil((end - start) / alarm.period - 1e-9) >= needed:
+            return t
+        t += alarm.interval
+
+
+def _too_few_requests(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A guard that asks for more requests than the new version gets."""
+    if scenario.rollout is None:
+        return
+    rate = scenario.rates.get(scenario.alias, 0.0)
+    for name in scenario.rollout.alarms:
+        alarm = scenario.alarms[name]
+        if not alarm.least or alarm.of != "new_version":
+            continue
+        few = []
+        for strategy, chosen in scenario.strategies.items():
+            held = [step.weight for step in chosen.plan.steps[:-1]] + ([1.0] if chosen.plan.bake else [])
+            expected = rate * alarm.period * max(held, default=0.0)
+            if expected + _DEVIATIONS * math.sqrt(expected) < alarm.least:
+                few.append(f"{strategy} ({expected:,.3g} expected)")
+        if few:
+            what = (
+                f"is never judged: it asks for {alarm.least} requests in {duration_text(alarm.period)}, more than version "
+                f"{scenario.rollout.to} gets while it acts, with {listed(few)}"
+            )
+            yield ScenarioWarning(name="guard", where=("alarms", name, "at_least"), what=what)
+
+
 def _short_period(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A period below that of Lambda's own metrics."""
     for name, alarm in scenario.alarms.items():
-        if alarm.period < _PUBLISHED:
+        if alarm.composite is None and alarm.period < _PUBLISHED:
             what = (
                 f"Lambda's metrics come once a minute, so a period of {text(alarm.period, 'duration')} is only right "
                 "for a custom high-resolution metric that counts the same; else give 60 s"
@@ -205,6 +295,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
     _unreachable_threshold,
+    _without_data,
+    _too_late,
+    _too_few_requests,
     _short_period,
     _objective,
     _timeout,

@@ -1,6 +1,7 @@
 """Study: many runs, and what they say together.
 
 Strategies beside each other (`comparison`), over a grid (`sweep`, `grid`), against how bad the new version is
-(`sensitivity`), with closed forms where there are any (`analytic`), on processes or a cluster (`executor`), and the
-search for the best rollout (`recommend`). Imports `run` and what is below it. Begin with `comparison`.
+(`sensitivity`), with closed forms where there are any (`analytic`), on processes or a cluster (`executor`), the search for
+the best rollout (`recommend`), and what is wrong with one (`check`). Imports `run` and what is below it. Begin with
+`comparison`.
 """

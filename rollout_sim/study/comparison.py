@@ -14,11 +14,13 @@ from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
+from rollout_sim.core.formatting import share
 from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
-from rollout_sim.run.batch import Batch, Samples, stopped
-from rollout_sim.run.simulate import Progress
+from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
+from rollout_sim.run.simulate import BANDS, Progress
+from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -32,9 +34,11 @@ MAX_RUNS: Final = 4_000_000
 """Runs of a scenario whose figures fit into memory."""
 WIDE: Final = 0.1
 """An interval of a share that is wider than this decides little."""
-COUNTED: Final = ("requests", "bad_requests", "bad_requests_new_version", "cold_starts", "throttles")
+COUNTED: Final = (
+    "requests", "bad_requests", "bad_requests_new_version", "bad_requests_added", "cold_starts", "throttles",
+)  # fmt: skip
 """Whole numbers."""
-PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version")
+PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version", "bad_requests_added")
 """Of what the strategies' differences are taken, besides the budgets."""
 Estimates = Mapping[str, Estimate | None]
 """By name; None where no replication has the value (nothing was rolled back, or the plane cannot know)."""
@@ -58,20 +62,24 @@ class Comparison(Plotted):
     `outcome` is a position in `OUTCOMES` (see `outcome_names`); `time_to_rollback_s`, `time_to_full_s` and
     `on_call_rollback_s` are seconds from the rollout's start; `requests`, `pending`, `bad_requests`, `bad_requests_new_version`,
     `cold_starts` and `throttles` are counts over the horizon (the aggregate plane does not know `cold_starts`, nor, where
-    there are inits, `pending`); `budget_spent.<slo>` and `users_affected` are fractions.
+    there are inits, `pending`); `budget_spent.<slo>` and `users_affected` are fractions. `bad_requests_added` and
+    `budget_spent_by_rollout.<slo>` are what the rollout adds: more than without it, request by request on the same draws.
+    `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back.
     """
     twin: Comparison | None = None
     """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
     asked: Engine | None = None
     """The engine that was asked for instead of the scenario's."""
+    interrupted: int | None = None
+    """How many replications were asked for, where it was interrupted before they were done; else None."""
     _estimates: dict[str, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def estimates(self, strategy: str) -> Estimates:
         """The estimates of one strategy, computed when they are first asked for.
 
-        Shares (fractions, with Wilson's interval) of the outcomes `rolled_back`, `promoted`, `failed`, `blocked`,
-        `running`, and of `stopped`: rolled back or failed. Means and quantiles of everything else in `columns`, in
-        its units.
+        Shares (fractions, with Wilson's interval) of the outcomes `rolled_back`, `promoted`, `failed`, `blocked`, `running`,
+        of `stopped`: rolled back or failed, and of `stopped_by.<alarm>`: rolled back by it. Means and quantiles of everything
+        else in `columns`, in its units.
         """
         if strategy not in self._estimates:
             self._estimates[strategy] = _estimated(self.columns[strategy], _units(self.scenario))
@@ -102,6 +110,12 @@ class Comparison(Plotted):
         )
 
     @property
+    def reasons(self) -> dict[str, str]:
+        """By strategy what stopped the version, in words; no entry where nothing did in any replication."""
+        told = {strategy: _reason(self.estimates(strategy)) for strategy in self.columns}
+        return {strategy: words for strategy, words in told.items() if words}
+
+    @property
     def approximations(self) -> tuple[str, ...]:
         """What the estimates assume beyond the scenario, a sentence each."""
         return approximations(self.scenario, self.plane)
@@ -127,14 +141,14 @@ class Comparison(Plotted):
         first = next(iter(self.columns))
         entries = []
         for strategy in self.columns:
-            entry = {"strategy": strategy} | _nested(self.estimates(strategy))
+            entry = {"strategy": strategy, "reason": self.reasons.get(strategy)} | _nested(self.estimates(strategy))
             if strategy != first:
                 entry["minus_first"] = _nested(self.differences(strategy))
             entries.append(entry)
         twin = None
         if self.twin is not None:
             twin = self.twin.to_json()
-            del twin["twin"], twin["undecided"]
+            del twin["twin"], twin["undecided"], twin["interrupted"]
         return {
             "scenario": self.scenario.name,
             "seed": self.seed,
@@ -143,6 +157,7 @@ class Comparison(Plotted):
             "engine_reason": self.plane.reason,
             "approximations": list(self.approximations),
             "undecided": self.undecided or None,
+            "interrupted": self.interrupted,
             "strategies": entries,
             "twin": twin,
         }
@@ -174,7 +189,8 @@ def compare(
 
     Without `replications` as many as the plane nominally manages in ten seconds (`study.replications`). `seed` and
     `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
-    `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
+    `progress` is called with the share that is done. What is interrupted from the keyboard returns the replications that
+    are done by then, if there are any, and says so. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -192,15 +208,88 @@ def compare(
     check_memory(len(names), replications or FEWEST)
     if replications is None:
         replications = nominally_affordable(scenario, plane, len(names) * len(sides))
-    work = {side: batches_of(*pair, names, seed, replications) for side, pair in enumerate(sides)}
-    columns = dict(run_all(work, jobs=jobs, cluster=cluster, progress=progress))
+    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress)
     compared = [
         Comparison(
-            scenario=varied, seed=seed, replications=replications, plane=its_plane, columns=columns[side], asked=engine
+            scenario=varied, seed=seed, replications=done, plane=its_plane, columns=its_columns, asked=engine,
+            interrupted=None if done == replications else replications,
         )
-        for side, (varied, its_plane) in enumerate(sides)
-    ]
+        for (varied, its_plane), its_columns in zip(sides, columns, strict=True)
+    ]  # fmt: skip
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
+
+
+def _run(
+    sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int,
+    *, jobs: int, cluster: str | None, progress: Progress | None,
+) -> tuple[list[dict[str, Samples]], int]:  # fmt: skip
+    """The columns of each side, and how many replications of all sides are done: fewer where it is interrupted.
+
+    The work is in the order of the replications, so that what is done of one side is done of the others. Where a plane does
+    not say itself what a rollout adds, the same replications are run without one, once for all sides.
+    """
+    first = sides[0][0]
+    runs: list[tuple[Scenario, EngineChoice, tuple[str, ...]]] = [(*side, names) for side in sides]
+    if first.rollout is not None and any(plane.engine != "aggregate" for _, plane in sides):
+        single = next(plane for _, plane in sides if plane.engine != "aggregate")
+        runs.append((first, single, (NO_ROLLOUT,)))
+    batches = [batches_of(scenario, plane, chosen, seed, replications) for scenario, plane, chosen in runs]
+    ends = [(batch.first + batch.count, side, batch) for side, several in enumerate(batches) for batch in several]
+    work = {(side, end): [batch] for end, side, batch in sorted(ends, key=lambda entry: entry[:2])}
+    results: dict[tuple[int, int], dict[str, Samples]] = {}
+    try:
+        for key, result in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+            results.update({key: result})  # what is there counts where it is interrupted
+    except KeyboardInterrupt:
+        if not _done(batches, results):
+            raise
+    done = _done(batches, results)
+    columns = [
+        {
+            name: {
+                label: column[:done]
+                for label, column in concatenate(
+                    [
+                        results[side, batch.first + batch.count][name]
+                        for batch in several
+                        if (side, batch.first + batch.count) in results
+                    ]
+                ).items()
+            }
+            for name in several[0].strategies
+        }
+        for side, several in enumerate(batches)
+    ]
+    if len(columns) > len(sides):
+        still = columns.pop()[NO_ROLLOUT]
+        for (_, plane), side_columns in zip(sides, columns, strict=True):
+            if plane.engine != "aggregate":
+                for name in names:
+                    side_columns[name] |= added_to(still, side_columns[name])
+    return columns, done
+
+
+def _done(batches: Sequence[Sequence[Batch]], results: Mapping[tuple[int, int], object]) -> int:
+    """The replications, from the first, that are in the `results` of every side."""
+    done = []
+    for side, several in enumerate(batches):
+        ends = [batch.first + batch.count for batch in several]
+        done.append(
+            next(
+                (batch.first for batch, end in zip(several, ends, strict=True) if (side, end) not in results), ends[-1]
+            )
+        )
+    return min(done)
+
+
+def added_to(still: Samples, columns: Samples) -> Samples:
+    """The columns of what a rollout adds to the same replications without one."""
+    prefix = "budget_spent."
+    budgets = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
+    return {
+        "bad_requests_added": columns["bad_requests"] - still["bad_requests"],
+        **{f"budget_spent_by_rollout.{name}": spent - still[prefix + name] for name, spent in budgets.items()},
+    }
 
 
 def studied(scenario: Scenario, strategies: Sequence[str], replications: int) -> tuple[str, ...]:
@@ -253,6 +342,9 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
+    notes += notes_on_the_past(scenario)
+    if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
+        notes.append(BANDS)
     if plane.engine == "aggregate":
         if len(scenario.strategies) > 1:
             notes.append("strategies are paired by their arrivals only")
@@ -311,7 +403,7 @@ def _units(scenario: Scenario) -> dict[str, float]:
     rates = scenario.rates
     for slo in scenario.slos:
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        units[f"budget_spent.{slo.name}"] = 1 / whole if whole else 0.0
+        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = 1 / whole if whole else 0.0
     return units
 
 
@@ -322,21 +414,44 @@ def _estimated(columns: Samples, units: Mapping[str, float]) -> Estimates:
         for name in ("rolled_back", "promoted", "failed", "blocked", "running")
     }
     estimates["stopped"] = share_of(stopped(columns))
-    means = {name: mean_of(values, unit=units.get(name, 0.0)) for name, values in columns.items() if name != "outcome"}
-    return estimates | means
+    for name, values in columns.items():
+        if name.startswith("stopped_by."):
+            estimates[name] = share_of((values > 0) & (outcome == OUTCOMES.index("rolled_back")))
+        elif name != "outcome":
+            estimates[name] = mean_of(values, unit=units.get(name, 0.0))
+    return estimates
+
+
+def _reason(estimates: Estimates) -> str:
+    """What stopped a version, in words: `rolled back by errors in 97%, failed in its hooks' tests in 3%`."""
+    shares = {
+        name.removeprefix("stopped_by."): estimate.mean
+        for name, estimate in estimates.items()
+        if name.startswith("stopped_by.") and estimate is not None and estimate.mean
+    }
+    alarms = [f"by {name} in {share(value)}" for name, value in sorted(shares.items(), key=lambda pair: -pair[1])]
+    parts = [f"rolled back {' and '.join(alarms)}"] if alarms else []
+    for outcome, words in (
+        ("failed", "failed in its hooks' tests in"),
+        ("blocked", "blocked by an alarm at its start in"),
+    ):
+        estimate = estimates[outcome]
+        if estimate is not None and estimate.mean:
+            parts.append(f"{words} {share(estimate.mean)}")
+    return ", ".join(parts)
 
 
 def _comparable(columns: Samples) -> Samples:
     """The columns that differences are taken of."""
     outcome = columns["outcome"]
     shares = {name: (outcome == OUTCOMES.index(name)).astype(float) for name in ("rolled_back", "promoted")}
-    spent = {name: values for name, values in columns.items() if name.startswith("budget_spent.")}
+    spent = {name: values for name, values in columns.items() if name.startswith("budget_spent")}
     return {**shares, **{name: columns[name] for name in PAIRED if name in columns}, **spent}
 
 
 def _nested(estimates: Estimates) -> dict[str, Any]:
-    """Plain data, with `budget_spent.x` under `budget_spent`."""
-    entry: dict[str, Any] = {"budget_spent": {}}
+    """Plain data, with `budget_spent.x` under `budget_spent`, and `stopped_by.x` likewise."""
+    entry: dict[str, Any] = {"budget_spent": {}, "budget_spent_by_rollout": {}, "stopped_by": {}}
     for name, estimate in estimates.items():
         value = None if estimate is None else estimate.to_json()
         outer, _, inner = name.partition(".")

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch
 from rollout_sim.run.simulate import Progress
-
-if TYPE_CHECKING:
-    from distributed import Client
-
 
 MAX_JOBS: Final = 1_024
 """Processes on one machine."""
@@ -56,11 +52,13 @@ def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None 
     """Each batch's number and result, as soon as it is done.
 
     `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster` (`tcp://host:port`),
-    which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer.
+    which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer, see `study.cluster`.
     """
     check_jobs(jobs)
     if cluster is not None:
-        yield from _on_cluster(batches, cluster)
+        from rollout_sim.study.cluster import on_cluster
+
+        yield from on_cluster(list(enumerate(batches)), numbered, cluster)
     elif jobs == 1 or len(batches) <= 1:
         for number, batch in enumerate(batches):
             yield number, run_batch(batch)
@@ -88,7 +86,7 @@ def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Re
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:
-        with closing(parallel(delayed(_numbered)(pair) for pair in enumerate(batches))) as results:
+        with closing(parallel(delayed(numbered)(pair) for pair in enumerate(batches))) as results:
             for result in results:
                 yield result
                 done += 1
@@ -97,35 +95,6 @@ def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Re
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
 
-def _numbered(pair: tuple[int, Batch]) -> tuple[int, Result]:
+def numbered(pair: tuple[int, Batch]) -> tuple[int, Result]:
+    """A batch's number and its result."""
     return pair[0], run_batch(pair[1])
-
-
-def _on_cluster(batches: Sequence[Batch], address: str) -> Iterator[tuple[int, Result]]:
-    with connect(address) as client:
-        import distributed
-
-        as_completed: Any = distributed.as_completed
-
-        # Not pure: a batch whose worker died is simply computed again by another one.
-        futures = client.map(_numbered, list(enumerate(batches)), pure=False, retries=3)
-        for future in as_completed(futures, loop=client.loop):
-            yield cast("tuple[int, Result]", future.result())
-            future.release()
-
-
-def connect(address: str) -> Client:
-    """A client of the Dask scheduler at `address`. Raises ScenarioError where there is none, or no Dask."""
-    try:
-        import distributed
-    except ImportError:
-        raise ScenarioError(
-            ["--cluster: Dask is not installed; pip install 'rollout-sim[cluster]' brings it"]
-        ) from None
-    make: Any = distributed.Client
-    try:
-        client = make(address, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        problem = f"--cluster: no Dask scheduler answers at {address!r} ({error}); allowed tcp://host:port"
-        raise ScenarioError([problem]) from None
-    return cast("Client", client)

@@ -86,7 +86,7 @@ def sensitivity(
     cannot be run.
     """
     axis, described = severity_axis(scenario, coarse=coarse)
-    options: dict[str, Any] = {"seed": seed, "engine": engine, "jobs": jobs}
+    options: dict[str, Any] = {"seed": seed, "engine": engine, "jobs": jobs, "twin": False}
     swept = sweep(scenario, [axis], replications, strategies, progress=progress, **options)
     beside = None
     if recommended is not None:

@@ -6,8 +6,9 @@ import hashlib
 import itertools
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.study.comparison import Comparison, batches_of, check_memory, studied
+from rollout_sim.study.comparison import Comparison, batches_of, check_memory, good_twin, studied
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
 from rollout_sim.traffic import traces
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 
 REPLICATIONS: Final = 1000
+GOOD: Final = {"stopped": "good_version_stopped", "blocked": "good_version_blocked"}
+"""What a cell says of its twin: the estimate and its name there."""
 MAX_CELLS: Final = 100_000
+"""Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
 
 
@@ -48,6 +52,8 @@ class Cell:
     """Its work, in the order of the replications."""
     key: str
     """Its name on disk."""
+    twin: Cell | None = None
+    """The same with a good version; None where that was not asked for, or where the version is a good one itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +72,14 @@ class Sweep(Plotted):
     """All combinations of the axes' values, in the order of the grid."""
     rows: tuple[dict[str, Any], ...]
     """An entry per cell, strategy and estimate, in the order of the grid: by its name the label of each axis; `strategy`,
-    `engine`, `estimate`, and `n`, `mean`, `low`, `high` and quantiles as in `Estimate.to_json`."""
+    `engine`, `estimate`, and `n`, `mean`, `low`, `high` and quantiles as in `Estimate.to_json`. With `twin` the estimates
+    `good_version_stopped` and `good_version_blocked` are those of the same cell with a good version."""
     described: Mapping[str, Any]
     """The scenario file's data, of which the axes set fields."""
     strategies: tuple[str, ...]
     """The strategies that were asked for; empty for all of each cell's."""
+    twin: bool
+    """Whether a good version was asked for, too."""
     asked_seed: int | None
     asked: Engine | None
     """The seed and the engine that were asked for instead of each cell's."""
@@ -98,12 +107,13 @@ def sweep(
     *,
     seed: int | None = None,
     engine: Engine | None = None,
+    twin: bool = True,
     jobs: int = 1,
     cluster: str | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Sweep:
-    """Every combination of the `axes`' values, each replicated like a comparison without a twin.
+    """Every combination of the `axes`' values, each replicated like a comparison; with `twin` with a good version, too.
 
     `source` is the scenario file's path, its document, or a scenario. `axes` is a mapping from `percent`, `interval`,
     `severity` or a field's path to the values that a file would hold there, or the same as texts: `percent=1,5,10`,
@@ -129,11 +139,13 @@ def sweep(
         source, written = written_axes(_document(source), texts, strategies)
         chosen += written
         strategies = () if any(varied.name in ("percent", "interval") for varied in written) else strategies
-    cells = _grid(source, chosen, replications, tuple(strategies), seed, engine)
+    cells = _grid(source, chosen, replications, tuple(strategies), seed, engine, twin=twin)
     folder = None if out is None else out / "cells"
     notes: list[str] = []
-    kept = {cell.key: rows for cell in cells if (rows := _read(folder, cell.key, notes)) is not None}
-    waiting = {cell.key: cell for cell in cells if cell.key not in kept}
+    # Cells that differ in the fault alone have the same twin.
+    every = {part.key: part for cell in cells for part in (cell, cell.twin) if part is not None}
+    kept = {key: rows for key in every if (rows := _read(folder, key, notes)) is not None}
+    waiting = {key: cell for key, cell in every.items() if key not in kept}
     work = {key: cell.batches for key, cell in waiting.items()}
     for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
         kept[key] = _keep(folder, key, _rows(waiting[key], columns))
@@ -145,7 +157,12 @@ def sweep(
         replications=replications,
         seed=first.batches[0].seed,
         cells=tuple(cells),
-        rows=tuple(dict(zip(names, cell.labels, strict=True)) | row for cell in cells for row in kept[cell.key]),
+        rows=tuple(
+            dict(zip(names, cell.labels, strict=True)) | row
+            for cell in cells
+            for row in _cell_rows(cell, kept, twin=twin)
+        ),
+        twin=twin,
         described=source.dump() if isinstance(source, Scenario) else source.data,
         strategies=tuple(strategies),
         asked_seed=seed,
@@ -161,8 +178,10 @@ def _grid(
     strategies: tuple[str, ...],
     seed: int | None,
     engine: Engine | None,
+    *,
+    twin: bool,
 ) -> list[Cell]:
-    """All cells, each of them checked."""
+    """All cells, each of them checked, with their twins where they are asked for."""
     if not axes or any(not varied.values for varied in axes):
         raise ScenarioError(["sweep: needs at least one axis with at least one value, such as --percent 1,5,10"])
     twice = {varied.name for varied in axes if sum(varied.path == other.path for other in axes) > 1}
@@ -174,17 +193,33 @@ def _grid(
     cells, reader = [], FileReader()
     for labels, scenario in _scenarios(source, axes):
         names = studied(scenario, strategies, replications)
-        plane = choose_engine(scenario, engine)
-        if plane.engine != "aggregate":
-            check_size(scenario, plane.engine, runs=replications * len(names) * size)
-        check_memory(len(names), replications)
-        batches = batches_of(scenario, plane, names, scenario.seed if seed is None else seed, replications)
-        cells.append(
-            Cell(
-                labels=labels, scenario=scenario, batches=batches, key=_key(scenario, batches[0], replications, reader)
+        if size * len(names) > MAX_CELLS:
+            raise ScenarioError(
+                [f"sweep: {size} cells of {len(names)} strategies; allowed {MAX_CELLS // len(names)} cells"]
             )
-        )
+        check_memory(len(names), replications)
+
+        def cell(varied: Scenario, labels: tuple[str, ...] = labels, names: tuple[str, ...] = names) -> Cell:
+            plane = choose_engine(varied, engine)
+            if plane.engine != "aggregate":
+                check_size(varied, plane.engine, runs=replications * len(names) * size * (2 if twin else 1))
+            batches = batches_of(varied, plane, names, varied.seed if seed is None else seed, replications)
+            key = _key(varied, batches[0], replications, reader)
+            return Cell(labels=labels, scenario=varied, batches=batches, key=key)
+
+        good = good_twin(scenario) if twin else None
+        cells.append(cell(scenario) if good is None else replace(cell(scenario), twin=cell(good)))
     return cells
+
+
+def _cell_rows(cell: Cell, kept: Mapping[str, list[dict[str, Any]]], *, twin: bool) -> list[dict[str, Any]]:
+    """A cell's part of `Sweep.rows`, its twin's estimates after its own."""
+    rows = kept[cell.key]
+    if not twin or cell.scenario.new is None:
+        return rows
+    good = kept[cell.key if cell.twin is None else cell.twin.key]
+    of_twin = [row | {"estimate": GOOD[row["estimate"]]} for row in good if row["estimate"] in GOOD]
+    return [*rows, *of_twin]
 
 
 def _scenarios(
@@ -286,7 +321,7 @@ def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any
     if folder is None or not (path := folder / f"{key}.json").exists():
         return None
     try:
-        kept = json.loads(read_regular(path, MAX_CELL_BYTES))
+        kept = json.loads(read_regular(path, MAX_CELL_BYTES), object_pairs_hook=_shared)
         rows: list[dict[str, Any]] = kept["rows"]
         if kept["sha256"] == _checksum(rows):
             return rows
@@ -301,8 +336,13 @@ def _keep(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dic
     text = json.dumps({"sha256": _checksum(rows), "rows": rows})
     if folder is not None:
         write_file(folder / f"{key}.json", text)
-    back: list[dict[str, Any]] = json.loads(text)["rows"]
+    back: list[dict[str, Any]] = json.loads(text, object_pairs_hook=_shared)["rows"]
     return back
+
+
+def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose texts are the same objects as those of all other rows."""
+    return {sys.intern(key): sys.intern(value) if isinstance(value, str) else value for key, value in pairs}
 
 
 def _checksum(rows: list[dict[str, Any]]) -> str:

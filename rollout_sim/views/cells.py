@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 from rollout_sim.core.formatting import (
     NONE,
@@ -21,6 +22,9 @@ from rollout_sim.core.formatting import (
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.errors import escaped
 from rollout_sim.study.recommend.limits import Kept, Limit, names
+
+Tone = Literal["", "good", "bad", "open"]
+"""What a cell's value means to the reader: nothing in itself, that all is well, that it is not, or that it is not decided."""
 
 
 class Cell(ABC):
@@ -37,6 +41,11 @@ class Cell(ABC):
     def lines(self) -> tuple[str, ...]:
         """The value, and below it what else is known of it."""
         return (self.text,)
+
+    @property
+    def tone(self) -> Tone:
+        """How the value is judged, which a terminal shows as a colour."""
+        return ""
 
     @property
     def values(self) -> dict[str, object]:
@@ -76,8 +85,8 @@ class Average(Cell):
 
     @property
     def text(self) -> str:
-        """With four digits."""
-        return NONE if self.value is None else f"{self.value:.4g}"
+        """With three digits."""
+        return number(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +118,25 @@ class Duration(Cell):
         return {"": self.seconds}
 
 
+def _toned(limit: Limit | None) -> Tone:
+    """The tone of a value that a limit of the goal is about."""
+    return "" if limit is None else _TONES[limit.kept]
+
+
+_TONES: dict[Kept, Tone] = {"yes": "good", "no": "bad", "open": "open"}
+
+
 @dataclass(frozen=True, slots=True)
 class EstimatedShare(Cell):
-    """An estimate of a share (fraction)."""
+    """An estimate of a share (fraction), and the limit of the goal that is about it, if there is one."""
 
     estimate: Estimate | None
+    limit: Limit | None = None
+
+    @property
+    def tone(self) -> Tone:
+        """Whether the limit is kept."""
+        return _toned(self.limit)
 
     @property
     def values(self) -> dict[str, object]:
@@ -130,10 +153,12 @@ class EstimatedShare(Cell):
         """The percentage; below it its interval, whose lower end has no sign of its own."""
         if self.estimate is None:
             return (NONE,)
-        low, high = self.estimate.low, self.estimate.high
+        mean, low, high = self.estimate.mean, self.estimate.low, self.estimate.high
         if low is None or high is None:
-            return (share(self.estimate.mean), f"{share(low)}–{share(high)}")
-        return (share(self.estimate.mean), f"{percentage(low)}–{share(high)}")
+            return (share(mean), f"{share(low)}–{share(high)}")
+        if share(low) == share(mean) == share(high):
+            return (share(mean),)
+        return (share(mean), f"{percentage(low)}–{share(high)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +182,8 @@ class EstimatedNumber(Cell):
         """The number; below it its interval."""
         if self.estimate is None:
             return (NONE,)
-        return (number(self.estimate.mean), f"{number(self.estimate.low)}–{number(self.estimate.high)}")
+        mean, low, high = map(number, (self.estimate.mean, self.estimate.low, self.estimate.high))
+        return (mean,) if mean == low == high else (mean, f"{low}–{high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +223,54 @@ class Verdict(Cell):
         return "; ".join(self.lines)
 
     @property
+    def tone(self) -> Tone:
+        """Bad where a limit is broken, open where one is, good where all are kept."""
+        kept = {limit.kept for limit in self.limits}
+        return "bad" if "no" in kept else "open" if "open" in kept else "good" if kept else ""
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """What is broken; below it what is open."""
         words: tuple[tuple[str, Kept], ...] = (("broken", "no"), ("open", "open"))
         listed = [(word, ", ".join(names(self.limits, kept)).replace("_", " ")) for word, kept in words]
         return tuple(f"{word}: {which}" for word, which in listed if which) or ("kept" if self.limits else NONE,)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement(Cell):
+    """Whether an outcome is the right one for the version that was rolled out; `bad` says whether it has faults.
+
+    An outcome says what happened; whether that is good news depends on the version: promoted is the worst for a bad one.
+    """
+
+    outcome: str
+    bad: bool
+
+    @property
+    def text(self) -> str:
+        """In two or three words; `-` where the rollout was not over."""
+        return _JUDGEMENTS.get((self.outcome, self.bad), (NONE, ""))[0]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What it is; below it of which version, where that has to be said."""
+        version, _, verb = self.text.partition(" version ")
+        return (verb, f"a {version} version") if verb else (self.text,)
+
+    @property
+    def tone(self) -> Tone:
+        """Good where it is right."""
+        return _JUDGEMENTS.get((self.outcome, self.bad), (NONE, ""))[1]
+
+
+_JUDGEMENTS: dict[tuple[str, bool], tuple[str, Tone]] = {
+    ("rolled_back", True): ("bad version caught", "good"),
+    ("failed", True): ("bad version caught", "good"),
+    ("promoted", True): ("bad version missed", "bad"),
+    ("promoted", False): ("good version shipped", "good"),
+    ("rolled_back", False): ("false alarm", "bad"),
+    ("failed", False): ("false alarm", "bad"),
+}
 
 
 def _interval(estimate: Estimate | None) -> dict[str, object]:

@@ -91,7 +91,7 @@ def github(report: CheckReport) -> str:
 
 
 def _data(value: str) -> str:
-    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return _lines(value).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(value: str) -> str:
@@ -184,29 +184,29 @@ def junit(report: CheckReport) -> str:
     """JUnit's XML: a suite for each rollout, a case for each rule; errors and warnings are failures."""
     root = ET.Element("testsuites", name="rollout-sim check")
     for one in report.checked:
-        suite = ET.SubElement(root, "testsuite", name=_xml(one.name))
+        suite = ET.SubElement(root, "testsuite", name=_lines(one.name))
         failures = skipped = 0
         for rule in RULES.values():
             matching = [finding for finding in one.findings if finding.code == rule.code]
             case = ET.SubElement(
                 suite,
                 "testcase",
-                classname=_xml(one.name),
+                classname=_lines(one.name),
                 name=f"{rule.code} {rule.name}",
-                file=_xml(str(one.place.path)),
+                file=_lines(str(one.place.path)),
             )
             loud = [finding for finding in matching if finding.silenced is None and finding.severity != "note"]
             if loud:
                 failures += 1
                 body = "\n".join(f"{finding.place}: {finding.message}\n{_mend(finding)}".rstrip() for finding in loud)
-                failure = ET.SubElement(case, "failure", type=loud[0].severity, message=_xml(loud[0].message))
-                failure.text = _xml(body)
+                failure = ET.SubElement(case, "failure", type=loud[0].severity, message=_lines(loud[0].message))
+                failure.text = _lines(body)
             elif any(finding.silenced is not None for finding in matching):
                 skipped += 1
                 reason = next(finding.silenced for finding in matching if finding.silenced is not None)
-                ET.SubElement(case, "skipped", message=_xml(reason))
+                ET.SubElement(case, "skipped", message=_lines(reason))
             elif matching:
-                ET.SubElement(case, "system-out").text = _xml("\n".join(finding.message for finding in matching))
+                ET.SubElement(case, "system-out").text = _lines("\n".join(finding.message for finding in matching))
         suite.set("tests", str(len(RULES)))
         suite.set("failures", str(failures))
         suite.set("errors", "0")
@@ -215,8 +215,8 @@ def junit(report: CheckReport) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _xml(value: str) -> str:
-    """Without what XML does not allow; line ends are kept."""
+def _lines(value: str) -> str:
+    """Text with what no message shows escaped, and what XML does not allow; line ends are kept."""
     return re.sub(r"[^\n]+", lambda match: UNSEEN.sub(lambda unseen: ascii(unseen[0])[1:-1], match[0]), value)
 
 

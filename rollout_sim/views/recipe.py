@@ -20,6 +20,7 @@ from rollout_sim.core.files import digest, read_regular
 from rollout_sim.core.yaml_io import YamlDocument, dotted
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.result import RunResult
+from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison
@@ -42,9 +43,11 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     },
     "sweep": {
         "axes": list[Axis | SeverityAxis], "strategies": _STRATEGIES, "seed": _SEED | None, "engine": Engine | None,
-        "replications": _COUNT, "format": _FORMAT,
+        "replications": _COUNT, "twin": bool, "format": _FORMAT,
     },
-    "recommend": {"keep_alarms": bool, "codedeploy": bool, "seed": _SEED, "engine": Engine, "format": _FORMAT},
+    "recommend": {
+        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
+    },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
 MAX_BYTES: Final = 1 << 24
@@ -102,6 +105,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "seed": result.asked_seed,
                 "engine": result.asked,
                 "replications": result.replications,
+                "twin": result.twin,
             },
         )
     if isinstance(result, Recommendation):
@@ -110,7 +114,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
             result.scenario,
             {
                 "keep_alarms": result.keep_alarms,
-                "codedeploy": result.codedeploy,
+                "deploy_with": result.deploy_with,
                 "seed": result.seed,
                 "engine": result.asked or result.scenario.engine,
             },

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
@@ -38,10 +40,60 @@ def conclusion(compared: Comparison) -> tuple[str, ...]:
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
-    doubt = (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+    doubt: tuple[str, ...] = (
+        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+    )
+    blocked = blocked_rollouts(compared)
+    if all((estimate := compared.estimates(name)["blocked"]) and estimate.mean == 1 for name in compared.columns):
+        return (*blocked, _cost(compared, best, "The traffic"))
+    doubt += blocked
     if compared.twin is None:
         return doubt + _good_version(compared, best)
     return doubt + _bad_version(compared, compared.twin, best)
+
+
+def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """What one run of each strategy comes to: which of them did right by the version, and the one with the fewest bad requests.
+
+    Empty without a rollout. One run is an example; the last sentence says how to learn how often.
+    """
+    new = results[0].scenario.new
+    if new is None or results[0].outcome == "steady":
+        return ()
+    bad = bool(results[0].scenario.function.versions[new].faults)
+    caught = [result for result in results if result.outcome in ("rolled_back", "failed")]
+    missed = [result for result in results if result.outcome == "promoted"]
+    right, wrong = (caught, missed) if bad else (missed, caught)
+    best = min(right or results, key=lambda result: result.bad_requests)
+    what = f"version {new}, which is {'bad' if bad else 'good'}"
+    does, fails = ("stop", "lets it through") if bad else ("ship", "stops it")
+    figures = f"{best.bad_requests:,} bad requests"
+    if bad and best.time_to_rollback_s is not None:
+        figures += f", {show_duration(best.time_to_rollback_s)} to the rollback"
+    if not right:
+        first = f"No strategy {does}s {what}, in this run; the fewest bad requests has {best.strategy}: {figures}."
+    elif len(results) == 1:
+        first = f"{best.strategy} {does}s {what}: {figures}."
+    else:
+        several = f"{len(right)} of {len(results)} strategies {does}{'s' if len(right) == 1 else ''} {what}"
+        first = f"{several}; the fewest bad requests has {best.strategy}: {figures}."
+    worst = max(wrong, key=lambda result: result.bad_requests, default=None)
+    second = () if worst is None or not right else (f"{worst.strategy} {fails}: {worst.bad_requests:,} bad requests.",)
+    return (first, *second, "One run is an example; `rollout-sim compare` says how often.")
+
+
+def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
+    """That deployments do not begin, for an alarm is red already, and how often at most; empty where hardly any is blocked."""
+    shares = {name: compared.estimates(name)["blocked"] for name in compared.columns}
+    often = {name: estimate for name, estimate in shares.items() if estimate is not None and estimate.mean > RARELY}
+    if not often or compared.scenario.rollout is None:
+        return ()
+    name = max(often, key=lambda each: often[each].mean)
+    alike = len({estimate.mean for estimate in shares.values() if estimate is not None}) == 1
+    whose = "" if alike else f" with {name}"
+    alarms = " or ".join(compared.scenario.rollout.alarms)
+    what = f"of the rollouts{whose} are blocked and do not begin: {alarms} is in ALARM when they should."
+    return (f"{share_with_interval(often[name])} {what}",)
 
 
 def key_figures(compared: Comparison) -> tuple[KeyFigure, ...]:
@@ -143,6 +195,8 @@ KEEPS: Final = {
     "time_to_full": "is quick enough",
 }
 """What one does that keeps it."""
+DEPLOYED_WITH: Final = {"codedeploy": "CodeDeploy", "argo": "Argo Rollouts"}
+"""What carries a rollout out, by its name in the file."""
 BOUNDS: Final = {
     "catch": "the fault of the goal caught in",
     "false_rollback": "a good version rolled back in",
@@ -169,10 +223,15 @@ def sentence(recommendation: Recommendation) -> str:
     limits = best.limits(recommendation.goal)
     if not limits:
         return text
-    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}" for limit in limits if limit.kept == "open"]
+    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}{_needed(limit)}" for limit in limits if limit.kept == "open"]
     if undecided:
         return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
     return f"{text}; every limit of the goal is kept"
+
+
+def _needed(limit: Limit) -> str:
+    """How many replications would be likely to decide an open limit, where that can be said."""
+    return "" if limit.enough is None else f" (about {limit.enough:,.2g} replications would)"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:
@@ -181,7 +240,8 @@ def assumed(recommendation: Recommendation) -> list[str]:
     spread = risk.severity.spread
     ends = [risk.severity.show(end) for end in dict.fromkeys((spread.low, spread.high))]
     where = "the file" if recommendation.scenario.risk is not None else "the default"
-    lines = [f"risk ({where}): {share(risk.p_bad)} of the releases are bad, by {' to '.join(ends)} (log-uniform)"]
+    released = f"risk ({where}): {share(risk.p_bad)} of the releases are bad, by {' to '.join(ends)} (log-uniform)"
+    lines = [f"{released}; what nothing stops is found {show_duration(risk.found_after)} after it serves everybody"]
     limits = []
     if goal.catch is not None:
         of = goal.catch.of
@@ -193,7 +253,8 @@ def assumed(recommendation: Recommendation) -> list[str]:
     if goal.time_to_full is not None:
         limits.append(f"reach full traffic within {show_duration(goal.time_to_full.at_most)}")
     where = "the file" if recommendation.scenario.goal is not None else "the default"
-    return [*lines, f"goal ({where}): {'; '.join(limits)}; minimise {goal.minimise.replace('_', ' ')}"]
+    carried = "" if goal.deploy_with == "any" else f"; deploy with {DEPLOYED_WITH[goal.deploy_with]}"
+    return [*lines, f"goal ({where}): {'; '.join(limits)}; minimise {goal.minimise.replace('_', ' ')}{carried}"]
 
 
 def remarks(recommendation: Recommendation) -> list[str]:
@@ -209,7 +270,7 @@ def remarks(recommendation: Recommendation) -> list[str]:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
     if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
-        lines.append(f"CodeDeploy cannot carry it out: {why}; --codedeploy searches among what it can")
+        lines.append(f"CodeDeploy cannot carry it out: {why}; --deploy-with codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
 
 

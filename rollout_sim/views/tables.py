@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
+from rollout_sim.core.formatting import NONE
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
@@ -24,15 +27,19 @@ from rollout_sim.views.cells import (
     Duration,
     EstimatedNumber,
     EstimatedShare,
+    Judgement,
     MedianDuration,
     Share,
     Text,
+    Tone,
     Verdict,
 )
+from rollout_sim.views.sentences import blocked_rollouts
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table as RichTable
+    from rich.text import Text as RichText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,25 +99,41 @@ class Table:
         ]  # fmt: skip
         return pd.DataFrame(rows).set_index([column.line for column in self.columns[:-1] if column.names])
 
-    def for_terminal(self, width: int) -> list[RichTable]:
-        """The table as one of `rich` if it fits into `width` characters, else turned around, a few rows at a time.
+    def for_terminal(self, width: int) -> list[RichTable | RichText]:
+        """The table as one of `rich`, with its caption, in lines of `width` characters: one row per row, never turned around.
 
-        Nothing is ever cut: a row on its own is written however narrow the terminal is.
+        Where a line for each row is too wide, intervals stand below their values; where that is too wide, too, the last
+        columns stand in tables of their own under the same names. Nothing is ever cut, however narrow the terminal is.
         """
-        names = sum(column.names for column in self.columns)
-        columns = list(zip(self.headings, *self.texts, strict=True))
-        if _needed(columns) <= width:
-            return [_rich_table(self.headings, self.texts, names, self.caption)]
-        headings = tuple(heading.replace("\n", " ") for heading in self.headings)
-        tables, rows = [], list(self.texts)
-        while rows:
-            count = 1
-            while count < len(rows) and _needed([headings, *rows[: count + 1]]) <= width:
-                count += 1
-            part, rows = rows[:count], rows[count:]
-            lines = list(zip(headings, *part, strict=True))
-            tables.append(_rich_table(lines[0], tuple(lines[1:]), 1, "" if rows else self.caption))
-        return tables
+        lines = [[_Entry((cell.text,), cell.tone) for cell in row] for row in self.rows]
+        one_line = _Layout(self.headings, lines, self.names)
+        if one_line.width <= width:
+            return [one_line.table(), *_captions(self.caption)]
+        entries = [
+            [_Entry(parts, cell.tone) for parts, cell in zip(row, self._page_cells(cells), strict=True)]
+            for row, cells in zip(self.page_rows, self.rows, strict=True)
+        ]
+        names = sum(column.names and not column.below for column in self.columns)
+        parts = _Layout(self.page_headings, entries, names).narrowed(width).parts(width)
+        level = "95% intervals below the values" if any(column.interval for column in self.columns) else ""
+        return [*(part.table() for part in parts), *_captions(level, self.caption)]
+
+    @property
+    def names(self) -> int:
+        """How many columns of names stand to the left."""
+        return next((k for k, column in enumerate(self.columns) if not column.names), len(self.columns))
+
+    def markdown(self) -> str:
+        """The table in GitHub's Markdown, all text escaped, with the caption as a line below it."""
+
+        def line(texts: Sequence[str]) -> str:
+            return f"| {' | '.join(texts)} |"
+
+        headings = [in_markdown_text(heading.replace("\n", " ")) for heading in self.headings]
+        rule = line(["---" if column.names else "---:" for column in self.columns])
+        body = [line([in_markdown_text(text) for text in row]) for row in self.texts]
+        below = ["", in_markdown_text(self.caption)] if self.caption else []
+        return "\n".join([line(headings), rule, *body, *below])
 
     def html(self, heading: str = "") -> str:
         """The table in HTML under a heading, all text escaped: what a notebook shows."""
@@ -134,6 +157,11 @@ class Table:
         return tuple(column.line for column in self.columns if not column.below)
 
     @property
+    def page_headings(self) -> tuple[str, ...]:
+        """The same for a terminal: where intervals stand below their values, the heading need not say it for each."""
+        return tuple(column.title for column in self.columns if not column.below)
+
+    @property
     def page_rows(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
         """For each row of a page the lines of each of its cells."""
         rows = []
@@ -141,49 +169,194 @@ class Table:
             cells: list[tuple[str, ...]] = []
             for column, cell in zip(self.columns, row, strict=True):
                 if column.below:
-                    cells[-1] += (f"{column.below} {cell.text}",)
+                    cells[-1] += () if cell.text == NONE else (f"{column.below} {cell.text}",)
                 else:
                     cells.append(cell.lines)
             rows.append(tuple(cells))
         return tuple(rows)
 
+    def _page_cells(self, row: tuple[Cell, ...]) -> list[Cell]:
+        """The cells of a row that have a column of their own on a page."""
+        return [cell for column, cell in zip(self.columns, row, strict=True) if not column.below]
 
-def _needed(columns: Sequence[Sequence[str]]) -> int:
-    """Characters that a table with these columns takes."""
-    return sum(max(len(line) for text in column for line in text.split("\n")) + 3 for column in columns)
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The lines of a cell, and how it is judged."""
+
+    lines: tuple[str, ...]
+    tone: Tone
 
 
-def _rich_table(headings: tuple[str, ...], rows: tuple[tuple[str, ...], ...], names: int, caption: str) -> RichTable:
-    """A table of texts; the first `names` columns stand to the left."""
-    from rich import box
-    from rich.table import Table as RichTable
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Columns of a terminal: their headings, each row's entries, and how many columns to the left are names."""
 
-    table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption=caption or None)
-    for k, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if k < names else "right", no_wrap=True, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    headings: tuple[str, ...]
+    rows: list[list[_Entry]]
+    names: int
+    most: tuple[int, ...] = ()
+    """By column how wide it may be; names and headings are broken at words to keep to it."""
+
+    @property
+    def widths(self) -> list[int]:
+        """By column the characters that it takes."""
+        widths = []
+        for k, heading in enumerate(self.headings):
+            texts = [line for row in self.rows for line in row[k].lines]
+            wide = max(len(line) for text in (heading, *texts) for line in text.split("\n"))
+            widths.append(min(wide, self.most[k]) if self.most else wide)
+        return widths
+
+    @property
+    def width(self) -> int:
+        """The characters of a line."""
+        return sum(self.widths) + _BETWEEN * len(self.headings)
+
+    def narrowed(self, width: int) -> _Layout:
+        """The same with headings no wider than what stands below them, and with names broken where there is no room."""
+        least = []
+        for k, heading in enumerate(self.headings):
+            lines = [line for row in self.rows for line in row[k].lines]
+            words = max(len(word) for word in heading.split())
+            values = max(map(len, lines), default=0)
+            if k == 0:
+                values = max((len(word) for line in lines for word in line.split()), default=0)
+            least.append(max(words, min(values, _NAME) if k < self.names else values))
+        spare = width - sum(least) - _BETWEEN * len(least)
+        if spare < 0:  # it takes several tables, so names have room
+            ends = enumerate(zip(least, self.widths, strict=True))
+            least = [max(low, min(width // 3, high)) if k < self.names else low for k, (low, high) in ends]
+            spare = 0
+        most = []
+        for k, wide in enumerate(self.widths):
+            extra = min(spare, wide - least[k])
+            spare -= extra
+            most.append(min(least[k] + extra, width - _BETWEEN))
+        return replace(self, most=tuple(most))
+
+    def parts(self, width: int) -> list[_Layout]:
+        """The columns in as many tables as are needed for lines of `width` characters, each with the first name."""
+        widths = self.widths
+        parts, chosen, taken = [], list(range(self.names)), sum(widths[: self.names]) + _BETWEEN * self.names
+        for k in range(self.names, len(widths)):
+            if taken + widths[k] + _BETWEEN > width and any(column >= self.names for column in chosen):
+                parts.append(chosen)
+                chosen, taken = [0], widths[0] + _BETWEEN
+            chosen.append(k)
+            taken += widths[k] + _BETWEEN
+        return [self._only(columns) for columns in (*parts, chosen)]
+
+    def _only(self, columns: list[int]) -> _Layout:
+        return _Layout(
+            tuple(self.headings[k] for k in columns),
+            [[row[k] for k in columns] for row in self.rows],
+            sum(k < self.names for k in columns),
+            tuple(self.most[k] for k in columns) if self.most else (),
+        )
+
+    def table(self) -> RichTable:
+        """A table of `rich`: what stands below a value is dim, and a judged cell has its colour."""
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text as RichText
+
+        table = RichTable(
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+        )
+        widths = self.widths
+        for k, heading in enumerate(self.headings):
+            lines = [part for line in heading.split("\n") for part in textwrap.wrap(line, widths[k]) or [""]]
+            table.add_column(
+                RichText("\n".join(lines)), justify="left" if k < self.names else "right", vertical="top", overflow="fold",
+                no_wrap=False, width=widths[k],
+            )  # fmt: skip
+        for row in self.rows:
+            cells = []
+            for entry in row:
+                text = RichText(entry.lines[0], style=_COLOURS[entry.tone])
+                for line in entry.lines[1:]:
+                    text.append(f"\n{line}", style="dim")
+                cells.append(text)
+            table.add_row(*cells)
+        return table
+
+
+def _captions(*texts: str) -> list[RichText]:
+    """What stands below a table, a line each, without what is empty."""
+    from rich.text import Text as RichText
+
+    return [RichText(text, style="dim") for text in texts if text]
+
+
+_BETWEEN: Final = 2
+"""Characters between two columns."""
+_NAME: Final = 18
+"""Characters of a name that stay on one line where they are one word."""
+_COLOURS: Final[dict[Tone, str]] = {"": "", "good": "green", "bad": "bold red", "open": "yellow"}
+
+
+def in_markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, also in a cell of a table; commands keep their backticks."""
+    return re.sub(r"([\\*_\[\]<>|~])", r"\\\1", text)
+
+
+def repeated(columns: Sequence[Column], rows: Sequence[tuple[Cell, ...]]) -> str:
+    """Which rows are the same as an earlier one, or the same but for one column; empty where none is.
+
+    The first column is the name.
+    """
+    told = []
+    for k, (name, *cells) in enumerate(rows):
+        for earlier, *others in rows[:k]:
+            apart = [
+                column.line for column, cell, other in zip(columns[1:], cells, others, strict=True) if cell != other
+            ]
+            if len(apart) <= (len(cells) > _ALIKE):
+                but = f" but for: {apart[0]}" if apart else ""
+                told.append(f"{name.text}: same as {earlier.text}{but}")
+                break
+    return "\n".join(told)
+
+
+_ALIKE: Final = 4
+"""A row of more cells than this may differ in one and is the same all the same."""
 
 
 def run_table(results: Sequence[RunResult]) -> Table:
-    """What came out of one run per strategy."""
+    """What came out of one run per strategy; last, whether the outcome is the right one for the version."""
     first = results[0]
+    new = first.scenario.new
     with_baseline = first.baseline is not None
     with_users = any(result.users is not None for result in results)
-    columns = [Column(title="strategy", names=True), Column(title="outcome", names=True)]
-    titles = ["rolled back\nafter", "at 100%\nafter", "requests", "bad\nrequests", "by new\nversion"]
+    columns = [
+        Column(title="strategy", names=True),
+        Column(title="outcome", names=True),
+        Column(title="rolled back\nafter", below="after"),
+        Column(title="all traffic\nafter", below="full after"),
+        Column(title="requests"),
+        Column(title="bad\nrequests"),
+    ]
+    columns += [] if new is None else [Column(title=f"of them by\nversion {new}", below="new")]
     for slo in first.scenario.slos:
-        titles += [f"budget spent\n{escaped(slo.name)}", *(["of it by\nrollout"] if with_baseline else [])]
-    titles += ["cold\nstarts", "throttles"]
-    titles += ["users\nreached", "reached\nwhile split", "users\naffected"] if with_users else []
+        columns.append(Column(title=f"{escaped(slo.name)}\nbudget spent"))
+        columns += [Column(title="added by\nthe rollout", below="added")] if with_baseline else []
+    columns += [Column(title="cold\nstarts"), Column(title="throttled", below="throttled")]
+    if with_users:
+        columns += [
+            Column(title="users\nreached"),
+            Column(title="reached\nwhile split", below="while split"),
+            Column(title="users with a\nbad request", below="bad for"),
+        ]
+    columns += [] if new is None else [Column(title="verdict")]
     rows: list[tuple[Cell, ...]] = []
     for result in results:
         back = result.time_to_rollback_s if result.on_call_rollback_s is None else result.on_call_rollback_s
         by_new = result.bad_requests_new_version / result.bad_requests if result.bad_requests else None
         cells: list[Cell] = [Text(result.strategy), Text(result.outcome_text)]
         cells += [Duration(back), Duration(result.time_to_full_s)]
-        cells += [Count(result.requests), Count(result.bad_requests), Share(by_new)]
+        cells += [Count(result.requests), Count(result.bad_requests)]
+        cells += [] if new is None else [Share(by_new)]
         for slo in first.scenario.slos:
             cells.append(Share(result.budget(slo).spent))
             cells += [Share(result.caused(slo))] if with_baseline else []
@@ -191,14 +364,24 @@ def run_table(results: Sequence[RunResult]) -> Table:
         if with_users:
             cells += [Share(result.users_reached), Share(result.users_reached_while_split)]
             cells += [Share(result.users_affected)]
+        if new is not None:
+            cells.append(Judgement(result.outcome, bool(first.scenario.function.versions[new].faults)))
         rows.append(tuple(cells))
-    return Table(columns=(*columns, *(Column(title=title) for title in titles)), rows=tuple(rows))
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=repeated(columns, rows))
 
 
 def version_table(results: Sequence[RunResult]) -> Table:
     """Each version's invocations and environments, averaged over the run."""
-    titles = ("invocations", "errors", "cold\nstarts", "P(cold)", "environments", "running", "idle")
-    columns = (Column(title="strategy", names=True), Column(title="version", names=True))
+    columns = (
+        Column(title="strategy", names=True),
+        Column(title="version", names=True),
+        Column(title="invocations"),
+        Column(title="errors"),
+        Column(title="cold\nstarts"),
+        Column(title="cold per\ninvocation"),
+        Column(title="environments\non average"),
+        Column(title="of them\nbusy", below="busy"),
+    )
     rows: list[tuple[Cell, ...]] = [
         (
             Text(result.strategy),
@@ -209,13 +392,12 @@ def version_table(results: Sequence[RunResult]) -> Table:
             Share(version.cold_start_probability),
             Average(version.environments),
             Average(version.running),
-            Average(version.idle),
         )
         for result in results
         for number, version in result.versions.items()
         if version.invocations
     ]
-    return Table(columns=(*columns, *(Column(title=title) for title in titles)), rows=tuple(rows))
+    return Table(columns=columns, rows=tuple(rows))
 
 
 def scenario_table(scenario: Scenario) -> Table:
@@ -257,6 +439,8 @@ def comparison_table(comparison: Comparison) -> Table:
         for columns in comparison.columns.values()
     )
     columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
+    blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
+    columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
     columns += [Column(title="rolled back after\nmedian / p95"), Column(title="bad requests\nmean", interval=True)]
     for slo in slos:
@@ -269,6 +453,7 @@ def comparison_table(comparison: Comparison) -> Table:
     for name in comparison.columns:
         estimates = comparison.estimates(name)
         cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
+        cells += [EstimatedShare(estimates["blocked"])] if blocked else []
         cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
         cells += [MedianDuration(estimates["time_to_rollback_s"]), EstimatedNumber(estimates["bad_requests"])]
         for slo in slos:
@@ -276,7 +461,13 @@ def comparison_table(comparison: Comparison) -> Table:
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
-    return Table(columns=tuple(columns), rows=tuple(rows), caption=comparison.undecided)
+    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided, *blocked_rollouts(comparison))))
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def _blocked(estimate: Estimate | None) -> bool:
+    """Whether any deployment did not begin, because an alarm was in ALARM already."""
+    return estimate is not None and estimate.mean > 0
 
 
 SHOWN: Final = 40
@@ -290,16 +481,18 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
         estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        stopped = row["estimate"] == "stopped"
-        cells[row["estimate"]] = EstimatedShare(estimate) if stopped else EstimatedNumber(estimate)
+        is_share = row["estimate"] in ("stopped", "blocked")
+        cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
+    blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
+    shown = ("stopped", *(("blocked",) if blocked else ()), "bad_requests", "plane")
     rows = tuple(
-        (*map(Text, values), *(cells.get(name, Text("-")) for name in ("stopped", "bad_requests", "plane")))
-        for values, cells in lines.items()
+        (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
     return Table(
         columns=(
             *(Column(title=name, names=True) for name in (*names, "strategy")),
             Column(title="stopped", interval=True),
+            *((Column(title="blocked", interval=True),) if blocked else ()),
             Column(title="bad requests\nmean", interval=True),
             Column(title="plane"),
         ),
@@ -327,13 +520,15 @@ def contender_table(recommendation: Recommendation) -> Table:
 
 
 def _contender(evaluation: Evaluation, goal: Goal) -> tuple[Cell, ...]:
+    limits = evaluation.limits(goal)
+    about = {limit.name: limit for limit in limits}
     return (
         Text(evaluation.candidate.name),
         Text(evaluation.candidate.alarm_text),
-        EstimatedShare(evaluation.caught),
-        EstimatedShare(evaluation.false_rollback),
+        EstimatedShare(evaluation.caught, about.get("catch")),
+        EstimatedShare(evaluation.false_rollback, about.get("false_rollback")),
         EstimatedNumber(evaluation.bad),
-        EstimatedShare(evaluation.budget),
+        EstimatedShare(evaluation.budget, about.get("budget")),
         Duration(evaluation.time_to_full),
-        Verdict(evaluation.limits(goal)),
+        Verdict(limits),
     )

@@ -106,7 +106,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
                 {"crash": "5%"}, {"responses": "20%", "onset": "90 s", "ramp": "1 min"}]},
             "slos": [{"name": "fast", "sli": {"latency": "300 ms"}, "objective": "99%"},
                      {"name": "right", "objective": "99%"}],
-            "alarms": alarm(of="alias", threshold="> 6", datapoints="1 of 2"),
+            "alarms": alarm(metric="responses_5xx", of="alias", threshold="> 6", datapoints="1 of 2"),
         },
     ),
     "percentile of the new version": (

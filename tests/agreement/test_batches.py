@@ -14,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.core.streams import BLOCK
+from rollout_sim.control.metrics import RequestCounts
+from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.planes import compiled
 from rollout_sim.planes.selection import EngineChoice
 from rollout_sim.run.batch import Batch, Samples, run_batch
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate
+from rollout_sim.run.wiring import build_metrics
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 
@@ -57,6 +59,8 @@ def figures(result: RunResult) -> dict[str, float]:
         "throttles": result.throttles,
         "users_affected": result.users_affected,
     }
+    if result.scenario.rollout is not None:
+        values |= {f"stopped_by.{name}": name in result.stopped_by for name in result.scenario.rollout.alarms}
     return {name: math.nan if value is None else float(value) for name, value in values.items()}
 
 
@@ -130,6 +134,19 @@ def test_the_simpy_plane_runs_the_same_batches() -> None:
 def test_without_a_rollout() -> None:
     found = scenario(rollout=None, strategies=None, alarms=None, horizon="8 min")
     assert_same(in_batches(found, 2, 3), one_by_one(found, 3))
+
+
+def test_a_copied_run_shares_only_what_no_run_changes() -> None:
+    from rollout_sim.planes.compiled import state
+
+    given_ = scenario(**BUSY)
+    metrics = build_metrics(given_)
+    requests = RequestCounts.empty(replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=1)
+    first = state.laid_out(given_, metrics, requests, Streams(seed=1), events=False)
+    other = state.copied(first, metrics.emptied(), requests.emptied(), 0)
+    shared = {name for name in state.State._fields if getattr(first, name) is getattr(other, name)}
+    constant = {"first_counts", "user_quantiles", "waits", "async_waits", "rows", "slow_limits", "latencies"}
+    assert shared == constant | set(state.empty_draws(given_, 1))
 
 
 @pytest.mark.parametrize("forgotten", ["marks", "bad_by"])

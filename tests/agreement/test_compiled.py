@@ -43,6 +43,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
     assert one.events is not None
     assert other.events is not None
     pd.testing.assert_frame_equal(one.events, other.events, check_exact=True)
+    np.testing.assert_array_equal(one.metrics.latency_sum, other.metrics.latency_sum)
     assert np.array_equal(one.metrics.failed_responses, other.metrics.failed_responses)
     pd.testing.assert_frame_equal(one.timeline, other.timeline, check_exact=True)
     assert one.summary == other.summary
@@ -120,6 +121,9 @@ alarms = st.sampled_from(
     [
         {"metric": "errors", "of": "new_version", "threshold": "> 3"},
         {"metric": "throttles", "threshold": "> 20", "period": "10 s"},
+        {"metric": "order-failed", "threshold": "> 4", "datapoints": "2 of 3"},
+        {"metric": "responses_5xx", "threshold": "> 8", "period": "30 s"},
+        {"metric": "latency", "statistic": "p90", "threshold": "> 1 s", "period": "30 s"},
         {"metric": "duration", "statistic": "p90", "of": "new_version", "threshold": "> 1 s", "period": "30 s"},
         {"metric": "burn_rate", "slo": "fast", "long": "2 min", "short": "1 min", "threshold": "> 8"},
     ]
@@ -158,6 +162,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         traffic=traffic,
         slos=[{"name": "availability", "objective": "99%"}, {"name": "fast", "sli": {"latency": "800 ms"}, "objective": "90%"}],
         alarms={"errors": draw(alarms)},
+        metrics={"order-failed": {"share": "60%"}},
         on_call=draw(st.sampled_from([None, {"alarms": ["errors"], "response": "20 s"}])),
         strategies={"one": draw(strategies)},
     )  # fmt: skip

@@ -65,7 +65,7 @@ def alarm(rng: random.Random, rate: float) -> dict[str, Any]:
     data: dict[str, Any] = {
         "metric": metric, "of": of, "period": f"{period} s", "datapoints": f"{rng.randint(1, n)} of {n}",
         "missing": rng.choice(["missing", "ignore", "breaching", "not_breaching", "not_breaching"]),
-        "lag": rng.choice(["0 s", "0 s", "45 s", "60 s", "2 min"]),
+        "lag": rng.choice(["0 s", "0 s", "45 s", "60 s", "2 min"]), "history": "new",
     }  # fmt: skip
     if metric == "errors":
         data["threshold"] = (

@@ -143,6 +143,9 @@ class Alarm:
         self.m, self.n = (int(part) for part in data.get("datapoints", "1 of 1").split(" of "))
         self.missing = {"notBreaching": "not_breaching"}.get(data.get("missing"), data.get("missing", "missing"))
         self.lag = instant(data.get("lag", 0))
+        self.new = (
+            data.get("history") == "new"
+        )  # else it has a past, which is not modelled: nothing was before time zero
         self.comparator, limit = re.fullmatch(r"\s*([<>]=?)\s*(.+)", data["threshold"]).groups()
         self.limit = float(limit) if re.fullmatch(r"[\d.]+", limit) else number(limit)
         self.state = "INSUFFICIENT_DATA"
@@ -376,19 +379,20 @@ class Run:
     # Alarms
 
     def evaluate(self, alarm: Alarm) -> None:
-        newest = (self.now - alarm.lag) // alarm.period
-        alarm.state = alarm.settle([self.point_of(alarm, k) for k in range(newest - reach(alarm.n), newest)])
+        if not (alarm.new and self.now < self.start):
+            step = 60 * SECOND if alarm.period >= 60 * SECOND else 10 * SECOND
+            end = (self.now - alarm.lag) // step * step
+            ends = [end - k * alarm.period for k in reversed(range(reach(alarm.n)))]
+            alarm.state = alarm.settle([self.point_of(alarm, at) for at in ends])
         if self.phase == "deploying" and alarm in self.watched and alarm.state == "ALARM":
             self.turn_back("rolled_back")
         beat = 60 * SECOND if alarm.period >= 60 * SECOND else 10 * SECOND
         self.at(self.now + beat, EVALUATION, self.evaluate, alarm)
 
-    def point_of(self, alarm: Alarm, period: int) -> float | None:
-        """The datapoint of the period number `period`, as far as it is known now."""
-        if period < 0:
-            return None
+    def point_of(self, alarm: Alarm, end: int) -> float | None:
+        """The datapoint of the period that ends at `end`, as far as it is known now."""
         versions = {"alias": list(self.versions), "old_version": [self.old], "new_version": [self.new]}[alarm.of]
-        cells = range(period * alarm.period // (10 * SECOND), (period + 1) * alarm.period // (10 * SECOND))
+        cells = range(max(end - alarm.period, 0) // (10 * SECOND), max(end, 0) // (10 * SECOND))
         entries = [self.seen[version, k] for version in versions for k in cells if (version, k) in self.seen]
         invocations, errors, throttles, total = (sum(entry[k] for entry in entries) for k in range(4))
         samples = invocations + (throttles if alarm.metric == "throttles" else 0)

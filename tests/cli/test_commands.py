@@ -255,3 +255,19 @@ def test_a_matplotlibrc_of_the_folder_changes_nothing(small, settings) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     for name in ("traffic.png", "error_budget.png"):
         assert (small.parent / "after" / name).read_bytes() == (small.parent / "before" / name).read_bytes()
+
+
+def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> None:
+    for command, last in (("run", "One run is an example"), ("compare", "It stops a good version in")):
+        extra = ["--replications", "20"] if command == "compare" else []
+        done = call(command, small, *extra, "--format", "markdown", cwd=small.parent)
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = [line for line in done.stdout.splitlines() if line]
+        assert sum(line.startswith("| canary |") for line in lines) == (3 if command == "run" else 1)
+        assert last in lines[-2]
+        assert lines[-1].startswith("files in")
+        assert (
+            (small.parent / "results" / "small")
+            .joinpath("traffic.png" if command == "run" else "comparison.png")
+            .exists()
+        )

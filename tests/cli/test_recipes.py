@@ -44,10 +44,10 @@ COMMANDS = {
          "--axis", "engine=simpy,auto", "--strategy", "canary", "--format", "svg"),
         {"seed": None, "engine": None, "replications": 5, "strategies": ["canary"], "format": "svg"},
     ),
-    "recommend": (("recommend",), {"keep_alarms": False, "codedeploy": False}),
+    "recommend": (("recommend",), {"keep_alarms": False, "deploy_with": None}),
     "recommend with choices": (
         ("recommend", "--keep-alarms", "--codedeploy", "--seed", "3", "--engine", "aggregate", "--format", "svg"),
-        {"keep_alarms": True, "codedeploy": True, "seed": 3, "engine": "aggregate", "format": "svg"},
+        {"keep_alarms": True, "deploy_with": "codedeploy", "seed": 3, "engine": "aggregate", "format": "svg"},
     ),
 }  # fmt: skip
 """The words of a command, and choices that its recipe holds."""

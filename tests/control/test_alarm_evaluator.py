@@ -261,7 +261,7 @@ def test_burn_rate_alert_fires_when_the_closed_form_says(
     metrics.invocations[0, 0, :] = round(per_second * resolution)
     bad = metrics.errors if slow is None else metrics.slow[slow]
     bad[0, 0, :] = round(per_second * resolution * share)
-    source = BurnSource(objective=0.999, slow=slow, history_invocations=per_second)
+    source = BurnSource(objective=0.999, slow=slow, history=lambda start, end: per_second * (end - start))
     assert history(bank(metrics, {"availability": source}, a=BURN), 7200.0) == expected
 
 
@@ -269,7 +269,7 @@ def test_burn_rate_needs_both_windows_and_recovers() -> None:
     metrics = store(horizon=7200.0)
     metrics.invocations[0, 0, :] = 1000
     metrics.errors[0, 0, :10] = 1000
-    source = BurnSource(objective=0.999, history_invocations=1000 / 60)
+    source = BurnSource(objective=0.999, history=lambda start, end: 1000 / 60 * (end - start))
     watched = bank(metrics, {"availability": source}, a=BURN)
     # The last bad minute ends at 600 s and leaves the short window at 900 s.
     assert history(watched, 7200.0) == [(60.0, "ALARM"), (900.0, "OK")]
@@ -289,7 +289,7 @@ def test_burn_rate_counts_throttles_as_bad_requests() -> None:
 
 @pytest.mark.parametrize("slow", [None, 0])
 def test_burn_rate_remembers_history_but_not_of_a_new_version(slow: int | None) -> None:
-    source = BurnSource(objective=0.9, slow=slow, history_invocations=1.0, history_bad=0.5)
+    source = BurnSource(objective=0.9, slow=slow, history=lambda start, end: end - start, history_bad=0.5)
     expected: dict[Scope, str] = {"alias": "ALARM", "old_version": "ALARM", "new_version": "OK"}
     for of, name in expected.items():
         alarm = Alarm(metric="burn_rate", threshold="> 4", slo="s", of=of, lag=90.0)
@@ -299,7 +299,7 @@ def test_burn_rate_remembers_history_but_not_of_a_new_version(slow: int | None) 
 def test_burn_rate_waits_for_the_lag() -> None:
     metrics = store()
     metrics.invocations[0, 0, :] = metrics.errors[0, 0, :] = 60
-    source = BurnSource(objective=0.999, history_invocations=1.0)
+    source = BurnSource(objective=0.999, history=lambda start, end: end - start)
     # The long window needs 14.4 * 0.1% * 1 h = 51.84 s of failure: the first bad minute, seen 61 s after its end.
     late = replace(BURN, lag=61.0)
     assert history(bank(metrics, {"availability": source}, a=late), 600.0) == [(60.0, "OK"), (180.0, "ALARM")]
@@ -335,7 +335,7 @@ def test_a_batch_is_its_rows() -> None:
         "slow": Alarm(metric="duration", statistic="p90", threshold="> 1 s", of="new_version", datapoints="2 of 2"),
         "burn": Alarm(metric="burn_rate", threshold="> 3.2", slo="availability", long=600.0, short=60.0),
     }
-    objectives = {"availability": BurnSource(objective=0.9, history_invocations=0.1)}
+    objectives = {"availability": BurnSource(objective=0.9, history=lambda start, end: 0.1 * (end - start))}
     together = bank(batch, objectives, **alarms)
     singles = []
     for r in range(batch.replications):
@@ -515,7 +515,7 @@ def before(per_second: float, errors: float = 0.0) -> Before:
     """All traffic to the old version."""
     usual = np.array([per_second, 0.0, 0.0])
     return Before(
-        invocations=usual, errors=usual * errors, durations=(Constant(0.2),) * 3,
+        invocations=usual, errors=usual * errors, bad=usual * errors, durations=(Constant(0.2),) * 3,
         forecast=lambda start, end: usual * (end - start),
     )  # fmt: skip
 

@@ -180,7 +180,7 @@ def test_derived_properties() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"metric": "latency"}, "metric: unknown, got 'latency'; allowed invocations, errors"),
+        ({"metric": "bad weather"}, "metric: unknown, got 'bad weather'; allowed invocations, errors"),
         ({"of": "v2"}, "of: unknown, got 'v2'; allowed alias"),
         (
             {"statistic": "p99"},

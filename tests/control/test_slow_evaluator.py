@@ -257,7 +257,8 @@ def compared(cases: int, size: int, seed: int) -> Iterator[tuple[dict[str, Any],
     """Alarms over `size` histories each: at every evaluation the states of both evaluators."""
     rng = random.Random(seed)
     then = Before(
-        invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), durations=(Constant(TOOK),) * 3,
+        invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
+        durations=(Constant(TOOK),) * 3,
         forecast=lambda start, end: np.array(RATES) * (end - start),
     )  # fmt: skip
     for _ in range(cases):

@@ -13,7 +13,8 @@ import rollout_sim
 
 PACKAGE = Path(rollout_sim.__file__).parent
 WHOLE = {
-    "column.names for column", "max(len(line)", "math.comb(", "f.kind == ", "spec.provisioned for", "len(part) + 2",
+    "column.names and not", "self.widths", "widths[: self.names]", "least", "k < self.names", "wrapped(name, _NAME).count(",
+    'label.count("\\n")', "box.overlaps(", "math.comb(", "f.kind == ", "spec.provisioned for", "len(part) + 2",
     "len(item.value) + 2", "1 for hypothesis", "varied.path == other.path", "batch.count for", "part.size for part",
     "size for size, _ in measures",
 }  # fmt: skip

@@ -275,10 +275,38 @@ def test_documents_keep_the_limits(text: str | bytes, what: str, file: Path) -> 
     assert time.process_time() - began < 3
 
 
-def test_another_reader_is_given_nothing_beyond_the_limits(file: Path) -> None:
-    file.write_text("Resources: {a: !Ref b}\n\t{")
-    document.check_limits(file)
-    for text in (BOMB, "[" * 5000):
-        file.write_text(text)
-        with pytest.raises(ScenarioError, match="too"):
-            document.check_limits(file)
+def test_tags_and_merge_keys_of_another_program_are_read_with_the_lines_of_what_they_hold(file: Path) -> None:
+    file.write_text("""\
+base: &base {a: 1, b: [x]}
+one: {<<: *base, b: 2}
+two:
+  <<: [{a: 9}, *base]
+three: !Sub
+  - "${a}:live"
+  - {a: !Ref Orders}
+four: !GetAtt Orders.Arn
+date: 2010-09-09
+""")
+    read = document.read_tagged(file, lambda tag: tag.removeprefix("!"), "a template")
+    assert read.data["one"] == {"a": 1, "b": 2}
+    assert read.data["two"] == {"a": 9, "b": ["x"]}
+    assert read.data["three"] == {"Sub": ["${a}:live", {"a": {"Ref": "Orders"}}]}
+    assert read.data["four"] == {"GetAtt": "Orders.Arn"}
+    assert read.data["date"] == "2010-09-09"
+    assert read.lines["three", "Sub", 1, "a"] == 7
+
+
+def test_json_with_tabs_and_rare_letters_is_read_as_another_programs_file(file: Path) -> None:
+    file.write_text('{\n\t"a": "\\ud83d\\ude80",\n\t"b": "x\\/y"\n}')
+    assert document.read_tagged(file, str, "a template").data == {"a": "\U0001f680", "b": "x/y"}
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [(BOMB, "too many"), ("[" * 5000, "too deeply"), ("- 1", "a template is a mapping of fields, got a list"), ("", "an empty file"),
+     ("a: &a {<<: *a}", "inside its own anchor"), ("a: !!python/none x", "tags are not allowed"), ("{a: 1, a: 2}", "twice")],
+)  # fmt: skip
+def test_files_of_other_programs_keep_the_limits(text: str, what: str, file: Path) -> None:
+    file.write_text(text)
+    with pytest.raises(ScenarioError, match=what):
+        document.read_tagged(file, str, "a template")

@@ -39,6 +39,8 @@ ALARMS: dict[str, dict[str, Any]] = {
     "throttled": {"metric": "throttles", "of": "alias", "threshold": "> 0"},
     "silent": {"metric": "invocations", "of": "alias", "threshold": "< 1", "period": "10 s", "missing": "breaching"},
 }  # fmt: skip
+for alarm in ALARMS.values():
+    alarm["lag"] = "1 min"  # what an import takes for granted
 EVERY = scenario(strategies=STRATEGIES, alarms=ALARMS, rollout__alarms=list(ALARMS), horizon="3 h")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,17 +142,17 @@ def test_a_template_with_globals_parameters_and_conditions(tmp_path: Path) -> No
     assert [(one.metric, one.of, one.threshold, one.datapoints, one.statistic, one.period) for one in alarms] == [
         ("errors", "new_version", "> 4", "2 of 3", "sum", 60),
         ("duration", "alias", ">= 0.9 s", "1 of 1", "p95", 120),
-        ("throttles", "alias", "> 0", "1 of 1", "sum", 60),
+        ("throttles", "function", "> 0", "1 of 1", "sum", 60),
     ]
     assert scenario.horizon >= scenario.start + plan.length
     said = "\n".join(remarks)
     for part in (
-        "condition IsProd was taken as true", "condition IsCareful was taken as true", "OrdersCheck calls", "AWS::StackName",
-        "CompositeAlarm is not read", "watches the function other", "watches all of the function",
+        "condition IsProd was taken as true", "condition IsCareful was taken as true", "OrdersCheck", "AWS::StackName",
+        "left out: Everything: its rule reads x, which is not in the template", "watches the function other",
     ):  # fmt: skip
         assert part in said
         assert part.split()[0] in written.split("name:")[0]
-    assert written.count("GUESS: ") == 3
+    assert written.count("GUESS: ") == 5
 
 
 def test_parameters_take_the_place_of_defaults(tmp_path: Path) -> None:
@@ -169,7 +170,10 @@ def test_parameters_take_the_place_of_defaults(tmp_path: Path) -> None:
 def test_json_templates_are_read_alike(tmp_path: Path) -> None:
     from cfnlint.decode.cfn_yaml import loads
 
-    assert imported(tmp_path, json.dumps(loads(TEMPLATE)))[1] == imported(tmp_path)[1]
+    without_lines = (
+        re.sub(r"yaml:\d+", "", imported(tmp_path, text)[1]) for text in (json.dumps(loads(TEMPLATE)), TEMPLATE)
+    )
+    assert len(set(without_lines)) == 1
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ SECOND = """
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("a: [", ":2: "),
+        ("a: [", "not valid YAML"),
         ("Resources: []", "needs them as a mapping"),
         (TEMPLATE.replace("AutoPublishAlias: !Ref Stage", ""), "nothing is rolled out"),
         (TEMPLATE + SECOND, "several functions are rolled out; choose one with --function: Orders, Second"),

@@ -30,8 +30,8 @@ def counts(shown: Metrics, *, objectives: int = 0, keep: float = 1000.0) -> Peri
 def test_metrics_show_what_was_handed_over_and_nothing_of_later_periods() -> None:
     shown = metrics(slow=(1.0,))
     counted = counts(shown)
-    counted.invocation(10, 2, 1.5, outcome=ERROR, cold=True)
-    counted.invocation(10, 3, 1.0, outcome=OK, cold=False)
+    counted.invocation(10, 2, 0.5, 1.5, outcome=ERROR, cold=True)
+    counted.invocation(10, 3, 0.5, 1.0, outcome=OK, cold=False)
     counted.throttle(0, 2)
     assert shown.invocations.sum() == 0
     counted.hand_over(150.0)
@@ -46,9 +46,9 @@ def test_metrics_show_what_was_handed_over_and_nothing_of_later_periods() -> Non
 def test_a_late_end_fills_an_earlier_period() -> None:
     shown = metrics()
     counted = counts(shown)
-    counted.invocation(0, 5, 0.1, outcome=OK, cold=False)
+    counted.invocation(0, 5, 0.5, 0.1, outcome=OK, cold=False)
     counted.hand_over(400.0)
-    counted.invocation(0, 1, 290.0, outcome=OK, cold=False)
+    counted.invocation(0, 1, 0.5, 290.0, outcome=OK, cold=False)
     counted.hand_over(420.0)
     assert shown.invocations[0, 0].tolist() == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0]
 

@@ -45,6 +45,13 @@ def test_a_batch_is_a_power_of_two_that_memory_bounds() -> None:
     assert 1 <= long.batch * 2 * 30 * 1440 <= 1 << 23 < 2 * long.batch * 2 * 30 * 1440
 
 
+def test_replications_that_go_forward_together_are_as_many_as_memory_allows() -> None:
+    pytest.importorskip("numba", reason="the extra `compiled` is not installed")
+    batches = [choose_engine(busy(rate), "compiled").batch for rate in ("5/s", "200/s", "5000/s")]
+    assert batches == [8, 4, 2]
+    assert choose_engine(scenario(horizon="365 d"), "compiled").batch == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -60,7 +67,7 @@ def test_a_batch_is_a_power_of_two_that_memory_bounds() -> None:
 def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes: dict[str, Any], reason: str) -> None:
     choice = choose_engine(scenario(**changes))
     assert choice.engine in ("simpy", "compiled")
-    assert choice.batch == (16 if choice.engine == "compiled" else 1)
+    assert choice.batch in ((8, 16) if choice.engine == "compiled" else (1,))
     assert choice.reason.startswith("aggregate would not be exact: ")
     assert reason in choice.reason
     with pytest.raises(ScenarioError, match=r"engine: aggregate is not exact here: .*; allowed simpy$"):
@@ -137,3 +144,8 @@ def test_too_much_to_keep_is_refused() -> None:
     assert check_size(scenario(horizon="365 d"), runs=19) > 0
     with pytest.raises(ScenarioError, match=re.escape(f"allowed {MAX_COUNTS:.3g}")):
         check_size(scenario(horizon="365 d"), runs=20)
+
+
+def test_a_horizon_whose_counts_do_not_fit_into_memory_is_refused_on_every_plane() -> None:
+    with pytest.raises(ScenarioError, match=r"horizon 3.1536e.09 s in periods of 60 s for 2 targets .*; allowed 2e.07"):
+        choose_engine(scenario(horizon="36500 d"))

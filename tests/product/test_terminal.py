@@ -13,13 +13,17 @@ from command import call, shell
 from terminal import COLOUR, at_terminal
 
 
-def test_a_pipe_gets_no_escape_codes_and_whole_lines(small) -> None:
-    for env in ({}, {"COLUMNS": "40", "TERM": "xterm-256color"}):
+def test_a_pipe_gets_no_escape_codes_and_whole_lines_or_as_wide_as_columns_says(small) -> None:
+    for columns in (None, 40):
+        env = {} if columns is None else {"COLUMNS": str(columns), "TERM": "xterm-256color"}
         done = call("run", small, cwd=small.parent, env=env)
         assert "\x1b" not in done.stdout + done.stderr
         assert "…" not in done.stdout
-        (heading,) = [line for line in done.stdout.splitlines() if "outcome" in line]
-        assert heading.split()[-1] == "throttles"
+        if columns is None:
+            (heading,) = [line for line in done.stdout.splitlines() if "outcome" in line]
+            assert heading.split()[-1] == "verdict"
+        else:
+            assert max(map(len, done.stdout.splitlines())) <= columns
 
 
 @pytest.mark.parametrize("columns", [60, 110])

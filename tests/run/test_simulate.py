@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from rollout_sim.control.alarms import Alarm
 from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.scenario.sections import NO_ROLLOUT
@@ -326,6 +328,67 @@ def test_a_failed_hook_fails_the_deployment_before_any_user_sees_it() -> None:
     assert result.outcome == "failed"
     assert result.bad_requests_new_version == 0
     assert result.versions["2"].errors == 10
+
+
+def test_failed_responses_hide_from_lambda_and_not_from_the_front_door() -> None:
+    """A framework that catches the exception and answers 500: no alarm on errors sees it, the budget and the front door do."""
+    bad = {"like": "1", "error_rate": "0%", "faults": [{"responses": "30%"}]}
+    given_ = scenario(
+        function__versions={"1": {"duration": "100 ms"}, "2": bad},
+        alarms={
+            "errors": {"metric": "errors", "of": "new_version", "datapoints": "2 of 2", "threshold": "> 0",
+                       "missing": "not_breaching"},
+            "front": {"metric": "responses_5xx", "datapoints": "2 of 2", "threshold": "> 0", "missing": "not_breaching"},
+        },
+    )  # fmt: skip
+    blind = simulate(given_, "canary")
+    assert blind.outcome == "promoted"
+    assert int(blind.metrics.errors.sum()) == 0
+    assert blind.versions["2"].errors == 0
+    new = int(blind.counts.requests[0, 1].sum())
+    near(blind.bad_requests / new, 0.3, math.sqrt(0.21 / new))
+    assert blind.bad_requests == int(blind.metrics.failed_responses.sum())
+    assert blind.budget(given_.slos[0]).bad.sum() == blind.bad_requests
+    assert given_.rollout is not None
+    seeing = replace(given_, rollout=replace(given_.rollout, alarms=("front",)))
+    assert simulate(seeing, "canary").time_to_rollback_s == 120
+    columns = compare(replace(seeing, engine="aggregate"), 1000, twin=False).columns["canary"]
+    share = 1 - math.exp(-0.1 * 5 * 60 * 0.3)  # a minute with a failed response, of the new version
+    early = (columns["time_to_rollback_s"] == 120).mean()
+    assert early == pytest.approx(share**2, abs=4 * math.sqrt(share**2 * (1 - share**2) / 1000))
+
+
+def test_latency_is_what_the_front_door_sees_inits_included() -> None:
+    """Every 20 s a request of 100 ms; environments live for 5 s, so that each of them waits for an init of 400 ms."""
+    given_ = steady(
+        function__versions={"1": {"duration": "100 ms", "cold_start": "400 ms"}},
+        function__keep_alive="5 s",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "20 s"}}],
+        horizon="5 min",
+    )
+    alarms = {
+        name: Alarm(metric="latency", statistic=statistic, threshold=threshold)
+        for name, (statistic, threshold) in {
+            "mean": ("average", "> 499 ms"), "at most": ("average", "> 500 ms"), "p99": ("p99", "> 499 ms"),
+            "p99 at most": ("p99", "> 500 ms"),
+        }.items()
+    }  # fmt: skip
+    alarms["Duration"] = Alarm(metric="duration", threshold="> 101 ms")
+    for engine in ("simpy", "compiled"):
+        result = simulate(replace(given_, alarms=alarms, engine=engine))
+        assert {name for _, name, _, new in result.alarm_log if new == "ALARM"} == {"mean", "p99"}
+    study = replace(scenario(), alarms={"errors": Alarm(metric="latency", statistic="p99", threshold="> 1 s")})
+    assert "an alarm on latency sees its cold starts" in choose_engine(study).reason
+    warm = replace(study, function=replace(study.function, versions={
+        number: replace(spec, cold_start=None) for number, spec in study.function.versions.items()}))  # fmt: skip
+    assert choose_engine(warm).engine == "aggregate"
+
+
+@pytest.mark.parametrize("metric", ["responses_5xx", "latency"])
+def test_the_front_door_knows_no_versions(metric: str) -> None:
+    for of in ("new_version", "old_version"):
+        with pytest.raises(ValueError, match=f"of: {metric} is the front door's, which knows no versions, got {of}"):
+            Alarm(metric=metric, of=of, threshold="> 1 s" if metric == "latency" else "> 1")  # type: ignore[arg-type]
 
 
 def test_a_good_version_passes_the_default_hook_of_blue_green() -> None:

@@ -149,3 +149,9 @@ def test_other_faults_take_the_place_of_a_versions_own() -> None:
     )
     with pytest.raises(ScenarioError, match="small: there is no version '7'; allowed 1, 2"):
         given.with_faults("7", [])
+
+
+def test_users_of_all_sources_together_fit_into_memory() -> None:
+    source = data()["traffic"][0] | {"users": {"count": 30_000_000}}
+    with pytest.raises(ScenarioError, match="traffic: has 60,000,000 users in all; allowed 50,000,000"):
+        Scenario.from_dict(data(traffic=[source, source]))

@@ -76,6 +76,55 @@ def test_a_threshold_is_held_against_what_the_metric_can_come_to(alarm: dict[str
     assert names(alarms={"errors": alarm}) == ([] if reached else [("threshold", "alarms.errors.threshold")])
 
 
+@pytest.mark.parametrize(
+    ("alarm", "expected"),
+    [
+        ({"period": "5 min", "datapoints": "1 of 1"}, []),  # the periods slide
+        ({"period": "5 min", "datapoints": "1 of 1", "window": "wall_clock"}, []),
+        ({"period": "5 min", "datapoints": "1 of 1", "window": "wall_clock", "lag": "1 min"}, [("too-late", "alarms.errors")]),
+        ({"period": "5 min", "datapoints": "2 of 2"}, [("too-late", "alarms.errors")]),
+        ({"period": "5 min", "datapoints": "2 of 2", "missing": "breaching"}, []),
+        ({"period": "1 min", "datapoints": "5 of 5"}, []),
+        ({"period": "1 min", "datapoints": "6 of 6"}, [("too-late", "alarms.errors")]),
+        ({"period": "1 min", "datapoints": "1 of 1", "lag": "4 min"}, []),
+        ({"period": "1 min", "datapoints": "1 of 1", "lag": "5 min"}, [("too-late", "alarms.errors")]),
+        ({"at_least": "60 requests"}, []),
+        ({"at_least": "100 requests"}, [("guard", "alarms.errors.at_least")]),
+    ],
+)  # fmt: skip
+def test_an_alarm_that_cannot_fire_within_the_rollout_is_told(alarm: dict[str, Any], expected: list[Any]) -> None:
+    """A canary of 10% of 5/s for 5 min."""
+    canary = {"canary": {"type": "canary", "percent": 10, "interval": "5 min"}}
+    errors = {"metric": "errors", "of": "new_version", "threshold": "> 2", "missing": "not_breaching"}
+    assert names(alarms={"errors": errors | alarm}, strategies=canary) == expected
+
+
+def test_the_warnings_about_alarms_that_cannot_fire_hold_the_figures() -> None:
+    canary = {"canary": {"type": "canary", "percent": 10, "interval": "5 min"}}
+    late = scenario(alarms__errors__period="5 min", strategies=canary).warnings()[0]
+    assert str(late) == (
+        "alarms.errors: cannot turn red because of version 2 before the deployment is over: with 2 of 2 periods of 5 min "
+        "it takes at least 6 min, which is too long for canary (5 min) [too-late]"
+    )
+    few = scenario(alarms__errors__at_least="100 requests", strategies=canary).warnings()[0]
+    assert str(few) == (
+        "alarms.errors.at_least: is never judged: it asks for 100 requests in 1 min, more than version 2 gets while it acts, "
+        "with canary (30 expected) [guard]"
+    )
+
+
+def test_an_alarm_on_a_version_that_is_not_there_has_no_data() -> None:
+    assert names(rollout=None, strategies=None) == [("unused-alarm", "alarms.errors"), ("no-data", "alarms.errors")]
+
+
+def test_what_a_composite_alarm_reads_is_not_unused_and_is_not_judged_by_a_threshold() -> None:
+    alarms = {
+        "errors": {"metric": "errors", "of": "new_version", "threshold": "> 2", "missing": "not_breaching"},
+        "all": {"rule": "ALARM(errors)"},
+    }
+    assert names(alarms=alarms, rollout__alarms=["all"]) == []
+
+
 def test_retries_count_among_what_a_metric_can_come_to() -> None:
     retried = [{**http(poisson="5/s")[0], "retry": {"attempts": 3}}]
     assert names(alarms__errors__threshold="> 600", traffic=retried) == []

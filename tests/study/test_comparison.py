@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from builders import scenario
+from builders import data, scenario
 
+from rollout_sim.control.slo import budget_events
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import concatenate, run_batch
+from rollout_sim.scenario.sections import Engine
+from rollout_sim.study import comparison
 from rollout_sim.study.comparison import Comparison, batches_of, compare, good_twin
 from rollout_sim.study.executor import run_batches
 from rollout_sim.theory import catch_probability
@@ -175,3 +179,97 @@ def test_replications_that_cannot_be_kept_are_refused() -> None:
 def test_the_run_without_a_rollout_is_no_strategy() -> None:
     with pytest.raises(ScenarioError, match="'no rollout' is what every strategy is set beside; allowed instant"):
         compare(scenario(), 5, ["no rollout"])
+
+
+@pytest.mark.parametrize("engine", ["aggregate", "simpy"])
+def test_what_the_rollout_adds_is_nothing_for_a_good_version(engine: Engine) -> None:
+    """Request by request: the ordinary errors of a good version are those that the old one would have had."""
+    count = 200 if engine == "aggregate" else 2
+    given = scenario(function__versions__1__cold_start=None, horizon="12 min", rollout__start="2 min")
+    compared = compare(given, count, ["instant"], engine=engine)
+    assert compared.twin is not None
+    good, bad = compared.twin.columns["instant"], compared.columns["instant"]
+    assert not good["bad_requests_added"].any()
+    assert not good["budget_spent_by_rollout.availability"].any()
+    assert good["bad_requests"].all()
+    whole = budget_events(0.999, 5.0, given.slos[0].window)
+    assert bad["budget_spent_by_rollout.availability"] == pytest.approx(bad["bad_requests_added"] / whole)
+    # Of 5 requests a second, 20% of the 99% that would have been good; until it is stopped after 2 min.
+    served = np.where(np.isnan(bad["time_to_rollback_s"]), 600.0, bad["time_to_rollback_s"]) * 5
+    assert bad["bad_requests_added"].mean() == pytest.approx(served.mean() * 0.198, rel=0.03 if count > 2 else 0.3)
+    entry = json.loads(json.dumps(compared.to_json()))["strategies"][0]
+    assert entry["bad_requests_added"]["mean"] == pytest.approx(bad["bad_requests_added"].mean())
+    assert entry["budget_spent_by_rollout"]["availability"]["mean"] > 0
+
+
+def test_the_planes_agree_on_what_a_rollout_adds() -> None:
+    """Its mean over runs one by one, paired with runs without the rollout, and as the aggregate plane draws it."""
+    given = scenario(
+        function__versions__1__cold_start=None, function__versions__2={"like": "1", "faults": [{"errors": "2%"}]},
+        horizon="12 min", rollout__start="2 min",
+    )  # fmt: skip
+    one = compare(given, 12, ["canary"], engine="simpy", twin=False).columns["canary"]["bad_requests_added"]
+    many = compare(given, 2000, ["canary"], engine="aggregate", twin=False).columns["canary"]["bad_requests_added"]
+    error = np.sqrt(one.var(ddof=1) / one.size + many.var(ddof=1) / many.size)
+    assert abs(one.mean() - many.mean()) < 4 * error
+
+
+@pytest.mark.parametrize("engine", ["aggregate", "simpy"])
+def test_a_comparison_says_which_alarm_stopped_it(engine: Engine) -> None:
+    """Of two alarms the one that can fire; neither where nothing is stopped."""
+    quiet = {"metric": "errors", "of": "new_version", "threshold": "> 100000", "missing": "not_breaching"}
+    alarms = {**data()["alarms"], "never": quiet}
+    given = scenario(
+        alarms=alarms, rollout__alarms=["never", "errors"], function__versions__1__error_rate="0%",
+        function__versions__1__cold_start=None,
+    )  # fmt: skip
+    compared = compare(given, 40 if engine == "aggregate" else 2, ["instant"], engine=engine)
+    estimates = compared.estimates("instant")
+    assert estimates["stopped"] == estimates["stopped_by.errors"]
+    assert estimates["stopped_by.never"] is not None
+    assert estimates["stopped_by.never"].mean == 0
+    assert compared.reasons == {"instant": "rolled back by errors in 100%"}
+    assert compared.twin is not None
+    assert compared.twin.reasons == {}
+    entry = compared.to_json()["strategies"][0]
+    assert set(entry["stopped_by"]) == {"never", "errors"}
+    assert entry["reason"] == "rolled back by errors in 100%"
+
+
+def test_what_hooks_and_blocks_come_to_is_said_too() -> None:
+    always = {"metric": "errors", "of": "alias", "threshold": ">= 0", "missing": "breaching", "datapoints": "1 of 1"}
+    blocked = compare(scenario(alarms={"errors": always}), 20, ["canary"], twin=False)
+    assert blocked.reasons == {"canary": "blocked by an alarm at its start in 100%"}
+    tests = {"before_allow_traffic": {"invocations": 50, "over": "1 min"}}
+    tested = scenario(strategies={"tested": {"type": "blue_green", "hooks": tests}})
+    assert compare(tested, 20, twin=False).reasons == {"tested": "failed in its hooks' tests in 100%"}
+
+
+def test_an_interrupted_comparison_keeps_the_first_replications(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: the replications that are done in all of its parts, the same as those of a comparison of so many."""
+    given = scenario()
+    whole = compare(given, 3000)
+    size = whole.plane.batch
+    assert size < 1500
+    original, finished = comparison.run_all, [5]
+
+    def interrupted(*args: Any, **options: Any) -> Iterator[Any]:
+        for k, pair in enumerate(original(*args, **options)):
+            if k in finished:
+                raise KeyboardInterrupt
+            yield pair
+
+    monkeypatch.setattr(comparison, "run_all", interrupted)
+    kept = compare(given, 3000)
+    assert (kept.replications, kept.interrupted) == (2 * size, 3000)
+    assert kept.to_json()["interrupted"] == 3000
+    assert whole.interrupted is None
+    assert kept.twin is not None
+    assert whole.twin is not None
+    for side, whole_side in ((kept, whole), (kept.twin, whole.twin)):
+        for name, columns in side.columns.items():
+            for label, column in columns.items():
+                np.testing.assert_array_equal(column, whole_side.columns[name][label][: 2 * size])
+    finished[0] = 1
+    with pytest.raises(KeyboardInterrupt):
+        compare(given, 3000)

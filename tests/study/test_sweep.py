@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from builders import data
+from builders import data, scenario
 
 from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.analytic import stop_probability
+from rollout_sim.study.comparison import compare
 from rollout_sim.study.grid import Axis, chosen_axes
 from rollout_sim.study.sweep import Sweep, sweep
 
@@ -224,3 +225,29 @@ def test_a_cluster_that_does_not_answer_is_an_error_with_its_address(start: Star
     assert cut.returncode == 2
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:1'" in errors
     assert "Traceback" not in errors
+
+
+def test_each_cell_says_how_often_it_stops_a_good_version() -> None:
+    """As a comparison does of its twin; cells that differ in the fault alone have the same one."""
+    document, axes = grid(percent="")
+    swept = sweep(document, axes, 200, ["canary"])
+    frame = swept.frame[swept.frame["estimate"] == "good_version_stopped"]
+    assert list(frame["severity"]) == ["0%", "5%", "20%"]
+    compared = compare(scenario(), 200, ["canary"])
+    assert compared.twin is not None
+    expected = compared.twin.estimates("canary")["stopped"]
+    assert expected is not None
+    assert set(frame["mean"]) == {expected.mean}
+    assert len({cell.twin.key for cell in swept.cells if cell.twin is not None}) == 1
+    alone = sweep(document, axes, 200, ["canary"], twin=False)
+    assert not alone.frame["estimate"].str.startswith("good_version").any()
+    assert all(cell.twin is None for cell in alone.cells)
+    without = [row for row in swept.rows if not row["estimate"].startswith("good_version")]
+    assert list(alone.rows) == without
+
+
+def test_a_version_that_is_good_is_its_own_twin() -> None:
+    good = YamlDocument(data=data(function__versions__2={"like": "1"}), lines={}, path=Path("test.yaml"))
+    swept = sweep(good, ["alarms.errors.threshold=> 2"], 100, ["canary"])
+    by = {row["estimate"]: row["mean"] for row in swept.rows}
+    assert by["good_version_stopped"] == by["stopped"]

@@ -15,6 +15,7 @@ import numpy as np
 from builders import scenario
 from numpy.typing import NDArray
 from scipy import stats
+from validation.alarms import rows as sliding_alarms
 from validation.environments import MEASUREMENTS, environments, measured_table, measurements
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
@@ -191,6 +192,7 @@ ROWS = [
     *detection(),
     *budgets(),
     *alarms(),
+    *sliding_alarms(),
     *recommendations(),
     *environments(),
     *(measurements() if MEASUREMENTS.exists() else ()),

@@ -12,6 +12,7 @@ from rollout_sim.run.batch import Samples
 from rollout_sim.study.comparison import Comparison, best_strategy, compare
 from rollout_sim.views.cells import EstimatedNumber, EstimatedShare, MedianDuration
 from rollout_sim.views.sentences import conclusion, key_figures
+from rollout_sim.views.tables import comparison_table
 
 PLANE = EngineChoice(engine="aggregate", reason="", batch=1)
 ROLLED_BACK, PROMOTED = OUTCOMES.index("rolled_back"), OUTCOMES.index("promoted")
@@ -87,3 +88,19 @@ def test_the_figures_are_the_comparisons(strategy: str) -> None:
         "bad requests": EstimatedNumber(described["bad_requests"]),
         "of the availability budget": EstimatedShare(described["budget_spent.availability"]),
     }
+
+
+@pytest.mark.parametrize(("share", "sentences"), [(0.0, 2), (0.25, 3), (1.0, 2)])
+def test_rollouts_that_do_not_begin_are_told_with_the_alarm(share: float, sentences: int) -> None:
+    """An alarm that is red before the start: "stopped in 0%" would hide that nothing was rolled out."""
+    found = compared({"canary": (0.0, 200.0)}, {"canary": 0.0})
+    found.columns["canary"]["outcome"][: round(share * 400)] = OUTCOMES.index("blocked")
+    told = conclusion(found)
+    assert len(told) == sentences
+    assert any(
+        f"{share * 100:g}% [" in line and "are blocked and do not begin: errors is in ALARM" in line for line in told
+    ) == (share > 0)
+    found.columns["canary"]["pending"] = np.zeros(400)
+    table = comparison_table(found)
+    assert ("blocked\n[95%]" in table.headings) == (share > 0)
+    assert ("errors is in ALARM" in table.caption) == (share > 0)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.study.comparison import compare
+from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.views.cells import (
     Average,
     Cell,
@@ -18,11 +19,12 @@ from rollout_sim.views.cells import (
     Duration,
     EstimatedNumber,
     EstimatedShare,
+    Judgement,
     MedianDuration,
     Share,
     Text,
 )
-from rollout_sim.views.tables import Column, Table, comparison_table, run_table, version_table
+from rollout_sim.views.tables import Column, Table, comparison_table, repeated, run_table, version_table
 
 
 def estimate(
@@ -37,22 +39,90 @@ def tables() -> list[Table]:
     return [run_table(results), version_table(results)]
 
 
+def printed(table: Table, width: int) -> str:
+    text = io.StringIO()
+    console = Console(file=text, width=width)
+    for part in table.for_terminal(width):
+        console.print(part)
+    return text.getvalue()
+
+
 @pytest.mark.parametrize("width", [40, 50, 80, 120, 300])
 def test_nothing_is_cut_at_any_width(tables: list[Table], width: int) -> None:
     for table in tables:
-        text = io.StringIO()
-        console = Console(file=text, width=width)
-        for part in table.for_terminal(width):
-            console.print(part)
-        shown = text.getvalue()
+        shown = printed(table, width)
         assert "…" not in shown
-        for cell in {cell for row in table.texts for cell in row}:
-            assert cell in shown
         assert max(map(len, shown.splitlines())) <= width
+        words = set(shown.split())
+        wanted = [line for row in table.page_rows for lines in row for line in lines]
+        if width == 300:  # each value on a line of its own
+            wanted = [text for row in table.texts for text in row]
+        missing = {word for line in wanted for word in line.split()} - words
+        assert width < 60 or missing == set()  # a narrower terminal may break a long word
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_strategy_is_one_row_of_every_part(tables: list[Table], width: int) -> None:
+    """Never turned around: a column can be read from top to bottom. What does not fit stands in a table of its own."""
+    for table in tables:
+        shown = printed(table, width).splitlines()
+        rules = [k for k, line in enumerate(shown) if line.strip() and set(line.strip()) <= {"─", " "}]
+        assert 1 <= len(rules) <= 2
+        names = list(dict.fromkeys(row[0].text for row in table.rows))
+        for first, last in zip(rules, [*rules[1:], len(shown)], strict=True):
+            firsts = [line.split()[0] for line in shown[first + 1 : last] if line[:1].strip() or line[1:2].strip()]
+            assert [name for name in dict.fromkeys(firsts) if name in names] == names
+
+
+def test_values_have_three_digits_and_intervals_two_ends() -> None:
+    assert Average(4.226).text == "4.23"
+    assert Average(0.0000301).text == "<0.001"
+    assert EstimatedShare(estimate(1.0, 1.0, 1.0)).lines == ("100%",)
+    assert EstimatedShare(estimate(0.00154, 0.001541, 0.001539)).text == "0.154%"
+    assert EstimatedNumber(estimate(0.0, 0.0, 0.0)).text == "0"
+
+
+def test_a_row_that_is_the_same_as_another_says_so() -> None:
+    columns = tuple(Column(title=title) for title in ("strategy", "a", "b", "c", "d", "e"))
+    row = tuple(Count(k) for k in range(5))
+    other = (*row[:4], Count(9))
+    assert repeated(columns, [(Text("x"), *row), (Text("y"), *row)]) == "y: same as x"
+    assert repeated(columns, [(Text("x"), *row), (Text("y"), *other)]) == "y: same as x but for: e"
+    assert repeated(columns, [(Text("x"), *row), (Text("y"), *other[1:], Count(0))]) == ""
+
+
+def test_what_breaks_a_limit_is_red_and_what_is_open_yellow() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    for low, high, colour in ((0.0, 0.005, "32"), (0.0, 0.02, "33"), (0.02, 0.03, "31")):
+        limit = Limit(name="false_rollback", estimate=estimate(low, low, high), at_most=0.01)
+        table = Table(
+            columns=(Column(title="x"), Column(title="y")), rows=((Text("x"), EstimatedShare(limit.estimate, limit)),)
+        )
+        with console.capture() as capture:
+            for part in table.for_terminal(80):
+                console.print(part)
+        assert f"{colour}m" in capture.get()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "bad", "text", "tone"),
+    [("failed", True, "bad version caught", "good"), ("promoted", True, "bad version missed", "bad"),
+     ("promoted", False, "good version shipped", "good"), ("rolled_back", False, "false alarm", "bad"), ("running", True, "-", "")],
+)  # fmt: skip
+def test_an_outcome_is_judged_by_the_version(outcome: str, bad: bool, text: str, tone: str) -> None:
+    judged = Judgement(outcome, bad)
+    assert (judged.text, judged.tone) == (text, tone)
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    table = Table(
+        columns=(Column(title="a|b", names=True), Column(title="n")), rows=((Text("*x* <y>"), Count(1)),), caption="c_d"
+    )
+    assert table.markdown() == "| a\\|b | n |\n| --- | ---: |\n| \\*x\\* \\<y\\> | 1 |\n\nc\\_d"
 
 
 def test_the_rollouts_own_share_of_the_budget_is_shown(tables: list[Table]) -> None:
-    assert "of it by\nrollout" in tables[0].headings
+    assert "added by\nthe rollout" in tables[0].headings
 
 
 @pytest.mark.parametrize(
@@ -61,7 +131,7 @@ def test_the_rollouts_own_share_of_the_budget_is_shown(tables: list[Table]) -> N
         (Text("a / b [c, d]"), ("a / b [c, d]",)),
         (Count(12345), ("12,345",)),
         (Count(None), ("-",)),
-        (Average(1.23456), ("1.235",)),
+        (Average(1.23456), ("1.23",)),
         (Share(0.99999), ("99.999%",)),
         (Duration(90.0), ("1.5 min",)),
         (EstimatedShare(estimate(0.25, 0.2, 1.0)), ("25%", "20–100%")),

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from rollout_sim.control.readings import Reading
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.spec import INIT_LIMIT
@@ -65,6 +66,7 @@ def _of_versions(scenario: Scenario) -> list[str]:
     reasons = []
     kinds = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
     latency = any(slo.latency is not None for slo in scenario.slos)
+    waits = any(reading.metric == "latency" and not reading.exact_by_counts for reading in _readings(scenario))
     durations = any(
         not reading.exact_by_counts
         for name in scenario.evaluated
@@ -75,6 +77,8 @@ def _of_versions(scenario: Scenario) -> list[str]:
         reasons += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
         if latency and spec.cold_start is not None:
             reasons.append(f"version {number}: a latency SLO sees its cold starts")
+        if waits and spec.cold_start is not None:
+            reasons.append(f"version {number}: an alarm on latency sees its cold starts")
         if spec.cold_start is not None and _above(spec.cold_start, INIT_LIMIT) > _TAIL:
             reasons.append(f"version {number}: cold starts can exceed the init limit of {INIT_LIMIT:g} s")
         if spec.cold_duration is not None and (
@@ -82,6 +86,11 @@ def _of_versions(scenario: Scenario) -> list[str]:
         ):
             reasons.append(f"version {number}: cold invocations have a duration of their own")
     return reasons
+
+
+def _readings(scenario: Scenario) -> list[Reading]:
+    """What the alarms read that are evaluated."""
+    return [reading for name in scenario.evaluated for reading in scenario.alarms[name].readings.values()]
 
 
 def _of_alarms(scenario: Scenario) -> list[str]:

@@ -217,6 +217,10 @@ def _complete(s: State, r: int, t: float) -> None:
     )
     s.invocations[count_index] += 1
     s.durations[count_index] += duration
+    latency = duration
+    if s.requests[r].init > 0.0:
+        latency = tick(s.requests[r].init + duration)
+    s.latency_sums[count_index] += latency
     if outcome >= ERROR:
         s.errors[count_index] += 1
     elif outcome == FAILED_RESPONSE:
@@ -228,6 +232,7 @@ def _complete(s: State, r: int, t: float) -> None:
             s.slow[k, count_index] += 1
     if s.samples.size > 0:
         s.sample_indices[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = count_index, duration
+        s.latency_samples[s.n[SAMPLED]] = latency
         s.n[SAMPLED] += 1
     after(s, r, t)
 

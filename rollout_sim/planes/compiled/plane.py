@@ -117,8 +117,11 @@ class CompiledPlane:
             else:
                 state = copied(first, metrics, requests, number)
                 state = state._replace(user_quantiles=user_quantiles(streams, state.user_quantiles.size))
-            samples = KeptDurations(metrics, keep, number, unread)
-            self.runs.append(Run(scenario, state, loader, samples, streams, number))
+            kept = tuple(
+                KeptDurations(metrics, keep, metric, replication=number, first=unread)
+                for metric in ("duration", "latency")
+            )
+            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number))
         for run in self.runs:
             run.begin()
 
@@ -194,15 +197,16 @@ class Run:
         scenario: Scenario,
         state: k.State,
         loader: Loader,
-        samples: KeptDurations,
+        metrics: Metrics,
+        kept: tuple[KeptDurations, ...],
         streams: Streams,
         number: int,
     ) -> None:
         self.scenario = scenario
-        self.metrics = samples.metrics
+        self.metrics = metrics
         self.state = state._replace(**loader.arrays)
         self.loader = loader
-        self.samples = samples
+        self.kept = kept
         self.streams = streams
         self.number = number
         self.names = tuple(scenario.function.versions)
@@ -213,7 +217,8 @@ class Run:
     def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
         """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
         state = copied(self.state, metrics, requests, self.number)
-        return Run(self.scenario, state, self.loader, self.samples.copied(metrics), self.streams, self.number)
+        kept = tuple(times.copied(metrics) for times in self.kept)
+        return Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
 
     def begin(self) -> None:
         """Time 0."""
@@ -263,7 +268,8 @@ class Run:
             array[self.number] = counted.reshape(array[self.number].shape)
         if self.metrics.percentiles:
             self._drain_samples()
-            self.samples.hand_over(t)
+            for kept in self.kept:
+                kept.hand_over(t)
         if self.events is not None:
             self._drain_log()
 
@@ -413,7 +419,9 @@ class Run:
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
         if count:
-            self.samples.add_all(s.sample_indices[:count], s.samples[:count])
+            for kept, times in zip(self.kept, (s.samples, s.latency_samples), strict=True):
+                if kept:
+                    kept.add_all(s.sample_indices[:count], times[:count])
 
     def _drain_log(self) -> None:
         s, count = self.state, int(self.state.n[k.LOGGED])

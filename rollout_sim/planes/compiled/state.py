@@ -170,6 +170,8 @@ class State(NamedTuple):
     cold_starts: IntArray
     durations: FloatArray
     """Added up."""
+    latency_sums: FloatArray
+    """Inits and durations, added up."""
     slow: IntArray
     """Invocations slower than each of `slow_limits`: shape (limits, count indices)."""
     slow_limits: FloatArray
@@ -188,6 +190,8 @@ class State(NamedTuple):
     """The count indices of durations that percentiles need and that have not been handed on."""
     samples: FloatArray
     """Those durations."""
+    latency_samples: FloatArray
+    """The same with the inits."""
     tests: FloatArray
     """What the coming tests of hooks draw, a row each: fault and slowness (uniform), duration, init."""
 
@@ -201,7 +205,7 @@ _THROTTLE_DELAYS: Final = 12
 
 _OWN: Final = (
     "n", "x", "want", "versions", "sources", "marks", "idle", "environments", "env_free", "starts", "buckets", "filled",
-    "requests", "free", "slow", "bad_by", "log", "log_times", "sample_indices", "samples", "tests",
+    "requests", "free", "slow", "bad_by", "log", "log_times", "sample_indices", "samples", "latency_samples", "tests",
 )  # fmt: skip
 """The fields that change as a run goes on, apart from its counts."""
 
@@ -215,6 +219,7 @@ def counts_in(metrics: Metrics, counted: RequestCounts, replication: int) -> dic
         "throttles": metrics.throttles,
         "cold_starts": metrics.cold_starts,
         "durations": metrics.duration_sum,
+        "latency_sums": metrics.latency_sum,
         "asked": counted.requests,
         "bad": counted.bad,
     }
@@ -288,6 +293,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         log_times=np.zeros((BLOCK if events else 0, 3), floats),
         sample_indices=np.zeros(BLOCK if metrics.percentiles else 0, ints),
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
+        latency_samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
         **empty_draws(scenario, SLOTS),
         **counts_in(metrics, counted, 0),

@@ -98,6 +98,7 @@ def alarm_hardly_fires(evidence: Evidence) -> Iterator[Match]:
         ]
         if not quiet:
             continue
+        quiet.sort(key=lambda strategy: often(evidence.bad(name), strategy).mean)
         caught = often(evidence.bad(name), quiet[0])
         others = all(often(evidence.bad(), strategy).mean >= evidence.catch.at_least for strategy in quiet)
         yield Match(
@@ -137,6 +138,7 @@ def alarm_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
         eager = [strategy for strategy in evidence.plans if above(often(evidence.good(name), strategy), evidence.limit)]
         if not eager:
             continue
+        eager.sort(key=lambda strategy: -often(evidence.good(name), strategy).mean)
         false = often(evidence.good(name), eager[0])
         yield Match(
             where=("alarms", name),
@@ -281,7 +283,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 def _fires(evidence: Evidence, name: str, strategy: str) -> bool:
     """Whether any version at all is stopped or blocked by the alarm alone."""
-    if evidence.alarms[name].metric == "invocations":  # no version that we could make up has other traffic
+    if evidence.metrics(evidence.alarms[name]) <= {"invocations"}:  # no version that we could make up has other traffic
         return True
     studies = (evidence.bad, evidence.good)
     return any(often(study(name), strategy, "hindered").mean > 0 for study in studies) or any(
@@ -312,13 +314,15 @@ def blamed(evidence: Evidence, strategy: str) -> bool:
 def _why_silent(evidence: Evidence, alarm: Alarm, strategy: str) -> str:
     """Why it cannot fire, as far as the figures in the file say it: ` (it needs ...)`, or nothing."""
     plan = evidence.plans[strategy]
+    if alarm.composite is not None:
+        return ""
     window = alarm.short if alarm.slo is not None else alarm.m * alarm.period
     if alarm.slo is None and window + alarm.lags[0] > exposed(plan):
         needs = f"{alarm.m} x {show_duration(alarm.period)}" + (
             f" and {show_duration(alarm.lags[0])} of delay" if alarm.lags[0] else ""
         )
         return f" (it needs {needs}, the rollout is over after {show_duration(exposed(plan))})"
-    if alarm.of == "old_version":
+    if alarm.scopes == ("old_version",):
         return " (it watches the old version)"
     if alarm.comparator in ("<", "<="):
         return f" (failures do not make its metric {alarm.threshold})"
@@ -342,7 +346,9 @@ def _undiluted(name: str) -> Edits:
 def _diluted(evidence: Evidence, name: str, strategy: str) -> bool:
     """Whether the alarm would catch clearly more of the goal's fault if it looked at the new version alone."""
     alarm = evidence.alarms[name]
-    if alarm.of != "alias" or not evidence.watches(alarm) or _blocking(evidence, name, strategy):
+    if alarm.metric is None or alarm.band is not None or alarm.of not in ("alias", "function"):
+        return False
+    if not evidence.watches(alarm) or _blocking(evidence, name, strategy):
         return False
     if often(evidence.bad(name), strategy).mean >= evidence.catch.at_least:
         return False
@@ -357,7 +363,7 @@ def _not_breaching(name: str) -> Edits:
 def _missing_decides(evidence: Evidence, name: str) -> list[str]:
     """The strategies in which the alarm hinders good versions that it would not if missing data were not breaching."""
     alarm = evidence.alarms[name]
-    if alarm.slo is not None or alarm.missing == "not_breaching":
+    if alarm.slo is not None or alarm.composite is not None or alarm.missing == "not_breaching":
         return []
     good = evidence.good(name)
     if all(often(good, strategy, "hindered").mean <= OFTEN for strategy in evidence.plans):

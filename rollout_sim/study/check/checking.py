@@ -24,12 +24,15 @@ Silences = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A scenario to check, and the file that it comes from; `remarks` says what is not the user's own in it."""
+    """A scenario to check, and the file that it comes from."""
 
     name: str
     scenario: Scenario
     origin: Origin
     remarks: tuple[str, ...] = ()
+    """What is not the user's own in it."""
+    unread: tuple[str, ...] = ()
+    """Alarms that the file lists and the scenario cannot say: nothing can be held against what they may do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ def _checked(item: _Work) -> Checked:
     if subject.scenario.rollout is None:
         notes = (*subject.remarks, "nothing is rolled out, so nothing is checked")
         return Checked(name=subject.name, place=place, seed=subject.scenario.seed, plane="", findings=(), notes=notes)
-    evidence = Evidence(subject.scenario, subject.origin, goal=goal, risk=risk)
+    evidence = Evidence(subject.scenario, subject.origin, goal=goal, risk=risk, unread=subject.unread)
     findings = []
     for rule in RULES.values():
         for match in rule.look(evidence):

@@ -48,7 +48,7 @@ def nothing_watches(evidence: Evidence) -> Iterator[Match]:
     Moving the traffic in steps limits how many requests a bad version gets at first, but somebody has to look. Without
     an alarm the next step comes whatever happens. Alarms that are defined but not listed do nothing either.
     """
-    if evidence.alarms:
+    if evidence.alarms or evidence.unread:
         return
     group = [
         name
@@ -94,12 +94,12 @@ def all_at_once_with_alarms(evidence: Evidence) -> Iterator[Match]:
     runs. They can keep it from starting, but never roll it back.
     """
     for name, plan in evidence.plans.items():
-        if not evidence.alarms or exposed(plan) > 0:
+        if not (evidence.alarms or evidence.unread) or exposed(plan) > 0:
             continue
         caught = often(evidence.bad(), name)
         if not below(caught, evidence.catch.at_least):
             continue
-        alarms = ", ".join(evidence.alarms)
+        alarms = ", ".join([*evidence.alarms, *evidence.unread])
         yield Match(
             where=("strategies", name),
             message=(
@@ -131,7 +131,7 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
     A hook that calls the new version once finds a version that does not start. A fault of a few percent it meets in a
     few percent of the deployments.
     """
-    if evidence.alarms:
+    if evidence.alarms or evidence.unread:
         return
     for name, plan in evidence.plans.items():
         if not _hooked(plan):
@@ -139,12 +139,13 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
         caught = often(evidence.bad(), name)
         if not below(caught, evidence.catch.at_least):
             continue
-        tests = sum(hook.invocations for hook in (plan.before, plan.after) if hook is not None)
+        how_many = sum(hook.invocations for hook in (plan.before, plan.after) if hook is not None)
+        calls = "1 call finds" if how_many == 1 else f"{how_many:,} calls find"
         yield Match(
             where=("strategies", name),
             message=(
-                f"only hooks test the new version{evidence.label(name)}, no alarm watches it: {tests:,} "
-                f"{'call' if tests == 1 else 'calls'} find {evidence.fault_text} in {share_with_interval(caught)} of the rollouts"
+                f"only hooks test the new version{evidence.label(name)}, no alarm watches it: {calls} "
+                f"{evidence.fault_text} in {share_with_interval(caught)} of the rollouts"
             ),
             figures={"caught": caught},
             remedy=search(
@@ -181,7 +182,8 @@ def hooks_only(evidence: Evidence) -> Iterator[Match]:
 def too_many_alarms(evidence: Evidence) -> Iterator[Match]:
     """The rollout lists more alarms than CodeDeploy takes.
 
-    A deployment group has at most ten alarms; with more the stack fails to deploy.
+    A deployment group has at most ten alarms; with more the stack fails to deploy. Most lists that long hold several
+    alarms on the same failures, of which the keenest alone decides.
     """
     if len(evidence.alarms) <= MOST_ALARMS:
         return

@@ -21,16 +21,14 @@ from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.statistics import Estimate, difference, share_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.faults import Fault, Slowdown
-from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.finding import Edit, Origin, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
-from rollout_sim.study.recommend.hypotheses import evaluate, hypotheses_of
-from rollout_sim.study.recommend.search import default_goal, default_risk
+from rollout_sim.study.recommend.search import Search, default_goal, default_risk
 from rollout_sim.study.replications import counts_of
 from rollout_sim.traffic.processes import arrival_process
 
@@ -43,7 +41,8 @@ FEWER: Final = 256
 COUNTS: Final = 4_000_000
 """Periods x targets x replications from which on there are fewer."""
 FEW: Final = 40
-"""Replications where every invocation is simulated."""
+"""Replications where every invocation is simulated; half as many of runs with more than `LARGE` of them."""
+LARGE: Final = 100_000
 FRESH: Final = 1_000_003
 """What is added to the seed for the figures of a change that was chosen by figures."""
 TAIL: Final = 120.0
@@ -66,19 +65,30 @@ class Key:
     alarm: str | None = None
     edits: str = ""
     runs: Runs = "whole"
+    names: tuple[str, ...] = ()
 
 
 class Evidence:
     """What is known of the rollout of `scenario`, which stands in `origin`; `goal` is what it has to keep.
 
-    Without a goal, of the caller's or of the scenario's, the default of `recommend` holds. A scenario without an SLO is
-    given one of 99.9%.
+    `unread` are further alarms, of which the scenario says nothing. Without a goal, of the caller's or of the scenario's, the
+    default of `recommend` holds. A scenario without an SLO is given one of 99.9%.
     """
 
     def __init__(
-        self, scenario: Scenario, origin: Origin, *, goal: Goal | None = None, risk: Risk | None = None
+        self,
+        scenario: Scenario,
+        origin: Origin,
+        *,
+        goal: Goal | None = None,
+        risk: Risk | None = None,
+        unread: Sequence[str] = (),
     ) -> None:
         self.notes: list[str] = []
+        self.unread = tuple(unread)
+        if unread:
+            what = "an alarm" if len(self.unread) == 1 else f"{len(self.unread)} alarms"
+            self.notes.append(f"{what} could not be read, so nothing is said of what the rollout fails to catch")
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
@@ -122,18 +132,34 @@ class Evidence:
 
     def watches(self, alarm: Alarm) -> bool:
         """Whether the alarm is about what the goal's fault changes: failures, or durations."""
-        failures = alarm.metric in ("errors", "error_rate", "burn_rate")
-        return failures if self.fault.errors is not None else alarm.metric == "duration"
+        wanted = {"errors", "error_rate", "burn_rate"} if self.fault.errors is not None else {"duration"}
+        return bool(self.metrics(alarm) & wanted)
+
+    def metrics(self, alarm: Alarm) -> set[str]:
+        """The metrics that an alarm reads, by itself or by the alarms of its rule."""
+        read = {reading.metric for reading in alarm.readings.values()}
+        if alarm.metric is not None:
+            read.add(alarm.metric)
+        if alarm.composite is not None:
+            read = read.union(*(self.metrics(self.scenario.alarms[name]) for name in alarm.composite.names))
+        return read
 
     # ------------------------------------------------------------------ studies
 
-    def good(self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Comparison:
-        """A version that nothing is wrong with; `alarm` is the only one then, `edits` change the scenario."""
-        return self._study("good", (), alarm, edits, runs)
+    def good(
+        self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole", names: Sequence[str] = ()
+    ) -> Comparison:
+        """A version that nothing is wrong with; `alarm` is the only one then, `edits` change the scenario.
 
-    def bad(self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Comparison:
+        `names` are the strategies that are looked at, by default all.
+        """
+        return self._study("good", (), alarm, edits, runs, names)
+
+    def bad(
+        self, alarm: str | None = None, edits: Sequence[Edit] = (), runs: Runs = "whole", names: Sequence[str] = ()
+    ) -> Comparison:
         """A version with the goal's fault, likewise."""
-        return self._study("goal", (self.fault,), alarm, edits, runs)
+        return self._study("goal", (self.fault,), alarm, edits, runs, names)
 
     def worst(self, alarm: str) -> list[Comparison]:
         """Versions as bad as can be: one that fails every request, one whose every request runs into the timeout.
@@ -141,7 +167,7 @@ class Evidence:
         For an alarm on throttles the function has no concurrency in the second.
         """
         first = self._study("errors", (Fault(errors=1.0),), alarm, ())
-        if self.alarms[alarm].metric == "throttles":
+        if self.metrics(self.alarms[alarm]) == {"throttles"}:
             none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
             return [first, self._study("throttles", (), alarm, (none,))]
         slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))
@@ -160,19 +186,20 @@ class Evidence:
         alarm: str | None,
         edits: Sequence[Edit],
         runs: Runs = "whole",
+        names: Sequence[str] = (),
     ) -> Comparison:
         if self.deployment.alarms == (alarm,) and self.scenario.on_call is None:
             alarm = None  # alone it is what the whole is, as long as the edits do not add another
             if any(edit.where == ("rollout", "alarms") for edit in edits):
                 alarm = self.deployment.alarms[0]
-        key = Key(fault=name, alarm=alarm, edits=repr(tuple(edits)), runs=runs)
+        key = Key(fault=name, alarm=alarm, edits=repr(tuple(edits)), runs=runs, names=tuple(names))
         if key in self._studies:
             return self._studies[key]
         scenario = self.varied(edits).with_faults(self.deployment.new, faults)
         if alarm is not None:
             assert scenario.rollout is not None
             scenario = replace(scenario, rollout=replace(scenario.rollout, alarms=(alarm,)), on_call=None)
-        self._studies[key] = compared = self.compare(scenario, runs)
+        self._studies[key] = compared = self.compare(scenario, runs, names=names)
         return compared
 
     def varied(self, edits: Sequence[Edit]) -> Scenario:
@@ -182,17 +209,23 @@ class Evidence:
         end = scenario.start + longest + self.deployment.revert + TAIL
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
-    def compare(self, scenario: Scenario, runs: Runs = "whole", replications: int | None = None) -> Comparison:
+    def compare(
+        self,
+        scenario: Scenario,
+        runs: Runs = "whole",
+        replications: int | None = None,
+        names: Sequence[str] = (),
+    ) -> Comparison:
         """Many replications of a scenario that a rule has made up."""
         plane = choose_engine(scenario)
         if plane.engine != "aggregate":
             scenario = _brief(scenario)
-        count = FEW
+        count = FEW if check_size(scenario) <= LARGE else FEW // 2
         if plane.engine == "aggregate":
             count = self._count(scenario) if runs != "quick" else min(self._count(scenario), QUICK)
             plane = replace(plane, batch=min(plane.batch, count))
         count, seed = replications or count, self._seed(runs)
-        return compare(scenario, count, seed=seed, twin=False, plane=plane)
+        return compare(scenario, count, names, seed=seed, twin=False, plane=plane)
 
     def _count(self, scenario: Scenario) -> int:
         """Replications where no state links the invocations: fewer for long rollouts."""
@@ -213,28 +246,11 @@ class Evidence:
         None where every invocation would have to be simulated.
         """
         scenario = self.varied(edits)
-        hypotheses = hypotheses_of(scenario, self.goal, self.risk)
-        still = replace(
-            scenario.with_faults(self.deployment.new, ()),
-            rollout=None,
-            strategies={},
-            on_call=None,
-            goal=None,
-            risk=None,
-        )
-        planes = [choose_engine(varied) for varied in (still, *(one.scenario for one in hypotheses.values()))]
-        if any(plane.engine != "aggregate" for plane in planes):
+        search = Search(scenario, goal=self.goal, risk=self.risk, seed=self._seed(runs))
+        if search.plane.engine != "aggregate":
             return None
-        # One size of batch, so that all of them have the same arrivals.
-        plane = replace(planes[0], batch=min(plane.batch for plane in planes))
-        count, seed = self._count(scenario) // 2, self._seed(runs)
         candidate = Candidate(name=strategy, strategy=scenario.strategies[strategy], alarm=None, complexity=0)
-        columns = {
-            name: compare(one.scenario, count, (strategy,), seed=seed, twin=False, plane=plane).columns[strategy]
-            for name, one in hypotheses.items()
-        }
-        baseline = compare(still, count, seed=seed, twin=False, plane=plane)
-        return evaluate(candidate, hypotheses, columns, baseline.columns[STEADY], self.goal).budget
+        return search.evaluations([candidate], 1)[0].budget
 
     @property
     def plane(self) -> EngineChoice:

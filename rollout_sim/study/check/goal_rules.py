@@ -47,6 +47,8 @@ def goal_fault_not_caught(evidence: Evidence) -> Iterator[Match]:
     All alarms and hooks act together here. Without a goal of your own this is a warning: the default asks to catch what
     burns the error budget 14.4 times too fast in 95% of the rollouts.
     """
+    if evidence.unread:
+        return
     for name, plan in evidence.plans.items():
         if not evidence.given and (exposed(plan) == 0 or not evidence.alarms or blamed(evidence, name)):
             continue  # another rule says that already, and why
@@ -108,7 +110,7 @@ def goal_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
     "goal-budget-overspent",
     "error",
     example="""
-    goal: {budget: {at_most: 0.5%}}
+    goal: {budget: {at_most: 0.05%}}
     """,
     mend="""
     A smaller canary first, a keener alarm; `rollout-sim recommend` searches among all of them.
@@ -121,6 +123,8 @@ def goal_budget_overspent(evidence: Evidence) -> Iterator[Match]:
     only where whole periods are drawn.
     """
     if evidence.goal.budget is None or evidence.plane.engine != "aggregate":
+        return
+    if evidence.unread:
         return
     for name, plan in evidence.plans.items():
         if not evidence.given and (exposed(plan) == 0 or not evidence.alarms or blamed(evidence, name)):

@@ -110,7 +110,10 @@ def _stand_in(evidence: Evidence) -> Evidence | None:
         number: replace(spec, cold_start=None, cold_duration=None)
         for number, spec in scenario.function.versions.items()
     }
-    function = replace(scenario.function, versions=versions, reserved_concurrency=None, propagation=0.0)
+    function = replace(
+        scenario.function, versions=versions, reserved_concurrency=None, account_concurrency=1_000_000,
+        scale_up=1_000_000, propagation=0.0,
+    )  # fmt: skip
     simple = replace(scenario, traffic=traffic, function=function)
     quick = Evidence(simple, evidence.origin, goal=evidence.goal, risk=evidence.risk)
     return quick if quick.plane.engine == "aggregate" else None
@@ -135,11 +138,11 @@ def of_rollout(strategies: Sequence[str], least: float = HARDLY) -> Judge:
 
 def _judge(alarm: str | None, strategies: Sequence[str], subject: str, least: float) -> Judge:
     def judge(evidence: Evidence, edits: Edits, runs: Runs) -> Verdict:
-        bad = evidence.bad(alarm, edits, runs)
+        bad = evidence.bad(alarm, edits, runs, strategies)
         caught = min((often(bad, name) for name in strategies), key=lambda estimate: estimate.mean)
         if caught.low is None or caught.low < HARDLY or caught.mean < least:
             return Verdict(grade=0, effect="", figures={})
-        good = evidence.good(alarm, edits, runs)
+        good = evidence.good(alarm, edits, runs, strategies)
         false = max((often(good, name, "hindered") for name in strategies), key=lambda estimate: estimate.mean)
         if false.mean > evidence.limit or above(false, evidence.limit):
             return Verdict(grade=0, effect="", figures={})
@@ -172,15 +175,18 @@ def alarm_changes(evidence: Evidence, name: str) -> Iterator[Edits]:
 def _of_alarm(evidence: Evidence, name: str) -> Iterator[tuple[float, Edits]]:
     alarm = evidence.scenario.alarms[name]
     where = ("alarms", name)
+    if alarm.composite is not None:  # it has no fields of its own but the rule
+        return
     fields: list[list[tuple[float, Edit | None]]] = [
         _choices((*where, "threshold"), alarm.threshold, _thresholds(evidence, alarm)),
         _choices((*where, "datapoints"), alarm.datapoints, DATAPOINTS) if alarm.slo is None else [(0.0, None)],
-        [(0.0, None)] if alarm.of == "new_version" else [(0.0, None), (1.05, Edit(where=(*where, "of"), value="new_version"))],
-        [(0.0, None)] if alarm.period <= 60 else [(0.0, None), (1.1, Edit(where=(*where, "period"), value="60 s"))],
-        [(0.0, None), (1.5, Edit(where=(*where, "missing"), value="not_breaching"))]
-        if alarm.missing not in ("not_breaching", "missing") and alarm.slo is None
-        else [(0.0, None)],
-    ]  # fmt: skip
+    ]
+    if alarm.metric is not None and alarm.of != "new_version" and alarm.band is None:
+        fields.append([(0.0, None), (1.05, Edit(where=(*where, "of"), value="new_version"))])
+    if alarm.metric is not None and alarm.period > 60:
+        fields.append([(0.0, None), (1.1, Edit(where=(*where, "period"), value="60 s"))])
+    if alarm.missing not in ("not_breaching", "missing") and alarm.slo is None:
+        fields.append([(0.0, None), (1.5, Edit(where=(*where, "missing"), value="not_breaching"))])
     for chosen in itertools.product(*fields):
         edits = tuple(edit for _, edit in chosen if edit is not None)
         if edits:
@@ -198,7 +204,13 @@ def _choices(where: tuple[str, ...], now: str, values: Sequence[str]) -> list[tu
 
 
 def _thresholds(evidence: Evidence, alarm: Alarm) -> list[str]:
-    """Thresholds for an alarm of that metric, the eager ones first."""
+    """Thresholds for an alarm of that metric, the eager ones first; none for a band."""
+    if alarm.band is not None:
+        return []
+    if alarm.metric is None:
+        unit = "%" if alarm.threshold.rstrip().endswith("%") else ""
+        limit = alarm.limit * (100 if unit else 1)
+        return [f"{alarm.comparator} {limit * factor:.6g}{unit}" for factor in (0.1, 0.2, 0.5, 2.0, 5.0, 10.0)]
     if alarm.metric == "error_rate" or (alarm.metric == "errors" and alarm.statistic == "average"):
         return [f"> {text(share, 'share')}" for share in SHARES]
     if alarm.metric == "burn_rate":
@@ -241,17 +253,22 @@ def alarm_and_strategy_changes(evidence: Evidence, name: str, strategies: Sequen
 def _keenest(evidence: Evidence, name: str) -> Edits:
     """The change of an alarm with which it fires most easily."""
     alarm = evidence.scenario.alarms[name]
-    keen = {"threshold": _thresholds(evidence, alarm)[0], "of": "new_version"}
+    ladder = _thresholds(evidence, alarm)
+    keen = {"threshold": ladder[0]} if ladder else {}
     if alarm.slo is None:
-        keen |= {"datapoints": DATAPOINTS[0], "period": "60 s"}
+        keen["datapoints"] = DATAPOINTS[0]
+    if alarm.metric is not None and alarm.band is None:
+        keen["of"] = "new_version"
+    if alarm.metric is not None and alarm.slo is None:
+        keen["period"] = "60 s"
     return tuple(Edit(where=("alarms", name, field), value=value) for field, value in keen.items())
 
 
 def _may_catch(evidence: Evidence, name: str, strategies: Sequence[str], keenest: Edits) -> bool:
     """Whether the alarm at its keenest catches the goal's fault at all, so that less keen ones are worth trying."""
-    if evidence.plane.engine != "aggregate":
+    if evidence.plane.engine != "aggregate" or evidence.scenario.alarms[name].composite is not None:
         return True
-    bad = evidence.bad(name, keenest, "quick")
+    bad = evidence.bad(name, keenest, "quick", strategies)
     return all(often(bad, strategy).mean >= HARDLY for strategy in strategies)
 
 

@@ -65,10 +65,10 @@ def rule(code: str, name: str, severity: Severity, *, example: str, mend: str) -
 
 
 def among(evidence: Evidence, strategies: Sequence[str]) -> str:
-    """` with canary 10% and 2 other strategies`, where the scenario has several."""
+    """` with canary 10% (and with 2 other strategies)`, where the scenario has several."""
     if len(evidence.scenario.strategies) == 1:
         return ""
     first, others = strategies[0], len(strategies) - 1
     if others == 0:
         return f" with {first}"
-    return f" with {first} and {others} other {'strategy' if others == 1 else 'strategies'}"
+    return f" with {first} (and with {others} other {'strategy' if others == 1 else 'strategies'})"

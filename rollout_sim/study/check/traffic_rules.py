@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from rollout_sim.core.formatting import number_with_interval, share_with_interval
-from rollout_sim.core.statistics import difference, mean_of
+from rollout_sim.core.statistics import Estimate, difference, mean_of
 from rollout_sim.function.lambda_api import LATEST
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.evidence import FEW, Evidence, Runs, above, below, column, exposed, often
@@ -161,6 +161,8 @@ def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
     fault until then; what CloudWatch counts does.
     """
     scenario = evidence.scenario
+    if evidence.unread:
+        return
     retried = [source for source in scenario.traffic if source.alias == evidence.deployment.alias and _retries(source)]
     if not retried:
         return
@@ -198,13 +200,13 @@ def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
     function:
       name: orders
       timeout: 30 s
-      reserved_concurrency: 70
+      reserved_concurrency: 30
       versions:
         1: {duration: {lognormal: {median: 900 ms, p99: 4 s}}, cold_start: 6 s}
         2: {like: 1, faults: [{errors: 5%}]}
       aliases: {live: 1}
     traffic:
-      - {source: http, alias: live, arrivals: {poisson: 50/s}}
+      - {source: http, alias: live, arrivals: {poisson: 10/s}}
     strategies:
       rollout: {type: all_at_once, bake: 10 min}
     """,
@@ -222,11 +224,8 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
     good = evidence.good()
     if good.plane.engine == "aggregate":  # which it is only where the concurrency cannot bind
         return
-    still = replace(good.scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
-    quiet = compare(still, good.replications, seed=good.seed, twin=False)
     for name in evidence.plans:
-        moved, before = column(good, name, "throttles"), column(quiet, STEADY, "throttles")
-        extra = difference(moved, before)
+        extra = _throttled(good, name)
         if extra is None or not above(extra, 0.0) or extra.mean < 1:
             continue
         yield Match(
@@ -236,7 +235,7 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
                 f"{evidence.scenario.function.concurrency:,} is too little for the old and the new version's environments"
             ),
             figures={"throttles": extra},
-            remedy=_room(evidence, name, quiet),
+            remedy=_room(evidence, name),
         )
 
 
@@ -329,29 +328,43 @@ def _retries(source: Source) -> bool:
     return client or (source.source != "http" and source.async_retries > 0)
 
 
-def _room(evidence: Evidence, strategy: str, quiet: Comparison) -> Remedy | None:
-    """Smaller steps, or more concurrency: the first with hardly any throttles."""
+def _throttled(good: Comparison, strategy: str) -> Estimate | None:
+    """Throttles that the rollout adds to those without one, on the same random numbers."""
+    still = replace(good.scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
+    quiet = compare(still, good.replications, seed=good.seed, engine=good.plane.engine, twin=False)
+    return difference(column(good, strategy, "throttles"), column(quiet, STEADY, "throttles"))
+
+
+def _room(evidence: Evidence, strategy: str) -> Remedy | None:
+    """Smaller steps, or more concurrency: the first change with hardly any throttles."""
     now = evidence.scenario.function.concurrency
-    raised = [math.ceil(now * factor) for factor in (1.1, 1.25, 1.5, 2.0)]
+    raised = [math.ceil(now * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
     tries: list[Edits] = [
+        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[:1]),
         *strategy_changes(evidence, strategy),
-        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised),
+        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[1:]),
     ]
-    before = column(quiet, STEADY, "throttles")
-
-    def judge(of: Evidence, tried: Edits, runs: Runs) -> Verdict:
-        good = of.good(None, tried, runs)
-        left = mean_of(np.maximum(column(good, strategy, "throttles") - before[: good.replications], 0), unit=1.0)
-        if left is None or left.mean >= 1:
-            return Verdict(grade=0, effect="", figures={})
-        effect = f"then it throttles {number_with_interval(left)} requests"
-        return Verdict(grade=KEEPS, effect=effect, figures={"throttles": left})
-
     for edits in tries:
-        if judge(evidence, edits, "quick").grade and (verdict := judge(evidence, edits, "fresh")).grade:
+        if not _roomy(evidence, strategy, edits, "quick").grade:
+            continue
+        verdict = _roomy(evidence, strategy, edits, "fresh")
+        if verdict.grade:
             spelt = "; ".join(evidence.origin.spell(evidence.scenario, edit) for edit in edits)
             return Remedy(edits=edits, text=spelt, effect=verdict.effect, figures=verdict.figures)
     return None
+
+
+def _roomy(evidence: Evidence, strategy: str, edits: Edits, runs: Runs) -> Verdict:
+    """Whether hardly anything is throttled after a change."""
+    good = evidence.good(None, edits, runs, (strategy,))
+    if good.plane.engine == "aggregate":  # the concurrency cannot bind
+        left = mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
+    else:
+        left = _throttled(good, strategy)
+    if left is None or left.mean >= 1:
+        return Verdict(grade=0, effect="", figures={})
+    effect = f"then it throttles {number_with_interval(left)} requests"
+    return Verdict(grade=KEEPS, effect=effect, figures={"throttles": left})
 
 
 def _cold_starts(evidence: Evidence, strategy: str, edits: Edits) -> Any:

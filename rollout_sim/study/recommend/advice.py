@@ -9,10 +9,11 @@ from typing import Final
 
 from rollout_sim.core.formatting import share_with_interval, show_duration
 from rollout_sim.scenario.goals import Goal
-from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.theory import detection_probability, time_to_detect
 
+HOUR: Final = 3600.0
+"""How long (s) a rollout may take where the goal does not say."""
 HANDFUL: Final = 5.0
 """Requests to a canary below which no percentage helps."""
 
@@ -29,12 +30,12 @@ class Advice:
     """What would help, a sentence each; with low traffic there are some in any case."""
 
 
-def advise(scenario: Scenario, goal: Goal, ranked: Sequence[Evaluation], *, rate: float, feasible: bool) -> Advice:
+def advise(goal: Goal, ranked: Sequence[Evaluation], *, rate: float, feasible: bool) -> Advice:
     """What stands between the candidates and the goal.
 
     `ranked` are the contenders, `rate` the requests per second to the alias; `feasible` says that one keeps the goal.
     """
-    remedies = _for_low_traffic(scenario, goal, rate)
+    remedies = _for_low_traffic(goal, rate)
     if feasible:
         return Advice(binding="", summary="", remedies=tuple(remedies))
     binding = _binding(goal, ranked)
@@ -102,21 +103,21 @@ def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
     return sentences
 
 
-def low_traffic(scenario: Scenario, goal: Goal, rate: float) -> bool:
+def low_traffic(goal: Goal, rate: float) -> bool:
     """Whether even the longest 10% canary is expected to see fewer than `HANDFUL` requests, at `rate` per second."""
-    return rate * 0.1 * _longest(scenario, goal) < HANDFUL
+    return rate * 0.1 * _longest(goal) < HANDFUL
 
 
-def _longest(scenario: Scenario, goal: Goal) -> float:
+def _longest(goal: Goal) -> float:
     """Seconds that a canary may take at most."""
-    return scenario.horizon - scenario.start if goal.time_to_full is None else goal.time_to_full.at_most
+    return HOUR if goal.time_to_full is None else goal.time_to_full.at_most
 
 
-def _for_low_traffic(scenario: Scenario, goal: Goal, rate: float) -> list[str]:
+def _for_low_traffic(goal: Goal, rate: float) -> list[str]:
     """Advice where a canary sees hardly any requests; none where it sees enough."""
-    if not low_traffic(scenario, goal, rate):
+    if not low_traffic(goal, rate):
         return []
-    most = _longest(scenario, goal)
+    most = _longest(goal)
     expected = rate * 0.1 * most
     error_rate = goal.catch.of.spread.low if goal.catch is not None and goal.catch.of.error_rate else 0.05
     tests = needed_tests(error_rate, 0.95)

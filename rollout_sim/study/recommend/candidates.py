@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm, Metric
-from rollout_sim.control.readings import STATISTICS
+from rollout_sim.control.alarms import Alarm, Metric, describe
+from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
     PREDEFINED,
@@ -26,6 +26,7 @@ from rollout_sim.control.strategies import (
 )
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 
 MINUTE: Final = 60.0
@@ -76,22 +77,8 @@ class Candidate:
         return self.name if self.alarm is None else f"{self.name}, {self.alarm_text}"
 
 
-def describe(alarm: Alarm) -> str:
-    """An alarm in a few words: `errors > 2 of the new version, 2 of 3`."""
-    if alarm.rule is not None:
-        return f"composite: {alarm.rule}"
-    guard = f", from {alarm.least} requests on" if alarm.least else ""
-    if alarm.expression is not None:
-        return f"{alarm.expression} {alarm.threshold}, {alarm.datapoints}{guard}"
-    metric = str(alarm.metric).replace("_", " ")
-    if alarm.statistic not in (None, STATISTICS[str(alarm.metric)][0]) or alarm.metric == "duration":
-        metric = f"{str(alarm.statistic).replace('_', ' ')} {metric}"
-    limit = alarm.threshold if alarm.band is None else f"{alarm.threshold} a band of {alarm.band:g} standard deviations"
-    return f"{metric} {limit} of the {alarm.of.replace('_', ' ')}, {alarm.datapoints}{guard}"
-
-
 def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
-    """The strategies that end before the horizon, each with the file's own alarms.
+    """The strategies to choose from, each with the file's own alarms, wherever the file's horizon lies.
 
     The file's own strategies come first, under their names. Where traffic is too low for a canary (`low_traffic`),
     there are more tests before a switch to choose from.
@@ -103,7 +90,7 @@ def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candida
     known = [candidate.plan for candidate in candidates.values()]
     for name, strategy, complexity in _grid(_longest(scenario) if low_traffic else math.inf):
         plan = strategy.plan
-        if scenario.start + plan.length <= scenario.horizon and plan not in known:
+        if plan not in known:
             known.append(plan)
             candidates[name] = Candidate(name=name, strategy=strategy, alarm=None, complexity=complexity)
     return list(candidates.values())
@@ -177,6 +164,14 @@ def _share(value: float) -> Any:
     import numpy as np
 
     return np.array([value])
+
+
+def undeployable(plan: Plan, deploy_with: DeployWith) -> str | None:
+    """Why `deploy_with` cannot carry out the plan as it is, or None where it can."""
+    if deploy_with == "codedeploy":
+        return shortcoming(plan)
+    hooked = plan.before is not None or plan.after is not None
+    return "Argo Rollouts has no hooks of its own" if deploy_with == "argo" and hooked else None
 
 
 def with_candidates(scenario: Scenario, candidates: list[Candidate]) -> Scenario:

@@ -1,11 +1,20 @@
-"""Hypotheses: the ways in which a release may be bad or good, and a candidate's expected outcome over all of them."""
+"""Hypotheses: the ways in which a release may be bad or good, and a candidate's expected outcome over all of them.
+
+The severities of a risk are stratified: each stratum has the same probability, and the severities that are simulated are
+drawn inside it. So the mean over the strata has no error of discretisation, and what the draws of a stratum differ by is
+part of the intervals.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
+from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.statistics import Estimate, share_of, weighted_mean, weighted_quantile
 from rollout_sim.function.faults import Fault
 from rollout_sim.run.batch import Samples, stopped
@@ -15,7 +24,7 @@ from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.limits import Limit, names
 
 STRATA: Final = 8
-"""Severities, evenly spaced in probability, that stand for the risk's distribution."""
+"""Parts of the risk's severities, of equal probability: where closed forms are asked, and where power is shown."""
 TAIL: Final = 0.95
 GOOD, CATCH = "good", "catch"
 
@@ -31,11 +40,22 @@ class Hypothesis:
     weight: float
     """Its probability under the risk; 0 for `CATCH`, the fault that the goal wants caught."""
     severity: float | None
-    """An error rate (fraction) or a factor of the duration; None for the good release."""
+    """An error rate (fraction) or a factor of the duration, the median of a stratum; None for the good release."""
+    stratum: tuple[float, float] | None = None
+    """The part of the risk's severities that it stands for, in probability; None where it stands for one severity."""
+
+    def drawn(self, risk: Risk, share: float) -> Scenario:
+        """The scenario with the severity at `share`, in [0, 1), of the stratum; of a single severity, always the same."""
+        if self.stratum is None:
+            return self.scenario
+        low, high = self.stratum
+        assert self.scenario.new is not None
+        fault = risk.severity.fault(risk.severity.spread.quantile(low + share * (high - low)), risk.onset)
+        return self.scenario.with_faults(self.scenario.new, (fault,))
 
 
-def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, Hypothesis]:
-    """By name the good release, the fault that must be caught, and `STRATA` severities of the risk.
+def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk, strata: int = STRATA) -> dict[str, Hypothesis]:
+    """By name the good release, the fault that must be caught, and so many `strata` of the risk's severities.
 
     The file's own faults of the new version are set aside.
     """
@@ -50,11 +70,102 @@ def hypotheses_of(scenario: Scenario, goal: Goal, risk: Risk) -> dict[str, Hypot
         value = goal.catch.of.spread.low
         hypotheses.append(hypothesis(CATCH, 0.0, value, goal.catch.of.fault(value, risk.onset)))
     spread = risk.severity.spread
-    count = STRATA if spread.high > spread.low else 1
+    count = strata if spread.high > spread.low else 1
     for k in range(count):
         value = spread.quantile((k + 0.5) / count)
-        hypotheses.append(hypothesis(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset)))
+        bad = hypothesis(f"bad {k}", risk.p_bad / count, value, risk.severity.fault(value, risk.onset))
+        hypotheses.append(bad if count == 1 else replace(bad, stratum=(k / count, (k + 1) / count)))
     return {hypothesis.name: hypothesis for hypothesis in hypotheses}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """What came out of a candidate's rollouts under one hypothesis: arrays of shape (draws, replications).
+
+    The replications of a draw have the same severity.
+    """
+
+    stopped: BoolArray
+    """Whether the deployment was stopped."""
+    blocked: BoolArray
+    """Whether an alarm kept it from beginning."""
+    added: FloatArray
+    """Bad requests that the rollout adds, until a bad version is found."""
+    spent: FloatArray
+    """The share of the first SLO's budget that it adds likewise."""
+
+    @property
+    def one_by_one(self) -> Outcomes:
+        """Each replication as a draw of its own: so they are where the severity is the same in all."""
+        return Outcomes(
+            stopped=self.stopped.reshape(-1, 1),
+            blocked=self.blocked.reshape(-1, 1),
+            added=self.added.reshape(-1, 1),
+            spent=self.spent.reshape(-1, 1),
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Outcomes]) -> Outcomes:
+        """The draws of several of them, one after the other; all have as many replications."""
+        return Outcomes(
+            stopped=np.concatenate([part.stopped for part in parts]),
+            blocked=np.concatenate([part.blocked for part in parts]),
+            added=np.concatenate([part.added for part in parts]),
+            spent=np.concatenate([part.spent for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What a bad version that nothing stops adds, and for how long: for one draw of a severity."""
+
+    unwatched: Samples
+    """Of the version that serves everybody from the start with no alarm, on the same random numbers."""
+    still: Samples | None
+    """Without a rollout; None where the plane says itself what a rollout adds."""
+    onset: float
+    """When the fault sets in (s), as all times counted from the rollout's start."""
+    until: float
+    """Where the simulated time ends."""
+    found_after: float
+    """How long a bad version serves everybody until it is found."""
+
+
+def outcomes_of(columns: Samples, still: Samples | None, exposure: Exposure | None, slo: str) -> Outcomes:
+    """The outcomes in a candidate's samples of one draw, of shape (replications,).
+
+    `still` are the samples without a rollout, None where the plane says itself what the rollout adds. With an `exposure`
+    a bad version that serves everybody goes on doing so until it is found, wherever the simulated time ends: what it adds
+    beyond (or has added too much by) is taken at the rate at which it adds from its onset to that end, unwatched.
+    """
+    added, spent = _added(columns, still, slo)
+    if exposure is not None:
+        lasting = _unseen(columns, exposure)
+        per_request, per_budget = _added(exposure.unwatched, exposure.still, slo)
+        seen = exposure.until - exposure.onset
+        added, spent = added + per_request / seen * lasting, spent + per_budget / seen * lasting
+    blocked = columns["outcome"] == OUTCOMES.index("blocked")
+    return Outcomes(stopped=stopped(columns)[None], blocked=blocked[None], added=added[None], spent=spent[None])
+
+
+def _added(columns: Samples, still: Samples | None, slo: str) -> tuple[FloatArray, FloatArray]:
+    """Bad requests, and the share of the budget of `slo`, that a rollout adds to what is bad without it."""
+    if still is None:
+        return columns["bad_requests_added"], columns[f"budget_spent_by_rollout.{slo}"]
+    return (
+        columns["bad_requests"] - still["bad_requests"],
+        columns[f"budget_spent.{slo}"] - still[f"budget_spent.{slo}"],
+    )
+
+
+def _unseen(columns: Samples, exposure: Exposure) -> FloatArray:
+    """For how many seconds after the simulated time a bad version serves everybody; negative where it was found before."""
+    found_at = np.maximum(columns["time_to_full_s"], exposure.onset) + exposure.found_after
+    paged_at = columns["on_call_rollback_s"]
+    left = np.where(np.isnan(paged_at), found_at - exposure.until, np.minimum(found_at - paged_at, 0.0))
+    outcome = columns["outcome"]
+    missed = (outcome == OUTCOMES.index("promoted")) | (outcome == OUTCOMES.index("running"))
+    return np.where(missed & ~np.isnan(found_at), left, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +177,9 @@ class Evaluation:
     caught: Estimate | None
     """The share of the rollouts of the goal's fault that are stopped; None where the goal names no fault."""
     false_rollback: Estimate
-    """The share of the rollouts of a good version that are stopped."""
+    """The share of the rollouts of a good version that are stopped, or kept from beginning by an alarm."""
+    blocked: Estimate
+    """The share of the rollouts of a good version that an alarm keeps from beginning."""
     bad: Estimate
     """Bad requests per release that the rollout adds to those that would be bad without it."""
     budget: Estimate
@@ -76,7 +189,7 @@ class Evaluation:
     objective: Estimate
     """What is minimised: bad requests, seconds, or costs in the unit of the goal's prices."""
     power: tuple[tuple[float, Estimate], ...]
-    """For each severity of the risk the share of the rollouts that are stopped."""
+    """For the median severity of each of up to `STRATA` parts of the risk, the share of that part's rollouts that are stopped."""
 
     def limits(self, goal: Goal) -> tuple[Limit, ...]:
         """The limits of the goal, each beside the estimate that has to keep it."""
@@ -110,48 +223,84 @@ class Evaluation:
 
 
 def evaluate(
-    candidate: Candidate,
-    hypotheses: Mapping[str, Hypothesis],
-    columns: Mapping[str, Samples],
-    baseline: Samples,
-    goal: Goal,
+    candidate: Candidate, hypotheses: Mapping[str, Hypothesis], outcomes: Mapping[str, Outcomes], goal: Goal
 ) -> Evaluation:
-    """The evaluation of a candidate from its samples (of shape (replications,)) under each hypothesis.
-
-    `baseline` are the samples without a rollout, on the same random numbers.
-    """
+    """The evaluation of a candidate from its outcomes under each hypothesis."""
     likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
-    slo = hypotheses[GOOD].scenario.slos[0].name
-    extra = [columns[hypothesis.name]["bad_requests"] - baseline["bad_requests"] for hypothesis in likely]
-    spent = [columns[hypothesis.name][f"budget_spent.{slo}"] - baseline[f"budget_spent.{slo}"] for hypothesis in likely]
     weights = [hypothesis.weight for hypothesis in likely]
-    bad = weighted_mean(extra, weights, unit=1.0)
-    false = share_of(stopped(columns[GOOD]))
-    minutes = candidate.plan.time_to_full / 60
-    objective = bad
-    if goal.minimise == "time_to_full":
-        objective = _exact(candidate.plan.time_to_full, bad.n)
-    elif goal.prices is not None:
-        price = goal.prices
-        costs = [price.bad_request * x for x in extra]
-        for k, hypothesis in enumerate(likely):
-            if hypothesis.name == GOOD:
-                costs[k] = costs[k] + price.false_rollback * stopped(columns[GOOD])
-        objective = _shifted(weighted_mean(costs, weights, unit=price.bad_request), price.minute_of_delay * minutes)
+    added = [_units(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
+    spent = [_units(hypothesis, outcomes[hypothesis.name].spent) for hypothesis in likely]
+    bad = weighted_mean(added, weights, unit=1.0)
+    good = outcomes[GOOD]
     return Evaluation(
         candidate=candidate,
-        caught=share_of(stopped(columns[CATCH])) if CATCH in columns else None,
-        false_rollback=false,
+        caught=share_of(outcomes[CATCH].stopped.ravel()) if CATCH in outcomes else None,
+        false_rollback=share_of((good.stopped | good.blocked).ravel()),
+        blocked=share_of(good.blocked.ravel()),
         bad=bad,
         budget=weighted_quantile(spent, weights, TAIL),
         time_to_full=candidate.plan.time_to_full,
-        objective=objective,
-        power=tuple(
-            (hypothesis.severity, share_of(stopped(columns[hypothesis.name])))
-            for hypothesis in likely
-            if hypothesis.severity is not None
-        ),
+        objective=_objective(candidate, likely, outcomes, goal),
+        power=_power([hypothesis for hypothesis in likely if hypothesis.severity is not None], outcomes),
     )
+
+
+def difference(
+    first: tuple[Candidate, Mapping[str, Outcomes]],
+    second: tuple[Candidate, Mapping[str, Outcomes]],
+    hypotheses: Mapping[str, Hypothesis],
+    goal: Goal,
+) -> Estimate:
+    """By how much more the first candidate has of what is minimised than the second, pair by pair of their replications."""
+    likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
+    (parts, fixed), (other_parts, other_fixed) = (_costs(*one, likely, goal) for one in (first, second))
+    # As many of each as both have: more are drawn of the good version alone, to decide a limit.
+    pairs = [part[: len(other)] - other[: len(part)] for part, other in zip(parts, other_parts, strict=True)]
+    return _shifted(weighted_mean(pairs, [hypothesis.weight for hypothesis in likely]), fixed - other_fixed)
+
+
+def _units(hypothesis: Hypothesis, values: FloatArray) -> FloatArray:
+    """The values of shape (draws, replications), all replications alike where the hypothesis is one severity."""
+    return values.ravel() if hypothesis.stratum is None else values
+
+
+def _costs(
+    candidate: Candidate, outcomes: Mapping[str, Outcomes], likely: Sequence[Hypothesis], goal: Goal
+) -> tuple[list[FloatArray], float]:
+    """What is minimised of each replication of each hypothesis, and what of it is the same in all."""
+    added = [_units(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
+    if goal.minimise == "time_to_full":
+        return [np.zeros_like(part) for part in added], candidate.plan.time_to_full
+    if goal.prices is None:
+        return added, 0.0
+    price = goal.prices
+    costs = [price.bad_request * part for part in added]
+    for k, hypothesis in enumerate(likely):
+        if hypothesis.name == GOOD:
+            good = outcomes[GOOD]
+            costs[k] = costs[k] + price.false_rollback * (good.stopped | good.blocked).ravel()
+    return costs, price.minute_of_delay * candidate.plan.time_to_full / 60
+
+
+def _objective(
+    candidate: Candidate, likely: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes], goal: Goal
+) -> Estimate:
+    parts, fixed = _costs(candidate, outcomes, likely, goal)
+    if goal.minimise == "time_to_full":
+        return _exact(fixed, sum(part.size for part in parts))
+    unit = 1.0 if goal.prices is None else goal.prices.bad_request
+    return _shifted(weighted_mean(parts, [hypothesis.weight for hypothesis in likely], unit=unit), fixed)
+
+
+def _power(bad: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes]) -> tuple[tuple[float, Estimate], ...]:
+    """Of neighbouring strata together, so that there are up to `STRATA` parts."""
+    power, size = [], max(len(bad) // STRATA, 1)
+    for first in range(0, len(bad), size):
+        part = bad[first : first + size]
+        severities = [hypothesis.severity for hypothesis in part if hypothesis.severity is not None]
+        hits = np.concatenate([outcomes[hypothesis.name].stopped.ravel() for hypothesis in part])
+        power.append((float(np.exp(np.mean(np.log(severities)))), share_of(hits)))
+    return tuple(power)
 
 
 def _exact(value: float, n: int) -> Estimate:

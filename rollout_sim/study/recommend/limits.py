@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rollout_sim.core.statistics import Estimate
 
 Kept = Literal["yes", "no", "open"]
+NORMAL: Final = 1.96
+"""Standard errors to either side of a mean that a 95% interval reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +49,31 @@ class Limit:
         assert self.at_least is not None
         return self.estimate.mean >= self.at_least
 
+    @property
+    def enough(self) -> int | None:
+        """How many replications are likely to decide an open limit on a probability; None for others, and where none would.
+
+        So many that the interval, as wide as a normal one around the mean, no longer reaches the limit.
+        """
+        bound = self.at_most if self.at_least is None else self.at_least
+        assert bound is not None
+        share = self.estimate.mean
+        if self.kept != "open" or self.name not in ("catch", "false_rollback") or share == bound:
+            return None
+        spread = max(share * (1 - share), bound * (1 - bound))
+        return math.ceil(NORMAL**2 * spread / (share - bound) ** 2)
+
     def to_json(self) -> dict[str, Any]:
         """An entry of the `limits` of `recommend --json`."""
         bound = {"at_most": self.at_most} if self.at_most is not None else {"at_least": self.at_least}
-        return {"limit": self.name, **bound, "estimate": self.estimate.to_json(), "kept": self.kept}
+        estimate = self.estimate.to_json()
+        return {
+            "limit": self.name,
+            **bound,
+            "estimate": estimate,
+            "kept": self.kept,
+            "replications_needed": self.enough,
+        }
 
 
 def names(limits: Iterable[Limit], kept: Kept) -> list[str]:

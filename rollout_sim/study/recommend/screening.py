@@ -37,19 +37,22 @@ class Screened:
 class Screen:
     """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms.
 
-    `rate` is the requests per second to the alias.
+    `rate` is the requests per second to the alias, `found_after` the seconds for which a bad version that nothing stops
+    serves everybody.
     """
 
-    def __init__(self, scenarios: Sequence[Scenario], alarms: Sequence[Alarm], rate: float) -> None:
+    def __init__(
+        self, scenarios: Sequence[Scenario], alarms: Sequence[Alarm], rate: float, *, found_after: float
+    ) -> None:
         self.scenarios = scenarios
         self.alarms = alarms
         self.rate = rate
+        self.found_after = found_after
         self._breaches: dict[float, FloatArray] = {}
 
     def screen(self, plan: Plan) -> Screened:
         """The closed forms of a rollout after `plan`."""
-        first = self.scenarios[0]
-        weights = self._weights(plan, math.ceil((first.horizon - first.start) / MINUTE))
+        weights = self._weights(plan, math.ceil((plan.time_to_full + self.found_after) / MINUTE))
         watched = min(math.floor(plan.length / MINUTE + 1e-9), len(weights))
         failing = np.array([self._failing(scenario) for scenario in self.scenarios])
         passed = np.array([self._passes(plan, share) for share in failing])
@@ -82,14 +85,14 @@ class Screen:
         return [round(weight, 9) for weight in (np.diff(sent) / MINUTE).tolist()]
 
     def _shares(self, scenario: Scenario) -> tuple[float, float, float, float, float]:
-        """The `failure_shares` of the new version's invocations, half way to the horizon."""
+        """The `failure_shares` of the new version's invocations, once it is about to be found."""
         assert scenario.new is not None
-        spec, t = scenario.function.versions[scenario.new], (scenario.start + scenario.horizon) / 2
+        spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         rows = rows_of(spec.faults, scenario.start)
         return failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
 
     def _failing(self, scenario: Scenario) -> float:
-        """The share of the new version's requests that is bad for the first SLO, half way to the horizon."""
+        """The share of the new version's requests that is bad for the first SLO, once that is about to be found."""
         latency, error = scenario.slos[0].latency, bad_share(self._shares(scenario))
         return error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency))
 
@@ -103,7 +106,7 @@ class Screen:
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
         assert scenario.new is not None
-        spec, t = scenario.function.versions[scenario.new], (scenario.start + scenario.horizon) / 2
+        spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         factor, add, _, _ = slowdown(rows_of(spec.faults, scenario.start), t, 0.0, 0, 0.0)
         return 1 - float(spec.duration.cdf(np.array([(limit - add) / factor]))[0])
 

@@ -6,28 +6,43 @@ recommended one comes from fresh replications: the estimates by which it was cho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.codedeploy import shortcoming
-from rollout_sim.control.strategies import Predefined
+from rollout_sim.control.strategies import AllAtOnce, Predefined
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted, text
+from rollout_sim.core.formatting import show_duration
+from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
-from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Risk, Severity
+from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend.advice import Advice, advise, low_traffic
-from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
-from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, Evaluation, evaluate, hypotheses_of
+from rollout_sim.study.recommend.advice import HOUR, Advice, advise, low_traffic
+from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
+from rollout_sim.study.recommend.hypotheses import (
+    CATCH,
+    GOOD,
+    STRATA,
+    Evaluation,
+    Exposure,
+    Hypothesis,
+    Outcomes,
+    difference,
+    evaluate,
+    hypotheses_of,
+    outcomes_of,
+)
 from rollout_sim.study.recommend.screening import Screen, Screened
 
 if TYPE_CHECKING:
@@ -40,24 +55,65 @@ PROMISING: Final = (48, 10)
 """Candidates that are simulated at all: where whole periods are drawn, and where every invocation is simulated."""
 CHOICES: Final = 3
 """Alarms of each strategy that may be promising."""
-CONTENDERS: Final = (8, 4)
+CONTENDERS: Final = (12, 4)
 """Of these, the ones that are looked at closely."""
-BATCHES: Final = (256, 1024, 1024)
-"""Replications of a batch, where whole periods are drawn: of the promising, the contenders, the confirmed."""
-RUNS: Final = (1, 2, 4)
-"""How many of these batches there are of each hypothesis."""
-STAGES: Final = (0.1, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """How many replications of each hypothesis a stage has."""
+
+    strata: int
+    """Parts of the risk's severities, of equal probability."""
+    draws: int
+    """Severities that are drawn of each part, again in parts of equal probability."""
+    each: int
+    """Replications of each of them."""
+    others: int
+    """Replications of the hypotheses that are one severity, or none."""
+
+
+BATCHED: Final = (
+    Stage(strata=8, draws=2, each=128, others=512),
+    Stage(strata=16, draws=2, each=128, others=2048),
+    Stage(strata=64, draws=2, each=128, others=4096),
+)
+"""Of the promising, the contenders and the confirmed, where whole periods are drawn."""
+SINGLE: Final = (
+    Stage(strata=8, draws=4, each=1, others=4),
+    Stage(strata=8, draws=12, each=1, others=12),
+    Stage(strata=8, draws=40, each=1, others=40),
+)
+"""Likewise, where every invocation is simulated."""
+WAVES: Final = (5, 1)
+"""How often the contenders that cannot be told from the best are drawn anew, with twice the draws from the third time on."""
+LARGEST: Final = 1024
+"""Replications of a batch at most."""
+DECIDING: Final = (1 << 15, 1 << 17)
+"""Replications of a hypothesis at most to decide a limit of the goal: of a contender, of what is recommended."""
+EXPLORING, CONTENDING, FRESH = 0, 1, 1 << 8
+"""The numbers of the stages' first waves. Each wave has random numbers of its own, and so has each hypothesis in it."""
+PER_TURN: Final = 16
+"""Waves that may be needed to decide the limits after each of these, and numbers of them."""
+PER_WAVE: Final = 1 << 17
+PER_HYPOTHESIS: Final = 1 << 10
+"""Numbers of batches that belong to a wave, and to a hypothesis in it."""
+STAGES: Final = (0.1, 0.35, 0.7, 1.0)
 """How much of the work is done, by experience, when a stage begins and ends."""
-SINGLE: Final = (4, 12, 40)
-"""Replications of each hypothesis, where every invocation is simulated."""
-FRESH: Final = 1 << 20
-"""The first replication of the confirmation."""
 CLOSE: Final = 0.1
 """By how much more a simpler candidate may cost, where the replications cannot tell it from the best."""
+APART: Final = 0.02
+"""A difference to the best, as a share of what that costs, that is not worth more replications."""
+WINDOW: Final = 600.0
+"""Seconds after the onset that are simulated at least, to see at which rate a bad version does harm."""
 OBVIOUS: Final = ("Canary10Percent5Minutes", "AllAtOnce")
 """CodeDeploy's names of the strategies that every recommendation is compared with."""
 PENALTY: Final = 1e6
 """What a screened candidate is charged, in what is minimised, for missing limits by a probability of 1 in all."""
+UNWATCHED: Final = "unwatched"
+"""The strategy that shows what a version adds that nothing stops."""
+Evidence = dict[str, Outcomes]
+"""A candidate's outcomes by hypothesis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +150,11 @@ class Recommendation(Plotted):
     notes: tuple[str, ...]
     """What the answer assumes, a sentence each."""
     keep_alarms: bool
-    codedeploy: bool
+    deploy_with: DeployWith | None
     asked: Engine | None
-    """What was asked for: the file's alarms, what CodeDeploy can carry out, an engine instead of the scenario's."""
+    """What was asked for: the file's alarms, what has to carry the rollout out and an engine instead of the file's."""
+    interrupted: str = ""
+    """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
     @property
     def decided(self) -> bool:
@@ -125,7 +183,7 @@ class Recommendation(Plotted):
             for evaluation in evaluations:
                 candidate = evaluation.candidate
                 row: dict[str, Any] = {"stage": stage, "strategy": candidate.name, "alarm": candidate.alarm_text}
-                for name in ("caught", "false_rollback", "bad", "budget", "objective"):
+                for name in ("caught", "false_rollback", "blocked", "bad", "budget", "objective"):
                     estimate = getattr(evaluation, name)
                     for part in ("mean", "low", "high"):
                         row[f"{name}_{part}"] = None if estimate is None else getattr(estimate, part)
@@ -142,7 +200,7 @@ def recommend(
     scenario: Scenario,
     *,
     keep_alarms: bool = False,
-    codedeploy: bool = False,
+    deploy_with: DeployWith | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
     jobs: int = 1,
@@ -150,27 +208,37 @@ def recommend(
 ) -> Recommendation:
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
-    With `keep_alarms` only strategies are searched, watched by the alarms of the file; with `codedeploy` only those that
-    CodeDeploy can carry out. `seed` and `engine` replace the scenario's; `jobs` processes share the work. `progress` is
-    called with the share that is done. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
+    With `keep_alarms` only strategies are searched, watched by the alarms of the file. `deploy_with`, `seed` and `engine`
+    replace what the file says; `jobs` processes share the work. `progress` is called with the share that is done. What is
+    interrupted from the keyboard returns what is known by then, and says so. Raises ScenarioError for a scenario without a
+    rollout, an SLO or alarms.
 
     Examples:
-        >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True, codedeploy=True)
+        >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True)
         >>> answer.winner is None  # whatever the strategy, the file's alarm stops good versions too often
         True
     """
-    search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
-    return search.recommend(keep_alarms=keep_alarms, codedeploy=codedeploy, progress=progress)
+    search = prepare(scenario, deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs)
+    return search.recommend(keep_alarms=keep_alarms, progress=progress)
 
 
-def prepare(scenario: Scenario, *, seed: int | None = None, engine: Engine | None = None, jobs: int = 1) -> Search:
+def prepare(
+    scenario: Scenario,
+    *,
+    deploy_with: DeployWith | None = None,
+    seed: int | None = None,
+    engine: Engine | None = None,
+    jobs: int = 1,
+) -> Search:
     """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
     _check(scenario)
+    goal = scenario.goal or default_goal(scenario)
     return Search(
         scenario,
-        goal=scenario.goal or default_goal(scenario),
+        goal=goal if deploy_with is None else replace(goal, deploy_with=deploy_with),
         risk=scenario.risk or default_risk(scenario),
         seed=scenario.seed if seed is None else seed,
+        deploy_with=deploy_with,
         engine=engine,
         jobs=jobs,
     )
@@ -186,7 +254,7 @@ def default_risk(scenario: Scenario) -> Risk:
 def default_goal(scenario: Scenario) -> Goal:
     """Catch what burns the budget fast enough to page (for a latency SLO: twice the duration), with few false rollbacks.
 
-    Full traffic is reached within the hour or the horizon.
+    Full traffic is reached within the hour.
     """
     share = min(FAST_BURN * (1 - scenario.slos[0].objective), 0.5)
     errors = Severity(error_rate=LogUniform(share, share))
@@ -194,7 +262,7 @@ def default_goal(scenario: Scenario) -> Goal:
         catch=Catch(of=errors if scenario.slos[0].latency is None else Severity(latency=LogUniform(2.0, 2.0))),
         false_rollback=AtMost(at_most=0.01),
         budget=AtMost(at_most=0.05),
-        time_to_full=AtMostTime(at_most=min(3600.0, scenario.horizon - scenario.start)),
+        time_to_full=AtMostTime(at_most=HOUR),
     )
 
 
@@ -213,22 +281,25 @@ def _check(scenario: Scenario) -> None:
 
 
 class Search:
-    """The stages of a recommendation: all of them simulate the same hypotheses, on the same random numbers.
+    """The stages of a recommendation: all of them simulate the same hypotheses, each candidate on the same random numbers.
 
-    One data plane runs all of them, so that they are pairs of one another and of the run without a rollout. Raises
-    ScenarioError where the `engine` that is asked for does not run one of them.
+    One data plane runs all of them, so that they are pairs of one another and of the run without a rollout. What is
+    simulated lasts as long as the longest of the candidates, wherever the file's horizon lies. Raises ScenarioError where
+    the `engine` that is asked for does not run one of them.
     """
 
     def __init__(
-        self, scenario: Scenario, *, goal: Goal, risk: Risk, seed: int, engine: Engine | None = None, jobs: int = 1
-    ) -> None:
+        self, scenario: Scenario, *, goal: Goal, risk: Risk, seed: int,
+        deploy_with: DeployWith | None = None, engine: Engine | None = None, jobs: int = 1,
+    ) -> None:  # fmt: skip
         self.scenario = scenario
         self.goal = goal
         self.risk = risk
         self.seed = seed
+        self.deploy_with = deploy_with
         self.engine = engine
         self.jobs = jobs
-        self.hypotheses = hypotheses_of(scenario, goal, risk)
+        self.hypotheses = self._stratified(STRATA)
         self.latency = risk.severity.latency is not None
         self.rate = scenario.rates[scenario.alias]
         self.still = replace(
@@ -237,21 +308,39 @@ class Search:
         """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
         self.choices = alarms(scenario, latency=self.latency)
         """The alarms that are tried."""
-        self.screen = Screen([hypothesis.scenario for hypothesis in self.hypotheses.values()], self.choices, self.rate)
+        self.screen = Screen(
+            [hypothesis.scenario for hypothesis in self.hypotheses.values()],
+            self.choices,
+            self.rate,
+            found_after=risk.found_after,
+        )
         self.plane = self._one_plane()
         single = int(self.plane.engine != "aggregate")
-        self.most, self.contenders = PROMISING[single], CONTENDERS[single]
+        self.most, self.contenders, self.waves = PROMISING[single], CONTENDERS[single], WAVES[single]
+        self.stages = SINGLE if single else BATCHED
+        self.left_out: list[str] = []
+        """Strategies that need more traffic than a trace has."""
 
-    def recommend(
-        self, *, keep_alarms: bool = False, codedeploy: bool = False, progress: Progress | None = None
-    ) -> Recommendation:
-        """All stages, one after the other."""
-        promising, searched = self.promising(keep_alarms=keep_alarms, codedeploy=codedeploy)
-        explored = self.rank(self.evaluations(promising, 0, progress=progress))
-        closer = [evaluation.candidate for evaluation in explored[: self.contenders]]
-        contenders = self.rank(self.evaluations(closer, 1, progress=progress))
-        keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
-        winner, ties, confirmed = self.confirm(keeping, progress)
+    def recommend(self, *, keep_alarms: bool = False, progress: Progress | None = None) -> Recommendation:
+        """All stages, one after the other; what is known by then where it is interrupted."""
+        promising, searched = self.promising(keep_alarms=keep_alarms)
+        explored: list[Evaluation] = []
+        contenders: list[Evaluation] = []
+        winner, ties, confirmed, interrupted = None, list[Candidate](), list[Evaluation](), ""
+        try:
+            interrupted = "while the promising candidates were simulated"
+            explored = self.rank(self.evaluations(promising, 0, progress=progress))
+            interrupted = "while the contenders were told apart"
+            contenders = self.rank(explored)[: self.contenders]
+            contenders, undecided = self.compete([one.candidate for one in contenders], progress)
+            interrupted = "before the best was confirmed on fresh replications"
+            keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
+            winner, ties, confirmed = self.confirm(keeping, undecided, progress)
+            interrupted = ""
+        except KeyboardInterrupt:
+            if not contenders:
+                raise
+        advice = advise(self.goal, contenders, rate=self.rate, feasible=winner is not None or bool(interrupted))
         return Recommendation(
             scenario=self.scenario,
             goal=self.goal,
@@ -264,20 +353,26 @@ class Search:
             contenders=tuple(contenders),
             confirmed=tuple(confirmed),
             ties=tuple(ties),
-            advice=advise(self.scenario, self.goal, contenders, rate=self.rate, feasible=winner is not None),
+            advice=replace(advice, summary=f"interrupted {interrupted}") if interrupted else advice,
             notes=self.notes(winner),
             keep_alarms=keep_alarms,
-            codedeploy=codedeploy,
+            deploy_with=self.deploy_with,
             asked=self.engine,
+            interrupted=interrupted,
         )
 
-    def promising(self, *, keep_alarms: bool, codedeploy: bool) -> tuple[list[Candidate], int]:
+    def promising(self, *, keep_alarms: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were."""
         allowed = [
             candidate
-            for candidate in strategies(self.scenario, low_traffic=low_traffic(self.scenario, self.goal, self.rate))
-            if self._in_time(candidate) and not (codedeploy and shortcoming(candidate.plan))
+            for candidate in strategies(self.scenario, low_traffic=low_traffic(self.goal, self.rate))
+            if self._in_time(candidate) and undeployable(candidate.plan, self.goal.deploy_with) is None
         ]
+        self.left_out = [candidate.name for candidate in allowed if self._end(candidate) > self._last]
+        allowed = [candidate for candidate in allowed if self._end(candidate) <= self._last]
+        if not allowed:
+            what = f"no strategy that {self.goal.deploy_with} can carry out ends before the traffic's trace does"
+            raise ScenarioError([f"{self.scenario.name}: {what} ({show_duration(self._last)})"])
         if keep_alarms:
             return allowed if self.plane.engine == "aggregate" else allowed[: self.most], len(allowed)
         scored = [
@@ -289,6 +384,33 @@ class Search:
         watched = [score.candidate for score in scored]
         simple = [candidate for candidate in allowed if candidate.complexity == 0]
         return watched[: self.most] + simple[: self.most], len(allowed) * (len(self.choices) + 1)
+
+    @cached_property
+    def _last(self) -> float:
+        """Where the traffic to the rollout's alias ends (s): with the first of its traces, else never."""
+        traces = [
+            source.arrivals.trace
+            for source in self.scenario.traffic
+            if source.alias == self.scenario.alias and source.arrivals.trace is not None
+        ]
+        return min((trace.recording.length / trace.speed for trace in traces if not trace.repeat), default=math.inf)
+
+    def _end(self, candidate: Candidate) -> float:
+        """When the candidate's deployment is over at the latest (s)."""
+        assert self.scenario.rollout is not None
+        return self.scenario.start + candidate.plan.length + self.scenario.rollout.revert
+
+    def _until(self, candidates: Sequence[Candidate]) -> float:
+        """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.
+
+        Where there is somebody on call, a bad version that nothing stops would have been found by then.
+        """
+        until = max([*map(self._end, candidates), self.scenario.start + self.risk.onset + WINDOW])
+        if self.scenario.on_call is not None:
+            full = max(candidate.plan.time_to_full for candidate in candidates)
+            until = max(until, self.scenario.start + max(full, self.risk.onset) + self.risk.found_after)
+        resolution = self.scenario.resolution
+        return min(math.ceil(until / resolution) * resolution, self._last)
 
     def _in_time(self, candidate: Candidate) -> bool:
         """Whether full traffic is reached within the goal's limit; the obvious strategies are looked at in any case."""
@@ -333,93 +455,261 @@ class Search:
         return np.full(bad.size, minutes) if self.goal.minimise == "time_to_full" else bad
 
     def evaluations(
-        self, candidates: Sequence[Candidate], stage: int, first: int = 0, progress: Progress | None = None
+        self, candidates: Sequence[Candidate], stage: int, wave: int = EXPLORING, progress: Progress | None = None
     ) -> list[Evaluation]:
         """The evaluation of each candidate, from as many replications of each hypothesis as the stage has.
 
-        The replications are numbered from `first`. Candidates with the same alarm are strategies of one scenario.
+        Waves have random numbers of their own.
+        """
+        sizes, until = self.stages[stage], self._until(candidates)
+        evidence = self._simulate(
+            candidates, sizes, wave, until, progress=part_of(progress, *STAGES[stage : stage + 2])
+        )
+        return [self._evaluate(candidate, evidence[candidate.label], sizes.strata) for candidate in candidates]
+
+    def _evaluate(self, candidate: Candidate, evidence: Evidence, strata: int) -> Evaluation:
+        return evaluate(candidate, self._stratified(strata), evidence, self.goal)
+
+    def _stratified(self, strata: int) -> dict[str, Hypothesis]:
+        return hypotheses_of(self.scenario, self.goal, self.risk, strata)
+
+    def _simulate(
+        self,
+        candidates: Sequence[Candidate],
+        sizes: Stage,
+        wave: int,
+        until: float,
+        *,
+        only: str | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Evidence]:
+        """The outcomes of each candidate, by its label, up to `until` (s), under all hypotheses or the `only` one.
+
+        Candidates with the same alarm are strategies of one scenario.
         """
         groups: dict[Alarm | None, list[Candidate]] = {}
         for candidate in candidates:
             groups.setdefault(candidate.alarm, []).append(candidate)
-        work: dict[tuple[str, Alarm | None], list[Batch]] = {}
-        for alarm, group in groups.items():
-            for name, hypothesis in self.hypotheses.items():
-                watched = with_candidates(hypothesis.scenario, group)
-                work[name, alarm] = self._batches(watched, stage, first)
-        work[STEADY, None] = self._batches(self.still, stage, first)
-        begin, end = STAGES[stage : stage + 2]
-        results = dict(run_all(work, jobs=self.jobs, progress=part_of(progress, begin, end)))
-        baseline = results[STEADY, None][STEADY]
-        evaluations = []
-        for candidate in candidates:
-            columns = {name: results[name, candidate.alarm][candidate.name] for name in self.hypotheses}
-            evaluations.append(evaluate(candidate, self.hypotheses, columns, baseline, self.goal))
-        return evaluations
+        work: dict[tuple[int, Alarm | str | None], list[Batch]] = {}
+        draws = [draw for draw in self._draws(sizes, wave, until) if only in (None, draw.hypothesis.name)]
+        for k, draw in enumerate(draws):
+            for alarm, group in groups.items():
+                work[k, alarm] = self._batches(with_candidates(draw.scenario, group), draw)
+            if draw.hypothesis.weight and self.plane.engine != "aggregate":
+                work[k, STEADY] = self._batches(replace(self.still, horizon=until), draw)
+            if draw.hypothesis.weight and draw.hypothesis.severity is not None:
+                work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
+        results = dict(run_all(work, jobs=self.jobs, progress=progress))
+        parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
+        for k, draw in enumerate(draws):
+            still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
+            exposure = None
+            if (k, UNWATCHED) in results:
+                exposure = Exposure(
+                    unwatched=results[k, UNWATCHED][UNWATCHED],
+                    still=still,
+                    onset=self.risk.onset,
+                    until=until - self.scenario.start,
+                    found_after=self.risk.found_after,
+                )
+            for candidate in candidates:
+                columns = results[k, candidate.alarm][candidate.name]
+                pair = still
+                if (
+                    pair is None and self.plane.engine != "aggregate"
+                ):  # nothing is asked of it but whether it is stopped
+                    pair = columns
+                outcomes = outcomes_of(columns, pair, exposure, self.scenario.slos[0].name)
+                if draw.hypothesis.stratum is None:
+                    outcomes = outcomes.one_by_one
+                parts[candidate.label].setdefault(draw.hypothesis.name, []).append(outcomes)
+        return {
+            label: {name: Outcomes.joined(several) for name, several in by_name.items()}
+            for label, by_name in parts.items()
+        }
+
+    def _draws(self, sizes: Stage, wave: int, until: float) -> list[_Draw]:
+        """What is simulated of each hypothesis: its severities, and how often each."""
+        hypotheses = self._stratified(sizes.strata)
+        shares = Streams(seed=self.seed, replication=wave).generator("recommend/severities").random(
+            (len(hypotheses), sizes.draws)
+        )  # fmt: skip
+        draws = []
+        for k, hypothesis in enumerate(hypotheses.values()):
+            number = wave * PER_WAVE + k * PER_HYPOTHESIS
+            if hypothesis.stratum is None:
+                scenario = replace(hypothesis.scenario, horizon=until)
+                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=sizes.others))
+                continue
+            for r in range(sizes.draws):
+                drawn = hypothesis.drawn(self.risk, (r + float(shares[k, r])) / sizes.draws)
+                scenario = replace(drawn, horizon=until)
+                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=sizes.each))
+        return draws
 
     def _one_plane(self) -> EngineChoice:
         """The fastest data plane that is exact for everything that is simulated, and its smallest batch.
 
         Neither the strategies nor an alarm's threshold and datapoints have a say in it, and the alarms that are tried
-        differ in nothing else that has, so one of them stands for all.
+        differ in nothing else that has, so one of them stands for all; of a part of the severities the highest does.
         """
         watched = strategies(self.scenario)[0].watched_by(self.choices[0])
         scenarios = [self.still]
         for hypothesis in self.hypotheses.values():
-            scenarios += [hypothesis.scenario, with_candidates(hypothesis.scenario, [watched])]
+            worst = hypothesis.drawn(self.risk, 1.0)
+            scenarios += [worst, with_candidates(worst, [watched])]
         choices = [choose_engine(scenario, self.engine) for scenario in scenarios]
         slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
         return replace(slowest, batch=min(choice.batch for choice in choices))
 
-    def _batches(self, scenario: Scenario, stage: int, first: int) -> list[Batch]:
-        plane = self.plane
-        names = tuple(scenario.strategies) or (STEADY,)
+    def _batches(self, scenario: Scenario, draw: _Draw) -> list[Batch]:
+        plane, first, count = self.plane, draw.number, draw.count
+        size = count
         if plane.engine == "aggregate":
-            size = min(BATCHES[stage], plane.batch)
-            plane = replace(plane, batch=size)
-            starts = [first + k * size for k in range(RUNS[stage] * BATCHES[stage] // size)]
-        else:
-            starts, size = [first], SINGLE[stage]
+            size = min(count, LARGEST, plane.batch)
+            plane, first = replace(plane, batch=size), draw.number * size
+        names = tuple(scenario.strategies) or (STEADY,)
         return [
-            Batch(scenario=scenario, strategies=names, plane=plane, seed=self.seed, first=start, count=size)
-            for start in starts
-        ]
+            Batch(
+                scenario=scenario, strategies=names, plane=plane, seed=self.seed,
+                first=first + at, count=min(size, count - at),
+            )
+            for at in range(0, count, size)
+        ]  # fmt: skip
 
     def rank(self, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-        """The ones that keep the goal first, then by what is minimised, the simpler one first where it is the same."""
+        """The ones that do not break the goal first, then by what is minimised, the simpler one first where it is the same."""
         return sorted(
             evaluations,
             key=lambda evaluation: (
-                len(evaluation.missed_on_average(self.goal)),
+                len(evaluation.broken(self.goal)),
                 evaluation.objective.mean,
                 evaluation.candidate.complexity,
                 evaluation.time_to_full,
             ),
         )
 
+    def compete(
+        self, candidates: Sequence[Candidate], progress: Progress | None = None
+    ) -> tuple[list[Evaluation], set[str]]:
+        """The contenders in the order of preference, and the labels of those that cannot be told from the best.
+
+        A sequential procedure: all are simulated; those that break the goal, or cost more than the best that keeps it, pair by
+        pair, drop out; the rest is drawn anew, with more and more replications, until one is left, or what the others
+        cost more is known to be a trifle (`APART`).
+        """
+        sizes, until = self.stages[1], self._until(candidates)
+        evidence: dict[str, Evidence] = {}
+        evaluated: dict[str, Evaluation] = {}
+        remaining = list(candidates)
+        for turn in range(self.waves):
+            grown = replace(sizes, draws=sizes.draws << max(turn - 1, 0), others=sizes.others << max(turn - 1, 0))
+            share = STAGES[1] + (STAGES[2] - STAGES[1]) * turn / self.waves
+            new = self._simulate(
+                remaining, grown, CONTENDING + turn, until,
+                progress=part_of(progress, share, STAGES[1] + (STAGES[2] - STAGES[1]) * (turn + 1) / self.waves),
+            )  # fmt: skip
+            for candidate in remaining:
+                old = evidence.get(candidate.label)
+                evidence[candidate.label] = new[candidate.label] if old is None else _joined(old, new[candidate.label])
+                evaluated[candidate.label] = self._evaluate(candidate, evidence[candidate.label], sizes.strata)
+            best = self._leader(remaining, evidence, evaluated, sizes, until, CONTENDING + PER_TURN * (turn + 1))
+            behind = {
+                candidate.label: difference(
+                    (candidate, evidence[candidate.label]),
+                    (best, evidence[best.label]),
+                    self._stratified(sizes.strata),
+                    self.goal,
+                )
+                for candidate in remaining
+            }
+            remaining = [
+                candidate
+                for candidate in remaining
+                if candidate is best
+                or (not evaluated[candidate.label].broken(self.goal) and (behind[candidate.label].low or 0.0) <= 0)
+            ]
+            trifle = APART * abs(evaluated[best.label].objective.mean)
+            if all((behind[candidate.label].high or 0.0) <= trifle for candidate in remaining):
+                break
+        labels = {candidate.label for candidate in remaining}
+        ranked = self.rank(list(evaluated.values()))
+        first = [evaluation for evaluation in ranked if evaluation.candidate is best]
+        return first + [evaluation for evaluation in ranked if evaluation.candidate is not best], labels
+
+    def _leader(
+        self, candidates: Sequence[Candidate], evidence: dict[str, Evidence], evaluated: dict[str, Evaluation],
+        sizes: Stage, until: float, wave: int,
+    ) -> Candidate:  # fmt: skip
+        """The candidate with the least of what is minimised whose limits are kept, deciding them on the way where they are open."""
+        ranked = self.rank([evaluated[candidate.label] for candidate in candidates])
+        for evaluation in ranked:
+            candidate = evaluation.candidate
+            label = candidate.label
+            evidence[label] = self._decided(candidate, evidence[label], sizes, until, wave, DECIDING[0])
+            evaluated[label] = self._evaluate(candidate, evidence[label], sizes.strata)
+            if not evaluated[label].missed_on_average(self.goal):
+                return candidate
+        return ranked[0].candidate
+
+    def _decided(
+        self, candidate: Candidate, evidence: Evidence, sizes: Stage, until: float, wave: int, most: int
+    ) -> Evidence:
+        """The evidence with as many replications more as the open limits of the goal take, up to `most` of a hypothesis.
+
+        Only where whole periods are drawn, at microseconds each.
+        """
+        if self.plane.engine != "aggregate":
+            return evidence
+        turn = 0
+        while True:
+            limits = {
+                limit.name
+                for limit in self._evaluate(candidate, evidence, sizes.strata).limits(self.goal)
+                if limit.kept == "open"
+            }
+            wanted = [name for name, limit in ((GOOD, "false_rollback"), (CATCH, "catch")) if limit in limits]
+            wanted = [name for name in wanted if evidence[name].stopped.size < most]
+            if not wanted:
+                return evidence
+            for name in wanted:
+                more = replace(sizes, others=min(evidence[name].stopped.size, most - evidence[name].stopped.size))
+                drawn = self._simulate([candidate], more, wave + turn, until, only=name)[candidate.label]
+                evidence = evidence | {name: Outcomes.joined([evidence[name], drawn[name]])}
+            turn += 1
+
     def confirm(
-        self, keeping: Sequence[Evaluation], progress: Progress | None = None
+        self, keeping: Sequence[Evaluation], undecided: Collection[str], progress: Progress | None = None
     ) -> tuple[Candidate | None, list[Candidate], list[Evaluation]]:
         """The winner among those that keep the goal, what ties with it, and both beside the obvious alternatives.
 
-        The winner is the simplest of those that cannot be told from the best, if it keeps the goal on fresh replications
-        too; else the next.
+        The winner is the simplest of those that cannot be told from the best, whose labels are `undecided`, if it keeps the
+        goal on fresh replications too; else the next.
         """
         obvious = self._obvious()
         remaining = list(keeping)
         while remaining:
-            alike = [evaluation for evaluation in remaining if _alike(evaluation, remaining[0])]
+            alike = [one for one in remaining if one.candidate.label in undecided and _close(one, remaining[0])]
+            alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
             others = [candidate for candidate in obvious if candidate != first.candidate]
             if (alarm := first.candidate.alarm) is not None:
                 others += self._better_watched(obvious, first.candidate, alarm)
-            confirmed = self._best_watched(self.evaluations([first.candidate, *others], 2, FRESH, progress))
+            confirmed = self._best_watched(self._confirmed([first.candidate, *others], progress))
             failed = bool(confirmed[0].missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
                 return None if failed else first.candidate, ties, confirmed
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
-        return None, [], self.evaluations(obvious, 2, FRESH, progress)
+        return None, [], self.evaluations(obvious, 2, FRESH, progress) if obvious else []
+
+    def _confirmed(self, candidates: Sequence[Candidate], progress: Progress | None) -> list[Evaluation]:
+        """The candidates on fresh replications, the first with as many as its open limits take."""
+        sizes, until = self.stages[2], self._until(candidates)
+        evidence = self._simulate(candidates, sizes, FRESH, until, progress=part_of(progress, *STAGES[2:]))
+        first = candidates[0]
+        evidence[first.label] = self._decided(first, evidence[first.label], sizes, until, FRESH + PER_TURN, DECIDING[1])
+        return [self._evaluate(candidate, evidence[candidate.label], sizes.strata) for candidate in candidates]
 
     def _obvious(self) -> list[Candidate]:
         """The strategies that everybody thinks of, under the file's names for them, with the file's alarms."""
@@ -429,7 +719,7 @@ class Search:
             same = {name: own for name, own in self.scenario.strategies.items() if own.plan == strategy.plan}
             name, chosen = next(iter(same.items()), (predefined, strategy))
             candidates.append(Candidate(name=name, strategy=chosen, alarm=None, complexity=0))
-        return candidates
+        return [candidate for candidate in candidates if self._end(candidate) <= self._last]
 
     def _better_watched(self, obvious: Sequence[Candidate], first: Candidate, alarm: Alarm) -> list[Candidate]:
         """The obvious strategies with the recommended alarm, and with the one that suits each best by the closed forms.
@@ -457,12 +747,17 @@ class Search:
 
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""
-        severities = sum(1 for hypothesis in self.hypotheses.values() if hypothesis.weight) - 1
-        between = "; the intervals do not cover what lies between them" if severities > 1 else ""
         notes = [
-            f"the risk's severities are {severities} value(s), evenly spaced in probability{between}",
+            "the risk's severities are drawn at random in parts of equal probability; the intervals cover it",
             "bad requests and budgets are what the rollout adds to a run without one, on paired arrivals",
+            (
+                f"a bad version that nothing stops is found {show_duration(self.risk.found_after)} after it serves everybody "
+                "(risk.found_after), and costs until then at the rate at which it does while it is simulated"
+            ),
         ]
+        if self.left_out:
+            last = f"the traffic's trace ends at {show_duration(self._last)}"
+            notes.append(f"left out, because {last}: {', '.join(self.left_out)}")
         assert self.scenario.new is not None
         if self.scenario.function.versions[self.scenario.new].faults:
             notes.append("the faults of the new version in the file are set aside; `risk` says how releases go wrong")
@@ -484,8 +779,30 @@ class _Score:
     penalised: float
 
 
-def _alike(evaluation: Evaluation, best: Evaluation) -> bool:
-    """Whether what is minimised cannot be told apart, or hardly: the intervals overlap, and the means are close."""
-    low, high = evaluation.objective.low, best.objective.high
-    close = evaluation.objective.mean <= best.objective.mean + CLOSE * abs(best.objective.mean)
-    return evaluation is best or (low is not None and high is not None and low <= high and close)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draw:
+    """Replications of one severity of a hypothesis."""
+
+    hypothesis: Hypothesis
+    scenario: Scenario
+    number: int
+    """Of its first batch, which no other draw of the search has."""
+    count: int
+    """How many replications."""
+
+
+def _unwatched(scenario: Scenario) -> Scenario:
+    """The new version for everybody from the rollout's start, and nothing that stops it."""
+    assert scenario.rollout is not None
+    rollout = replace(scenario.rollout, alarms=())
+    return replace(scenario, rollout=rollout, on_call=None, strategies={UNWATCHED: AllAtOnce()})
+
+
+def _joined(first: Evidence, second: Evidence) -> Evidence:
+    """Both of a candidate's evidence."""
+    return {name: Outcomes.joined([first[name], second[name]]) for name in first}
+
+
+def _close(evaluation: Evaluation, best: Evaluation) -> bool:
+    """Whether what is minimised is hardly more than the best's."""
+    return evaluation.objective.mean <= best.objective.mean + CLOSE * abs(best.objective.mean)

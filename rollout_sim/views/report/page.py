@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rollout_sim.control.alarms import describe
 from rollout_sim.core.files import write_file
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
-from rollout_sim.study.recommend.candidates import describe
 from rollout_sim.views.cells import MedianDuration
 from rollout_sim.views.plots.style import strategy_index
 from rollout_sim.views.sentences import assumed, conclusion, key_figures, remarks, sentence
@@ -133,6 +133,8 @@ def _alarm(scenario: Scenario, name: str) -> str:
     alarm = scenario.alarms[name]
     if alarm.metric == "burn_rate":
         return f"burn rate {alarm.threshold} of {alarm.slo}, over {show_duration(alarm.long)} and {show_duration(alarm.short)}"
+    if alarm.rule is not None:
+        return describe(alarm)
     return f"{describe(alarm)}, every {show_duration(alarm.period)}"
 
 

@@ -21,10 +21,10 @@ from rollout_sim.run.batch import Batch
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.advice import advise, needed_requests
-from rollout_sim.study.recommend.candidates import alarms
+from rollout_sim.study.recommend.candidates import alarms, strategies
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.screening import Screen
-from rollout_sim.study.recommend.search import FRESH, Recommendation, _alike, default_goal, prepare, recommend
+from rollout_sim.study.recommend.search import Recommendation, _close, default_goal, prepare, recommend
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
@@ -104,10 +104,10 @@ def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_
 ) -> None:
     ranked = checkout.contenders
     unsure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 1)) for evaluation in ranked]
-    advice = advise(checkout.scenario, checkout.goal, unsure, rate=50.0, feasible=False)
+    advice = advise(checkout.goal, unsure, rate=50.0, feasible=False)
     assert advice.summary.startswith("too few replications to decide whether a rollout keeps the goal: on average ")
     sure = [replace(evaluation, false_rollback=share_of(np.arange(40) < 30)) for evaluation in ranked]
-    assert advise(checkout.scenario, checkout.goal, sure, rate=50.0, feasible=False).summary == (
+    assert advise(checkout.goal, sure, rate=50.0, feasible=False).summary == (
         "infeasible: a good version is rolled back too often"
     )
 
@@ -196,15 +196,94 @@ def test_keeping_the_alarms_searches_strategies_only() -> None:
 
 
 @pytest.mark.slow
-def test_codedeploy_gets_what_it_can_carry_out(checkout: Recommendation) -> None:
+def test_what_deploys_it_can_carry_it_out(checkout: Recommendation) -> None:
+    """CodeDeploy unless the goal or the command says otherwise."""
     assert checkout.winner is not None
-    assert shortcoming(checkout.winner.plan) is not None
-    assert "CodeDeploy cannot carry it out" in " ".join(remarks(checkout))
-    found = recommend(Scenario.load(CHECKOUT), codedeploy=True)
-    assert found.winner is not None
-    assert all(shortcoming(one.candidate.plan) is None for one in (*found.explored, *found.contenders))
-    assert "DeploymentPreference" in export_sam(found.chosen_scenario).text
-    assert "CodeDeploy cannot" not in " ".join(remarks(found))
+    assert all(shortcoming(one.candidate.plan) is None for one in (*checkout.explored, *checkout.contenders))
+    assert "DeploymentPreference" in export_sam(checkout.chosen_scenario).text
+    assert "CodeDeploy cannot" not in " ".join(remarks(checkout))
+    given = checkout.scenario
+    free = recommend(replace(given, goal=replace(default_goal(given), deploy_with="any")))
+    assert free.winner is not None
+    assert shortcoming(free.winner.plan) is not None
+    assert "CodeDeploy cannot carry it out" in " ".join(remarks(free))
+    argo = prepare(given, deploy_with="argo").promising(keep_alarms=True)[0]
+    assert argo
+    assert all(candidate.plan.before is None for candidate in argo)
+    assert any(shortcoming(candidate.plan) for candidate in argo)
+
+
+@pytest.mark.long
+def test_the_ranking_does_not_depend_on_where_the_horizon_lies(checkout: Recommendation) -> None:
+    """A rollout that ends at the horizon does not win for that, and none is left out for it."""
+    for minutes in (40, 310):
+        moved = recommend(replace(checkout.scenario, horizon=60.0 * minutes))
+        assert to_json(moved)["contenders"] == to_json(checkout)["contenders"]
+        assert to_json(moved)["confirmed"] == to_json(checkout)["confirmed"]
+
+
+@pytest.mark.slow
+def test_a_version_that_nothing_stops_costs_what_the_closed_form_says() -> None:
+    """All at once: 15% of the releases, 50/s, the mean severity, until it is found; and the quantile of the same."""
+    given = Scenario.load(CHECKOUT)
+    risk = Risk(found_after=3000.0)
+    search = prepare(replace(given, risk=risk))
+    chosen = next(one for one in strategies(given) if one.name == "instant")
+    exact = 0.15 * 0.999 * (0.5 - 0.002) / np.log(0.5 / 0.002) * 50 * 3000
+    assert exact == pytest.approx(2027, abs=1)
+    # 95% of all releases: 2/3 of the bad ones. A month's budget is 0.1% of 50/s.
+    tail = 0.999 * risk.severity.spread.quantile(2 / 3) * 3000 / (0.001 * 30 * 86400)
+    assert tail == pytest.approx(0.0917, abs=1e-4)
+    for stage, width in ((1, 0.35), (2, 0.05)):
+        (found,) = search.evaluations([chosen], stage, wave=40 + stage)
+        assert found.bad.low is not None
+        assert found.bad.high is not None
+        assert found.bad.low <= exact <= found.bad.high
+        assert found.bad.high - found.bad.low < width * exact
+        assert found.budget.low is not None
+        assert found.budget.high is not None
+        assert found.budget.low <= tail <= found.budget.high
+
+
+def test_a_good_version_adds_nothing_to_the_budget() -> None:
+    """Whatever ordinary errors it has: not even noise, whose quantile a budget of a few requests would not hold."""
+    given = scenario(function__versions__2={"like": "1"}, risk={"p_bad": "1%"})
+    search = prepare(given)
+    (found,) = search.evaluations([strategies(given)[0]], 0)
+    assert (found.budget.mean, found.budget.high) == (0.0, 0.0)
+
+
+def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("minute,count\n" + "".join(f"{k},300\n" for k in range(30)))
+    trace = {"trace": {"file": "t.csv", "layout": "counts"}}
+    path = tmp_path / "s.yaml"
+    path.write_text(yaml.safe_dump(data(traffic=[{"source": "http", "alias": "prod", "arrivals": trace}])))
+    search = prepare(Scenario.load(path))
+    promising, _ = search.promising(keep_alarms=True)
+    assert "Canary10Percent15Minutes" in [one.name for one in promising]
+    assert "Canary10Percent30Minutes" in search.left_out
+    note = next(note for note in search.notes(None) if note.startswith("left out"))
+    assert "the traffic's trace ends at 30 min" in note
+    assert "Canary10Percent30Minutes" in note
+
+
+def test_an_interrupted_search_shows_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after the first stage: the contenders as far as they are known, and nothing is recommended."""
+    search = prepare(scenario(function__versions__2={"like": "1"}))
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, "compete", interrupted)
+    found = search.recommend(keep_alarms=True)
+    assert found.winner is None
+    assert found.interrupted == "while the contenders were told apart"
+    assert sentence(found) == "interrupted while the contenders were told apart"
+    assert len(contender_table(found).rows) == len(found.contenders) > 3
+    assert to_json(found)["interrupted"] == found.interrupted
+    monkeypatch.setattr(search, "evaluations", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search.recommend(keep_alarms=True)
 
 
 @pytest.mark.slow
@@ -223,7 +302,7 @@ def test_the_screen_agrees_with_the_closed_form() -> None:
     goal = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.03, 0.03))))
     hypotheses = hypotheses_of(given, goal, Risk())
     choice = [one for one in alarms(given, latency=False) if one.datapoints == "2 of 2" and one.threshold == "> 1"]
-    screen = Screen([hypotheses[GOOD].scenario, hypotheses[CATCH].scenario], choice, 5.0)
+    screen = Screen([hypotheses[GOOD].scenario, hypotheses[CATCH].scenario], choice, 5.0, found_after=2700.0)
     seen = screen.screen(given.strategies["c"].plan)
     assert choice[0].of == "new_version"
     expected = catch_probability(5.0, [(0.0, 0.1)], 0.03, 900.0, threshold_count=1, m=2, n=2)
@@ -291,19 +370,14 @@ def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_pla
 
 
 @pytest.mark.parametrize("best", [-0.16, 0.0, 0.16])
-def test_the_best_ties_with_itself_whatever_its_sign(checkout: Recommendation, best: float) -> None:
+def test_the_best_is_close_to_itself_whatever_its_sign(checkout: Recommendation, best: float) -> None:
     """A release that mends errors has a negative mean, and a tenth more of that is less."""
     first = checkout.contenders[0]
-    at = replace(first.objective, mean=best, low=best - 0.1, high=best + 0.1)
-    unknown = replace(at, low=None, high=None)
-    for objective in (at, unknown):
-        assert _alike(replace(first, objective=objective), evaluation := replace(first, objective=objective)) == (
-            objective is at
-        )
-        assert _alike(evaluation, evaluation)
+    at = replace(first.objective, mean=best)
     near = replace(first, objective=replace(at, mean=best + 0.05 * abs(best)))
-    assert _alike(near, replace(first, objective=at))
-    assert not _alike(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
+    assert _close(replace(first, objective=at), replace(first, objective=at))
+    assert _close(near, replace(first, objective=at))
+    assert not _close(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
 
 
 @pytest.mark.slow
@@ -354,14 +428,14 @@ def test_one_plane_runs_all_of_a_study(
             ran.extend(batches)
             # As many replications as were asked for.
             count = sum(batch.count for batch in batches)
-            columns = {"outcome": np.zeros(count), "bad_requests": np.zeros(count)}
-            columns["budget_spent.availability"] = np.zeros(count)
+            names = ("outcome", "bad_requests", "bad_requests_added", "time_to_full_s", "on_call_rollback_s")
+            budgets = ("budget_spent.availability", "budget_spent_by_rollout.availability")
+            columns = {name: np.zeros(count) for name in (*names, *budgets)}
             yield key, dict.fromkeys(batches[0].strategies, columns)
 
     monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", record)
-    found = search.recommend(keep_alarms=False, codedeploy=False)
+    found = search.recommend()
     assert {batch.plane.engine for batch in ran} == {search.plane.engine}
-    assert len({(batch.first, batch.count) for batch in ran if batch.first < FRESH}) <= 4
     assert len({batch.scenario.resolution for batch in ran}) == 1
     if search.plane.engine != "aggregate":
         assert any("every invocation is simulated" in note for note in found.notes)

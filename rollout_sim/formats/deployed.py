@@ -1,0 +1,190 @@
+"""Deployed: what a template says of one function's rollout, whatever tool it is for, written as a scenario file.
+
+What no template knows (traffic, error rates, durations, SLO) gets a default and a comment that says GUESS.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import commented
+from rollout_sim.errors import legible
+from rollout_sim.formats.events import Event, sources
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.theory import erlang_b
+
+START: Final = 600.0
+"""Seconds of ordinary traffic before the rollout."""
+AFTER: Final = 1800.0
+"""Seconds that are simulated after the rollout."""
+GUESS: Final = "GUESS: "
+LAG: Final = "1 min"
+"""How long after its end a period is visible: a guess, for no template says it."""
+HOOK: Final = {"invocations": 1, "over": "1 s", "max_failures": 0}
+"""What a hook does whose code is not read: one call, which must succeed."""
+COLD_START: Final = "500 ms"
+RESTORE: Final = "200 ms"
+"""The guessed cold start, and that of a function that is restored from a snapshot (SnapStart)."""
+RATES: Final = (
+    "10/s", "5/s", "2/s", "1/s", "30/min", "10/min", "5/min", "2/min", "1/min", "30/h", "10/h", "5/h", "2/h", "1/h",
+)  # fmt: skip
+"""What a rate is guessed as: the first that the reserved concurrency takes."""
+_PER_SECOND: Final = {"s": 1.0, "min": 1 / 60, "h": 1 / 3600}
+_THROTTLED: Final = 0.001
+"""The share of requests that a guessed rate may throttle before anything goes wrong."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Deployed:
+    """One function with its alias, how its traffic is shifted, by what it is watched; `remarks` is what was left out or assumed."""
+
+    identity: str
+    """What the template calls it."""
+    name: str
+    """The function's name."""
+    origin: str
+    """What kind of file it comes from: `SAM template`, say."""
+    alias: str = "live"
+    timeout: float = 3.0
+    reserved: int | None = None
+    provisioned: int = 0
+    snap_start: bool = False
+    described: list[str] = field(default_factory=list)
+    """What else matters for durations and cold starts: runtime, memory, storage."""
+    events: list[Event] = field(default_factory=list)
+    retries: dict[str, Any] = field(default_factory=dict)
+    """What Lambda does with queued events, as a source's fields."""
+    strategy: dict[str, Any] = field(default_factory=lambda: {"type": "AllAtOnce"})
+    guessed_hooks: bool = False
+    """Whether what a hook does is a guess."""
+    alarms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The alarms by name, those that only another one's rule reads among them."""
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The scenario's own metrics, which alarms read; what they count is a guess."""
+    acting: list[str] = field(default_factory=list)
+    """The names of those that stop the rollout."""
+    unread: list[str] = field(default_factory=list)
+    """Those that the template lists, too, and that are left out."""
+    listed: int = 0
+    """How many alarms the template lists."""
+    lines: dict[str, int] = field(default_factory=dict)
+    """The line of each alarm of `alarms` in its file."""
+    line: int = 1
+    """The line of the function in its file."""
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def shift(self) -> str:
+        """How the traffic is shifted, in one word or two for a table."""
+        numbers = [f"{value}" for key, value in self.strategy.items() if key not in ("type", "hooks")]
+        return " ".join([str(self.strategy["type"]), *numbers])
+
+    @property
+    def duration(self) -> tuple[float, float]:
+        """The guessed median and 99th percentile of the duration (s): within the timeout."""
+        slow = min(1.0, self.timeout / 2)
+        return slow / 10, slow
+
+    @property
+    def rate(self) -> str:
+        """The guessed rate of each source whose own is not known: what the reserved concurrency takes without throttling."""
+        unknown = max(1, sum(event.every is None for event in self.events))
+        if not self.reserved:
+            return RATES[0]
+        median, slow = self.duration
+        mean = median * math.exp((math.log(slow / median) / 2.326) ** 2 / 2)
+        for rate in RATES:
+            number, _, unit = rate.partition("/")
+            load = float(number) * _PER_SECOND[unit] * unknown * mean
+            if erlang_b(self.reserved, load) <= _THROTTLED:
+                return rate
+        return RATES[-1]
+
+    def warn(self) -> None:
+        """Adds the warnings that are about the whole of it."""
+        if self.listed and not self.acting:
+            what = "its alarm is" if self.listed == 1 else f"its {self.listed} alarms are"
+            self.remarks.append(f"warning: nothing watches the rollout of {self.identity} here: {what} left out")
+        elif not self.listed and self.strategy["type"] != "AllAtOnce":
+            self.remarks.append(f"no alarm is listed: nothing watches the rollout of {self.identity}")
+        if self.snap_start:
+            self.remarks.append(
+                f"SnapStart: a cold start is a restore from the snapshot; the {RESTORE} of it are a {GUESS.strip(': ')}"
+            )
+
+    def written(self, path: Path) -> str:
+        """The scenario file. Raises ScenarioError, with `path` as the place, for a rollout that no scenario can have."""
+        return commented(self._sections(self._length(path)))
+
+    def scenario(self, path: Path) -> Scenario:
+        """The scenario that the file holds. Raises ScenarioError as `written` does."""
+        return self._scenario(path, self._length(path))
+
+    def _length(self, path: Path) -> float:
+        """How long the rollout takes (s)."""
+        return max(float(strategy.plan.length) for strategy in self._scenario(path, 0.0).strategies.values())
+
+    def _scenario(self, path: Path, length: float) -> Scenario:
+        fields = {key: value for _, part in self._sections(length) for key, value in part.items()}
+        return Scenario.from_dict(fields, path=path)
+
+    def _sections(self, length: float) -> list[tuple[str, dict[str, Any]]]:
+        """The comments and fields of the scenario; `length` is how long the rollout takes (s)."""
+        median, slow = (f"{value * 1000:.6g} ms" for value in self.duration)
+        first: dict[str, Any] = {
+            "duration": {"lognormal": {"median": median, "p99": slow}},
+            "cold_start": RESTORE if self.snap_start else COLD_START, "error_rate": "0.1%",
+        }  # fmt: skip
+        if self.provisioned:
+            first["provisioned"] = self.provisioned
+        function: dict[str, Any] = {"name": self.name, "timeout": text(self.timeout, "duration")}
+        if self.reserved is not None:
+            function["reserved_concurrency"] = self.reserved
+        function |= {
+            "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": "5%"}]}},
+            "aliases": {self.alias: "1"},
+        }
+        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration")}
+        if self.acting:
+            rollout["alarms"] = list(self.acting)
+        head = [f"The rollout of {self.identity}, as its {self.origin} has it. GUESS marks what the file cannot know."]
+        head += [f"- {legible(remark)}" for remark in self.remarks]
+        horizon = START + math.ceil(length / 60) * 60 + AFTER
+        slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
+        about = f" ({', '.join(self.described)})" if self.described else ""
+        guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
+        hooks = (
+            f"{GUESS}what the hooks do: one call of the new version, which must succeed." if self.guessed_hooks else ""
+        )
+        return [
+            ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
+            (f"{GUESS}{guessed}", {"function": function}),
+            (
+                f"{GUESS}how many events come, unless a schedule tells.",
+                {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
+            ),
+            (f"{GUESS}the SLO.", {"slos": [slo]}),
+            (
+                f"{GUESS}what the metrics of your own count, and which share of it." if self.metrics else "",
+                {"metrics": self.metrics} if self.metrics else {},
+            ),
+            (
+                f"{GUESS}how long after its end a period is visible (lag)." if self._lagging else "",
+                {"alarms": self.alarms} if self.alarms else {},
+            ),
+            (hooks, {"rollout": rollout, "strategies": {str(self.strategy["type"]): self.strategy}}),
+        ]
+
+    @property
+    def _lagging(self) -> bool:
+        return any("lag" in alarm for alarm in self.alarms.values())
+
+
+def spaced(name: str) -> str:
+    """`NewVersionErrorsAlarm` as words: `New Version Errors`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name.removesuffix("Alarm") or name)

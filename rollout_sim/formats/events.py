@@ -1,0 +1,239 @@
+"""Events: who calls a function of a template, as sources of a scenario; and who calls the function past its alias.
+
+A template tells what kind of traffic comes, and of a schedule how often; how much of the rest is a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import shorten
+from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, as_switch
+from rollout_sim.formats.schedules import beat
+from rollout_sim.formats.snippet import dashed
+
+Kind = Literal["http", "data", "schedule"]
+SYNCHRONOUS: Final = ("Api", "HttpApi", "AlexaSkill", "Cognito", "WebSocketApi")
+"""The events of a SAM function whose sender waits for the answer."""
+POLLED: Final = ("SQS", "Kinesis", "DynamoDB", "MSK", "MQ", "SelfManagedKafka", "DocumentDB")
+"""Those that Lambda polls and hands over in batches."""
+SCHEDULED: Final = ("Schedule", "ScheduleV2")
+PRINCIPALS: Final[Mapping[str, Kind]] = {
+    "apigateway": "http", "elasticloadbalancing": "http", "alexa-appkit": "http", "cognito-idp": "http", "lex": "http",
+    "lexv2": "http", "bedrock": "http", "s3": "data", "sns": "data", "logs": "data", "iot": "data", "ses": "data",
+    "config": "data", "codecommit": "data", "events": "data",
+}  # fmt: skip
+"""Services that are permitted to call a function, and how they call it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event of a function: what it is called, how it calls, and every how many seconds where a schedule tells."""
+
+    name: str
+    kind: Kind
+    every: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callee:
+    """A function with its alias as the resources around it may name them."""
+
+    function: str
+    """The function's logical id, or its name where it is not in the template."""
+    alias: str
+    """The alias's name."""
+    aliases: tuple[str, ...]
+    """Symbols that stand for the alias: `Orders.Alias` in SAM, the logical id of an `AWS::Lambda::Alias`."""
+
+    def called(self, resolver: Resolver, value: Any, qualifier: str = "") -> str | None:
+        """`alias`, `function` or `version`, if `value` (a name, an ARN, a reference) names one of these; else None."""
+        target = resolver.text(value)
+        if isinstance(target, Symbol):
+            target = target.shown
+        for symbol in self.aliases:
+            if Symbol(symbol).shown in target or Symbol(f"{symbol}.AliasArn").shown in target:
+                return "alias"
+        own = [
+            resolver.physical(self.function),
+            self.function,
+            *(Symbol(f"{self.function}{end}").shown for end in ("", ".Arn")),
+        ]
+        name = re.sub(r"^.*:function:|^.*/functions/|/invocations$", "", target)
+        base, _, behind = name.partition(":")
+        behind = behind or qualifier
+        if base in own:
+            return "alias" if behind == self.alias else "version" if behind else "function"
+        return "version" if Symbol(f"{self.function}.Version").shown in target else None
+
+
+def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
+    """The `Events` of a SAM function, which call its alias, and its URL."""
+    events = []
+    for name, event in function.inside("Events").given.items():
+        if not isinstance(event, Mapping):
+            continue
+        kind = str(event.get("Type"))
+        properties = Properties(function.resolver, event, remarks).inside("Properties")
+        properties.label = f"{name}."
+        if _off(properties):
+            remarks.append(f"the event {name} is switched off")
+        elif kind in SCHEDULED:
+            expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
+            events += _scheduled(name, expression, remarks)
+        else:
+            if kind in POLLED:
+                remarks.append(_polled(name, kind))
+            events.append(Event(name=name, kind="http" if kind in SYNCHRONOUS else "data"))
+    if function.has("FunctionUrlConfig"):
+        events.append(Event(name="url", kind="http"))
+    return events
+
+
+def _polled(name: str, kind: str) -> str:
+    return f"{name} ({kind}) is polled by Lambda; here its messages are asynchronous events, without batches"
+
+
+def _off(properties: Properties) -> bool:
+    if "Enabled" in properties.given:
+        return not properties.take("Enabled", as_switch, True)
+    return properties.text("State").upper() == "DISABLED"
+
+
+def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
+    if expression.startswith("at("):
+        remarks.append(f"the schedule {name} comes once: {shorten(expression)}; it is left out")
+        return []
+    try:
+        every, even = beat(expression)
+    except ValueError as error:
+        remarks.append(f"the schedule {name}: {shorten(str(error))}; its interval of 1 h is a GUESS")
+        return [Event(name=name, kind="schedule", every=3600.0)]
+    if not even:
+        remarks.append(f"the schedule {name}, {expression}, is uneven: here it comes at its mean interval")
+    return [Event(name=name, kind="schedule", every=float(round(every)))]
+
+
+class Around:
+    """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions."""
+
+    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str]) -> None:
+        self.resolver = resolver
+        self.callee = callee
+        self.remarks = remarks
+        self.events: list[Event] = []
+        self.services: set[str] = set()
+        """Services whose own resources told already, so that their permissions say nothing new."""
+
+    def read(self) -> list[Event]:
+        """The events that call the alias; those that call past it are said."""
+        kinds: Mapping[str, Callable[[str, Properties], None]] = {
+            "AWS::Lambda::EventSourceMapping": self._mapping, "AWS::Events::Rule": self._rule,
+            "AWS::Scheduler::Schedule": self._schedule, "AWS::SNS::Subscription": self._subscription,
+            "AWS::Lambda::Url": self._url,
+        }  # fmt: skip
+        for identity, resource in self.resolver.resources.items():
+            read = kinds.get(str(resource.get("Type")))
+            if read is not None and exists(self.resolver, resource):
+                read(identity, Properties(self.resolver, resource.get("Properties", {}), self.remarks, f"{identity}."))
+        self._permissions()
+        return self.events
+
+    def _add(self, event: Event, target: str | None, what: str) -> None:
+        """The event, if it calls the alias; a remark, if it calls past it."""
+        if target == "alias":
+            self.events.append(event)
+        elif target is not None:
+            reached = "the function" if target == "function" else "a version or another alias"
+            self.remarks.append(
+                f"{event.name}: {what} calls {reached} and not the alias {self.callee.alias}: the rollout does not touch "
+                "it, and the canary gets nothing of it"
+            )
+
+    def _mapping(self, name: str, properties: Properties) -> None:
+        target = self.callee.called(self.resolver, properties.given.get("FunctionName"))
+        if target is not None and _off(properties):
+            self.remarks.append(f"the event source mapping {name} is switched off")
+            return
+        self._add(Event(name=name, kind="data"), target, "this event source mapping")
+        if target == "alias":
+            self.remarks.append(_polled(name, "an event source mapping"))
+
+    def _rule(self, name: str, properties: Properties) -> None:
+        self.services.add("events")
+        targets = [self._target(item) for item in properties.items("Targets")]
+        self._beats(name, properties, next((target for target in targets if target is not None), None), "this rule")
+
+    def _schedule(self, name: str, properties: Properties) -> None:
+        self._beats(name, properties, self._target(properties.given.get("Target")), "this schedule")
+
+    def _target(self, target: Any) -> str | None:
+        return self.callee.called(self.resolver, target.get("Arn")) if isinstance(target, Mapping) else None
+
+    def _beats(self, name: str, properties: Properties, target: str | None, what: str) -> None:
+        if target is None:
+            return
+        if _off(properties):
+            self.remarks.append(f"the event {name} is switched off")
+            return
+        expression = properties.text("ScheduleExpression")
+        events = _scheduled(name, expression, self.remarks) if expression else [Event(name=name, kind="data")]
+        for event in events:
+            self._add(event, target, what)
+
+    def _subscription(self, name: str, properties: Properties) -> None:
+        self.services.add("sns")
+        target = self.callee.called(self.resolver, properties.given.get("Endpoint"))
+        self._add(Event(name=name, kind="data"), target, "this subscription")
+
+    def _url(self, name: str, properties: Properties) -> None:
+        target = properties.given.get("TargetFunctionArn")
+        reached = self.callee.called(self.resolver, target, properties.text("Qualifier"))
+        self._add(Event(name=name, kind="http"), reached, "this URL")
+
+    def _permissions(self) -> None:
+        """Services that may call, each once: those that may call the alias do."""
+        reached: dict[str, list[str]] = {}
+        for resource in self.resolver.resources.values():
+            if resource.get("Type") == "AWS::Lambda::Permission" and exists(self.resolver, resource):
+                properties = Properties(self.resolver, resource.get("Properties", {}), self.remarks)
+                service = properties.text("Principal").partition(".")[0]
+                target = self.callee.called(
+                    self.resolver, properties.given.get("FunctionName"), properties.text("Qualifier")
+                )
+                if target is not None and service in PRINCIPALS and service not in self.services:
+                    reached.setdefault(service, []).append(target)
+        for service, targets in reached.items():
+            target = "alias" if "alias" in targets else targets[0]
+            self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service, by its permission,")
+
+
+def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:
+    """Whether the resource's condition holds, if it has one; what is unknown is taken to."""
+    condition = resource.get("Condition")
+    if condition is None:
+        return True
+    try:
+        return resolver.condition(str(condition))
+    except ValueError:
+        return True
+
+
+def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The `traffic` of a scenario: a source for each event, by name where there are several.
+
+    `rate` is that of each source whose own is not known; `retries` is what Lambda does with queued events.
+    """
+    result: list[dict[str, Any]] = []
+    for event in events or [Event(name="", kind="http")]:
+        arrivals = {"poisson": rate} if event.every is None else {"fixed": text(event.every, "duration")}
+        source = {"source": event.kind, "alias": alias, "arrivals": arrivals}
+        taken = [other.get("name") for other in result]
+        name = dashed(event.name)
+        named = {"name": name if name not in taken else f"{name}-{len(result) + 1}"} if len(events) > 1 else {}
+        result.append(named | source | (dict(retries) if event.kind != "http" else {}))
+    return result

@@ -1,0 +1,453 @@
+"""Manifests: Argo Rollouts' `Rollout` and Flagger's `Canary`, read into a scenario.
+
+Steps, weights and pauses become a strategy; the metrics of an analysis become alarms where their limits tell what they are
+about. A query is not read: what it measures is a guess by its name and its limit, and is marked so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import read_documents, shorten
+from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.formats.cloudwatch import METRICS
+from rollout_sim.formats.deployed import LAG, Deployed
+from rollout_sim.formats.snippet import dashed
+from rollout_sim.formats.watching import check
+
+SCRAPED: Final = "15 s"
+"""How long after its end a period is visible where pods are scraped: a guess."""
+ARGO: Final = "argoproj.io/"
+FLAGGER: Final = "flagger.app/"
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_CONDITION: Final = re.compile(r"([<>]=?)\s*([0-9]+(?:\.[0-9]+)?(?:[eE][-+]?\d+)?)")
+_ARGUMENT: Final = re.compile(r"\{\{\s*args\.([\w-]+)\s*\}\}")
+_GUARD: Final = re.compile(r"\blen\([^)]*\)\s*[<>=!]+\s*\d+\s*(&&|\|\|)?|\bisNaN\([^)]*\)\s*(&&|\|\|)?")
+"""The part of a condition that asks whether there are data at all."""
+_MIRRORED: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
+"""What holds where a condition does not."""
+_SUCCESS: Final = re.compile(r"success|availab|good|2xx", re.IGNORECASE)
+_ERRORS: Final = re.compile(r"err|fail|5xx|bad", re.IGNORECASE)
+_DURATION: Final = re.compile(r"latenc|duration|response.?time|p9\d", re.IGNORECASE)
+_PROMOTION: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One metric of an analysis: its name, how it fails, how often it is asked, and how many failures stop the rollout."""
+
+    name: str
+    comparator: str
+    limit: float
+    interval: float
+    failures: int
+    """How many failures stop the rollout."""
+    checks: int
+    """Out of how many: those of the whole rollout, where all of them count."""
+    clue: str
+    """What else tells what it is about: its query."""
+    lag: str
+    """How long after its end a period is visible: a guess."""
+    known: Mapping[str, Any] | None = None
+    """The fields of the alarm, where the query is one of CloudWatch's that can be read."""
+
+
+def from_manifests(path: Path, name: str | None = None, others: Iterable[Path] = ()) -> tuple[str, list[str]]:
+    """The scenario file of the Rollout or Canary in a file of manifests, and the remarks.
+
+    Templates of its analyses may stand in `others`; `name` chooses one of several. Raises ScenarioError where there is none, or
+    none that a scenario can have.
+    """
+    read = [document for file in (path, *others) for document in read_documents(file)]
+    documents = [document for document in _flat(read) if isinstance(document, Mapping)]
+    found = {}
+    for document in documents:
+        version, kind = str(document.get("apiVersion")), document.get("kind")
+        if (version.startswith(ARGO) and kind == "Rollout") or (version.startswith(FLAGGER) and kind == "Canary"):
+            found[_name(document)] = document
+    if not found:
+        raise ScenarioError([f"{path}: there is no Rollout of {ARGO[:-1]} and no Canary of {FLAGGER[:-1]}"])
+    if name is not None and name not in found:
+        raise ScenarioError([f"{path}: --function: got {name!r}; allowed {', '.join(found)}"])
+    if name is None and len(found) > 1:
+        raise ScenarioError([f"{path}: there are several; choose one with --function: {', '.join(found)}"])
+    chosen = name or next(iter(found))
+    document = found[chosen]
+    argo = document.get("kind") == "Rollout"
+    deployed = Deployed(identity=chosen, name=chosen, origin="Argo Rollout" if argo else "Flagger Canary")
+    try:
+        (_argo if argo else _flagger)(deployed, document, documents)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
+        raise ScenarioError([f"{path}: {chosen}: {what}"]) from None
+    deployed.remarks.append(
+        "the workload runs in pods: timeout, cold starts and concurrency are those of a function here, a GUESS"
+    )
+    deployed.warn()
+    deployed.remarks[:] = list(map(legible, deployed.remarks))
+    return deployed.written(path), deployed.remarks
+
+
+def _flat(documents: Iterable[Any]) -> list[Any]:
+    """The documents, lists of them taken apart."""
+    result = []
+    for document in documents:
+        if isinstance(document, Mapping) and document.get("kind") == "List":
+            result += _items(document.get("items"))
+        else:
+            result += document if isinstance(document, list) else [document]
+    return result
+
+
+def _name(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    return str(metadata.get("name", "rollout")) if isinstance(metadata, Mapping) else "rollout"
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _seconds(value: Any) -> float:
+    """A time as Kubernetes' tools write it: `90s`, `1h30m`, or a number of seconds. Raises ValueError."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    parts = _TIME.findall(str(value))
+    if "".join(number + unit for number, unit in parts) != str(value).strip() or not parts:
+        if re.fullmatch(r"\d+", str(value).strip()):
+            return float(value)
+        raise ValueError(f"got {shorten(repr(value))}; allowed such as 30s, 5m, 1h")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def _steps(weights: list[tuple[float, float]], remarks: list[str]) -> list[dict[str, Any]]:
+    """Weights (percent) and holds (s) as steps: equal ones in a row are one, falling ones are left out."""
+    result: list[list[float]] = []
+    for weight, hold in weights:
+        if not 0 <= weight <= 100:
+            raise ValueError(f"a weight is 0 to 100, got {weight:g}")
+        if weight == 0:
+            if hold:
+                remarks.append(f"left out: {hold:g} s at a weight of 0, in which nothing is shifted")
+        elif result and weight == result[-1][0]:
+            result[-1][1] += hold
+        elif result and weight < result[-1][0]:
+            remarks.append(f"left out: the step back to {weight:g}%; weights only rise here")
+        else:
+            result.append([weight, hold])
+    return [
+        {"weight": text(round(weight / 100, 9), "share"), "hold": text(hold, "duration")} for weight, hold in result
+    ]
+
+
+# --- Argo Rollouts ----------------------------------------------------------------------------------------------------
+
+
+def _argo(deployed: Deployed, document: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> None:
+    """Fills in the steps and the analyses of a Rollout. Raises ValueError, KeyError or TypeError."""
+    strategy = document["spec"]["strategy"]
+    remarks = deployed.remarks
+    if "blueGreen" in strategy:
+        _blue_green(deployed, strategy["blueGreen"] or {}, documents)
+        return
+    canary = strategy["canary"] or {}
+    weights: list[tuple[float, float]] = []
+    names: list[str] = []
+    inline: list[Mapping[str, Any]] = []
+    weight = 0.0
+    for number, step in enumerate(_items(canary.get("steps")), 1):
+        if "setWeight" in step:
+            weight = float(step["setWeight"])
+            weights.append((weight, 0.0))
+        elif "pause" in step:
+            duration = (step["pause"] or {}).get("duration")
+            if duration is None:
+                remarks.append(f"step {number} pauses until somebody promotes: 10 min of it are a GUESS")
+            weights.append((weight, 600.0 if duration is None else _seconds(duration)))
+        elif "analysis" in step:
+            own = _templates(step["analysis"] or {}, documents, names)
+            inline += own
+            weights.append((weight, max((_length(metric) for metric in own), default=0.0)))
+        else:
+            remarks.append(f"left out: step {number}: {', '.join(map(str, step))}, which has no like here")
+    background = _templates(canary.get("analysis") or {}, documents, names)
+    steps = _steps(weights, remarks)
+    full = [step for step in steps if step["weight"] == "100%"]
+    if not steps:
+        remarks.append(
+            "there are no steps: pods are replaced one after the other; here all of the traffic moves at once"
+        )
+        deployed.strategy = {"type": "all_at_once"}
+    elif len(full) == len(steps):
+        deployed.strategy = {"type": "all_at_once"} | ({"bake": full[0]["hold"]} if full[0]["hold"] != "0 s" else {})
+    else:
+        last = {"bake": full[0]["hold"]} if full and full[0]["hold"] != "0 s" else {}
+        rising = [step for step in steps if step["weight"] != "100%"]
+        deployed.strategy = {"type": "steps", "steps": rising} | last
+    if inline:
+        remarks.append("an analysis in a step is judged at its end; here its alarms act from the rollout's start")
+    _checks(deployed, [*background, *inline])
+
+
+def _lambda_query(metric: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Metric, statistic and scope of a query to CloudWatch about Lambda, as `export argo` writes it; None for any other."""
+    provider = metric.get("provider")
+    given = provider.get("cloudWatch") if isinstance(provider, Mapping) else None
+    queries = _items(given.get("metricDataQueries")) if isinstance(given, Mapping) else []
+    shown = next((query for query in queries if query.get("returnData", True) is not False), None)
+    stats = {str(query.get("id")): query["metricStat"] for query in queries if "metricStat" in query}
+    parts = re.fullmatch(r"\s*(\w+)\s*/\s*(\w+)\s*", str(shown.get("expression"))) if shown else None
+    stat = stats.get(parts[1]) if parts is not None else shown.get("metricStat") if shown else None
+    if stat is None or stat["metric"].get("namespace") != "AWS/Lambda":
+        return None
+    name, word = stat["metric"].get("metricName"), str(stat.get("stat", "Sum"))
+    names = [str(entry.get("name")) for entry in _items(stat["metric"].get("dimensions"))]
+    of = "new_version" if "ExecutedVersion" in names else "alias" if "Resource" in names else "function"
+    if parts is not None:
+        below = stats.get(parts[2], {}).get("metric", {}).get("metricName")
+        return {"metric": "error_rate", "of": of} if (name, below) == ("Errors", "Invocations") else None
+    known = {shown: word for word, shown in METRICS.items()}
+    return (
+        {"metric": known[name], "statistic": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word).lower(), "of": of}
+        if name in known
+        else None
+    )
+
+
+def _blue_green(deployed: Deployed, given: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> None:
+    names: list[str] = []
+    before = _templates(given.get("prePromotionAnalysis") or {}, documents, names)
+    after = _templates(given.get("postPromotionAnalysis") or {}, documents, names)
+    bake = max((_length(metric) for metric in after), default=0.0)
+    deployed.strategy = {"type": "blue_green", "bake": text(bake or 30.0, "duration")}
+    deployed.listed = len(before)
+    for metric in before:
+        deployed.remarks.append(
+            f"left out: {metric.get('name')}: it is asked before the switch, when no request has come"
+        )
+    deployed.remarks.append("what is tested before the switch is a GUESS: ten calls in 30 s")
+    _checks(deployed, after)
+
+
+def _templates(
+    analysis: Mapping[str, Any], documents: list[Mapping[str, Any]], names: list[str]
+) -> list[Mapping[str, Any]]:
+    """The metrics of the AnalysisTemplates that an analysis names and the file has. Raises ValueError for one that it has not."""
+    result: list[Mapping[str, Any]] = []
+    for reference in _items(analysis.get("templates")):
+        wanted = str(reference.get("templateName"))
+        kind = "ClusterAnalysisTemplate" if reference.get("clusterScope") else "AnalysisTemplate"
+        template = next((one for one in documents if one.get("kind") == kind and _name(one) == wanted), None)
+        if template is None:
+            result.append({"name": wanted, "absent": kind})
+        elif wanted not in names:
+            names.append(wanted)
+            values = {
+                str(entry.get("name")): str(entry["value"])
+                for entry in (*_items(template["spec"].get("args")), *_items(analysis.get("args")))
+                if isinstance(entry, Mapping) and entry.get("value") is not None
+            }
+            metrics = [_filled(metric, values) for metric in _items(template["spec"].get("metrics"))]
+            result += [metric for metric in metrics if isinstance(metric, Mapping)]
+    return result
+
+
+def _filled(value: Any, arguments: Mapping[str, str]) -> Any:
+    """A metric with its arguments, such as `{{args.limit}}`, put in; those without a value stay."""
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, arguments) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, arguments) for inner in value]
+    if not isinstance(value, str):
+        return value
+    return _ARGUMENT.sub(lambda match: arguments.get(match[1], match[0]), value)
+
+
+def _length(metric: Mapping[str, Any]) -> float:
+    """How long an analysis of a counted metric takes (s); one whose count is not known takes no time."""
+    count = str(metric.get("count") or 1)
+    return _seconds(metric["interval"]) * (int(count) - 1) if "interval" in metric and count.isdigit() else 0.0
+
+
+def _checks(deployed: Deployed, metrics: list[Mapping[str, Any]]) -> None:
+    """The metrics of Argo's analyses as alarms."""
+    for metric in metrics:
+        deployed.listed += 1
+        name = str(metric.get("name"))
+        try:
+            _watch(deployed, _check_of(name, metric))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            deployed.remarks.append(f"left out: {name}: {error}")
+
+
+def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
+    """One metric of an AnalysisTemplate. Raises ValueError."""
+    if "absent" in metric:
+        raise ValueError(f"the {metric['absent']} {name} is not in the file")
+    failure, success = metric.get("failureCondition"), metric.get("successCondition")
+    if not failure and not success:
+        raise ValueError("it has no condition")
+    conditions = _CONDITION.findall(_GUARD.sub("", str(failure or success)))
+    if len(conditions) != 1:
+        what = "no limit" if not conditions else "several limits"
+        raise ValueError(f"its condition {shorten(repr(failure or success))} has {what}")
+    sign, limit = conditions[0]
+    failures = int(metric.get("failureLimit") or 0) + 1
+    provider = metric.get("provider")
+    return Check(
+        name=name, comparator=sign if failure else _MIRRORED[sign], limit=float(limit),
+        interval=_seconds(metric.get("interval", "1m")), failures=failures, checks=failures, clue=str(provider),
+        known=_lambda_query(metric), lag=LAG if isinstance(provider, Mapping) and "cloudWatch" in provider else SCRAPED,
+    )  # fmt: skip
+
+
+# --- Flagger ----------------------------------------------------------------------------------------------------------
+
+
+def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> None:
+    """Fills in the weights and the metrics of a Canary. Raises ValueError, KeyError or TypeError."""
+    spec = document["spec"]
+    analysis = spec.get("analysis") or spec["canaryAnalysis"]
+    interval = _seconds(analysis.get("interval", "1m"))
+    remarks = deployed.remarks
+    target = spec.get("targetRef")
+    if isinstance(target, Mapping) and target.get("name"):
+        deployed.name = str(target["name"])
+    if analysis.get("stepWeights"):
+        weights = [float(weight) for weight in analysis["stepWeights"]]
+    elif analysis.get("stepWeight"):
+        step, most = float(analysis["stepWeight"]), float(analysis.get("maxWeight") or 100)
+        if step <= 0:
+            raise ValueError(f"stepWeight: got {step:g}; allowed more than 0")
+        weights = [min(most, step * k) for k in range(1, min(1000, int(-(-most // step))) + 1)]
+    else:
+        weights = []
+    if weights:
+        deployed.strategy = {
+            "type": "steps",
+            "steps": _steps([(weight, interval) for weight in weights if weight < 100], remarks),
+        }
+        if not deployed.strategy["steps"]:
+            deployed.strategy = {"type": "all_at_once"}
+    else:
+        iterations = int(analysis.get("iterations") or 1)
+        remarks.append(
+            f"{iterations} iterations without weights: blue/green; what Flagger tests before the switch is a GUESS"
+        )
+        deployed.strategy = {"type": "blue_green", "bake": text(interval * iterations, "duration")}
+    if analysis.get("stepWeightPromotion"):
+        remarks.append("stepWeightPromotion is left out: the promotion is one step here")
+    if analysis.get("mirror"):
+        remarks.append("mirror is left out: no copy of the traffic is sent here")
+    if analysis.get("match"):
+        remarks.append("match is left out: who is routed by headers or cookies is a share of all here")
+    if analysis.get("webhooks") or spec.get("webhooks"):
+        remarks.append("webhooks are left out")
+    threshold = max(1, int(analysis.get("threshold") or 1))
+    remarks.append(
+        f"Flagger holds the weight while a check fails and rolls back after {threshold} failed checks in all, that is "
+        f"{text(threshold * interval, 'duration')} of failing; here the weight goes on until then"
+    )
+    checks = max(threshold, len(weights) or int(analysis.get("iterations") or 1))
+    for metric in _items(analysis.get("metrics")):
+        deployed.listed += 1
+        name = str(metric.get("name"))
+        try:
+            for comparator, limit in _ranges(metric):
+                clue = _query(metric, documents)
+                found = Check(
+                    name=name, comparator=comparator, limit=limit, interval=interval, failures=threshold, checks=checks,
+                    clue=clue, lag=SCRAPED,
+                )  # fmt: skip
+                _watch(deployed, found)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            remarks.append(f"left out: {name}: {error}")
+
+
+def _ranges(metric: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """How a metric fails: below its least, above its most. Raises ValueError where there is no limit."""
+    given = metric.get("thresholdRange")
+    if isinstance(given, Mapping):
+        result = [(sign, float(given[end])) for end, sign in (("min", "<"), ("max", ">")) if given.get(end) is not None]
+    elif metric.get("threshold") is not None:
+        result = [("<" if metric.get("name") == "request-success-rate" else ">", float(metric["threshold"]))]
+    else:
+        result = []
+    if not result:
+        raise ValueError("it has no thresholdRange")
+    return result
+
+
+def _query(metric: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> str:
+    """The query of a metric or of its template, as a clue to what it is about."""
+    reference = metric.get("templateRef")
+    if isinstance(reference, Mapping):
+        for document in documents:
+            if document.get("kind") == "MetricTemplate" and _name(document) == reference.get("name"):
+                return str(document.get("spec", {}).get("query"))
+    return str(metric.get("query") or "")
+
+
+# --- what a check is about --------------------------------------------------------------------------------------------
+
+
+def _watch(deployed: Deployed, found: Check) -> None:
+    """Adds a check as an alarm on the new version. Raises ValueError where nothing tells what it is about."""
+    period = max(60.0, -(-found.interval // 60) * 60)
+    m, n = (max(1, math.ceil(count * found.interval / period)) for count in (found.failures, found.checks))
+    fields = {"of": "new_version", "period": text(period, "duration"), **_meaning(found)}
+    fields |= {"datapoints": f"{m} of {min(n, max(m, 1000))}", "missing": "not_breaching", "lag": found.lag}
+    check(fields)
+    base = dashed(found.name)
+    name, number = base, 1
+    while name in deployed.alarms:
+        number += 1
+        name = f"{base}-{number}"
+    deployed.alarms[name] = fields
+    deployed.acting.append(name)
+    if found.known is None and found.name not in ("request-success-rate", "request-duration"):
+        what = {"error_rate": "the new version's error rate", "duration": "the new version's duration"}.get(
+            str(fields["metric"]), f"the new version's {fields['metric']}"
+        )
+        deployed.remarks.append(f"{found.name}: its query is not read: that it measures {what} is a GUESS")
+
+
+def _meaning(found: Check) -> dict[str, Any]:
+    """The metric and the threshold of a check. Raises ValueError."""
+    if found.known is not None:
+        if found.known["metric"] == "duration":
+            limit = text(round(found.limit / 1000, 9), "duration")
+        else:
+            limit = text(found.limit, "share") if found.known["metric"] == "error_rate" else f"{found.limit:.12g}"
+        return {**found.known, "threshold": f"{found.comparator} {limit}"}
+    about = f"{found.name} {found.clue}"
+    kind = next(
+        (kind for source in (found.name, about) for kind, pattern in _KINDS if pattern.search(source)), None
+    )  # fmt: skip
+    if kind == "duration":
+        milliseconds = found.limit >= 20 or found.name == "request-duration"
+        slowest = text(round(found.limit / 1000 if milliseconds else found.limit, 9), "duration")
+        return {"metric": "duration", "statistic": "p99", "threshold": f"{found.comparator} {slowest}"}
+    share = found.limit / 100 if found.limit > 1 or found.name == "request-success-rate" else found.limit
+    if kind == "success":
+        if found.comparator not in ("<", "<="):
+            raise ValueError(f"a success rate that must not exceed {found.limit:g} is nothing to watch")
+        sign = ">" if found.comparator == "<" else ">="
+        return {"metric": "error_rate", "threshold": f"{sign} {text(round(1 - share, 12), 'share')}"}
+    if kind == "errors":
+        if found.comparator not in (">", ">="):
+            raise ValueError(f"an error rate that must exceed {found.limit:g} is nothing to watch")
+        if found.limit > _PROMOTION:
+            return {"metric": "errors", "threshold": f"{found.comparator} {found.limit:.12g}"}
+        return {"metric": "error_rate", "threshold": f"{found.comparator} {text(round(share, 12), 'share')}"}
+    raise ValueError(f"nothing tells what it measures; its limit is {found.comparator} {found.limit:g}")
+
+
+_KINDS: Final = (("duration", _DURATION), ("success", _SUCCESS), ("errors", _ERRORS))

@@ -1,0 +1,387 @@
+"""Stacks: the functions of a CloudFormation document whose aliases are shifted by CodeDeploy, however the document says it.
+
+SAM's functions have an `AutoPublishAlias` and a `DeploymentPreference`. In plain CloudFormation, which CDK, the Serverless
+Framework and SAM's own transform write, an `AWS::Lambda::Alias` names its deployment group in its `UpdatePolicy`. A deployment
+group that no alias names, as `export cloudformation` writes it, is told apart by what its alarms watch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import suggest
+from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.formats.codedeploy import strategy_of
+from rollout_sim.formats.deployed import HOOK, Deployed
+from rollout_sim.formats.events import Around, Callee, sam_events
+from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
+from rollout_sim.formats.template import SAM_FUNCTION, Template
+from rollout_sim.formats.watching import Watching
+
+ALIAS: Final = "AWS::Lambda::Alias"
+GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
+CONFIG: Final = "AWS::CodeDeploy::DeploymentConfig"
+STOP_ON_ALARM: Final = "DEPLOYMENT_STOP_ON_ALARM"
+_SAM_HOOKS: Final = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
+_HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTrafficHook": "after_allow_traffic"}
+
+
+class Stack:
+    """One template with the values of its parameters: which functions it rolls out, and each of them."""
+
+    def __init__(self, template: Template, parameters: Mapping[str, str], origin: str = "template") -> None:
+        self.template = template
+        self.parameters = parameters
+        self.origin = origin
+        self.resources: Mapping[str, Any] = template.data["Resources"]
+        self.rollouts = self._rollouts()
+        """What makes each rollout's `Deployed`, by the name that `--function` takes."""
+
+    def _rollouts(self) -> dict[str, Callable[[], Deployed]]:
+        """SAM's functions, aliases with a deployment group, and groups without an alias."""
+        found: dict[str, Callable[[], Deployed]] = {}
+        resolver = Resolver(self.template.data, self.parameters)
+        groups: dict[str, None] = {
+            identity: None for identity, resource in self.resources.items() if resource.get("Type") == GROUP
+        }
+        for identity, resource in self.resources.items():
+            properties = resource["Properties"]
+            if resource.get("Type") == SAM_FUNCTION:
+                if "AutoPublishAlias" in properties and not _switched_off(properties.get("DeploymentPreference")):
+                    found[str(identity)] = partial(self._sam, str(identity))
+            elif resource.get("Type") == ALIAS:
+                policy = resource.get("UpdatePolicy")
+                shift = policy.get("CodeDeployLambdaAliasUpdate") if isinstance(policy, Mapping) else None
+                if isinstance(shift, Mapping):
+                    group = self._group_of(resolver, shift, groups)
+                    groups.pop(str(group), None)
+                    function = self._function_of(resolver, properties)
+                    name = function if function in self.resources and function not in found else str(identity)
+                    found[name] = partial(self._alias, str(identity), function, group)
+        for group in groups:
+            if is_of_lambda(self.resources, resolver, group):
+                found[group] = partial(self._loose, group)
+        return found
+
+    def chosen(self, function: str | None) -> str:
+        """The rollout of that name, the only one for None. Raises ScenarioError naming those that there are."""
+        path, names = self.template.path, list(self.rollouts)
+        if function is not None and function not in names:
+            hint = suggest(function, names)
+            raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(names) or 'none'}{hint}"])
+        if not names:
+            what = f"no {SAM_FUNCTION} has an AutoPublishAlias, no {ALIAS} an UpdatePolicy with CodeDeploy"
+            raise ScenarioError([f"{path}: Resources: {what}, so nothing is rolled out"])
+        if function is None and len(names) > 1:
+            what = f"several functions are rolled out; choose one with --function: {', '.join(names)}"
+            raise ScenarioError([f"{path}: {what}; or take each with --all"])
+        return function or names[0]
+
+    def read(self, function: str) -> Deployed:
+        """One rollout, by its name. Raises ScenarioError for one that no scenario can have."""
+        try:
+            deployed = self.rollouts[function]()
+        except UnresolvedError as error:
+            raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
+        deployed.line = self.template.line("Resources", deployed.identity)
+        if not deployed.events:
+            deployed.remarks.append(f"who calls the alias {deployed.alias} is not in the template: http is a GUESS")
+        if deployed.reserved == 0:
+            deployed.remarks.append(
+                "ReservedConcurrentExecutions is 0: the function is switched off, and every call is throttled"
+            )
+        deployed.warn()
+        deployed.remarks[:] = [legible(remark) for remark in dict.fromkeys((*self.template.remarks, *deployed.remarks))]
+        return deployed
+
+    # --- the three ways to say it -------------------------------------------------------------------------------------
+
+    def _sam(self, identity: str) -> Deployed:
+        """A SAM function with its alias and its deployment preference."""
+        remarks: list[str] = []
+        resource, resolver = self.resources[identity], Resolver(self.template.data, self.parameters)
+        function = Properties(resolver, resource["Properties"], remarks)
+        deployed = self._function(identity, function)
+        deployed.alias = function.take("AutoPublishAlias", str, "live")
+        callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
+        deployed.events = [*sam_events(function, remarks), *Around(resolver, callee, remarks).read()]
+        deployed.retries = _retries(function.inside("EventInvokeConfig"))
+        if not function.has("DeploymentPreference"):
+            remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
+        preference = function.inside("DeploymentPreference")
+        if not preference.take("Enabled", as_switch, True):
+            remarks.append("the DeploymentPreference is not enabled: the alias moves all at once, and nothing watches")
+            preference = Properties(resolver, {}, remarks)
+        self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
+        hooks = preference.inside("Hooks")
+        self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
+        self._watch(deployed, callee, resolver, preference.items("Alarms"))
+        return self._finished(deployed, resource, resolver, remarks)
+
+    def _alias(self, identity: str, function: str, group: str | None) -> Deployed:
+        """An alias whose updates CodeDeploy carries out."""
+        remarks: list[str] = []
+        alias, resolver = self.resources[identity], Resolver(self.template.data, self.parameters)
+        resource = self.resources.get(function, {"Properties": {}})
+        properties = Properties(resolver, alias["Properties"], remarks)
+        deployed = self._function(function, Properties(resolver, resource["Properties"], remarks))
+        deployed.alias = properties.take("Name", str, "live")
+        provisioned = properties.inside("ProvisionedConcurrencyConfig")
+        deployed.provisioned = provisioned.take("ProvisionedConcurrentExecutions", int, 0)
+        callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
+        deployed.events = Around(resolver, callee, remarks).read()
+        deployed.retries = self._invoke_config(callee, resolver, remarks)
+        shift = Properties(resolver, alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], remarks)
+        hooks = {name: shift.text(key) for key, name in _HOOKS.items() if shift.has(key)}
+        if group is None:
+            remarks.append(
+                f"the deployment group {shift.text('DeploymentGroupName')} is not in the template: what it does is a GUESS"
+            )
+        self._group(deployed, group, callee, resolver, remarks)
+        self._hooks(deployed, hooks, resolver)
+        return self._finished(deployed, resource, resolver, remarks)
+
+    def _loose(self, group: str) -> Deployed:
+        """A deployment group without an alias in the template: its alarms tell the function and the alias."""
+        remarks: list[str] = []
+        resolver = Resolver(self.template.data, self.parameters)
+        properties = Properties(resolver, self.resources[group]["Properties"], remarks)
+        names, aliases = self._watched(properties, resolver)
+        function = names[0] if names else group
+        deployed = Deployed(identity=group, name=function.strip("⟨⟩"), origin=self.origin)
+        if aliases:
+            deployed.alias = aliases[0]
+        else:
+            remarks.append(
+                f"which alias the deployment group {group} shifts is not in the template: {deployed.alias} is a GUESS"
+            )
+        remarks.append("timeout and limits of the function are not in the template: Lambda's defaults are a GUESS")
+        callee = Callee(function=function, alias=deployed.alias, aliases=())
+        self._group(deployed, group, callee, resolver, remarks)
+        return self._finished(deployed, self.resources[group], resolver, remarks)
+
+    def _watched(self, group: Properties, resolver: Resolver) -> tuple[list[str], list[str]]:
+        """The functions and aliases in the dimensions of a group's alarms, the first ones first."""
+        watching = Watching(resolver, Callee(function="", alias="", aliases=()), self.template.place)
+        names, aliases = [], []
+        for entry in group.inside("AlarmConfiguration").items("Alarms"):
+            identity = watching.identity(resolver.text(entry.get("Name"))) if isinstance(entry, Mapping) else None
+            stack: list[Any] = [self.resources[identity]["Properties"]] if identity is not None else []
+            while stack:
+                part = stack.pop()
+                if isinstance(part, Mapping) and part.get("Name") == "FunctionName":
+                    names.append(resolver.inside(part.get("Value")))
+                elif isinstance(part, Mapping) and part.get("Name") == "Resource":
+                    aliases.append(resolver.inside(part.get("Value")).rpartition(":")[2])
+                elif isinstance(part, Mapping | list):
+                    stack += part.values() if isinstance(part, Mapping) else part
+        return names, [alias for alias in aliases if re.fullmatch(r"[A-Za-z0-9_-]+", alias)]
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def _function(self, identity: str, function: Properties) -> Deployed:
+        """The function itself: its name, its limits, what its cold starts are."""
+        resource = self.resources.get(identity)
+        generated = identity if resource is not None else identity.strip("⟨⟩")
+        snap = function.inside("SnapStart").text("ApplyOn")
+        sam = isinstance(resource, Mapping) and resource.get("Type") == SAM_FUNCTION
+        provisioned = function.inside("ProvisionedConcurrencyConfig") if sam else Properties(function.resolver, {}, [])
+        return Deployed(
+            identity=str(identity),
+            name=function.take("FunctionName", str, str(generated)),
+            origin="SAM template" if sam else self.origin,
+            timeout=float(function.take("Timeout", int, 3)),
+            reserved=function.take("ReservedConcurrentExecutions", int, None),
+            provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
+            snap_start=snap == "PublishedVersions",
+            described=_described(function),
+        )
+
+    def _group(
+        self, deployed: Deployed, group: str | None, callee: Callee, resolver: Resolver, remarks: list[str]
+    ) -> None:
+        """The deployment group: its configuration, its alarms, and whether it rolls back."""
+        given = self.resources[group]["Properties"] if group is not None else {}
+        properties = Properties(resolver, given, remarks)
+        self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
+        alarms = properties.inside("AlarmConfiguration")
+        entries = [
+            entry.get("Name") if isinstance(entry, Mapping) and "Name" in entry else entry
+            for entry in alarms.items("Alarms")
+        ]
+        if alarms.given and not alarms.take("Enabled", as_switch, True):
+            remarks.append("the AlarmConfiguration is not enabled: nothing watches")
+            entries = []
+        back = properties.inside("AutoRollbackConfiguration")
+        events = [resolver.text(event) for event in back.items("Events")]
+        if entries and (STOP_ON_ALARM not in events or not back.take("Enabled", as_switch, True)):
+            remarks.append(
+                f"the AutoRollbackConfiguration has no {STOP_ON_ALARM}: an alarm stops the deployment, and nothing rolls it back; "
+                "here it is rolled back"
+            )
+        self._watch(deployed, callee, resolver, entries)
+
+    def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
+        """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
+        kind = properties.text(name) if name in properties.given else ""
+        own = self._own_config(kind, properties) if kind else None
+        if own is not None:
+            config: Any = own
+        elif isinstance(kind, Unknown):
+            config = properties.take(name, str, "AllAtOnce")
+        else:
+            config = str(kind) or "AllAtOnce"
+        try:
+            deployed.strategy = strategy_of(config)
+        except (ValueError, OverflowError) as error:
+            raise UnresolvedError(f"{where}: {error}") from None
+
+    def _own_config(self, kind: str, properties: Properties) -> Any:
+        """The routing of the configuration of the template that a reference or a name is about, if there is one."""
+        for identity, resource in self.resources.items():
+            if resource.get("Type") == CONFIG:
+                inner = Properties(properties.resolver, resource["Properties"], properties.remarks)
+                if kind == identity or (
+                    "DeploymentConfigName" in inner.given and kind == inner.text("DeploymentConfigName")
+                ):
+                    return properties.resolver.value(inner.inside("TrafficRoutingConfig").given)
+        return None
+
+    def _hooks(self, deployed: Deployed, hooks: Mapping[str, str], resolver: Resolver) -> None:
+        """The hooks, by the scenario's names for them."""
+        tests = {}
+        for name, hook in hooks.items():
+            tests[name] = self._hook(deployed, hook, resolver)
+        if tests:
+            deployed.strategy |= {"hooks": tests}
+
+    def _hook(self, deployed: Deployed, hook: str, resolver: Resolver) -> dict[str, Any]:
+        """How a hook tests: by the variables TESTS, SECONDS and MAX_FAILURES of its function, else one call, a guess."""
+        identity = hook.partition(".")[0] if isinstance(hook, Symbol) else hook
+        resource = self.resources.get(identity, {})
+        variables = Properties(resolver, resource.get("Properties", {}), []).inside("Environment").inside("Variables")
+        try:
+            return {
+                "invocations": int(variables.text("TESTS")),
+                "over": text(float(variables.text("SECONDS")), "duration"),
+                "max_failures": int(variables.text("MAX_FAILURES")),
+            }
+        except (ValueError, OverflowError):
+            deployed.guessed_hooks = True
+            deployed.remarks.append(
+                f"what the hook {identity} does is not in the template: one call of the new version is a GUESS"
+            )
+            return dict(HOOK)
+
+    def _watch(self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any]) -> None:
+        """The alarms that stop the rollout."""
+        watching = Watching(resolver, callee, self.template.place)
+        deployed.listed = watching.read(references)
+        deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
+        deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.unread += watching.unread
+        deployed.remarks += watching.remarks
+        if len(deployed.acting) > 10:
+            deployed.remarks.append(
+                f"warning: {len(deployed.acting)} alarms; CodeDeploy takes at most 10 for a deployment group"
+            )
+
+    def _invoke_config(self, callee: Callee, resolver: Resolver, remarks: list[str]) -> dict[str, Any]:
+        """What Lambda does with queued events of the alias, where the template says it."""
+        for resource in self.resources.values():
+            if resource.get("Type") == "AWS::Lambda::EventInvokeConfig":
+                properties = Properties(resolver, resource["Properties"], remarks)
+                if (
+                    callee.called(resolver, properties.given.get("FunctionName"), properties.text("Qualifier"))
+                    == "alias"
+                ):
+                    return _retries(properties)
+        return {}
+
+    def _finished(
+        self, deployed: Deployed, resource: Mapping[str, Any], resolver: Resolver, remarks: list[str]
+    ) -> Deployed:
+        """The rollout with all its remarks: first what was decided about conditions and values."""
+        condition = resource.get("Condition")
+        if condition is not None and not resolver.condition(str(condition)):
+            what = f"is not deployed at all while its condition {condition} does not hold"
+            remarks.append(f"{deployed.identity} {what}")
+        deployed.remarks[:] = [*resolver.taken, *remarks, *deployed.remarks]
+        return deployed
+
+    def _group_of(self, resolver: Resolver, shift: Mapping[str, Any], groups: Mapping[str, None]) -> str | None:
+        """The logical id of the deployment group that an alias names."""
+        named = resolver.text(shift.get("DeploymentGroupName", ""))
+        if named in groups:
+            return str(named)
+        for group in groups:
+            own = self.resources[group]["Properties"].get("DeploymentGroupName")
+            if own is not None and resolver.text(own) == named:
+                return group
+        return None
+
+    def _function_of(self, resolver: Resolver, alias: Mapping[str, Any]) -> str:
+        """The logical id of an alias's function, or its name where it is not in the template."""
+        named = resolver.text(alias.get("FunctionName", ""))
+        identity = named.partition(".")[0] if isinstance(named, Symbol) else re.sub(r"^.*:function:", "", named)
+        if identity in self.resources and isinstance(named, Symbol):
+            return identity
+        for candidate, resource in self.resources.items():
+            if resource.get("Type") == "AWS::Lambda::Function" and resolver.physical(candidate) == identity:
+                return str(candidate)
+        return str(identity)
+
+
+def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -> bool:
+    """Whether something says that a deployment group shifts a function, and not a service of ECS or servers."""
+    properties = Properties(resolver, resources[group]["Properties"], [])
+    config, application = (properties.text(name) for name in ("DeploymentConfigName", "ApplicationName"))
+    if config.startswith("CodeDeployDefault."):
+        return config.startswith("CodeDeployDefault.Lambda")
+    names = {"AWS::CodeDeploy::Application": application, CONFIG: config}
+    for identity, resource in resources.items():
+        kind = str(resource.get("Type"))
+        inner = Properties(resolver, resource["Properties"], [])
+        own = inner.text("ApplicationName" if kind != CONFIG else "DeploymentConfigName") or inner.text("Name")
+        if (
+            kind in names
+            and names[kind] in (identity, own)
+            and names[kind]
+            and inner.text("ComputePlatform") == "Lambda"
+        ):
+            return True
+    return False
+
+
+def _described(function: Properties) -> list[str]:
+    """What matters for durations and cold starts and is no figure of a scenario: runtime, memory, storage."""
+    parts = (
+        (function, "Runtime", ""), (function, "MemorySize", " MB of memory"),
+        (function.inside("EphemeralStorage"), "Size", " MB of ephemeral storage"),
+    )  # fmt: skip
+    return [
+        f"{place.text(name)}{unit}"
+        for place, name, unit in parts
+        if place.has(name) and not isinstance(place.text(name), Symbol)
+    ]
+
+
+def _retries(config: Properties) -> dict[str, Any]:
+    """`EventInvokeConfig` as fields of a source."""
+    fields: dict[str, Any] = {}
+    retries = config.take("MaximumRetryAttempts", int, None)
+    age = config.take("MaximumEventAgeInSeconds", int, None)
+    if retries is not None:
+        fields["async_retries"] = retries
+    if age is not None:
+        fields["max_event_age"] = text(float(age), "duration")
+    return fields
+
+
+def _switched_off(preference: Any) -> bool:
+    """Whether a deployment preference is switched off, in so many words."""
+    return isinstance(preference, Mapping) and str(preference.get("Enabled", True)).lower() in ("false", "no", "off")

@@ -1,0 +1,346 @@
+"""Terraform: `terraform show -json` of a plan or a state, as the CloudFormation resources that it comes to.
+
+What a plan does not know yet is told by its configuration: which attribute of which resource stands there. An alias and its
+deployment group are not tied to each other in Terraform; they belong together where the group's alarms watch the alias's
+function, or where there is one of each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rollout_sim.core.files import read_regular
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.intrinsics import Resolver
+from rollout_sim.formats.stack import Stack, is_of_lambda
+from rollout_sim.formats.template import Template
+
+MAX_BYTES: Final = 64 << 20
+_KINDS: Final = {
+    "aws_lambda_function": "AWS::Lambda::Function",
+    "aws_lambda_alias": "AWS::Lambda::Alias",
+    "aws_lambda_event_source_mapping": "AWS::Lambda::EventSourceMapping",
+    "aws_lambda_permission": "AWS::Lambda::Permission",
+    "aws_lambda_function_url": "AWS::Lambda::Url",
+    "aws_lambda_function_event_invoke_config": "AWS::Lambda::EventInvokeConfig",
+    "aws_codedeploy_app": "AWS::CodeDeploy::Application",
+    "aws_codedeploy_deployment_group": "AWS::CodeDeploy::DeploymentGroup",
+    "aws_codedeploy_deployment_config": "AWS::CodeDeploy::DeploymentConfig",
+    "aws_cloudwatch_metric_alarm": "AWS::CloudWatch::Alarm",
+    "aws_cloudwatch_composite_alarm": "AWS::CloudWatch::CompositeAlarm",
+    "aws_cloudwatch_event_rule": "AWS::Events::Rule",
+    "aws_scheduler_schedule": "AWS::Scheduler::Schedule",
+    "aws_sns_topic_subscription": "AWS::SNS::Subscription",
+}
+"""Terraform's types that matter here, and CloudFormation's names for them."""
+_RENAMED: Final = {
+    ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
+    ("aws_codedeploy_deployment_group", "app_name"): "ApplicationName",
+    ("aws_cloudwatch_metric_alarm", "evaluate_low_sample_count_percentiles"): "EvaluateLowSampleCountPercentile",
+}
+"""Attributes whose names differ from CloudFormation's by more than their spelling."""
+_BLOCKS: Final = (
+    "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
+    "time_based_linear", "target",
+)  # fmt: skip
+"""Blocks that Terraform has as lists, and CloudFormation once."""
+_ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}
+"""Attributes of a function as the symbols of a template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resource:
+    """One managed resource: its values, which of them only the deployment knows, and what stands there instead."""
+
+    address: str
+    module: str
+    kind: str
+    name: str
+    values: Mapping[str, Any]
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+    expressions: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_terraform(path: Path) -> Stack:
+    """The rollouts of a plan or a state. Raises ScenarioError for a file that is neither."""
+    try:
+        data = json.loads(read_regular(path, MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        what = str(error) if str(error).startswith(str(path)) else f"{path}: is no JSON: {error}"
+        raise ScenarioError([f"{what}; write it with: terraform show -json"]) from None
+    values = _inner(data, "planned_values") or _inner(data, "values")
+    if not values:
+        raise ScenarioError([f"{path}: has neither planned_values nor values; write it with: terraform show -json"])
+    resources = list(_resources(_inner(values, "root_module"), _unknown(data), _configured(data)))
+    names = _names(resources)
+    translated = {names[resource.address]: _translate(resource, resources, names) for resource in resources}
+    _targets(resources, names, translated)
+    _couple(translated)
+    template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
+    addresses = {names[resource.address]: resource.address for resource in resources}
+    kind = "plan" if "planned_values" in data else "state"
+    return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}")
+
+
+def _inner(value: Any, key: str) -> Mapping[str, Any]:
+    inner = value.get(key) if isinstance(value, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _listed(value: Any, key: str) -> list[Mapping[str, Any]]:
+    inner = value.get(key) if isinstance(value, Mapping) else None
+    return [item for item in inner if isinstance(item, Mapping)] if isinstance(inner, list) else []
+
+
+def _unknown(data: Any) -> dict[str, Mapping[str, Any]]:
+    """What is known after apply only, by address."""
+    changes = _listed(data, "resource_changes")
+    return {str(change.get("address")): _inner(_inner(change, "change"), "after_unknown") for change in changes}
+
+
+def _configured(data: Any) -> dict[str, Mapping[str, Any]]:
+    """The expressions of each resource's configuration, by address without indices."""
+    result: dict[str, Mapping[str, Any]] = {}
+    waiting = [("", _inner(_inner(data, "configuration"), "root_module"))]
+    while waiting:
+        prefix, module = waiting.pop()
+        for resource in _listed(module, "resources"):
+            result[prefix + str(resource.get("address"))] = _inner(resource, "expressions")
+        for name, call in _inner(module, "module_calls").items():
+            waiting.append((f"{prefix}module.{name}.", _inner(call, "module")))
+    return result
+
+
+def _resources(
+    root: Mapping[str, Any], unknown: Mapping[str, Mapping[str, Any]], configured: Mapping[str, Mapping[str, Any]]
+) -> Iterator[_Resource]:
+    """The managed resources of a module and of those inside it."""
+    waiting = [root]
+    while waiting:
+        module = waiting.pop(0)
+        prefix = f"{module['address']}." if "address" in module else ""
+        for resource in _listed(module, "resources"):
+            if resource.get("mode", "managed") == "managed" and resource.get("type") in (
+                *_KINDS,
+                "aws_cloudwatch_event_target",
+            ):
+                address = str(resource.get("address"))
+                index = f"_{resource['index']}" if "index" in resource else ""
+                yield _Resource(
+                    address=address, module=prefix, kind=str(resource["type"]), name=f"{resource.get('name')}{index}",
+                    values=_inner(resource, "values"), unknown=unknown.get(address, {}),
+                    expressions=configured.get(re.sub(r"\[[^]]*\]", "", address), {}),
+                )  # fmt: skip
+        waiting += _listed(module, "child_modules")
+
+
+def _names(resources: list[_Resource]) -> dict[str, str]:
+    """A short name for each address: the resource's own, where it is the only one; functions first."""
+    names: dict[str, str] = {}
+    for resource in sorted(resources, key=lambda one: one.kind != "aws_lambda_function"):
+        plain = re.sub(r"\W+", "_", resource.name).strip("_") or "resource"
+        longer = re.sub(r"\W+", "_", resource.address).strip("_")
+        names[resource.address] = next(
+            name for name in (plain, f"{resource.kind.removeprefix('aws_')}_{plain}", longer, f"{longer}_{len(names)}")
+            if name not in names.values()
+        )  # fmt: skip
+    return names
+
+
+def _translate(resource: _Resource, resources: list[_Resource], names: Mapping[str, str]) -> dict[str, Any]:
+    """One resource as CloudFormation has it."""
+    properties: dict[str, Any] = {}
+    known = {key: value for key, value in resource.values.items() if value is not None and value not in ("", [])}
+    for key in {**known, **resource.unknown}:
+        name = _RENAMED.get((resource.kind, key), _camel(key))
+        if key == "dimensions":
+            continue
+        if key in known:
+            properties[name] = _converted(key, known[key])
+        elif key in resource.expressions:
+            properties[name] = _reference(resource, _references(resource.expressions[key]), resources, names)
+    if resource.kind == "aws_cloudwatch_metric_alarm":
+        references = _references(resource.expressions.get("dimensions"))
+        later = resource.unknown.get("dimensions")
+        properties["Dimensions"] = _dimensions(resource, known.get("dimensions"), later, references, resources, names)
+        if "metric_query" in known:
+            properties["Metrics"] = [
+                _query(resource, number, query, resources, names)
+                for number, query in enumerate(_listed(known, "metric_query"))
+            ]
+        properties.pop("MetricQuery", None)
+        if not properties["Dimensions"]:
+            properties.pop("Dimensions")
+    if resource.kind == "aws_lambda_function" and properties.get("ReservedConcurrentExecutions") == -1:
+        properties.pop("ReservedConcurrentExecutions")
+    if resource.kind == "aws_codedeploy_deployment_group":
+        alarms = properties.get("AlarmConfiguration")
+        if isinstance(alarms, dict) and isinstance(alarms.get("Alarms"), list):
+            alarms["Alarms"] = [{"Name": name} for name in alarms["Alarms"]]
+    if resource.kind == "aws_codedeploy_deployment_config":
+        _routing(properties)
+    if resource.kind == "aws_cloudwatch_event_rule" and properties.get("IsEnabled") is False:
+        properties["State"] = "DISABLED"
+    return {"Type": _KINDS.get(resource.kind, resource.kind), "Properties": properties}
+
+
+def _camel(key: str) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in key.split("_"))
+
+
+def _converted(key: str, value: Any) -> Any:
+    """A value with CloudFormation's names inside."""
+    if key in _BLOCKS and isinstance(value, list):
+        value = value[0] if value else {}
+    if isinstance(value, Mapping):
+        return {_camel(str(name)): _converted(str(name), inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_converted("", item) for item in value]
+    return value
+
+
+def _routing(properties: dict[str, Any]) -> None:
+    routing = properties.get("TrafficRoutingConfig")
+    if isinstance(routing, dict):
+        for kind in ("Canary", "Linear"):
+            inner = routing.get(f"TimeBased{kind}")
+            if isinstance(inner, dict):
+                routing[f"TimeBased{kind}"] = {
+                    f"{kind}{name}": inner[name] for name in ("Percentage", "Interval") if name in inner
+                }
+            else:
+                routing.pop(f"TimeBased{kind}", None)
+
+
+def _references(expression: Any) -> list[str]:
+    """The references in a configuration's expression, wherever they stand in it."""
+    if isinstance(expression, Mapping):
+        own = expression.get("references")
+        if isinstance(own, list):
+            return [str(reference) for reference in own]
+        return [reference for inner in expression.values() for reference in _references(inner)]
+    if isinstance(expression, list):
+        return [reference for inner in expression for reference in _references(inner)]
+    return []
+
+
+def _reference(
+    resource: _Resource, references: list[str], resources: list[_Resource], names: Mapping[str, str],
+    wanted: Callable[[str], bool] = lambda attribute: attribute != "",
+) -> Any:  # fmt: skip
+    """What the first reference with a wanted attribute stands for: a value that is known, or a symbol of the resource."""
+    for reference in references:
+        base = re.sub(r"\[[^]]*\]", "", resource.module + reference)
+        for other in resources:
+            start = re.sub(r"\[[^]]*\]", "", other.address)
+            attribute = base.removeprefix(f"{start}.")
+            if attribute == base or "." in attribute or not wanted(attribute):
+                continue
+            if other.values.get(attribute) is not None:
+                return other.values[attribute]
+            if other.kind == "aws_lambda_function":
+                symbol = _ATTRIBUTES.get(attribute)
+                return {"Fn::GetAtt": [names[other.address], symbol]} if symbol else {"Ref": names[other.address]}
+            if other.kind == "aws_lambda_alias" and attribute == "function_version":
+                return {"Fn::GetAtt": [names[other.address], "Version"]}
+            return {"Ref": names[other.address]}
+    shown = next((reference for reference in references if "." in reference), "a value")
+    return {"Ref": f"{shown}, which is known after apply,"}
+
+
+def _dimensions(
+    resource: _Resource,
+    known: Any,
+    unknown: Any,
+    references: list[str],
+    resources: list[_Resource],
+    names: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Dimensions as a list; those that are known after apply by what the configuration refers to."""
+    values: dict[str, Any] = dict(known) if isinstance(known, Mapping) else {}
+    wanted: Mapping[str, Callable[[str], bool]] = {
+        "FunctionName": lambda attribute: attribute in ("function_name", "id"),
+        "ExecutedVersion": lambda attribute: attribute in ("version", "function_version"),
+    }
+    later = unknown if isinstance(unknown, Mapping) else {}
+    for name in later:
+        if values.get(name) is None:
+            values[name] = _reference(resource, references, resources, names, wanted.get(name, lambda _: False))
+    if unknown is True:
+        values["FunctionName"] = _reference(resource, references, resources, names, wanted["FunctionName"])
+    for other in resources:
+        own = other.kind == "aws_lambda_function" and other.values.get("function_name") == values.get("FunctionName")
+        version = values.get("ExecutedVersion")
+        if own and version is not None and version == other.values.get("version"):  # a state has the number
+            values["ExecutedVersion"] = {"Fn::GetAtt": [names[other.address], "Version.Version"]}
+    return [{"Name": name, "Value": value} for name, value in values.items() if value is not None]
+
+
+def _query(
+    resource: _Resource, number: int, query: Mapping[str, Any], resources: list[_Resource], names: Mapping[str, str]
+) -> dict[str, Any]:
+    """One `metric_query` as an entry of `Metrics`."""
+    result: dict[str, Any] = {"Id": query.get("id"), "ReturnData": query.get("return_data") is True}
+    if query.get("expression"):
+        return result | {"Expression": query["expression"]}
+    metric = next(iter(_listed(query, "metric")), {})
+    later = resource.unknown.get("metric_query")
+    unknown = later[number] if isinstance(later, list) and number < len(later) else {}
+    inner = next(iter(_listed(unknown, "metric")), {})
+    configured = resource.expressions.get("metric_query")
+    own = configured[number] if isinstance(configured, list) and number < len(configured) else configured
+    dimensions = _dimensions(
+        resource, metric.get("dimensions"), inner.get("dimensions"), _references(own), resources, names
+    )
+    named = {"Namespace": metric.get("namespace"), "MetricName": metric.get("metric_name"), "Dimensions": dimensions}
+    stat = {"Metric": named, "Period": metric.get("period"), "Stat": metric.get("stat"), "Unit": metric.get("unit")}
+    return result | {"MetricStat": {key: value for key, value in stat.items() if value is not None}}
+
+
+def _targets(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
+    """Puts the targets of rules, which are resources of their own, into their rules."""
+    for resource in resources:
+        if resource.kind == "aws_cloudwatch_event_target":
+            target = translated.pop(names[resource.address])["Properties"]
+            for candidate in translated.values():
+                rule = candidate["Properties"]
+                if candidate["Type"] == "AWS::Events::Rule" and target.get("Rule") in (
+                    rule.get("Name"),
+                    rule.get("Id"),
+                ):
+                    rule.setdefault("Targets", []).append({"Arn": target.get("Arn")})
+
+
+def _couple(translated: dict[str, Any]) -> None:
+    """Ties each deployment group to its alias, as CloudFormation's `UpdatePolicy` does."""
+    resolver = Resolver({"Resources": translated}, {})
+    kind = _KINDS["aws_codedeploy_deployment_group"]
+    groups = {
+        name: one
+        for name, one in translated.items()
+        if one["Type"] == kind and is_of_lambda(translated, resolver, name)
+    }
+    aliases = {name: one for name, one in translated.items() if one["Type"] == _KINDS["aws_lambda_alias"]}
+    alarms = {
+        str(one["Properties"].get("AlarmName")): one for one in translated.values() if "AlarmName" in one["Properties"]
+    }
+    for group, resource in groups.items():
+        listed = [
+            str(entry.get("Name")) for entry in _listed(resource["Properties"].get("AlarmConfiguration"), "Alarms")
+        ]
+        watched = json.dumps([alarms[name]["Properties"] for name in listed if name in alarms], default=str)
+        scores = {}
+        for name, alias in aliases.items():
+            function, label = (str(alias["Properties"].get(key)) for key in ("FunctionName", "Name"))
+            plain = function.rpartition(":function:")[2]
+            scores[name] = 2 * (f'"{plain}:{label}"' in watched) + (f'"{plain}"' in watched)
+        best = max(scores.values(), default=0)
+        likely = [name for name, score in scores.items() if score == best]
+        if len(likely) == 1 and (best > 0 or len(groups) == 1) and "UpdatePolicy" not in aliases[likely[0]]:
+            policy = {"CodeDeployLambdaAliasUpdate": {"DeploymentGroupName": {"Ref": group}}}
+            translated[likely[0]]["UpdatePolicy"] = policy

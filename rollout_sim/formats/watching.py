@@ -1,0 +1,621 @@
+"""Watching: the CloudWatch alarms of a template that watch one function's rollout, as alarms of a scenario.
+
+Nothing of an alarm is lost without being named: what the simulator cannot say is left out in words, with its place; an alarm
+that can never have data is told so; what is taken instead of what the template says is a remark.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.expressions import parse_expression, parse_rule
+from rollout_sim.control.readings import STATISTICS, TIMES, plain
+from rollout_sim.core.units import text
+from rollout_sim.core.yaml_io import shorten, suggest
+from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
+from rollout_sim.formats.deployed import LAG, spaced
+from rollout_sim.formats.events import Callee, exists
+from rollout_sim.formats.intrinsics import MISSING as NO_VALUE
+from rollout_sim.formats.intrinsics import Resolver, Symbol, Unknown, as_mapping
+from rollout_sim.formats.snippet import dashed
+
+ALARM: Final = "AWS::CloudWatch::Alarm"
+COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
+UNITS: Final = {"invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds"}
+"""The unit with which Lambda publishes each metric: an alarm that asks for another one sees nothing."""
+_FRONT: Final = {
+    ("AWS/ApiGateway", "5XXError"): "responses_5xx", ("AWS/ApiGateway", "5xx"): "responses_5xx",
+    ("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count"): "responses_5xx", ("AWS/Lambda", "Url5xxCount"): "responses_5xx",
+    ("AWS/ApiGateway", "Latency"): "latency", ("AWS/ApiGateway", "IntegrationLatency"): "latency",
+    ("AWS/Lambda", "UrlRequestLatency"): "latency",
+    ("AWS/ApiGateway", "Count"): "responses_5xx", ("AWS/Lambda", "UrlRequestCount"): "responses_5xx",
+}  # fmt: skip
+"""The metrics of what stands in front of a function, and what a scenario calls them."""
+_FOREIGN: Final = (
+    "AWS/",
+    "LambdaInsights",
+    "CWAgent",
+    "ContainerInsights",
+    "ECS/",
+    "CloudWatchSynthetics",
+    "Prometheus",
+)
+"""Namespaces whose metrics are no counts of a user's own."""
+_COUNTED: Final = ("Sum", "SampleCount", "Maximum")
+"""The statistics of a metric that counts."""
+_REQUESTS: Final = ("Count", "UrlRequestCount")
+"""Those that count requests, of which a scenario has the number of samples of `responses_5xx`."""
+OTHERS: Final = (
+    "AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "ClaimedAccountConcurrency", "ConcurrentExecutions",
+    "DeadLetterErrors", "DestinationDeliveryFailures", "IteratorAge", "OffsetLag", "OversizedRecordCount",
+    "PostRuntimeExtensionsDuration", "ProvisionedConcurrencyInvocations", "ProvisionedConcurrencySpilloverInvocations",
+    "ProvisionedConcurrencyUtilization", "ProvisionedConcurrentExecutions", "RecursiveInvocationsDropped",
+    "SignatureValidationErrors", "UnreservedConcurrentExecutions",
+)  # fmt: skip
+"""Lambda's metrics that no scenario has."""
+_LAMBDA: Final = {name: word for word, name in METRICS.items()}
+_SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
+_BANDS: Final = {name: word for word, name in BANDS.items()}
+_TREATMENTS: Final = {name: word for word, name in MISSING.items()}
+_MIRRORED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+_DIMENSIONS: Final = ("FunctionName", "Resource", "ExecutedVersion")
+_BAND: Final = re.compile(r"\s*ANOMALY_DETECTION_BAND\(\s*(\w+)\s*(?:,\s*([\d.]+)\s*)?\)\s*")
+_WORD: Final = re.compile(r"\"[^\"]*\"|'[^']*'|\b[a-z]\w*\b")
+_SYMBOL: Final = re.compile(r"⟨([^⟩]*)⟩")
+_ARNS: Final = (("AWS::Lambda::Alias", ""), ("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", ""))
+"""What is an ARN, by the type of a resource and its attribute; `!Ref` is none."""
+_ALARM_ARN: Final = re.compile(r"arn:[^\"']*?:alarm:")
+
+
+class _OthersError(ValueError):
+    """The metric is another function's, which the scenario does not have."""
+
+
+class Watching:
+    """The alarms of one function's rollout."""
+
+    def __init__(self, resolver: Resolver, callee: Callee, place: Callable[..., str]) -> None:
+        self.resolver = resolver
+        self.callee = callee
+        self.place = place
+        """File and line of what stands at `Resources`, a logical id and what is inside of it."""
+        self.remarks: list[str] = []
+        self.alarms: dict[str, dict[str, Any]] = {}
+        self.acting: list[str] = []
+        self.unread: list[str] = []
+        """The listed alarms that are left out."""
+        self.names: dict[str, str] = {}
+        """The name in the scenario of each alarm that came through, by logical id."""
+        self.own: dict[str, dict[str, Any]] = {}
+        self._owned: dict[tuple[str, str], str] = {}
+        self._falling = False
+        self._reading: list[str] = []
+
+    def read(self, references: Iterable[Any]) -> int:
+        """Reads the alarms that a list refers to; returns how many it lists."""
+        listed = 0
+        for reference in references:
+            name = self._referred(reference)
+            if name is None:
+                continue
+            listed += 1
+            identity = self.identity(name)
+            if identity is None:
+                self._leave(name, None, ValueError("it is not in the template"))
+                self.unread.append(name)
+                continue
+            try:
+                own = self.alarm(identity)
+                if own not in self.acting:
+                    self.acting.append(own)
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                self._leave(identity, identity, error)
+                self.unread.append(identity)
+        return listed
+
+    def _referred(self, reference: Any) -> str | None:
+        """The text of a reference; None where a condition leaves nothing."""
+        try:
+            if self.resolver.value(reference) is NO_VALUE:
+                return None
+        except ValueError as error:
+            if isinstance(reference, Mapping) and "Fn::If" in reference:
+                return Unknown(str(error))
+        return self.resolver.text(reference)
+
+    def _leave(self, name: str, identity: str | None, error: Exception) -> None:
+        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        where = f" ({self.place('Resources', identity)})" if identity is not None else ""
+        self.remarks.append(f"left out: {name}: {what}{where}")
+
+    def identity(self, name: str) -> str | None:
+        """The logical id of the alarm that a reference, a name or an ARN is about."""
+        wanted = _ALARM_ARN.sub("", name)
+        symbol = re.fullmatch(r"⟨(.+?)(\.Arn)?⟩", wanted)
+        if symbol is not None:
+            wanted = symbol[1]
+        elif isinstance(name, Symbol):
+            wanted = wanted.removesuffix(".Arn")
+        if (symbol is not None or isinstance(name, Symbol)) and wanted in self.resolver.resources:
+            return wanted
+        for identity, resource in self.resolver.resources.items():
+            if resource.get("Type") in (ALARM, COMPOSITE) and "AlarmName" in resource.get("Properties", {}):
+                own = self.resolver.text(resource["Properties"]["AlarmName"])
+                if wanted in (own, own.shown if isinstance(own, Symbol) else own):
+                    return str(identity)
+        return wanted if wanted in self.resolver.resources else None
+
+    def alarm(self, identity: str) -> str:
+        """The name in the scenario of one alarm, which is read if it was not before.
+
+        Raises ValueError, KeyError or TypeError with the reason why it is left out.
+        """
+        if identity in self.names:
+            return self.names[identity]
+        if identity in self._reading:
+            raise ValueError("its rule refers to itself")
+        resource = self.resolver.resources[identity]
+        kind = resource.get("Type")
+        if kind not in (ALARM, COMPOSITE):
+            raise ValueError(f"a {kind} is no alarm")
+        if not exists(self.resolver, resource):
+            raise ValueError(f"its condition {resource['Condition']} does not hold")
+        self._reading.append(identity)
+        before, names = len(self.remarks), dict(self.names)
+        try:
+            properties = as_mapping(resource.get("Properties", {}))
+            fields = self._composite(properties) if kind == COMPOSITE else self._plain(identity, properties)
+            fields = {key: value for key, value in fields.items() if value is not None}
+            check(fields)
+        except Exception:
+            del self.remarks[before:]  # what is said of an alarm that is left out is that alone
+            for child in [child for child in self.names if child not in names]:
+                del self.alarms[self.names.pop(child)]  # what only its rule reads goes with it
+            raise
+        finally:
+            self._reading.pop()
+        self.names[identity] = name = self._free(self._called(identity, properties))
+        self.alarms[name] = fields
+        return name
+
+    def _called(self, identity: str, properties: Mapping[str, Any]) -> str:
+        """The name that people know: the logical id, or the alarm's own where the id is a tool's (with a hash at its end)."""
+        own = self.resolver.text(properties.get("AlarmName", ""))
+        bare = re.sub(r"(?<=.)[0-9A-F]{8}$", "", identity)
+        named = own and "⟨" not in own and not isinstance(own, Symbol)
+        return dashed(spaced(own if bare != identity and named else bare))
+
+    def _free(self, name: str) -> str:
+        number, free = 1, name
+        while free in self.alarms:
+            number += 1
+            free = f"{name}-{number}"
+        return free
+
+    # --- composite alarms ---------------------------------------------------------------------------------------------
+
+    def _composite(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+        rule = str(self.resolver.text(properties["AlarmRule"]))
+        names: dict[str, str] = {}
+        for child in parse_rule(rule).names:
+            identity = self.identity(child)
+            if identity is None:
+                raise ValueError(f"its rule reads {child}, which is not in the template")
+            try:
+                names[child] = self.alarm(identity)
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+                raise ValueError(f"its rule reads {identity}, which cannot be said: {what}") from None
+        word = re.compile(r'"([^"]*)"|([^\s(),"]+)')
+        return {
+            "rule": word.sub(
+                lambda match: names.get(match[1] if match[1] is not None else match[2], match[0]), rule
+            ).strip()
+        }
+
+    # --- alarms on metrics --------------------------------------------------------------------------------------------
+
+    def _plain(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of an alarm on one metric, on metric maths or on a band."""
+        fields: dict[str, Any] = {}
+        self._falling = "LessThan" in str(self._value(properties, "ComparisonOperator"))
+        queries = self._queries(properties)
+        if queries:
+            fields |= self._of_queries(identity, properties, queries)
+        else:
+            stat = {key: self._value(properties, key) for key in ("Namespace", "MetricName", "Dimensions", "Unit")}
+            statistic = self._value(properties, "ExtendedStatistic") or self._value(properties, "Statistic") or "Sum"
+            metric = self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
+            fields |= metric | {"threshold": _threshold(self._sign(properties), self._limit(properties), metric)}
+        periods = int(self._value(properties, "EvaluationPeriods") or 1)
+        fields["datapoints"] = f"{int(self._value(properties, 'DatapointsToAlarm') or periods)} of {periods}"
+        treatment = str(self._value(properties, "TreatMissingData") or "missing")
+        if treatment not in _TREATMENTS:
+            raise ValueError(f"TreatMissingData: got {treatment!r}; allowed {', '.join(_TREATMENTS)}")
+        fields["missing"] = _TREATMENTS[treatment]
+        if self._value(properties, "EvaluateLowSampleCountPercentile") == "ignore":
+            fields["low_samples"] = "ignore"
+        window = self._value(properties, "EvaluationWindow")
+        if isinstance(window, Mapping) and "WallClockWindow" in window:
+            fields["window"] = "wall_clock"
+        return fields | {"lag": LAG}
+
+    def _value(self, properties: Mapping[str, Any], name: str) -> Any:
+        """A property's value, None where there is none. Raises ValueError with the property's name."""
+        if name not in properties:
+            return None
+        if name == "Dimensions":
+            return properties[name]
+        try:
+            value = self.resolver.value(properties[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return None if value is NO_VALUE else value
+
+    def _limit(self, properties: Mapping[str, Any]) -> float:
+        value = self._value(properties, "Threshold")
+        if value is None:
+            raise KeyError("Threshold")
+        return float(value)
+
+    def _queries(self, properties: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The `Metrics` by their ids, still unresolved inside."""
+        given = properties.get("Metrics")
+        if isinstance(given, Mapping):
+            given = self.resolver.value(given)
+        queries = {}
+        for number, query in enumerate(map(as_mapping, given or [])):
+            queries[str(self._value(query, "Id") or f"query{number}")] = query
+        return queries
+
+    def _of_queries(
+        self, identity: str, properties: Mapping[str, Any], queries: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        band = self._value(properties, "ThresholdMetricId")
+        if band is not None:
+            return self._of_band(identity, properties, queries, str(band))
+        returned = [key for key, query in queries.items() if _switched(self._value(query, "ReturnData"))]
+        if len(returned) != 1:
+            what = f"{len(returned)} of its metrics return data ({', '.join(returned) or 'none'})"
+            raise ValueError(f"{what}, where CloudWatch wants one")
+        sign, limit = self._sign(properties), self._limit(properties)
+        if "MetricStat" in queries[returned[0]]:
+            metric = self._of_stat(identity, queries[returned[0]])
+            return metric | {"threshold": _threshold(sign, limit, metric)}
+        expression = self._inlined(returned[0], queries, [])
+        reads = _names(expression)
+        everything = "METRICS(" in expression.replace(" ", "")
+        metrics: dict[str, dict[str, Any]] = {}
+        others: dict[str, str] = {}
+        for key, query in queries.items():
+            if "MetricStat" in query and (everything or key in reads):
+                try:
+                    metrics[key] = self._of_stat(identity, query)
+                except _OthersError as error:
+                    others[key] = str(error)
+        if others:
+            expression = self._without(expression, metrics, others, identity)
+        if expression in metrics:
+            return metrics[expression] | {"threshold": _threshold(sign, limit, metrics[expression])}
+        known = parse_expression(expression, tuple(metrics))
+        rate = _as_rate(known, metrics)
+        if rate is not None:
+            base, slope, errors = rate
+            share = round((limit - base) / slope, 12)
+            sign = sign if slope > 0 else _MIRRORED[sign]
+            of = {key: errors[key] for key in ("of", "period")}
+            if share > 1 and sign in (">", ">="):
+                self.remarks.append(
+                    f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
+                )
+            return {"metric": "error_rate", **of, "threshold": f"{sign} {text(share, 'share')}"}
+        periods = {metric.pop("period") for metric in metrics.values()}
+        if len(periods) > 1:
+            raise ValueError(f"its metrics have different periods ({', '.join(sorted(periods))})")
+        return {
+            "expression": expression, "metrics": metrics, "period": periods.pop(), "threshold": f"{sign} {limit:.12g}",
+        }  # fmt: skip
+
+    def _inlined(self, key: str, queries: Mapping[str, Mapping[str, Any]], asked: list[str]) -> str:
+        """An expression with those that it refers to written out in it."""
+        if key in asked or len(asked) > 20:
+            raise ValueError("its expressions refer to each other in a circle")
+        expression = str(self._value(queries[key], "Expression") or "")
+        if not expression:
+            raise ValueError(f"{key} has neither a MetricStat nor an Expression")
+
+        def part(match: re.Match[str]) -> str:
+            inner = queries.get(match[0])
+            if inner is None or "Expression" not in inner:
+                return match[0]
+            return f"({self._inlined(match[0], queries, [*asked, key])})"
+
+        result = _WORD.sub(part, expression).strip()
+        for name in ("SEARCH", "ANOMALY_DETECTION_BAND", "SELECT", "SLICE"):
+            if f"{name}(" in result.replace(" ", ""):
+                raise ValueError(f"{name}() in {shorten(result)} cannot be said")
+        if len(result) > 2000:
+            raise ValueError("its expressions, written out, are too long")
+        return result
+
+    def _without(
+        self, expression: str, metrics: Mapping[str, dict[str, Any]], others: Mapping[str, str], identity: str
+    ) -> str:
+        """The expression with the counts of other functions taken as 0, where it is a sum. Raises ValueError elsewhere."""
+        wanted = "; ".join(dict.fromkeys(others.values()))
+        names = (*metrics, *others)
+        try:
+            known = parse_expression(expression, names)
+        except ValueError:
+            raise ValueError(wanted) from None
+        probes = np.random.default_rng(1).integers(1, 100, (len(names), 8)).astype(float)
+        values = dict(zip(names, probes, strict=True))
+        if not metrics or not np.allclose(known.compute(values), probes.sum(axis=0)):
+            raise ValueError(wanted)
+        self.remarks.append(f"{identity} adds up several functions: {wanted}; here the others count nothing")
+        return " + ".join(metrics)
+
+    def _of_band(
+        self, identity: str, properties: Mapping[str, Any], queries: Mapping[str, Mapping[str, Any]], band: str
+    ) -> dict[str, Any]:
+        """An alarm on an anomaly detection band."""
+        expression = str(self._value(queries[band], "Expression") or "") if band in queries else ""
+        match = _BAND.fullmatch(expression)
+        if match is None:
+            raise ValueError(
+                f"ThresholdMetricId: {band} is {shorten(repr(expression))}; allowed ANOMALY_DETECTION_BAND(m, width)"
+            )
+        operator = self._value(properties, "ComparisonOperator")
+        if operator not in _BANDS:
+            raise ValueError(f"ComparisonOperator: got {operator!r}; with a band allowed {', '.join(_BANDS)}")
+        query = queries[match[1]]
+        if "MetricStat" not in query:
+            raise ValueError(f"its band is around the expression {match[1]}, which cannot be said")
+        return self._of_stat(identity, query) | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
+
+    def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        stat = as_mapping(query["MetricStat"])
+        metric = as_mapping(stat["Metric"])
+        given = {key: self._value(metric, key) for key in ("Namespace", "MetricName", "Dimensions")}
+        given["Unit"] = self._value(stat, "Unit")
+        period = self._value(stat, "Period") or self._value(query, "Period") or 60
+        return self._metric(identity, given, self._value(stat, "Stat") or "Sum", period)
+
+    def _metric(self, identity: str, given: Mapping[str, Any], statistic: Any, period: Any) -> dict[str, Any]:
+        """One metric as a scenario has it: `metric`, `statistic`, `of` and `period`."""
+        namespace, name = given["Namespace"], given["MetricName"]
+        if namespace is None or name is None:
+            raise KeyError("MetricName" if name is None else "Namespace")
+        dimensions = self._dimensions(given.get("Dimensions"))
+        front = _FRONT.get((str(namespace), str(name)))
+        if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
+            front = None
+        if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
+            meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
+            if meant:
+                raise ValueError(f"it can never have data: Lambda publishes no metric {name}{meant}")
+            if str(namespace).startswith(_FOREIGN) or str(statistic) not in _COUNTED:
+                raise ValueError(f"{namespace} {name} is not simulated")
+            if "FunctionName" in dimensions:
+                self._check_function(identity, dimensions["FunctionName"])
+            own = self._own(identity, str(namespace), str(name))
+            return {"metric": own, "statistic": plain(str(statistic)), "of": "alias", "period": f"{int(period)} s"}
+        word = plain(str(statistic))
+        if front is not None:
+            shown = (
+                ", ".join(f"{key} {self._shown(value)}" for key, value in dimensions.items()) or "all of the account"
+            )
+            what = f"it was taken as that of the alias {self.callee.alias}, whoever else answers there"
+            self.remarks.append(f"{identity} is about {namespace} {name} of {shown}: {what}")
+            counted = {"statistic": "sample_count"} if str(name) in _REQUESTS else {"statistic": word}
+            return {"metric": front, **counted, "of": "alias", "period": f"{int(period)} s"}
+        metric = _LAMBDA[str(name)]
+        unit = given.get("Unit")
+        if unit not in (None, UNITS[metric]):
+            raise ValueError(f"it can never have data: Lambda publishes {name} in {UNITS[metric]}, not in {unit}")
+        scope = self._scope(identity, dimensions)
+        return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
+
+    def _own(self, identity: str, namespace: str, name: str) -> str:
+        """The scenario's own metric for one of the user's, which counts what is a guess: bad requests, or all where too few alarm."""
+        key = (namespace, name)
+        if key not in self._owned:
+            word = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
+            word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
+            taken, number, free = {*self._owned.values()}, 1, word
+            while free in taken:
+                number += 1
+                free = f"{word}-{number}"
+            self._owned[key] = free
+            self.own[free] = {"counts": "requests" if self._falling else "bad_requests", "of": "alias"}
+        counted = "each request" if self.own[self._owned[key]]["counts"] == "requests" else "each bad request"
+        self.remarks.append(f"{identity}: what {namespace} {name} counts is a GUESS: {counted} of the alias, once")
+        return self._owned[key]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """The scenario's own metrics that an alarm reads."""
+        read = {str(fields.get("metric")) for fields in self.alarms.values()}
+        read |= {
+            str(query["metric"]) for fields in self.alarms.values() for query in fields.get("metrics", {}).values()
+        }
+        return {name: fields for name, fields in self.own.items() if name in read}
+
+    def _dimensions(self, given: Any) -> dict[str, str]:
+        """The dimensions as text, in which symbols stand for what is not known."""
+        if isinstance(given, Mapping):
+            given = self.resolver.value(given)
+        result = {}
+        for dimension in given or []:
+            chosen = isinstance(dimension, Mapping) and "Fn::If" in dimension
+            entry = self.resolver.value(dimension) if chosen else as_mapping(dimension)
+            if entry is NO_VALUE:
+                continue
+            result[str(self.resolver.text(entry["Name"]))] = self.resolver.text(entry["Value"])
+        return result
+
+    def _scope(self, identity: str, dimensions: Mapping[str, str]) -> str:
+        """Of whom an alarm with these dimensions is. Raises ValueError where it is of somebody else, or of nobody."""
+        dead = self._dead(dimensions)
+        if dead is not None:
+            raise ValueError(f"it can never have data: {dead}")
+        if not dimensions:
+            self.remarks.append(
+                f"{identity} watches all functions of the account; here it watches {self.callee.function} alone"
+            )
+            return "function"
+        self._check_function(identity, dimensions["FunctionName"])
+        if "Resource" not in dimensions:
+            return "function"
+        resource = dimensions["Resource"]
+        alias = self._shown(resource).rpartition(":")[2]
+        if ":" not in self._shown(resource):
+            if isinstance(resource, Unknown):
+                self.remarks.append(
+                    f"{identity}: {resource} is not known: it was taken as the alias {self.callee.alias}"
+                )
+            else:
+                raise ValueError(f"it watches calls without an alias ({resource}), and no call of a rollout is one")
+        elif "⟨" in alias and alias.strip("⟨⟩").partition(".")[0] not in self.resolver.resources:
+            self.remarks.append(f"{identity}: {alias} is not known: it was taken as the alias {self.callee.alias}")
+        elif "⟨" in alias or alias == "$LATEST" or alias.isdigit():
+            what = "a version called by its number" if alias != "$LATEST" else "$LATEST"
+            raise ValueError(
+                f"it watches {resource}, {what}: calls of the alias are published as name:{self.callee.alias}"
+            )
+        elif alias != self.callee.alias:
+            raise ValueError(f"it watches {resource}, not the alias {self.callee.alias}")
+        if "ExecutedVersion" not in dimensions:
+            return "alias"
+        version = dimensions["ExecutedVersion"]
+        if not isinstance(version, Symbol) and "⟨" not in version:
+            raise ValueError(f"it watches the version {version}, whatever is rolled out")
+        return "new_version"
+
+    def _check_function(self, identity: str, name: str) -> None:
+        """Raises _OthersError for the name of another function."""
+        function = self.callee.function
+        shown, own = self._shown(name), self.resolver.physical(function)
+        if shown in (own, Symbol(function).shown) or (function not in self.resolver.resources and name == function):
+            return
+        inner = shown.strip("⟨⟩")
+        other = inner if shown.startswith("⟨") and inner in self.resolver.resources else None
+        for candidate, resource in self.resolver.resources.items():
+            if str(resource.get("Type")).endswith("::Function") and self.resolver.physical(candidate) == shown:
+                other = candidate
+        if other is None and "⟨" in shown:
+            self.remarks.append(f"{identity}: the function {shown} is not known: it was taken as {function}")
+        elif other is None and "⟨" in own and function in self.resolver.resources and own != Symbol(function).shown:
+            self.remarks.append(f"{identity}: the name of {function} is not known: {shown} was taken as it")
+        else:
+            raise _OthersError(f"it watches the function {other or shown}, not {function}")
+
+    def _dead(self, dimensions: Mapping[str, str]) -> str | None:
+        """Why no metric of Lambda ever has these dimensions, in a sentence; None where one may."""
+        strange = [name for name in dimensions if name not in _DIMENSIONS]
+        if strange:
+            return f"Lambda publishes none of its metrics with the dimension {strange[0]}"
+        for name, needed in (
+            ("Resource", "FunctionName"), ("ExecutedVersion", "FunctionName"), ("ExecutedVersion", "Resource"),
+        ):  # fmt: skip
+            if name in dimensions and needed not in dimensions:
+                return f"Lambda publishes no metric with the dimension {name} and without {needed}"
+        for name, value in dimensions.items():
+            why = self._dead_value(name, self._shown(value))
+            if why is not None:
+                return why
+        if "Resource" in dimensions:
+            base, own = (self._shown(dimensions[name]) for name in ("Resource", "FunctionName"))
+            base = base.rpartition(":")[0]
+            if base and "⟨" not in base + own and base != own:
+                return f"Resource is about the function {base}, FunctionName about {own}"
+        return None
+
+    def _dead_value(self, name: str, shown: str) -> str | None:
+        """Why no metric has this value of a dimension; None where one may."""
+        if "${" in shown:
+            return f"{name} is the text {shown}, in which nothing is put in: there is no !Sub"
+        if shown.startswith("arn:") or any(map(self._is_arn, _SYMBOL.findall(shown))):
+            form = {"FunctionName": "the function's name", "Resource": "name:alias"}.get(name, "the version's number")
+            return f"{name} is an ARN, where the metrics have {form}"
+        base = shown.partition(":")[0]
+        if name != "ExecutedVersion" and self._type(base).endswith("::Function"):
+            own = self.resolver.physical(base)
+            if own != base and (own == Symbol(base).shown or "⟨" not in own):
+                return f"{name} is the text {shown}, and {base} is a logical id and not a name: ${{{base}}} is meant"
+        return None
+
+    def _is_arn(self, symbol: str) -> bool:
+        identity, _, attribute = symbol.partition(".")
+        kind = self._type(identity)
+        if kind.endswith("::Function"):
+            return attribute in ("Arn", "Alias", "Version", "AliasArn")
+        return (kind, attribute) in _ARNS
+
+    def _type(self, identity: str) -> str:
+        resource = self.resolver.resources.get(identity)
+        return str(resource.get("Type")) if isinstance(resource, Mapping) else ""
+
+    def _shown(self, value: str) -> str:
+        """The text of a dimension, a symbol as it looks inside other text."""
+        return self.resolver.physical(value) if isinstance(value, Symbol) else value
+
+    def _sign(self, properties: Mapping[str, Any]) -> str:
+        """The sign of the comparison. Raises ValueError for one that is none of CloudWatch's."""
+        operator = self._value(properties, "ComparisonOperator")
+        if operator not in _SIGNS:
+            raise ValueError(f"ComparisonOperator: got {operator!r}; allowed {', '.join(_SIGNS)}")
+        return _SIGNS[str(operator)]
+
+
+def _switched(value: Any) -> bool:
+    """ReturnData, which is true where nobody says it."""
+    return str(value).lower() not in ("false", "no", "off")
+
+
+def _names(expression: str) -> set[str]:
+    return {match[0] for match in _WORD.finditer(expression) if match[0][0] not in "\"'"}
+
+
+def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
+    duration = metric["metric"] in TIMES and metric["statistic"] != "sample_count"
+    return f"{sign} {text(limit / 1000, 'duration') if duration else f'{limit:.12g}'}"
+
+
+def _as_rate(known: Any, metrics: Mapping[str, dict[str, Any]]) -> tuple[float, float, dict[str, Any]] | None:
+    """Where an expression is a + b × errors / invocations, in whatever way it is written: a, b and the metric of the errors.
+
+    It is asked at points: for all counts with no more errors than invocations, and where there is no datapoint.
+    """
+    kinds = {metric["metric"]: key for key, metric in metrics.items() if metric["statistic"] == "sum"}
+    if len(metrics) != 2 or set(kinds) != {"errors", "invocations"}:
+        return None
+    errors, invocations = (metrics[kinds[name]] for name in ("errors", "invocations"))
+    if (errors["of"], errors["period"]) != (invocations["of"], invocations["period"]):
+        return None
+    total = np.array([1.0, 1.0, 2.0, 7.0, 20.0, 1000.0, 1e6, np.nan])
+    bad = np.array([0.0, 1.0, 1.0, 3.0, 0.0, 400.0, 1.0, np.nan])
+    result = known.compute({kinds["errors"]: bad, kinds["invocations"]: total})
+    base, slope = float(result[0]), float(result[1] - result[0])
+    if not np.isfinite([base, slope]).all() or slope == 0 or not np.isnan(result[-1]):
+        return None
+    fits = np.allclose(result[:-1], base + slope * bad[:-1] / total[:-1], rtol=1e-9, atol=2e-9 * abs(slope))
+    return (base, slope, errors) if fits else None
+
+
+def check(fields: Mapping[str, Any]) -> None:
+    """Raises ValueError for an alarm that no scenario takes."""
+    try:
+        TypeAdapter(Alarm).validate_python(json.loads(json.dumps(fields)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = str(first.get("ctx", {}).get("error", first["msg"]))
+        raise ValueError(f"{where}: {what}" if where else what) from None

@@ -1,0 +1,175 @@
+"""`rollout-sim check` on the command line: statuses, files, templates with several functions, the workflow of the page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from checks import PAGE, base, example
+from click.testing import CliRunner
+from command import call
+
+from rollout_sim.cli.check import OUTPUTS
+from rollout_sim.cli.main import app
+from rollout_sim.study.check.rules import RULES
+from rollout_sim.views.findings import FORMATS
+
+ROOT = Path(__file__).parents[2]
+HEAD = """\
+AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {Runtime: python3.13, Handler: index.handler, Timeout: 10, AutoPublishAlias: live}
+Resources:
+"""
+FUNCTION = """\
+  NAME:
+    Type: AWS::Serverless::Function
+    Properties:
+      DeploymentPreference: {Type: TYPE, Alarms: [!Ref NAMEErrors]}
+      Events: {Api: {Type: HttpApi}}
+  NAMEErrors:
+    Type: AWS::CloudWatch::Alarm
+    Properties:
+      Namespace: AWS/Lambda
+      MetricName: Errors
+      Dimensions:
+        - {Name: FunctionName, Value: !Ref NAME}
+        - {Name: Resource, Value: !Sub '${NAME}:live'}
+        - {Name: ExecutedVersion, Value: !GetAtt NAME.Version.Version}
+      Statistic: Sum
+      Period: 60
+      EvaluationPeriods: N
+      Threshold: LIMIT
+      ComparisonOperator: GreaterThanThreshold
+      TreatMissingData: notBreaching
+"""
+
+
+def template(path: Path, *functions: tuple[str, str, int, int]) -> Path:
+    """A template with functions, each with its type of deployment, and its alarm's periods and threshold."""
+    parts = [HEAD]
+    for name, kind, periods, limit in functions:
+        words = {"NAME": name, "TYPE": kind, "N": str(periods), "LIMIT": str(limit)}
+        parts.append(
+            re.sub(r"\b(NAME(?=\b|Errors)|TYPE\b|N\b|LIMIT\b)", lambda match, words=words: words[match[1]], FUNCTION)
+        )
+    path.write_text("".join(parts), encoding="utf-8")
+    return path
+
+
+def run(*arguments):
+    return CliRunner(catch_exceptions=False).invoke(app, ["check", *map(str, arguments)])
+
+
+def test_statuses(tmp_path) -> None:
+    good, bad = tmp_path / "good.yaml", example("RS201", tmp_path)
+    good.write_text(base())
+    warned = example("RS102", tmp_path)
+    done = run(good)
+    assert (done.exit_code, done.output) == (0, "1 rollout checked: nothing found\n")
+    assert run(bad).exit_code == 1
+    assert run(bad, "--fail-on", "never").exit_code == 0
+    assert (run(warned).exit_code, run(warned, "--fail-on", "warning").exit_code) == (0, 1)
+
+
+def test_wrong_input_has_the_status_2_and_all_problems(tmp_path) -> None:
+    (tmp_path / "a.yaml").write_text("name: x\n")
+    (tmp_path / "b.yaml").write_text("Resources: {}\n")
+    done = call("check", "a.yaml", "b.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a.yaml:1: " in done.stderr
+    assert "b.yaml: Resources: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert call("check", "missing.yaml", cwd=tmp_path).returncode == 2
+
+
+def test_the_program_itself_ends_with_the_status(tmp_path) -> None:
+    path = example("RS202", tmp_path)
+    done = call("check", path.name, "--format", "github", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"::error file={path.name},line=")
+
+
+def test_a_template_is_checked_function_by_function(tmp_path) -> None:
+    path = template(
+        tmp_path / "template.yaml",
+        ("Orders", "Canary10Percent5Minutes", 6, 0),
+        ("Payments", "AllAtOnce", 2, 2),
+        ("Mails", "Linear10PercentEvery2Minutes", 2, 2),
+    )
+    done = run(path, "--format", "json", "--jobs", "1")
+    assert done.exit_code == 1
+    document = json.loads(done.output)
+    lines = path.read_text().splitlines()
+    told = {one["subject"]: {found["code"]: found for found in one["findings"]} for one in document["checked"]}
+    assert list(told) == ["Orders", "Payments", "Mails"]
+    assert lines[told["Orders"]["RS101"]["line"] - 1] == "  OrdersErrors:"
+    assert lines[told["Payments"]["RS202"]["line"] - 1] == "  Payments:"
+    assert told["Mails"] == {}
+    for found in (told["Orders"]["RS101"], told["Payments"]["RS202"]):
+        assert found["remedy"]["change"].startswith("DeploymentPreference.Type: ")
+    only = run(path, "--function", "Mails")
+    assert (only.exit_code, "nothing found" in only.output) == (0, True)
+    assert "--function: got 'Mail'; allowed Orders" in call("check", path, "--function", "Mail", cwd=tmp_path).stderr
+
+
+def test_nothing_is_said_of_what_an_alarm_does_that_could_not_be_read(tmp_path) -> None:
+    path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent5Minutes", 2, 2), ("Mails", "AllAtOnce", 2, 2))
+    path.write_text(path.read_text().replace("MetricName: Errors", "MetricName: Bananas"))
+    document = json.loads(run(path, "--format", "json").output)
+    told = {one["subject"]: [found["code"] for found in one["findings"]] for one in document["checked"]}
+    assert told == {"Orders": [], "Mails": ["RS202"]}
+    assert any("could not be read" in note for note in document["checked"][0]["notes"])
+
+
+def test_what_a_template_cannot_tell_is_said_once(tmp_path) -> None:
+    path = template(tmp_path / "t.yaml", *((name, "Linear10PercentEvery2Minutes", 2, 2) for name in ("One", "Two")))
+    output = " ".join(run(path).output.split())
+    assert output.count("guessed, for no template tells") == 1
+    assert "note: One, Two: guessed" in output
+
+
+@pytest.mark.long
+def test_twenty_six_functions_are_checked_in_under_a_minute_of_two_cores(tmp_path) -> None:
+    kinds = ("Canary10Percent5Minutes", "Linear10PercentEvery1Minute", "AllAtOnce", "Canary10Percent30Minutes")
+    functions = [(f"F{k:02}", kinds[k % 4], 1 + k % 3, (0, 1, 2, 5, 10)[k % 5]) for k in range(26)]
+    path = template(tmp_path / "template.yaml", *functions)
+    before = time.process_time()
+    done = run(path, "--format", "json", "--fail-on", "never")
+    assert len(json.loads(done.output)["checked"]) == 26
+    assert time.process_time() - before < 2 * 60
+
+
+def test_the_formats_of_the_command_are_those_of_the_views() -> None:
+    assert tuple(FORMATS) == OUTPUTS
+
+
+def test_the_workflow_and_the_hook_of_the_page_work_from_the_repository(tmp_path) -> None:
+    blocks = [
+        yaml.safe_load(block)
+        for block in re.findall(r"^```yml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    ]
+    workflow = next(block for block in blocks if "jobs" in block)
+    template(tmp_path / "template.yaml", ("Orders", "AllAtOnce", 2, 2))
+    steps = [step["run"] for step in workflow["jobs"]["check"]["steps"] if "run" in step]
+    commands = [shlex.split(step)[1:] for step in steps if step.startswith("rollout-sim ")]
+    assert [call(*command, cwd=tmp_path).returncode for command in commands] == [0, 1]
+    assert json.loads((tmp_path / "rollouts.sarif").read_text())["version"] == "2.1.0"
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    used = next(block for block in blocks if "repos" in block)["repos"][0]["hooks"][0]
+    assert used["id"] == hook["id"]
+    assert shlex.split(hook["entry"])[1] in app.commands
+    assert re.search(hook["files"], "infra/template.yaml")
+
+
+def test_the_page_of_the_site_has_every_code(tmp_path) -> None:
+    source = (ROOT / "docs" / "pages.py").read_text(encoding="utf-8")
+    assert "RULES.values()" in source
+    text = PAGE.read_text(encoding="utf-8")
+    assert set(re.findall(r"\bRS\d{3}\b", text)) <= set(RULES)

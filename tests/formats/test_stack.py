@@ -1,0 +1,537 @@
+"""Templates of every kind: what rolls out, with which values, called by whom, tested by which hooks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import scenario
+from click.testing import CliRunner
+
+from rollout_sim.cli.main import app
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudformation import export_cloudformation, export_sam
+from rollout_sim.formats.sam import every, from_sam, stack_of
+from rollout_sim.formats.template import read_parameters
+from rollout_sim.scenario.scenario import Scenario
+
+ERRORS: dict[str, Any] = {
+    "Type": "AWS::CloudWatch::Alarm",
+    "Properties": {
+        "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Dimensions": [
+            {"Name": "FunctionName", "Value": {"Ref": "Orders"}}, {"Name": "Resource", "Value": {"Fn::Sub": "${Orders}:live"}},
+        ],
+    },
+}  # fmt: skip
+
+
+def sam(preference: Any = None, events: Any = None, /, resources: Any = None, **function: Any) -> dict[str, Any]:
+    given = {"DeploymentPreference": preference or {"Type": "Canary10Percent5Minutes"}, "Events": events or {}}
+    properties = {"Handler": "a.b", "AutoPublishAlias": "live", **given, **function}
+    return {
+        "Resources": {"Orders": {"Type": "AWS::Serverless::Function", "Properties": properties}, **(resources or {})}
+    }
+
+
+def cloudformation(group: Any = None, /, resources: Any = None, hooks: Any = None, **function: Any) -> dict[str, Any]:
+    """What CDK, the Serverless Framework and SAM's transform come to."""
+    shift = {"ApplicationName": {"Ref": "App"}, "DeploymentGroupName": {"Ref": "Group"}, **(hooks or {})}
+    version = {"Fn::GetAtt": ["OrdersVersion", "Version"]}
+    style = {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
+    back = {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}
+    deployment = {"ApplicationName": {"Ref": "App"}, "DeploymentStyle": style, "AutoRollbackConfiguration": back}
+    return {
+        "Resources": {
+            "Orders": {"Type": "AWS::Lambda::Function", "Properties": {"Timeout": 20, **function}},
+            "OrdersVersion": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Orders"}}},
+            "OrdersLive": {
+                "Type": "AWS::Lambda::Alias",
+                "Properties": {"FunctionName": {"Ref": "Orders"}, "FunctionVersion": version, "Name": "live"},
+                "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": shift},
+            },
+            "App": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
+            "Group": {
+                "Type": "AWS::CodeDeploy::DeploymentGroup",
+                "Properties": {
+                    **deployment,
+                    "DeploymentConfigName": "CodeDeployDefault.LambdaLinear10PercentEvery1Minute",
+                    **(group or {}),
+                },
+            },
+            **(resources or {}),
+        }
+    }
+
+
+def imported(tmp_path: Path, template: dict[str, Any], **options: Any) -> tuple[Scenario, list[str]]:
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(template, indent=1))
+    written, remarks = from_sam(path, **options)
+    (tmp_path / "scenario.yaml").write_text(written)
+    return Scenario.load(tmp_path / "scenario.yaml"), remarks
+
+
+# --- plain CloudFormation ---------------------------------------------------------------------------------------------
+
+
+def test_an_alias_with_its_deployment_group(tmp_path: Path) -> None:
+    alarms = {"Enabled": True, "Alarms": [{"Name": {"Ref": "Watch"}}]}
+    hooks = {"BeforeAllowTrafficHook": {"Ref": "Check"}}
+    check = {"Type": "AWS::Lambda::Function", "Properties": {}}
+    given = cloudformation(
+        {"AlarmConfiguration": alarms}, {"Watch": ERRORS, "Check": check}, hooks, ReservedConcurrentExecutions=7
+    )
+    loaded, remarks = imported(tmp_path, given)
+    assert (loaded.function.name, loaded.function.timeout, loaded.function.reserved_concurrency) == ("Orders", 20, 7)
+    (strategy,) = loaded.strategies.values()
+    assert strategy.type == "Linear10PercentEvery1Minute"
+    hook = strategy.plan.before
+    assert hook is not None
+    assert (hook.invocations, hook.max_failures) == (1, 0)
+    assert loaded.rollout is not None
+    assert (loaded.rollout.alias, loaded.rollout.alarms) == ("live", ("watch",))
+    assert loaded.alarms["watch"].of == "alias"
+    assert remarks == [
+        "what the hook Check does is not in the template: one call of the new version is a GUESS",
+        "who calls the alias live is not in the template: http is a GUESS",
+    ]
+
+
+def test_a_hook_that_a_condition_takes_away(tmp_path: Path) -> None:
+    hooks = {"PreTraffic": {"Fn::If": ["Never", {"Ref": "Check"}, {"Ref": "AWS::NoValue"}]}}
+    given = sam({"Type": "AllAtOnce", "Hooks": hooks}) | {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}}
+    loaded, _ = imported(tmp_path, given)
+    assert [strategy.plan.before for strategy in loaded.strategies.values()] == [None]
+
+
+def test_what_matters_for_cold_starts_stands_beside_their_guess(tmp_path: Path) -> None:
+    imported(
+        tmp_path, sam(Runtime="java21", MemorySize=512, EphemeralStorage={"Size": 2048}, ReservedConcurrentExecutions=0)
+    )
+    written = (tmp_path / "scenario.yaml").read_text().replace("\n# ", " ")
+    assert "of version 1 (java21, 512 MB of memory, 2048 MB of ephemeral storage)" in written
+    assert "the function is switched off" in written
+
+
+def test_the_names_of_cdk_and_of_the_serverless_framework(tmp_path: Path) -> None:
+    """An alarm's Resource is split from the alias's ARN, a configuration's name comes by Fn::Sub with a mapping."""
+    part = {"Fn::Select": [7, {"Fn::Split": [":", {"Ref": "OrdersLive"}]}]}
+    of = [
+        {"Name": "FunctionName", "Value": {"Ref": "Orders"}},
+        {"Name": "Resource", "Value": {"Fn::Join": ["", [{"Ref": "Orders"}, ":", part]]}},
+        {"Name": "ExecutedVersion", "Value": {"Fn::GetAtt": ["OrdersVersion", "Version"]}},
+    ]
+    watch = {**ERRORS, "Properties": {**ERRORS["Properties"], "Dimensions": of}}
+    name = {"Fn::Sub": ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": "Canary10Percent30Minutes"}]}
+    group = {
+        "DeploymentConfigName": name,
+        "AlarmConfiguration": {"Alarms": [{"Name": {"Ref": "Watch"}}], "Enabled": True},
+    }
+    loaded, remarks = imported(tmp_path, cloudformation(group, {"Watch": watch}))
+    assert [strategy.type for strategy in loaded.strategies.values()] == ["Canary10Percent30Minutes"]
+    assert [alarm.of for alarm in loaded.alarms.values()] == ["new_version"]
+    assert not any("left out" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "events", "what"),
+    [
+        (False, ["DEPLOYMENT_STOP_ON_ALARM"], "AlarmConfiguration is not enabled"),
+        (True, ["DEPLOYMENT_FAILURE"], "has no DEPLOYMENT_STOP_ON_ALARM"),
+    ],
+)
+def test_what_a_deployment_group_does_not_do(enabled: bool, events: list[str], what: str, tmp_path: Path) -> None:
+    alarms = {"Enabled": enabled, "Alarms": [{"Name": {"Ref": "Watch"}}]}
+    group = {"AlarmConfiguration": alarms, "AutoRollbackConfiguration": {"Enabled": True, "Events": events}}
+    _, remarks = imported(tmp_path, cloudformation(group, {"Watch": ERRORS}))
+    assert any(what in remark for remark in remarks)
+
+
+def test_a_deployment_group_of_something_else_is_no_rollout(tmp_path: Path) -> None:
+    servers = {"ApplicationName": "web", "DeploymentConfigName": "CodeDeployDefault.OneAtATime"}
+    ecs = {"ApplicationName": {"Ref": "Web"}, "DeploymentConfigName": "own"}
+    resources = {
+        "Servers": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": servers},
+        "Ecs": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": ecs},
+        "Web": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "ECS"}},
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(cloudformation(None, resources)))
+    assert list(stack_of(path).rollouts) == ["Orders"]
+
+
+def test_a_version_called_by_its_number_sees_no_call_of_the_alias(tmp_path: Path) -> None:
+    number = {"Fn::Join": ["", [{"Ref": "Orders"}, ":", {"Fn::GetAtt": ["OrdersVersion", "Version"]}]]}
+    of = [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}, {"Name": "Resource", "Value": number}]
+    watch = {**ERRORS, "Properties": {**ERRORS["Properties"], "Dimensions": of}}
+    group = {"AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": {"Ref": "Watch"}}]}}
+    _, remarks = imported(tmp_path, cloudformation(group, {"Watch": watch}))
+    assert any(
+        "a version called by its number: calls of the alias are published as name:live" in remark for remark in remarks
+    )
+
+
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "named": {"type": "Linear10PercentEvery2Minutes"},
+    "own canary": {"type": "canary", "percent": 7, "interval": "4 min"},
+    "own linear": {"type": "linear", "percent": 30, "interval": "3 min"},
+}
+ALARMS: dict[str, dict[str, Any]] = {
+    "new-errors": {"metric": "errors", "of": "new_version", "threshold": "> 2", "datapoints": "2 of 3", "missing": "not_breaching"},
+    "rate": {"metric": "error_rate", "of": "alias", "threshold": "> 2.5%", "period": "5 min"},
+    "most": {"metric": "errors", "statistic": "maximum", "of": "function", "threshold": ">= 1"},
+    "slow": {"metric": "duration", "statistic": "p99", "threshold": ">= 850 ms", "low_samples": "ignore"},
+    "trimmed": {"metric": "duration", "statistic": "tm99", "threshold": ">= 850 ms"},
+    "guard": {
+        "expression": "IF(i >= 20, 100 * e / i, 0)", "threshold": "> 5", "period": "2 min",
+        "metrics": {"e": {"metric": "errors", "of": "new_version"}, "i": {"metric": "invocations", "of": "new_version"}},
+    },
+    "band": {"metric": "invocations", "of": "alias", "band": 2.0, "threshold": "below", "datapoints": "3 of 3"},
+    "clock": {"metric": "errors", "of": "alias", "threshold": "> 3", "period": "5 min", "window": "wall_clock"},
+    "both": {"rule": 'ALARM(rate) AND NOT OK("most")'},
+}  # fmt: skip
+for name, alarm in ALARMS.items():
+    if name != "both":
+        alarm["lag"] = "1 min"  # what an import takes for granted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("export", [export_sam, export_cloudformation])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_is_exported_passes_the_linter_and_comes_back(export: Any, strategy: str, tmp_path: Path) -> None:
+    import cfnlint.api
+
+    listed = [name for name in ALARMS if name not in ("rate", "most")]
+    given = scenario(strategies=STRATEGIES, alarms=ALARMS, rollout__alarms=listed, horizon="3 h")
+    snippet = export(given, strategy)
+    assert [problem.message for problem in cfnlint.api.lint(snippet.text, regions=["us-east-1"])] == []
+    path = tmp_path / "template.yaml"
+    path.write_text(snippet.text)
+    written, remarks = from_sam(path)
+    assert not any("left out" in remark for remark in (*remarks, *snippet.remarks))
+    (tmp_path / "scenario.yaml").write_text(written)
+    back = Scenario.load(tmp_path / "scenario.yaml")
+    assert [one.plan.steps for one in back.strategies.values()] == [given.strategies[strategy].plan.steps]
+    assert back.rollout is not None
+    assert (back.rollout.alias, back.function.name) == ("prod", "f")
+    assert sorted(back.rollout.alarms) == sorted(listed)
+    assert {name: back.alarms[name] for name in ALARMS if name != "both"} == {
+        name: given.alarms[name] for name in ALARMS if name != "both"
+    }
+    assert back.alarms["both"].rule == "ALARM(rate) AND NOT OK(most)"
+
+
+def test_a_guard_is_exported_as_metric_maths(tmp_path: Path) -> None:
+    guarded = {"metric": "error_rate", "of": "alias", "threshold": "> 5%", "at_least": "20 requests"}
+    given = scenario(alarms={"rate": guarded}, rollout__alarms=["rate"], strategies={"s": {"type": "AllAtOnce"}})
+    path = tmp_path / "template.yaml"
+    path.write_text(export_sam(given).text)
+    (tmp_path / "scenario.yaml").write_text(from_sam(path)[0])
+    assert (
+        Scenario.load(tmp_path / "scenario.yaml").alarms["rate"].expression
+        == "IF(invocations >= 20, errors / invocations, 0)"
+    )
+    lowest = scenario(
+        alarms={"rate": guarded | {"threshold": ">= 0%"}},
+        rollout__alarms=["rate"],
+        strategies={"s": {"type": "AllAtOnce"}},
+    )
+    assert any(
+        "left out: the alarm rate: at_least with the threshold >= 0%" in remark for remark in export_sam(lowest).remarks
+    )
+    low = scenario(
+        alarms={"rate": guarded | {"threshold": "< 5%"}},
+        rollout__alarms=["rate"],
+        strategies={"s": {"type": "AllAtOnce"}},
+    )
+    assert "IF(invocations >= 20, errors / invocations, 1000000000)" in export_sam(low).text
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def test_pseudo_parameters_have_values_and_can_be_given(tmp_path: Path) -> None:
+    named = sam(FunctionName={"Fn::Sub": "${AWS::StackName}-orders-${AWS::Region}"})
+    loaded, remarks = imported(tmp_path, named)
+    assert loaded.function.name == "stack-orders-us-east-1"
+    assert "AWS::StackName was taken as 'stack'; give it with --parameter AWS::StackName=VALUE" in remarks
+    loaded, remarks = imported(tmp_path, named, parameters={"AWS::StackName": "shop", "AWS::Region": "eu-west-1"})
+    assert loaded.function.name == "shop-orders-eu-west-1"
+    assert not any("was taken as" in remark for remark in remarks)
+
+
+@pytest.mark.parametrize(
+    "resource", ["${AWS::StackName}-orders:live", "${Prefix}-orders:live", "${Prefix}${Suffix}:live"]
+)
+def test_only_the_alias_behind_the_colon_must_be_known(resource: str, tmp_path: Path) -> None:
+    of = [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}, {"Name": "Resource", "Value": {"Fn::Sub": resource}}]
+    watch = {**ERRORS, "Properties": {**ERRORS["Properties"], "Dimensions": of}}
+    given = sam({"Type": "AllAtOnce", "Alarms": [{"Ref": "Watch"}]}, resources={"Watch": watch})
+    given["Parameters"] = {"Prefix": {"Type": "String"}, "Suffix": {"Type": "String"}}
+    loaded, _ = imported(tmp_path, given)
+    assert loaded.alarms["watch"].of == "alias"
+
+
+def test_a_configuration_whose_name_is_not_known_keeps_its_routing(tmp_path: Path) -> None:
+    routing = {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": 20, "LinearInterval": 3}}
+    config = {"DeploymentConfigName": {"Ref": "Name"}, "ComputePlatform": "Lambda", "TrafficRoutingConfig": routing}
+    resources = {"Slow": {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": config}}
+    for kind in ({"Ref": "Slow"}, {"Ref": "Name"}):
+        given = sam({"Type": kind}, resources=resources)
+        given["Parameters"] = {"Name": {"Type": "String"}}
+        loaded, _ = imported(tmp_path, given)
+        (strategy,) = loaded.strategies.values()
+        assert (strategy.type, strategy.LinearPercentage, strategy.LinearInterval) == ("TimeBasedLinear", 20, 3)
+
+
+PARAMETERS: dict[str, Any] = {
+    "Stage": {"Type": "String", "AllowedValues": ["dev", "prod"], "Default": "prod"},
+    "Timeout": {"Type": "Number", "MinValue": 1, "MaxValue": 60, "Default": 5},
+    "Owner": {"Type": "String", "AllowedPattern": "[a-z]+", "MaxLength": 5, "Default": "shop"},
+    "Names": {"Type": "CommaDelimitedList", "AllowedValues": ["a", "b"], "Default": "a,b"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("Stage", "prdo", "dev, prod"), ("Timeout", "61", "a number from 1 to 60"), ("Timeout", "x", "a number"),
+        ("Owner", "A", "what matches [a-z]+"), ("Owner", "abcdef", "text of a length up to 5"), ("Names", "a,c", "a, b"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cloudformation_refuses(name: str, value: str, allowed: str, tmp_path: Path) -> None:
+    given = sam() | {"Parameters": PARAMETERS}
+    with pytest.raises(ScenarioError) as caught:
+        imported(tmp_path, given, parameters={name: value})
+    assert f"--parameter: {name}: got {value!r}; allowed {allowed}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "p.json",
+            '[{"ParameterKey": "Stage", "ParameterValue": "dev"}, {"ParameterKey": "Timeout", "ParameterValue": "9"}]',
+        ),
+        ("p.json", '{"Parameters": {"Stage": "dev", "Timeout": 9}}'),
+        ("p.json", '{"Stage": "dev", "Timeout": "9"}'),
+        ("p.json", '["Stage=dev", "Timeout=9"]'),
+        ("samconfig.toml", '[default.deploy.parameters]\nparameter_overrides = "Stage=dev Timeout=\\"9\\""'),
+        (
+            "samconfig.toml",
+            '[default.deploy.parameters]\nparameter_overrides = ["Stage=dev", "ParameterKey=Timeout,ParameterValue=9"]',
+        ),
+        (
+            "samconfig.toml",
+            (
+                '[default.global.parameters]\nparameter_overrides = "A=1"\n[default.deploy.parameters]\n'
+                'parameter_overrides = "Stage=dev Timeout=9"'
+            ),
+        ),
+    ],
+)
+def test_files_of_parameters(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    assert read_parameters(tmp_path / name) == {"Stage": "dev", "Timeout": "9"}
+
+
+def test_a_samconfig_has_environments_a_stack_and_a_region(tmp_path: Path) -> None:
+    path = tmp_path / "samconfig.toml"
+    path.write_text(
+        '[prod.deploy.parameters]\nstack_name = "shop"\nregion = "eu-west-1"\nparameter_overrides = "Stage=prod"'
+    )
+    assert read_parameters(path, "prod") == {"Stage": "prod", "AWS::StackName": "shop", "AWS::Region": "eu-west-1"}
+    with pytest.raises(ScenarioError, match="--environment: got 'default'; allowed prod"):
+        read_parameters(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("p.json", "{", "is no JSON"), ("p.json", "5", "got 5; allowed"), ("p.json", '["Stage"]', "got 'Stage'; allowed"),
+        ("p.json", "\xff", "is not UTF-8"), ("x.toml", "a", "is no TOML"), ("p.json", "[" * 99999, "is no JSON"),
+        ("x.toml", '[default.deploy.parameters]\nparameter_overrides = "Stage"', "allowed NAME=VALUE"),
+        ("x.toml", "[default.deploy.parameters]\nparameter_overrides = \"'x\"", "No closing quotation"),
+    ],
+)  # fmt: skip
+def test_files_of_parameters_that_are_none(name: str, content: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ScenarioError, match=what) as caught:
+        read_parameters(path)
+    assert str(path) in str(caught.value)
+
+
+# --- traffic ----------------------------------------------------------------------------------------------------------
+
+
+def sources(loaded: Scenario) -> list[tuple[str, str]]:
+    return [(source.name, source.source) for source in loaded.traffic]
+
+
+def test_a_source_for_each_event(tmp_path: Path) -> None:
+    events = {
+        "Web": {"Type": "HttpApi", "Properties": {"Path": {"Fn::ImportValue": "x"}}},
+        "Jobs": {"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}},
+        "Warm": {"Type": "Schedule", "Properties": {"Schedule": "rate(5 minutes)"}},
+        "Nightly": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(15 3 * * ? *)"}},
+        "Off": {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)", "Enabled": False}},
+        "Away": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "rate(1 minute)", "State": "DISABLED"}},
+        "News": {"Type": "EventBridgeRule", "Properties": {}},
+    }
+    loaded, remarks = imported(tmp_path, sam(None, events, FunctionUrlConfig={"AuthType": "NONE"}))
+    assert sources(loaded) == [
+        ("web", "http"), ("jobs", "data"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
+    ]  # fmt: skip
+    assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, 86400, None, None]
+    for part in ("the event Off is switched off", "the event Away is switched off", "Jobs (SQS) is polled by Lambda"):
+        assert any(part in remark for remark in remarks)
+
+
+def test_retries_of_queued_events(tmp_path: Path) -> None:
+    config = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    events = {"News": {"Type": "SNS", "Properties": {}}, "Web": {"Type": "Api", "Properties": {}}}
+    loaded, _ = imported(tmp_path, sam(None, events, EventInvokeConfig=config))
+    news, web = loaded.traffic
+    assert (news.async_retries, news.max_event_age) == (0, 60)
+    assert (web.async_retries, web.max_event_age) == (2, 21600)
+    invoke = {"FunctionName": {"Ref": "Orders"}, "Qualifier": "live", **config}
+    resources = {
+        "Invoke": {"Type": "AWS::Lambda::EventInvokeConfig", "Properties": invoke},
+        "Topic": {
+            "Type": "AWS::SNS::Subscription",
+            "Properties": {"Endpoint": {"Ref": "OrdersLive"}, "Protocol": "lambda"},
+        },
+    }
+    loaded, _ = imported(tmp_path, cloudformation(None, resources))
+    assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == [
+        ("data", 0, 60)
+    ]
+
+
+MAPPING = "AWS::Lambda::EventSourceMapping"
+
+
+@pytest.mark.parametrize(
+    ("target", "through"),
+    [
+        ({"Ref": "Orders.Alias"}, True), ({"Fn::Sub": "${Orders}:live"}, True), ({"Ref": "Orders"}, False),
+        ({"Fn::GetAtt": ["Orders", "Arn"]}, False), ({"Fn::Sub": "${Orders.Arn}:live"}, True), ({"Ref": "Orders.Version"}, False),
+        ({"Ref": "Other"}, None),
+    ],
+)  # fmt: skip
+def test_a_mapping_calls_the_alias_or_past_it(target: Any, through: bool | None, tmp_path: Path) -> None:
+    mapping = {"Type": MAPPING, "Properties": {"FunctionName": target, "EventSourceArn": "arn:aws:sqs:x"}}
+    other = {"Type": "AWS::Lambda::Function", "Properties": {}}
+    loaded, remarks = imported(tmp_path, sam(resources={"Mapping": mapping, "Other": other}))
+    past = any("not the alias live: the rollout does not touch it" in remark for remark in remarks)
+    assert (sources(loaded) == [("", "data")], past) == (through is True, through is False)
+
+
+def test_a_mapping_that_is_switched_off_and_one_that_does_not_exist(tmp_path: Path) -> None:
+    alias = {"Ref": "Orders.Alias"}
+    resources = {
+        "Off": {"Type": MAPPING, "Properties": {"FunctionName": alias, "Enabled": False}},
+        "Gone": {"Type": MAPPING, "Condition": "Never", "Properties": {"FunctionName": alias}},
+    }
+    loaded, remarks = imported(
+        tmp_path, sam(resources=resources) | {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}}
+    )
+    assert sources(loaded) == [("", "http")]
+    assert "the event source mapping Off is switched off" in remarks
+
+
+def test_who_calls_an_alias_in_plain_cloudformation(tmp_path: Path) -> None:
+    def permission(service: str, target: Any, **more: Any) -> dict[str, Any]:
+        properties = {
+            "FunctionName": target,
+            "Principal": f"{service}.amazonaws.com",
+            "Action": "lambda:InvokeFunction",
+            **more,
+        }
+        return {"Type": "AWS::Lambda::Permission", "Properties": properties}
+
+    alias = {"Ref": "OrdersLive"}
+    rule = {"ScheduleExpression": "rate(10 minutes)", "Targets": [{"Arn": alias, "Id": "x"}]}
+    resources = {
+        "Api": permission("apigateway", alias), "ApiTest": permission("apigateway", alias),
+        "Bucket": permission("s3", {"Fn::GetAtt": ["Orders", "Arn"]}), "Rule": {"Type": "AWS::Events::Rule", "Properties": rule},
+        "Allowed": permission("events", alias),
+        "Url": {"Type": "AWS::Lambda::Url", "Properties": {"TargetFunctionArn": {"Ref": "Orders"}, "Qualifier": "live"}},
+    }  # fmt: skip
+    loaded, remarks = imported(tmp_path, cloudformation(None, resources))
+    assert sorted(sources(loaded)) == [("apigateway", "http"), ("rule", "schedule"), ("url", "http")]
+    assert any(
+        remark.startswith("s3: this service, by its permission, calls the function and not the alias live")
+        for remark in remarks
+    )
+
+
+@pytest.mark.parametrize(("reserved", "rate"), [(None, 10), (100, 10), (2, 0.2), (0, 10)])
+def test_the_guessed_rate_fits_the_reserved_concurrency(reserved: int | None, rate: float, tmp_path: Path) -> None:
+    function = {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+    loaded, _ = imported(tmp_path, sam(**function))
+    guessed = loaded.traffic[0].arrivals.poisson
+    assert guessed is not None
+    assert guessed == pytest.approx(rate, rel=0.9)
+    assert guessed <= 10
+
+
+def test_the_guessed_duration_fits_the_timeout(tmp_path: Path) -> None:
+    loaded, _ = imported(tmp_path, sam(Timeout=1))
+    assert loaded.function.versions["1"].duration.mean < 0.2
+    assert "p99: 500 ms" in (tmp_path / "scenario.yaml").read_text()
+
+
+def test_snap_start_is_a_restore(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, sam(SnapStart={"ApplyOn": "PublishedVersions"}, MemorySize=512))
+    cold = loaded.function.versions["1"].cold_start
+    assert cold is not None
+    assert cold.mean == pytest.approx(0.2)
+    assert any(remark.startswith("SnapStart: a cold start is a restore") for remark in remarks)
+    loaded, remarks = imported(tmp_path, sam(SnapStart={"ApplyOn": "None"}))
+    assert not any("SnapStart" in remark for remark in remarks)
+
+
+# --- all at once ------------------------------------------------------------------------------------------------------
+
+
+def test_every_function_into_a_file_of_its_own(tmp_path: Path) -> None:
+    given = sam()
+    given["Resources"] |= cloudformation()["Resources"] | {"Orders": given["Resources"]["Orders"]}
+    broken = sam({"Type": "Canary11Percent"})["Resources"]["Orders"]
+    given["Resources"]["Broken"] = broken
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(given))
+    results = every(stack_of(path))
+    assert [(one.identity, one.file, one.text is not None) for one in results] == [
+        ("Orders", "orders.yaml", True), ("OrdersLive", "orderslive.yaml", True), ("Broken", "broken.yaml", False),
+    ]  # fmt: skip
+    shown = CliRunner().invoke(app, ["import", "sam", str(path), "--all", "--out", str(tmp_path / "out")])
+    assert shown.exit_code == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["orders.yaml", "orderslive.yaml"]
+    for file in (tmp_path / "out").iterdir():
+        Scenario.load(file)
+    assert "Canary11Percent" in shown.stderr
+    for part in ("Orders", "orderslive.yaml", "Linear10PercentEvery1Minute", "not imported"):
+        assert part in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["--all"], "--out DIR"),
+        (["--all", "--out", "x", "--function", "Orders"], "exclude each other"),
+        (["--out", "."], "is a folder"),
+    ],
+)
+def test_options_that_do_not_fit_together(arguments: list[str], what: str, tmp_path: Path) -> None:
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(sam()))
+    shown = CliRunner().invoke(app, ["import", "sam", str(path), *arguments])
+    assert shown.exit_code == 2
+    assert what in shown.output

@@ -1,0 +1,202 @@
+"""Terraform: a plan, whose versions only the deployment knows, and a state come to the same rollout."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.sam import every, of_stack
+from rollout_sim.formats.terraform import read_terraform
+from rollout_sim.scenario.scenario import Scenario
+
+
+def resource(kind: str, label: str, /, **values: Any) -> dict[str, Any]:
+    address = f"{kind}.{label}"
+    return {"address": address, "mode": "managed", "type": kind, "name": label, "values": values}
+
+
+FUNCTION = resource(
+    "aws_lambda_function", "orders", function_name="orders-prod", timeout=20, reserved_concurrent_executions=50,
+    snap_start=[], version="7",
+)  # fmt: skip
+ALIAS = resource("aws_lambda_alias", "live", name="live", function_name="orders-prod", function_version="7")
+CONFIG = resource(
+    "aws_codedeploy_deployment_config", "slow", deployment_config_name="slow", compute_platform="Lambda",
+    traffic_routing_config=[
+        {"type": "TimeBasedLinear", "time_based_canary": [], "time_based_linear": [{"interval": 3, "percentage": 20}]}
+    ],
+)  # fmt: skip
+GROUP = resource(
+    "aws_codedeploy_deployment_group", "orders", app_name="orders", deployment_group_name="orders",
+    deployment_config_name="slow",
+    alarm_configuration=[{"alarms": ["orders-errors", "orders-rate"], "enabled": True, "ignore_poll_alarm_failure": False}],
+    auto_rollback_configuration=[{"enabled": True, "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}],
+)  # fmt: skip
+ERRORS = resource(
+    "aws_cloudwatch_metric_alarm", "errors", alarm_name="orders-errors", namespace="AWS/Lambda", metric_name="Errors",
+    statistic="Sum", period=60, evaluation_periods=3, datapoints_to_alarm=2, threshold=4,
+    comparison_operator="GreaterThanThreshold", treat_missing_data="notBreaching", metric_query=[],
+    dimensions={"FunctionName": "orders-prod", "Resource": "orders-prod:live", "ExecutedVersion": "7"},
+)  # fmt: skip
+
+
+def stat(identity: str, metric: str) -> dict[str, Any]:
+    dimensions = {"FunctionName": "orders-prod", "Resource": "orders-prod:live"}
+    inner = {
+        "dimensions": dimensions,
+        "metric_name": metric,
+        "namespace": "AWS/Lambda",
+        "period": 300,
+        "stat": "Sum",
+        "unit": None,
+    }
+    return {"id": identity, "expression": "", "metric": [inner], "return_data": None, "period": None}
+
+
+RATE = resource(
+    "aws_cloudwatch_metric_alarm", "rate", alarm_name="orders-rate", evaluation_periods=1, threshold=5, dimensions=None,
+    comparison_operator="GreaterThanThreshold", treat_missing_data="missing",
+    metric_query=[
+        {"id": "rate", "expression": "100 * (e / i)", "metric": [], "return_data": True}, stat("e", "Errors"), stat("i", "Invocations")
+    ],
+)  # fmt: skip
+MAPPING = resource(
+    "aws_lambda_event_source_mapping", "jobs", function_name="arn:aws:lambda:eu-west-1:1:function:orders-prod",
+    event_source_arn="arn:aws:sqs:eu-west-1:1:jobs", enabled=True,
+)  # fmt: skip
+RESOURCES = [FUNCTION, ALIAS, CONFIG, GROUP, ERRORS, RATE, MAPPING]
+
+
+def saved(tmp_path: Path, data: Any) -> Path:
+    path = tmp_path / "show.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def state(resources: list[dict[str, Any]] | None = None, **more: Any) -> dict[str, Any]:
+    return {"format_version": "1.0", "values": {"root_module": {"resources": resources or RESOURCES, **more}}}
+
+
+def plan() -> dict[str, Any]:
+    """The same before anything exists: version and function of the alarm are known after apply."""
+    resources = copy.deepcopy(RESOURCES)
+    function, alias, _, _, errors, _, _ = (one["values"] for one in resources)
+    del function["version"], alias["function_version"], alias["function_name"]
+    errors["dimensions"] = {"FunctionName": "orders-prod", "Resource": "orders-prod:live"}
+    unknown = {
+        "aws_lambda_function.orders": {"version": True},
+        "aws_lambda_alias.live": {"function_version": True, "function_name": True},
+        "aws_cloudwatch_metric_alarm.errors": {"dimensions": {"ExecutedVersion": True}},
+    }
+    configured = {
+        "aws_lambda_alias.live": {
+            "function_name": {"references": ["aws_lambda_function.orders.arn", "aws_lambda_function.orders"]},
+            "function_version": {"references": ["aws_lambda_function.orders.version", "aws_lambda_function.orders"]},
+        },
+        "aws_cloudwatch_metric_alarm.errors": {
+            "dimensions": {
+                "references": [
+                    "aws_lambda_function.orders.function_name", "aws_lambda_function.orders", "aws_lambda_alias.live.name",
+                    "aws_lambda_alias.live", "aws_lambda_function.orders.version",
+                ]
+            }
+        },
+    }  # fmt: skip
+    return {
+        "format_version": "1.2",
+        "planned_values": {"root_module": {"resources": resources}},
+        "resource_changes": [{"address": key, "change": {"after_unknown": value}} for key, value in unknown.items()],
+        "configuration": {
+            "root_module": {"resources": [{"address": key, "expressions": value} for key, value in configured.items()]}
+        },
+    }
+
+
+def imported(tmp_path: Path, data: Any) -> tuple[Scenario, list[str]]:
+    written, remarks = of_stack(read_terraform(saved(tmp_path, data)))
+    (tmp_path / "scenario.yaml").write_text(written)
+    return Scenario.load(tmp_path / "scenario.yaml"), remarks
+
+
+@pytest.mark.parametrize("data", [state(), plan()], ids=["state", "plan"])
+def test_a_plan_and_a_state_are_the_same_rollout(data: dict[str, Any], tmp_path: Path) -> None:
+    scenario, remarks = imported(tmp_path, data)
+    assert (scenario.function.name, scenario.function.timeout, scenario.function.reserved_concurrency) == (
+        "orders-prod",
+        20,
+        50,
+    )
+    (plan,) = [one.plan for one in scenario.strategies.values()]
+    assert [(round(step.weight, 9), step.hold) for step in plan.steps] == [
+        (0.2, 180),
+        (0.4, 180),
+        (0.6, 180),
+        (0.8, 180),
+        (1, 0),
+    ]
+    assert scenario.rollout is not None
+    assert scenario.rollout.alias == "live"
+    errors, rate = (scenario.alarms[name] for name in scenario.rollout.alarms)
+    assert (errors.metric, errors.of, errors.threshold, errors.datapoints, errors.missing) == (
+        "errors", "new_version", "> 4", "2 of 3", "not_breaching",
+    )  # fmt: skip
+    assert (rate.metric, rate.of, rate.threshold, rate.period) == ("error_rate", "alias", "> 5%", 300)
+    assert [one for one in remarks if "left out" in one] == []
+    assert any("jobs: this event source mapping calls the function and not the alias live" in one for one in remarks)
+
+
+def test_what_is_left_out_names_the_address(tmp_path: Path) -> None:
+    queue = copy.deepcopy(ERRORS)
+    queue["values"] |= {"namespace": "AWS/SQS", "metric_name": "Age", "dimensions": {"QueueName": "jobs"}}
+    _, remarks = imported(tmp_path, state([FUNCTION, ALIAS, CONFIG, GROUP, queue, RATE]))
+    assert "left out: errors: AWS/SQS Age is not simulated (show.json: aws_cloudwatch_metric_alarm.errors)" in remarks
+
+
+def test_a_group_of_ecs_is_none_of_a_functions(tmp_path: Path) -> None:
+    ecs = resource(
+        "aws_codedeploy_deployment_group",
+        "service",
+        app_name="web",
+        deployment_group_name="web",
+        deployment_config_name="CodeDeployDefault.ECSAllAtOnce",
+        ecs_service=[{"cluster_name": "c"}],
+    )
+    app = resource("aws_codedeploy_app", "orders", name="orders", compute_platform="Lambda")
+    named = copy.deepcopy(GROUP)
+    named["values"]["deployment_config_name"] = "elsewhere"
+    stack = read_terraform(saved(tmp_path, state([ecs, *RESOURCES])))
+    assert list(stack.rollouts) == ["orders"]
+    stack = read_terraform(saved(tmp_path, state([ecs, app, named, FUNCTION, ALIAS, ERRORS])))
+    assert list(stack.rollouts) == ["orders"]
+
+
+def test_modules_and_several_functions(tmp_path: Path) -> None:
+    def renamed(value: Any, module: str) -> Any:
+        return json.loads(
+            json.dumps(value).replace("orders", module).replace('"address": "', f'"address": "module.{module}.')
+        )
+
+    modules = [{"address": f"module.{name}", "resources": renamed(RESOURCES, name)} for name in ("shop", "bills")]
+    results = every(read_terraform(saved(tmp_path, state([resource("null_resource", "x")], child_modules=modules))))
+    assert [(one.identity, one.file) for one in results] == [("shop", "shop.yaml"), ("bills", "bills.yaml")]
+    for result in results:
+        assert result.deployed is not None
+        assert len(result.deployed.acting) == 2
+        assert result.deployed.name == f"{result.identity}-prod"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"values": 5}', '{"values": {}}', "[" * 100_000, '{"values": {"root_module": {}}}']
+)
+def test_what_is_no_terraform_is_one_message(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "show.json"
+    path.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        of_stack(read_terraform(path))
+    assert len(caught.value.problems) == 1
+    assert str(path) in str(caught.value)

@@ -1,0 +1,126 @@
+"""A Dask cluster that cannot do the work is one clear message in bounded time, whatever has happened to it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from builders import scenario
+
+from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import choose_engine
+from rollout_sim.study import cluster
+from rollout_sim.study.comparison import batches_of
+from rollout_sim.study.executor import run_all
+
+pytestmark = pytest.mark.long
+pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a process of Dask on loopback; all of them end with the test."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def begin(*arguments: str, code: str = "") -> subprocess.Popen[bytes]:
+        kind, *rest = arguments
+        program = f"{code}\nfrom distributed.cli.dask_{kind} import main; main()"
+        files = ["--scheduler-file", str(tmp_path / "scheduler.json")]
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program, *rest, *files, "--no-dashboard", "--host", "127.0.0.1"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path,
+            )
+        )  # fmt: skip
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def scheduler(start: Start, tmp_path: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    process = start("scheduler", "--port", "0")
+    file, until = tmp_path / "scheduler.json", time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < until, "the scheduler did not start within a minute"
+        time.sleep(0.05)
+    return yaml.safe_load(file.read_text())["address"], process
+
+
+def refusal(address: str, *, count: int = 2000, seconds: float = 90.0) -> str:
+    """The message, which comes before the `seconds` are over."""
+    given = scenario(horizon="8 min", engine="simpy")
+    work = {"all": batches_of(given, choose_engine(given), ("canary",), 1, count)}
+    began = time.monotonic()
+    with pytest.raises(ScenarioError) as caught:
+        list(run_all(work, cluster=address))
+    assert time.monotonic() - began < seconds
+    (problem,) = caught.value.problems
+    return problem
+
+
+WORKER = ("worker", "--nthreads", "1", "--no-nanny")
+
+
+def test_a_cluster_without_workers(
+    scheduler: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 8.0)
+    assert f"the scheduler at {scheduler[0]} has no worker, and none came within 8 s" in refusal(scheduler[0])
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import numpy, importlib.metadata as m; old = m.version; m.version = lambda n: '0.0.9' if n == 'numpy' else old(n)",
+         "has rollout-sim 0.1.0, numpy 0.0.9"),
+        ("import sys; sys.modules['rollout_sim'] = None", "has no rollout_sim ("),
+    ],
+)  # fmt: skip
+def test_a_worker_with_other_versions(
+    code: str, expected: str, scheduler: tuple[str, subprocess.Popen[bytes]], start: Start
+) -> None:
+    start(*WORKER, code=code)
+    problem = refusal(scheduler[0])
+    assert "1 of 1 workers would give other results" in problem
+    assert expected in problem
+    assert "; allowed rollout-sim 0.1.0, numpy " in problem
+
+
+@pytest.mark.parametrize(
+    ("victim", "expected"), [("worker", "the last worker is gone"), ("scheduler", "the scheduler is gone")]
+)
+def test_what_dies_in_the_middle(
+    victim: str, expected: str, scheduler: tuple[str, subprocess.Popen[bytes]], start: Start
+) -> None:
+    worker = start(*WORKER)
+    process = worker if victim == "worker" else scheduler[1]
+    threading.Timer(8.0, process.kill).start()
+    problem = refusal(scheduler[0], count=20_000)
+    assert expected in problem
+    assert "what is finished is kept" in problem
+
+
+def test_a_worker_that_dies_over_its_work_again_and_again(
+    scheduler: tuple[str, subprocess.Popen[bytes]], start: Start
+) -> None:
+    for _ in range(5):
+        start(*WORKER)
+    with pytest.raises(ScenarioError, match="workers died over the same work"):
+        list(cluster.on_cluster([1], killing, scheduler[0]))
+
+
+def killing(_: int) -> None:
+    import os
+
+    os._exit(1)
