@@ -131,7 +131,7 @@ def test_what_would_take_days_is_refused_on_the_plane_that_would_run_it(numba: b
     with pytest.raises(
         ScenarioError, match=re.escape(f"on the {'compiled' if numba else 'simpy'} plane; allowed {limit:.3g}.")
     ):
-        choose_engine(large, single=True, runs=16)
+        choose_engine(large, single=True, runs=64)
     with pytest.raises(ScenarioError, match=r"on the simpy plane; allowed 8\.64e"):
         check_size(large, "simpy")
 
