@@ -312,6 +312,23 @@ def test_a_value_that_cloudformation_refuses(name: str, value: str, allowed: str
     assert f"--parameter: {name}: got {value!r}; allowed {allowed}" in str(caught.value)
 
 
+def test_a_default_that_cloudformation_refuses_is_none(tmp_path: Path) -> None:
+    stage = {"Type": "String", "AllowedValues": ["dev", "prod"], "Default": "staging"}
+    fine = {"Type": "Number", "MinValue": 1, "Default": 3}
+    given = sam(AutoPublishAlias={"Ref": "Stage"}, Timeout={"Ref": "Limit"}) | {
+        "Parameters": {"Stage": stage, "Limit": fine}
+    }
+    loaded, remarks = imported(tmp_path, given)
+    assert list(loaded.function.aliases) == ["live"]
+    assert loaded.function.timeout == 3
+    refused = (
+        "the parameter Stage: its default 'staging' is refused by CloudFormation (allowed dev, prod), so it has none"
+    )
+    assert [remark for remark in remarks if remark.startswith("the parameter")] == [refused]
+    loaded, _ = imported(tmp_path, given, parameters={"Stage": "dev"})
+    assert list(loaded.function.aliases) == ["dev"]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
