@@ -74,6 +74,18 @@ def test_a_good_version_is_best_left_alone() -> None:
     assert "canary does in 40% [" in conclusion(found)[0]
 
 
+def test_strategies_that_leave_a_good_version_alone_alike() -> None:
+    """No strategy is set against itself: "canary leaves it alone best; canary does in 0%"."""
+    pair = compared({"instant": (0.0, 10.0), "canary": (0.0, 10.0)})
+    assert conclusion(pair)[0].startswith(
+        "Nothing is wrong with version 2; either of the 2 strategies stops it in 0% ["
+    )
+    three = compared({"instant": (0.1, 10.0), "canary": (0.1, 10.0), "linear": (0.1, 10.0)})
+    assert conclusion(three)[0].startswith(
+        "Nothing is wrong with version 2; each of the 3 strategies stops it in 10% ["
+    )
+
+
 @pytest.mark.parametrize("strategy", ["instant", "canary", "linear"])
 def test_the_figures_are_the_comparisons(strategy: str) -> None:
     compared = compare(scenario(), 200, [strategy])
@@ -103,3 +115,5 @@ def test_rollouts_that_do_not_begin_are_told_with_the_alarm(share: float, senten
     found.columns["canary"]["pending"] = np.zeros(400)
     table = comparison_table(found)
     assert ("blocked\n[95%]" in table.headings) == (share > 0)
+    assert ("errors is in ALARM" in table.caption) == (share > 0)
+    assert not any("errors is in ALARM" in line for line in conclusion(found, below_table=True))  # the caption says it
