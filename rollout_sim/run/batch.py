@@ -102,7 +102,8 @@ def _simulated(batch: Batch) -> dict[str, Samples]:
             plane = shared.plane(metrics, requests, keep=keep, quiet=control.quiet, unread=control.unread)
         else:
             assert spec.single_run is not None
-            plane = spec.single_run(scenario, replications[0], metrics, requests, keep=keep, events=False)
+            (streams,) = replications  # such a plane has batches of one
+            plane = spec.single_run(scenario, streams, metrics, requests, keep=keep, events=False)
         totals = Driver(plane, control.controller, scenario).run()
         result[name] = _columns(scenario, control.controller, totals, rates)
     return result

@@ -129,6 +129,7 @@ class CompiledPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the kernel up to `until` and shows the metrics what is over."""
+        assert until >= self.now, "a past that reaches beyond the first instant of control"
         for weight in np.unique(weights).tolist():
             runs = [self.runs[number] for number in np.flatnonzero(weights == weight)]
             for stop in self._routing.stretches(self.now, until, weight):
