@@ -108,7 +108,7 @@ def test_a_slider_moves_the_figure_in_a_real_jupyterlab(copied: Path, tmp_path: 
         before = figure.screenshot_as_png
         address_before = figure.get_attribute("src")
         handles = driver.find_elements("css selector", ".widget-slider .noUi-handle")
-        assert len(handles) == 4
+        assert len(handles) == 6
         rate = driver.find_element("css selector", ".widget-readout").text
         driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", handles[0])
         handles[0].send_keys(Keys.ARROW_RIGHT)
