@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import checked_jobs
+from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, checked_jobs, template_values
 
 if TYPE_CHECKING:
     from rollout_sim.study.check.finding import Severity
@@ -36,9 +36,9 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
     help="From which severity on the exit status is 1.",
 )  # fmt: skip
 @click.option("--function", metavar="LOGICAL_ID", help="Only this one of a template.")
-@click.option(
-    "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="Of a template, instead of its default."
-)
+@PARAMETER
+@PARAMETERS
+@ENVIRONMENT
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1: all processors.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
 def check(
@@ -48,7 +48,9 @@ def check(
     output: str,
     fail_on: str,
     function: str | None,
-    parameters: tuple[str, ...],
+    given: tuple[str, ...],
+    parameters: Path | None,
+    environment: str,
     jobs: int,
     out: Path | None,
 ) -> None:
@@ -67,14 +69,14 @@ def check(
     from rollout_sim.study.check.settings import read_goal, read_silences
     from rollout_sim.views.findings import FORMATS
 
-    given = _values(parameters)
+    values = template_values(given, parameters, environment)
     goal = None if goal_file is None else read_goal(goal_file)
     silences = None if config is None else read_silences(config)
     subjects: list[Subject] = []
     problems: list[str] = []
     for path in dict.fromkeys(files):
         try:
-            subjects += subjects_of(path, given, function)
+            subjects += subjects_of(path, values, function)
         except ScenarioError as error:
             problems += error.problems
     if problems:
@@ -95,13 +97,3 @@ def check(
         write_file(out, text)
     if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
         raise SystemExit(FOUND)
-
-
-def _values(parameters: tuple[str, ...]) -> dict[str, str]:
-    values = {}
-    for parameter in parameters:
-        name, equals, value = parameter.partition("=")
-        if not equals:
-            raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
-        values[name] = value
-    return values

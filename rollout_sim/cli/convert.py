@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rollout_sim.cli.options import SCENARIO
+from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, SCENARIO, template_values
 from rollout_sim.core.files import write_file
 
 if TYPE_CHECKING:
@@ -68,18 +68,7 @@ def template_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of whatever reads a template with parameters."""
     options = (
         FUNCTION, ALL,
-        click.option(
-            "--parameter", "given", multiple=True, metavar="NAME=VALUE",
-            help="Of the template, instead of its default; AWS::StackName and its like, too.",
-        ),
-        click.option(
-            "--parameters", type=click.Path(path_type=Path), metavar="FILE",
-            help="Several: the JSON that the AWS command line takes, or a samconfig.toml.",
-        ),
-        click.option(
-            "--environment", default="default", show_default=True, help="Whose parameters, in a samconfig.toml.",
-        ),
-        OUT_OR_FOLDER,
+        PARAMETER, PARAMETERS, ENVIRONMENT, OUT_OR_FOLDER,
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -136,14 +125,8 @@ def _template(
     out: Path | None,
 ) -> None:  # fmt: skip
     from rollout_sim.formats.sam import stack_of
-    from rollout_sim.formats.template import read_parameters
 
-    values = {} if parameters is None else read_parameters(parameters, environment)
-    for parameter in given:
-        name, equals, value = parameter.partition("=")
-        if not equals:
-            raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
-        values[name] = value
+    values = template_values(given, parameters, environment)
     _check_all(function, every=every, out=out)
     _import_stack(stack_of(file, values), function, every=every, out=out)
 

@@ -294,3 +294,29 @@ def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     if "strategies" in choices:
         choices["strategies"] = tuple(choices["strategies"])
     return Task(path=path, document=recipe.document, out=path.parent, named=recipe.named, axes=axes), choices
+
+
+PARAMETER: Final = click.option(
+    "--parameter", "given", multiple=True, metavar="NAME=VALUE",
+    help="Of the template, instead of its default; AWS::StackName and its like, too.",
+)  # fmt: skip
+PARAMETERS: Final = click.option(
+    "--parameters", type=click.Path(path_type=Path), metavar="FILE",
+    help="Several: the JSON that the AWS command line takes, or a samconfig.toml.",
+)  # fmt: skip
+ENVIRONMENT: Final = click.option(
+    "--environment", default="default", show_default=True, help="Whose parameters, in a samconfig.toml."
+)
+
+
+def template_values(given: tuple[str, ...], parameters: Path | None, environment: str) -> dict[str, str]:
+    """The values of a template's parameters: those of the file, and over them those that are `given` as NAME=VALUE."""
+    from rollout_sim.formats.template import read_parameters
+
+    values = {} if parameters is None else read_parameters(parameters, environment)
+    for parameter in given:
+        name, equals, value = parameter.partition("=")
+        if not equals:
+            raise click.BadParameter(f"got {parameter!r}; allowed NAME=VALUE", param_hint="--parameter")
+        values[name] = value
+    return values

@@ -90,6 +90,18 @@ class Metrics:
             key: np.full((replications, math.ceil(horizon / key.every)), np.nan) for key in percentiles
         }
 
+    def emptied(self) -> Metrics:
+        """Metrics that hold the same, without anything in them."""
+        return Metrics(
+            replications=self.replications,
+            targets=self.targets,
+            resolution=self.resolution,
+            horizon=self.horizon,
+            scopes=self.scopes,
+            percentiles=tuple(self.percentiles),
+            slow_thresholds=self.slow_thresholds,
+        )
+
     def total(
         self, counts: IntArray | FloatArray, targets: tuple[int, ...], period: float, end: float, number: int
     ) -> FloatArray:
@@ -148,4 +160,11 @@ class RequestCounts:
             bad=np.zeros(shape, np.int64),
             bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
             pending=np.zeros(replications, np.int64),
+        )
+
+    def emptied(self) -> RequestCounts:
+        """Counts of the same shape, all zero."""
+        replications, targets, periods = self.requests.shape
+        return RequestCounts.empty(
+            replications=replications, targets=targets, periods=periods, objectives=len(self.bad_by)
         )

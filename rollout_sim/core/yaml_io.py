@@ -430,8 +430,13 @@ class _Dumper(yaml.SafeDumper):
 add_resolvers(_Dumper)
 _Dumper.add_multi_representer(Tagged, lambda dumper, value: dumper.represent_scalar(value.tag, str(value)))
 _Dumper.add_representer(
-    str, lambda dumper, value: dumper.represent_scalar(f"{_TAG}str", value, style="|" if "\n" in value else None)
+    str, lambda dumper, value: dumper.represent_scalar(f"{_TAG}str", value, style="|" if _fits_a_block(value) else None)
 )
+
+
+def _fits_a_block(text: str) -> bool:
+    r"""Whether text is written line by line: several lines, but no empty ones at the end, after which nothing may follow."""
+    return "\n" in text and text != "\n" and not text.endswith("\n\n")
 
 
 class _CompactDumper(_Dumper):

@@ -124,7 +124,7 @@ def _seconds(value: Any) -> float:
         if re.fullmatch(r"\d+", str(value).strip()):
             return float(value)
         raise ValueError(f"got {shorten(repr(value))}; allowed such as 30s, 5m, 1h")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def _steps(weights: list[tuple[float, float]], remarks: list[str]) -> list[dict[str, Any]]:

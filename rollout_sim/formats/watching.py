@@ -414,7 +414,7 @@ class Watching:
         if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
             meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
             if meant:
-                raise ValueError(f"it can never have data: Lambda publishes no metric {name}{meant}")
+                raise _DeadError(f"Lambda publishes no metric {name}{meant}")
             if str(namespace).startswith(_FOREIGN) or str(statistic) not in _COUNTED:
                 raise ValueError(f"{namespace} {name} is not simulated")
             if "FunctionName" in dimensions:

@@ -11,8 +11,8 @@ when the weight changes meets the new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from rollout_sim.control.metrics import Metrics, RequestCounts
@@ -77,12 +77,12 @@ class PlaneTotals:
     """Attempts that found no environment."""
     cold_starts: IntArray | None = None
     """Invocations that began in a new environment; None where the plane does not know."""
-    users: Users | None = None
-    """The exposure of users; None where the plane does not know, or no user was active."""
-    versions: dict[str, VersionTotals] = field(default_factory=dict)
-    """By version; empty where the plane does not know."""
+    users: tuple[Users, ...] = ()
+    """The exposure of users by replication; empty where the plane does not know."""
+    versions: tuple[dict[str, VersionTotals], ...] = ()
+    """By replication and version; empty where the plane does not know."""
     events: list[tuple[Any, ...]] | None = None
-    """Every invocation as a row of `draws.EVENT_COLUMNS`, if they were asked for."""
+    """Every invocation of the first replication as a row of `draws.EVENT_COLUMNS`, if they were asked for."""
 
 
 class DataPlane(Protocol):
@@ -133,6 +133,20 @@ class SingleRun(Protocol):
         ...
 
 
+class SideBySide(Protocol):
+    """What the runs of several strategies have in common, in a batch of replications: traffic, draws, and the past."""
+
+    def plane(
+        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+    ) -> DataPlane:
+        """The plane of one more strategy, which writes into `metrics` and `requests`, of as many replications.
+
+        It is driven before the next one is asked for. Nothing is decided until `quiet` (s), and alarms read nothing of
+        periods that are over by `unread` (s); durations that they read are kept for `keep` seconds.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneSpec:
     """A data plane as the choice of engine sees it, before any of its code is loaded."""
@@ -143,6 +157,10 @@ class PlaneSpec:
     """Invocations that it simulates per second of computing, roughly; infinite where their number does not matter."""
     single_run: SingleRun | None = None
     """Makes the plane of one replication that is looked at closely; None where it draws counts, for batches."""
+    side_by_side: Callable[[Scenario, Sequence[Streams], int], SideBySide] | None = None
+    """Makes the planes of so many strategies in some replications that go forward together; None where it takes one at a time."""
+    together: Callable[[Scenario, float], int] = lambda _scenario, _expected: 1
+    """How many replications of so many expected invocations it takes at a time: what bounds the memory."""
     exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
     """The reasons why it is not exact for a scenario; none where it is."""
     against: Callable[[float, int], str] = lambda _expected, _runs: ""

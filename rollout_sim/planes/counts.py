@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -25,39 +26,60 @@ ROUNDING: Final = 1e-6
 
 
 class KeptDurations:
-    """Times (s) of replication 0 by count index, kept for `keep` seconds: the durations, or the front door's latencies."""
+    """Times (s) of a replication by count index, kept for `keep` seconds: the durations, or the front door's latencies.
 
-    def __init__(self, metrics: Metrics, keep: float, metric: str = "duration") -> None:
+    Only those that percentiles need, and none of periods that are over before `first` (s).
+    """
+
+    def __init__(
+        self, metrics: Metrics, keep: float, metric: str = "duration", *, replication: int = 0, first: float = 0.0
+    ) -> None:
         self.metrics = metrics
+        self._metric = metric
+        self._replication = replication
         self._percentiles = {key: points for key, points in metrics.percentiles.items() if key.metric == metric}
         self._samples: dict[int, array[float]] = {}
         self._keep = keep
-        self._forgotten = 0
+        self._forgotten = int(first // metrics.resolution)
+        self._read = np.zeros(len(metrics.targets), bool)
+        self._read[[target for key in self._percentiles for target in metrics.scopes[key.of]]] = True
         self._changed = metrics.periods  # the earliest period that has changed since the last `hand_over`
         self._shown = 0.0
+
+    def copied(self, metrics: Metrics) -> KeptDurations:
+        """The same for another run, whose percentiles go into those `metrics`."""
+        other = KeptDurations(metrics, self._keep, self._metric, replication=self._replication)
+        other._samples = {count_index: array("d", durations) for count_index, durations in self._samples.items()}
+        other._forgotten, other._changed, other._shown = self._forgotten, self._changed, self._shown
+        for key, points in other._percentiles.items():
+            points[self._replication] = self._percentiles[key][self._replication]
+        return other
 
     def __bool__(self) -> bool:
         """Whether an alarm reads any of them."""
         return bool(self._percentiles)
 
     def add(self, count_index: int, duration: float) -> None:
-        """One more duration (s), unless its period is forgotten."""
-        period = count_index % self.metrics.periods
-        if period >= self._forgotten:
+        """One more duration (s), unless its period is forgotten or no percentile needs it."""
+        target, period = divmod(count_index, self.metrics.periods)
+        if period >= self._forgotten and self._read[target]:
             self._samples.setdefault(count_index, array("d")).append(duration)
             self._changed = min(self._changed, period)
 
     def add_all(self, count_indices: IntArray, durations: FloatArray) -> None:
         """`add` for each of many: both of the same length."""
+        targets, periods = np.divmod(count_indices, self.metrics.periods)
+        kept = self._read[targets] & (periods >= self._forgotten)
+        count_indices, durations = count_indices[kept], durations[kept]
+        if not count_indices.size:
+            return
+        self._changed = min(self._changed, int(periods[kept].min()))
         order = np.argsort(count_indices, kind="stable")
         count_indices, durations = count_indices[order], durations[order]
-        starts = np.flatnonzero(np.diff(count_indices, prepend=-1))
-        for start, stop in zip(starts.tolist(), [*starts[1:].tolist(), count_indices.size], strict=True):
-            count_index = int(count_indices[start])
-            period = count_index % self.metrics.periods
-            if period >= self._forgotten:
-                self._samples.setdefault(count_index, array("d")).frombytes(durations[start:stop].tobytes())
-                self._changed = min(self._changed, period)
+        starts = [0, *(np.flatnonzero(count_indices[1:] != count_indices[:-1]) + 1).tolist(), count_indices.size]
+        for start, stop in pairwise(starts):
+            samples = self._samples.setdefault(int(count_indices[start]), array("d"))
+            samples.frombytes(durations[start:stop].tobytes())
 
     def hand_over(self, now: float) -> None:
         """Writes the percentiles of the periods that ended by `now` (s) into the metrics; forgets what is too old then.
@@ -73,7 +95,7 @@ class KeptDurations:
                 stop = (column + 1) * every
                 if stop - per < self._forgotten and column < new:
                     continue  # some of it is gone, and what was shown stays
-                points[0, column] = self._percentile(key, range(max(stop - per, 0), stop))
+                points[self._replication, column] = self._percentile(key, range(max(stop - per, 0), stop))
         self._changed, self._shown = self.metrics.periods, now
         self._forget(now)
 
@@ -224,11 +246,11 @@ def totals_of(
     scenario: Scenario,
     metrics: Metrics,
     requests: RequestCounts,
-    users: Users,
-    versions: dict[str, VersionTotals],
+    users: tuple[Users, ...],
+    versions: tuple[dict[str, VersionTotals], ...],
     events: list[tuple[Any, ...]] | None,
 ) -> PlaneTotals:
-    """The totals of one replication of which every invocation was simulated, from its counts by period."""
+    """The totals of replications of which every invocation was simulated, from their counts by period."""
     new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
     return PlaneTotals(
         requests=requests.requests.sum(axis=(1, 2)),
@@ -238,7 +260,7 @@ def totals_of(
         bad_by=tuple(bad.sum(axis=(1, 2)) for bad in requests.bad_by),
         throttles=metrics.throttles.sum(axis=(1, 2)),
         cold_starts=metrics.cold_starts.sum(axis=(1, 2)),
-        users=users if users.active else None,
+        users=users,
         versions=versions,
         events=events,
     )

@@ -24,6 +24,7 @@ from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import MAXIMA, ticks
 from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
 from rollout_sim.traffic.source import ClientRetry, Source
 
@@ -38,6 +39,8 @@ HOOK_TEST: Final = "hook test"
 """The source of a hook's tests, which go to the version itself and have no alias."""
 MAX_PENDING: Final = 5_000_000
 """Requests without an answer that fit into memory (about 2 KB each)."""
+RETRY_SLOTS: Final = 64
+"""Blocks of draws of second and later attempts that the compiled plane holds at a time."""
 _KEPT_RETRY_BLOCKS: Final = 512
 _HALF_OF_THE_DIGITS: Final = float(1 << 26)
 _LONGEST: Final = MAXIMA["duration"]
@@ -79,18 +82,25 @@ class AttemptDraws:
 class Draws:
     """Everything random about one source, in the order in which it is asked for or out of it."""
 
-    def __init__(self, source: Source, process: ArrivalProcess, streams: Streams, name: str) -> None:
+    def __init__(
+        self, source: Source, process: ArrivalProcess, streams: Streams, name: str, like: Draws | None = None
+    ) -> None:
         self.source = source
         self.process = process
         self.streams = streams
         self.name = name
-        self._shares = source.users.shares() if source.users is not None else np.zeros(0)
+        self.shares: FloatArray = np.zeros(0)
+        if source.users is not None:
+            self.shares = source.users.shares() if like is None else like.shares
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
     @classmethod
-    def of(cls, source: Source, streams: Streams, name: str, horizon: float) -> Draws:
-        """The draws of a source whose streams begin with `name`, as far as the `horizon` (s)."""
-        return cls(source, arrival_process(source.arrivals, streams, f"{name}/arrivals", horizon), streams, name)
+    def of(cls, source: Source, streams: Streams, name: str, horizon: float, like: Draws | None = None) -> Draws:
+        """The draws of a source whose streams begin with `name`, as far as the `horizon` (s).
+
+        `like` are those of another replication, with which they share what is no draw.
+        """
+        return cls(source, arrival_process(source.arrivals, streams, f"{name}/arrivals", horizon), streams, name, like)
 
     def attempt(self, block: int, attempt: int) -> AttemptDraws:
         """The draws of a block's first, second, ... attempts (`attempt` from 1); retries are kept for a while."""
@@ -109,7 +119,7 @@ class Draws:
         if self.source.users is None:
             return None
         u = self.streams.generator(f"{self.name}/users", block).random(BLOCK)
-        numbers: list[int] = np.searchsorted(self._shares, u, side="right").tolist()
+        numbers: list[int] = np.searchsorted(self.shares, u, side="right").tolist()
         return numbers
 
     def _make(self, block: int, attempt: int) -> AttemptDraws:
@@ -155,3 +165,17 @@ def tries_again(retry: ClientRetry, outcome: int) -> bool:
 def user_quantiles(streams: Streams, users: int) -> FloatArray:
     """A number in [0, 1) for each user, always the same: below a subset fault's share the user belongs to it."""
     return streams.generator("users/traits").random(users)
+
+
+def expected_counts(scenario: Scenario) -> list[float]:
+    """Requests of each source that are expected up to the horizon."""
+    streams = Streams(seed=scenario.seed)
+    processes = (
+        arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals") for i, source in enumerate(scenario.traffic)
+    )
+    return [process.mean_count(0.0, scenario.horizon) for process in processes]
+
+
+def later_attempts(scenario: Scenario) -> bool:
+    """Whether anything is ever tried again, by clients or by Lambda."""
+    return any(source.source != "http" or source.retry is not None for source in scenario.traffic)

@@ -9,13 +9,12 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes import aggregate, compiled, simpy_plane
 from rollout_sim.planes.base import PlaneSpec
+from rollout_sim.planes.draws import expected_counts
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.traffic.processes import arrival_process
 
 PLANES: Final[dict[str, PlaneSpec]] = {
     spec.engine: spec
@@ -83,11 +82,7 @@ def check_size(scenario: Scenario, engine: Engine | None = None, *, runs: int = 
     Raises ScenarioError where so many `runs` would take longer than a day, or their counts, and with `events` their
     invocations, do not fit into memory.
     """
-    streams = Streams(seed=scenario.seed)
-    expected = 0.0
-    for i, source in enumerate(scenario.traffic):
-        process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
-        expected += process.mean_count(0.0, scenario.horizon)
+    expected = sum(expected_counts(scenario))
     able = [plane for plane in PLANES.values() if plane.single_run is not None and not plane.missing()]
     plane = next((plane for plane in able if plane.engine == (engine or scenario.engine)), able[0])
     wait = expected * runs / plane.speed
@@ -140,7 +135,8 @@ def _batch(scenario: Scenario, plane: PlaneSpec) -> int:
     Raises ScenarioError where not even one fits.
     """
     if plane.single_run is not None:
-        return 1
+        most = min(BATCH_COUNTS / max(_counts(scenario), 1), plane.together(scenario, sum(expected_counts(scenario))))
+        return 1 << max(0, math.floor(most).bit_length() - 1)
     _check_counts(scenario, 1)
     most = math.floor(BATCH_COUNTS / _counts(scenario))
     return 1 << max(0, min(LARGEST_BATCH, most).bit_length() - 1)

@@ -226,7 +226,8 @@ class SimpyPlane:
             self._judge(request, first, scenario.horizon, failed=False)
         counts.finish(scenario.horizon)
         versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
-        return totals_of(scenario, counts.metrics, counts.requests, self._exposure.users(), versions, self._events)
+        users = self._exposure.users()
+        return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events)
 
     @property
     def _new_version(self) -> _VersionState:

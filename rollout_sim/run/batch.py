@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rollout_sim.control.controller import OUTCOMES, Controller
+from rollout_sim.control.metrics import RequestCounts
 from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
@@ -21,8 +22,7 @@ from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.driver import Driver
-from rollout_sim.run.simulate import simulate
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, lookback
 from rollout_sim.scenario.scenario import Scenario
 
 Samples = dict[str, FloatArray]
@@ -42,11 +42,12 @@ class Batch:
 
 
 def run_batch(batch: Batch) -> dict[str, Samples]:
-    """The columns of each strategy's replications in `batch`."""
+    """The columns of each strategy's replications in `batch`, as many at a time as its plane takes."""
+    size, end = batch.plane.batch, batch.first + batch.count
     if PLANES[batch.plane.engine].single_run is None:
-        return _batch(batch)
-    scenario, numbers = batch.scenario, range(batch.first, batch.first + batch.count)
-    return {name: concatenate([_row(scenario, name, batch, number) for number in numbers]) for name in batch.strategies}
+        return _counted(batch)
+    parts = [_simulated(replace(batch, first=k, count=min(size, end - k))) for k in range(batch.first, end, size)]
+    return {name: concatenate([part[name] for part in parts]) for name in batch.strategies}
 
 
 def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
@@ -59,27 +60,7 @@ def stopped(columns: Samples) -> BoolArray:
     return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
-def _row(scenario: Scenario, strategy: str, batch: Batch, replication: int) -> Samples:
-    result = simulate(scenario, strategy, seed=batch.seed, replication=replication, choice=batch.plane)
-    numbers: dict[str, float | None] = {
-        "outcome": OUTCOMES.index(result.outcome),
-        "time_to_rollback_s": result.time_to_rollback_s,
-        "time_to_full_s": result.time_to_full_s,
-        "on_call_rollback_s": result.on_call_rollback_s,
-        "requests": result.requests,
-        "pending": result.pending,
-        "bad_requests": result.bad_requests,
-        "bad_requests_new_version": result.bad_requests_new_version,
-        **{f"budget_spent.{slo.name}": result.budget(slo).spent for slo in scenario.slos},
-        "cold_starts": result.cold_starts,
-        "throttles": result.throttles,
-        "users_affected": result.users_affected,
-        **{f"stopped_by.{name}": name in result.stopped_by for name in _watched(scenario)},
-    }
-    return {name: np.array([math.nan if x is None else float(x)]) for name, x in numbers.items()}
-
-
-def _batch(batch: Batch) -> dict[str, Samples]:
+def _counted(batch: Batch) -> dict[str, Samples]:
     """A whole batch on the aggregate plane, of which the first `count` replications are kept."""
     scenario, size = batch.scenario, batch.plane.batch
     streams = Streams(seed=batch.seed, replication=batch.first // size)
@@ -88,57 +69,107 @@ def _batch(batch: Batch) -> dict[str, Samples]:
     rates = scenario.rates
     result = {}
     for name in batch.strategies:
+        control = _Control(scenario, name, replications, rates, horizon=None)
         # All strategies draw from the same stream, so identical plans give identical results.
-        controller, totals = _follow(scenario, name, traffic, streams, replications, rates)
-        columns = _columns(scenario, controller, totals, rates)
+        plane = AggregatePlane(
+            traffic, streams.generator("aggregate/outcomes"), control.metrics, plan=control.plan, reads=control.alarms,
+            window=(control.unread, control.over), pairs=streams.generator("aggregate/pairs"),
+        )  # fmt: skip
+        totals = Driver(plane, control.controller, scenario).run()
+        columns = _columns(scenario, control.controller, totals, rates)
         result[name] = {key: column[: batch.count] for key, column in columns.items()}
     return result
 
 
-def _follow(
-    scenario: Scenario,
-    strategy: str,
-    traffic: SharedTraffic,
-    streams: Streams,
-    replications: Sequence[Streams],
-    rates: Mapping[str, float],
-) -> tuple[Controller, PlaneTotals]:
-    """One strategy from time 0 to the horizon, in all replications of a batch, on the aggregate plane."""
-    plan = scenario.strategies[strategy].plan if scenario.rollout is not None else None
-    alarms = tuple(scenario.alarms[name] for name in scenario.evaluated)
-    start, horizon = scenario.start, scenario.horizon
-    # A state that is kept through gaps depends on all that came before.
-    remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in alarms)
-    first = 0.0 if remembered else max(start - lookback(alarms), 0.0)
-    last = 0.0
-    if plan is not None:
-        revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
-        over = start + plan.length + waiting_for_answers(scenario, plan) + revert
-        last = horizon if scenario.on_call is not None else min(over, horizon)
-    metrics = build_metrics(scenario, replications=len(replications), horizon=max(last, scenario.resolution))
-    controller = build_controller(
-        scenario,
-        plan,
-        build_alarms(scenario, metrics, rates, replications, scenario.evaluated),
-        replications,
-        record=False,
-        watch_from=-1.0 if remembered else start - 60.0,
-    )
-    rng, pairs = streams.generator("aggregate/outcomes"), streams.generator("aggregate/pairs")
-    plane = AggregatePlane(traffic, rng, metrics, plan=plan, reads=alarms, window=(first, last), pairs=pairs)
-    return controller, Driver(plane, controller, scenario).run()
+def _simulated(batch: Batch) -> dict[str, Samples]:
+    """A batch of which every invocation is simulated, all of its replications side by side."""
+    scenario, rates = batch.scenario, batch.scenario.rates
+    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(batch.count)]
+    spec = PLANES[batch.plane.engine]
+    shared = spec.side_by_side and spec.side_by_side(scenario, replications, len(batch.strategies))
+    result = {}
+    for name in batch.strategies:
+        control = _Control(scenario, name, replications, rates, horizon=scenario.horizon)
+        metrics = control.metrics
+        requests = RequestCounts.empty(
+            replications=batch.count,
+            targets=len(metrics.targets),
+            periods=metrics.periods,
+            objectives=len(scenario.slos),
+        )
+        keep = control.keep
+        if shared is not None:
+            plane = shared.plane(metrics, requests, keep=keep, quiet=control.quiet, unread=control.unread)
+        else:
+            assert spec.single_run is not None
+            (streams,) = replications  # such a plane has batches of one
+            plane = spec.single_run(scenario, streams, metrics, requests, keep=keep, events=False)
+        totals = Driver(plane, control.controller, scenario).run()
+        result[name] = _columns(scenario, control.controller, totals, rates)
+    return result
+
+
+class _Control:
+    """The control plane of one strategy in a batch of replications: only what decides, and only while it can.
+
+    The metrics reach to the `horizon` (s), by default to where the rollout is `over` at the latest. Nothing is decided
+    until `quiet` (s); of periods that are over by `unread` (s) nothing is read.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: str,
+        replications: Sequence[Streams],
+        rates: Mapping[str, float],
+        *,
+        horizon: float | None,
+    ) -> None:
+        moving = scenario.rollout is not None and strategy in scenario.strategies
+        self.plan = scenario.strategies[strategy].plan if moving else None
+        self.alarms = tuple(scenario.alarms[name] for name in scenario.evaluated)
+        start = scenario.start
+        # A state that is kept through gaps depends on all that came before.
+        remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in self.alarms)
+        self.quiet = 0.0 if remembered or self.plan is None else max(start - 60.0, 0.0)
+        self.unread = 0.0 if remembered else max(start - lookback(self.alarms), 0.0)
+        self.over = 0.0
+        if self.plan is not None:
+            revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
+            over = start + self.plan.length + waiting_for_answers(scenario, self.plan) + revert
+            self.over = scenario.horizon if scenario.on_call is not None else min(over, scenario.horizon)
+        self.metrics = build_metrics(
+            scenario,
+            scenario.evaluated,
+            replications=len(replications),
+            horizon=max(self.over, scenario.resolution) if horizon is None else horizon,
+        )
+        self.controller = build_controller(
+            scenario,
+            self.plan,
+            build_alarms(scenario, self.metrics, rates, replications, scenario.evaluated),
+            replications,
+            record=False,
+            watch_from=-1.0 if remembered else start - 60.0,
+        )
+        self.keep = kept_durations(scenario, scenario.evaluated)
 
 
 def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, rates: Mapping[str, float]) -> Samples:
     unknown = np.full(totals.requests.size, math.nan)
-    # The plane knows how long invocations run, but not which of them are inside an init at the horizon.
-    inits = any(spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values())
-    assert totals.added is not None
+    # The aggregate plane knows how long invocations run, but not which of them are inside an init at the horizon.
+    inits = totals.cold_starts is None and any(
+        spec.cold_start or spec.cold_duration for spec in scenario.function.versions.values()
+    )
+    affected = [users.affected / users.active if users.active else math.nan for users in totals.users]
     budgets: Samples = {}
-    for slo, bad, added in zip(scenario.slos, totals.bad_by, totals.added_by, strict=True):
+    added: Samples = {} if totals.added is None else {"bad_requests_added": totals.added.astype(float)}
+    for j, (slo, bad) in enumerate(zip(scenario.slos, totals.bad_by, strict=True)):
         whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
         budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
-        budgets[f"budget_spent_by_rollout.{slo.name}"] = added / whole if whole else np.zeros(bad.size)
+        if added:
+            by_rollout = totals.added_by[j] / whole if whole else np.zeros(bad.size)
+            budgets[f"budget_spent_by_rollout.{slo.name}"] = by_rollout
     return {
         "outcome": controller.outcome.astype(float),
         "time_to_rollback_s": controller.rolled_back_at - scenario.start,
@@ -147,12 +178,12 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "requests": totals.requests.astype(float),
         "pending": unknown if inits else totals.pending.astype(float),
         "bad_requests": totals.bad.astype(float),
-        "bad_requests_added": totals.added.astype(float),
+        **added,
         "bad_requests_new_version": totals.bad_new_version.astype(float),
         **budgets,
-        "cold_starts": unknown,
+        "cold_starts": unknown if totals.cold_starts is None else totals.cold_starts.astype(float),
         "throttles": totals.throttles.astype(float),
-        "users_affected": unknown,
+        "users_affected": np.array(affected) if affected else unknown,
         **{f"stopped_by.{name}": np.zeros(unknown.size) for name in _watched(scenario)},
         **{
             f"stopped_by.{name}": hits.astype(float)

@@ -88,6 +88,7 @@ class Driver:
             self._plane.advance(due, self._weights)
             act(due)
         self._plane.advance(self._scenario.horizon, self._weights)
+        self._agenda.clear()  # it holds this driver, which holds the plane: arrays would wait for the collector of cycles
         return self._plane.finish()
 
     def _enter(self, due: float, act: Callable[[float], None]) -> None:

@@ -19,7 +19,7 @@ from rollout_sim.planes.draws import EVENT_COLUMNS
 from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
-from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback, notes_on_the_past
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
@@ -90,9 +90,9 @@ def simulate(
         shifts=tuple(driver.shifts),
         alarm_log=tuple((at, name, old, new) for at, _, name, old, new in controller.alarm_log),
         history=tuple(history.function.history),
-        versions=_versions(totals.versions, scenario.horizon),
+        versions=_versions(totals.versions[0], scenario.horizon),
         rates=rates,
-        users=totals.users,
+        users=totals.users[0] if totals.users[0].active else None,
         approximations=_approximations(scenario),
         events=_event_frame(scenario, strategy, totals.events),
     )
@@ -180,9 +180,7 @@ def _plane(
     if single_run is None:
         allowed = ", ".join(engine for engine, plane in PLANES.items() if plane.single_run is not None)
         raise ValueError(f"engine: no plane for single runs, got {choice.engine!r}; allowed {allowed}")
-    percentiles = (alarm for alarm in scenario.alarms.values() if alarm.percentiles)
-    keep = lookback(percentiles) + scenario.function.timeout
-    return single_run(scenario, streams, metrics, counts, keep=keep, events=events)
+    return single_run(scenario, streams, metrics, counts, keep=kept_durations(scenario), events=events)
 
 
 def _versions(totals: dict[str, VersionTotals], horizon: float) -> dict[str, VersionSummary]:

@@ -21,10 +21,12 @@ from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
 from rollout_sim.traffic.source import Arrivals
 
 
-def build_metrics(scenario: Scenario, *, replications: int = 1, horizon: float | None = None) -> Metrics:
-    """Empty metrics that hold what the scenario's alarms read, up to `horizon` (s, by default the scenario's)."""
+def build_metrics(
+    scenario: Scenario, names: Sequence[str] | None = None, *, replications: int = 1, horizon: float | None = None
+) -> Metrics:
+    """Empty metrics that hold what the alarms called `names` (by default all) read, up to `horizon` (s, by default the scenario's)."""
     targets = scenario.targets
-    percentiles = dict.fromkeys(key for alarm in scenario.alarms.values() for key in alarm.percentiles)
+    percentiles = dict.fromkeys(key for alarm in _chosen(scenario, names).values() for key in alarm.percentiles)
     return Metrics(
         replications=replications,
         targets=targets,
@@ -44,7 +46,7 @@ def build_alarms(
     names: Sequence[str] | None = None,
 ) -> AlarmEvaluator:
     """The alarms called `names` (by default all); `rates` are the long-run arrivals per second by alias."""
-    alarms = {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
+    alarms = _chosen(scenario, names)
     objectives = {slo.name: _burn_source(scenario, slo, metrics) for slo in scenario.slos}
     return AlarmEvaluator(
         alarms,
@@ -162,6 +164,12 @@ def build_controller(
     )
 
 
+def kept_durations(scenario: Scenario, names: Sequence[str] | None = None) -> float:
+    """How long (s) durations are kept for the percentiles that the alarms called `names` (by default all) read."""
+    percentiles = (alarm for alarm in _chosen(scenario, names).values() if alarm.percentiles)
+    return lookback(percentiles) + scenario.function.timeout
+
+
 def lookback(alarms: Iterable[Alarm]) -> float:
     """How far back (s) the alarms look."""
     looks = [
@@ -171,6 +179,10 @@ def lookback(alarms: Iterable[Alarm]) -> float:
         for alarm in alarms
     ]
     return max(looks, default=0.0)
+
+
+def _chosen(scenario: Scenario, names: Sequence[str] | None) -> dict[str, Alarm]:
+    return {name: scenario.alarms[name] for name in (scenario.alarms if names is None else names)}
 
 
 def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSource:

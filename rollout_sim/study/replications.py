@@ -16,7 +16,7 @@ FEWEST: Final = 20
 """Replications at most and at least."""
 SECONDS: Final = 10.0
 """What a study is meant to take, by the planes' nominal speed."""
-PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.02
+PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.002
 """Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
 
 

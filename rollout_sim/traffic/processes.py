@@ -162,16 +162,17 @@ class _Switching:
         self.rate = spec.low + (spec.high - spec.low) * share_high
         self._rng = streams.generator(name)
         self._high = bool(self._rng.random() < share_high)
-        self._times, self._counts = [0.0], [0.0]
+        self._times: FloatArray = np.zeros(1)
+        self._counts: FloatArray = np.zeros(1)
 
     def _extend(self) -> None:
-        """A thousand more stays."""
-        for stay in self._rng.standard_exponential(1000).tolist():
-            lasting = stay * (self.spec.stay_high if self._high else self.spec.stay_low)
-            rate = self.spec.high if self._high else self.spec.low
-            self._times.append(self._times[-1] + lasting)
-            self._counts.append(self._counts[-1] + lasting * rate)
-            self._high = not self._high
+        """A thousand more stays, in turn in the one state and in the other."""
+        spec, stays = self.spec, self._rng.standard_exponential(1000)
+        high = (np.arange(stays.size) % 2 == 0) == self._high
+        lasting = stays * np.where(high, spec.stay_high, spec.stay_low)
+        expected = lasting * np.where(high, spec.high, spec.low)
+        self._times = np.concatenate([self._times, np.cumsum(np.append(self._times[-1], lasting))[1:]])
+        self._counts = np.concatenate([self._counts, np.cumsum(np.append(self._counts[-1], expected))[1:]])
 
     def count(self, t: float) -> float:
         while self._times[-1] < t:

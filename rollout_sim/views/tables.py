@@ -35,7 +35,6 @@ from rollout_sim.views.cells import (
     Tone,
     Verdict,
 )
-from rollout_sim.views.sentences import blocked_rollouts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -469,7 +468,7 @@ def comparison_table(comparison: Comparison) -> Table:
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
-    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided, *blocked_rollouts(comparison))))
+    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided)))
     return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
 
 

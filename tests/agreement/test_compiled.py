@@ -247,7 +247,7 @@ def test_blocks_drawn_ahead_on_another_core_change_nothing(
     found, results = replace(found, engine="compiled"), []
     for ahead in (False, True):
         with (
-            patch("rollout_sim.planes.compiled.plane.spare_core", return_value=ahead),
+            patch("rollout_sim.planes.compiled.feed.spare_core", return_value=ahead),
             patch.object(loading, "ThreadPoolExecutor", wraps=loading.ThreadPoolExecutor) as threads,
         ):
             results.append(simulate(found, "canary", events=True))

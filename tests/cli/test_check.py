@@ -119,6 +119,13 @@ def test_a_template_is_checked_function_by_function(tmp_path) -> None:
     assert "--function: got 'Mail'; allowed Orders" in call("check", path, "--function", "Mail", cwd=tmp_path).stderr
 
 
+def test_an_alarm_on_a_metric_that_is_misspelt_cannot_fire(tmp_path) -> None:
+    path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 2))
+    path.write_text(path.read_text().replace("MetricName: Errors", "MetricName: Error"))
+    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    assert {found["code"] for found in one["findings"]} == {"RS101", "RS201"}
+
+
 def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 2))
     text = path.read_text().replace("        - {Name: Resource, Value: !Sub '${Orders}:live'}\n", "")

@@ -16,7 +16,8 @@ WHOLE = {
     "column.names and not", "self.widths", "widths[: self.names]", "least", "k < self.names", "wrapped(name, _NAME).count(",
     'label.count("\\n")', "box.overlaps(", "math.comb(", "f.kind == ", "spec.provisioned for", "len(part) + 2",
     "len(item.value) + 2", "1 for hypothesis", "varied.path == other.path", "batch.count for", "part.size for part",
-    "size for size, _ in measures",
+    "size for size, _ in measures", "source.users.count for", "remark.startswith(", "event.every is None for",
+    "finding.severity == ", "finding.silenced is not None for", "hook.invocations for",
 }  # fmt: skip
 """What whole numbers are summed of."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from builders import data
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rollout_sim.core.yaml_io import WIDTH, commented, read_yaml, to_yaml
@@ -78,6 +78,7 @@ def test_every_layout_is_read_back(written: dict[str, Any], layout: Any, tmp_pat
     assert read_back(to_yaml(written, layout=layout), tmp_path_factory.getbasetemp()) == written
 
 
+@example(sections=[("", "first", ["end\n\n"]), ("", "second", "\n"), ("", "third", "a\nb\n")])
 @given(sections=st.lists(st.tuples(texts, texts, values), min_size=1, max_size=3, unique_by=lambda entry: entry[1]))
 def test_a_commented_file_is_read_back(sections: list[tuple[str, str, Any]], tmp_path_factory) -> None:
     text = commented([(comment, {key: value}) for comment, key, value in sections])

@@ -45,6 +45,13 @@ def test_a_batch_is_a_power_of_two_that_memory_bounds() -> None:
     assert 1 <= long.batch * 2 * 30 * 1440 <= 1 << 23 < 2 * long.batch * 2 * 30 * 1440
 
 
+def test_replications_that_go_forward_together_are_as_many_as_memory_allows() -> None:
+    pytest.importorskip("numba", reason="the extra `compiled` is not installed")
+    batches = [choose_engine(busy(rate), "compiled").batch for rate in ("5/s", "200/s", "5000/s")]
+    assert batches == [8, 4, 2]
+    assert choose_engine(scenario(horizon="365 d"), "compiled").batch == 4
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -60,7 +67,7 @@ def test_a_batch_is_a_power_of_two_that_memory_bounds() -> None:
 def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes: dict[str, Any], reason: str) -> None:
     choice = choose_engine(scenario(**changes))
     assert choice.engine in ("simpy", "compiled")
-    assert choice.batch == 1
+    assert choice.batch in ((8, 16) if choice.engine == "compiled" else (1,))
     assert choice.reason.startswith("aggregate would not be exact: ")
     assert reason in choice.reason
     with pytest.raises(ScenarioError, match=r"engine: aggregate is not exact here: .*; allowed simpy$"):
@@ -120,11 +127,11 @@ def test_single_runs_are_no_counts() -> None:
 
 def test_what_would_take_days_is_refused_on_the_plane_that_would_run_it(numba: bool) -> None:
     large = steady(traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "100000/s"}}], horizon="2 d")
-    limit = 86_400 * (3_000_000 if numba else 100_000)
+    limit = 86_400 * (8_000_000 if numba else 100_000)
     with pytest.raises(
         ScenarioError, match=re.escape(f"on the {'compiled' if numba else 'simpy'} plane; allowed {limit:.3g}.")
     ):
-        choose_engine(large, single=True, runs=16)
+        choose_engine(large, single=True, runs=64)
     with pytest.raises(ScenarioError, match=r"on the simpy plane; allowed 8\.64e"):
         check_size(large, "simpy")
 

@@ -226,8 +226,12 @@ def test_python_blocks_run(page, tmp_path, monkeypatch) -> None:
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml")], ids=lambda page: page.name)
-def test_the_first_yaml_block_of_a_page_is_a_scenario(page, tmp_path) -> None:
+WHOLE = [page for page in PAGES if any("horizon:" in block for block in blocks(page, "yaml"))]
+"""Pages that show a whole scenario, in one piece or several; others show parts of one."""
+
+
+@pytest.mark.parametrize("page", WHOLE, ids=lambda page: page.name)
+def test_the_yaml_of_a_page_with_a_whole_scenario_loads(page, tmp_path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("\n".join(blocks(page, "yaml")))
     assert rollout_sim.Scenario.load(path).strategies

@@ -13,8 +13,8 @@ from builders import data
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
 
-SECONDS = 2.0
-"""CPU seconds: a second on an idle machine, and room for a busy one."""
+SECONDS = 6.0
+"""CPU seconds: a second on an idle machine, and room for a busy one, whose processors are shared."""
 
 
 def many(count: int, value: Any, first: int = 0) -> dict[str, Any]:

@@ -8,11 +8,14 @@ Begin with `kernel`.
 from __future__ import annotations
 
 import importlib.util
+import math
+from collections.abc import Sequence
 from typing import Final
 
 from rollout_sim.control.metrics import Metrics, RequestCounts
-from rollout_sim.core.streams import Streams
-from rollout_sim.planes.base import DataPlane, PlaneSpec
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.planes.base import DataPlane, PlaneSpec, SideBySide
+from rollout_sim.planes.draws import COLUMNS, RETRY_SLOTS, expected_counts, later_attempts
 from rollout_sim.scenario.scenario import Scenario
 
 WORTH_RUNNING: Final = 2_000
@@ -20,6 +23,13 @@ WORTH_RUNNING: Final = 2_000
 WORTH_LOADING: Final = 20_000
 WORTH_COMPILING: Final = 10_000_000
 """Expected invocations in all from which on it is taken: when the kernel is compiled already, and when not."""
+
+LARGEST: Final = 16
+"""Replications that go forward together at most: more of them save nothing."""
+MEMORY: Final = 1 << 28
+"""Bytes for their draws."""
+MOST_KEPT: Final = 1 << 26
+"""Bytes of draws of one replication that are kept for all strategies; where there are more, each strategy draws its own."""
 
 
 def _missing() -> str:
@@ -58,11 +68,40 @@ def _advantage() -> str:
 def _single_run(
     scenario: Scenario, streams: Streams, metrics: Metrics, requests: RequestCounts, *, keep: float, events: bool
 ) -> DataPlane:
-    from rollout_sim.planes.compiled.plane import CompiledPlane
+    from rollout_sim.planes.compiled.feed import spare_core
+    from rollout_sim.planes.compiled.plane import CompiledPlane, Replications
 
-    return CompiledPlane(scenario, streams, metrics, requests, keep=keep, events=events)
+    shared = Replications(scenario, [streams])
+    return CompiledPlane(shared, metrics, requests, keep=keep, events=events, ahead=spare_core())
+
+
+def _side_by_side(scenario: Scenario, replications: Sequence[Streams], strategies: int) -> SideBySide:
+    from rollout_sim.planes.compiled.plane import Replications
+
+    blocks = [math.ceil(count / BLOCK) + 2 for count in expected_counts(scenario)]
+    keeps = max(blocks) if sum(blocks) * _block_bytes(scenario) <= MOST_KEPT else 0
+    return Replications(scenario, replications, strategies, keeps=keeps)
+
+
+def _together(scenario: Scenario, expected: float) -> int:
+    """A power of two of replications."""
+    first = min((expected / BLOCK + 2 * len(scenario.traffic)) * _block_bytes(scenario), MOST_KEPT)
+    later = RETRY_SLOTS * _block_bytes(scenario) if later_attempts(scenario) else 0
+    return 1 << max(0, min(LARGEST, math.floor(MEMORY / (first + later))).bit_length() - 1)
+
+
+def _block_bytes(scenario: Scenario) -> int:
+    """What a block of draws takes: when invocations come, their users, their uniforms, and their times on each version."""
+    return 8 * BLOCK * (2 + COLUMNS + 2 * len(scenario.function.versions))
 
 
 SPEC: Final = PlaneSpec(
-    engine="compiled", speed=3_000_000, single_run=_single_run, against=_against, advantage=_advantage, missing=_missing
+    engine="compiled",
+    speed=8_000_000,
+    single_run=_single_run,
+    side_by_side=_side_by_side,
+    together=_together,
+    against=_against,
+    advantage=_advantage,
+    missing=_missing,
 )

@@ -12,6 +12,9 @@ where the one that was filled first makes room. They are drawn when they are ask
 the thread makes, if attempts of that number were used since the last time. `keys` says what such a slot holds, and is
 written only by the first thread and only when the slot is complete.
 
+The runs of several strategies draw the same numbers. In a batch one `Loader` serves them all, one after the other: it keeps
+all blocks of first attempts (`keeps`), with as many slots as that takes, so that only the first of the runs has them drawn.
+
 Which thread draws a block, and when, changes nothing: every block has streams of its own (`core.streams`).
 """
 
@@ -26,10 +29,10 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
-from rollout_sim.function.spec import VersionSpec
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.state import BATCH, RETRY_SLOTS, SLOTS
-from rollout_sim.planes.draws import INIT, SERVICE, Draws, init_times, service_times
+from rollout_sim.planes.compiled.state import BATCH, SLOTS, empty_draws
+from rollout_sim.planes.draws import INIT, RETRY_SLOTS, SERVICE, Draws, init_times, service_times
+from rollout_sim.scenario.scenario import Scenario
 
 Block = tuple[int, int, int]
 """A source, which attempt it is, and the block's number."""
@@ -42,27 +45,50 @@ def spare_core() -> bool:
 
 
 class Loader:
-    """Writes what the kernel asks for, by `want`, into the state's arrays; the next blocks `ahead` of it, if asked to."""
+    """Writes what the kernel asks for, by `want`, into arrays of the state of one run after the other.
 
-    def __init__(self, state: k.State, sources: list[Draws], specs: tuple[VersionSpec, ...], *, ahead: bool) -> None:
-        self.state = state
+    It draws the next blocks `ahead` of the kernel, if asked to, for one run; or it `keeps` all blocks of first attempts, about
+    so many of each source, for the runs that follow; 0: none.
+    """
+
+    def __init__(self, scenario: Scenario, sources: list[Draws], *, ahead: bool = False, keeps: int = 0) -> None:
+        assert not (ahead and keeps)
         self.sources = sources
-        self.specs = specs
+        self.specs = tuple(scenario.function.versions.values())
         self.ahead = ahead
+        self.keeps = keeps
+        self.arrays = empty_draws(scenario, keeps or SLOTS)
+        """The fields of the state that it writes; a state has these in place of its own."""
         self._threads: ThreadPoolExecutor | None = None
         self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
         self._ready: list[deque[int]] = [deque() for _ in sources]
-        self._held = state.keys[len(state.arrivals) :]
-        self._slots = deque(range(len(state.arrivals), len(state.keys)))
+        self._kept: list[list[int]] = [[] for _ in sources]
+        first, every = len(self.arrays["arrivals"]), len(self.arrays["keys"])
+        self._slots = deque(range(first, every))
         self._generators: dict[int, np.random.Generator] = {}
         self._sizes: dict[int, FloatArray | None] = {}
 
-    def block(self) -> None:
+    def block(self, state: k.State) -> None:
         """The next block of a source's arrivals, with its users, draws and times on the alias's versions."""
-        source = int(self.state.want[0])
-        row = self.state.sources[source]
+        source = int(state.want[0])
+        row = state.sources[source]
         number, primary, additional = int(row["block"]) + 1, int(row["primary"]), int(row["additional"])
         versions = (primary,) if additional < 0 else (primary, additional)
+        count = self._kept_block(source, number, versions) if self.keeps else self._next_block(source, number, versions)
+        row["position"], row["length"] = 0, count
+        row["block"], row["slot"] = number, self._slot(source, number)
+
+    def _kept_block(self, source: int, number: int, versions: tuple[int, ...]) -> int:
+        """How many there are in a block that is kept; it is made, if it is the first time that it is asked for."""
+        kept = self._kept[source]
+        if number == len(kept):
+            if number >= self.keeps:
+                self._make_room()
+            kept.append(self._make(source, number, versions))
+        return kept[number]
+
+    def _next_block(self, source: int, number: int, versions: tuple[int, ...]) -> int:
+        """How many there are in the next block, which may be ready."""
         ready = self._ready[source]
         if source in self._next and not ready:
             future, later = self._next.pop(source)
@@ -70,8 +96,6 @@ class Loader:
             for block, slot in later.items():
                 self._fill(slot, block)
         count = ready.popleft() if ready else self._make(source, number, versions)
-        row["position"], row["length"] = 0, count
-        row["block"], row["slot"] = number, self._slot(source, number)
         last = ready[-1] if ready else count
         # after the first block, so that a short run needs no thread
         if self.ahead and number > 0 and last == BLOCK and source not in self._next:
@@ -80,30 +104,45 @@ class Loader:
             first = number + len(ready) + 1
             later = self._later(source, range(first, first + BATCH))
             self._next[source] = self._threads.submit(self._make_next, source, first, versions, later), later
+        return count
 
-    def draws(self) -> None:
+    def _make_room(self) -> None:
+        """Slots for twice as many blocks of first attempts; those of later attempts, which come last, move on."""
+        first = len(self.arrays["arrivals"])
+        for name, array in self.arrays.items():
+            self.arrays[name] = np.concatenate([array[:first], np.empty_like(array[:first]), array[first:]])
+        self.keeps *= 2
+
+        def moved(slot: int) -> int:
+            return slot + first if slot >= first else slot
+
+        self._slots = deque(map(moved, self._slots))
+        self._generators = {moved(slot): generator for slot, generator in self._generators.items()}
+        self._sizes = {moved(slot): sizes for slot, sizes in self._sizes.items()}
+
+    def draws(self, state: k.State) -> None:
         """The first uniforms of another attempt than the first: routing, faults and service."""
-        source, attempt, number = self.state.want[:3].tolist()
+        source, attempt, number = state.want[:3].tolist()
         slot = self._emptied()
         self._draw(slot, (source, attempt, number))
         self._fill(slot, (source, attempt, number))
 
-    def all_draws(self) -> None:
+    def all_draws(self, state: k.State) -> None:
         """The uniforms that only some invocations need."""
-        self._rest(int(self.state.want[3]))
+        self._rest(int(state.want[3]))
 
-    def times(self) -> None:
+    def times(self, state: k.State) -> None:
         """How long a block's invocations take on a version."""
-        self._times(*self.state.want[3:5].tolist())
+        self._times(*state.want[3:5].tolist())
 
-    def inits(self) -> None:
+    def inits(self, state: k.State) -> None:
         """How long a block's cold starts take on a version."""
-        s, (slot, v) = self.state, self.state.want[3:5].tolist()
+        slot, v = state.want[3:5].tolist()
         init = self.specs[v].cold_duration or self.specs[v].cold_start
         assert init is not None
         self._rest(slot)
-        s.inits[slot, v] = init_times(init, s.uniforms[slot, INIT])
-        s.loaded[slot, 1 + len(self.specs) + v] = 1
+        self.arrays["inits"][slot, v] = init_times(init, self.arrays["uniforms"][slot, INIT])
+        self.arrays["loaded"][slot, 1 + len(self.specs) + v] = 1
 
     def close(self) -> None:
         """Stops the second thread; nothing can be asked for afterwards."""
@@ -111,18 +150,18 @@ class Loader:
             self._threads.shutdown(cancel_futures=True)
 
     def _slot(self, source: int, block: int) -> int:
-        return source + len(self.sources) * (block % SLOTS)
+        return source + len(self.sources) * (block % (self.keeps or SLOTS))
 
     def _emptied(self) -> int:
         """A slot for a block of later attempts: the one that was filled before all others, if it ever was."""
         slot = self._slots.popleft()
-        self.state.keys[slot] = -1
+        self.arrays["keys"][slot] = -1
         return slot
 
     def _fill(self, slot: int, block: Block) -> None:
         """The slot holds that block from now on."""
         self._slots.append(slot)
-        self.state.keys[slot] = *block, 0
+        self.arrays["keys"][slot] = *block, 0
 
     def _later(self, source: int, numbers: range) -> dict[Block, int]:
         """Slots for some blocks' second attempts if there were second ones since the last call, third ones likewise, ...
@@ -130,9 +169,10 @@ class Loader:
         Half of the slots are left to what the kernel asks for itself.
         """
         later: dict[Block, int] = {}
-        used = (self._held[:, 0] == source) & (self._held[:, 3] == 1)
-        self._held[used, 3] = 0
-        for attempt in np.unique(self._held[used, 1]).tolist():
+        held = self.arrays["keys"][len(self.arrays["arrivals"]) :]
+        used = (held[:, 0] == source) & (held[:, 3] == 1)
+        held[used, 3] = 0
+        for attempt in np.unique(held[used, 1]).tolist():
             for number in numbers:
                 if len(self._slots) > RETRY_SLOTS // 2:
                     later[source, attempt, number] = self._emptied()
@@ -149,33 +189,36 @@ class Loader:
 
     def _make(self, source: int, block: int, versions: tuple[int, ...]) -> int:
         """A block of first attempts, with their times on some versions; how many there are."""
-        s, draws, slot = self.state, self.sources[source], self._slot(source, block)
+        draws, slot = self.sources[source], self._slot(source, block)
         times = draws.process.block(block)
-        s.arrivals[slot, : times.size] = times
+        self.arrays["arrivals"][slot, : times.size] = times
         users = draws.users(block)
         if users is not None:
-            s.users[slot] = users
+            self.arrays["users"][slot] = users
         self._draw(slot, (source, 1, block), versions)
         return times.size
 
     def _draw(self, slot: int, block: Block, versions: tuple[int, ...] = ()) -> None:
         """The first uniforms of a block's attempts, and their times on some versions."""
         source, attempt, number = block
-        s, draws = self.state, self.sources[source]
-        s.loaded[slot] = 0
+        draws = self.sources[source]
+        self.arrays["loaded"][slot] = 0
         rng = self._generators[slot] = draws.generator(number, attempt)
-        rng.random(out=s.uniforms[slot, : SERVICE + 1])
+        rng.random(out=self.arrays["uniforms"][slot, : SERVICE + 1])
         self._sizes[slot] = draws.sizes(number)
+        for v, spec in enumerate(self.specs):
+            if spec.cold_start is None and spec.cold_duration is None:
+                self.arrays["inits"][slot, v] = 0.0  # which the kernel never asks for
         for v in versions:
             self._times(slot, v)
 
     def _rest(self, slot: int) -> None:
         """The other uniforms, from where `_draw` left the stream."""
-        if self.state.loaded[slot, 0] == 0:
-            self._generators[slot].random(out=self.state.uniforms[slot, SERVICE + 1 :])
-            self.state.loaded[slot, 0] = 1
+        if self.arrays["loaded"][slot, 0] == 0:
+            self._generators[slot].random(out=self.arrays["uniforms"][slot, SERVICE + 1 :])
+            self.arrays["loaded"][slot, 0] = 1
 
     def _times(self, slot: int, v: int) -> None:
-        s, spec = self.state, self.specs[v]
-        s.services[slot, v] = service_times(spec.duration, spec.per_mb, s.uniforms[slot, SERVICE], self._sizes[slot])
-        s.loaded[slot, 1 + v] = 1
+        spec, uniforms = self.specs[v], self.arrays["uniforms"][slot, SERVICE]
+        self.arrays["services"][slot, v] = service_times(spec.duration, spec.per_mb, uniforms, self._sizes[slot])
+        self.arrays["loaded"][slot, 1 + v] = 1

@@ -22,13 +22,19 @@ _config: Any = numba.config
 _folders: list[Path] = []
 
 
-def inlined(function: Any) -> Any:
+def inlined(function: Any, *, python: bool = False) -> Any:
     """Compiled into its callers: arrays that are handed over one by one cost more than what is done with them.
 
     LLVM does the inlining (`forceinline`); Numba's own (`inline="always"`) types each copy again, for the same machine code
-    in three times the time. Without reference counts, for the same reason: the arrays outlive every call.
+    in three times the time. Without reference counts, for the same reason: the arrays outlive every call. And without a way in
+    from Python, which takes as long to compile as the function itself, but where `python` asks for it.
     """
-    return _njit(function, forceinline=True, _nrt=False)
+    return _njit(function, forceinline=True, _nrt=False, no_cpython_wrapper=not python, no_cfunc_wrapper=True)
+
+
+def callable_too(function: Any) -> Any:
+    """The same for what is called from Python, too."""
+    return inlined(function, python=True)
 
 
 def _trailing_zeros(_: Any, word: Any) -> Any:
@@ -63,7 +69,7 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
         if folder is not None:
             _config.CACHE_DIR = str(folder)
             _folders.append(folder)
-        return _njit(function, cache=folder is not None, nogil=True, _nrt=False)
+        return _njit(function, cache=folder is not None, nogil=True, _nrt=False, no_cfunc_wrapper=True)
     finally:
         _config.CACHE_DIR = before
 

@@ -1,11 +1,14 @@
 """The compiled plane: the SimPy plane's model, run by a Numba kernel over pre-drawn blocks; equal to the last bit.
 
-This side makes room where the kernel asks for it, and takes out what it has counted.
+This side makes room where the kernel asks for it, and takes out what it has counted. A plane is many runs side by side, one
+for each replication; the runs of several strategies share their draws and their past (`Replications`).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,85 +16,283 @@ from numpy.typing import NDArray
 
 from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.control.strategies import Hook
-from rollout_sim.core.arrays import FloatArray, Mask
+from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_provisioned
-from rollout_sim.planes.compiled.feed import Loader, spare_core
+from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import advance
 from rollout_sim.planes.compiled.queue import push_event, slice_of
-from rollout_sim.planes.compiled.state import laid_out
+from rollout_sim.planes.compiled.state import copied, laid_out
 from rollout_sim.planes.counts import KeptDurations, totals_of
-from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws
+from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
+Route = tuple[tuple[int, int, float, int | None], ...]
+"""By source: the alias's version, its additional one (-1: none) with its weight, and what of it goes to the new version."""
+
+
+class Replications:
+    """What the runs of so many `strategies` share, replication by replication: their draws, and all that comes before the rollout.
+
+    A `planes.base.SideBySide`. `keeps` is about how many blocks of draws of each source there are (`feed.Loader`), where they
+    are kept for the strategies that follow; 0 draws them anew for each.
+    """
+
+    def __init__(
+        self, scenario: Scenario, replications: Sequence[Streams], strategies: int = 1, *, keeps: int = 0
+    ) -> None:
+        self.scenario = scenario
+        self.replications = tuple(replications)
+        self.strategies = strategies
+        self.keeps = keeps if strategies > 1 else 0
+        self._loaders: list[Loader] = []
+        self._past: CompiledPlane | None = None
+
+    def loaders(self, *, ahead: bool) -> list[Loader]:
+        """Those that draw for the next strategy."""
+        if self._loaders and self.keeps:
+            return self._loaders
+        self._loaders = []
+        for streams in self.replications:
+            sources = [
+                Draws.of(
+                    source, streams, f"traffic/{i}", self.scenario.horizon,
+                    self._loaders[0].sources[i] if self._loaders else None,
+                )
+                for i, source in enumerate(self.scenario.traffic)
+            ]  # fmt: skip
+            self._loaders.append(Loader(self.scenario, sources, ahead=ahead, keeps=self.keeps))
+        return self._loaders
+
+    def plane(
+        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+    ) -> CompiledPlane:
+        """As `SideBySide` has it: what happens until `quiet` is simulated once."""
+        if not self.keeps or quiet <= 0:
+            return CompiledPlane(self, metrics, requests, keep=keep, unread=unread)
+        if self._past is None:
+            self._past = CompiledPlane(self, metrics.emptied(), requests.emptied(), keep=keep, unread=unread)
+            self._past.advance(quiet, np.zeros(len(self.replications)))
+        return CompiledPlane(self, metrics, requests, keep=keep, unread=unread, past=self._past)
+
 
 class CompiledPlane:
-    """A `DataPlane` that does what `SimpyPlane` does, and takes the same; the kernel goes on when `advance` is called."""
+    """A `DataPlane` that does what `SimpyPlane` does in each replication; the kernel goes on when `advance` is called.
+
+    With a `past`, which nothing was decided in, it begins where that stands.
+    """
 
     def __init__(
         self,
-        scenario: Scenario,
-        streams: Streams,
+        shared: Replications,
         metrics: Metrics,
         requests: RequestCounts,
         *,
         keep: float = 0.0,
+        unread: float = 0.0,
         events: bool = False,
+        ahead: bool = False,
+        past: CompiledPlane | None = None,
     ) -> None:
-        self.scenario = scenario
+        self.scenario = scenario = shared.scenario
         self.metrics = metrics
         self.requests = requests
-        self.samples = KeptDurations(metrics, keep)
-        self.latencies = KeptDurations(metrics, keep, "latency")
-        self.events: list[tuple[Any, ...]] | None = [] if events else None
-        self.names = tuple(scenario.function.versions)
-        self.specs = tuple(scenario.function.versions.values())
-        self._now = 0.0
+        self.now = 0.0
+        self.runs: list[Run] = []
         self._routing = Routing(scenario)
-        self.sources = [
-            Draws.of(source, streams, f"traffic/{i}", scenario.horizon) for i, source in enumerate(scenario.traffic)
-        ]
-        self.tests = streams.generator("hook tests")
-        self.state = laid_out(scenario, metrics, requests, streams, events=events)
-        self.loader = Loader(self.state, self.sources, self.specs, ahead=spare_core())
-        rate = math.fsum(source.process.long_run_rate for source in self.sources)
-        self.state.n[k.SLICE] = slice_of(rate)
-        for v, spec in enumerate(self.specs):
-            if spec.provisioned:
-                self._provision(v, spec.provisioned)
+        if past is not None:
+            self.now = past.now
+            self.runs = [run.copied(metrics, requests) for run in past.runs]
+            return
+        first = None
+        for number, (streams, loader) in enumerate(zip(shared.replications, shared.loaders(ahead=ahead), strict=True)):
+            if first is None:
+                first = state = laid_out(scenario, metrics, requests, streams, events=events)
+            else:
+                state = copied(first, metrics, requests, number)
+                state = state._replace(user_quantiles=user_quantiles(streams, state.user_quantiles.size))
+            kept = tuple(
+                KeptDurations(metrics, keep, metric, replication=number, first=unread)
+                for metric in ("duration", "latency")
+            )
+            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number))
+        for run in self.runs:
+            run.begin()
 
     # What the driver asks for (`planes.base.DataPlane`)
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the kernel up to `until` and shows the metrics what is over."""
-        for stop in self._routing.stretches(self._now, until, float(weights[0])):
-            self._route()
-            self._run_until(stop)
-        self._now = until
-        self._show(until)
+        assert until >= self.now, "a past that reaches beyond the first instant of control"
+        for weight in np.unique(weights).tolist():
+            runs = [self.runs[number] for number in np.flatnonzero(weights == weight)]
+            for stop in self._routing.stretches(self.now, until, weight):
+                route = self._route()
+                for run in runs:
+                    run.advance(stop, route)
+        self.now = until
+        for run in self.runs:
+            run.show(until)
 
     def provision(self, count: int, mask: Mask) -> None:
         """Makes environments of the new version, warm from now on."""
-        if mask[0]:
-            self._provision(self._new, count)
+        for number in np.flatnonzero(mask):
+            self.runs[number].provision(self._new, count, self.now)
 
     def test(self, hook: Hook, mask: Mask) -> Answers:
-        """Queues the hook's invocations; `good` of their version counts those that succeed, `answered` is when the last is over."""
-        if not mask[0]:
-            return lambda: (np.zeros(1, np.int64), np.zeros(1))
-        v = self._new
+        """Queues the hook's invocations."""
+        tested = np.flatnonzero(mask)
+        for number in tested:
+            self.runs[number].test(self._new, hook, self.now)
+
+        def answers() -> tuple[IntArray, FloatArray]:
+            failed, at = np.zeros(mask.size, np.int64), np.zeros(mask.size)
+            for number in tested:
+                good, at[number] = self.runs[number].tested(self._new)
+                failed[number] = hook.invocations - good
+            return failed, at
+
+        return answers
+
+    def finish(self) -> PlaneTotals:
+        """Takes the requests' counts out of the states, and sums up."""
+        for run in self.runs:
+            run.finish(self.requests)
+        users = tuple(run.users() for run in self.runs)
+        versions = tuple(run.versions() for run in self.runs)
+        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events)
+
+    @property
+    def _new(self) -> int:
+        assert self.scenario.new is not None
+        return tuple(self.scenario.function.versions).index(self.scenario.new)
+
+    def _route(self) -> Route:
+        """Where the aliases send the traffic of each source."""
+        names, route = tuple(self.scenario.function.versions), []
+        for source in self.scenario.traffic:
+            alias = self._routing.aliases[source.alias]
+            additional = alias.additional_version
+            route.append(
+                (
+                    names.index(alias.function_version),
+                    -1 if additional is None else names.index(additional),
+                    alias.additional_weight,
+                    service(alias, self.scenario.new) if alias.name == self.scenario.alias else None,
+                )
+            )
+        return tuple(route)
+
+
+class Run:
+    """One replication at work: its state, and what the kernel asks for."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        state: k.State,
+        loader: Loader,
+        metrics: Metrics,
+        kept: tuple[KeptDurations, ...],
+        streams: Streams,
+        number: int,
+    ) -> None:
+        self.scenario = scenario
+        self.metrics = metrics
+        self.state = state._replace(**loader.arrays)
+        self.loader = loader
+        self.kept = kept
+        self.streams = streams
+        self.number = number
+        self.names = tuple(scenario.function.versions)
+        self.specs = tuple(scenario.function.versions.values())
+        self.events: list[tuple[Any, ...]] | None = [] if state.log.size else None
+        self._route: Route | None = None
+
+    def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
+        """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
+        state = copied(self.state, metrics, requests, self.number)
+        kept = tuple(times.copied(metrics) for times in self.kept)
+        return Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
+
+    def begin(self) -> None:
+        """Time 0."""
+        rate = math.fsum(source.process.long_run_rate for source in self.loader.sources)
+        self.state.n[k.SLICE] = slice_of(rate)
+        for v, spec in enumerate(self.specs):
+            if spec.provisioned:
+                self.provision(v, spec.provisioned, 0.0)
+
+    def advance(self, until: float, route: Route) -> None:
+        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for."""
+        if route != self._route:
+            self._route = route
+            for row, (primary, additional, weight, its_service) in zip(self.state.sources, route, strict=True):
+                row["primary"], row["additional"], row["weight"] = primary, additional, weight
+                if its_service is not None:
+                    row["service"] = its_service
+        t = float(until)
+        while (code := advance(self.state, t)) != k.DONE:
+            self._answer(code)
+
+    def _answer(self, code: int) -> None:
+        """Gives the kernel what it came back for."""
+        load = self.loader
+        if code == k.TOO_MANY:
+            at = seconds(int(self.state.want[0]))
+            waiting = f"more than {MAX_PENDING} requests wait for an answer at {at:g} s"
+            raise ScenarioError([f"{self.scenario.name}: {waiting}; lower the rate"])
+        loads = {
+            k.NEED_BLOCK: load.block, k.NEED_DRAWS: load.draws, k.NEED_ALL_DRAWS: load.all_draws,
+            k.NEED_TIMES: load.times, k.NEED_INITS: load.inits,
+        }  # fmt: skip
+        if code not in loads:
+            room = {
+                k.FULL_ENVIRONMENTS: self._more_environments, k.FULL_REQUESTS: self._more_requests,
+                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
+            }  # fmt: skip
+            room[code]()
+            return
+        loads[code](self.state)
+        if self.state.arrivals is not load.arrays["arrivals"]:
+            self.state = self.state._replace(**load.arrays)
+
+    def show(self, t: float) -> None:
+        """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
+        for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
+            array[self.number] = counted.reshape(array[self.number].shape)
+        if self.metrics.percentiles:
+            self._drain_samples()
+            for kept in self.kept:
+                kept.hand_over(t)
+        if self.events is not None:
+            self._drain_log()
+
+    def provision(self, v: int, count: int, t: float) -> None:
+        """So many environments of version `v` are warm from `t` (s) on."""
+        while self.state.n[k.ENV_FREE] < count:
+            self._more_environments()
+        self.state.n[k.LIMIT] -= count
+        for _ in range(count):
+            add_provisioned(self.state, v, t)
+
+    def test(self, v: int, hook: Hook, t: float) -> None:
+        """Queues the hook's invocations of version `v`, from `t` (s) on.
+
+        `good` of the version counts those that succeed, `answered` is when the last one is over.
+        """
         self._draw_tests(v, hook.invocations)
         while self.state.n[k.FREE] <= hook.invocations:
             self._more_requests()
         s = self.state
         s.versions[v]["good"] = s.versions[v]["answered"] = 0
-        for i, start in enumerate(hook.starts(self._now)):
+        for i, start in enumerate(hook.starts(t)):
             s.n[k.FREE] -= 1
             r = int(s.free[s.n[k.FREE]])
             s.requests[r] = 0
@@ -99,20 +300,29 @@ class CompiledPlane:
             request["test"], request["version"], request["index"], request["attempt"] = 1, v, i, 1
             request["source"], request["user"] = -1, -1
             push_event(s, micros(start), ARRIVAL, r)
-        versions = s.versions
-        return lambda: (hook.invocations - versions["good"][[v]], np.array([seconds(int(versions["answered"][v]))]))
 
-    def finish(self) -> PlaneTotals:
-        """Takes the requests' counts out of the state, and sums up."""
-        self.loader.close()
+    def tested(self, v: int) -> tuple[int, float]:
+        """How many of the latest hook's tests of version `v` succeed, and when the last one is over (s)."""
+        version = self.state.versions[v]
+        return int(version["good"]), seconds(int(version["answered"]))
+
+    def finish(self, requests: RequestCounts) -> None:
+        """Takes the requests' counts out of the state."""
+        if not self.loader.keeps:
+            self.loader.close()
         s = self.state
         self._judge_pending()
-        for counted, array in zip(s.bad_by, self.requests.bad_by, strict=True):
-            array[0] = counted.reshape(array[0].shape)
-        self.requests.pending[0] = s.n[k.PENDING]
-        users = Users(*s.marks.sum(axis=1, dtype=np.int64).tolist())
-        versions = {name: self._totals(v) for v, name in enumerate(self.names)}
-        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.events)
+        for counted, array in zip(s.bad_by, requests.bad_by, strict=True):
+            array[self.number] = counted.reshape(array[self.number].shape)
+        requests.pending[self.number] = s.n[k.PENDING]
+
+    def users(self) -> Users:
+        """The exposure of users."""
+        return Users(*self.state.marks.sum(axis=1, dtype=np.int64).tolist())
+
+    def versions(self) -> dict[str, VersionTotals]:
+        """What each version did."""
+        return {name: self._totals(v) for v, name in enumerate(self.names)}
 
     def _judge_pending(self) -> None:
         """Counts the requests that have waited too long at the horizon, as the SimPy plane does."""
@@ -133,18 +343,6 @@ class CompiledPlane:
             if s.sources[source]["users"] > 0 and request["served"] > 0:
                 s.marks[AFFECTED, request["user"]] = 1
 
-    @property
-    def _new(self) -> int:
-        assert self.scenario.new is not None
-        return self.names.index(self.scenario.new)
-
-    def _provision(self, v: int, count: int) -> None:
-        while self.state.n[k.ENV_FREE] < count:
-            self._more_environments()
-        self.state.n[k.LIMIT] -= count
-        for _ in range(count):
-            add_provisioned(self.state, v, self._now)
-
     def _totals(self, v: int) -> VersionTotals:
         s, horizon = self.state, self.scenario.horizon
         version, keep_alive = s.versions[v], float(s.x[k.KEEP_ALIVE])
@@ -161,49 +359,16 @@ class CompiledPlane:
             running_seconds=float(version["worked"]) + busy * horizon - float(version["started_busy"]),
         )
 
-    # What the kernel asks for
-
-    def _route(self) -> None:
-        """Tells the kernel where the aliases send their traffic."""
-        for number, source in enumerate(self.sources):
-            alias, row = self._routing.aliases[source.source.alias], self.state.sources[number]
-            row["primary"] = self.names.index(alias.function_version)
-            additional = alias.additional_version
-            row["additional"] = -1 if additional is None else self.names.index(additional)
-            row["weight"] = alias.additional_weight
-            if alias.name == self.scenario.alias:
-                row["service"] = service(alias, self.scenario.new)
-
-    def _run_until(self, t: float) -> None:
-        """Runs the kernel up to `t` (s), the completions at `t` included, and gives it what it asks for."""
-        load = self.loader
-        answers = {
-            k.NEED_BLOCK: load.block, k.NEED_DRAWS: load.draws, k.NEED_ALL_DRAWS: load.all_draws,
-            k.NEED_TIMES: load.times, k.NEED_INITS: load.inits, k.FULL_ENVIRONMENTS: self._more_environments,
-            k.FULL_REQUESTS: self._more_requests, k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
-        }  # fmt: skip
-        while (code := advance(self.state, float(t))) != k.DONE:
-            if code == k.TOO_MANY:
-                at = seconds(int(self.state.want[0]))
-                waiting = f"more than {MAX_PENDING} requests wait for an answer at {at:g} s"
-                raise ScenarioError([f"{self.scenario.name}: {waiting}; lower the rate"])
-            answers[code]()
-
-    def _show(self, t: float) -> None:
-        """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
-        for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
-            array[0] = counted.reshape(array[0].shape)
-        self._drain_samples()
-        self.samples.hand_over(t)
-        self.latencies.hand_over(t)
-        self._drain_log()
+    @cached_property
+    def _test_draws(self) -> np.random.Generator:
+        return self.streams.generator("hook tests")
 
     def _draw_tests(self, v: int, count: int) -> None:
         """So many more tests' uniforms and times, behind those of tests that have not begun yet."""
         requests, spec, rows = self.state.requests, self.specs[v], [self.state.tests[self.state.n[k.TESTED] :]]
         waiting = np.count_nonzero((requests["test"] == 1) & (requests["kind"] == ARRIVAL))
         while sum(map(len, rows)) < waiting + count:
-            draws = AttemptDraws(self.tests.random((COLUMNS, 1)), None)
+            draws = AttemptDraws(self._test_draws.random((COLUMNS, 1)), None)
             init = spec.cold_duration or spec.cold_start
             times = (
                 draws.durations("", spec.duration, spec.per_mb)[0],
@@ -255,7 +420,7 @@ class CompiledPlane:
         s, count = self.state, int(self.state.n[k.SAMPLED])
         s.n[k.SAMPLED] = 0
         if count:
-            for kept, times in ((self.samples, s.samples), (self.latencies, s.latency_samples)):
+            for kept, times in zip(self.kept, (s.samples, s.latency_samples), strict=True):
                 if kept:
                     kept.add_all(s.sample_indices[:count], times[:count])
 
@@ -266,7 +431,7 @@ class CompiledPlane:
             return
         for row, (start, init, duration) in zip(s.log[:count].tolist(), s.log_times[:count].tolist(), strict=True):
             number, block, j, attempt, v, environment, cold, outcome, user = row
-            source = self.sources[number].source if number >= 0 else None
+            source = self.scenario.traffic[number] if number >= 0 else None
             name, alias = (HOOK_TEST, "") if source is None else (source.name, source.alias)
             self.events.append(
                 (

@@ -14,7 +14,14 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
-from rollout_sim.planes.draws import COLUMNS, MAX_PENDING, tries_again, user_quantiles
+from rollout_sim.planes.draws import (
+    COLUMNS,
+    MAX_PENDING,
+    RETRY_SLOTS,
+    later_attempts,
+    tries_again,
+    user_quantiles,
+)
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
@@ -193,9 +200,59 @@ BATCH: Final = 2
 """Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
 SLOTS: Final = 2 * BATCH
 """Blocks of a source's first attempts that are held at a time: the one in use, those ready and those being drawn."""
-RETRY_SLOTS: Final = 64
-"""Blocks of draws of second and later attempts that are held at a time."""
 _THROTTLE_DELAYS: Final = 12
+
+
+_OWN: Final = (
+    "n", "x", "want", "versions", "sources", "marks", "idle", "environments", "env_free", "starts", "buckets", "filled",
+    "requests", "free", "slow", "bad_by", "log", "log_times", "sample_indices", "samples", "latency_samples", "tests",
+)  # fmt: skip
+"""The fields that change as a run goes on, apart from its counts."""
+
+
+def counts_in(metrics: Metrics, counted: RequestCounts, replication: int) -> dict[str, NDArray[Any]]:
+    """The fields that are part of the metrics and of the requests' counts of a replication."""
+    arrays = {
+        "invocations": metrics.invocations,
+        "errors": metrics.errors,
+        "failed_responses": metrics.failed_responses,
+        "throttles": metrics.throttles,
+        "cold_starts": metrics.cold_starts,
+        "durations": metrics.duration_sum,
+        "latency_sums": metrics.latency_sum,
+        "asked": counted.requests,
+        "bad": counted.bad,
+    }
+    return {name: array[replication].reshape(-1) for name, array in arrays.items()}
+
+
+def copied(state: State, metrics: Metrics, counted: RequestCounts, replication: int) -> State:
+    """The same state for another run, which goes on by itself; what it has counted goes into the new places."""
+    counts = counts_in(metrics, counted, replication)
+    for name, array in counts.items():
+        array[:] = getattr(state, name)
+    return state._replace(**{name: getattr(state, name).copy() for name in _OWN}, **counts)
+
+
+def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
+    """The fields of a `State` that hold draws, with room for so many blocks of each source's first attempts.
+
+    What `loaded` does not name is left as the memory was.
+    """
+    sources, versions = scenario.traffic, len(scenario.function.versions)
+    first = slots * len(sources)
+    every = first + (RETRY_SLOTS if later_attempts(scenario) else 0)
+    users = any(source.users is not None for source in sources)
+    ints, floats = np.int64, np.float64
+    return {
+        "arrivals": np.empty((first, BLOCK), floats),
+        "users": np.empty((first, BLOCK if users else 1), ints),
+        "uniforms": np.empty((every, COLUMNS, BLOCK), floats),
+        "services": np.empty((every, versions, BLOCK), floats),
+        "inits": np.empty((every, versions, BLOCK), floats),
+        "loaded": np.zeros((every, 1 + 2 * versions), ints),
+        "keys": np.full((every, 4), -1, ints),
+    }
 
 
 def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, streams: Streams, *, events: bool) -> State:
@@ -203,8 +260,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     function, sources = scenario.function, scenario.traffic
     names, specs = tuple(function.versions), tuple(function.versions.values())
     counts = len(metrics.targets) * metrics.periods
-    retries = any(source.source != "http" or source.retry is not None for source in sources)
-    slots = SLOTS * len(sources) + (RETRY_SLOTS if retries else 0)
     rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
@@ -217,18 +272,11 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         versions=np.zeros(len(names), VERSION),
         sources=np.zeros(len(sources), SOURCE),
         first_counts=np.zeros((len(sources), len(names)), ints),
-        arrivals=np.zeros((SLOTS * len(sources), BLOCK), floats),
-        users=np.zeros((SLOTS * len(sources), BLOCK if any(users) else 1), ints),
         user_quantiles=user_quantiles(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((len(sources), attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
         rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
-        uniforms=np.zeros((slots, COLUMNS, BLOCK), floats),
-        services=np.zeros((slots, len(names), BLOCK), floats),
-        inits=np.zeros((slots, len(names), BLOCK), floats),
-        loaded=np.zeros((slots, 1 + 2 * len(names)), ints),
-        keys=np.full((slots, 4), -1, ints),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
@@ -237,17 +285,8 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         filled=np.zeros(BUCKETS_PER_REQUEST * room // WORD, np.uint64),
         requests=np.zeros(room, REQUEST),
         free=np.arange(room),
-        invocations=metrics.invocations[0].reshape(-1),
-        errors=metrics.errors[0].reshape(-1),
-        failed_responses=metrics.failed_responses[0].reshape(-1),
-        throttles=metrics.throttles[0].reshape(-1),
-        cold_starts=metrics.cold_starts[0].reshape(-1),
-        durations=metrics.duration_sum[0].reshape(-1),
-        latency_sums=metrics.latency_sum[0].reshape(-1),
         slow=np.zeros((len(metrics.slow_thresholds), counts), ints),
         slow_limits=np.array(metrics.slow_thresholds, floats),
-        asked=counted.requests[0].reshape(-1),
-        bad=counted.bad[0].reshape(-1),
         bad_by=np.zeros((len(scenario.slos), counts), ints),
         latencies=np.full((len(sources), len(scenario.slos)), math.nan),
         log=np.zeros((BLOCK if events else 0, 9), ints),
@@ -256,6 +295,8 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         latency_samples=np.zeros(BLOCK if metrics.percentiles else 0, floats),
         tests=np.zeros((0, 4), floats),
+        **empty_draws(scenario, SLOTS),
+        **counts_in(metrics, counted, 0),
     )
     s.idle[:, :FENCE] = np.iinfo(ints).max
     s.n[FIRST] = -1

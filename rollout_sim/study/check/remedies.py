@@ -8,6 +8,7 @@ figures come from replications of their own, because those by which it was chose
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -190,7 +191,7 @@ def _of_alarm(evidence: Evidence, name: str) -> Iterator[tuple[float, Edits]]:
     for chosen in itertools.product(*fields):
         edits = tuple(edit for _, edit in chosen if edit is not None)
         if edits:
-            yield sum(cost for cost, _ in chosen), edits
+            yield math.fsum(cost for cost, _ in chosen), edits
 
 
 def _choices(where: tuple[str, ...], now: str, values: Sequence[str]) -> list[tuple[float, Edit | None]]:

@@ -80,7 +80,7 @@ def heat_map(sweep: Sweep, estimate: str, where: dict[str, str], x: str, y: str,
 
 
 def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: Axes | None = None) -> Axes:
-    """Probability of being stopped against severity, the closed form dashed.
+    """Probability of being stopped against severity, the closed form dashed; where there is none, that is said.
 
     One line per value of the axis `lines`, or per strategy for `strategy`; None is a single line.
     """
@@ -111,6 +111,8 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
             ax.plot(x, mean, color=colour, linewidth=1.0, alpha=0.6)
     if dashed:
         ax.plot([], [], color="#555555", linestyle="--", linewidth=1.4, label="closed form")
+    else:
+        ax.plot([], [], color="none", label="no closed form")
     written = {value: label for label, value in severities.items()}
     positive = sorted(set(written) - {0.0})
     if len(positive) > 1 and positive[-1] / positive[0] >= 8:

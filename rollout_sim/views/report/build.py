@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
@@ -154,7 +156,9 @@ def _with_recommended(
             continue
         (columns,) = extra.columns.values()
         known = next(iter(side.columns.values()))
-        sides.append(replace(side, columns=side.columns | {name: {key: columns[key] for key in known}}))
+        # Of an alarm that does not watch it, it is stopped never.
+        same = {key: columns[key] if key in columns else np.zeros_like(values) for key, values in known.items()}
+        sides.append(replace(side, columns=side.columns | {name: same}))
     whole, twin = sides
     assert whole is not None
     return replace(whole, twin=twin)

@@ -473,6 +473,17 @@ def test_the_price_of_a_strategy_is_a_point_per_rollback() -> None:
     assert float(np.asarray(middle.get_ydata())[0]) == np.median(columns["bad_requests"][back])
 
 
+def test_a_power_curve_says_where_no_closed_form_exists() -> None:
+    """A period that slides makes no chain of independent periods."""
+    canary = {"canary": {"type": "canary", "percent": 25, "interval": "5 min"}}
+    for period, said in (("1 min", "closed form"), ("2 min", "no closed form")):
+        small = data(alarms__errors__period=period, strategies=canary)
+        document, axes = chosen_axes(YamlDocument(data=small, lines={}, path=Path("x")), severity="0%,20%")
+        ax = sweep_plots.power_curve(sweep(document, axes, 20), None, {})
+        labels = [text for text in ax.get_legend_handles_labels()[1] if "closed form" in text]
+        assert labels == [said]
+
+
 def test_a_power_curve_needs_severities() -> None:
     document, axes = chosen_axes(YamlDocument(data=data(), lines={}, path=Path("x")), percent="5,9")
     with pytest.raises(ValueError, match="needs severities; the axes are percent"):

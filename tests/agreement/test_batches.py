@@ -1,0 +1,172 @@
+"""A batch of replications, whose strategies share draws and past, equals its runs one by one, on the SimPy plane, to the last bit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from agreement.test_compiled import scenarios, strategies
+from builders import scenario
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.metrics import RequestCounts
+from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.planes import compiled
+from rollout_sim.planes.selection import EngineChoice
+from rollout_sim.run.batch import Batch, Samples, run_batch
+from rollout_sim.run.result import RunResult
+from rollout_sim.run.simulate import simulate
+from rollout_sim.run.wiring import build_metrics
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import Engine
+
+pytest.importorskip("numba", reason="the extra `compiled` is not installed")
+pytestmark = pytest.mark.long
+
+
+def in_batches(given_: Scenario, size: int, count: int, engine: Engine = "compiled") -> dict[str, Samples]:
+    choice = EngineChoice(engine=engine, reason="", batch=size)
+    names = tuple(given_.strategies) or ("steady",)
+    return run_batch(Batch(scenario=given_, strategies=names, plane=choice, seed=5, first=2, count=count))
+
+
+def one_by_one(given_: Scenario, count: int, engine: Engine = "simpy") -> dict[str, list[RunResult]]:
+    given_ = replace(given_, engine=engine)
+    return {
+        name: [simulate(given_, name, seed=5, replication=2 + k) for k in range(count)]
+        for name in (tuple(given_.strategies) or ("steady",))
+    }
+
+
+def figures(result: RunResult) -> dict[str, float]:
+    """What a study keeps of a run."""
+    values: dict[str, Any] = {
+        "outcome": OUTCOMES.index(result.outcome),
+        "time_to_rollback_s": result.time_to_rollback_s,
+        "time_to_full_s": result.time_to_full_s,
+        "on_call_rollback_s": result.on_call_rollback_s,
+        "requests": result.requests,
+        "pending": result.pending,
+        "bad_requests": result.bad_requests,
+        "bad_requests_new_version": result.bad_requests_new_version,
+        **{f"budget_spent.{slo.name}": result.budget(slo).spent for slo in result.scenario.slos},
+        "cold_starts": result.cold_starts,
+        "throttles": result.throttles,
+        "users_affected": result.users_affected,
+    }
+    if result.scenario.rollout is not None:
+        values |= {f"stopped_by.{name}": name in result.stopped_by for name in result.scenario.rollout.alarms}
+    return {name: math.nan if value is None else float(value) for name, value in values.items()}
+
+
+def assert_same(batched: dict[str, Samples], single: dict[str, list[RunResult]]) -> None:
+    assert batched.keys() == single.keys()
+    for strategy, results in single.items():
+        rows = [figures(result) for result in results]
+        assert rows[0].keys() <= batched[strategy].keys()
+        for name in rows[0]:
+            np.testing.assert_array_equal(batched[strategy][name], [row[name] for row in rows], f"{strategy}: {name}")
+
+
+@st.composite
+def with_several_strategies(draw: st.DrawFn) -> Scenario:
+    found = draw(scenarios())
+    assert found.rollout is not None
+    others = scenario(strategies={"two": draw(strategies), "three": draw(strategies)}).strategies
+    alarms = {
+        name: alarm
+        if alarm.slo
+        else replace(alarm, missing=draw(st.sampled_from(["not_breaching", "missing", "ignore"])))
+        for name, alarm in found.alarms.items()
+    }
+    start = draw(st.sampled_from([30.0, 61.0, 130.0]))
+    return replace(
+        found, rollout=replace(found.rollout, start=start), strategies=found.strategies | others, alarms=alarms
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(with_several_strategies(), st.sampled_from([1, 2, 3]))
+def test_equal_on_any_scenario(given_: Scenario, size: int) -> None:
+    assert_same(in_batches(given_, size, 3), one_by_one(given_, 3))
+
+
+BUSY: dict[str, Any] = {
+    "traffic": [
+        {"source": "http", "alias": "prod", "users": {"count": 500}, "retry": {"attempts": 4, "base": "20 s", "cap": "1 min"},
+         "arrivals": {"poisson": "60/s"}},
+        {"source": "data", "alias": "prod",
+         "arrivals": {"bursty": {"low": "5/s", "high": "80/s", "stay_low": "1 min", "stay_high": "30 s"}}},
+    ],
+    "horizon": "15 min",
+    "alarms__errors": {"metric": "duration", "statistic": "p90", "of": "alias", "threshold": "> 300 ms"},
+    "function__versions__1__provisioned": 2,
+    "function__reserved_concurrency": 30,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", ["all", "none"])
+@pytest.mark.parametrize("room", ["enough", "grows"])
+def test_draws_that_are_kept_for_all_strategies_change_nothing(
+    kept: str, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = scenario(**BUSY)
+    if kept == "none":
+        monkeypatch.setattr(compiled, "MOST_KEPT", 1)
+    if room == "grows":
+        monkeypatch.setattr(compiled, "expected_counts", lambda _: [1.0, 1.0])
+    batched = in_batches(found, 2, 3)
+    single = one_by_one(found, 3, "compiled")
+    assert single["canary"][0].requests > 15 * BLOCK
+    assert_same(batched, single)
+
+
+def test_the_simpy_plane_runs_the_same_batches() -> None:
+    found = scenario(horizon="8 min")
+    assert_same(in_batches(found, 1, 2, "simpy"), one_by_one(found, 2))
+
+
+def test_without_a_rollout() -> None:
+    found = scenario(rollout=None, strategies=None, alarms=None, horizon="8 min")
+    assert_same(in_batches(found, 2, 3), one_by_one(found, 3))
+
+
+def test_a_copied_run_shares_only_what_no_run_changes() -> None:
+    from rollout_sim.planes.compiled import state
+
+    given_ = scenario(**BUSY)
+    metrics = build_metrics(given_)
+    requests = RequestCounts.empty(replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=1)
+    first = state.laid_out(given_, metrics, requests, Streams(seed=1), events=False)
+    other = state.copied(first, metrics.emptied(), requests.emptied(), 0)
+    shared = {name for name in state.State._fields if getattr(first, name) is getattr(other, name)}
+    constant = {"first_counts", "user_quantiles", "waits", "async_waits", "rows", "slow_limits", "latencies"}
+    assert shared == constant | set(state.empty_draws(given_, 1))
+
+
+@pytest.mark.parametrize("forgotten", ["marks", "bad_by"])
+def test_a_past_that_is_not_copied_as_a_whole_would_be_noticed(forgotten: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rollout_sim.planes.compiled import state
+
+    monkeypatch.setattr(state, "_OWN", tuple(name for name in state._OWN if name != forgotten))
+    with pytest.raises(AssertionError):
+        assert_same(in_batches(scenario(**BUSY), 2, 2), one_by_one(scenario(**BUSY), 2, "compiled"))
+
+
+def test_a_past_that_reaches_into_the_rollout_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rollout_sim.run import batch
+
+    real = batch._Control.__init__
+
+    def late(self: Any, *arguments: Any, **named: Any) -> None:
+        real(self, *arguments, **named)
+        self.quiet = 420.0
+
+    monkeypatch.setattr(batch._Control, "__init__", late)
+    with pytest.raises(AssertionError):
+        assert_same(in_batches(scenario(**BUSY), 2, 2), one_by_one(scenario(**BUSY), 2, "compiled"))
