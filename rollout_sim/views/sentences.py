@@ -36,17 +36,15 @@ def conclusion(compared: Comparison, *, below_table: bool = False) -> tuple[str,
     """What a comparison comes to, in a few sentences about the best strategy (see `best_strategy`).
 
     Where a bad version cannot be told from a good one, the first sentence says that; before it, if there are too few
-    replications to say much, and if rollouts do not begin. `below_table`: the table's caption has told these two already.
+    replications to say much, which with `below_table` the table's caption has told already, and if rollouts do not begin.
     """
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
     doubt: tuple[str, ...] = (
-        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided and not below_table else ()
     )
     blocked = blocked_rollouts(compared)
-    if below_table:
-        doubt, blocked = (), ()
     if all((estimate := compared.estimates(name)["blocked"]) and estimate.mean == 1 for name in compared.columns):
         return (*blocked, _cost(compared, best, "The traffic"))
     doubt += blocked
