@@ -123,6 +123,7 @@ def _change(
 ) -> None:
     """Sets two files beside each other: the same seed and as many replications, so that they are pairs."""
     from rollout_sim.core.files import check_writable
+    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.change import Change
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.views.output import COMPARISON_FILES, write
@@ -141,10 +142,11 @@ def _change(
     chosen = strategies or tuple(shared) or tuple(loaded[0].strategies)
     sides = []
     for scenario in loaded:
-        with console.studying(scenario, options["engine"]) as progress:
+        plane = choose_engine(scenario, options["engine"])
+        with console.studying(scenario, plane) as progress:
             compared = compare_strategies(
                 scenario, replications, chosen if shared or strategies else (), jobs=checked_jobs(jobs), progress=progress,
-                seed=loaded[0].seed if seed is None else seed, **options,
+                seed=loaded[0].seed if seed is None else seed, plane=plane, **options,
             )  # fmt: skip
         replications = compared.replications if replications is None else replications
         sides.append(compared)

@@ -213,6 +213,14 @@ class _Layout:
         """The characters of a line."""
         return sum(self.widths) + _BETWEEN * len(self.headings)
 
+    @property
+    def telling(self) -> int:
+        """How many of the names, from the left, tell the rows apart: one if it can."""
+        for count in range(1, self.names):
+            if len({tuple(entry.lines for entry in row[:count]) for row in self.rows}) == len(self.rows):
+                return count
+        return self.names
+
     def narrowed(self, width: int) -> _Layout:
         """The same with headings no wider than what stands below them, and with names broken where there is no room."""
         least = []
@@ -236,13 +244,13 @@ class _Layout:
         return replace(self, most=tuple(most))
 
     def parts(self, width: int) -> list[_Layout]:
-        """The columns in as many tables as are needed for lines of `width` characters, each with the first name."""
-        widths = self.widths
+        """The columns in as many tables as are needed for lines of `width` characters, each with the names that tell rows apart."""
+        widths, telling = self.widths, list(range(self.telling))
         parts, chosen, taken = [], list(range(self.names)), sum(widths[: self.names]) + _BETWEEN * self.names
         for k in range(self.names, len(widths)):
             if taken + widths[k] + _BETWEEN > width and any(column >= self.names for column in chosen):
                 parts.append(chosen)
-                chosen, taken = [0], widths[0] + _BETWEEN
+                chosen, taken = telling.copy(), sum(widths[k] + _BETWEEN for k in telling)
             chosen.append(k)
             taken += widths[k] + _BETWEEN
         return [self._only(columns) for columns in (*parts, chosen)]

@@ -257,6 +257,24 @@ def test_a_matplotlibrc_of_the_folder_changes_nothing(small, settings) -> None:
         assert (small.parent / "after" / name).read_bytes() == (small.parent / "before" / name).read_bytes()
 
 
+def test_two_files_stand_beside_each_other_before_and_after_a_change(small: Path) -> None:
+    changed = small.parent / "changed.yaml"
+    given = yaml.safe_load(small.read_text())
+    for alarm in given["alarms"].values():
+        alarm["threshold"] = "> 9"
+    changed.write_text(yaml.safe_dump(given))
+    narrow = {"COLUMNS": "80"}
+    done = call("compare", small, changed, "--replications", "20", "--out", "o", cwd=small.parent, env=narrow)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "small beside changed" in done.stdout
+    for part in ("before", "after"):
+        assert {path.name for path in (small.parent / "o" / part).iterdir()} <= set(COMPARISON_FILES)
+    rows = [line.split()[1] for line in done.stdout.splitlines() if re.match("canary +[^:]", line)]
+    parts, rest = divmod(len(rows), 3)  # what did not fit beside the rest has the same names
+    assert parts >= 2
+    assert (rest, rows) == (0, ["small", "changed", "change"] * parts)
+
+
 def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> None:
     for command, last in (("run", "One run is an example"), ("compare", "It stops a good version in")):
         extra = ["--replications", "20"] if command == "compare" else []
