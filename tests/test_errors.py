@@ -12,7 +12,7 @@ from command import call
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import LONGEST, ScenarioError, legible
 from rollout_sim.formats import openslo
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.grid import axis

@@ -12,8 +12,8 @@ from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, SCENARIO
 from rollout_sim.core.files import write_file
 
 if TYPE_CHECKING:
-    from rollout_sim.formats.sam import Imported
-    from rollout_sim.formats.stack import Stack
+    from rollout_sim.formats.templates.sam import Imported
+    from rollout_sim.formats.templates.stack import Stack
     from rollout_sim.views.tables import Table
 
 TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "openslo")
@@ -114,7 +114,7 @@ def terraform(file: Path, function: str | None, every: bool, out: Path | None) -
 
     It takes an alias, its deployment group and alarms. FILE is what `terraform show -json` prints of a plan or of the state.
     """
-    from rollout_sim.formats.terraform import read_terraform
+    from rollout_sim.formats.templates.terraform import read_terraform
 
     _check_all(function, every=every, out=out)
     _import_stack(read_terraform(file), function, every=every, out=out)
@@ -124,7 +124,7 @@ def _template(
     file: Path, function: str | None, every: bool, given: tuple[str, ...], parameters: Path | None, environment: str,
     out: Path | None,
 ) -> None:  # fmt: skip
-    from rollout_sim.formats.sam import stack_of
+    from rollout_sim.formats.templates.sam import stack_of
 
     values = template_values(given, parameters, environment)
     _check_all(function, every=every, out=out)
@@ -145,7 +145,7 @@ def _import_stack(stack: Stack, function: str | None, *, every: bool, out: Path 
     from rollout_sim.cli.console import show
     from rollout_sim.core.files import atomic_folder
     from rollout_sim.errors import ScenarioError
-    from rollout_sim.formats import sam as reader
+    from rollout_sim.formats.templates import sam as reader
 
     if not every:
         _deliver(*reader.of_stack(stack, function), out)

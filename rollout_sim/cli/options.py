@@ -311,7 +311,7 @@ ENVIRONMENT: Final = click.option(
 
 def template_values(given: tuple[str, ...], parameters: Path | None, environment: str) -> dict[str, str]:
     """The values of a template's parameters: those of the file, and over them those that are `given` as NAME=VALUE."""
-    from rollout_sim.formats.template import read_parameters
+    from rollout_sim.formats.templates.template import read_parameters
 
     values = {} if parameters is None else read_parameters(parameters, environment)
     for parameter in given:

@@ -17,9 +17,9 @@ from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import read_documents, shorten
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import METRICS
-from rollout_sim.formats.deployed import LAG, Deployed
 from rollout_sim.formats.snippet import dashed
-from rollout_sim.formats.watching import check
+from rollout_sim.formats.templates.deployed import LAG, Deployed
+from rollout_sim.formats.templates.watching import check
 
 SCRAPED: Final = "15 s"
 """How long after its end a period is visible where pods are scraped: a guess."""

@@ -14,11 +14,11 @@ from typing import Any, Final
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats import sam
 from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
-from rollout_sim.formats.deployed import Deployed
-from rollout_sim.formats.events import sources
-from rollout_sim.formats.terraform import read_terraform
+from rollout_sim.formats.templates import sam
+from rollout_sim.formats.templates.deployed import Deployed
+from rollout_sim.formats.templates.events import sources
+from rollout_sim.formats.templates.terraform import read_terraform
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, Unread, spelled

@@ -23,7 +23,7 @@ from rollout_sim.cli.main import app
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.planes.selection import check_size
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario

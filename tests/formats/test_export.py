@@ -16,7 +16,7 @@ from rollout_sim.control.strategies import PREDEFINED
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import codedeploy, kubernetes, openslo
 from rollout_sim.formats.cloudformation import HOOK_CODE, export_cloudformation, export_sam
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
 HOOKS = {

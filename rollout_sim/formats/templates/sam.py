@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.deployed import Deployed
 from rollout_sim.formats.snippet import dashed
-from rollout_sim.formats.stack import Stack
-from rollout_sim.formats.template import check_parameters, read_template
+from rollout_sim.formats.templates.deployed import Deployed
+from rollout_sim.formats.templates.stack import Stack
+from rollout_sim.formats.templates.template import check_parameters, read_template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from rollout_sim.core.files import read_regular
 from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_documents, read_tagged, shorten, suggest
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.intrinsics import PSEUDO
+from rollout_sim.formats.templates.intrinsics import PSEUDO
 
 SAM_FUNCTION: Final = "AWS::Serverless::Function"
 SECTIONS: Final = ("Parameters", "Conditions", "Mappings")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollout_sim.cli.main import app
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
 REF: dict[str, Any] = {"Ref": "Orders"}

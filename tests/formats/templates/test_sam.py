@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.intrinsics import Resolver, UnresolvedError
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.intrinsics import Resolver, UnresolvedError
+from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
 
 TEMPLATE = """

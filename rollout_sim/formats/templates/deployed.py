@@ -14,7 +14,7 @@ from typing import Any, Final
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented
 from rollout_sim.errors import legible
-from rollout_sim.formats.events import Event, sources
+from rollout_sim.formats.templates.events import Event, sources
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import erlang_b
 

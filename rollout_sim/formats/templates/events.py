@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
-from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
-from rollout_sim.formats.schedules import beat
 from rollout_sim.formats.snippet import dashed
+from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
+from rollout_sim.formats.templates.schedules import beat
 
 Kind = Literal["http", "data", "schedule"]
 SYNCHRONOUS: Final = ("Api", "HttpApi", "AlexaSkill", "Cognito", "WebSocketApi")

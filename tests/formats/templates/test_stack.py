@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_cloudformation, export_sam
-from rollout_sim.formats.sam import every, from_sam, stack_of
-from rollout_sim.formats.template import read_parameters
+from rollout_sim.formats.templates.sam import every, from_sam, stack_of
+from rollout_sim.formats.templates.template import read_parameters
 from rollout_sim.scenario.scenario import Scenario
 
 ERRORS: dict[str, Any] = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.sam import every, of_stack
-from rollout_sim.formats.terraform import read_terraform
+from rollout_sim.formats.templates.sam import every, of_stack
+from rollout_sim.formats.templates.terraform import read_terraform
 from rollout_sim.scenario.scenario import Scenario
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam
 
 
 def template(routing: Any = None, **more: Any) -> dict[str, Any]:

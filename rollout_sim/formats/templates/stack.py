@@ -17,11 +17,11 @@ from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.codedeploy import strategy_of
-from rollout_sim.formats.deployed import HOOK, Deployed
-from rollout_sim.formats.events import Around, Callee, sam_events
-from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
-from rollout_sim.formats.template import SAM_FUNCTION, Template
-from rollout_sim.formats.watching import Watching
+from rollout_sim.formats.templates.deployed import HOOK, Deployed
+from rollout_sim.formats.templates.events import Around, Callee, sam_events
+from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
+from rollout_sim.formats.templates.template import SAM_FUNCTION, Template
+from rollout_sim.formats.templates.watching import Watching
 
 ALIAS: Final = "AWS::Lambda::Alias"
 GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"

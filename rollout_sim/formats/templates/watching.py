@@ -20,11 +20,11 @@ from rollout_sim.control.readings import STATISTICS, TIMES, plain, samples_neede
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
-from rollout_sim.formats.deployed import LAG, LeftOut, spaced
-from rollout_sim.formats.events import Callee, exists
-from rollout_sim.formats.intrinsics import MISSING as NO_VALUE
-from rollout_sim.formats.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.snippet import dashed
+from rollout_sim.formats.templates.deployed import LAG, LeftOut, spaced
+from rollout_sim.formats.templates.events import Callee, exists
+from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
+from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"

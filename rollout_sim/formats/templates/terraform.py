@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from rollout_sim.core.files import read_regular
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.intrinsics import Resolver
-from rollout_sim.formats.stack import Stack, is_of_lambda
-from rollout_sim.formats.template import Template
+from rollout_sim.formats.templates.intrinsics import Resolver
+from rollout_sim.formats.templates.stack import Stack, is_of_lambda
+from rollout_sim.formats.templates.template import Template
 
 MAX_BYTES: Final = 64 << 20
 _KINDS: Final = {

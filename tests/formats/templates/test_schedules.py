@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_sim.formats.schedules import beat
+from rollout_sim.formats.templates.schedules import beat
 
 HOUR, DAY, YEAR = 3600.0, 86400.0, 365 * 86400.0
 
