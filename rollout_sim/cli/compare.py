@@ -98,7 +98,7 @@ def compare(
         lambda: (
             click.echo(json.dumps(to_json(compared), indent=1))
             if as_json
-            else console.show(head, how, *notes, comparison_table(compared), *conclusion(compared))
+            else console.show(head, how, *notes, comparison_table(compared), *conclusion(compared, below_table=True))
         ),
         None if as_json else f"files in {folder}",
     )

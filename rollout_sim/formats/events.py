@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
-from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, as_switch
+from rollout_sim.formats.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
 from rollout_sim.formats.schedules import beat
 from rollout_sim.formats.snippet import dashed
 
@@ -37,6 +37,8 @@ class Event:
     name: str
     kind: Kind
     every: float | None = None
+    polled: bool = False
+    """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,8 @@ def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
         else:
             if kind in POLLED:
                 remarks.append(_polled(name, kind))
-            events.append(Event(name=name, kind="http" if kind in SYNCHRONOUS else "data"))
+            called: Kind = "http" if kind in SYNCHRONOUS else "data"
+            events.append(Event(name=name, kind=called, polled=kind in POLLED))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -108,6 +111,11 @@ def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
     if expression.startswith("at("):
         remarks.append(f"the schedule {name} comes once: {shorten(expression)}; it is left out")
         return []
+    if isinstance(expression, Unknown):
+        remarks.append(
+            f"the schedule {name}: {expression} is not known before the deployment; its interval of 1 h is a GUESS"
+        )
+        return [Event(name=name, kind="schedule", every=3600.0)]
     try:
         every, even = beat(expression)
     except ValueError as error:
@@ -163,7 +171,7 @@ class Around:
         if target is not None and _off(properties):
             self.remarks.append(f"the event source mapping {name} is switched off")
             return
-        self._add(Event(name=name, kind="data"), target, "this event source mapping")
+        self._add(Event(name=name, kind="data", polled=True), target, "this event source mapping")
         if target == "alias":
             self.remarks.append(_polled(name, "an event source mapping"))
 
@@ -230,7 +238,8 @@ def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:
 def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The `traffic` of a scenario: a source for each event, by name where there are several.
 
-    `rate` is that of each source whose own is not known; `retries` is what Lambda does with queued events.
+    `rate` is that of each source whose own is not known; `retries` is what Lambda does with asynchronous events, which polled
+    ones are not.
     """
     result: list[dict[str, Any]] = []
     for event in events or [Event(name="", kind="http")]:
@@ -239,5 +248,6 @@ def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, An
         taken = [other.get("name") for other in result]
         name = dashed(event.name)
         named = {"name": name if name not in taken else f"{name}-{len(result) + 1}"} if len(events) > 1 else {}
-        result.append(named | source | (dict(retries) if event.kind != "http" else {}))
+        asynchronous = event.kind != "http" and not event.polled
+        result.append(named | source | (dict(retries) if asynchronous else {}))
     return result

@@ -132,8 +132,7 @@ class Stack:
         properties = Properties(resolver, alias["Properties"], remarks)
         deployed = self._function(function, Properties(resolver, resource["Properties"], remarks))
         deployed.alias = properties.take("Name", str, "live")
-        provisioned = properties.inside("ProvisionedConcurrencyConfig")
-        deployed.provisioned = provisioned.take("ProvisionedConcurrentExecutions", int, 0)
+        deployed.provisioned = self._provisioned(properties, resolver, remarks)
         callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
@@ -318,6 +317,15 @@ class Stack:
             remarks.append(f"{deployed.identity} {what}")
         deployed.remarks[:] = [*resolver.taken, *remarks, *deployed.remarks]
         return deployed
+
+    def _provisioned(self, alias: Properties, resolver: Resolver, remarks: list[str]) -> int:
+        """The provisioned concurrency of an alias, or of the version that it points to."""
+        named = resolver.text(alias.given.get("FunctionVersion", "")).partition(".")[0]
+        version = self.resources.get(named, {})
+        given = version["Properties"] if version.get("Type") == "AWS::Lambda::Version" else {}
+        holders = (alias, Properties(resolver, given, remarks, f"{named}."))
+        configs = [holder.inside("ProvisionedConcurrencyConfig") for holder in holders]
+        return max(int(config.take("ProvisionedConcurrentExecutions", int, 0)) for config in configs)
 
     def _group_of(self, resolver: Resolver, shift: Mapping[str, Any], groups: Mapping[str, None]) -> str | None:
         """The logical id of the deployment group that an alias names."""

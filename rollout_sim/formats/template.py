@@ -79,8 +79,22 @@ def read_template(path: Path) -> Template:
     }
     if complete.get("Globals"):
         _merge_globals(path, complete)
-    remarks = tuple(f"left out: {loop}: what it expands to is not read" for loop in loops)
-    return Template(path=path, data=complete, lines=document.lines, remarks=remarks)
+    remarks = [f"left out: {loop}: what it expands to is not read" for loop in loops]
+    complete["Parameters"] = dict(_parameters(complete["Parameters"], remarks))
+    return Template(path=path, data=complete, lines=document.lines, remarks=tuple(remarks))
+
+
+def _parameters(given: Mapping[str, Any], remarks: list[str]) -> Iterator[tuple[str, Any]]:
+    """The parameters, without the defaults that CloudFormation refuses, which are remarks."""
+    for name, parameter in given.items():
+        default = parameter.get("Default") if isinstance(parameter, Mapping) else None
+        allowed = None if default is None else _refusal(parameter, _plain(default))
+        if allowed is None:
+            yield name, parameter
+            continue
+        what = f"its default {shorten(repr(default))} is refused by CloudFormation (allowed {allowed})"
+        remarks.append(f"the parameter {name}: {what}, so it has none")
+        yield name, {key: value for key, value in parameter.items() if key != "Default"}
 
 
 def _merge_globals(path: Path, template: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
-from rollout_sim.control.readings import STATISTICS, TIMES, plain
+from rollout_sim.control.readings import STATISTICS, TIMES, plain, samples_needed
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten, suggest
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
@@ -76,6 +76,10 @@ _ALARM_ARN: Final = re.compile(r"arn:[^\"']*?:alarm:")
 
 class _OthersError(ValueError):
     """The metric is another function's, which the scenario does not have."""
+
+    def __init__(self, other: str, own: str) -> None:
+        super().__init__(f"it watches the function {other}, not {own}")
+        self.other = other
 
 
 class _DeadError(ValueError):
@@ -246,7 +250,8 @@ class Watching:
         if treatment not in _TREATMENTS:
             raise ValueError(f"TreatMissingData: got {treatment!r}; allowed {', '.join(_TREATMENTS)}")
         fields["missing"] = _TREATMENTS[treatment]
-        if self._value(properties, "EvaluateLowSampleCountPercentile") == "ignore":
+        few = self._value(properties, "EvaluateLowSampleCountPercentile")
+        if few == "ignore" and samples_needed(str(fields.get("statistic"))):  # of other statistics it says nothing
             fields["low_samples"] = "ignore"
         window = self._value(properties, "EvaluationWindow")
         if isinstance(window, Mapping) and "WallClockWindow" in window:
@@ -299,13 +304,13 @@ class Watching:
         reads = _names(expression)
         everything = "METRICS(" in expression.replace(" ", "")
         metrics: dict[str, dict[str, Any]] = {}
-        others: dict[str, str] = {}
+        others: dict[str, _OthersError] = {}
         for key, query in queries.items():
             if "MetricStat" in query and (everything or key in reads):
                 try:
                     metrics[key] = self._of_stat(identity, query)
                 except _OthersError as error:
-                    others[key] = str(error)
+                    others[key] = error
         if others:
             expression = self._without(expression, metrics, others, identity)
         if expression in metrics:
@@ -352,20 +357,23 @@ class Watching:
         return result
 
     def _without(
-        self, expression: str, metrics: Mapping[str, dict[str, Any]], others: Mapping[str, str], identity: str
+        self, expression: str, metrics: Mapping[str, dict[str, Any]], others: Mapping[str, _OthersError], identity: str
     ) -> str:
         """The expression with the counts of other functions taken as 0, where it is a sum. Raises ValueError elsewhere."""
-        wanted = "; ".join(dict.fromkeys(others.values()))
+        if not metrics:
+            raise next(iter(others.values()))
+        elsewhere = ", ".join(dict.fromkeys(error.other for error in others.values()))
         names = (*metrics, *others)
-        try:
-            known = parse_expression(expression, names)
-        except ValueError:
-            raise ValueError(wanted) from None
         probes = np.random.default_rng(1).integers(1, 100, (len(names), 8)).astype(float)
-        values = dict(zip(names, probes, strict=True))
-        if not metrics or not np.allclose(known.compute(values), probes.sum(axis=0)):
-            raise ValueError(wanted)
-        self.remarks.append(f"{identity} adds up several functions: {wanted}; here the others count nothing")
+        known = parse_expression(expression, names)
+        if not np.allclose(known.compute(dict(zip(names, probes, strict=True))), probes.sum(axis=0)):
+            what = f"{self.callee.function} and {elsewhere}, and not as their sum"
+            raise ValueError(
+                f"it reads what several functions count, {what}: the scenario has {self.callee.function} alone"
+            )
+        self.remarks.append(
+            f"{identity} adds up what several functions count: here {elsewhere} counts nothing beside {self.callee.function}"
+        )
         return " + ".join(metrics)
 
     def _of_band(
@@ -488,6 +496,10 @@ class Watching:
                     f"{identity}: {resource} is not known: it was taken as the alias {self.callee.alias}"
                 )
             else:
+                if resource == self.callee.alias:
+                    raise _DeadError(
+                        f"Resource is the alias's name alone, {resource}, where the metrics have name:alias"
+                    )
                 raise ValueError(f"it watches calls without an alias ({resource}), and no call of a rollout is one")
         elif "⟨" in alias and alias.strip("⟨⟩").partition(".")[0] not in self.resolver.resources:
             self.remarks.append(f"{identity}: {alias} is not known: it was taken as the alias {self.callee.alias}")
@@ -521,7 +533,7 @@ class Watching:
         elif other is None and "⟨" in own and function in self.resolver.resources and own != Symbol(function).shown:
             self.remarks.append(f"{identity}: the name of {function} is not known: {shown} was taken as it")
         else:
-            raise _OthersError(f"it watches the function {other or shown}, not {function}")
+            raise _OthersError(other or shown, function)
 
     def _dead(self, dimensions: Mapping[str, str]) -> str | None:
         """Why no metric of Lambda ever has these dimensions, in a sentence; None where one may."""

@@ -29,7 +29,8 @@ def text(report: CheckReport) -> str:
     lines: list[str] = []
     for one in report.checked:
         for finding in one.loud:
-            head = f"{finding.place}: {finding.severity} {finding.code} {finding.name}"
+            whose = _whose(report, one)
+            head = f"{finding.place}: {finding.severity} {finding.code} {finding.name}{f' ({whose})' if whose else ''}"
             lines += [head, *_wrapped(finding.message, "  "), *_remedy_lines(finding), ""]
         for finding in one.findings:
             if finding.silenced is not None:
@@ -45,8 +46,16 @@ def notes_of(report: CheckReport) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for one in report.checked:
         for note in one.notes:
-            notes.setdefault(note, []).append(one.name)
+            names = notes.setdefault(note, [])
+            if one.name not in names:  # two files may call their functions alike
+                names.append(one.name)
     return notes
+
+
+def _whose(report: CheckReport, one: Checked) -> str:
+    """The function, where its file rolls out several, which may share an alarm and its line; else empty."""
+    several = sum(other.place.path == one.place.path for other in report.checked) > 1
+    return escaped(one.name) if several else ""
 
 
 def _remedy_lines(finding: Finding) -> Iterator[str]:
@@ -84,7 +93,7 @@ def github(report: CheckReport) -> str:
     for one in report.checked:
         for finding in one.loud:
             place = f"file={_property(_relative(finding.place.path))},line={finding.place.line}"
-            title = _property(f"{finding.code} {finding.name}")
+            title = _property(" ".join(filter(None, (finding.code, finding.name, _whose(report, one)))))
             message = finding.message if finding.remedy is None else f"{finding.message}\n{_mend(finding)}"
             lines.append(f"::{_GITHUB[finding.severity]} {place},title={title}::{_data(message)}")
     return "\n".join([*lines, summary(report)]) + "\n"

@@ -32,17 +32,17 @@ class KeyFigure:
     value: Cell
 
 
-def conclusion(compared: Comparison) -> tuple[str, ...]:
+def conclusion(compared: Comparison, *, below_table: bool = False) -> tuple[str, ...]:
     """What a comparison comes to, in a few sentences about the best strategy (see `best_strategy`).
 
     Where a bad version cannot be told from a good one, the first sentence says that; before it, if there are too few
-    replications to say much.
+    replications to say much, which with `below_table` the table's caption has told already, and if rollouts do not begin.
     """
     best = best_strategy(compared)
     if compared.scenario.rollout is None:
         return _steady(compared, best)
     doubt: tuple[str, ...] = (
-        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided else ()
+        (f"{compared.undecided[0].upper()}{compared.undecided[1:]}.",) if compared.undecided and not below_table else ()
     )
     blocked = blocked_rollouts(compared)
     if all((estimate := compared.estimates(name)["blocked"]) and estimate.mean == 1 for name in compared.columns):
@@ -68,7 +68,7 @@ def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
     best = min(right or results, key=lambda result: result.bad_requests)
     what = f"version {new}, which is {'bad' if bad else 'good'}"
     does, fails = ("stop", "lets it through") if bad else ("ship", "stops it")
-    figures = f"{best.bad_requests:,} bad requests"
+    figures = _bad(best.bad_requests)
     if bad and best.time_to_rollback_s is not None:
         figures += f", {show_duration(best.time_to_rollback_s)} to the rollback"
     if not right:
@@ -79,8 +79,12 @@ def verdict(results: Sequence[RunResult]) -> tuple[str, ...]:
         several = f"{len(right)} of {len(results)} strategies {does}{'s' if len(right) == 1 else ''} {what}"
         first = f"{several}; the fewest bad requests has {best.strategy}: {figures}."
     worst = max(wrong, key=lambda result: result.bad_requests, default=None)
-    second = () if worst is None or not right else (f"{worst.strategy} {fails}: {worst.bad_requests:,} bad requests.",)
+    second = () if worst is None or not right else (f"{worst.strategy} {fails}: {_bad(worst.bad_requests)}.",)
     return (first, *second, "One run is an example; `rollout-sim compare` says how often.")
+
+
+def _bad(requests: int) -> str:
+    return f"{requests:,} bad request{'' if requests == 1 else 's'}"
 
 
 def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
@@ -220,6 +224,10 @@ def _good_version(compared: Comparison, best: str) -> tuple[str, ...]:
         first = f"{good}; {best} stops it in {often} of the rollouts."
     else:
         worst = max(compared.columns, key=lambda name: _stopped(compared, name).mean)
+        if _stopped(compared, worst).mean == _stopped(compared, best).mean:
+            each = "each of the" if count > 2 else "either of the"
+            first = f"{good}; {each} {count} strategies stops it in {often} of the rollouts."
+            return (first, _cost(compared, best, f"With {best} the traffic"))
         alone = f"Of the {count} strategies, {best} leaves it alone best: it stops it in {often} of the rollouts"
         first = f"{good}. {alone}; {worst} does in {share_with_interval(_stopped(compared, worst))}."
     return (first, _cost(compared, best, f"With {best} the traffic"))

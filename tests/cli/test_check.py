@@ -187,7 +187,7 @@ def test_twenty_six_functions_are_checked_in_under_a_minute_of_two_cores(tmp_pat
     path = template(tmp_path / "template.yaml", *functions)
     before = time.process_time()
     done = run(path, "--format", "json", "--fail-on", "never")
-    assert len(json.loads(done.output)["checked"]) == 26
+    assert len(json.loads(done.stdout)["checked"]) == 26  # on standard error a slow machine tells how far it is
     assert time.process_time() - before < 2 * 60
 
 

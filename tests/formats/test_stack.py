@@ -312,6 +312,23 @@ def test_a_value_that_cloudformation_refuses(name: str, value: str, allowed: str
     assert f"--parameter: {name}: got {value!r}; allowed {allowed}" in str(caught.value)
 
 
+def test_a_default_that_cloudformation_refuses_is_none(tmp_path: Path) -> None:
+    stage = {"Type": "String", "AllowedValues": ["dev", "prod"], "Default": "staging"}
+    fine = {"Type": "Number", "MinValue": 1, "Default": 3}
+    given = sam(AutoPublishAlias={"Ref": "Stage"}, Timeout={"Ref": "Limit"}) | {
+        "Parameters": {"Stage": stage, "Limit": fine}
+    }
+    loaded, remarks = imported(tmp_path, given)
+    assert list(loaded.function.aliases) == ["live"]
+    assert loaded.function.timeout == 3
+    refused = (
+        "the parameter Stage: its default 'staging' is refused by CloudFormation (allowed dev, prod), so it has none"
+    )
+    assert [remark for remark in remarks if remark.startswith("the parameter")] == [refused]
+    loaded, _ = imported(tmp_path, given, parameters={"Stage": "dev"})
+    assert list(loaded.function.aliases) == ["dev"]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -418,6 +435,34 @@ def test_retries_of_queued_events(tmp_path: Path) -> None:
 
 
 MAPPING = "AWS::Lambda::EventSourceMapping"
+
+
+def test_retries_of_queued_events_are_not_those_of_a_queue_that_is_polled(tmp_path: Path) -> None:
+    config = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
+    events = {"Jobs": {"Type": "SQS", "Properties": {}}, "News": {"Type": "SNS", "Properties": {}}}
+    mapping = {"Type": MAPPING, "Properties": {"FunctionName": {"Ref": "Orders.Alias"}}}
+    loaded, _ = imported(tmp_path, sam(None, events, {"Stream": mapping}, EventInvokeConfig=config))
+    assert {source.name: (source.async_retries, source.max_event_age) for source in loaded.traffic} == {
+        "jobs": (2, 21600), "news": (0, 60), "stream": (2, 21600),
+    }  # fmt: skip
+
+
+def test_a_schedule_that_is_not_known(tmp_path: Path) -> None:
+    events = {"Warm": {"Type": "Schedule", "Properties": {"Schedule": {"Ref": "Beat"}}}}
+    given = sam(None, events) | {"Parameters": {"Beat": {"Type": "String"}}}
+    loaded, remarks = imported(tmp_path, given)
+    assert loaded.traffic[0].arrivals.fixed == 3600
+    assert "the schedule Warm: Beat is not known before the deployment; its interval of 1 h is a GUESS" in remarks
+    loaded, _ = imported(tmp_path, given, parameters={"Beat": "rate(5 minutes)"})
+    assert loaded.traffic[0].arrivals.fixed == 300
+
+
+@pytest.mark.parametrize("where", ["OrdersVersion", "OrdersLive"])
+def test_provisioned_concurrency_of_a_version_or_an_alias(where: str, tmp_path: Path) -> None:
+    given = cloudformation()
+    given["Resources"][where]["Properties"]["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": 3}
+    loaded, _ = imported(tmp_path, given)
+    assert loaded.function.versions["1"].provisioned == 3
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,9 @@ def test_a_percentile_of_few_samples_and_missing_data(tmp_path: Path) -> None:
     )  # fmt: skip
     only = single(tmp_path, alarm)
     assert (only.low_samples, only.missing, only.datapoints) == ("ignore", "missing", "3 of 5")
+    for statistic in ({"ExtendedStatistic": "tm99"}, {"Statistic": "Average", "ExtendedStatistic": None}):
+        assert single(tmp_path, alarm | statistic).low_samples == "evaluate"  # of these the setting says nothing
+    assert single(tmp_path, of_maths("e / i", EvaluateLowSampleCountPercentile="ignore")).metric == "error_rate"
 
 
 def test_two_names_that_collide_are_both_kept(tmp_path: Path) -> None:
@@ -257,18 +260,15 @@ def test_the_errors_of_two_functions_count_those_of_this_one(tmp_path: Path) -> 
     alarm = of_maths(Metrics=[stat("a", "Errors"), stat("b", "Errors", bills), both])
     loaded, remarks = imported(tmp_path, {"Watch": alarm})
     assert (loaded.alarms["watch"].metric, loaded.alarms["watch"].of) == ("errors", "alias")
-    assert (
-        "Watch adds up several functions: it watches the function Bills, not Orders; here the others count nothing"
-        in remarks
-    )
+    assert "Watch adds up what several functions count: here Bills counts nothing beside Orders" in remarks
     rate = {"Id": "x", "Expression": "b / a", "ReturnData": True}
     _, remarks = imported(
         tmp_path, {"Watch": of_maths(Metrics=[stat("a", "Errors"), stat("b", "Errors", bills), rate])}
     )
-    assert any(
-        remark.startswith("left out: Watch: it watches the function Bills, not Orders (template.json:")
-        for remark in remarks
-    )
+    what = "it reads what several functions count, Orders and Bills, and not as their sum"
+    assert any(remark.startswith(f"left out: Watch: {what}") for remark in remarks)
+    _, remarks = imported(tmp_path, {"Watch": plain(Dimensions=bills)})
+    assert any(remark.startswith("left out: Watch: it watches the function Bills, not Orders (") for remark in remarks)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,7 @@ def test_the_share_of_failed_responses_of_an_api(tmp_path: Path) -> None:
         (dimensions(FunctionName="Orders"), "Orders is a logical id and not a name: ${Orders} is meant"),
         (dimensions(FunctionName={"Fn::Sub": "Orders"}, Resource={"Fn::Sub": "Orders:live"}), "${Orders} is meant"),
         (dimensions(FunctionName=REF, Resource={"Fn::Sub": "Orders:live"}), "Resource is the text Orders:live"),
+        (dimensions(FunctionName=REF, Resource="live"), "Resource is the alias's name alone, live"),
         (dimensions(FunctionName=REF, Resource="${Orders}:live"), "in which nothing is put in: there is no !Sub"),
         (dimensions(FunctionName={"Fn::GetAtt": "Orders.Arn"}), "FunctionName is an ARN"),
         (dimensions(FunctionName=REF, Resource={"Ref": "Orders.Alias"}), "Resource is an ARN, where the metrics have name:alias"),

@@ -47,6 +47,7 @@ def test_too_few_replications_are_called_that_everywhere() -> None:
     assert comparison_table(few).caption == few.undecided
     assert few.to_json()["undecided"] == few.undecided
     assert conclusion(few)[0] == f"T{few.undecided[1:]}."
+    assert conclusion(few, below_table=True) == conclusion(few)[1:]  # a terminal shows the caption, too
     assert (many.undecided, comparison_table(many).caption, many.to_json()["undecided"]) == ("", "", None)
     assert "Too few" not in " ".join(conclusion(many))
 

@@ -53,6 +53,25 @@ def report(*findings: Finding, notes: tuple[str, ...] = ()) -> CheckReport:
 EVERY = report(FOUND, ERROR, SILENCED, NOTE, notes=("something is guessed",))
 
 
+def test_functions_of_one_file_are_told_apart() -> None:
+    """An alarm that two functions share is found twice, at one line."""
+    orders, bills = (
+        report(replace(FOUND, subject=name), notes=("guessed",)).checked[0] for name in ("orders", "bills")
+    )
+    both = CheckReport(checked=(orders, bills))
+    for line in (
+        "warning RS102 alarm-hardly-fires (orders)",
+        "warning RS102 alarm-hardly-fires (bills)",
+        "note: orders, bills: guessed",
+    ):
+        assert line in FORMATS["text"](both)
+    assert "title=RS102 alarm-hardly-fires bills::" in FORMATS["github"](both)
+    elsewhere = replace(orders, place=Place(path=Path("other.yaml"), line=1))
+    apart = FORMATS["text"](CheckReport(checked=(orders, elsewhere)))
+    assert "alarm-hardly-fires\n" in apart
+    assert "note: orders: guessed" in apart
+
+
 @pytest.mark.parametrize("findings", [(), (FOUND, ERROR, SILENCED, NOTE), (NASTY,)], ids=["none", "all", "nasty"])
 def test_sarif_keeps_to_its_schema(findings) -> None:
     document = json.loads(FORMATS["sarif"](report(*findings)))

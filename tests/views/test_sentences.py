@@ -74,6 +74,18 @@ def test_a_good_version_is_best_left_alone() -> None:
     assert "canary does in 40% [" in conclusion(found)[0]
 
 
+def test_strategies_that_leave_a_good_version_alone_alike() -> None:
+    """No strategy is set against itself: "canary leaves it alone best; canary does in 0%"."""
+    pair = compared({"instant": (0.0, 10.0), "canary": (0.0, 10.0)})
+    assert conclusion(pair)[0].startswith(
+        "Nothing is wrong with version 2; either of the 2 strategies stops it in 0% ["
+    )
+    three = compared({"instant": (0.1, 10.0), "canary": (0.1, 10.0), "linear": (0.1, 10.0)})
+    assert conclusion(three)[0].startswith(
+        "Nothing is wrong with version 2; each of the 3 strategies stops it in 10% ["
+    )
+
+
 @pytest.mark.parametrize("strategy", ["instant", "canary", "linear"])
 def test_the_figures_are_the_comparisons(strategy: str) -> None:
     compared = compare(scenario(), 200, [strategy])

@@ -61,6 +61,7 @@ def nothing_watches(evidence: Evidence) -> Iterator[Match]:
     promoted = often(bad, group[0], "promoted")
     cost = mean_of(column(bad, group[0], "bad_requests_new_version"), unit=1.0)
     assert cost is not None
+    within = show_duration(bad.scenario.horizon - evidence.deployment.start)
     unlisted = [name for name in evidence.scenario.alarms if name not in evidence.deployment.alarms]
     idle = f" ({', '.join(unlisted)}: defined, but not listed in rollout.alarms)" if unlisted else ""
     if evidence.dead:
@@ -70,7 +71,8 @@ def nothing_watches(evidence: Evidence) -> Iterator[Match]:
         where=("rollout",),
         message=(
             f"nothing watches the rollout{among(evidence, group)}{idle}: a version with {evidence.fault_text} is promoted in "
-            f"{share_with_interval(promoted)} of the rollouts, at {number_with_interval(cost)} bad requests"
+            f"{share_with_interval(promoted)} of the rollouts, at {number_with_interval(cost)} bad requests within {within} of "
+            "the start"
         ),
         figures={"promoted": promoted, "bad_requests": cost},
         remedy=search(evidence, watching_changes(evidence, timed[0]), of_rollout(timed)),
