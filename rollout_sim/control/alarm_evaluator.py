@@ -60,7 +60,7 @@ class BurnSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """The traffic before time zero, as expected: events per second in the long run, of shape (targets,).
+    """The traffic before time zero, as expected: events per second at that hour, of shape (targets,).
 
     `forecast(start, end)` are the invocations expected of each target between two times (s), of the same shape, as if nothing
     were rolled out; it is what anomaly bands go by.
@@ -270,7 +270,7 @@ class AlarmEvaluator:
             points, samples = read[""]
         else:
             # Durations in milliseconds, as CloudWatch has them.
-            factors = {name: 1000.0 if one.kind == "duration" else 1.0 for name, one in alarm.readings.items()}
+            factors = {name: 1000.0 if reading.kind == "duration" else 1.0 for name, reading in alarm.readings.items()}
             points = alarm.maths.compute({name: values * factors[name] for name, (values, _) in read.items()})
             samples = np.zeros_like(points)
         if alarm.band is not None:
@@ -403,11 +403,11 @@ class AlarmEvaluator:
             durations = before.main(tuple(targets))
             if reading.metric != "duration":
                 mean = np.full(number, float((shares * rates).sum() / max(rates.sum(), 1e-300)))
-                one = np.sqrt(mean * (1 - mean))
+                deviation = np.sqrt(mean * (1 - mean))
             else:
                 quantiles = np.zeros(1) if durations is None else durations.ppf(np.arange(0.5, 2000) / 2000)
-                mean, one = np.full(number, quantiles.mean()), np.full(number, quantiles.std())
-            spread = one / np.sqrt(np.maximum(samples, 1.0))
+                mean, deviation = np.full(number, quantiles.mean()), np.full(number, quantiles.std())
+            spread = deviation / np.sqrt(np.maximum(samples, 1.0))
         low, high = points < mean - alarm.band * spread, points > mean + alarm.band * spread
         outside: BoolArray = {"below": low, "above": high, "outside": low | high}[alarm.comparator]
         return outside

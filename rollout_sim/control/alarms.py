@@ -418,7 +418,9 @@ class Alarm(_Parsed):
     @property
     def percentiles(self) -> tuple[Percentile, ...]:
         """What the metrics must hold of durations for this alarm."""
-        return tuple(dict.fromkeys(one.percentile for one in self.readings.values() if one.percentile is not None))
+        return tuple(
+            dict.fromkeys(reading.percentile for reading in self.readings.values() if reading.percentile is not None)
+        )
 
     @property
     def percentile(self) -> Percentile | None:
@@ -429,7 +431,7 @@ class Alarm(_Parsed):
     def scopes(self) -> tuple[Scope, ...]:
         """Of whom it reads, the guard `at_least` included."""
         own: tuple[Scope, ...] = (self.of,) if self.maths is None or self.least else ()
-        return tuple(dict.fromkeys((*own, *(one.of for one in self.readings.values()))))
+        return tuple(dict.fromkeys((*own, *(reading.of for reading in self.readings.values()))))
 
     @property
     def lags(self) -> tuple[float, float]:

@@ -174,7 +174,7 @@ class _Reader:
 
         def flat(series: Mapping[str, FloatArray]) -> list[FloatArray]:
             values = [compute(series) for compute in computed]
-            return [one for value in values for one in (value if isinstance(value, list) else [value])]
+            return [part for value in values for part in (value if isinstance(value, list) else [value])]
 
         return flat
 
@@ -256,7 +256,7 @@ class _Reader:
 
 
 def _each(change: Callable[[Any], Any], value: Any) -> Any:
-    return [change(one) for one in value] if isinstance(value, list) else change(value)
+    return [change(part) for part in value] if isinstance(value, list) else change(value)
 
 
 def _pairs(operation: Operation, left: Any, right: Any) -> Any:

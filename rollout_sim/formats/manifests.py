@@ -67,19 +67,19 @@ def from_manifests(path: Path, name: str | None = None, others: Iterable[Path] =
     """
     read = [document for file in (path, *others) for document in read_documents(file)]
     documents = [document for document in _flat(read) if isinstance(document, Mapping)]
-    found = {}
+    rollouts = {}
     for document in documents:
         version, kind = str(document.get("apiVersion")), document.get("kind")
         if (version.startswith(ARGO) and kind == "Rollout") or (version.startswith(FLAGGER) and kind == "Canary"):
-            found[_name(document)] = document
-    if not found:
+            rollouts[_name(document)] = document
+    if not rollouts:
         raise ScenarioError([f"{path}: there is no Rollout of {ARGO[:-1]} and no Canary of {FLAGGER[:-1]}"])
-    if name is not None and name not in found:
-        raise ScenarioError([f"{path}: --function: got {name!r}; allowed {', '.join(found)}"])
-    if name is None and len(found) > 1:
-        raise ScenarioError([f"{path}: there are several; choose one with --function: {', '.join(found)}"])
-    chosen = name or next(iter(found))
-    document = found[chosen]
+    if name is not None and name not in rollouts:
+        raise ScenarioError([f"{path}: --function: got {name!r}; allowed {', '.join(rollouts)}"])
+    if name is None and len(rollouts) > 1:
+        raise ScenarioError([f"{path}: there are several; choose one with --function: {', '.join(rollouts)}"])
+    chosen = name or next(iter(rollouts))
+    document = rollouts[chosen]
     argo = document.get("kind") == "Rollout"
     deployed = Deployed(identity=chosen, name=chosen, origin="Argo Rollout" if argo else "Flagger Canary")
     try:
@@ -244,7 +244,9 @@ def _templates(
     for reference in _items(analysis.get("templates")):
         wanted = str(reference.get("templateName"))
         kind = "ClusterAnalysisTemplate" if reference.get("clusterScope") else "AnalysisTemplate"
-        template = next((one for one in documents if one.get("kind") == kind and _name(one) == wanted), None)
+        template = next(
+            (document for document in documents if document.get("kind") == kind and _name(document) == wanted), None
+        )
         if template is None:
             result.append({"name": wanted, "absent": kind})
         elif wanted not in names:
@@ -362,11 +364,11 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
         try:
             for comparator, limit in _ranges(metric):
                 clue = _query(metric, documents)
-                found = Check(
+                analysis = Check(
                     name=name, comparator=comparator, limit=limit, interval=interval, failures=threshold, checks=checks,
                     clue=clue, lag=SCRAPED,
                 )  # fmt: skip
-                _watch(deployed, found)
+                _watch(deployed, analysis)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             remarks.append(f"left out: {name}: {error}")
 
@@ -398,56 +400,58 @@ def _query(metric: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> str
 # --- what a check is about --------------------------------------------------------------------------------------------
 
 
-def _watch(deployed: Deployed, found: Check) -> None:
+def _watch(deployed: Deployed, analysis: Check) -> None:
     """Adds a check as an alarm on the new version. Raises ValueError where nothing tells what it is about."""
-    period = max(60.0, -(-found.interval // 60) * 60)
-    m, n = (max(1, math.ceil(count * found.interval / period)) for count in (found.failures, found.checks))
-    fields = {"of": "new_version", "period": text(period, "duration"), **_meaning(found)}
-    fields |= {"datapoints": f"{m} of {min(n, max(m, 1000))}", "missing": "not_breaching", "lag": found.lag}
+    period = max(60.0, -(-analysis.interval // 60) * 60)
+    m, n = (max(1, math.ceil(count * analysis.interval / period)) for count in (analysis.failures, analysis.checks))
+    fields = {"of": "new_version", "period": text(period, "duration"), **_meaning(analysis)}
+    fields |= {"datapoints": f"{m} of {min(n, max(m, 1000))}", "missing": "not_breaching", "lag": analysis.lag}
     check(fields)
-    base = dashed(found.name)
+    base = dashed(analysis.name)
     name, number = base, 1
     while name in deployed.alarms:
         number += 1
         name = f"{base}-{number}"
     deployed.alarms[name] = fields
     deployed.acting.append(name)
-    if found.known is None and found.name not in ("request-success-rate", "request-duration"):
+    if analysis.known is None and analysis.name not in ("request-success-rate", "request-duration"):
         what = {"error_rate": "the new version's error rate", "duration": "the new version's duration"}.get(
             str(fields["metric"]), f"the new version's {fields['metric']}"
         )
-        deployed.remarks.append(f"{found.name}: its query is not read: that it measures {what} is a GUESS")
+        deployed.remarks.append(f"{analysis.name}: its query is not read: that it measures {what} is a GUESS")
 
 
-def _meaning(found: Check) -> dict[str, Any]:
-    """The metric and the threshold of a check. Raises ValueError."""
-    if found.known is not None:
-        if found.known["metric"] == "duration":
-            limit = text(round(found.limit / 1000, 9), "duration")
+def _meaning(analysis: Check) -> dict[str, Any]:
+    """The metric and the threshold of a analysis. Raises ValueError."""
+    if analysis.known is not None:
+        if analysis.known["metric"] == "duration":
+            limit = text(round(analysis.limit / 1000, 9), "duration")
         else:
-            limit = text(found.limit, "share") if found.known["metric"] == "error_rate" else f"{found.limit:.12g}"
-        return {**found.known, "threshold": f"{found.comparator} {limit}"}
-    about = f"{found.name} {found.clue}"
+            limit = (
+                text(analysis.limit, "share") if analysis.known["metric"] == "error_rate" else f"{analysis.limit:.12g}"
+            )
+        return {**analysis.known, "threshold": f"{analysis.comparator} {limit}"}
+    about = f"{analysis.name} {analysis.clue}"
     kind = next(
-        (kind for source in (found.name, about) for kind, pattern in _KINDS if pattern.search(source)), None
+        (kind for source in (analysis.name, about) for kind, pattern in _KINDS if pattern.search(source)), None
     )  # fmt: skip
     if kind == "duration":
-        milliseconds = found.limit >= 20 or found.name == "request-duration"
-        slowest = text(round(found.limit / 1000 if milliseconds else found.limit, 9), "duration")
-        return {"metric": "duration", "statistic": "p99", "threshold": f"{found.comparator} {slowest}"}
-    share = found.limit / 100 if found.limit > 1 or found.name == "request-success-rate" else found.limit
+        milliseconds = analysis.limit >= 20 or analysis.name == "request-duration"
+        slowest = text(round(analysis.limit / 1000 if milliseconds else analysis.limit, 9), "duration")
+        return {"metric": "duration", "statistic": "p99", "threshold": f"{analysis.comparator} {slowest}"}
+    share = analysis.limit / 100 if analysis.limit > 1 or analysis.name == "request-success-rate" else analysis.limit
     if kind == "success":
-        if found.comparator not in ("<", "<="):
-            raise ValueError(f"a success rate that must not exceed {found.limit:g} is nothing to watch")
-        sign = ">" if found.comparator == "<" else ">="
+        if analysis.comparator not in ("<", "<="):
+            raise ValueError(f"a success rate that must not exceed {analysis.limit:g} is nothing to watch")
+        sign = ">" if analysis.comparator == "<" else ">="
         return {"metric": "error_rate", "threshold": f"{sign} {text(round(1 - share, 12), 'share')}"}
     if kind == "errors":
-        if found.comparator not in (">", ">="):
-            raise ValueError(f"an error rate that must exceed {found.limit:g} is nothing to watch")
-        if found.limit > _PROMOTION:
-            return {"metric": "errors", "threshold": f"{found.comparator} {found.limit:.12g}"}
-        return {"metric": "error_rate", "threshold": f"{found.comparator} {text(round(share, 12), 'share')}"}
-    raise ValueError(f"nothing tells what it measures; its limit is {found.comparator} {found.limit:g}")
+        if analysis.comparator not in (">", ">="):
+            raise ValueError(f"an error rate that must exceed {analysis.limit:g} is nothing to watch")
+        if analysis.limit > _PROMOTION:
+            return {"metric": "errors", "threshold": f"{analysis.comparator} {analysis.limit:.12g}"}
+        return {"metric": "error_rate", "threshold": f"{analysis.comparator} {text(round(share, 12), 'share')}"}
+    raise ValueError(f"nothing tells what it measures; its limit is {analysis.comparator} {analysis.limit:g}")
 
 
 _KINDS: Final = (("duration", _DURATION), ("success", _SUCCESS), ("errors", _ERRORS))

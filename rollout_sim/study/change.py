@@ -43,7 +43,7 @@ class Change:
         """
         sides = (self.before, self.after)
         columns = [side.columns[strategy] for side in sides]
-        was, now = (stopped(one).astype(float) for one in columns)
+        was, now = (stopped(side).astype(float) for side in columns)
         told = {"stopped": difference(now, was), "good_version_stopped": None}
         good = [side if side.twin is None else side.twin for side in sides]
         if any(side.twin is not None for side in sides):

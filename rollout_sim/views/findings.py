@@ -27,12 +27,12 @@ NOTHING_MENDS: Final = "nothing that was tried mends it; `rollout-sim recommend`
 def text(report: CheckReport) -> str:
     """For a terminal: each finding with its place, and what mends it below."""
     lines: list[str] = []
-    for one in report.checked:
-        for finding in one.loud:
-            whose = _whose(report, one)
+    for subject in report.checked:
+        for finding in subject.loud:
+            whose = _whose(report, subject)
             head = f"{finding.place}: {finding.severity} {finding.code} {finding.name}{f' ({whose})' if whose else ''}"
             lines += [head, *_wrapped(finding.message, "  "), *_remedy_lines(finding), ""]
-        for finding in one.findings:
+        for finding in subject.findings:
             if finding.silenced is not None:
                 lines += [*_wrapped(f"{finding.place}: silenced {finding.code}: {finding.silenced}", ""), ""]
     for note, names in notes_of(report).items():
@@ -44,18 +44,18 @@ def text(report: CheckReport) -> str:
 def notes_of(report: CheckReport) -> dict[str, list[str]]:
     """Every note, once, and the subjects that it is about."""
     notes: dict[str, list[str]] = {}
-    for one in report.checked:
-        for note in one.notes:
+    for subject in report.checked:
+        for note in subject.notes:
             names = notes.setdefault(note, [])
-            if one.name not in names:  # two files may call their functions alike
-                names.append(one.name)
+            if subject.name not in names:  # two files may call their functions alike
+                names.append(subject.name)
     return notes
 
 
-def _whose(report: CheckReport, one: Checked) -> str:
+def _whose(report: CheckReport, subject: Checked) -> str:
     """The function, where its file rolls out several, which may share an alarm and its line; else empty."""
-    several = sum(other.place.path == one.place.path for other in report.checked) > 1
-    return escaped(one.name) if several else ""
+    several = sum(other.place.path == subject.place.path for other in report.checked) > 1
+    return escaped(subject.name) if several else ""
 
 
 def _remedy_lines(finding: Finding) -> Iterator[str]:
@@ -79,8 +79,8 @@ def summary(report: CheckReport) -> str:
     parts = [_counted(report.count(severity), severity) for severity in ("error", "warning", "note")]
     silenced = sum(finding.silenced is not None for finding in report.findings)
     parts += [f"{silenced} silenced"] if silenced else []
-    found = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing found"
-    return f"{_counted(count, 'rollout')} checked: {found}"
+    counts = ", ".join(part for part in parts if not part.startswith("0 ")) or "nothing found"
+    return f"{_counted(count, 'rollout')} checked: {counts}"
 
 
 def _counted(count: int, word: str) -> str:
@@ -90,10 +90,10 @@ def _counted(count: int, word: str) -> str:
 def github(report: CheckReport) -> str:
     """Workflow commands of GitHub Actions, which become annotations of the changed lines; then the summary."""
     lines = []
-    for one in report.checked:
-        for finding in one.loud:
+    for subject in report.checked:
+        for finding in subject.loud:
             place = f"file={_property(_relative(finding.place.path))},line={finding.place.line}"
-            title = _property(" ".join(filter(None, (finding.code, finding.name, _whose(report, one)))))
+            title = _property(" ".join(filter(None, (finding.code, finding.name, _whose(report, subject)))))
             message = finding.message if finding.remedy is None else f"{finding.message}\n{_mend(finding)}"
             lines.append(f"::{_GITHUB[finding.severity]} {place},title={title}::{_data(message)}")
     return "\n".join([*lines, summary(report)]) + "\n"
@@ -133,7 +133,7 @@ def sarif(report: CheckReport) -> str:
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "results": results,
-        "properties": {"subjects": [one.name for one in report.checked]},
+        "properties": {"subjects": [subject.name for subject in report.checked]},
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=False) + "\n"
 
@@ -192,17 +192,17 @@ def _fingerprint(finding: Finding) -> str:
 def junit(report: CheckReport) -> str:
     """JUnit's XML: a suite for each rollout, a case for each rule; errors and warnings are failures."""
     root = ET.Element("testsuites", name="rollout-sim check")
-    for one in report.checked:
-        suite = ET.SubElement(root, "testsuite", name=_lines(one.name))
+    for subject in report.checked:
+        suite = ET.SubElement(root, "testsuite", name=_lines(subject.name))
         failures = skipped = 0
         for rule in RULES.values():
-            matching = [finding for finding in one.findings if finding.code == rule.code]
+            matching = [finding for finding in subject.findings if finding.code == rule.code]
             case = ET.SubElement(
                 suite,
                 "testcase",
-                classname=_lines(one.name),
+                classname=_lines(subject.name),
                 name=f"{rule.code} {rule.name}",
-                file=_lines(str(one.place.path)),
+                file=_lines(str(subject.place.path)),
             )
             loud = [finding for finding in matching if finding.silenced is None and finding.severity != "note"]
             if loud:
@@ -232,18 +232,18 @@ def _lines(value: str) -> str:
 def markdown(report: CheckReport) -> str:
     """A comment on a pull request: the summary, then a table of the findings for each rollout, with what mends them."""
     lines = [f"### rollout-sim: {summary(report)}", ""]
-    for one in report.checked:
-        lines += _markdown_of(one)
+    for subject in report.checked:
+        lines += _markdown_of(subject)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_of(one: Checked) -> Iterator[str]:
-    if not one.findings and not one.notes:
+def _markdown_of(subject: Checked) -> Iterator[str]:
+    if not subject.findings and not subject.notes:
         return
-    yield from (f"**{_cell(one.name)}** (`{_relative(one.place.path)}`)", "")
-    if one.loud:
+    yield from (f"**{_cell(subject.name)}** (`{_relative(subject.place.path)}`)", "")
+    if subject.loud:
         yield from ("| | finding | mend |", "|---|---|---|")
-        for finding in one.loud:
+        for finding in subject.loud:
             mend = (
                 NOTHING_MENDS if finding.remedy is None else f"`{_code(finding.remedy.text)}`: {finding.remedy.effect}"
             )
@@ -252,14 +252,14 @@ def _markdown_of(one: Checked) -> Iterator[str]:
             place = f"line {finding.place.line}"
             yield f"| {finding.severity} {finding.code}<br>{place} | {_cell(finding.message)} | {_cell(mend)} |"
         yield ""
-    silenced = [finding for finding in one.findings if finding.silenced is not None]
+    silenced = [finding for finding in subject.findings if finding.silenced is not None]
     for finding in silenced:
         yield f"- silenced: {finding.code}, {_cell(str(finding.silenced))}"
     if silenced:
         yield ""
-    if one.notes:
+    if subject.notes:
         yield from ("<details><summary>what this takes for granted</summary>", "")
-        yield from (f"- {_cell(note)}" for note in one.notes)
+        yield from (f"- {_cell(note)}" for note in subject.notes)
         yield from ("", "</details>", "")
 
 

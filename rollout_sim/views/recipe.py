@@ -208,9 +208,9 @@ def _choices(path: Path, command: str, data: Mapping[str, Any]) -> dict[str, Any
         try:
             choices[name] = TypeAdapter(kinds[name]).validate_json(json.dumps(data[name]), strict=True)
         except ValidationError as error:
-            for one in error.errors():
-                place, text = ".".join(map(str, (name, *one["loc"]))), one["msg"]
-                problems.append(f"{place}: {text[0].lower()}{text[1:]}, got {one['input']!r}")
+            for problem in error.errors():
+                place, text = ".".join(map(str, (name, *problem["loc"]))), problem["msg"]
+                problems.append(f"{place}: {text[0].lower()}{text[1:]}, got {problem['input']!r}")
     if problems:
         raise ScenarioError([f"{path}: {problem}" for problem in sorted(problems)])
     return choices

@@ -44,7 +44,7 @@ class Stack:
 
     def _rollouts(self) -> dict[str, Callable[[], Deployed]]:
         """SAM's functions, aliases with a deployment group, and groups without an alias."""
-        found: dict[str, Callable[[], Deployed]] = {}
+        rollouts: dict[str, Callable[[], Deployed]] = {}
         resolver = Resolver(self.template.data, self.parameters)
         groups: dict[str, None] = {
             identity: None for identity, resource in self.resources.items() if resource.get("Type") == GROUP
@@ -53,7 +53,7 @@ class Stack:
             properties = resource["Properties"]
             if resource.get("Type") == SAM_FUNCTION:
                 if "AutoPublishAlias" in properties and not _switched_off(properties.get("DeploymentPreference")):
-                    found[str(identity)] = partial(self._sam, str(identity))
+                    rollouts[str(identity)] = partial(self._sam, str(identity))
             elif resource.get("Type") == ALIAS:
                 policy = resource.get("UpdatePolicy")
                 shift = policy.get("CodeDeployLambdaAliasUpdate") if isinstance(policy, Mapping) else None
@@ -61,12 +61,12 @@ class Stack:
                     group = self._group_of(resolver, shift, groups)
                     groups.pop(str(group), None)
                     function = self._function_of(resolver, properties)
-                    name = function if function in self.resources and function not in found else str(identity)
-                    found[name] = partial(self._alias, str(identity), function, group)
+                    name = function if function in self.resources and function not in rollouts else str(identity)
+                    rollouts[name] = partial(self._alias, str(identity), function, group)
         for group in groups:
             if is_of_lambda(self.resources, resolver, group):
-                found[group] = partial(self._loose, group)
-        return found
+                rollouts[group] = partial(self._loose, group)
+        return rollouts
 
     def chosen(self, function: str | None) -> str:
         """The rollout of that name, the only one for None. Raises ScenarioError naming those that there are."""

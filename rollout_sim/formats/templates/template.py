@@ -145,10 +145,10 @@ def _refusal(parameter: Any, value: str) -> str | None:
     for part in value.split(",") if several else [value]:
         if (
             isinstance(values, list)
-            and part.strip() not in [_plain(one) for one in values]
+            and part.strip() not in [_plain(entry) for entry in values]
             and part not in map(_plain, values)
         ):
-            return ", ".join(_plain(one) for one in values)
+            return ", ".join(_plain(entry) for entry in values)
     pattern = parameter.get("AllowedPattern")
     if isinstance(pattern, str):
         try:

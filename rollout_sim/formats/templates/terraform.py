@@ -142,7 +142,7 @@ def _resources(
 def _names(resources: list[_Resource]) -> dict[str, str]:
     """A short name for each address: the resource's own, where it is the only one; functions first."""
     names: dict[str, str] = {}
-    for resource in sorted(resources, key=lambda one: one.kind != "aws_lambda_function"):
+    for resource in sorted(resources, key=lambda resource: resource.kind != "aws_lambda_function"):
         plain = re.sub(r"\W+", "_", resource.name).strip("_") or "resource"
         longer = re.sub(r"\W+", "_", resource.address).strip("_")
         names[resource.address] = next(
@@ -321,13 +321,17 @@ def _couple(translated: dict[str, Any]) -> None:
     resolver = Resolver({"Resources": translated}, {})
     kind = _KINDS["aws_codedeploy_deployment_group"]
     groups = {
-        name: one
-        for name, one in translated.items()
-        if one["Type"] == kind and is_of_lambda(translated, resolver, name)
+        name: resource
+        for name, resource in translated.items()
+        if resource["Type"] == kind and is_of_lambda(translated, resolver, name)
     }
-    aliases = {name: one for name, one in translated.items() if one["Type"] == _KINDS["aws_lambda_alias"]}
+    aliases = {
+        name: resource for name, resource in translated.items() if resource["Type"] == _KINDS["aws_lambda_alias"]
+    }
     alarms = {
-        str(one["Properties"].get("AlarmName")): one for one in translated.values() if "AlarmName" in one["Properties"]
+        str(resource["Properties"].get("AlarmName")): resource
+        for resource in translated.values()
+        if "AlarmName" in resource["Properties"]
     }
     for group, resource in groups.items():
         listed = [

@@ -64,11 +64,11 @@ class CheckReport:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Those of all subjects, silenced ones included."""
-        return tuple(finding for one in self.checked for finding in one.findings)
+        return tuple(finding for subject in self.checked for finding in subject.findings)
 
     def count(self, severity: Severity) -> int:
         """How many findings of a severity are not silenced."""
-        return sum(finding.severity == severity for one in self.checked for finding in one.loud)
+        return sum(finding.severity == severity for subject in self.checked for finding in subject.loud)
 
     def fails(self, severity: Severity | None) -> bool:
         """Whether there is a finding of that severity or a graver one; None never fails."""
@@ -81,15 +81,15 @@ class CheckReport:
         return {
             "checked": [
                 {
-                    "subject": one.name,
-                    "file": str(one.place.path),
-                    "line": one.place.line,
-                    "seed": one.seed,
-                    "plane": one.plane,
-                    "findings": [finding.to_json() for finding in one.findings],
-                    "notes": list(one.notes),
+                    "subject": subject.name,
+                    "file": str(subject.place.path),
+                    "line": subject.place.line,
+                    "seed": subject.seed,
+                    "plane": subject.plane,
+                    "findings": [finding.to_json() for finding in subject.findings],
+                    "notes": list(subject.notes),
                 }
-                for one in self.checked
+                for subject in self.checked
             ],
             "errors": self.count("error"),
             "warnings": self.count("warning"),

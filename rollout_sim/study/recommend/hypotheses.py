@@ -253,7 +253,7 @@ def difference(
 ) -> Estimate:
     """By how much more the first candidate has of what is minimised than the second, pair by pair of their replications."""
     likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
-    (parts, fixed), (other_parts, other_fixed) = (_costs(*one, likely, goal) for one in (first, second))
+    (parts, fixed), (other_parts, other_fixed) = (_costs(*outcome, likely, goal) for outcome in (first, second))
     # As many of each as both have: more are drawn of the good version alone, to decide a limit.
     pairs = [part[: len(other)] - other[: len(part)] for part, other in zip(parts, other_parts, strict=True)]
     return _shifted(weighted_mean(pairs, [hypothesis.weight for hypothesis in likely]), fixed - other_fixed)

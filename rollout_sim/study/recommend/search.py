@@ -332,7 +332,7 @@ class Search:
             explored = self.rank(self.evaluations(promising, 0, progress=progress))
             interrupted = "while the contenders were told apart"
             contenders = self.rank(explored)[: self.contenders]
-            contenders, undecided = self.compete([one.candidate for one in contenders], progress)
+            contenders, undecided = self.compete([evaluation.candidate for evaluation in contenders], progress)
             interrupted = "before the best was confirmed on fresh replications"
             keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
             winner, ties, confirmed = self.confirm(keeping, undecided, progress)
@@ -689,7 +689,11 @@ class Search:
         obvious = self._obvious()
         remaining = list(keeping)
         while remaining:
-            alike = [one for one in remaining if one.candidate.label in undecided and _close(one, remaining[0])]
+            alike = [
+                evaluation
+                for evaluation in remaining
+                if evaluation.candidate.label in undecided and _close(evaluation, remaining[0])
+            ]
             alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
             others = [candidate for candidate in obvious if candidate != first.candidate]
@@ -743,7 +747,11 @@ class Search:
             for evaluation in reversed(self.rank(others))
             if evaluation.candidate.alarm
         }
-        return [first, *(one for one in others if one.candidate.alarm is None), *reversed(better.values())]
+        return [
+            first,
+            *(evaluation for evaluation in others if evaluation.candidate.alarm is None),
+            *reversed(better.values()),
+        ]
 
     def notes(self, winner: Candidate | None) -> tuple[str, ...]:
         """What the answer assumes."""

@@ -91,7 +91,9 @@ def _points(
     """Where the candidates lie: minutes to full traffic, share of the budget; and what the limits of the goal say."""
     minutes = np.array([evaluation.time_to_full / _MINUTE for evaluation in evaluations])
     spent = np.array([evaluation.bad.mean / whole for evaluation in evaluations])
-    verdicts = ["no" if one.broken(goal) else "open" if one.open(goal) else "yes" for one in evaluations]
+    verdicts = [
+        "no" if evaluation.broken(goal) else "open" if evaluation.open(goal) else "yes" for evaluation in evaluations
+    ]
     return minutes, spent, np.array(verdicts, np.str_)
 
 
