@@ -234,7 +234,14 @@ def test_a_damaged_recipe_is_status_2_and_nothing_written(
 )
 def test_an_axis_that_leads_nowhere_is_one_message(axis: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "sweep_recipe.json"
-    choices: dict[str, Any] = {"strategies": [], "seed": None, "engine": None, "replications": 2, "format": "png"}
+    choices: dict[str, Any] = {
+        "strategies": [],
+        "seed": None,
+        "engine": None,
+        "replications": 2,
+        "twin": True,
+        "format": "png",
+    }
     choices["axes"] = [{"name": "x", "values": ["much"]} | axis]
     path.write_text(json.dumps({"command": "sweep", "scenario": data(), **choices}))
     with pytest.raises(ScenarioError, match=f"axes: x cannot set {axis['path'][0]}"):

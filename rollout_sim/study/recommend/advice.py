@@ -108,6 +108,12 @@ def low_traffic(goal: Goal, rate: float) -> bool:
     return rate * 0.1 * _longest(goal) < HANDFUL
 
 
+def tests_help(goal: Goal, rate: float) -> bool:
+    """Whether that canary is expected to see fewer than `HANDFUL` failures of the goal's fault, so that tests tell more."""
+    fault = None if goal.catch is None else goal.catch.of.error_rate
+    return low_traffic(goal, rate if fault is None else rate * fault.low)
+
+
 def _longest(goal: Goal) -> float:
     """Seconds that a canary may take at most."""
     return HOUR if goal.time_to_full is None else goal.time_to_full.at_most

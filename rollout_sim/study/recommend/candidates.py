@@ -32,6 +32,7 @@ from rollout_sim.scenario.scenario import Scenario
 MINUTE: Final = 60.0
 PERCENTS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 INTERVALS: Final = (2.0, 5.0, 10.0, 15.0, 30.0)
+BAKES: Final = (5.0, 10.0, 30.0)
 """Minutes."""
 TESTS: Final = ((30, 60.0, 0), (100, 120.0, 1), (300, 300.0, 3))
 """Tests before blue/green switches, besides its ten: how many, over how many seconds at least, and how many may fail."""
@@ -77,18 +78,18 @@ class Candidate:
         return self.name if self.alarm is None else f"{self.name}, {self.alarm_text}"
 
 
-def strategies(scenario: Scenario, *, low_traffic: bool = False) -> list[Candidate]:
+def strategies(scenario: Scenario, *, tested: bool = False) -> list[Candidate]:
     """The strategies to choose from, each with the file's own alarms, wherever the file's horizon lies.
 
-    The file's own strategies come first, under their names. Where traffic is too low for a canary (`low_traffic`),
-    there are more tests before a switch to choose from.
+    The file's own strategies come first, under their names. Where a canary sees too few failures (`tested`), there
+    are more tests before a switch to choose from.
     """
     candidates = {
         name: Candidate(name=name, strategy=strategy, alarm=None, complexity=0)
         for name, strategy in scenario.strategies.items()
     }
     known = [candidate.plan for candidate in candidates.values()]
-    for name, strategy, complexity in _grid(_longest(scenario) if low_traffic else math.inf):
+    for name, strategy, complexity in _grid(_longest(scenario) if tested else math.inf):
         plan = strategy.plan
         if plan not in known:
             known.append(plan)
@@ -104,17 +105,18 @@ def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:
         name = f"canary {percent:.0%} for {show_duration(minutes * MINUTE)}"
         watched = Canary(percent=percent, interval=minutes * MINUTE, bake=bake * MINUTE)
         yield name + _baking(bake), watched, 1 + bool(bake)
-    for bake in (5.0, 10.0, 30.0):
+    for tests, least, failures in TESTS:
+        over = max(least, 2 * tests * longest)  # the last test starts half a test's time before the hook is judged
+        if over > HOOK_LIMIT:
+            continue
+        hooks = Hooks(before_allow_traffic=Hook(invocations=tests, over=over, max_failures=failures))
+        few = f" (at most {failures} failed)" if failures else ""
+        yield f"all at once with {tests} tests{few}", AllAtOnce(hooks=hooks), 1  # CodeDeploy has tests, and no bake
+        for bake in BAKES:
+            yield f"blue/green with {tests} tests{few}{_baking(bake)}", BlueGreen(hooks=hooks, bake=bake * MINUTE), 2
+    for bake in BAKES:
         yield f"all at once{_baking(bake)}", AllAtOnce(bake=bake * MINUTE), 1
         yield f"blue/green{_baking(bake)}", BlueGreen(bake=bake * MINUTE), 2
-        for tests, least, failures in TESTS:
-            over = max(least, 2 * tests * longest)  # the last test starts half a test's time before the hook is judged
-            if over > HOOK_LIMIT:
-                continue
-            hook = Hook(invocations=tests, over=over, max_failures=failures)
-            tested = BlueGreen(hooks=Hooks(before_allow_traffic=hook), bake=bake * MINUTE)
-            few = f" (at most {failures} failed)" if failures else ""
-            yield f"blue/green with {tests} tests{few}{_baking(bake)}", tested, 2
     for percent, minutes in itertools.product((0.1, 0.2, 0.25), (1.0, 2.0, 5.0, 10.0)):
         name = f"linear {percent:.0%} every {show_duration(minutes * MINUTE)}"
         yield name, Linear(percent=percent, interval=minutes * MINUTE), 2

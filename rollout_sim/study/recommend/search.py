@@ -28,7 +28,7 @@ from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Go
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend.advice import HOUR, Advice, advise, low_traffic
+from rollout_sim.study.recommend.advice import HOUR, Advice, advise, tests_help
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
 from rollout_sim.study.recommend.hypotheses import (
     CATCH,
@@ -365,7 +365,7 @@ class Search:
         """The candidates that are worth simulating, by the closed forms; and how many there were."""
         allowed = [
             candidate
-            for candidate in strategies(self.scenario, low_traffic=low_traffic(self.goal, self.rate))
+            for candidate in strategies(self.scenario, tested=tests_help(self.goal, self.rate))
             if self._in_time(candidate) and undeployable(candidate.plan, self.goal.deploy_with) is None
         ]
         self.left_out = [candidate.name for candidate in allowed if self._end(candidate) > self._last]
