@@ -17,7 +17,8 @@ WHOLE = {
     'label.count("\\n")', "box.overlaps(", "math.comb(", "f.kind == ", "spec.provisioned for", "len(part) + 2",
     "len(item.value) + 2", "1 for hypothesis", "varied.path == other.path", "batch.count for", "part.size for part",
     "size for size, _ in measures", "source.users.count for", "remark.startswith(", "event.every is None for",
-    "other.place.path == ", "widths[k] + _BETWEEN for", "finding.severity == ", "finding.silenced is not None for", "hook.invocations for",
+    "finding.severity == ", "finding.silenced is not None for", "hook.invocations for", "other.place.path == ",
+    "widths[k] + _BETWEEN for",
 }  # fmt: skip
 """What whole numbers are summed of."""
 
