@@ -180,7 +180,7 @@ def _summary(results: list[Imported]) -> Table:
         sources = ", ".join(dict.fromkeys(event.kind for event in deployed.events)) or "http (GUESS)"
         rows.append((result.identity, result.file, deployed.shift, sources, alarms, str(left)))
     titles = ("function", "file", "shift", "traffic", "alarms", "left out")
-    columns = tuple(Column(title=title, names=number < 4) for number, title in enumerate(titles))
+    columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
 
 
