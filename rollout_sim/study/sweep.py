@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 REPLICATIONS: Final = 1000
 GOOD: Final = {"stopped": "good_version_stopped", "blocked": "good_version_blocked"}
 """What a cell says of its twin: the estimate and its name there."""
-MAX_CELLS: Final = 100_000
+MAX_CELLS: Final = 50_000
 """Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
 
