@@ -156,5 +156,5 @@ def test_a_scenario_takes_its_trace_along_and_says_that_it_cannot_its_samples(tm
 def test_more_cells_than_memory_holds_are_refused_before_they_are_made() -> None:
     with pytest.raises(ScenarioError, match="200000 cells; allowed 50000"):
         sweep(scenario(), {"seed": range(200_000)}, 1)
-    with pytest.raises(ScenarioError, match="50000 cells of 3 strategies; allowed 33333 cells"):
-        sweep(scenario(), {"seed": range(50_000)}, 1)
+    with pytest.raises(ScenarioError, match="40000 cells of 3 strategies; allowed 16666 cells"):
+        sweep(scenario(), {"seed": range(40_000)}, 1)
