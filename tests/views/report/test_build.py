@@ -80,7 +80,7 @@ def test_a_plane_does_not_depend_on_what_is_tried(latency: bool) -> None:
     """Which is why it is asked for once."""
     given = Scenario.from_dict(data())
     tried = search.alarms(given, latency=latency)
-    strategies = search.strategies(given, low_traffic=True)
+    strategies = search.strategies(given, tested=True)
     choices = {
         selection.choose_engine(search.with_candidates(given, [candidate.watched_by(alarm)]))
         for alarm, candidate in zip(tried * 9, strategies, strict=False)
