@@ -89,6 +89,7 @@ def test_wrong_input_has_the_status_2_and_all_problems(tmp_path) -> None:
     assert call("check", "missing.yaml", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.slow
 def test_the_program_itself_ends_with_the_status(tmp_path) -> None:
     path = example("RS202", tmp_path)
     done = call("check", path.name, "--format", "github", cwd=tmp_path)
@@ -96,6 +97,7 @@ def test_the_program_itself_ends_with_the_status(tmp_path) -> None:
     assert done.stdout.startswith(f"::error file={path.name},line=")
 
 
+@pytest.mark.slow
 def test_a_template_is_checked_function_by_function(tmp_path) -> None:
     path = template(
         tmp_path / "template.yaml",
@@ -151,6 +153,7 @@ MAPPING = """\
 """
 
 
+@pytest.mark.slow
 def test_a_queue_that_calls_the_function_and_not_its_alias(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Linear10PercentEvery2Minutes", 2, 2))
     path.write_text(path.read_text() + MAPPING)
@@ -195,6 +198,7 @@ def test_the_formats_of_the_command_are_those_of_the_views() -> None:
     assert tuple(FORMATS) == OUTPUTS
 
 
+@pytest.mark.slow
 def test_the_workflow_and_the_hook_of_the_page_work_from_the_repository(tmp_path) -> None:
     blocks = [
         yaml.safe_load(block)

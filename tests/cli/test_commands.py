@@ -86,6 +86,7 @@ def test_the_same_seed_writes_the_same_bytes(small: Path) -> None:
         (["validate", "small.yaml", "broken.yaml"], "broken.yaml:1: "),
     ],
 )
+@pytest.mark.slow
 def test_wrong_input_is_status_2_one_message_and_nothing_written(
     small: Path, arguments: list[str], message: str
 ) -> None:
@@ -257,6 +258,7 @@ def test_a_matplotlibrc_of_the_folder_changes_nothing(small, settings) -> None:
         assert (small.parent / "after" / name).read_bytes() == (small.parent / "before" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_files_stand_beside_each_other_before_and_after_a_change(small: Path) -> None:
     changed = small.parent / "changed.yaml"
     given = yaml.safe_load(small.read_text())
@@ -275,6 +277,7 @@ def test_two_files_stand_beside_each_other_before_and_after_a_change(small: Path
     assert (rest, rows) == (0, ["small", "changed", "change"] * parts)
 
 
+@pytest.mark.slow
 def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> None:
     for command, last in (("run", "One run is an example"), ("compare", "It stops a good version in")):
         extra = ["--replications", "20"] if command == "compare" else []

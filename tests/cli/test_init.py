@@ -134,6 +134,7 @@ def test_a_wrong_answer_is_one_error_and_no_file(arguments, message, tmp_path) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_at_a_terminal_it_asks_and_asks_again(tmp_path) -> None:
     answers = [
         ("called", "search\n"), ("requests", "many\n"), ("requests", "12 rps\n"), ("swing", "\n"), ("fails", "\n"),

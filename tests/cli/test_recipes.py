@@ -213,6 +213,7 @@ def test_a_damaged_recipe_is_one_message(damage: Any, message: str, recipe: dict
         (changed(strategies=["canry"]), "got 'canry'; allowed instant, canary, linear; did you mean 'canary'?"),
     ],
 )
+@pytest.mark.slow
 def test_a_damaged_recipe_is_status_2_and_nothing_written(
     damage: Any, message: str, recipe: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_scenario_and_recipe_exclude_each_other_and_so_do_choices(command: str, 
     assert (missing.returncode, missing.stderr) == (2, "r.json: cannot be read: No such file or directory\n")
 
 
+@pytest.mark.slow
 def test_another_versions_recipe_is_run_with_a_remark(recipe: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(recipe | {"rollout_sim": "0.0.1"}))
     done = call("run", "--recipe", "r.json", "--json", "--out", "o", cwd=tmp_path)

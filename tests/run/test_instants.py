@@ -108,6 +108,7 @@ def test_control_acts_at_the_horizon_on_what_ends_there(engine: Engine) -> None:
     assert (result.outcome, result.time_to_rollback_s, result.bad_requests) == ("rolled_back", 300.0, 1)
 
 
+@pytest.mark.slow
 def test_the_last_evaluation_counts_in_a_study() -> None:
     """Five minutes of a canary up to the horizon, an alarm of 1 of 1 on any error: 1 - exp(-5 minutes of errors)."""
     given_ = scenario(

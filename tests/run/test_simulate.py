@@ -391,6 +391,7 @@ def test_the_front_door_knows_no_versions(metric: str) -> None:
             Alarm(metric=metric, of=of, threshold="> 1 s" if metric == "latency" else "> 1")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_good_version_passes_the_default_hook_of_blue_green() -> None:
     """With a median of 1 s, the last of the ten tests, sent after 28.5 s, is answered after 30 s in one of five rollouts."""
     given_ = scenario(

@@ -76,6 +76,7 @@ def test_a_burn_at_the_trough_is_found_when_the_closed_form_says(engine: Any) ->
     assert columns["time_to_rollback_s"].tolist() == [60.0] * 5
 
 
+@pytest.mark.slow
 def test_an_own_metric_counts_its_share_on_every_plane() -> None:
     """80% of the new version's failures leave a line in the log: so often is a minute of them seen, whichever plane runs."""
     own = {"order-failed": {"counts": "bad_requests", "share": "80%", "of": "new_version"}}

@@ -59,6 +59,7 @@ def load(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", LARGE)
+@pytest.mark.slow
 def test_many_of_everything(name: str, tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text(json.dumps(data(**LARGE[name])))
@@ -68,6 +69,7 @@ def test_many_of_everything(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.slow
 def test_many_brackets(name: str, tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     path.write_text(FLOWS[name])

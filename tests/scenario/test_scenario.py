@@ -74,6 +74,7 @@ def test_the_cells_of_a_sweep_share_what_was_read(folder: Path, opened: Counter[
     assert opened["ms.csv"] == 1
 
 
+@pytest.mark.slow
 def test_a_scenario_keeps_what_it_read_on_the_way_to_another_process(folder: Path) -> None:
     loaded = Scenario.load(folder / "s.yaml")
     (folder / "t.csv").unlink()

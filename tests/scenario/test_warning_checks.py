@@ -140,6 +140,7 @@ def test_a_trace_that_is_over_before_the_rollout_starts(tmp_path: Path, monkeypa
     assert scenario(traffic=http(**repeated)).warnings() == ()
 
 
+@pytest.mark.slow
 def test_commands_tell_warnings_and_strict_makes_them_errors(tmp_path: Path) -> None:
     path = tmp_path / "quiet.yaml"
     quiet = scenario(alarms__errors__threshold="> 100000", horizon="6 min", slos=[])

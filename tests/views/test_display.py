@@ -212,6 +212,7 @@ def test_the_explorer_takes_every_shipped_scenario_and_its_alarm(path: Path) -> 
             assert explorer.at(keener, 0.1).alarms[explorer.alarm].limit == 0
 
 
+@pytest.mark.slow
 def test_the_explorer_runs_what_is_simulated_one_by_one_with_fewer_points() -> None:
     retried = [{"source": "http", "alias": "prod", "arrivals": {"fixed": "250 ms"}, "retry": {"attempts": 2}}]
     explorer = Explorer(scenario=scenario(horizon="8 min", traffic=retried, function__reserved_concurrency=40))

@@ -16,6 +16,7 @@ from rollout_sim.study.check.settings import read_goal, read_silences
 EAGER = {"metric": "errors", "of": "new_version", "threshold": "> 0", "missing": "not_breaching"}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes(tmp_path) -> None:
     paths = [example(code, tmp_path) for code in ("RS102", "RS203")]
     reports = [check([subject(path) for path in paths], jobs=jobs) for jobs in (1, 1, 2)]

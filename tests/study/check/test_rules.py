@@ -34,6 +34,7 @@ def test_nothing_is_found_in_the_scenario_that_the_examples_change(tmp_path) -> 
 
 
 @pytest.mark.parametrize("code", CASES)
+@pytest.mark.slow
 def test_a_rule_finds_its_example_and_its_remedy_mends_it(code, tmp_path) -> None:
     path = example(code, tmp_path)
     found = finding(checked(path), code)
@@ -143,6 +144,7 @@ def test_provisioned_environments_save_the_cold_starts(tmp_path) -> None:
     assert found.remedy.figures["cold_starts"].mean == 0
 
 
+@pytest.mark.slow
 def test_minutes_beyond_what_codedeploy_allows(tmp_path) -> None:
     path = changed(tmp_path, strategies={"rollout": {"type": "canary", "percent": 10, "interval": "48 h"}})
     assert "RS205" not in codes(checked(path))

@@ -61,6 +61,7 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert json.loads(json.dumps(to_json(checkout)))["strategy"] == checkout.winner.name
 
 
+@pytest.mark.slow
 def test_a_limit_that_the_interval_straddles_is_open_everywhere(checkout: Recommendation) -> None:
     """Sentence, table, JSON and CSV: none of them calls a limit kept whose interval reaches beyond it."""
     strict = replace(checkout, goal=replace(checkout.goal, false_rollback=AtMost(at_most=0.009)))
@@ -267,6 +268,7 @@ def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -
     assert "Canary10Percent30Minutes" in note
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_shows_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C after the first stage: the contenders as far as they are known, and nothing is recommended."""
     search = prepare(scenario(function__versions__2={"like": "1"}))

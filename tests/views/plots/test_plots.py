@@ -425,6 +425,7 @@ def test_every_candidate_is_a_point_of_its_costs(recommendation: Recommendation)
     assert len(stars) == (recommendation.winner is not None)
 
 
+@pytest.mark.slow
 def test_the_front_is_of_those_that_were_simulated_closely(recommendation: Recommendation) -> None:
     """A brief simulation is noisy: what it promises is no point that the recommended one would have to beat."""
     ax = recommendation_plots.pareto(recommendation)

@@ -83,6 +83,7 @@ def test_faults_are_seen() -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if k < 2 else pytest.mark.slow) for k, name in enumerate(ODD)]
 )
+@pytest.mark.slow
 def test_pictures_of_odd_scenarios_can_be_read(name: str) -> None:
     given = scenario(**ODD[name])
     assert unreadable(list(simulate_each(given))) == {}
@@ -118,6 +119,7 @@ def test_pictures_of_a_recommendation_can_be_read(changes: dict[str, Any]) -> No
     ],
     ids=lambda axes: "; ".join(axes)[:40],
 )  # fmt: skip
+@pytest.mark.slow
 def test_pictures_of_a_sweep_can_be_read(axes: list[str]) -> None:
     swept = sweep(YamlDocument(data=data(), lines={}, path=Path("test.yaml")), axes, 4)
     assert unreadable(swept) == {}
