@@ -36,6 +36,7 @@ def test_run_prints_a_table_and_writes_into_results(small: Path) -> None:
     assert summary.set_index("strategy")["requests"].to_dict() == per_strategy.to_dict()
 
 
+@pytest.mark.slow
 def test_json_is_one_document_and_nothing_else(small: Path) -> None:
     done = call("run", small, "--json", "--strategy", "canary", "--seed", "3", "--out", "o", cwd=small.parent)
     document = json.loads(done.stdout)
@@ -51,6 +52,7 @@ def test_json_is_one_document_and_nothing_else(small: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_events_writes_every_invocation(small: Path) -> None:
     call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
     events = pd.read_csv(small.parent / "o" / "events.csv")
@@ -98,6 +100,7 @@ def test_wrong_input_is_status_2_one_message_and_nothing_written(
     assert not (small.parent / "results").exists()
 
 
+@pytest.mark.slow
 def test_validate_and_schema(small: Path) -> None:
     assert call("validate", small, cwd=small.parent).stdout.strip() == f"{small}: valid"
     resolved = yaml.safe_load(call("validate", small, "--resolved", cwd=small.parent).stdout)
@@ -152,6 +155,7 @@ def test_what_an_earlier_run_left_goes_away(small: Path) -> None:
     assert not [path for path in (small.parent / "o").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_events_that_do_not_fit_are_refused(small: Path) -> None:
     small.write_text(yaml.safe_dump(data(horizon="30 d", traffic=[http(poisson="90/s")])))
     done = call("run", small, "--events", cwd=small.parent)

@@ -59,6 +59,7 @@ def test_where_no_hour_is_known_the_mean_holds() -> None:
 
 
 @pytest.mark.parametrize("engine", ["simpy", "aggregate"])
+@pytest.mark.slow
 def test_a_burn_at_the_trough_is_found_when_the_closed_form_says(engine: Any) -> None:
     """All fail from 0 s on. At the trough a minute has 1.7% of the hour, and 1% is too much; at the mean rate it would have 0.17%."""
     source = {"source": "http", "alias": "prod", "arrivals": TROUGH}

@@ -99,6 +99,7 @@ def test_more_replications_only_add_to_fewer() -> None:
 
 
 @pytest.mark.parametrize("engine", ["aggregate", "simpy"])
+@pytest.mark.slow
 def test_two_processes_give_the_same_bytes(engine: str) -> None:
     given = scenario(horizon="8 min")
     count = 1500 if engine == "aggregate" else 6

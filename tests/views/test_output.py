@@ -72,6 +72,7 @@ def test_the_files_of_a_result(kind: str, results: dict[str, Result], tmp_path: 
     assert not plt.get_fignums()
 
 
+@pytest.mark.slow
 def test_pictures_have_the_format_that_is_asked_for_and_others_go(results: dict[str, Result], tmp_path: Path) -> None:
     write(results["comparison"], tmp_path)
     files = write(results["comparison"], tmp_path, "svg")
@@ -79,6 +80,7 @@ def test_pictures_have_the_format_that_is_asked_for_and_others_go(results: dict[
     assert not (tmp_path / "comparison.png").exists()
 
 
+@pytest.mark.slow
 def test_what_fails_halfway_leaves_the_folder_as_it_was(
     results: dict[str, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ def test_what_fails_halfway_leaves_the_folder_as_it_was(
     assert (tmp_path / "sweep.csv").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_tables_hold_the_results_numbers(results: dict[str, Result], tmp_path: Path) -> None:
     compared = results["comparison"]
     write(compared, tmp_path)

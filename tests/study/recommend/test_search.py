@@ -89,6 +89,7 @@ def test_a_limit_that_the_interval_straddles_is_open_everywhere(checkout: Recomm
     assert contender_table(kept).texts[0][-1] == "kept"
 
 
+@pytest.mark.slow
 def test_the_few_replications_of_a_service_with_state_decide_no_small_limit(checkout: Recommendation) -> None:
     """40 replications without a false rollback: 0% [0%, 8.76%] does not keep "at most 1%"."""
     first = checkout.confirmed[0]
@@ -100,6 +101,7 @@ def test_the_few_replications_of_a_service_with_state_decide_no_small_limit(chec
     assert "0% [0%, 8.76%]; open, because too few replications decide it" in sentence(unsure)
 
 
+@pytest.mark.slow
 def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_infeasible(
     checkout: Recommendation,
 ) -> None:
@@ -113,6 +115,7 @@ def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_
     )
 
 
+@pytest.mark.slow
 def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
     """Another sample than the one that chose: never the very same mean of what is minimised."""
     chosen = [one for one in checkout.contenders if one.candidate == checkout.winner]
@@ -120,6 +123,7 @@ def test_the_confirmed_figures_are_drawn_anew(checkout: Recommendation) -> None:
     assert chosen[0].objective.n < checkout.confirmed[0].objective.n
 
 
+@pytest.mark.slow
 def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, tmp_path: Path) -> None:
     files = write(checkout, tmp_path / "o")
     assert [path.name for path in files] == [
@@ -132,6 +136,7 @@ def test_the_chosen_scenario_can_be_run_and_read_back(checkout: Recommendation, 
     assert chosen.alarms[chosen.rollout.alarms[0]] == checkout.winner.alarm
 
 
+@pytest.mark.slow
 def test_a_scenario_of_any_name_can_be_read_back(checkout: Recommendation, tmp_path: Path) -> None:
     named = replace(checkout, scenario=replace(checkout.scenario, name="1e5", description="yes: no # \n 0x1"))
     write(named, tmp_path / "o")
@@ -372,6 +377,7 @@ def test_a_fault_in_the_file_that_needs_every_invocation_does_not_decide_the_pla
 
 
 @pytest.mark.parametrize("best", [-0.16, 0.0, 0.16])
+@pytest.mark.slow
 def test_the_best_is_close_to_itself_whatever_its_sign(checkout: Recommendation, best: float) -> None:
     """A release that mends errors has a negative mean, and a tenth more of that is less."""
     first = checkout.contenders[0]

@@ -437,6 +437,7 @@ def test_the_front_is_of_those_that_were_simulated_closely(recommendation: Recom
 
 
 @pytest.mark.parametrize("added", [-3.0, 0.0])
+@pytest.mark.slow
 def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, added: float) -> None:
     """All of them, or all but one: without a warning, each at its own value."""
     bad = recommendation.confirmed[0].bad
@@ -451,6 +452,7 @@ def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, 
         )
 
 
+@pytest.mark.slow
 def test_the_power_of_the_confirmed_is_drawn_over_the_severities(recommendation: Recommendation) -> None:
     ax = recommendation_plots.power(recommendation)
     lines = [line for line in ax.lines if line.get_marker() == "o"]
