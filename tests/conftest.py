@@ -51,12 +51,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Long tests are not traced where coverage is measured: tracing doubles what they take.
+    """Only fast tests are traced where coverage is measured: tracing doubles what the others take.
 
     pytest-cov's own marker for that has no effect in the processes of pytest-xdist.
     """
     tracer = sys.gettrace()
-    if item.get_closest_marker("long"):
+    if item.get_closest_marker("fast") is None:
         sys.settrace(None)
     try:
         return (yield)
