@@ -56,17 +56,21 @@ def numpy_rate(count: int, seed: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def memory(invocations: float) -> float:
-    """Peak resident memory of a process that runs so many invocations, in MB."""
-    script = (
-        "import resource; from dataclasses import replace; from compiled_plane import production, simulate;"
-        f"simulate(replace(production(10_000.0, {invocations / 10_000}, retry=True), engine='compiled'), 'canary 10%');"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
-    )
+def peak_resident_memory(code: str) -> float:
+    """Peak resident memory of a process of its own that runs the `code`, in MB."""
+    script = f"{code}; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
     )
     return float(done.stdout)
+
+
+def memory(invocations: float) -> float:
+    """Peak resident memory of a process that runs so many invocations, in MB."""
+    return peak_resident_memory(
+        "from dataclasses import replace; from compiled_plane import production, simulate;"
+        f"simulate(replace(production(10_000.0, {invocations / 10_000}, retry=True), engine='compiled'), 'canary 10%')"
+    )
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from compiled_plane import peak_resident_memory
 
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.simulate import simulate
@@ -54,15 +54,10 @@ def one_by_one_rate(scenario: Scenario, replications: int) -> float:
 
 def memory(name: str, replications: int) -> float:
     """Peak resident memory of a process that runs the study, in MB."""
-    script = (
-        "import resource; from stateful_study import *;"
-        f"study_rate(Scenario.load(SCENARIOS / '{name}.yaml'), {replications});"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    return peak_resident_memory(
+        "from stateful_study import SCENARIOS, Scenario, study_rate;"
+        f"study_rate(Scenario.load(SCENARIOS / '{name}.yaml'), {replications})"
     )
-    done = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
 
 
 def main() -> None:
