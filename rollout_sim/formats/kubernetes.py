@@ -13,6 +13,8 @@ from rollout_sim.formats.cloudwatch import STATISTICS
 from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
+_ANALYSED: Final = ("errors", "error_rate", "duration")
+"""The metrics that an analysis of these tools can be about."""
 _HOOKS: Final = "hooks are left out: use a pre-promotion analysis with your own test job"
 
 
@@ -73,12 +75,12 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
             remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
             continue
         remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
-        if alarm.m > 1 and alarm.period != interval and _what(alarm) in ("errors", "error_rate", "duration"):
+        if alarm.m > 1 and alarm.period != interval and alarm.metric in _ANALYSED:
             remarks.append(
                 f"the alarm {label} fires after {alarm.m} periods of {alarm.period:g} s; {m} failed checks of Flagger's, one every "
                 f"{interval:g} s, take {m * interval:g} s"
             )
-        if _what(alarm) in ("errors", "error_rate"):
+        if alarm.metric in ("errors", "error_rate"):
             share = alarm.limit if alarm.metric == "error_rate" else None
             if share is None:
                 remarks.append(
@@ -86,13 +88,13 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
                 )
             lowest = 99.0 if share is None else round(100 * (1 - share), 6)
             metrics.append({"name": "request-success-rate", "thresholdRange": {"min": lowest}, "interval": window})
-        elif _what(alarm) == "duration":
+        elif alarm.metric == "duration":
             most = round(alarm.limit * 1000)
             metrics.append({"name": "request-duration", "thresholdRange": {"max": most}, "interval": window})
             if alarm.statistic != "p99":
                 remarks.append(f"the alarm {label} reads {alarm.statistic}; Flagger's request-duration is the p99")
         else:
-            remarks.append(f"left out: the alarm {label}: Flagger has no {_what(alarm)}")
+            remarks.append(f"left out: the alarm {label}: Flagger has no {alarm.metric}")
     analysis: dict[str, Any] = {"interval": f"{round(interval)}s", "threshold": m}
     if held:
         analysis["stepWeights"] = [_percent(name, step.weight) for step in held]
@@ -120,7 +122,7 @@ def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:
     metrics, remarks = [], []
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
-        if _what(alarm) not in ("errors", "error_rate", "duration") or "old_version" in alarm.scopes:
+        if alarm.band is not None or alarm.metric not in _ANALYSED or "old_version" in alarm.scopes:
             remarks.append(f"left out: the alarm {name}: an analysis of {describe(alarm)} is yours to write")
             continue
         remarks += [f"the alarm {name}: {what}" for what in _left_behind(alarm)]
@@ -145,15 +147,6 @@ def _arguments(scenario: Scenario) -> list[dict[str, Any]]:
         {"name": "resource", "value": f"{function}:{scenario.alias}"},
         {"name": "version", "valueFrom": {"podTemplateHashValue": "Latest"}},
     ]
-
-
-def _what(alarm: Alarm) -> str:
-    """What an alarm is about, where that is one thing that the tools of Kubernetes know; else the kind of alarm."""
-    if alarm.rule is not None:
-        return "composite alarm"
-    if alarm.expression is not None:
-        return "metric maths"
-    return "anomaly band" if alarm.band is not None else str(alarm.metric)
 
 
 def _percentiles(alarm: Alarm) -> tuple[str, ...]:
