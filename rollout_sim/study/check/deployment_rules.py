@@ -10,13 +10,12 @@ from typing import Final
 from rollout_sim.control.strategies import CODEDEPLOY_LIMIT, Plan
 from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
 from rollout_sim.core.statistics import mean_of
-from rollout_sim.study.check.evidence import Evidence, Runs, below, column, exposed, often
+from rollout_sim.study.check.evidence import Evidence, below, column, exposed, often
 from rollout_sim.study.check.finding import Edit
 from rollout_sim.study.check.remedies import (
-    KEEPS,
     Edits,
-    Verdict,
     alarm_changes,
+    catching,
     of_rollout,
     search,
     strategy_changes,
@@ -199,12 +198,6 @@ def too_many_alarms(evidence: Evidence) -> Iterator[Match]:
 
     kept = set(sorted(evidence.alarms, key=worth, reverse=True)[:MOST_ALARMS])
     edits = (Edit(where=("rollout", "alarms"), value=[name for name in evidence.alarms if name in kept]),)
-
-    def judge(of: Evidence, tried: Edits, runs: Runs) -> Verdict:
-        then = often(of.bad(None, tried, runs), strategy)
-        effect = f"then the rollout catches {of.fault_text} in {share_with_interval(then)} of the rollouts"
-        return Verdict(grade=KEEPS, effect=effect, figures={"caught": then})
-
     yield Match(
         where=("rollout", "alarms"),
         message=(
@@ -212,7 +205,7 @@ def too_many_alarms(evidence: Evidence) -> Iterator[Match]:
             f"{evidence.fault_text} in {share_with_interval(caught)} of the rollouts{among(evidence, [strategy])}"
         ),
         figures={"caught": caught},
-        remedy=search(evidence, [edits], judge),
+        remedy=search(evidence, [edits], catching(strategy)),
     )
 
 
@@ -243,12 +236,6 @@ def too_long_for_codedeploy(evidence: Evidence) -> Iterator[Match]:
             else f"; a good version has all of the traffic {show_duration(full.mean)} after the start"
         )
         shortened = _shortened(evidence, name, plan)
-
-        def judge(of: Evidence, tried: Edits, runs: Runs, name: str = name) -> Verdict:
-            caught = often(of.bad(None, tried, runs), name)
-            effect = f"then the rollout catches {of.fault_text} in {share_with_interval(caught)} of the rollouts"
-            return Verdict(grade=KEEPS, effect=effect, figures={"caught": caught})
-
         yield Match(
             where=("strategies", name),
             message=(
@@ -256,7 +243,7 @@ def too_long_for_codedeploy(evidence: Evidence) -> Iterator[Match]:
                 f"{CODEDEPLOY_LIMIT:,}{shown}"
             ),
             figures={} if full is None else {"time_to_full_s": full},
-            remedy=search(evidence, [shortened], judge) if shortened else None,
+            remedy=search(evidence, [shortened], catching(name)) if shortened else None,
         )
 
 

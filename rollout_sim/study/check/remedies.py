@@ -137,6 +137,17 @@ def of_rollout(strategies: Sequence[str], least: float = HARDLY) -> Judge:
     return _judge(None, strategies, "the rollout catches", least)
 
 
+def catching(strategy: str) -> Judge:
+    """Tells of a change that is right in itself how often the rollout then catches the goal's fault."""
+
+    def judge(evidence: Evidence, edits: Edits, runs: Runs) -> Verdict:
+        caught = often(evidence.bad(None, edits, runs), strategy)
+        effect = f"then the rollout catches {evidence.fault_text} in {share_with_interval(caught)} of the rollouts"
+        return Verdict(grade=KEEPS, effect=effect, figures={"caught": caught})
+
+    return judge
+
+
 def _judge(alarm: str | None, strategies: Sequence[str], subject: str, least: float) -> Judge:
     def judge(evidence: Evidence, edits: Edits, runs: Runs) -> Verdict:
         bad = evidence.bad(alarm, edits, runs, strategies)
