@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from rollout_sim.control.metrics import Target
+from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.views.plots.moments import ONSET, alarms, mark_onsets
 from rollout_sim.views.plots.style import (
@@ -184,19 +185,13 @@ def error_rates(result: RunResult, per: int | None = None, *, ax: Axes | None = 
     """Errors and throttles over attempts, by version, in bins of `per` periods; no point where nothing was attempted."""
     ax = axes_or_new(ax, _SMALL)
     per = per or bin_periods(result)
-    scale, _ = time_unit(result)
-    edges = bin_edges(result, per)
-    middles = (edges[:-1] + edges[1:]) / 2 / scale
-    top = 0.0
-    for version, name, colour in _versions(result):
+
+    def failed_of_attempts(version: str) -> tuple[FloatArray, FloatArray]:
         throttles = binned(result, version, result.metrics.throttles, per)
         attempts = binned(result, version, result.metrics.invocations, per) + throttles
-        failed = binned(result, version, result.metrics.errors, per) + throttles
-        rate = np.divide(failed, attempts, out=np.full(attempts.shape, np.nan), where=attempts > 0)
-        top = max(top, float(np.nanmax(rate, initial=0.0)))
-        size = 6 if np.count_nonzero(attempts) < 10 else 4
-        ax.plot(middles, rate, color=colour, linewidth=1.5, marker=".", markersize=size, label=name)
-    top = max(1.12 * top, 1e-3)
+        return binned(result, version, result.metrics.errors, per) + throttles, attempts
+
+    top = max(1.12 * _ratio_lines(ax, result, per, failed_of_attempts), 1e-3)
     ax.set_ylim(-0.04 * top, top)
     percent_axis(ax)
     time_axis(ax, result, ticks=7)
@@ -207,17 +202,12 @@ def durations(result: RunResult, per: int | None = None, *, ax: Axes | None = No
     """Mean duration of invocations by version, in bins of `per` periods, with the limits of SLOs on the latency."""
     ax = axes_or_new(ax, _SMALL)
     per = per or bin_periods(result)
-    scale, _ = time_unit(result)
-    edges = bin_edges(result, per)
-    middles = (edges[:-1] + edges[1:]) / 2 / scale
-    top = 0.0
-    for version, name, colour in _versions(result):
-        count = binned(result, version, result.metrics.invocations, per)
+
+    def seconds_of_invocations(version: str) -> tuple[FloatArray, FloatArray]:
         total = binned(result, version, result.metrics.duration_sum, per)
-        mean = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
-        top = max(top, float(np.nanmax(mean, initial=0.0)))
-        size = 6 if np.count_nonzero(count) < 10 else 4
-        ax.plot(middles, mean, color=colour, linewidth=1.5, marker=".", markersize=size, label=name)
+        return total, binned(result, version, result.metrics.invocations, per)
+
+    top = _ratio_lines(ax, result, per, seconds_of_invocations)
     for slo in result.scenario.slos:
         if slo.latency is not None and slo.latency < 3 * top:
             top = max(top, slo.latency)
@@ -226,6 +216,24 @@ def durations(result: RunResult, per: int | None = None, *, ax: Axes | None = No
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: show_duration(value)))
     time_axis(ax, result, ticks=7)
     return ax
+
+
+def _ratio_lines(ax: Axes, result: RunResult, per: int, parts: Callable[[str], tuple[FloatArray, FloatArray]]) -> float:
+    """Draws a ratio by version, in bins of `per` periods, and returns the greatest.
+
+    `parts` gives a version's numerators and denominators, of shape (bins,); there is no point where the latter is 0.
+    """
+    scale, _ = time_unit(result)
+    edges = bin_edges(result, per)
+    middles = (edges[:-1] + edges[1:]) / 2 / scale
+    top = 0.0
+    for version, name, colour in _versions(result):
+        numerators, denominators = parts(version)
+        ratio = np.divide(numerators, denominators, out=np.full(denominators.shape, np.nan), where=denominators > 0)
+        top = max(top, float(np.nanmax(ratio, initial=0.0)))
+        size = 6 if np.count_nonzero(denominators) < 10 else 4
+        ax.plot(middles, ratio, color=colour, linewidth=1.5, marker=".", markersize=size, label=name)
+    return top
 
 
 def bin_periods(result: RunResult) -> int:
