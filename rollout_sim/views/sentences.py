@@ -160,7 +160,7 @@ def choice(compared: Comparison, goal: Goal) -> tuple[str, tuple[str, ...]]:
     ties = []
     for name in compared.columns:
         apart = difference(compared.columns[name]["bad_requests"], compared.columns[best]["bad_requests"])
-        same = apart is None or (apart.low or 0.0) <= 0.0 <= (apart.high or 0.0)
+        same = apart is None or not _apart(apart)
         if name != best and rank[name][:2] == rank[best][:2] and same:
             ties.append(name)
     return best, tuple(ties)
