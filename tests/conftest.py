@@ -12,6 +12,8 @@ from hypothesis import settings
 
 # Before anything imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "Agg")
+for of_the_terminal in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):  # a test that wants one sets it
+    os.environ.pop(of_the_terminal, None)
 
 # A red test must stay red when it is run again; a deadline would measure the machine, not the code.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

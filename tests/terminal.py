@@ -51,10 +51,9 @@ def at_terminal(
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    bare = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
     process = subprocess.Popen(
         [*command, *map(str, arguments)],
-        cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=bare | {"TERM": "xterm-256color"} | (env or {}),
+        cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm-256color"} | (env or {}),
         start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads
     )  # fmt: skip
     os.close(theirs)
