@@ -16,6 +16,7 @@ from rollout_sim.core.display import Displayed
 from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.scenario.checks import inconsistencies
@@ -96,6 +97,9 @@ class Scenario(Displayed, Sections):
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+        for version in data["function"]["versions"].values():
+            if isinstance(version.get("error_rate"), dict):
+                version["error_rate"].pop("folder", None)
         return data
 
     def with_files(self, document: YamlDocument) -> Scenario:
@@ -118,6 +122,8 @@ class Scenario(Displayed, Sections):
                     name: None if (time := getattr(spec, name)) is None else time.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
+                if isinstance(spec.error_rate, RecordedErrors):
+                    times["error_rate"] = spec.error_rate.with_files(folder, files)
                 versions[number] = replace(spec, **times)
             except ValueError as error:
                 where = ("function", "versions", number)
