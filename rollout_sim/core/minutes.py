@@ -18,6 +18,7 @@ from rollout_sim.core.yaml_io import listed, suggest
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
+DAY: Final = 86400.0
 COLUMNS: Final = (
     "invocations", "errors", "throttles", "duration_average_ms", "duration_p50_ms", "duration_p90_ms", "duration_p99_ms",
     "duration_max_ms", "concurrent_executions",
@@ -90,6 +91,11 @@ class Minutes:
 def stamp_of(moment: float) -> str:
     """A moment (s since 1970) as people write it, in UTC: `2026-11-24 14:00`."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def iso_of(moment: float) -> str:
+    """A moment (s since 1970) as `moment_of` reads it, to the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S").removesuffix(":00")
 
 
 def moment_of(text: str) -> float:

@@ -12,7 +12,7 @@ with the higher mean has the higher share in each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final, Literal
@@ -22,7 +22,7 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.fields import PositiveSeconds, PositiveShare, Share, section
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import HOUR, MINUTE, Minutes, moment_of, read_minutes
+from rollout_sim.core.minutes import HOUR, MINUTE, Minutes, iso_of, moment_of, read_minutes
 from rollout_sim.core.streams import Streams
 
 STREAM: Final = "error rates"
@@ -139,14 +139,16 @@ class RecordedErrors:
 
     def with_files(self, folder: Path, files: FileReader) -> RecordedErrors:
         """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
-        recorded = RecordedErrors(
-            minutes=self.minutes, of=self.of, draw=self.draw, begin=self.begin, folder=str(folder)
-        )
+        recorded = replace(self, folder=str(folder))
         recording = files.read(read_minutes, folder / self.minutes, self.of)
         if self.begin is not None:
             recording.index(moment_of(self.begin))
         object.__setattr__(recorded, "recording", recording)
         return recorded
+
+    def beginning(self, moment: float) -> RecordedErrors:
+        """The same from another recorded `moment` on (s since 1970), where it is replayed."""
+        return replace(self, begin=iso_of(moment)) if self.draw == "replay" else self
 
     @property
     def step(self) -> float:
