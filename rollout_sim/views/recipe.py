@@ -30,9 +30,10 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | Hours
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
@@ -51,6 +52,7 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     "recommend": {
         "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
     },
+    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
     "backtest": {
         "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
@@ -137,6 +139,12 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "seed": result.seed,
                 "replications": result.replications,
             },
+        )
+    if isinstance(result, Hours):
+        return (
+            "when",
+            result.scenario,
+            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
         )
     first = result[0]
     return (
