@@ -153,6 +153,10 @@ class Recommendation(Plotted):
     deploy_with: DeployWith | None
     asked: Engine | None
     """What was asked for: the file's alarms, what has to carry the rollout out and an engine instead of the file's."""
+    data: str | None = None
+    """The folder with the recorded minutes that it was searched on."""
+    described: Scenario | None = None
+    """The file's scenario, where `scenario` has the recorded traffic and errors in place of its own."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -171,7 +175,7 @@ class Recommendation(Plotted):
         """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return with_candidates(self.scenario, [self.winner])
+        return with_candidates(self.described or self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
