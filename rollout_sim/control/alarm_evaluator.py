@@ -431,7 +431,8 @@ class AlarmEvaluator:
 
         def total(counts: IntArray) -> FloatArray:
             targets = metrics.scopes[of] if source.targets is None else source.targets
-            parts = (counts[:, target, low:high].sum(axis=1) for target in targets)
+            # Several times as fast as `sum` over so few columns.
+            parts = (np.einsum("rp->r", counts[:, target, low:high]) for target in targets)
             return sum(parts, np.zeros(metrics.replications))
 
         # Before time zero the old version had all the traffic.
