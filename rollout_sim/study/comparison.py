@@ -85,6 +85,11 @@ class Comparison(Plotted):
             self._estimates[strategy] = _estimated(self.columns[strategy], units_of(self.scenario))
         return self._estimates[strategy]
 
+    def time_to_full(self, strategy: str) -> Estimate | None:
+        """The time (s) from the rollout's start to full traffic, of the replications that were not stopped; None if all were."""
+        columns = self.columns[strategy]
+        return mean_of(np.where(stopped(columns), np.nan, columns["time_to_full_s"]), tail=False)
+
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
         first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
