@@ -223,7 +223,7 @@ class SimpyPlane:
         scenario, counts = self._scenario, self._counts
         counts.requests.pending[0] = len(self._pending)
         for request, first in self._pending.items():
-            self._judge(request, first, scenario.horizon, failed=False)
+            self._judge(request, first, scenario.horizon, failed=False, waiting=True)
         counts.finish(scenario.horizon)
         versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
         users = self._exposure.users()
@@ -375,9 +375,9 @@ class SimpyPlane:
         self._counts.answer(first, request.arrived)
         self._judge(request, first, t, failed=failed)
 
-    def _judge(self, request: _Request, first: int, t: float, *, failed: bool) -> None:
-        """The request is bad for the objectives that it misses: by its answer at `t`, or by waiting for one until then."""
-        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged)
+    def _judge(self, request: _Request, first: int, t: float, *, failed: bool, waiting: bool = False) -> None:
+        """The request is bad for the objectives that it misses: by its answer at `t`, or by `waiting` for one until then."""
+        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged, waiting=waiting)
         if bad and request.served != ABSENT:
             self._exposure.affected(request.user)
 

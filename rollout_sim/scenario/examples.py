@@ -7,7 +7,7 @@ from typing import Any, Final
 from rollout_sim.control import strategies
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
-from rollout_sim.control.slo import LatencySli, Objective
+from rollout_sim.control.slo import LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function import faults
 from rollout_sim.function.spec import FunctionSpec, VersionSpec
@@ -54,6 +54,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
     sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
+    Slices: {"every": "5 min", "target": "99%"},
     source.Source: _SOURCE,
     strategies.Step: {"weight": "10%", "hold": "5 min"},
     strategies.Steps: {

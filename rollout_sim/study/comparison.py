@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.formatting import share
@@ -346,7 +345,9 @@ def batches_of(
 def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     """What estimates from runs of a scenario on a plane assume beyond the scenario, a sentence each."""
     notes = (
-        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
+        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"]
+        if any(slo.slices is None for slo in scenario.slos)
+        else []
     )
     notes += notes_on_the_past(scenario)
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
@@ -404,12 +405,15 @@ def _width(estimate: Estimate | None) -> float:
 
 
 def units_of(scenario: Scenario) -> dict[str, float]:
-    """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
+    """By name the least by which two values of what is counted can differ: a request or a slice, also in shares of a budget."""
     units = dict.fromkeys(COUNTED, 1.0)
     rates = scenario.rates
     for slo in scenario.slos:
-        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = 1 / whole if whole else 0.0
+        whole = slo.budget(rates.get(slo.alias or scenario.alias, 0.0))
+        counted = slo.slices is None or slo.slices.target is not None  # else any part of a slice may be bad
+        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = (
+            1 / whole if whole and counted else 0.0
+        )
     return units
 
 
