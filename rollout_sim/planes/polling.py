@@ -51,6 +51,10 @@ class PolledTotals:
         """Records that no version handled, and none will."""
         return sum(self.fates[fate] for fate in LOST)
 
+    def age_quantile(self, share: float) -> float | None:
+        """The age (s) at success that this share of the handled records does not exceed; None without any."""
+        return float(np.quantile(self.ages, share, method="inverted_cdf")) if self.ages.size else None
+
     @property
     def waiting(self) -> int:
         """Records without a fate at the horizon."""

@@ -11,8 +11,9 @@ import numpy as np
 from rollout_sim.control.controller import Shift
 from rollout_sim.control.metrics import RequestCounts, Target
 from rollout_sim.control.slo import Objective, budget_events, burn_rate
-from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
+from rollout_sim.run.backlog import Backlog
 from rollout_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -212,15 +213,9 @@ class RunResult(Plotted):
         return sum(source.lost for source in self.polled)
 
     @property
-    def backlog(self) -> IntArray:
-        """Records without a fate at each of `backlog_times`, those in flight included."""
-        result: IntArray = np.sum([source.backlog for source in self.polled], axis=0, dtype=np.int64)
-        return result
-
-    @property
-    def backlog_times(self) -> FloatArray:
-        """When the backlog was looked at (s), every second unless the run is long."""
-        return self.polled[0].times
+    def backlog(self) -> Backlog | None:
+        """How many records had no fate, over time; None where nothing is polled."""
+        return Backlog.of(self.scenario, self.polled) if self.polled else None
 
     @property
     def rolled_back_at(self) -> float | None:
@@ -231,10 +226,8 @@ class RunResult(Plotted):
     @property
     def backlog_at_rollback(self) -> int | None:
         """Records without a fate when the alias was back; None where there was no rollback or nothing is polled."""
-        back = self.rolled_back_at
-        if back is None or not self.polled:
-            return None
-        return int(self.backlog[np.searchsorted(self.backlog_times, back, side="right") - 1])
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.at(back)
 
     @property
     def drain_time_s(self) -> float | None:
@@ -243,15 +236,8 @@ class RunResult(Plotted):
         To the next look at it, as a rule a second. None where there was no rollback, nothing is polled, or it was not over by
         the horizon.
         """
-        back = self.rolled_back_at
-        if back is None or not self.polled:
-            return None
-        times, backlog = self.backlog_times, self.backlog
-        before = backlog[times <= self.scenario.start]
-        sizes = [source.mapping.size for source in self.scenario.traffic if source.polled]
-        usual = max(int(before.max(initial=0)), *sizes)
-        drained = np.flatnonzero((times >= back) & (backlog <= usual))
-        return float(times[drained[0]] - back) if drained.size else None
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.drained(back)
 
     def age_quantile(self, share: float) -> float | None:
         """The age (s) from arrival to success that this share of the handled records does not exceed; None without any."""
@@ -400,14 +386,14 @@ class RunResult(Plotted):
 
     def _of_records(self) -> dict[str, Any]:
         """The part of `summary` about queues and streams; empty where nothing is polled."""
-        if not self.polled:
+        if (backlog := self.backlog) is None:
             return {}
         return {
             "records": self.records,
             "records_bad": self.records_bad,
             "records_lost": self.records_lost,
             "records_by_fate": {source.source: {**source.fates, "waiting": source.waiting} for source in self.polled},
-            "backlog": int(self.backlog.max()),
+            "backlog": int(backlog.records.max()),
             "backlog_at_rollback": self.backlog_at_rollback,
             "drain_time_s": self.drain_time_s,
             "age_s": {"p50": self.age_quantile(0.5), "p95": self.age_quantile(0.95)},

@@ -17,6 +17,7 @@ from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import compare
 from rollout_sim.traffic.pollers import FATES, QueuePoller
 from tests.builders import scenario
 
@@ -253,3 +254,26 @@ def test_zipf_keys_make_a_hot_shard() -> None:
     even = run(polled(STREAM | keys | {"keys": {"count": 50}}, old=slow), "instant").polled[0]
     assert hot.oldest.max() > 5 * even.oldest.max()
     assert math.isclose(hot.arrived, even.arrived)
+
+
+def test_results_tell_records_by_fate_the_backlog_and_when_it_is_drained() -> None:
+    """In the summary, and in the columns of a comparison, which are the same numbers."""
+    source = QUEUE | {"visibility_timeout": "30 s", "max_receives": 3}
+    versions = {"1": {"duration": "10 ms"}, "2": {"like": "1", "faults": [{"errors": "100%"}]}}
+    alarms = {"old": {"metric": "oldest_message_age", "threshold": "> 20 s"}}
+    given_scenario = polled(source, function__versions=versions, alarms=alarms, rollout__alarms=["old"], slos=[
+        {"name": "fresh", "sli": {"age": "20 s"}, "objective": "99%"}
+    ], strategies={"instant": {"type": "all_at_once", "bake": "2 min"}})  # fmt: skip
+    summary = run(given_scenario, "instant").summary
+    fates = summary["records_by_fate"]["queue"]
+    # All that comes in the minute between the shift and the rollback fails, and is handled half a minute later.
+    assert summary["time_to_rollback_s"] == 60.0
+    assert summary["records_bad"] == summary["bad_requests"] == pytest.approx(20 * 60, rel=0.1)
+    assert (fates["dead_letter"], summary["records_lost"]) == (0, 0)
+    assert summary["backlog_at_rollback"] == pytest.approx(20 * 60, rel=0.1)
+    assert summary["drain_time_s"] == 30.0
+    assert summary["age_s"]["p50"] < 1
+    assert summary["age_s"]["p95"] > 30
+    compared = compare(given_scenario, 1, twin=False).columns["instant"]
+    for name in ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s"):
+        assert compared[name].tolist() == [summary[name]], name
