@@ -23,6 +23,8 @@ class Streams:
 
     seed: int
     replication: int = 0
+    prefix: str = ""
+    """What is put before each stream's name, so that the parts of one batch have streams of their own."""
 
     def generator(self, name: str, *index: int) -> np.random.Generator:
         """The generator of the stream `name` (and `index`, such as a block number), at its start.
@@ -30,7 +32,7 @@ class Streams:
         Asking twice gives two generators with the same numbers. The name is hashed into the key of a
         `numpy.random.SeedSequence`, so similar names are as unrelated as different ones.
         """
-        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(f"{self.prefix}{name}".encode(), digest_size=8).digest()
         low, high = int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
         sequence = np.random.SeedSequence(self.seed, spawn_key=(self.replication, low, high, *index))
         return np.random.Generator(np.random.SFC64(sequence))

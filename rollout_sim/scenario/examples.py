@@ -52,7 +52,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Prices: {"bad_request": 0.02, "minute_of_delay": 1, "false_rollback": 500},
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
-    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "alarms": ["new-version-errors"]},
+    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "phase": "random", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
     source.Source: _SOURCE,
     strategies.Step: {"weight": "10%", "hold": "5 min"},

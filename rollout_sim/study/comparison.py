@@ -21,6 +21,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
 from rollout_sim.run.simulate import BANDS, Progress
 from rollout_sim.run.wiring import notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -343,7 +344,7 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     notes = (
         ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
     )
-    notes += notes_on_the_past(scenario)
+    notes += [*notes_on_the_past(scenario), *remarks_about(scenario)]
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
     if plane.engine == "aggregate":
