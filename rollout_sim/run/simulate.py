@@ -20,6 +20,7 @@ from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
@@ -47,6 +48,7 @@ def simulate(
     `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
+    A phase that is drawn is fixed in the result's scenario.
     Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -57,6 +59,8 @@ def simulate(
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
     streams = Streams(seed=scenario.seed if seed is None else seed, replication=replication)
+    if scenario.phase_is_drawn:
+        scenario = scenario.with_phase(float(scenario.phases(streams.seed, np.array([replication]))[0]))
     metrics = build_metrics(scenario)
     counts = RequestCounts.empty(
         replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=len(scenario.slos)
@@ -222,7 +226,7 @@ def _since(at: float, start: float) -> float | None:
 
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
-    notes = [*notes_on_the_past(scenario)]
+    notes = [*notes_on_the_past(scenario), *remarks_about(scenario)]
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")

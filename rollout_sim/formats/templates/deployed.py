@@ -163,7 +163,7 @@ class Deployed:
             "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": "5%"}]}},
             "aliases": {self.alias: "1"},
         }
-        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration")}
+        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}
         if self.acting:
             rollout["alarms"] = list(self.acting)
         head = [f"The rollout of {self.identity}, as its {self.origin} has it. GUESS marks what the file cannot know."]

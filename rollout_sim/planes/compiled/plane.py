@@ -49,7 +49,9 @@ class Replications:
         self, scenario: Scenario, replications: Sequence[Streams], strategies: int = 1, *, keeps: int = 0
     ) -> None:
         self.scenario = scenario
-        self.replications = tuple(QuickStreams(seed=s.seed, replication=s.replication) for s in replications)
+        self.replications = tuple(
+            QuickStreams(seed=s.seed, replication=s.replication, prefix=s.prefix) for s in replications
+        )
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []

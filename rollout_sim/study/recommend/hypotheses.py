@@ -125,8 +125,8 @@ class Exposure:
     """Without a rollout; None where the plane says itself what a rollout adds."""
     onset: float
     """When the fault sets in (s), as all times counted from the rollout's start."""
-    until: float
-    """Where the simulated time ends."""
+    until: float | FloatArray
+    """Where the simulated time ends; of shape (replications,) where the rollout's phase is drawn for each."""
     found_after: float
     """How long a bad version serves everybody until it is found."""
 

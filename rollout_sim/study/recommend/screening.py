@@ -1,6 +1,7 @@
 """Screening: how often each candidate stops and what it costs, from closed forms, to choose what is worth simulating.
 
-Periods are taken as independent, with Poisson counts at their means: good enough to rank candidates, and not
+Periods are taken as independent, with Poisson counts at their means, and the rollout to start with one of them, whatever
+its phase: good enough to rank candidates, and not
 reported. What is reported is simulated.
 """
 
