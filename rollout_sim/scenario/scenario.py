@@ -96,6 +96,8 @@ class Scenario(Displayed, Sections):
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+            if source.get("function"):
+                source.pop("alias")
         return data
 
     def with_files(self, document: YamlDocument) -> Scenario:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_stack import cloudformation, imported, sam
 
 from rollout_sim.formats.templates.events import sources
-from tests.formats.templates.test_stack import cloudformation, imported, sam
 
 QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {
     "VisibilityTimeout": 90, "RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 4},
