@@ -108,9 +108,11 @@ class Stack:
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
         deployed.alias = function.take("AutoPublishAlias", str, "live")
-        callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
+        callee = Callee(
+            function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=(f"{identity}.Alias",)
+        )
         around = Around(resolver, callee, remarks)
-        deployed.events, deployed.past = [*sam_events(function, remarks), *around.read()], around.past
+        deployed.events, deployed.past = [*sam_events(function, remarks, deployed.timeout), *around.read()], around.past
         deployed.retries = _retries(function.inside("EventInvokeConfig"))
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
@@ -133,7 +135,7 @@ class Stack:
         deployed = self._function(function, Properties(resolver, resource["Properties"], remarks))
         deployed.alias = properties.take("Name", str, "live")
         deployed.provisioned = self._provisioned(properties, resolver, remarks)
-        callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
+        callee = Callee(function=function, alias=deployed.alias, timeout=deployed.timeout, aliases=(identity,))
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)
