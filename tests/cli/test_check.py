@@ -142,6 +142,10 @@ def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None
     )
     assert text.splitlines()[told["RS101"]["line"] - 1] == "  OrdersErrors:"
     assert told["RS101"]["figures"]["caught_without"]["mean"] == 0
+    right = "FunctionName ${Orders}, Resource ${Orders}:live, ExecutedVersion the new version's number"
+    remedy = told["RS101"]["remedy"]
+    assert remedy["change"].startswith(f"OrdersErrors: the dimensions {right}")
+    assert remedy["figures"]["caught"]["low"] > 0.9
     assert "OrdersErrors: listed, but without data for ever" in told["RS201"]["message"]
 
 

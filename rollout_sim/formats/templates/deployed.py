@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,10 @@ _THROTTLED: Final = 0.001
 """The share of requests that a guessed rate may throttle before anything goes wrong."""
 
 
+Repair = tuple[str, Any]
+"""A property of an alarm by CloudFormation's name, and the value with which it has data; dimensions are a mapping."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """An alarm that did not come through."""
@@ -48,6 +53,9 @@ class LeftOut:
     why: str
     dead: bool = False
     """Whether nothing is ever published of what it watches."""
+    mended: Mapping[str, Any] | None = None
+    """What it would be after the `repairs` that give it data, where any do."""
+    repairs: tuple[Repair, ...] = ()
     line: int | None = None
 
 
@@ -88,6 +96,12 @@ class Deployed:
     """How many alarms the template lists."""
     lines: dict[str, int] = field(default_factory=dict)
     """The line of each alarm of `alarms` in its file."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """What the file calls each alarm of `alarms`."""
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of alarms whose metric maths were read as an error rate, the a and b of their a + b x rate."""
+    has_preference: bool = False
+    """Whether a `DeploymentPreference` of SAM's says how traffic is shifted."""
     line: int = 1
     """The line of the function in its file."""
     remarks: list[str] = field(default_factory=list)

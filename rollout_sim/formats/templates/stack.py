@@ -107,7 +107,7 @@ class Stack:
         resource, resolver = self.resources[identity], Resolver(self.template.data, self.parameters)
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
-        deployed.alias = function.take("AutoPublishAlias", str, "live")
+        deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
         callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = [*sam_events(function, remarks), *around.read()], around.past
@@ -285,6 +285,10 @@ class Stack:
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.scales = watching.scales
+        deployed.ids = {
+            name: self.template.addresses.get(identity, identity) for identity, name in watching.names.items()
+        }
         deployed.left = {
             name: left if left.identity is None else replace(left, line=self.template.line("Resources", left.identity))
             for name, left in watching.left.items()
