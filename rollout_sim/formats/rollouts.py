@@ -22,8 +22,8 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, Unread, spelled
 
-GUESSED: Final = (
-    "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
+_GUESSED: Final = (
+    "guessed, for no template tells: {events}how long they take, how often they fail, the SLO; "
     "`rollout-sim import sam` writes them down, so that they can be put right and checked"
 )
 
@@ -49,16 +49,19 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def subjects_of(path: Path, parameters: Mapping[str, str], function: str | None = None) -> list[Subject]:
+def subjects_of(
+    path: Path, parameters: Mapping[str, str], function: str | None = None, rate: float | None = None
+) -> list[Subject]:
     """What is rolled out in a file: its scenario, or each function of its template, or the `function` alone.
 
-    Raises ScenarioError for a file that is neither.
+    `rate` (1/s) is that of the events of each of a template's functions, where it is not to be guessed. Raises ScenarioError for
+    a file that is neither.
     """
     if not is_template(path):
         document = read_yaml(path)
         scenario = Scenario.parse(document)
         return [Subject(name=scenario.name, scenario=scenario, origin=ScenarioFile(document=document))]
-    return _of_template(path, parameters, function)
+    return _of_template(path, parameters, function, rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +121,9 @@ def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scen
     return Scenario.from_dict(data, path=path)
 
 
-def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
+def _of_template(path: Path, parameters: Mapping[str, str], function: str | None, rate: float | None) -> list[Subject]:
     terraform = _is_terraform(_head(path))
-    stack = read_terraform(path) if terraform else sam.stack_of(path, parameters)
+    stack = read_terraform(path, rate) if terraform else sam.stack_of(path, parameters, rate)
     if function is not None or not stack.rollouts:
         stack.chosen(function)
     subjects: list[Subject] = []
@@ -147,7 +150,7 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past,
             wording=wording,
         )  # fmt: skip
-        remarks = (*deployed.remarks, GUESSED)
+        remarks = (*deployed.remarks, _GUESSED.format(events="how many events come, " if rate is None else ""))
         subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)

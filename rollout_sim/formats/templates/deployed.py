@@ -81,6 +81,8 @@ class Deployed:
     """Events that call the function past the alias, so that the rollout does not touch them."""
     retries: dict[str, Any] = field(default_factory=dict)
     """What Lambda does with queued events, as a source's fields."""
+    given: float | None = None
+    """How many events come per second to all sources together that do not say it themselves; None where it is guessed."""
     strategy: dict[str, Any] = field(default_factory=lambda: {"type": "AllAtOnce"})
     guessed_hooks: bool = False
     """Whether what a hook does is a guess."""
@@ -120,8 +122,14 @@ class Deployed:
 
     @property
     def rate(self) -> str:
-        """The guessed rate of each source whose own is not known: what the reserved concurrency takes without throttling."""
+        """The rate of each source whose own is not known: an equal part of what is given, or else a guess.
+
+        It is guessed as what the reserved concurrency takes without throttling.
+        """
         unknown = max(1, sum(event.every is None for event in self.events))
+        if self.given is not None:
+            past = sum(event.every is None for event in self.past)
+            return text(round(self.given / (unknown + past), 9), "rate")
         if not self.reserved:
             return RATES[0]
         median, slow = self.duration
@@ -193,7 +201,9 @@ class Deployed:
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
             (f"{GUESS}{guessed}", {"function": function}),
             (
-                f"{GUESS}how many events come, unless a schedule tells.",
+                f"{GUESS}how many events come, unless a schedule tells."
+                if self.given is None
+                else f"As given: {text(self.given, 'rate')} in all, as much from each source; a schedule tells its own.",
                 {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
             ),
             (f"{GUESS}the SLO.", {"slos": [slo]}),

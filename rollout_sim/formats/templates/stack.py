@@ -32,12 +32,18 @@ _HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTr
 
 
 class Stack:
-    """One template with the values of its parameters: which functions it rolls out, and each of them."""
+    """One template with the values of its parameters: which functions it rolls out, and each of them.
 
-    def __init__(self, template: Template, parameters: Mapping[str, str], origin: str = "template") -> None:
+    `rate` (1/s) is that of each function's events, where it is not to be guessed.
+    """
+
+    def __init__(
+        self, template: Template, parameters: Mapping[str, str], origin: str = "template", rate: float | None = None
+    ) -> None:
         self.template = template
         self.parameters = parameters
         self.origin = origin
+        self.rate = rate
         self.resources: Mapping[str, Any] = template.data["Resources"]
         self.rollouts = self._rollouts()
         """What makes each rollout's `Deployed`, by the name that `--function` takes."""
@@ -88,7 +94,7 @@ class Stack:
             deployed = self.rollouts[function]()
         except UnresolvedError as error:
             raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
-        deployed.line = self.template.line("Resources", deployed.identity)
+        deployed.line, deployed.given = self.template.line("Resources", deployed.identity), self.rate
         if not deployed.events:
             deployed.remarks.append(f"who calls the alias {deployed.alias} is not in the template: http is a GUESS")
         if deployed.reserved == 0:
