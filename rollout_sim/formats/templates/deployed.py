@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rollout_sim.control.strategies import ALLOCATION
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented
 from rollout_sim.errors import legible
@@ -194,9 +195,11 @@ class Deployed:
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
         about = f" ({', '.join(self.described)})" if self.described else ""
         guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
-        hooks = (
-            f"{GUESS}what the hooks do: one call of the new version, which must succeed." if self.guessed_hooks else ""
-        )
+        guesses = ["what the hooks do: one call of the new version, which must succeed"] if self.guessed_hooks else []
+        strategy = dict(self.strategy)
+        if self.provisioned and "allocation" not in strategy:
+            strategy["allocation"] = text(ALLOCATION, "duration")
+            guesses.append("how long allocating the provisioned environments of the new version takes (allocation)")
         return [
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
             (f"{GUESS}{guessed}", {"function": function}),
@@ -215,7 +218,10 @@ class Deployed:
                 f"{GUESS}how long after its end a period is visible (lag)." if self._lagging else "",
                 {"alarms": self.alarms} if self.alarms else {},
             ),
-            (hooks, {"rollout": rollout, "strategies": {str(self.strategy["type"]): self.strategy}}),
+            (
+                f"{GUESS}{'; '.join(guesses)}." if guesses else "",
+                {"rollout": rollout, "strategies": {str(strategy["type"]): strategy}},
+            ),
         ]
 
     @property
