@@ -307,6 +307,23 @@ def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     return Task(path=path, document=recipe.document, out=path.parent, named=recipe.named, axes=axes), choices
 
 
+def _rate(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A rate per second. Raises BadParameter."""
+    from rollout_sim.core.units import parse
+
+    try:
+        rate = None if value is None else parse(value, "rate")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    if rate == 0:
+        raise click.BadParameter(f"must be above 0, got {value!r}", param=parameter)
+    return rate
+
+
+RATE: Final = click.option(
+    "--rate", callback=_rate, metavar="RATE",
+    help="Events that come to each function, such as 50/s, instead of a guess; schedules keep their own.",
+)  # fmt: skip
 PARAMETER: Final = click.option(
     "--parameter", "given", multiple=True, metavar="NAME=VALUE",
     help="Of the template, instead of its default; AWS::StackName and its like, too.",
