@@ -24,13 +24,16 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.backtest import MAX_BYTES as MAX_MINUTES_BYTES
+from rollout_sim.study.backtest import MINUTES_FILE, Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | Hours
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
@@ -48,6 +51,10 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     },
     "recommend": {
         "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
+    },
+    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
+    "backtest": {
+        "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
@@ -120,6 +127,24 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "seed": result.seed,
                 "engine": result.asked or result.scenario.engine,
             },
+        )
+    if isinstance(result, Backtest):
+        return (
+            "backtest",
+            result.scenario,
+            {
+                "data": Path(result.folder).as_posix(),
+                "minutes": digest(Path(result.folder) / MINUTES_FILE, MAX_MINUTES_BYTES),
+                "strategies": list(result.good),
+                "seed": result.seed,
+                "replications": result.replications,
+            },
+        )
+    if isinstance(result, Hours):
+        return (
+            "when",
+            result.scenario,
+            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
         )
     first = result[0]
     return (
