@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from rollout_sim.cli.backtest import backtest
 from rollout_sim.cli.check import check
 from rollout_sim.cli.compare import compare
 from rollout_sim.cli.convert import export, import_
@@ -40,6 +41,7 @@ for command in (
     compare,
     sweep,
     recommend,
+    backtest,
     report,
     check,
     export,

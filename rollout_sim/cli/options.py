@@ -167,6 +167,35 @@ JOBS = click.option(
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 
+def moment(text: str) -> float:
+    """The seconds since 1970 of an option's moment. Raises ScenarioError for what is none."""
+    from rollout_sim.core.minutes import moment_of
+    from rollout_sim.errors import ScenarioError
+
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        raise ScenarioError([f"--at: {error}"]) from None
+
+
+def data_folder(task: Task, data: Path | str | None, minutes: str | None) -> Path:
+    """The folder with the recorded minutes: the one that is given, or the scenario's own where they are there.
+
+    `minutes` is the digest of the file that a recipe was written with. Raises ScenarioError where there is none, or another.
+    """
+    from rollout_sim.core.files import digest
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.study.backtest import MAX_BYTES, MINUTES_FILE
+
+    folder = task.document.path.parent if data is None else Path(data)
+    file = folder / MINUTES_FILE
+    if data is None and not file.is_file():
+        raise ScenarioError([f"--data: names the folder with {MINUTES_FILE}, got none, and there is none in {folder}"])
+    if minutes is not None and (got := digest(file, MAX_BYTES)) != minutes:
+        raise ScenarioError([f"{file} has changed, got SHA-256 {got[:12]}...; allowed {minutes[:12]}..."])
+    return folder
+
+
 def checked_jobs(jobs: int) -> int:
     """Raises ScenarioError for a number of processes that makes no sense."""
     from rollout_sim.study.executor import check_jobs

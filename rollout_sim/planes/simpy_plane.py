@@ -25,6 +25,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
+from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
@@ -76,12 +77,17 @@ class At(Event):
 
 @dataclass(slots=True, eq=False)
 class _VersionState:
-    """One version at work: its behaviour in numbers, its pool of environments, and what it has done."""
+    """One version at work: its behaviour in numbers, its pool of environments, and what it has done.
+
+    The k-th of `error_rates` holds for invocations that start within the k-th `span` (s).
+    """
 
     number: str
     spec: VersionSpec
     rows: tuple[faults.FaultRow, ...]
     pool: EnvironmentPool
+    error_rates: list[float]
+    span: float
     invocations: int = 0
     errors: int = 0
     cold_starts: int = 0
@@ -164,7 +170,7 @@ class SimpyPlane:
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
         self._versions = {
-            number: self._version(number, spec, scenario.function)
+            number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
         people = max((source.users.count for source in scenario.traffic if source.users is not None), default=0)
@@ -176,12 +182,14 @@ class SimpyPlane:
         self._sources = [self._source(i, source, streams) for i, source in enumerate(scenario.traffic)]
         self._clock.process(self._traffic())
 
-    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _VersionState:
+    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
         pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)
-        return _VersionState(number, spec, rows, pool)
+        rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
+        _, span = spans_of(spec.error_rate, self._scenario.horizon)
+        return _VersionState(number, spec, rows, pool, rates, span)
 
     def _source(self, index: int, source: Source, streams: Streams) -> _SourceState:
         scenario, metrics = self._scenario, self._counts.metrics
@@ -332,8 +340,9 @@ class SimpyPlane:
             duration = draws.durations(number, spec.duration, spec.per_mb)[index]
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
+        error_rate = version.error_rates[int(t // version.span)]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))

@@ -78,8 +78,8 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
 
     return Before(
         invocations=usual,
-        errors=usual * np.array([spec.error_rate for spec in specs]),
-        bad=usual * np.array([1.0 - (1.0 - spec.error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
+        errors=usual * np.array([spec.mean_error_rate for spec in specs]),
+        bad=usual * np.array([1.0 - (1.0 - spec.mean_error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
@@ -197,7 +197,7 @@ def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSo
     if alias != scenario.alias:
         targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        bad = 1.0 - (1.0 - version.error_rate) * (1.0 - version.failed_responses)
+        bad = 1.0 - (1.0 - version.mean_error_rate) * (1.0 - version.failed_responses)
         return BurnSource(objective=slo.objective, history=history, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(

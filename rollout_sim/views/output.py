@@ -23,10 +23,12 @@ from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.views.plots.backtest import prediction_figure, week_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
@@ -48,6 +50,7 @@ RECOMMENDATION_FILES: Final = (
     "recommendation_recipe.json",
     *pictures("pareto", "recommended_power"),
 )
+BACKTEST_FILES: Final = ("backtest.csv", "backtest_recipe.json", *pictures("week", "prediction"))
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
@@ -162,6 +165,16 @@ def _(swept: Sweep) -> _Contents:
             "trend": lambda: trend_figure(swept),
         },
         recipe="sweep_recipe.json",
+    )
+
+
+@_contents.register(Backtest)
+def _(result: Backtest) -> _Contents:
+    return _Contents(
+        names=BACKTEST_FILES,
+        tables={"backtest.csv": result.frame},
+        pictures={"week": lambda: week_figure(result), "prediction": lambda: prediction_figure(result)},
+        recipe="backtest_recipe.json",
     )
 
 
