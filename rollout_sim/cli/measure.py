@@ -137,8 +137,8 @@ def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, optio
 
 
 def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
+    from rollout_sim.core.minutes import COLUMNS
     from rollout_sim.formats.measurements.naming import Names
-    from rollout_sim.formats.measurements.recording import COLUMNS
 
     given = []
     for pair in named:

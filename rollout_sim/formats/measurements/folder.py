@@ -14,20 +14,21 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import atomic_folder, pictures
 from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
+from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented, suggest
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
-from rollout_sim.formats.measurements.recording import COLUMNS, COUNTS, MINUTE, Measured, Recording, span, stamp
+from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Measured, Recording, span, stamp
 from rollout_sim.formats.templates.deployed import AFTER, COLD_START, LAG, RESTORE, START, Deployed
 from rollout_sim.scenario.goals import FOUND_AFTER
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.template import ScenarioTemplate
 from rollout_sim.study.fit.arrivals import DAY, MONDAY, WEEK
 from rollout_sim.study.fit.durations import DurationFit
-from rollout_sim.study.fit.error_rates import ErrorFit
+from rollout_sim.study.fit.error_rates import ErrorFit, Scattered, Spells
 from rollout_sim.study.fit.fitted import Fitted, Observations, fit
 from rollout_sim.study.fit.releases import PRIOR, ReleaseFit, spread
 from rollout_sim.traffic.traces import MAX_INVOCATIONS
@@ -396,7 +397,8 @@ class _Sections:
             start = stamp(int(self.result.used.times[kept][0]))
             about += (
                 f"\nHere the recording is replayed from {start} on, and again from its beginning; the rollout starts "
-                f"{text(START, 'duration')} later. Periods without a datapoint had no request."
+                f"{text(START, 'duration')} later; `rollout-sim run --at` takes another moment. Periods without a datapoint "
+                "had no request."
             )
         kinds = [] if self.deployed is None else list(dict.fromkeys(event.kind for event in self.deployed.events))
         kinds = [kind for kind in kinds if kind != "schedule"]
@@ -547,8 +549,15 @@ def _time(value: Estimate) -> str:
 
 def _rate(fitted: ErrorFit) -> Any:
     """The field `error_rate` of a version."""
-    mean = fitted.description.mean
-    return _share(mean) if mean else "0%"
+    described = fitted.description
+    if isinstance(described, Scattered):
+        dispersion = float(f"{described.dispersion:.4g}")
+        return {"mean": _share(described.mean), "dispersion": dispersion, "every": _every(fitted)}
+    if isinstance(described, Spells):
+        lengths = {"spell": described.spell * fitted.period, "every": described.every * fitted.period}
+        written = {name: text(float(max(round(length), MINUTE)), "duration") for name, length in lengths.items()}
+        return {"calm": _share(described.calm), "spells": _share(described.bad), **written}
+    return _share(described.mean) if described.mean else "0%"
 
 
 # --- the other files ----------------------------------------------------------------------------------------------------

@@ -12,17 +12,13 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.core.minutes import COLUMNS
 
 MINUTE: Final = 60
 KEPT: Final = (60, 300, 3600)
 """The periods (s) in which CloudWatch keeps a metric: for 15, 63 and 455 days."""
 COUNTS: Final = ("invocations", "errors", "throttles")
 """Columns that are whole numbers, and that add up over time."""
-COLUMNS: Final = (
-    *COUNTS, "duration_average_ms", "duration_p50_ms", "duration_p90_ms", "duration_p99_ms", "duration_max_ms",
-    "concurrent_executions",
-)  # fmt: skip
-"""What is kept of a minute; an absent value is NaN."""
 LARGEST: Final = 1e9
 """No count and no duration (ms) of a period is larger."""
 FIRST: Final = 1_000_000_000

@@ -161,7 +161,7 @@ def fit_errors(times: IntArray, invocations: IntArray, errors: IntArray, period:
             scattered = fit_scattered(places, invocations, errors, span)
             if scattered is not None:
                 scattering, likelihood, parameters = scattered
-                name = "scattered" if span == 1 else f"scattered over {span}"
+                name = "scattered" if span == 1 else f"scattered over {span * period // 60} min"
                 fits[name] = ("scattered", scattering, _bic(likelihood, 2, times.size), parameters)
         spells = fit_spells(places, invocations, errors)
         if spells is not None:

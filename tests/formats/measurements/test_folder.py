@@ -12,14 +12,16 @@ import pytest
 from command import call
 from recorded import DURATION, START, columns, metric_data, write_csv, write_json
 
+from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.folder import Choices, Imported, imported, scenario_text, write
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
-from rollout_sim.formats.measurements.recording import COLUMNS, stamp
+from rollout_sim.formats.measurements.recording import stamp
+from rollout_sim.function.error_rates import RecordedErrors, mean_of
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.fit.error_rates import Spells
+from rollout_sim.study.fit.error_rates import Scattered, Spells
 
 CHOICES = Choices(function="checkout", alias="prod")
 MINUTES = 600
@@ -253,13 +255,30 @@ def test_the_command_without_anything_and_the_commands_that_it_prints(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_spells_are_written_with_their_lengths(tmp_path: Path) -> None:
+def test_how_errors_clump_is_written_as_the_scenario_has_it(tmp_path: Path) -> None:
     found = columns(1, minutes=4000)
     rng = np.random.default_rng(1)
     spells = Spells(calm=0.001, bad=0.08, spell=10, every=300)
-    found["errors"] = rng.binomial(found["invocations"], spells.draw(found["invocations"], np.arange(4000), rng, 1)[0])
-    result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
-    assert result.fitted.errors is not None
-    assert result.fitted.errors.kind == "spells"
-    assert "Spells of" in scenario_text(result)
-    written(result, tmp_path / "out")
+    scattered = Scattered(mean=0.01, dispersion=0.03, span=5)
+    fields = {}
+    for truth in (spells, scattered):
+        found["errors"] = rng.binomial(
+            found["invocations"], truth.draw(found["invocations"], np.arange(4000), rng, 1)[0]
+        )
+        result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
+        rate = written(result, tmp_path / "out").function.versions["1"].error_rate
+        fields[type(truth)] = rate
+        assert mean_of(rate) == pytest.approx(found["errors"].sum() / found["invocations"].sum(), rel=0.1)
+    assert 300 < fields[Spells].spell < 1200  # ten minutes of 4,000 with a dozen spells
+    assert 9000 < fields[Spells].every < 36000
+    assert fields[Scattered].every == 300
+    assert fields[Scattered].dispersion == pytest.approx(0.03, rel=0.3)
+
+
+def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: Path) -> None:
+    scenario = written(
+        result_of(metrics, choices=Choices(function="checkout", alias="prod", errors="minutes")), tmp_path / "out"
+    )
+    rate = scenario.function.versions["1"].error_rate
+    assert isinstance(rate, RecordedErrors)
+    assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()
