@@ -196,6 +196,26 @@ def data_folder(task: Task, data: Path | str | None, minutes: str | None) -> Pat
     return folder
 
 
+class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """A text with a unit, such as `2 min`: a number above zero and up to `most`, in the package's own unit."""
+
+    def __init__(self, kind: str, most: float) -> None:
+        self.name = kind
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The quantity in a text."""
+        from rollout_sim.core.units import parse
+
+        if isinstance(value, float):
+            return value
+        try:
+            quantity = parse(value, self.name, self.most)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return quantity if quantity > 0 else self.fail(f"must be above zero, got {value!r}", param, ctx)
+
+
 def checked_jobs(jobs: int) -> int:
     """Raises ScenarioError for a number of processes that makes no sense."""
     from rollout_sim.study.executor import check_jobs

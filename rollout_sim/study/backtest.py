@@ -354,7 +354,7 @@ def _versions(scenario: Scenario) -> tuple[Scenario, Scenario | None, str]:
 
 
 def _lookback(scenario: Scenario) -> float:
-    return lookback([scenario.alarms[name] for name in scenario.evaluated])
+    return lookback([scenario.alarms[name] for name in scenario.evaluated], scenario.slos)
 
 
 def _lead(scenario: Scenario) -> float:

@@ -17,7 +17,7 @@ from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.judgement import limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.search import Outstanding, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -287,15 +287,19 @@ def sentence(recommendation: Recommendation) -> str:
     limits = best.limits(recommendation.goal)
     if not limits:
         return text
-    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}{_needed(limit)}" for limit in limits if limit.kept == "open"]
+    needed = {outstanding.limit: _needed(outstanding) for outstanding in recommendation.outstanding}
+    undecided = [
+        f"{BOUNDS[limit.name]} {_bound(limit)}{needed.get(limit.name, '')}" for limit in limits if limit.kept == "open"
+    ]
     if undecided:
         return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
     return f"{text}; every limit of the goal is kept"
 
 
-def _needed(limit: Limit) -> str:
-    """How many replications would be likely to decide an open limit, where that can be said."""
-    return "" if limit.enough is None else f" (about {limit.enough:,.2g} replications would)"
+def _needed(outstanding: Outstanding) -> str:
+    """How many replications more would be likely to decide an open limit, and how long they take."""
+    count, seconds = (float(f"{value:.2g}") for value in (outstanding.replications, outstanding.seconds))
+    return f" (about {count:,.0f} replications more would, in about {show_duration(seconds)})"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:
