@@ -19,6 +19,7 @@ from rollout_sim.cli.options import (
     JSON,
     OUT,
     SEED,
+    Quantity,
     Task,
     checked_jobs,
     data_folder,
@@ -45,6 +46,18 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Search on the first two thirds of the recorded days in this folder's minutes.csv, and confirm on the rest.",
 )
+@click.option(
+    "--time",
+    type=Quantity("duration", 86400.0),
+    help="How long to search, by the clock, such as '2 min'; the recipe keeps where that ended.  [default: an amount of work "
+    "that is the same on all machines, and takes seconds]",
+)
+@click.option(
+    "--precision",
+    type=Quantity("share", 0.5),
+    help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
+    "[default: until the limits are decided]",
+)
 @SEED
 @ENGINE
 @JOBS
@@ -57,6 +70,8 @@ def recommend(
     deploy_with: DeployWith | None,
     codedeploy: bool,
     data: Path | None,
+    time: float | None,
+    precision: float | None,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
@@ -64,17 +79,18 @@ def recommend(
     suffix: str,
     as_json: bool,
     minutes: str | None = None,
+    runs: list[int] | None = None,
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
 
-    Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
+    Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until it is decided, or the effort is
+    spent, and says what it would take.
     """
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.study.recommend.recorded import recommend_recorded
-    from rollout_sim.study.recommend.search import recommend as search
+    from rollout_sim.study.recommend.recorded import Recorded
+    from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.backtest import confirmation_json, confirmed
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
@@ -82,19 +98,22 @@ def recommend(
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    confirmation = None
     chosen: DeployWith | None = "codedeploy" if codedeploy else deploy_with
-    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
-        if data is None:
-            recommendation = search(
-                loaded, keep_alarms=keep_alarms, deploy_with=chosen, seed=seed, engine=engine, jobs=checked_jobs(jobs),
-                progress=progress,
-            )  # fmt: skip
-        else:
-            recommendation, confirmation = recommend_recorded(
-                loaded, data_folder(task, data, minutes), keep_alarms=keep_alarms, deploy_with=chosen, seed=seed,
-                engine=engine, jobs=checked_jobs(jobs), progress=progress,
-            )  # fmt: skip
+    recorded = None if data is None else Recorded.of(loaded, data_folder(task, data, minutes))
+    search = prepare(
+        loaded if recorded is None else recorded.learnt,
+        deploy_with=chosen,
+        seed=seed,
+        engine=engine,
+        jobs=checked_jobs(jobs),
+    )
+    confirmation = None
+    with console.studying(loaded, search.plane) as progress:
+        recommendation = search.recommend(
+            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+        )
+        if recorded is not None:
+            recommendation, confirmation = recorded.confirm(recommendation)
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"

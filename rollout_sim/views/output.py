@@ -260,6 +260,12 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
         "feasible": winner is not None,
         "decided": recommendation.decided,
         "interrupted": recommendation.interrupted or None,
+        "effort": {
+            "time_s": recommendation.time,
+            "precision": recommendation.precision,
+            "runs": list(recommendation.runs),
+            "outstanding": [outstanding.to_json() for outstanding in recommendation.outstanding],
+        },
         "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
         "recommendation": sentence(recommendation),
         "strategy": None if winner is None else winner.name,

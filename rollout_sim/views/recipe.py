@@ -37,6 +37,8 @@ Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | 
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
+_POSITIVE = Annotated[float, Field(gt=0)]
+_RUNS = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 _COUNT = Annotated[int, Field(ge=1)]
 _FORMAT = Literal["png", "svg", "pdf"]
 CHOICES: Final[dict[str, dict[str, Any]]] = {
@@ -50,8 +52,9 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "replications": _COUNT, "twin": bool, "format": _FORMAT,
     },
     "recommend": {
-        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
-        "data": str | None, "minutes": str | None,
+        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
+        "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT, "data": str | None,
+        "minutes": str | None,
     },
     "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
     "backtest": {
@@ -127,6 +130,9 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "deploy_with": result.deploy_with,
                 "seed": result.seed,
                 "engine": result.asked or result.scenario.engine,
+                "time": result.time,
+                "precision": result.precision,
+                "runs": None if result.time is None else list(result.runs),
                 **_recorded(result.data),
             },
         )

@@ -15,7 +15,7 @@ from rollout_sim.function.error_rates import Dispersed, RecordedErrors
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
 from rollout_sim.study.backtest import recorded
 from rollout_sim.study.recommend import search
-from rollout_sim.study.recommend.recorded import on_recorded, recommend_recorded
+from rollout_sim.study.recommend.recorded import Recorded, on_recorded
 from rollout_sim.views.backtest import confirmation_json, confirmed
 
 GOAL = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.3, 0.3))), false_rollback=AtMost(at_most=0.2))
@@ -41,16 +41,14 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are worse than those that it has seen, and that is said."""
-    few = search.Stage(strata=2, draws=1, each=8, others=32)
-    monkeypatch.setattr(search, "BATCHED", (few, few, few))
-    monkeypatch.setattr(search, "WAVES", (1, 1))
-    monkeypatch.setattr(search, "DECIDING", (64, 64))
+    monkeypatch.setattr(search, "WORK", (0.5, 0.5))
     every = search.strategies
     monkeypatch.setattr(search, "strategies", lambda *args, **named: every(*args, **named)[:3])
     good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
     record(tmp_path, good + bad)
     scenario = replace(given(tmp_path), goal=GOAL, on_call=None)
-    found, confirmation = recommend_recorded(scenario, tmp_path, keep_alarms=True)
+    data = Recorded.of(scenario, tmp_path)
+    found, confirmation = data.confirm(search.prepare(data.learnt).recommend(keep_alarms=True))
     assert found.winner is not None
     assert confirmation is not None
     assert moment_of(confirmation.until) == START + 2 * DAY
@@ -66,4 +64,4 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
 def test_two_days_are_too_few(tmp_path: Path) -> None:
     record(tmp_path, [(60, 0)] * 2880)
     with pytest.raises(ScenarioError, match="2 days were recorded; at least 3 are needed"):
-        recommend_recorded(given(tmp_path), tmp_path)
+        Recorded.of(given(tmp_path), tmp_path)
