@@ -5,6 +5,7 @@ The number, and with it every figure, is the same on all machines.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from rollout_sim.planes.draws import expected_counts
@@ -46,7 +47,7 @@ def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]
     per_batch = PER_STEP * scenario.horizon / scenario.resolution
     if plane.engine == "aggregate":
         return per_batch, PER_DRAWN * counts_of(scenario)
-    return per_batch, PER_SIMULATED + sum(expected_counts(scenario)) / PLANES[plane.engine].speed
+    return per_batch, PER_SIMULATED + math.fsum(expected_counts(scenario)) / PLANES[plane.engine].speed
 
 
 def counts_of(scenario: Scenario) -> float:
