@@ -99,7 +99,7 @@ def _sweep(s: State, v: int, t: float) -> None:
     keep_alive, end = s.x[KEEP_ALIVE], FENCE + s.versions[v].idle
     to = end
     for position in range(end - 1, FENCE - 1, -1):
-        env = s.idle[v, position] & _INDEX
+        env = Index(s.idle[v, position] & _INDEX)
         since = s.environments[env].since
         if since + keep_alive >= t:
             to -= 1

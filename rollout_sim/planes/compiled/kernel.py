@@ -133,7 +133,7 @@ def _run(
     s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
     if s.log.shape[0] > 0:
         log(s, r, t)
-    push_event(s, micros(t + init + duration), COMPLETION, r)
+    push_event(s, micros(t + init + duration), np.int64(COMPLETION), r)
 
 
 @inlined
@@ -319,7 +319,7 @@ def _advance(s: State, until: float) -> int:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
-            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), 1, t)
+            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), np.int64(1), t)
             if code != DONE:
                 return int(code)
             _arrive(s, new, t, slot, v)
