@@ -59,7 +59,7 @@ from rollout_sim.planes.compiled.state import (
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
 from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
 
-__all__ = ["advance", "compiled_before"]
+__all__ = ["add_from_python", "advance", "compiled_before", "push_from_python"]
 _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
@@ -339,7 +339,9 @@ def _advance(s: State, until: float) -> int:
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
-advance = kept(
-    _advance, units, faults, draws, base, spec, streams, state, queue, array_environments, requests,
-    exposure, jit, environments,
+_SOURCES = (
+    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
 )  # fmt: skip
+advance = kept(_advance, *_SOURCES)
+add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
+push_from_python = kept(push_event, *_SOURCES)
