@@ -28,6 +28,8 @@ class Streams:
 
     seed: int
     replication: int = 0
+    prefix: str = ""
+    """What is put before each stream's name, so that the parts of one batch have streams of their own."""
 
     def generator(self, name: str, *index: int) -> np.random.Generator:
         """The generator of the stream `name` (and `index`, such as a block number), at its start.
@@ -35,7 +37,8 @@ class Streams:
         Asking twice gives two generators with the same numbers. The name is hashed into the key of a
         `numpy.random.SeedSequence`, so similar names are as unrelated as different ones.
         """
-        sequence = np.random.SeedSequence(self.seed, spawn_key=(self.replication, *_hashed(name), *index))
+        key = (self.replication, *_hashed(f"{self.prefix}{name}"), *index)
+        sequence = np.random.SeedSequence(self.seed, spawn_key=key)
         return np.random.Generator(np.random.SFC64(sequence))
 
     def unit_arrivals(self, after: float, name: str, *index: int) -> NDArray[np.float64]:
@@ -49,7 +52,7 @@ class Streams:
 
         The seed, filled up to a pool of four words, and the key: each number from its lowest word on.
         """
-        words = list(_stem(self.seed, self.replication, name))
+        words = list(_stem(self.seed, self.replication, f"{self.prefix}{name}"))
         for number in index:
             words += _words(number)
         return np.array(words, np.uint32)
