@@ -26,7 +26,7 @@ from rollout_sim.control.alarms import (
 )
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
-from rollout_sim.control.readings import STATISTICS, TIMES, OwnMetric, Reading, samples_needed
+from rollout_sim.control.readings import POLLED, STATISTICS, TIMES, OwnMetric, Reading, samples_needed
 from rollout_sim.control.slo import Slices
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
@@ -289,6 +289,8 @@ class AlarmEvaluator:
 
     def _series(self, reading: Reading, end: float, number: int, *, remembered: bool) -> tuple[FloatArray, FloatArray]:
         """The values of a reading and their numbers of samples, in the periods that `_points` has."""
+        if reading.metric in POLLED:
+            return self._polled(reading, end, number)
         own = self._own.get(reading.metric)
         scope: Scope = reading.of if own is None else own.of
         metrics, targets, period = self._metrics, self._metrics.scopes[scope], reading.period
@@ -351,6 +353,34 @@ class AlarmEvaluator:
             if past and before is not None:
                 value = value + then @ before.each(before.errors)[list(targets)]
         return np.where(exists, _statistic(reading.statistic, value, samples), np.nan), samples
+
+    def _polled(self, reading: Reading, end: float, number: int) -> tuple[FloatArray, FloatArray]:
+        """`_series` of a metric of what Lambda polls; before time zero there is nothing."""
+        metrics, period = self._metrics, reading.period
+        if reading.metric == "iterator_age":
+            targets = metrics.scopes[reading.of]
+            batches = metrics.total(metrics.iterator_batches, targets, period, end, number)
+            if reading.statistic == "maximum":
+                value = metrics.parts(metrics.iterator_age_max, targets, period, end, number, 0.0).max(
+                    axis=(1, 3), initial=0.0
+                )
+            else:
+                value = metrics.total(metrics.iterator_age_sum, targets, period, end, number)
+                value = _statistic(reading.statistic, value, batches)
+            return np.where(batches > 0, value, np.nan), batches
+        queues = metrics.queues.get(reading.of, ())
+        samples = metrics.parts(metrics.gauges[reading.metric], queues, period, end, number, np.nan)
+        # Of several queues the oldest message counts, and the messages of all together.
+        each = samples.max(axis=1, initial=-np.inf) if reading.metric == "oldest_message_age" else samples.sum(axis=1)
+        there = ~np.isnan(each) & bool(queues)
+        known = there.sum(axis=2)
+        if reading.statistic == "average":
+            value = np.divide(each.sum(axis=2, where=there), known, out=np.zeros(known.shape), where=known > 0)
+        elif reading.statistic == "minimum":
+            value = each.min(axis=2, initial=np.inf, where=there)
+        else:
+            value = each.max(axis=2, initial=-np.inf, where=there)
+        return np.where(known > 0, value, np.nan), known.astype(float)
 
     def _counted(self, name: str, own: OwnMetric, end: float, length: float) -> IntArray:
         """What an own metric counts in each period of the metrics' resolution, up to `end` (s); before the `length` (s) nothing.

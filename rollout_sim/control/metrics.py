@@ -18,6 +18,8 @@ from rollout_sim.control.slo import Objective
 from rollout_sim.core.arrays import FloatArray, IntArray
 
 COUNTS: Final = ("invocations", "errors", "throttles", "cold_starts")
+GAUGES: Final = ("messages_visible", "oldest_message_age", "messages_in_dlq")
+"""What CloudWatch samples of a queue once a minute."""
 Scope = Literal["alias", "new_version", "old_version", "function"]
 
 
@@ -57,7 +59,10 @@ class Metrics:
     `scopes` says which targets (their indices) an alarm of that scope adds up. Arrays have the shape (replications,
     targets, periods of `resolution` seconds). `percentiles[key]` has the shape (replications, periods): column k is of the
     `key.period` seconds that end at (k + 1) x `key.every`, NaN where there is no datapoint.
-    `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds.
+    `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds. `gauges[name]` are samples of the queues at
+    the end of each period, of the shape (replications, queues, periods), NaN where there is none yet; `queues` says which of them
+    an alarm of a scope reads. Of the batches of streams, `iterator_batches` many in a period, `iterator_age_sum` and
+    `iterator_age_max` say how old their last records were (s).
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Metrics:
         scopes: Mapping[Scope, tuple[int, ...]] = MappingProxyType({}),
         percentiles: tuple[Percentile, ...] = (),
         slow_thresholds: tuple[float, ...] = (),
+        queues: Mapping[Scope, tuple[int, ...]] = MappingProxyType({}),
     ) -> None:
         self.replications = replications
         self.targets = targets
@@ -87,6 +93,14 @@ class Metrics:
         self.latency_sum: FloatArray = np.zeros(shape)
         self.slow_thresholds = slow_thresholds
         self.slow: tuple[IntArray, ...] = tuple(np.zeros(shape, np.int64) for _ in slow_thresholds)
+        self.iterator_batches: IntArray = np.zeros(shape, np.int64)
+        self.iterator_age_sum: FloatArray = np.zeros(shape)
+        self.iterator_age_max: FloatArray = np.zeros(shape)
+        self.queues = queues
+        number = len(set().union(*queues.values()))
+        self.gauges: dict[str, FloatArray] = {
+            name: np.full((replications, number, self.periods), np.nan) for name in GAUGES
+        }
         self.percentiles: dict[Percentile, FloatArray] = {
             key: np.full((replications, math.ceil(horizon / key.every)), np.nan) for key in percentiles
         }
@@ -101,6 +115,7 @@ class Metrics:
             scopes=self.scopes,
             percentiles=tuple(self.percentiles),
             slow_thresholds=self.slow_thresholds,
+            queues=self.queues,
         )
 
     def total(
@@ -125,6 +140,21 @@ class Metrics:
             chosen = padded
         # Several times as fast as `sum` over so few columns.
         return np.asarray(np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)), np.float64)
+
+    def parts(
+        self, values: FloatArray, chosen: tuple[int, ...], period: float, end: float, number: int, empty: float
+    ) -> FloatArray:
+        """The `values` of shape (replications, targets or queues, periods) in the periods that `total` adds up.
+
+        Shape (replications, chosen, number, periods of the resolution in one); `empty` before zero and after the horizon.
+        """
+        per, stop = round(period / self.resolution), round(end / self.resolution)
+        start = stop - number * per
+        low, high = max(start, 0), min(stop, self.periods)
+        result = np.full((self.replications, len(chosen), stop - start), empty)
+        if high > low:
+            result[:, :, low - start : high - start] = values[:, list(chosen), low:high]
+        return result.reshape(self.replications, len(chosen), number, per)
 
 
 def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:

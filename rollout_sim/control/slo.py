@@ -58,6 +58,14 @@ class Slices:
 
 
 @section
+class AgeSli:
+    """Requests that are not handled within `age` (s) of their arrival are bad, however often they were tried; so are lost ones."""
+
+    age: PositiveSeconds
+    """The longest time from the arrival to the success."""
+
+
+@section
 class Objective:
     """An SLO: in every `window` (s) the share `objective` of the alias's requests, or of its time slices, is good.
 
@@ -66,8 +74,9 @@ class Objective:
 
     name: str
     """What the SLO is called."""
-    sli: Literal["errors"] | LatencySli = "errors"
-    """What makes a request bad: `errors` (failed or throttled), or slower than `{latency: ...}`."""
+    sli: Literal["errors", "lost"] | LatencySli | AgeSli = "errors"
+    """What makes a request bad: `errors` (failed or throttled), slower than `{latency: ...}`, or of a record later than
+    `{age: ...}`; `lost` is a record that no version handled, be it with a wrong result."""
     objective: Share
     """The share of requests that must be good; with `slices`, of time slices."""
     window: PositiveSeconds = 30 * DAY
@@ -127,13 +136,18 @@ class Objective:
         lost[..., np.minimum(starts + per, periods) - 1] = self.slices.badness(*counts)
         return lost
 
+    @property
+    def limit(self) -> float | None:
+        """The longest good time (s) from a request's arrival to its answer, or None where only failures count."""
+        return self.sli.age if isinstance(self.sli, AgeSli) else self.latency
+
 
 def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[tuple[int, float | None]]:
-    """The objectives that judge requests to `alias`: index and longest good latency (s), None where only failures count.
+    """The objectives that judge requests to `alias`: index and longest good time (s) to the answer, None where only failures count.
 
     Objectives without an alias of their own are about the alias `default`.
     """
-    return [(j, slo.latency) for j, slo in enumerate(objectives) if (slo.alias or default) == alias]
+    return [(j, slo.limit) for j, slo in enumerate(objectives) if (slo.alias or default) == alias]
 
 
 def budget_events(objective: float, rate: float, window: float) -> float:

@@ -20,6 +20,7 @@ from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
 from rollout_sim.planes.exposure import Users
+from rollout_sim.planes.polling import PolledTotals
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 
@@ -85,6 +86,8 @@ class PlaneTotals:
     """The exposure of users by replication; empty where the plane does not know."""
     versions: tuple[dict[str, VersionTotals], ...] = ()
     """By replication and version; empty where the plane does not know."""
+    polled: tuple[tuple[PolledTotals, ...], ...] = ()
+    """By replication what became of the records of each source that is polled; empty where the plane does not know."""
     events: list[tuple[Any, ...]] | None = None
     """Every invocation of the first replication as a row of `draws.EVENT_COLUMNS`, if they were asked for."""
 

@@ -19,6 +19,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.function.faults import FAILED_RESPONSE, OK
 from rollout_sim.planes.base import PlaneTotals, VersionTotals
 from rollout_sim.planes.exposure import Users
+from rollout_sim.planes.polling import PolledTotals
 from rollout_sim.scenario.scenario import Scenario
 
 ROUNDING: Final = 1e-6
@@ -145,6 +146,9 @@ class PeriodCounts:
         self._cold_starts = [0] * size
         self._duration_sum = [0.0] * size
         self._latency_sum = [0.0] * size
+        self._iterator_batches = [0] * size
+        self._iterator_age_sum = [0.0] * size
+        self._iterator_age_max = [0.0] * size
         self._slow = [[0] * size for _ in metrics.slow_thresholds]
         self._answered = [0] * size
         self._bad = [0] * size
@@ -175,6 +179,14 @@ class PeriodCounts:
         self._changed = min(self._changed, period)
         if self._durations_matter:
             self._observe(count_index, duration, latency)
+
+    def iterator_age(self, first: int, period: int, age: float) -> None:
+        """Counts a batch of a stream, dated by when it is handed over; its last record is `age` (s) old then."""
+        count_index = first + period
+        self._iterator_batches[count_index] += 1
+        self._iterator_age_sum[count_index] += age
+        self._iterator_age_max[count_index] = max(self._iterator_age_max[count_index], age)
+        self._changed = min(self._changed, period)
 
     def answer(self, first: int, arrived: float) -> None:
         """Counts a request that arrived at `arrived` (s) and got its last answer."""
@@ -228,6 +240,7 @@ class PeriodCounts:
             (self._failed_responses, metrics.failed_responses),
             (self._throttles, metrics.throttles),
             (self._cold_starts, metrics.cold_starts),
+            (self._iterator_batches, metrics.iterator_batches),
             *zip(self._slow, metrics.slow, strict=True),
         ):
             for k in range(len(metrics.targets)):
@@ -235,6 +248,8 @@ class PeriodCounts:
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self._duration_sum[k * periods + low : k * periods + high]
             metrics.latency_sum[0, k, low:high] = self._latency_sum[k * periods + low : k * periods + high]
+            metrics.iterator_age_sum[0, k, low:high] = self._iterator_age_sum[k * periods + low : k * periods + high]
+            metrics.iterator_age_max[0, k, low:high] = self._iterator_age_max[k * periods + low : k * periods + high]
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""
@@ -257,6 +272,7 @@ def totals_of(
     users: tuple[Users, ...],
     versions: tuple[dict[str, VersionTotals], ...],
     events: list[tuple[Any, ...]] | None,
+    polled: tuple[tuple[PolledTotals, ...], ...] = (),
 ) -> PlaneTotals:
     """The totals of replications of which every invocation was simulated, from their counts by period."""
     new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
@@ -278,4 +294,5 @@ def totals_of(
         users=users,
         versions=versions,
         events=events,
+        polled=polled,
     )

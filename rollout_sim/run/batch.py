@@ -20,6 +20,7 @@ from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
+from rollout_sim.run.backlog import Backlog
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, lookback
 from rollout_sim.scenario.scenario import Scenario
@@ -183,12 +184,30 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "cold_starts": unknown if totals.cold_starts is None else totals.cold_starts.astype(float),
         "throttles": totals.throttles.astype(float),
         "users_affected": np.array(affected) if affected else unknown,
+        **_of_records(scenario, controller, totals),
         **{f"stopped_by.{name}": np.zeros(unknown.size) for name in _watched(scenario)},
         **{
             f"stopped_by.{name}": hits.astype(float)
             for name, hits in zip(controller.watched, controller.stopped_by.T, strict=True)
         },
     }
+
+
+def _of_records(scenario: Scenario, controller: Controller, totals: PlaneTotals) -> Samples:
+    """The columns about queues and streams; none where nothing is polled."""
+    if not totals.polled or not scenario.polled:
+        return {}
+    rows = []
+    backs = np.where(np.isnan(controller.rolled_back_at), controller.paged_back_at, controller.rolled_back_at)
+    for polled, back in zip(totals.polled, backs.tolist(), strict=True):
+        backlog = Backlog.of(scenario, polled)
+        drained = None if math.isnan(back) else backlog.drained(back)
+        rows.append((
+            sum(source.bad for source in polled), sum(source.lost for source in polled), int(backlog.records.max()),
+            math.nan if math.isnan(back) else backlog.at(back), math.nan if drained is None else drained,
+        ))  # fmt: skip
+    names = ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
+    return dict(zip(names, np.array(rows, float).T, strict=True))
 
 
 def _watched(scenario: Scenario) -> tuple[str, ...]:

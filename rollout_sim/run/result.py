@@ -13,6 +13,7 @@ from rollout_sim.control.metrics import RequestCounts, Target
 from rollout_sim.control.slo import Objective, burn_rate
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
+from rollout_sim.run.backlog import Backlog
 from rollout_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rollout_sim.control.metrics import Metrics
     from rollout_sim.function.lambda_api import HistoryEntry
     from rollout_sim.planes.exposure import Users
+    from rollout_sim.planes.polling import PolledTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class RunResult(Plotted):
     """The alarms that were in ALARM when they rolled the deployment back; empty where none did."""
     approximations: tuple[str, ...] = ()
     """What the run assumes where AWS does not say, one sentence each."""
+    polled: tuple[PolledTotals, ...] = ()
+    """What became of the records of each source that Lambda polls, in the scenario's order."""
     events: pd.DataFrame | None = None
     """Every attempt as a row, `strategy` and `draws.EVENT_COLUMNS`, in the order of their starts; None if not kept."""
     baseline: RunResult | None = field(default=None, repr=False)
@@ -208,6 +212,53 @@ class RunResult(Plotted):
     def users_reached_while_split(self) -> float | None:
         """Share of the users active while traffic was split between two versions whom the new one served meanwhile."""
         return self.users.split_exposed / self.users.split_active if self.users and self.users.split_active else None
+
+    @property
+    def records(self) -> int:
+        """Records of queues and streams that came."""
+        return sum(source.arrived for source in self.polled)
+
+    @property
+    def records_bad(self) -> int:
+        """Records that are bad for any SLO (lost or handled wrongly, where there is none)."""
+        return sum(source.bad for source in self.polled)
+
+    @property
+    def records_lost(self) -> int:
+        """Records that no version handled: in a dead-letter queue, expired or discarded."""
+        return sum(source.lost for source in self.polled)
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """How many records had no fate, over time; None where nothing is polled."""
+        return Backlog.of(self.scenario, self.polled) if self.polled else None
+
+    @property
+    def rolled_back_at(self) -> float | None:
+        """When an alarm, a hook or on-call had the alias back on the old version (s, from time 0); None if never."""
+        back = self.time_to_rollback_s if self.time_to_rollback_s is not None else self.on_call_rollback_s
+        return None if back is None else back + self.scenario.start
+
+    @property
+    def backlog_at_rollback(self) -> int | None:
+        """Records without a fate when the alias was back; None where there was no rollback or nothing is polled."""
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.at(back)
+
+    @property
+    def drain_time_s(self) -> float | None:
+        """Seconds from the rollback until the backlog is no longer than it ever was before the rollout.
+
+        To the next look at it, as a rule a second. None where there was no rollback, nothing is polled, or it was not over by
+        the horizon.
+        """
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.drained(back)
+
+    def age_quantile(self, share: float) -> float | None:
+        """The age (s) from arrival to success that this share of the handled records does not exceed; None without any."""
+        ages = np.concatenate([source.ages for source in self.polled]) if self.polled else np.zeros(0)
+        return float(np.quantile(ages, share, method="inverted_cdf")) if ages.size else None
 
     def budget(self, slo: Objective) -> Budget:
         """The error budget of one of the scenario's SLOs."""
@@ -340,6 +391,7 @@ class RunResult(Plotted):
             "users_affected": self.users_affected,
             "users_reached": self.users_reached,
             "users_reached_while_split": self.users_reached_while_split,
+            **self._of_records(),
             "versions": {
                 number: {
                     name: value
@@ -348,6 +400,21 @@ class RunResult(Plotted):
                 }
                 for number, version in self.versions.items()
             },
+        }
+
+    def _of_records(self) -> dict[str, Any]:
+        """The part of `summary` about queues and streams; empty where nothing is polled."""
+        if (backlog := self.backlog) is None:
+            return {}
+        return {
+            "records": self.records,
+            "records_bad": self.records_bad,
+            "records_lost": self.records_lost,
+            "records_by_fate": {source.source: {**source.fates, "waiting": source.waiting} for source in self.polled},
+            "backlog": int(backlog.records.max()),
+            "backlog_at_rollback": self.backlog_at_rollback,
+            "drain_time_s": self.drain_time_s,
+            "age_s": {"p50": self.age_quantile(0.5), "p95": self.age_quantile(0.95)},
         }
 
     @property

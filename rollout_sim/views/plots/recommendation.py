@@ -42,7 +42,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     closely = _closely(recommendation)
     minutes, spent, verdicts = _points(closely, goal)
     front = _front(minutes, spent, verdicts != "no" if (verdicts != "no").any() else verdicts == "no")
-    ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
+    ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=0.8, label="Pareto front")
     brief_minutes, brief_spent, brief_verdicts = _points(recommendation.explored, goal)
     for verdict, (marker, colour, label) in _VERDICTS.items():
         shown: dict[str, Any] = {"marker": marker, "color": colour}
@@ -79,7 +79,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(f"{wrapped(slo.name, 30, 1)} budget that a release\nspends on average")
     ax.set_title("What the candidates cost and how long they take")
     legend_beside(ax)
-    place_names(ax, named)
+    place_names(ax, named.items())
     return ax
 
 
