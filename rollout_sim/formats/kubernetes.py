@@ -84,6 +84,10 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
             remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
             continue
         remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
+        if hold is not None and alarm.n > 1:
+            remarks.append(
+                f"left out: {alarm.datapoints} of the alarm {label}: a check of Flagger's looks at the newest datapoint alone"
+            )
         if hold is None and alarm.m > 1 and alarm.period != interval and alarm.metric in _ANALYSED:
             remarks.append(
                 f"the alarm {label} fires after {alarm.m} periods of {alarm.period:g} s; {m} failed checks of Flagger's, one every "
