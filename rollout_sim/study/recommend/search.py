@@ -329,7 +329,9 @@ def _check(scenario: Scenario) -> None:
         problems.append("rollout.alarms: recommend needs an alarm to start from")
     if not scenario.slos:
         problems.append("slos: recommend needs one, to know which requests are bad")
-    elif scenario.slos[0].alias not in (None, scenario.alias):
+    if scenario.rollout is not None and scenario.rollout.hold is not None:
+        problems.append("rollout.hold: recommend searches rollouts whose alarms roll back at once; leave it out")
+    if scenario.slos and scenario.slos[0].alias not in (None, scenario.alias):
         problems.append(f"slos[0].alias: recommend goes by the first SLO, which must be about {scenario.alias!r}")
     if problems:
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
