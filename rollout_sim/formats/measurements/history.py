@@ -39,9 +39,9 @@ def _state(entry: Mapping[str, Any]) -> str:
 def releases(recording: Recording, watching: frozenset[str] | None = None) -> tuple[Release, ...]:
     """The deployments, the oldest first, with how they ended.
 
-    One is bad that an alarm stopped, or that one of the alarms (of those `watching`, where they are known) followed within a
-    day, before the next deployment began. Roll backs that CodeDeploy made are no deployments of anybody's; ones that somebody
-    stopped by hand have an ending that nothing tells.
+    One is bad that an alarm stopped, that was rolled back, or that one of the alarms followed within a day, before the next
+    deployment began; the alarms are those `watching`, where they are known. Roll backs that CodeDeploy made are no deployments
+    of anybody's; ones that somebody stopped by hand have an ending that nothing tells.
     """
     clock = Clock(zone=UTC, named=True, remarks=recording.remarks, source="deployments")
     alarms = {name: times for name, times in alarm_times(recording).items() if watching is None or name in watching}
@@ -64,6 +64,11 @@ def releases(recording: Recording, watching: frozenset[str] | None = None) -> tu
         following = begun[number + 1][0] if number + 1 < len(begun) else None
         until = end + AFTERWARDS if following is None else min(end + AFTERWARDS, following)
         result.append(_release(name, entry, start, end, until, entered))
+    silent = sum(release.ending in ("unknown", "failed") for release in result)
+    if silent:
+        recording.remark(
+            f"{silent} deployments were stopped by hand, failed without a roll back or are not over: they tell nothing of the risk"
+        )
     if found and not recording.documents.get("alarm history"):
         recording.remark("the history of the alarms is not known: whether one followed a deployment is not told")
     return tuple(result)
@@ -76,7 +81,8 @@ def _release(
     code = str((entry.get("errorInformation") or {}).get("code", ""))
     ending: Ending = "unknown"
     noticed, alarm = None, ""
-    if code in _STOPPED or "ALARM" in code:
+    rolled_back = bool((entry.get("rollbackInfo") or {}).get("rollbackDeploymentId"))
+    if code in _STOPPED or "ALARM" in code or (status in ("Failed", "Stopped") and rolled_back):
         ending = "rolled back"
         noticed, alarm = next(((time, who) for time, who in entered if start <= time <= end), (end, ""))
     elif status == "Failed":

@@ -15,6 +15,7 @@ from recorded import DURATION, START, columns, metric_data, write_csv, write_jso
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.folder import Choices, Imported, imported, scenario_text, write
+from rollout_sim.formats.measurements.history import releases
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.formats.measurements.recording import stamp
@@ -282,3 +283,48 @@ def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: P
     rate = scenario.function.versions["1"].error_rate
     assert isinstance(rate, RecordedErrors)
     assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()
+
+
+def test_a_trace_holds_the_newest_that_it_may(tmp_path: Path) -> None:
+    found = columns(1, minutes=300)
+    found["invocations"] = np.full(300, 500_000)
+    result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
+    assert any(f"begins at {stamp(START + 60 * 100)}" in remark for remark in result.remarks)
+    trace = written(result, tmp_path / "out").traffic[0].arrivals.trace
+    assert trace is not None
+    assert trace.recording.per_period.sum() == 100_000_000
+
+
+def test_how_deployments_end(tmp_path: Path, metrics: Path) -> None:
+    day = 86400
+    rows = [
+        ("stopped by an alarm", {"status": "Stopped", "errorInformation": {"code": "ALARM_ACTIVE"}}, "rolled back"),
+        (
+            "failed in a hook and rolled back",
+            {"status": "Failed", "rollbackInfo": {"rollbackDeploymentId": "d-9"}},
+            "rolled back",
+        ),
+        ("by hand", {"status": "Stopped"}, "unknown"),
+        ("failed", {"status": "Failed", "errorInformation": {"code": "INTERNAL_ERROR"}}, "failed"),
+        ("still going", {"status": "InProgress"}, "unknown"),
+        ("fine", {"status": "Succeeded"}, "good"),
+    ]
+    entries = [
+        {
+            "deploymentId": name,
+            "createTime": stamp(START + 2 * day * k),
+            "completeTime": stamp(START + 2 * day * k + 600),
+            **told,
+        }
+        for k, (name, told, _) in enumerate(rows)
+    ]
+    path = write_json(tmp_path / "d.json", {"deploymentsInfo": entries[::-1]})
+    recording = read_files([metrics, path], Names(function="checkout"), UTC, zone_named=False)
+    assert [(release.name, release.ending) for release in releases(recording)] == [
+        (name, ending) for name, _, ending in rows
+    ]
+    assert any(remark.startswith("3 deployments were stopped by hand") for remark in recording.remarks)
+    assert any("history of the alarms is not known" in remark for remark in recording.remarks)
+    fitted = imported(recording, CHOICES).fitted.releases
+    assert fitted is not None
+    assert (fitted.bad, len(fitted.releases)) == (2, 3)
