@@ -101,7 +101,7 @@ def run(
 def _show(results: list[RunResult], explain: str | None) -> None:
     from rollout_sim.views.sentences import verdict
     from rollout_sim.views.story import story
-    from rollout_sim.views.tables import run_table, version_table
+    from rollout_sim.views.tables import record_table, run_table, version_table
 
     if explain is not None:
         console.show(*story(results[0]))
@@ -110,4 +110,5 @@ def _show(results: list[RunResult], explain: str | None) -> None:
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, version_table(results), plane, *notes, run_table(results), *verdict(results))
+    tables = [run_table(results), *([record_table(results)] if first.polled else [])]
+    console.show(head, version_table(results), plane, *notes, *tables, *verdict(results))

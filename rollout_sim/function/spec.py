@@ -27,11 +27,15 @@ class VersionSpec:
     cold_duration: DurationDistribution | None = None
     """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
     error_rate: ErrorRate = 0.0
-    """The share of invocations that end in a handled exception: always the same (`0.1%`), scattered, in spells, or as recorded."""
+    """The share of invocations (of what is polled: of records) that end in a handled exception: always the same (`0.1%`),
+    scattered, in spells, or as recorded."""
     failed_responses: Share = 0.0
-    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500."""
+    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500; of what is polled, of
+    records that are deleted and were handled wrongly."""
     per_mb: Seconds = 0.0
     """Added to the duration for every megabyte of the event, which a source with `size` sends."""
+    per_record: Seconds = 0.0
+    """Added to the duration for every record of a batch; `duration: {base: 20 ms, per_record: 5 ms}` says the same."""
     provisioned: int = 0
     """Environments of this version that are always warm."""
     faults: tuple[Fault, ...] = ()
@@ -92,6 +96,10 @@ class FunctionSpec:
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
             if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
                 raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    def points_to(self, alias: str) -> str:
+        """The version that an alias points to at time 0; what calls the function itself reaches `$LATEST`."""
+        return LATEST if alias == LATEST else self.aliases[alias]
 
     @property
     def concurrency(self) -> int:

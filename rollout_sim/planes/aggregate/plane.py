@@ -24,7 +24,7 @@ import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Metrics, Percentile
-from rollout_sim.control.slo import judging
+from rollout_sim.control.slo import Objective, judging
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
@@ -135,6 +135,38 @@ class DeferredCounts:
     counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
+class SliceCounts:
+    """Requests by time slice, for an objective whose budget counts slices: arrays of shape (replications, slices).
+
+    `added` are the bad ones among them that would not be bad without the rollout, less those that it mends.
+    """
+
+    def __init__(self, objective: Objective, horizon: float, replications: int) -> None:
+        assert objective.slices is not None
+        self._kind = objective.slices
+        shape = (replications, math.ceil(horizon / self._kind.every - _ROUNDING))
+        self._requests, self._bad, self.added = (np.zeros(shape, np.int64) for _ in range(3))
+
+    def slice_of(self, start: float) -> int:
+        """The slice of a time (s)."""
+        return cell_of(start, self._kind.every)
+
+    def add(self, start: float, bad: IntArray, requests: IntArray) -> None:
+        """Adds requests that arrive at `start` (s) or later in its slice, and the bad ones: both (replications,)."""
+        self._requests[:, self.slice_of(start)] += requests
+        self._bad[:, self.slice_of(start)] += bad
+
+    def lost(self) -> FloatArray:
+        """Bad slices: shape (replications,)."""
+        lost: FloatArray = self._kind.badness(self._bad, self._requests).sum(axis=1)
+        return lost
+
+    def added_by_rollout(self) -> FloatArray:
+        """How many more slices are bad than if the old version had served the same requests: shape (replications,)."""
+        without: FloatArray = self._kind.badness(self._bad - self.added, self._requests).sum(axis=1)
+        return self.lost() - without
+
+
 class AggregatePlane:
     """A `DataPlane` that draws counts, of one strategy in one batch of replications.
 
@@ -165,6 +197,10 @@ class AggregatePlane:
         self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._added = np.zeros(size, np.int64)
         self._added_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
+        self._slices = {
+            j: SliceCounts(slo, self.scenario.horizon, size) for j, slo in enumerate(self.scenario.slos) if slo.slices
+        }
+        self._sliced = {slo.alias or self.scenario.alias for slo in self.scenario.slos if slo.slices}
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
         self._deferred: dict[Key, DeferredCounts] = {}
@@ -211,17 +247,26 @@ class AggregatePlane:
         for deferred in self._deferred.values():
             drawn = self._draw(deferred.counts, deferred.probabilities)
             self._record(
-                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual
+                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual, None
             )
         self._deferred.clear()
+        slices = [self._slices.get(j) for j in range(len(self.scenario.slos))]
         return PlaneTotals(
             requests=self._requests,
             pending=self._pending,
             bad=self._bad,
             bad_new_version=self._bad_new_version,
             bad_by=self._bad_by,
+            lost_by=tuple(
+                bad.astype(float) if counts is None else counts.lost()
+                for bad, counts in zip(self._bad_by, slices, strict=True)
+            ),
             added=self._added,
             added_by=self._added_by,
+            added_lost_by=tuple(
+                added.astype(float) if counts is None else counts.added_by_rollout()
+                for added, counts in zip(self._added_by, slices, strict=True)
+            ),
             throttles=np.zeros(self._requests.size, np.int64),
         )
 
@@ -232,10 +277,10 @@ class AggregatePlane:
 
         It is cut where the alias is promoted, where the alarms begin and end to read, a latency limit before the horizon, and where
         the share of errors of a version changes.
-        Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods, but for one
-        exception: where nothing is read and no fault is on the rise, all up to the next change of a fault is one interval,
-        since its invocations have the same probabilities. It ends a timeout before the horizon, for later ones may not be
-        answered by then.
+        Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods and budgets may
+        count time slices, but for one exception: where neither does and no fault is on the rise, all up to the next change of a
+        fault is one interval, since its invocations have the same probabilities. It ends a timeout before the horizon, for later
+        ones may not be answered by then.
 
         Example: cells of 60 s, an alarm that reads from 300 s to 600 s, an error fault from 450 s on, a timeout of 10 s and a
         horizon of 3,600 s. Then [0, 3600) is cut at 300, 360, 420, 480, 540 and 600 (a cell, here [420, 480), may hold a
@@ -256,7 +301,7 @@ class AggregatePlane:
             a = low
             while a < high - _ROUNDING:
                 cell_end = min((cell_of(a, grid) + 1) * grid, high)
-                whole = not self._read_at(alias, a)
+                whole = alias not in self._sliced and not self._read_at(alias, a)
                 if whole and high - cell_end > _ROUNDING:
                     # As many cells as are alike, up to where answers may come after the horizon.
                     last = min([high, *(t for b in behaviours for t in b.instants() if t > a)])
@@ -337,12 +382,17 @@ class AggregatePlane:
         if not self._read_at(alias, start) or target not in self._reads:
             probabilities = self.traffic.probabilities(source, version, start, end, in_time, failing)
             usual = self._usual(source, version, start, end, in_time, overdue, failed_before)
+            answered = 1 if in_time else probabilities.shape[2]
+            if alias in self._sliced:
+                drawn = self._draw(counts, probabilities)
+                self._record(alias, drawn, answered, overdue, probabilities, usual, start)
+                return
             key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue, usual)
             deferred = self._deferred.get(key)
             if deferred is None:
                 deferred = self._deferred[key] = DeferredCounts(
                     probabilities,
-                    1 if in_time else probabilities.shape[2],
+                    answered,
                     overdue,
                     alias,
                     usual,
@@ -355,7 +405,7 @@ class AggregatePlane:
         drawn = self._draw(counts, probabilities)
         answered = len(seen) if in_time else probabilities.shape[2]
         usual = self._usual(source, version, start, end, in_time, overdue, failed_before)
-        self._record(alias, drawn, answered, overdue, probabilities, usual)
+        self._record(alias, drawn, answered, overdue, probabilities, usual, start)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
             after = end + self._longest if seen else end
@@ -428,19 +478,23 @@ class AggregatePlane:
 
     def _record(
         self, alias: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...],
-        probabilities: FloatArray, usual: tuple[float, ...] | None,
+        probabilities: FloatArray, usual: tuple[float, ...] | None, start: float | None,
     ) -> None:  # fmt: skip
         """Adds to the totals what was drawn by `probabilities`, of which the first `answered` classes are over by the horizon.
 
         The rest has then waited too long for each objective that judges the alias and is `overdue`. Where the new version
-        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too.
+        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too. They begin at `start` (s) or
+        later, in the same cell; None where no budget counts time slices.
         """
-        self._requests += drawn[:, :, :answered].sum(axis=(0, 1, 2))
-        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        over, waiting = drawn[:, :, :answered].sum(axis=(0, 1, 2)), drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        self._requests += over
+        self._pending += waiting
         bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
         judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
-        for j, bad_here in zip(judged, bad_by, strict=True):
+        for j, bad_here, too_long in zip(judged, bad_by, overdue, strict=True):
             self._bad_by[j][:] += bad_here
+            if j in self._slices and start is not None:
+                self._slices[j].add(start, bad_here, over + waiting if too_long else over)
         self._bad += bad
         if usual is None:
             return
@@ -449,12 +503,15 @@ class AggregatePlane:
         if ours == usual:  # the same draws make the same requests bad
             return
         served, drawn_before = drawn.sum(axis=(0, 1, 2)), dict[tuple[float, float], IntArray]()
-        for total, count, share, before in zip(
-            (*(self._added_by[j] for j in judged), self._added), (*bad_by, bad), ours, usual, strict=True
-        ):
+        for count, share, before in zip((*bad_by, bad), ours, usual, strict=True):
             if (share, before) not in drawn_before:
                 drawn_before[share, before] = self._added_by_rollout(served, count, share, before)
-            total[:] += drawn_before[share, before]
+        *added_by, added = (drawn_before[shares] for shares in zip(ours, usual, strict=True))
+        self._added += added
+        for j, added_here in zip(judged, added_by, strict=True):
+            self._added_by[j][:] += added_here
+            if j in self._slices and start is not None:
+                self._slices[j].added[:, self._slices[j].slice_of(start)] += added_here
 
     def _added_by_rollout(self, served: IntArray, bad: IntArray, share: float, before: float) -> IntArray:
         """Of `served` requests, of which `bad` are bad, how many more are so than if the old version had served them.
