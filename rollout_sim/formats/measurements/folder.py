@@ -187,6 +187,8 @@ def _remarks(
     if choices.rate == "trace" and kept.start:
         newest = stamp(int(used.times[kept][0]))
         yield f"{TRAFFIC} begins at {newest}: a trace takes at most {MAX_INVOCATIONS:,} invocations; --rate profile takes all of them"
+    if deployed is not None and any(event.polled for event in deployed.events):
+        yield "Lambda polls a queue or stream for it: what is measured, and what comes here, are batches, not their messages"
     throttled = float(np.nansum(used.columns["throttles"]))
     if throttled:
         yield f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone"
@@ -409,7 +411,8 @@ class _Sections:
                 "had no request."
             )
         kinds = [] if self.deployed is None else list(dict.fromkeys(event.kind for event in self.deployed.events))
-        kinds = [kind for kind in kinds if kind != "schedule"]
+        kinds = [kind if kind in ("http", "schedule") else "data" for kind in kinds]
+        kinds = [kind for kind in dict.fromkeys(kinds) if kind != "schedule"]
         source: dict[str, Any] = {"source": kinds[0] if len(kinds) == 1 else "http", "alias": self.choices.alias}
         about += f"\nsource: {'as configured' if len(kinds) == 1 else 'GUESS'}."
         return about, {"traffic": [source | {"arrivals": {"trace": trace}}]}

@@ -328,3 +328,16 @@ def test_how_deployments_end(tmp_path: Path, metrics: Path) -> None:
     fitted = imported(recording, CHOICES).fitted.releases
     assert fitted is not None
     assert (fitted.bad, len(fitted.releases)) == (2, 3)
+
+
+def test_what_is_polled_is_counted_in_batches(tmp_path: Path, metrics: Path) -> None:
+    mapping = {
+        "EventSourceArn": "arn:aws:sqs:eu-west-1:1:orders",
+        "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:checkout:prod",
+    }
+    for state, polled in (("Enabled", True), ("Disabled", False)):
+        documents = {"EventSourceMappings": [mapping | {"State": state}]}, HISTORY["function.json"]
+        paths = [write_json(tmp_path / f"{k}.json", document) for k, document in enumerate(documents)]
+        result = result_of(metrics, *paths)
+        assert any("are batches, not their messages" in remark for remark in result.remarks) == polled
+        assert written(result, tmp_path / state).traffic[0].source == ("data" if polled else "http")
