@@ -183,6 +183,8 @@ def _remarks(
             yield f"errors are missing in {missing:,} of {used.times.size:,} periods with invocations; there they count as 0"
     if (np.nan_to_num(used.columns["errors"]) > np.nan_to_num(used.columns["invocations"])).any():
         yield "some periods have more errors than invocations (of calls that began before); all of their invocations failed here"
+    if fitted.left_out:
+        yield f"{fitted.left_out:,} periods of bad deployments are left out of the fit of errors and durations: they are the risk"
     kept = _kept(used)
     if choices.rate == "trace" and kept.start:
         newest = stamp(int(used.times[kept][0]))

@@ -200,6 +200,10 @@ def test_history_becomes_risk_and_the_configuration_the_rollout(tmp_path: Path) 
     assert scenario.risk is not None
     assert scenario.risk.p_bad == pytest.approx(1.5 / 7, rel=1e-3)  # 1 of 6 by Beta(1/2, 1/2)
     assert scenario.risk.found_after == 600
+    # What the bad deployment did is its risk, and no spell of the old version.
+    assert result.fitted.errors is not None
+    assert result.fitted.errors.kind == "constant"
+    assert result.fitted.left_out == 31  # from the start of d-3 until the alarm was quiet again
     (severity,) = fitted.severities
     assert severity == pytest.approx(0.2, abs=0.01)
     assert scenario.risk.severity.spread.low < severity < scenario.risk.severity.spread.high
