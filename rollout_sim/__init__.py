@@ -14,6 +14,7 @@ Public, and all of it in `help(rollout_sim)`:
     compare              strategies over many replications: a Comparison
     sweep                a grid of fields: a Sweep
     recommend            the rollout to use, and why: a Recommendation
+    when                 the best and the worst hour to deploy: Hours
     backtest             the rollouts on recorded minutes: a Backtest
     Function             Lambda's versions and aliases, with the API's errors
     ScenarioError        what is wrong with the input, problem by problem
@@ -49,11 +50,13 @@ if TYPE_CHECKING:
     from rollout_sim.study.comparison import Comparison, compare
     from rollout_sim.study.recommend.search import Recommendation, recommend
     from rollout_sim.study.sweep import Sweep, sweep
+    from rollout_sim.study.when import Hours, when
 
 __all__ = [
     "Backtest",
     "Comparison",
     "Function",
+    "Hours",
     "Recommendation",
     "RunResult",
     "Scenario",
@@ -65,6 +68,7 @@ __all__ = [
     "simulate",
     "simulate_each",
     "sweep",
+    "when",
 ]
 
 _HOMES = {
@@ -82,6 +86,8 @@ _HOMES = {
     "simulate_each": "run.simulate",
     "Sweep": "study.sweep",
     "sweep": "study.sweep",
+    "Hours": "study.when",
+    "when": "study.when",
 }
 
 

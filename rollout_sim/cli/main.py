@@ -26,6 +26,7 @@ from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
 from rollout_sim.cli.validate import completion, explain, schema, validate
+from rollout_sim.cli.when import when
 from rollout_sim.core.files import clear_interrupted
 
 
@@ -42,6 +43,7 @@ for command in (
     sweep,
     recommend,
     backtest,
+    when,
     report,
     check,
     export,

@@ -152,7 +152,8 @@ class RecordedPlane:
         none = np.zeros(self._begins.size, np.int64)
         return PlaneTotals(
             requests=self._requests, pending=none, bad=self._bad, bad_new_version=self._bad_new,
-            bad_by=tuple(self._bad for _ in self._scenario.slos), added=self._added,
+            bad_by=tuple(self._bad for _ in self._scenario.slos),
+            lost_by=tuple(self._bad.astype(np.float64) for _ in self._scenario.slos), added=self._added,
             added_by=tuple(self._added for _ in self._scenario.slos), throttles=none,
         )  # fmt: skip
 

@@ -23,7 +23,6 @@ from rollout_sim.core.minutes import DAY, HOUR, Minutes, iso_of, read_minutes, s
 from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_in_blocks
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.faults import Fault
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
 from rollout_sim.run.batch import stopped
@@ -33,6 +32,7 @@ from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.clumping import clumping
 from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.when import with_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -346,22 +346,15 @@ def _versions(scenario: Scenario) -> tuple[Scenario, Scenario | None, str]:
     new = scenario.deployment.new
     alone = replace(scenario, incident=(), on_call=None, promotions=(), goal=None, risk=None)
     good = alone.with_faults(new, ())
-    catch = scenario.goal.catch if scenario.goal is not None else None
-    if catch is not None:
-        severity = catch.of.spread.low
-        return good, alone.with_faults(new, [catch.of.fault(severity)]), catch.of.show(severity)
-    own = scenario.function.versions[new].faults
-    if not own:
+    goal = replace(scenario, incident=(), on_call=None, promotions=())
+    if not scenario.function.versions[new].faults and (scenario.goal is None or scenario.goal.catch is None):
         return good, None, ""
-    return good, alone, f"the faults of version {new}" if len(own) > 1 else _in_words(own[0], new)
-
-
-def _in_words(fault: Fault, new: str) -> str:
-    return f"{fault.errors * 100:.3g}% errors" if fault.errors is not None else f"the fault of version {new}"
+    bad, words = with_fault(goal)
+    return good, replace(bad, goal=None, risk=None), words
 
 
 def _lookback(scenario: Scenario) -> float:
-    return lookback([scenario.alarms[name] for name in scenario.evaluated])
+    return lookback([scenario.alarms[name] for name in scenario.evaluated], scenario.slos)
 
 
 def _lead(scenario: Scenario) -> float:

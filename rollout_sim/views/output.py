@@ -28,6 +28,7 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.views.plots.backlog import backlog_figure
 from rollout_sim.views.plots.backtest import prediction_figure, week_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
@@ -36,6 +37,7 @@ from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
 from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trade_off_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
+from rollout_sim.views.plots.when import when_figure
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
@@ -52,6 +54,7 @@ RECOMMENDATION_FILES: Final = (
     *pictures("pareto", "recommended_power"),
 )
 BACKTEST_FILES: Final = ("backtest.csv", "backtest_recipe.json", *pictures("week", "prediction"))
+WHEN_FILES: Final = ("when.csv", "when_recipe.json", *pictures("when"))
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
@@ -182,6 +185,16 @@ def _(result: Backtest) -> _Contents:
     )
 
 
+@_contents.register(Hours)
+def _(result: Hours) -> _Contents:
+    return _Contents(
+        names=WHEN_FILES,
+        tables={"when.csv": result.frame},
+        pictures={"when": lambda: when_figure(result)},
+        recipe="when_recipe.json",
+    )
+
+
 @_contents.register(Recommendation)
 def _(recommendation: Recommendation) -> _Contents:
     chosen = {} if recommendation.winner is None else {"recommended.yaml": recommendation.chosen_scenario}
@@ -247,6 +260,12 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
         "feasible": winner is not None,
         "decided": recommendation.decided,
         "interrupted": recommendation.interrupted or None,
+        "effort": {
+            "time_s": recommendation.time,
+            "precision": recommendation.precision,
+            "runs": list(recommendation.runs),
+            "outstanding": [outstanding.to_json() for outstanding in recommendation.outstanding],
+        },
         "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
         "recommendation": sentence(recommendation),
         "strategy": None if winner is None else winner.name,

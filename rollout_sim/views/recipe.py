@@ -30,12 +30,15 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | Hours
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
+_POSITIVE = Annotated[float, Field(gt=0)]
+_RUNS = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 _COUNT = Annotated[int, Field(ge=1)]
 _FORMAT = Literal["png", "svg", "pdf"]
 CHOICES: Final[dict[str, dict[str, Any]]] = {
@@ -49,8 +52,10 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "replications": _COUNT, "twin": bool, "format": _FORMAT,
     },
     "recommend": {
-        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
+        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
+        "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
     },
+    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
     "backtest": {
         "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
@@ -124,6 +129,9 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "deploy_with": result.deploy_with,
                 "seed": result.seed,
                 "engine": result.asked or result.scenario.engine,
+                "time": result.time,
+                "precision": result.precision,
+                "runs": None if result.time is None else list(result.runs),
             },
         )
     if isinstance(result, Backtest):
@@ -137,6 +145,12 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "seed": result.seed,
                 "replications": result.replications,
             },
+        )
+    if isinstance(result, Hours):
+        return (
+            "when",
+            result.scenario,
+            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
         )
     first = result[0]
     return (
