@@ -69,6 +69,7 @@ def sweep(
     """
     console.import_pictures()
     from rollout_sim.core.files import check_writable
+    from rollout_sim.scenario.remarks import remarks_about
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import prepare
     from rollout_sim.views.output import SWEEP_FILES, write
@@ -95,6 +96,8 @@ def sweep(
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     console.deliver(
         lambda: write(swept, folder, suffix, task.named_files(swept.axes)),
-        lambda: console.show(head, sweep_table(swept), *(f"note: {note}" for note in swept.notes)),
+        lambda: console.show(
+            head, sweep_table(swept), *(f"note: {note}" for note in (*swept.notes, *remarks_about(loaded)))
+        ),
         f"files in {folder}",
     )

@@ -20,11 +20,16 @@ from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
 BANDS: Final = "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
 """What a result with anomaly alarms assumes."""
+POLLERS: Final = (
+    "how pollers slow down, gather and meet visibility timeouts is assumed where AWS does not say (see docs/model.md)"
+)
+"""What a result with queues or streams assumes."""
 __all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
@@ -43,6 +48,7 @@ def simulate(
     `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
+    A phase that is drawn is fixed in the result's scenario.
     Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -53,6 +59,8 @@ def simulate(
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
     streams = Streams(seed=scenario.seed if seed is None else seed, replication=replication)
+    if scenario.phase_is_drawn:
+        scenario = scenario.with_phase(float(scenario.phases(streams.seed, np.array([replication]))[0]))
     metrics = build_metrics(scenario)
     counts = RequestCounts.empty(
         replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=len(scenario.slos)
@@ -94,6 +102,7 @@ def simulate(
         rates=rates,
         users=totals.users[0] if totals.users[0].active else None,
         approximations=_approximations(scenario),
+        polled=totals.polled[0] if totals.polled else (),
         events=_event_frame(scenario, strategy, totals.events),
     )
 
@@ -230,13 +239,15 @@ def _since(at: float, start: float) -> float | None:
 
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
-    notes = [*notes_on_the_past(scenario)]
+    notes = [*notes_on_the_past(scenario), *remarks_about(scenario)]
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
-    if scenario.slos:
+    if scenario.polled:
+        notes.append(POLLERS)
+    if any(slo.slices is None for slo in scenario.slos):
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):
         notes.append("a cold invocation given by cold_duration counts its init as Duration")

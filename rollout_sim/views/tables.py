@@ -378,6 +378,26 @@ def run_table(results: Sequence[RunResult]) -> Table:
     return Table(columns=tuple(columns), rows=tuple(rows), caption=repeated(columns, rows))
 
 
+def record_table(results: Sequence[RunResult]) -> Table:
+    """What became of the records of queues and streams: by strategy, or by strategy and source where there are several."""
+    several = len(results[0].polled) > 1
+    columns = [Column(title="strategy", names=True), *([Column(title="source", names=True)] if several else [])]
+    columns += [Column(title=title) for title in ("records", "bad", "lost", "waiting")]
+    columns += [Column(title="age\np50"), Column(title="age\np95", below="p95"), Column(title="longest\nbacklog")]
+    columns += [Column(title="at the\nrollback", below="at the rollback"), Column(title="drained\nafter")]
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        for source in result.polled:
+            ages = [Duration(source.age_quantile(share)) for share in (0.5, 0.95)]
+            rows.append((
+                Text(result.strategy), *([Text(source.source)] if several else []),
+                Count(source.arrived), Count(source.bad), Count(source.lost), Count(source.waiting), *ages,
+                Count(int(source.backlog.max())), Count(result.backlog_at_rollback), Duration(result.drain_time_s),
+            ))  # fmt: skip
+    several_note = "at the rollback, drained after: all sources together" if several else ""
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=several_note)
+
+
 def version_table(results: Sequence[RunResult]) -> Table:
     """Each version's invocations and environments, averaged over the run."""
     columns = (

@@ -436,24 +436,24 @@ def test_the_front_is_of_those_that_were_simulated_closely(recommendation: Recom
     front = next(line for line in ax.lines if line.get_label() == "Pareto front").get_xydata()
     whole = budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
     closely = [*recommendation.contenders, *recommendation.confirmed]
-    points = {(point.time_to_full / 60, point.bad.mean / whole) for point in closely}
+    points = {(point.time_to_full / 60, point.spent.mean) for point in closely}
     assert {tuple(point) for point in np.asarray(front).tolist()} <= points
+    assert all(point.spent.mean == pytest.approx(point.bad.mean / whole) for point in closely)
 
 
 @pytest.mark.parametrize("added", [-3.0, 0.0])
 @pytest.mark.slow
 def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, added: float) -> None:
     """All of them, or all but one: without a warning, each at its own value."""
-    bad = recommendation.confirmed[0].bad
-    saving = replace(recommendation.confirmed[0], bad=replace(bad, mean=added, low=added, high=added))
+    spent = added / budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
+    estimate = replace(recommendation.confirmed[0].spent, mean=spent, low=spent, high=spent)
+    saving = replace(recommendation.confirmed[0], spent=estimate)
     for others in ((), recommendation.contenders):
         changed = replace(recommendation, explored=(), contenders=others, confirmed=(saving,))
         ax = recommendation_plots.pareto(changed)
         ax.figure.canvas.draw()
         points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
-        assert min(points, key=lambda point: point[1])[1] == pytest.approx(
-            added / budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
-        )
+        assert min(points, key=lambda point: point[1])[1] == pytest.approx(spent)
 
 
 @pytest.mark.slow
