@@ -20,6 +20,7 @@ from rollout_sim.cli.options import (
     STRATEGIES,
     Task,
     complete_strategy,
+    moment,
     repeatable,
 )
 
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     help="Tell the run of this one in ten lines: what happened when, what the alarm saw, why it ended so.",
     shell_complete=complete_strategy,
 )
+@click.option(
+    "--at",
+    metavar="MOMENT",
+    help='Begin the rollout at this moment of the recorded traffic, such as "2026-11-24 14:00", in UTC unless it names a zone.',
+)
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
     task: Task,
@@ -52,6 +58,7 @@ def run(
     suffix: str,
     as_json: bool,
     explain: str | None,
+    at: str | None,
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
@@ -65,6 +72,8 @@ def run(
     check_writable(folder, RUN_FILES)
     if explain is not None:
         strategies = (explain,)
+    if at is not None:
+        loaded = loaded.at(moment(at))
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":
@@ -92,7 +101,7 @@ def run(
 def _show(results: list[RunResult], explain: str | None) -> None:
     from rollout_sim.views.sentences import verdict
     from rollout_sim.views.story import story
-    from rollout_sim.views.tables import run_table, version_table
+    from rollout_sim.views.tables import record_table, run_table, version_table
 
     if explain is not None:
         console.show(*story(results[0]))
@@ -101,4 +110,5 @@ def _show(results: list[RunResult], explain: str | None) -> None:
     head = f"{first.scenario.name}  {first.scenario.description}"
     plane = f"seed {first.seed}, plane {first.engine}: {first.engine_reason}"
     notes = [f"note: {note}" for note in first.approximations]
-    console.show(head, version_table(results), plane, *notes, run_table(results), *verdict(results))
+    tables = [run_table(results), *([record_table(results)] if first.polled else [])]
+    console.show(head, version_table(results), plane, *notes, *tables, *verdict(results))

@@ -90,8 +90,9 @@ class Draws:
         self.streams = streams
         self.name = name
         self.shares: FloatArray = np.zeros(0)
-        if source.users is not None:
-            self.shares = source.users.shares() if like is None else like.shares
+        self._owners = source.owners
+        if self._owners is not None:
+            self.shares = self._owners.shares() if like is None else like.shares
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
     @classmethod
@@ -115,8 +116,8 @@ class Draws:
         return draws
 
     def users(self, block: int) -> list[int] | None:
-        """The user of each invocation of a block, or None where the source has no users."""
-        if self.source.users is None:
+        """The user of each invocation of a block (of a record its key or group), or None where the source has no users."""
+        if self._owners is None:
             return None
         u = self.streams.generator(f"{self.name}/users", block).random(BLOCK)
         numbers: list[int] = np.searchsorted(self.shares, u, side="right").tolist()

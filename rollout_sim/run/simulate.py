@@ -26,6 +26,10 @@ from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
 BANDS: Final = "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
 """What a result with anomaly alarms assumes."""
+POLLERS: Final = (
+    "how pollers slow down, gather and meet visibility timeouts is assumed where AWS does not say (see docs/model.md)"
+)
+"""What a result with queues or streams assumes."""
 __all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
@@ -98,6 +102,7 @@ def simulate(
         rates=rates,
         users=totals.users[0] if totals.users[0].active else None,
         approximations=_approximations(scenario),
+        polled=totals.polled[0] if totals.polled else (),
         events=_event_frame(scenario, strategy, totals.events),
     )
 
@@ -227,7 +232,9 @@ def _approximations(scenario: Scenario) -> tuple[str, ...]:
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
-    if scenario.slos:
+    if scenario.polled:
+        notes.append(POLLERS)
+    if any(slo.slices is None for slo in scenario.slos):
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):
         notes.append("a cold invocation given by cold_duration counts its init as Duration")

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.metrics import Target
+from rollout_sim.control.metrics import Scope, Target
 from rollout_sim.control.readings import OwnMetric
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import StrategyField
@@ -168,7 +168,7 @@ class Sections:
         if self.rollout is None:
             return 0.0
         phase = self.rollout.phase
-        return tick((self.rollout.start or 0.0) + (phase if isinstance(phase, float) else 0.0))
+        return tick((self.rollout.start or 0.0) + (0.0 if phase is None or phase == "random" else phase))
 
     @property
     def phase_is_drawn(self) -> bool:
@@ -223,7 +223,7 @@ class Sections:
         moved = [
             p.to for p in sorted(self.promotions, key=lambda p: p.at) if p.alias == self.alias and p.at <= self.start
         ]
-        return moved[-1] if moved else self.function.aliases[self.alias]
+        return moved[-1] if moved else self.function.points_to(self.alias)
 
     @property
     def new(self) -> str | None:
@@ -249,11 +249,30 @@ class Sections:
         """Every version that an alias with traffic can point to, in the scenario's order."""
         targets: list[Target] = []
         for alias in dict.fromkeys(source.alias for source in self.traffic):
-            behind = [self.function.aliases[alias], *(p.to for p in self.promotions if p.alias == alias)]
+            behind = [self.function.points_to(alias), *(p.to for p in self.promotions if p.alias == alias)]
             if self.rollout is not None and alias == self.alias:
                 behind.append(self.rollout.to)
             targets += [Target(alias, version) for version in dict.fromkeys(behind)]
         return tuple(targets)
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether a source calls the function itself, past all aliases."""
+        return any(source.function for source in self.traffic)
+
+    @property
+    def polled(self) -> bool:
+        """Whether any source is a queue or stream."""
+        return any(source.polled for source in self.traffic)
+
+    @property
+    def queues(self) -> dict[Scope, tuple[int, ...]]:
+        """The queues that alarms of each scope read, numbered in the order of the sources; none where there is no queue."""
+        aliases = [source.alias for source in self.traffic if source.source == "queue"]
+        if not aliases:
+            return {}
+        behind = tuple(k for k, alias in enumerate(aliases) if alias == self.alias)
+        return {"alias": behind, "function": tuple(range(len(aliases)))}
 
     @property
     def resolution(self) -> float:

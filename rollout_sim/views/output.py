@@ -27,21 +27,22 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.views.plots.backlog import backlog_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
-from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trend_figure
+from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trade_off_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
 RUN_FILES: Final = (
     "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
-    *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
+    *pictures("traffic", "backlog", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
 COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
-SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend"))
+SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend", "trade_off"))
 RECOMMENDATION_FILES: Final = (
     "contenders.csv",
     "recommended.yaml",
@@ -125,6 +126,8 @@ def _(results: Sequence[RunResult]) -> _Contents:
     if events:
         tables["events.csv"] = pd.concat(events, ignore_index=True)
     drawn: dict[str, Callable[[], Figure]] = {"traffic": lambda: traffic(results)}
+    if results[0].polled:
+        drawn["backlog"] = lambda: backlog_figure(results)
     if results[0].scenario.slos:
         drawn |= {
             "error_budget": lambda: error_budget_figure(results),
@@ -160,6 +163,7 @@ def _(swept: Sweep) -> _Contents:
             "heat_maps": lambda: heat_map_figure(swept),
             "power": lambda: power_figure(swept),
             "trend": lambda: trend_figure(swept),
+            "trade_off": lambda: trade_off_figure(swept),
         },
         recipe="sweep_recipe.json",
     )
