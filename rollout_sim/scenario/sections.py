@@ -170,7 +170,7 @@ class Sections:
         if self.rollout is None:
             return 0.0
         phase = self.rollout.phase
-        return tick((self.rollout.start or 0.0) + (phase if isinstance(phase, float) else 0.0))
+        return tick((self.rollout.start or 0.0) + (0.0 if phase is None or phase == "random" else phase))
 
     @property
     def phase_is_drawn(self) -> bool:
