@@ -167,6 +167,17 @@ JOBS = click.option(
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 
+def moment(text: str) -> float:
+    """The seconds since 1970 of an option's moment. Raises ScenarioError for what is none."""
+    from rollout_sim.core.minutes import moment_of
+    from rollout_sim.errors import ScenarioError
+
+    try:
+        return moment_of(text)
+    except ValueError as error:
+        raise ScenarioError([f"--at: {error}"]) from None
+
+
 def checked_jobs(jobs: int) -> int:
     """Raises ScenarioError for a number of processes that makes no sense."""
     from rollout_sim.study.executor import check_jobs

@@ -20,6 +20,7 @@ from rollout_sim.cli.options import (
     STRATEGIES,
     Task,
     complete_strategy,
+    moment,
     repeatable,
 )
 
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     help="Tell the run of this one in ten lines: what happened when, what the alarm saw, why it ended so.",
     shell_complete=complete_strategy,
 )
+@click.option(
+    "--at",
+    metavar="MOMENT",
+    help='Begin the rollout at this moment of the recorded traffic, such as "2026-11-24 14:00", in UTC unless it names a zone.',
+)
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(
     task: Task,
@@ -52,6 +58,7 @@ def run(
     suffix: str,
     as_json: bool,
     explain: str | None,
+    at: str | None,
     events: bool,
 ) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
@@ -65,6 +72,8 @@ def run(
     check_writable(folder, RUN_FILES)
     if explain is not None:
         strategies = (explain,)
+    if at is not None:
+        loaded = loaded.at(moment(at))
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     if loaded.engine != "aggregate":

@@ -7,13 +7,14 @@ and recorded when the invocation ends, so a long call back-fills an earlier peri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
 
+from rollout_sim.control.slo import Objective
 from rollout_sim.core.arrays import FloatArray, IntArray
 
 COUNTS: Final = ("invocations", "errors", "throttles", "cold_starts")
@@ -173,12 +174,14 @@ class RequestCounts:
 
     A request counts once, when it is answered for good, at the version of its last attempt. `bad` holds
     requests that are bad for any objective; `bad_by[j]` those that are bad for objective j. Shapes:
-    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon.
+    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon, and `overdue_by`
+    those of `bad_by` among them.
     """
 
     requests: IntArray
     bad: IntArray
     bad_by: tuple[IntArray, ...]
+    overdue_by: tuple[IntArray, ...]
     pending: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
 
     @classmethod
@@ -189,8 +192,15 @@ class RequestCounts:
             requests=np.zeros(shape, np.int64),
             bad=np.zeros(shape, np.int64),
             bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
+            overdue_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
             pending=np.zeros(replications, np.int64),
         )
+
+    def losses(self, objective: Objective, number: int, targets: Sequence[int], resolution: float) -> FloatArray:
+        """What the budget of the objective of that `number` loses by period to requests behind `targets`: (replications, periods)."""
+        bad = self.bad_by[number][:, targets].sum(axis=1)
+        judged = self.requests[:, targets].sum(axis=1) + self.overdue_by[number][:, targets].sum(axis=1)
+        return objective.losses(bad, judged, resolution)
 
     def emptied(self) -> RequestCounts:
         """Counts of the same shape, all zero."""

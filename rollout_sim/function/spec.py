@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
 from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count, section
+from rollout_sim.function.error_rates import ErrorRate, mean_of
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
 
@@ -25,8 +26,9 @@ class VersionSpec:
     """The init that a cold invocation waits for before its duration."""
     cold_duration: DurationDistribution | None = None
     """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
-    error_rate: Share = 0.0
-    """The share of invocations (of what is polled: of records) that end in a handled exception."""
+    error_rate: ErrorRate = 0.0
+    """The share of invocations (of what is polled: of records) that end in a handled exception: always the same (`0.1%`),
+    scattered, in spells, or as recorded."""
     failed_responses: Share = 0.0
     """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500; of what is polled, of
     records that are deleted and were handled wrongly."""
@@ -45,6 +47,11 @@ class VersionSpec:
                 "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
             )
         check_count("provisioned", self.provisioned, 0, 100_000)
+
+    @property
+    def mean_error_rate(self) -> float:
+        """The share of invocations that end in a handled exception, in the long run."""
+        return mean_of(self.error_rate)
 
 
 @section

@@ -69,11 +69,15 @@ class PlaneTotals:
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]
     """Bad requests for each of the scenario's objectives."""
+    lost_by: tuple[FloatArray, ...]
+    """What the budget of each of them has lost: these, or bad time slices."""
     added: IntArray | None = None
     """How many more are bad than without the rollout, request by request on the same draws; None where only a second run, without
     it, can say so."""
     added_by: tuple[IntArray, ...] = ()
     """The same for each of the scenario's objectives."""
+    added_lost_by: tuple[FloatArray, ...] = ()
+    """How much more the budget of each of them has lost than without the rollout, likewise."""
     throttles: IntArray
     """Attempts that found no environment."""
     cold_starts: IntArray | None = None

@@ -153,6 +153,7 @@ class PeriodCounts:
         self._answered = [0] * size
         self._bad = [0] * size
         self._bad_by = [[0] * size for _ in requests.bad_by]
+        self._overdue_by = [[0] * size for _ in requests.bad_by]
         self._durations_matter = bool(metrics.percentiles or metrics.slow_thresholds)
         self._samples = KeptDurations(metrics, keep)
         self._latencies = KeptDurations(metrics, keep, "latency")
@@ -191,8 +192,11 @@ class PeriodCounts:
         """Counts a request that arrived at `arrived` (s) and got its last answer."""
         self._answered[first + int(arrived // self.resolution)] += 1
 
-    def judge(self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
-        """Counts a request that was answered at `t` (s), or still waits then, where it is bad; returns whether it is.
+    def judge(
+        self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]], *,
+        waiting: bool = False,
+    ) -> bool:  # fmt: skip
+        """Counts a request that was answered at `t` (s), or is still `waiting` then, where it is bad; returns whether it is.
 
         `judged` are the objectives that it falls under, from `slo.judging`; where there is none, failures are bad.
         """
@@ -201,6 +205,7 @@ class PeriodCounts:
         for j, latency in judged:
             if failed or (latency is not None and t > tick(arrived + latency)):
                 self._bad_by[j][count_index] += 1
+                self._overdue_by[j][count_index] += waiting
                 bad = True
         if bad:
             self._bad[count_index] += 1
@@ -253,7 +258,10 @@ class PeriodCounts:
         shape = self.requests.requests.shape[1:]
         self.requests.requests[0] = np.reshape(self._answered, shape)
         self.requests.bad[0] = np.reshape(self._bad, shape)
-        for counts, totals in zip(self._bad_by, self.requests.bad_by, strict=True):
+        for counts, totals in (
+            *zip(self._bad_by, self.requests.bad_by, strict=True),
+            *zip(self._overdue_by, self.requests.overdue_by, strict=True),
+        ):
             totals[0] = np.reshape(counts, shape)
 
 
@@ -268,12 +276,19 @@ def totals_of(
 ) -> PlaneTotals:
     """The totals of replications of which every invocation was simulated, from their counts by period."""
     new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
+    behind = [
+        [k for k, target in enumerate(metrics.targets) if target.alias == (slo.alias or scenario.alias)]
+        for slo in scenario.slos
+    ]
     return PlaneTotals(
         requests=requests.requests.sum(axis=(1, 2)),
         pending=requests.pending,
         bad=requests.bad.sum(axis=(1, 2)),
         bad_new_version=requests.bad[:, new].sum(axis=(1, 2)),
         bad_by=tuple(bad.sum(axis=(1, 2)) for bad in requests.bad_by),
+        lost_by=tuple(
+            requests.losses(slo, j, behind[j], metrics.resolution).sum(axis=1) for j, slo in enumerate(scenario.slos)
+        ),
         throttles=metrics.throttles.sum(axis=(1, 2)),
         cold_starts=metrics.cold_starts.sum(axis=(1, 2)),
         users=users,

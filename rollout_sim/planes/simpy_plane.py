@@ -28,6 +28,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
+from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
@@ -81,13 +82,18 @@ class At(Event):
 
 @dataclass(slots=True, eq=False)
 class _VersionState:
-    """One version at work: its behaviour in numbers, its pool of environments, and what it has done."""
+    """One version at work: its behaviour in numbers, its pool of environments, and what it has done.
+
+    The k-th of `error_rates` holds for invocations that start within the k-th `span` (s).
+    """
 
     number: str
     spec: VersionSpec
     rows: tuple[faults.FaultRow, ...]
     of_batches: BatchFaults
     pool: EnvironmentPool
+    error_rates: list[float]
+    span: float
     invocations: int = 0
     errors: int = 0
     cold_starts: int = 0
@@ -184,7 +190,7 @@ class SimpyPlane:
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
         self._versions = {
-            number: self._version(number, spec, scenario.function)
+            number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
         people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
@@ -202,12 +208,14 @@ class SimpyPlane:
         self._sample_step, self._samples = sample_step(scenario), 0
         self._clock.process(self._traffic())
 
-    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _VersionState:
+    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
         pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)
-        return _VersionState(number, spec, rows, BatchFaults.of(rows), pool)
+        rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
+        _, span = spans_of(spec.error_rate, self._scenario.horizon)
+        return _VersionState(number, spec, rows, BatchFaults.of(rows), pool, rates, span)
 
     def _source(self, index: int, source: Source, streams: Streams) -> _SourceState:
         scenario, metrics = self._scenario, self._counts.metrics
@@ -259,11 +267,11 @@ class SimpyPlane:
             self._lose(source, scenario.horizon)
         counts.requests.pending[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
-            self._judge(request, first, scenario.horizon, failed=False)
+            self._judge(request, first, scenario.horizon, failed=False, waiting=True)
         for source in self._mappings:
             assert source.polled is not None
             for record in source.polled.unfinished():
-                self._judge_record(source, record, scenario.horizon, source.judged, failed=False)
+                self._judge_record(source, record, scenario.horizon, source.judged, failed=False, waiting=True)
         counts.finish(scenario.horizon)
         versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
         users = self._exposure.users()
@@ -391,8 +399,9 @@ class SimpyPlane:
             duration = draws.durations(number, spec.duration, spec.per_mb)[index]
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
+        error_rate = version.error_rates[int(t // version.span)]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
@@ -434,9 +443,9 @@ class SimpyPlane:
         self._counts.answer(first, request.arrived)
         self._judge(request, first, t, failed=failed)
 
-    def _judge(self, request: _Request, first: int, t: float, *, failed: bool) -> None:
-        """The request is bad for the objectives that it misses: by its answer at `t`, or by waiting for one until then."""
-        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged)
+    def _judge(self, request: _Request, first: int, t: float, *, failed: bool, waiting: bool = False) -> None:
+        """The request is bad for the objectives that it misses: by its answer at `t`, or by `waiting` for one until then."""
+        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged, waiting=waiting)
         if bad and request.served != ABSENT:
             self._exposure.affected(request.user)
 
@@ -530,12 +539,13 @@ class SimpyPlane:
     def _outcomes(polled: PolledSource, version: _VersionState, records: Sequence[PolledRecord], t: float) -> list[int]:
         """What becomes of each record of an invocation that does not fail itself: `OK`, `ERROR` or `FAILED_RESPONSE`."""
         spec, (_, rows, alike, poisoned) = version.spec, version.of_batches
-        shares = (0.0, 0.0, 0.0, spec.error_rate, spec.failed_responses)
+        error_rate = version.error_rates[int(t // version.span)]
+        shares = (0.0, 0.0, 0.0, error_rate, spec.failed_responses)
         outcomes = []
         for position, record in enumerate(records):
             if rows and (position == 0 or not alike):
                 shares = faults.failure_shares(
-                    rows, spec.error_rate, spec.failed_responses, t, cold=False, age=0.0, running=0,
+                    rows, error_rate, spec.failed_responses, t, cold=False, age=0.0, running=0,
                     user_quantile=record.user_quantile,
                 )  # fmt: skip
             outcome = faults.outcome_of(polled.fault_of(record), *shares)
@@ -587,11 +597,12 @@ class SimpyPlane:
         judged: list[tuple[int, float | None]],
         *,
         failed: bool,
+        waiting: bool = False,
     ) -> None:
         if record.first < 0:
             record.first = source.versions[source.alias.function_version][1]
         assert source.polled is not None
-        bad = self._counts.judge(record.first, record.arrived, t, failed, judged)
+        bad = self._counts.judge(record.first, record.arrived, t, failed, judged, waiting=waiting)
         source.polled.bad += bad
         if bad and record.served != ABSENT:
             self._exposure.affected(record.user)

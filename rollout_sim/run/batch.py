@@ -14,7 +14,6 @@ import numpy as np
 
 from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.metrics import RequestCounts
-from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
@@ -133,7 +132,7 @@ class _Control:
         # A state that is kept through gaps depends on all that came before.
         remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in self.alarms)
         self.quiet = 0.0 if remembered or self.plan is None else max(start - 60.0, 0.0)
-        self.unread = 0.0 if remembered else max(start - lookback(self.alarms), 0.0)
+        self.unread = 0.0 if remembered else max(start - lookback(self.alarms, scenario.slos), 0.0)
         self.over = 0.0
         if self.plan is not None:
             revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
@@ -165,11 +164,11 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
     affected = [users.affected / users.active if users.active else math.nan for users in totals.users]
     budgets: Samples = {}
     added: Samples = {} if totals.added is None else {"bad_requests_added": totals.added.astype(float)}
-    for j, (slo, bad) in enumerate(zip(scenario.slos, totals.bad_by, strict=True)):
-        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
+    for j, (slo, lost) in enumerate(zip(scenario.slos, totals.lost_by, strict=True)):
+        whole = slo.budget(rates.get(slo.alias or scenario.alias, 0.0))
+        budgets[f"budget_spent.{slo.name}"] = slo.spent + lost / whole if whole else np.full(lost.size, slo.spent)
         if added:
-            by_rollout = totals.added_by[j] / whole if whole else np.zeros(bad.size)
+            by_rollout = totals.added_lost_by[j] / whole if whole else np.zeros(lost.size)
             budgets[f"budget_spent_by_rollout.{slo.name}"] = by_rollout
     return {
         "outcome": controller.outcome.astype(float),

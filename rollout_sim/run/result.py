@@ -10,7 +10,7 @@ import numpy as np
 
 from rollout_sim.control.controller import Shift
 from rollout_sim.control.metrics import RequestCounts, Target
-from rollout_sim.control.slo import Objective, budget_events, burn_rate
+from rollout_sim.control.slo import Objective, burn_rate
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.run.backlog import Backlog
@@ -47,7 +47,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """An SLO's error budget over the run, in bad events: what a whole window allows, and what was bad when.
+    """An SLO's error budget over the run, in what it counts: what a whole window allows, and what was lost of it when.
 
     The periods are those of the metrics, the window is the objective's.
     """
@@ -55,26 +55,42 @@ class Budget:
     objective: Objective
     """The SLO."""
     whole: float
-    """Bad events that a whole window allows: a forecast from the traffic's expected rate."""
+    """Bad requests that a whole window allows, a forecast from the traffic's expected rate; or bad time slices."""
     bad: FloatArray
     """Bad requests by period of their arrival: shape (periods,)."""
     requests: FloatArray
     """Answered requests by period of their arrival: shape (periods,)."""
+    lost: FloatArray
+    """What of the budget is gone by period: bad requests, or bad time slices in the last period of each: shape (periods,)."""
+    resolution: float
+    """How long a period is (s)."""
 
     @property
     def spent(self) -> float:
         """Share of the window's budget that is gone at the horizon; 1.0 is all of it."""
-        return self.objective.spent + (float(self.bad.sum()) / self.whole if self.whole else 0.0)
+        return self.objective.spent + (float(self.lost.sum()) / self.whole if self.whole else 0.0)
 
     @property
     def remaining(self) -> FloatArray:
         """Share of the budget left at time 0 and at the end of each period: shape (periods + 1,); negative when overspent."""
-        gone = np.concatenate([[0.0], np.cumsum(self.bad)]) / self.whole if self.whole else np.zeros(self.bad.size + 1)
+        gone = np.concatenate([[0.0], np.cumsum(self.lost)])
+        gone = gone / self.whole if self.whole else np.zeros(gone.size)
         result: FloatArray = 1.0 - self.objective.spent - gone
         return result
 
     def burn_rate(self, periods: int) -> FloatArray:
-        """Burn rate over the last `periods` periods at the end of each: shape (periods,); NaN without requests."""
+        """Burn rate over the last `periods` periods at the end of each: shape (periods,); NaN without requests.
+
+        Where the budget counts time slices, over the whole slices in them (one at least); NaN before the first is over.
+        """
+        slices = self.objective.slices
+        if slices is not None:
+            per = round(slices.every / self.resolution)
+            number = max(periods // per, 1)
+            over = self.lost[per - 1 :: per][: self.lost.size // per]
+            rates = np.convolve(over, np.ones(number))[: over.size] / np.minimum(np.arange(over.size) + 1, number)
+            shown: FloatArray = np.concatenate([np.full(per - 1, np.nan), np.repeat(rates, per)])[: self.lost.size]
+            return shown / (1 - self.objective.objective)
         kernel = np.ones(periods)
         bad, requests = (np.convolve(x, kernel)[: x.size] for x in (self.bad, self.requests))
         return burn_rate(bad, requests, self.objective.objective)
@@ -251,9 +267,11 @@ class RunResult(Plotted):
         targets = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
         return Budget(
             objective=slo,
-            whole=budget_events(slo.objective, self.rates.get(alias, 0.0), slo.window),
+            whole=slo.budget(self.rates.get(alias, 0.0)),
             bad=self.counts.bad_by[j][0, targets].sum(axis=0).astype(float),
             requests=self.counts.requests[0, targets].sum(axis=0).astype(float),
+            lost=self.counts.losses(slo, j, targets, self.metrics.resolution)[0],
+            resolution=self.metrics.resolution,
         )
 
     def caused(self, slo: Objective) -> float | None:

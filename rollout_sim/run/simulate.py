@@ -230,7 +230,7 @@ def _approximations(scenario: Scenario) -> tuple[str, ...]:
         notes.append(BANDS)
     if scenario.polled:
         notes.append(POLLERS)
-    if scenario.slos:
+    if any(slo.slices is None for slo in scenario.slos):
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):
         notes.append("a cold invocation given by cold_duration counts its init as Duration")

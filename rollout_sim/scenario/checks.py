@@ -12,6 +12,7 @@ from typing import Final
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.readings import POLLED, STATISTICS, Reading, plain
 from rollout_sim.control.slo import AgeSli
+from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
@@ -157,6 +158,11 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
         if alarm.of != "alias" and scenario.traffic and alias not in (None, scenario.alias):
             what = f"the SLO {alarm.slo!r} is about {alias!r}, which the rollout does not move"
             yield ("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"
+        slices = next((slo.slices for slo in scenario.slos if slo.name == alarm.slo), None)
+        for field, window in (("long", alarm.long), ("short", alarm.short)):
+            if slices is not None and window % slices.every:
+                what = f"the budget of {alarm.slo!r} counts slices of {text(slices.every, 'duration')}"
+                yield ("alarms", name, field), f"{what}; got {text(window, 'duration')}; allowed whole slices"
     rules = {name: alarm.composite.names for name, alarm in scenario.alarms.items() if alarm.composite is not None}
     try:
         in_order(rules)

@@ -7,9 +7,9 @@ from typing import Any, Final
 from rollout_sim.control import strategies
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
-from rollout_sim.control.slo import AgeSli, LatencySli, Objective
+from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.function import faults
+from rollout_sim.function import error_rates, faults
 from rollout_sim.function.spec import FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
 from rollout_sim.traffic import polling, source
@@ -35,6 +35,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
+    error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},
     faults.Fault: {"errors": "4%", "onset": "2 min"},
     FunctionSpec: _FUNCTION,
     goals.Goal: {"catch": {"of": {"error_rate": "1%"}}, "false_rollback": {"at_most": "1%"}},
@@ -53,9 +54,12 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Prices: {"bad_request": 0.02, "minute_of_delay": 1, "false_rollback": 500},
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
+    error_rates.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
     sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
+    Slices: {"every": "5 min", "target": "99%"},
     source.Source: _SOURCE,
+    error_rates.Spells: {"calm": "0.05%", "spells": "3%", "spell": "10 min", "every": "6 h"},
     strategies.Step: {"weight": "10%", "hold": "5 min"},
     strategies.Steps: {
         "type": "steps", "steps": [{"weight": "1%", "hold": "5 min"}, {"weight": "10%", "hold": "10 min"}],

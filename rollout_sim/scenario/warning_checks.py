@@ -232,9 +232,7 @@ def _objective(scenario: Sections) -> Iterator[ScenarioWarning]:
         if slo.objective < _LOWEST_OBJECTIVE:
             fraction = slo.objective * 100
             meant = f"; is {text(fraction, 'share')} meant?" if _LOWEST_OBJECTIVE <= fraction < 1 else ""
-            what = (
-                f"{text(slo.objective, 'share')} lets {text(1 - slo.objective, 'share')} of the requests be bad{meant}"
-            )
+            what = f"{text(slo.objective, 'share')} lets {text(1 - slo.objective, 'share')} of the {slo.counted} be bad{meant}"
             yield ScenarioWarning(name="objective", where=("slos", i, "objective"), what=what)
 
 

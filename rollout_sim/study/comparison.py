@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.formatting import share
@@ -87,6 +86,11 @@ class Comparison(Plotted):
         if strategy not in self._estimates:
             self._estimates[strategy] = _estimated(self.columns[strategy], units_of(self.scenario))
         return self._estimates[strategy]
+
+    def time_to_full(self, strategy: str) -> Estimate | None:
+        """The time (s) from the rollout's start to full traffic, of the replications that were not stopped; None if all were."""
+        columns = self.columns[strategy]
+        return mean_of(np.where(stopped(columns), np.nan, columns["time_to_full_s"]), tail=False)
 
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
@@ -344,7 +348,9 @@ def batches_of(
 def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     """What estimates from runs of a scenario on a plane assume beyond the scenario, a sentence each."""
     notes = (
-        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
+        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"]
+        if any(slo.slices is None for slo in scenario.slos)
+        else []
     )
     notes += [POLLERS] if scenario.polled else []
     notes += notes_on_the_past(scenario)
@@ -403,12 +409,15 @@ def _width(estimate: Estimate | None) -> float:
 
 
 def units_of(scenario: Scenario) -> dict[str, float]:
-    """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
+    """By name the least by which two values of what is counted can differ: a request or a slice, also in shares of a budget."""
     units = dict.fromkeys(COUNTED, 1.0)
     rates = scenario.rates
     for slo in scenario.slos:
-        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = 1 / whole if whole else 0.0
+        whole = slo.budget(rates.get(slo.alias or scenario.alias, 0.0))
+        counted = slo.slices is None or slo.slices.target is not None  # else any part of a slice may be bad
+        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = (
+            1 / whole if whole and counted else 0.0
+        )
     return units
 
 

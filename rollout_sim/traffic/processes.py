@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -14,6 +14,11 @@ from rollout_sim.core.units import ticks
 from rollout_sim.errors import ScenarioError
 from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
 from rollout_sim.traffic.traces import Trace
+
+PRECISE: Final = 1e-9
+"""To how many seconds a diurnal count is inverted: a thousandth of a tick."""
+NEWTON: Final = 6
+"""Steps of Newton's method that are enough for all but a few."""
 
 
 class ArrivalProcess(Protocol):
@@ -123,7 +128,7 @@ class _Constant:
 
 
 class _Cosine:
-    """rate(t) = mean (1 + a cos(2 pi (t - peak) / period)); its integral is inverted by bisection to a nanosecond."""
+    """rate(t) = mean (1 + a cos(2 pi (t - peak) / period)); its integral is inverted to a nanosecond."""
 
     def __init__(self, spec: Diurnal) -> None:
         self.rate = spec.mean
@@ -144,13 +149,29 @@ class _Cosine:
         return self.rate * (1 + self.swing * self.turn)
 
     def inverse(self, counts: FloatArray) -> FloatArray:
-        low = np.maximum(counts / self.rate - 2 * self.swing, 0.0)
-        high = counts / self.rate + 2 * self.swing
-        for _ in range(max(1, math.ceil(math.log2(4 * self.swing / 1e-9 + 2)))):
+        """Newton's method, and bisection where a hair decides which tick the time is rounded to, or Newton's is not there yet.
+
+        So the ticks are those of bisection alone, at a third of its cost.
+        """
+        near = counts / self.rate
+        low, high = np.maximum(near - 2 * self.swing, 0.0), near + 2 * self.swing
+        times = near
+        for _ in range(NEWTON):
+            missing = counts - self._count(times)
+            steepness = self.rate * (1 + self.swing * self.turn * np.cos(self.turn * (times - self.peak)))
+            step = np.divide(missing, steepness, out=np.zeros_like(times), where=steepness > 0)
+            times = np.clip(times + step, low, high)
+        hair = 3 * PRECISE + 32 * np.spacing(times)
+        unsure = (np.abs(step) > PRECISE) | (ticks(times - hair) != ticks(times + hair))
+        times[unsure] = self._bisected(counts[unsure], low[unsure], high[unsure])
+        return np.maximum.accumulate(times)
+
+    def _bisected(self, counts: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+        for _ in range(max(1, math.ceil(math.log2(4 * self.swing / PRECISE + 2)))):
             middle = (low + high) / 2
             below = self._count(middle) < counts
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.maximum.accumulate(high)
+        return high
 
 
 class _Switching:

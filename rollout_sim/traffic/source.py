@@ -15,6 +15,7 @@ from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import SizeDistribution
 from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, check_count, section
 from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import iso_of, moment_of
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.core.units import text
 from rollout_sim.traffic.polling import (
@@ -92,12 +93,16 @@ class TraceFile:
     """How many times as dense it is replayed."""
     repeat: bool = False
     """Begin again at the end."""
+    begin: str | None = None
+    """The recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not given."""
     folder: str = ""
     """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
+        if self.begin is not None:
+            moment_of(self.begin)
         if self.period is not None and self.layout != "counts":
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
@@ -114,14 +119,27 @@ class TraceFile:
         a file that cannot be read, or that is too dense at this `scale`.
         """
         trace = read_trace(self.path, self.layout, self.function, self.column, self.period)
-        return _not_too_dense(trace, self.scale, self.path)
+        return self._usable(trace, self.path)
 
     def with_files(self, folder: Path, files: FileReader) -> TraceFile:
         """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
         trace = replace(self, folder=str(folder))
         recording = files.read(read_trace, trace.path, self.layout, self.function, self.column, self.period)
-        object.__setattr__(trace, "recording", _not_too_dense(recording, self.scale, trace.path))
+        object.__setattr__(trace, "recording", self._usable(recording, trace.path))
         return trace
+
+    def _usable(self, recording: Trace, path: Path) -> Trace:
+        """The recording of `path` from where it is to begin. Raises ValueError where it cannot be used so."""
+        if self.begin is not None:
+            try:
+                recording = recording.begun(moment_of(self.begin), repeat=self.repeat)
+            except ValueError as error:
+                raise ValueError(f"{path}: begin: {error}") from None
+        return _not_too_dense(recording, self.scale, path)
+
+    def beginning(self, moment: float) -> TraceFile:
+        """The same from another recorded `moment` on (s since 1970). Raises ValueError for one that is not recorded."""
+        return replace(self, begin=iso_of(moment))
 
 
 MAX_PER_PERIOD = 20_000_000

@@ -32,7 +32,7 @@ from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
-from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trend_figure
+from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trade_off_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
@@ -42,7 +42,7 @@ RUN_FILES: Final = (
     *pictures("traffic", "backlog", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
 COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
-SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend"))
+SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend", "trade_off"))
 RECOMMENDATION_FILES: Final = (
     "contenders.csv",
     "recommended.yaml",
@@ -163,6 +163,7 @@ def _(swept: Sweep) -> _Contents:
             "heat_maps": lambda: heat_map_figure(swept),
             "power": lambda: power_figure(swept),
             "trend": lambda: trend_figure(swept),
+            "trade_off": lambda: trade_off_figure(swept),
         },
         recipe="sweep_recipe.json",
     )

@@ -53,7 +53,8 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
 """What each command's recipe holds beside the scenario, and of which type."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
-_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"))
+_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"))
+"""The parts of a scenario that name a file, each with the field that does."""
 _FILES: Final = TypeAdapter(dict[str, str])
 
 
@@ -238,9 +239,10 @@ def _names(data: Any, axes: Sequence[Axis | SeverityAxis]) -> list[str]:
 def _named_in(data: Any) -> list[str]:
     if isinstance(data, Mapping):
         own = [
-            part["file"]
+            part[name]
             for key, part in data.items()
-            if (key, "file") in _FILE_FIELDS and isinstance(part, Mapping) and isinstance(part.get("file"), str)
+            for holder, name in _FILE_FIELDS
+            if key == holder and isinstance(part, Mapping) and isinstance(part.get(name), str)
         ]
         return own + [name for part in data.values() for name in _named_in(part)]
     return [name for part in data for name in _named_in(part)] if isinstance(data, list | tuple) else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
+from rollout_sim.control.slo import FAST_BURN
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
@@ -15,7 +16,7 @@ from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import FAST_BURN, Recommendation
+from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -325,9 +326,10 @@ def assumed(recommendation: Recommendation) -> list[str]:
     limits = []
     if goal.catch is not None:
         of = goal.catch.of
-        burns = FAST_BURN * (1 - recommendation.scenario.slos[0].objective)
-        paged = recommendation.scenario.goal is None and of.error_rate is not None and of.spread.low == burns
-        why = f" ({FAST_BURN:g} times what the objective allows, which people are paged for)" if paged else ""
+        slo = recommendation.scenario.slos[0]
+        paged = recommendation.scenario.goal is None and of.error_rate is not None and of.spread.low == slo.paging_share
+        burns = f"{FAST_BURN:g} times what the objective allows" if slo.slices is None else "enough to make slices bad"
+        why = f" ({burns}, which people are paged for)" if paged else ""
         limits.append(f"catch {of.show(of.spread.low)}{why} in at least {share(goal.catch.at_least)}")
     if goal.false_rollback is not None:
         limits.append(f"roll a good version back in at most {share(goal.false_rollback.at_most)}")

@@ -233,7 +233,11 @@ def test_odd_input_is_one_message(changes: dict[str, object], tmp_path: Path) ->
     [
         ("run", [], {"traffic", "error_budget", "burn_rate"}),
         ("compare", ["--replications", "20"], {"comparison"}),
-        ("sweep", ["--replications", "20", "--severity", "1%,5%", "--percent", "5,10"], {"heat_maps", "power"}),
+        (
+            "sweep",
+            ["--replications", "20", "--severity", "1%,5%", "--percent", "5,10"],
+            {"heat_maps", "power", "trade_off"},
+        ),
     ],
 )
 def test_pictures_come_in_the_format_asked_for_and_the_others_go(

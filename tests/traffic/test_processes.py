@@ -13,7 +13,8 @@ import pytest
 from scipy.stats import kstest
 
 from rollout_sim.core.streams import BLOCK, Streams
-from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.core.units import ticks
+from rollout_sim.traffic.processes import _Cosine, arrival_process
 from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
 
 STREAMS = Streams(seed=5)
@@ -57,6 +58,18 @@ def test_the_rate_of_a_day_is_highest_at_its_peak() -> None:
     process = arrival_process(POISSON_LIKE[1], STREAMS, "t")
     hours = [process.mean_count(900 + k - 1, 900 + k + 1) / 2 for k in (0, 900, 1800)]
     assert hours == pytest.approx([3 * 1.8, 3.0, 3 * 0.2], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "period", "start"), [(0.4, 86400.0, 0.0), (1.0, 3600.0, 0.0), (0.99, 40.0, 3e6), (0.0, 60.0, 10.0)]
+)
+def test_the_times_of_a_day_are_those_of_bisection(amplitude: float, period: float, start: float) -> None:
+    """Tick by tick: the quick way is no other process."""
+    curve = _Cosine(Diurnal(mean=20.0, amplitude=amplitude, period=period, peak=0.3 * period))
+    counts = curve.count(start) + np.cumsum(np.random.default_rng(1).standard_exponential(50_000))
+    near = counts / 20.0
+    bisected = curve._bisected(counts, np.maximum(near - 2 * curve.swing, 0.0), near + 2 * curve.swing)
+    np.testing.assert_array_equal(ticks(curve.inverse(counts)), ticks(bisected))
 
 
 def test_a_burst_raises_the_variance_of_counts() -> None:

@@ -143,7 +143,9 @@ class Evidence:
 
     def watches(self, alarm: Alarm) -> bool:
         """Whether the alarm is about what the goal's fault changes: failures, or durations."""
-        wanted = {"errors", "error_rate", "burn_rate"} if self.fault.errors is not None else {"duration"}
+        errors = self.fault.errors is not None
+        wanted = {"errors", "error_rate", "burn_rate", "responses_5xx"} if errors else {"duration", "latency"}
+        wanted |= {name for name, own in self.scenario.metrics.items() if errors and own.counts == "bad_requests"}
         return bool(self.metrics(alarm) & wanted)
 
     def metrics(self, alarm: Alarm) -> set[str]:
@@ -172,17 +174,22 @@ class Evidence:
         """A version with the goal's fault, likewise."""
         return self._study("goal", (self.fault,), alarm, edits, runs, names)
 
-    def worst(self, alarm: str) -> list[Comparison]:
-        """Versions as bad as can be: one that fails every request, one whose every request runs into the timeout.
+    def worst(
+        self, alarm: str, edits: Sequence[Edit] = (), runs: Runs = "whole", names: Sequence[str] = ()
+    ) -> dict[str, Comparison]:
+        """Versions as bad as can be, by what is wrong with them: every request fails, or runs into the timeout.
 
-        For an alarm on throttles the function has no concurrency in the second.
+        For an alarm on throttles the function has no concurrency in the second. The other parameters are those of `good`.
         """
-        first = self._study("errors", (Fault(errors=1.0),), alarm, ())
-        if self.metrics(self.alarms[alarm]) == {"throttles"}:
+        fails = self._study("errors", (Fault(errors=1.0),), alarm, edits, runs, names)
+        worst = {"a version that fails every request": fails}
+        if self.metrics(self.varied(edits).alarms[alarm]) == {"throttles"}:
             none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
-            return [first, self._study("throttles", (), alarm, (none,))]
+            worst["a function without concurrency"] = self._study("throttles", (), alarm, (*edits, none), runs, names)
+            return worst
         slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))
-        return [first, self._study("timeout", (slow,), alarm, ())]
+        worst["a version that runs into its timeout"] = self._study("timeout", (slow,), alarm, edits, runs, names)
+        return worst
 
     @property
     def provisioned(self) -> int:

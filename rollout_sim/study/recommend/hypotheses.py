@@ -182,6 +182,8 @@ class Evaluation:
     """The share of the rollouts of a good version that an alarm keeps from beginning."""
     bad: Estimate
     """Bad requests per release that the rollout adds to those that would be bad without it."""
+    spent: Estimate
+    """The share of the first SLO's budget that the rollout adds to what is spent without it, on average."""
     budget: Estimate
     """The 95th percentile of the share of the first SLO's budget that the rollout adds to what is spent without it."""
     time_to_full: float
@@ -238,6 +240,7 @@ def evaluate(
         false_rollback=share_of((good.stopped | good.blocked).ravel()),
         blocked=share_of(good.blocked.ravel()),
         bad=bad,
+        spent=weighted_mean(spent, weights),
         budget=weighted_quantile(spent, weights, TAIL),
         time_to_full=candidate.plan.time_to_full,
         objective=_objective(candidate, likely, outcomes, goal),

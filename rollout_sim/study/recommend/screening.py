@@ -89,7 +89,7 @@ class Screen:
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         rows = rows_of(spec.faults, scenario.start)
-        return failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+        return failure_shares(rows, spec.mean_error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
 
     def _failing(self, scenario: Scenario) -> float:
         """The share of the new version's requests that is bad for the first SLO, once that is about to be found."""
@@ -101,7 +101,7 @@ class Screen:
         first = self.scenarios[0]
         spec, latency = first.function.versions[first.old], first.slos[0].latency
         slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
-        return 1 - (1 - spec.error_rate) * (1 - spec.failed_responses) * (1 - slow)
+        return 1 - (1 - spec.mean_error_rate) * (1 - spec.failed_responses) * (1 - slow)
 
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
@@ -139,7 +139,7 @@ class Screen:
                     expected = new * self._slow(scenario, alarm.limit) + rest * aged
                     limit = math.floor(0.01 * (new + rest))
                 else:
-                    expected = new * error_share(self._shares(scenario)) + rest * old.error_rate
+                    expected = new * error_share(self._shares(scenario)) + rest * old.mean_error_rate
                     limit = math.floor(alarm.limit if alarm.metric == "errors" else alarm.limit * (new + rest))
                 breach[k, j] = float(gammainc(limit + 1, expected)) if expected > 0 else 0.0
         self._breaches[weight] = breach

@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-FAST_BURN: Final = 14.4
-"""The burn rate at which a page is due: what a rollout should catch unless the goal says otherwise."""
 PROMISING: Final = (48, 10)
 """Candidates that are simulated at all: where whole periods are drawn, and where every invocation is simulated."""
 CHOICES: Final = 3
@@ -256,7 +254,7 @@ def default_goal(scenario: Scenario) -> Goal:
 
     Full traffic is reached within the hour.
     """
-    share = min(FAST_BURN * (1 - scenario.slos[0].objective), 0.5)
+    share = scenario.slos[0].paging_share
     errors = Severity(error_rate=LogUniform(share, share))
     return Goal(
         catch=Catch(of=errors if scenario.slos[0].latency is None else Severity(latency=LogUniform(2.0, 2.0))),

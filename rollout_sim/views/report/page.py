@@ -149,7 +149,13 @@ def _alarm(scenario: Scenario, name: str) -> str:
 def _objective(scenario: Scenario, k: int) -> str:
     slo = scenario.slos[k]
     good = "answered without an error" if slo.latency is None else f"answered within {show_duration(slo.latency)}"
-    return f"{slo.name}: {_percent(slo.objective)} of the requests {good}, over {show_duration(slo.window)}"
+    if slo.slices is None:
+        return f"{slo.name}: {_percent(slo.objective)} of the requests {good}, over {show_duration(slo.window)}"
+    target = slo.slices.target
+    each = (
+        "each as good as the share of its requests" if target is None else f"with {_percent(target)} of their requests"
+    )
+    return f"{slo.name}: {_percent(slo.objective)} of the {slo.counted} good, {each} {good}, over {show_duration(slo.window)}"
 
 
 def _percent(value: float) -> str:
