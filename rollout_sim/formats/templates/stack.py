@@ -117,12 +117,8 @@ class Stack:
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
         deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
-        callee = Callee(
-            function=identity,
-            alias=deployed.alias,
-            timeout=deployed.timeout,
-            aliases=(f"{identity}.Alias", f"{identity}Alias{deployed.alias}"),
-        )
+        aliases = (f"{identity}.Alias", f"{identity}Alias{deployed.alias}")
+        callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
         own = sam_events(function, remarks, deployed.timeout)
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
         around = Around(resolver, callee, remarks, services)

@@ -202,6 +202,10 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    data: str | None = None
+    """The folder with the recorded minutes that it was searched on."""
+    described: Scenario | None = None
+    """The file's scenario, where `scenario` has the recorded traffic and errors in place of its own."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -220,7 +224,7 @@ class Recommendation(Plotted):
         """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return with_candidates(self.scenario, [self.winner])
+        return with_candidates(self.described or self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
