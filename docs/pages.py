@@ -76,7 +76,7 @@ def quantities() -> list[str]:
 def distributions(definitions: dict[str, Any]) -> list[str]:
     """What may stand where a distribution is asked for."""
     shapes = definitions["VersionSpec"]["properties"]["duration"]["anyOf"]
-    objects = [one["properties"] for one in shapes if one.get("type") == "object"]
+    objects = [one["properties"] for one in shapes if one.get("type") == "object" and len(one["properties"]) == 1]
     rows = []
     for one in objects:
         ((name, inner),) = one.items()

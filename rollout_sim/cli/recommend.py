@@ -80,20 +80,24 @@ def recommend(
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.study.recommend.search import recommend as search
+    from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
-        recommendation = search(
-            loaded, keep_alarms=keep_alarms, deploy_with="codedeploy" if codedeploy else deploy_with,
-            seed=seed, engine=engine, time=time, precision=precision, runs=runs, jobs=checked_jobs(jobs),
-            progress=progress,
-        )  # fmt: skip
+    search = prepare(
+        loaded,
+        deploy_with="codedeploy" if codedeploy else deploy_with,
+        seed=seed,
+        engine=engine,
+        jobs=checked_jobs(jobs),
+    )
+    with console.studying(loaded, search.plane) as progress:
+        recommendation = search.recommend(
+            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+        )
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"

@@ -26,7 +26,8 @@ from rollout_sim.control.alarms import (
 )
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.metrics import Metrics, Scope
-from rollout_sim.control.readings import STATISTICS, TIMES, OwnMetric, Reading, samples_needed
+from rollout_sim.control.readings import POLLED, STATISTICS, TIMES, OwnMetric, Reading, samples_needed
+from rollout_sim.control.slo import Slices
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -39,7 +40,7 @@ _LIKELY: Final = math.log(2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurnSource:
-    """What a burn rate counts: an SLO's objective (a fraction), its bad events, and the traffic before time zero.
+    """What a burn rate counts: an SLO's objective (a fraction), its bad events or slices, and the traffic before time zero.
 
     Bad events are errors, failed responses and throttles, over invocations and throttles; with `slow` they are the invocations above
     `metrics.slow_thresholds[slow]`, over invocations. `history(start, end)` are the invocations expected between two times (s)
@@ -48,6 +49,7 @@ class BurnSource:
     """
 
     objective: float
+    slices: Slices | None = None
     slow: int | None = None
     history: Callable[[float, float], float] = lambda _start, _end: 0.0
     history_bad: float = 0.0
@@ -287,6 +289,8 @@ class AlarmEvaluator:
 
     def _series(self, reading: Reading, end: float, number: int, *, remembered: bool) -> tuple[FloatArray, FloatArray]:
         """The values of a reading and their numbers of samples, in the periods that `_points` has."""
+        if reading.metric in POLLED:
+            return self._polled(reading, end, number)
         own = self._own.get(reading.metric)
         scope: Scope = reading.of if own is None else own.of
         metrics, targets, period = self._metrics, self._metrics.scopes[scope], reading.period
@@ -349,6 +353,34 @@ class AlarmEvaluator:
             if past and before is not None:
                 value = value + then @ before.each(before.errors)[list(targets)]
         return np.where(exists, _statistic(reading.statistic, value, samples), np.nan), samples
+
+    def _polled(self, reading: Reading, end: float, number: int) -> tuple[FloatArray, FloatArray]:
+        """`_series` of a metric of what Lambda polls; before time zero there is nothing."""
+        metrics, period = self._metrics, reading.period
+        if reading.metric == "iterator_age":
+            targets = metrics.scopes[reading.of]
+            batches = metrics.total(metrics.iterator_batches, targets, period, end, number)
+            if reading.statistic == "maximum":
+                value = metrics.parts(metrics.iterator_age_max, targets, period, end, number, 0.0).max(
+                    axis=(1, 3), initial=0.0
+                )
+            else:
+                value = metrics.total(metrics.iterator_age_sum, targets, period, end, number)
+                value = _statistic(reading.statistic, value, batches)
+            return np.where(batches > 0, value, np.nan), batches
+        queues = metrics.queues.get(reading.of, ())
+        samples = metrics.parts(metrics.gauges[reading.metric], queues, period, end, number, np.nan)
+        # Of several queues the oldest message counts, and the messages of all together.
+        each = samples.max(axis=1, initial=-np.inf) if reading.metric == "oldest_message_age" else samples.sum(axis=1)
+        there = ~np.isnan(each) & bool(queues)
+        known = there.sum(axis=2)
+        if reading.statistic == "average":
+            value = np.divide(each.sum(axis=2, where=there), known, out=np.zeros(known.shape), where=known > 0)
+        elif reading.statistic == "minimum":
+            value = each.min(axis=2, initial=np.inf, where=there)
+        else:
+            value = each.max(axis=2, initial=-np.inf, where=there)
+        return np.where(known > 0, value, np.nan), known.astype(float)
 
     def _counted(self, name: str, own: OwnMetric, end: float, length: float) -> IntArray:
         """What an own metric counts in each period of the metrics' resolution, up to `end` (s); before the `length` (s) nothing.
@@ -417,26 +449,41 @@ class AlarmEvaluator:
         source = self._objectives[cast(str, alarm.slo)]
         states = np.full(self._metrics.replications, ALARM, np.int8)
         for window in (alarm.long, alarm.short):
-            events, bad = self._events(alarm.of, source, end - window, end)
-            share = np.divide(bad, events, out=np.full_like(bad, np.nan), where=events > 0)
+            if source.slices is not None:
+                share = self._bad_slices(alarm.of, source, source.slices, window, end)
+            else:
+                events, bad = (counts[:, 0] for counts in self._events(alarm.of, source, end - window, end))
+                share = np.divide(bad, events, out=np.full_like(bad, np.nan), where=events > 0)
             # Rounded, because 0.0144 / (1 - 0.999) is a hair below 14.4.
             rate = np.round(share / (1 - source.objective), 9)
             states[~COMPARE[alarm.comparator](rate, alarm.limit)] = OK
         return states
 
-    def _events(self, of: Scope, source: BurnSource, start: float, end: float) -> tuple[FloatArray, FloatArray]:
-        """Events and bad events in [start, end), each of shape (replications,), the time before zero included."""
-        metrics = self._metrics
-        low, high = (max(round(edge / metrics.resolution), 0) for edge in (start, end))
+    def _bad_slices(self, of: Scope, source: BurnSource, slices: Slices, window: float, end: float) -> FloatArray:
+        """How bad the newest slices that are over at `end` and make up the `window` (s) are on average: (replications,)."""
+        number, newest = round(window / slices.every), math.floor(end / slices.every + ROUNDING) * slices.every
+        events, bad = self._events(of, source, newest - window, newest, number)
+        share: FloatArray = slices.badness(bad, events).mean(axis=1)
+        return share
+
+    def _events(
+        self, of: Scope, source: BurnSource, start: float, end: float, number: int = 1
+    ) -> tuple[FloatArray, FloatArray]:
+        """Events and bad events in [start, end), cut into `number` parts of equal length, the time before zero included.
+
+        Each has the shape (replications, number), oldest first.
+        """
+        metrics, length = self._metrics, (end - start) / number
 
         def total(counts: IntArray) -> FloatArray:
             targets = metrics.scopes[of] if source.targets is None else source.targets
-            # Several times as fast as `sum` over so few columns.
-            parts = (np.einsum("rp->r", counts[:, target, low:high]) for target in targets)
-            return sum(parts, np.zeros(metrics.replications))
+            return metrics.total(counts, targets, length, end, number)
 
-        # Before time zero the old version had all the traffic.
-        before = source.history(start, min(end, 0.0)) if start < min(end, 0.0) and of != "new_version" else 0.0
+        before = np.zeros(number)
+        if of != "new_version":  # before time zero the old version had all the traffic
+            past = min(math.ceil(-start / length - ROUNDING), number)
+            for k in range(past):
+                before[k] = source.history(start + k * length, min(start + (k + 1) * length, 0.0))
         events = total(metrics.invocations) + before
         if source.slow is not None:
             return events, total(metrics.slow[source.slow]) + source.history_bad * before

@@ -7,16 +7,19 @@ and recorded when the invocation ends, so a long call back-fills an earlier peri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
 import numpy as np
 
+from rollout_sim.control.slo import Objective
 from rollout_sim.core.arrays import FloatArray, IntArray
 
 COUNTS: Final = ("invocations", "errors", "throttles", "cold_starts")
+GAUGES: Final = ("messages_visible", "oldest_message_age", "messages_in_dlq")
+"""What CloudWatch samples of a queue once a minute."""
 Scope = Literal["alias", "new_version", "old_version", "function"]
 
 
@@ -56,7 +59,10 @@ class Metrics:
     `scopes` says which targets (their indices) an alarm of that scope adds up. Arrays have the shape (replications,
     targets, periods of `resolution` seconds). `percentiles[key]` has the shape (replications, periods): column k is of the
     `key.period` seconds that end at (k + 1) x `key.every`, NaN where there is no datapoint.
-    `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds.
+    `slow[j]` counts invocations whose Duration exceeded `slow_thresholds[j]` seconds. `gauges[name]` are samples of the queues at
+    the end of each period, of the shape (replications, queues, periods), NaN where there is none yet; `queues` says which of them
+    an alarm of a scope reads. Of the batches of streams, `iterator_batches` many in a period, `iterator_age_sum` and
+    `iterator_age_max` say how old their last records were (s).
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Metrics:
         scopes: Mapping[Scope, tuple[int, ...]] = MappingProxyType({}),
         percentiles: tuple[Percentile, ...] = (),
         slow_thresholds: tuple[float, ...] = (),
+        queues: Mapping[Scope, tuple[int, ...]] = MappingProxyType({}),
     ) -> None:
         self.replications = replications
         self.targets = targets
@@ -86,6 +93,14 @@ class Metrics:
         self.latency_sum: FloatArray = np.zeros(shape)
         self.slow_thresholds = slow_thresholds
         self.slow: tuple[IntArray, ...] = tuple(np.zeros(shape, np.int64) for _ in slow_thresholds)
+        self.iterator_batches: IntArray = np.zeros(shape, np.int64)
+        self.iterator_age_sum: FloatArray = np.zeros(shape)
+        self.iterator_age_max: FloatArray = np.zeros(shape)
+        self.queues = queues
+        number = len(set().union(*queues.values()))
+        self.gauges: dict[str, FloatArray] = {
+            name: np.full((replications, number, self.periods), np.nan) for name in GAUGES
+        }
         self.percentiles: dict[Percentile, FloatArray] = {
             key: np.full((replications, math.ceil(horizon / key.every)), np.nan) for key in percentiles
         }
@@ -100,6 +115,7 @@ class Metrics:
             scopes=self.scopes,
             percentiles=tuple(self.percentiles),
             slow_thresholds=self.slow_thresholds,
+            queues=self.queues,
         )
 
     def total(
@@ -125,6 +141,21 @@ class Metrics:
         # Several times as fast as `sum` over so few columns.
         return np.asarray(np.einsum("rnp->rn", chosen.reshape(self.replications, number, per)), np.float64)
 
+    def parts(
+        self, values: FloatArray, chosen: tuple[int, ...], period: float, end: float, number: int, empty: float
+    ) -> FloatArray:
+        """The `values` of shape (replications, targets or queues, periods) in the periods that `total` adds up.
+
+        Shape (replications, chosen, number, periods of the resolution in one); `empty` before zero and after the horizon.
+        """
+        per, stop = round(period / self.resolution), round(end / self.resolution)
+        start = stop - number * per
+        low, high = max(start, 0), min(stop, self.periods)
+        result = np.full((self.replications, len(chosen), stop - start), empty)
+        if high > low:
+            result[:, :, low - start : high - start] = values[:, list(chosen), low:high]
+        return result.reshape(self.replications, len(chosen), number, per)
+
 
 def scopes_of(targets: tuple[Target, ...], alias: str, old: str, new: str | None) -> dict[Scope, tuple[int, ...]]:
     """The indices of the targets that alarms of each scope read: all versions behind `alias`, one of them, or all there are."""
@@ -143,12 +174,14 @@ class RequestCounts:
 
     A request counts once, when it is answered for good, at the version of its last attempt. `bad` holds
     requests that are bad for any objective; `bad_by[j]` those that are bad for objective j. Shapes:
-    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon.
+    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon, and `overdue_by`
+    those of `bad_by` among them.
     """
 
     requests: IntArray
     bad: IntArray
     bad_by: tuple[IntArray, ...]
+    overdue_by: tuple[IntArray, ...]
     pending: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
 
     @classmethod
@@ -159,8 +192,15 @@ class RequestCounts:
             requests=np.zeros(shape, np.int64),
             bad=np.zeros(shape, np.int64),
             bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
+            overdue_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
             pending=np.zeros(replications, np.int64),
         )
+
+    def losses(self, objective: Objective, number: int, targets: Sequence[int], resolution: float) -> FloatArray:
+        """What the budget of the objective of that `number` loses by period to requests behind `targets`: (replications, periods)."""
+        bad = self.bad_by[number][:, targets].sum(axis=1)
+        judged = self.requests[:, targets].sum(axis=1) + self.overdue_by[number][:, targets].sum(axis=1)
+        return objective.losses(bad, judged, resolution)
 
     def emptied(self) -> RequestCounts:
         """Counts of the same shape, all zero."""

@@ -7,14 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args
 
-from rollout_sim.control.metrics import Percentile, Scope
+from rollout_sim.control.metrics import GAUGES, Percentile, Scope
 from rollout_sim.core.fields import Codec, PositiveSeconds, PositiveShare, section
 from rollout_sim.core.units import parse
 from rollout_sim.core.yaml_io import suggest
 
 MetricName = Literal[
-    "invocations", "errors", "throttles", "error_rate", "duration", "responses_5xx", "latency", "burn_rate"
-]
+    "invocations", "errors", "throttles", "error_rate", "duration", "responses_5xx", "latency", "burn_rate",
+    "iterator_age", "messages_visible", "oldest_message_age", "messages_in_dlq",
+]  # fmt: skip
 Missing = Literal["missing", "ignore", "breaching", "not_breaching"]
 _BASIC: Final = ("sum", "average", "minimum", "maximum", "sample_count")
 STATISTICS: Final[dict[str, tuple[str, ...]]] = {
@@ -26,10 +27,16 @@ STATISTICS: Final[dict[str, tuple[str, ...]]] = {
     "responses_5xx": _BASIC,
     "latency": ("average", "minimum", "maximum", "sum", "sample_count"),
     "burn_rate": (),
+    "iterator_age": ("maximum", "average", "sample_count"),
+    **dict.fromkeys(GAUGES, ("maximum", "average", "minimum")),
 }
 """The statistics that a metric takes, its default first; times take percentiles and trimmed means as well."""
 TIMES: Final = ("duration", "latency")
 """The metrics that are times: what Lambda calls Duration, and what the front door sees, inits included."""
+AGES: Final = (*TIMES, "iterator_age", "oldest_message_age")
+"""All metrics in seconds."""
+POLLED: Final = ("iterator_age", *GAUGES)
+"""The metrics of what Lambda polls: of streams, and of the queues themselves, which know no versions."""
 FRONT_DOOR: Final = ("responses_5xx", "latency")
 """The metrics of the front door (API Gateway, a function URL), which does not know which version answered."""
 _OWN: Final = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
@@ -106,7 +113,7 @@ class Reading:
         """What kind of quantity a threshold on it is: a number, a ratio, a share or a duration."""
         if self.statistic == "sample_count":
             return "number"
-        special = {"error_rate": "share", "duration": "duration", "latency": "duration"}.get(self.metric)
+        special = {"error_rate": "share"}.get(self.metric) or ("duration" if self.metric in AGES else None)
         return special or ("number" if self.statistic == "sum" else "ratio")
 
     @property
@@ -117,7 +124,7 @@ class Reading:
     @property
     def exact_by_counts(self) -> bool:
         """Whether the counts of invocations, errors, failed responses and throttles of a period say it."""
-        return self.metric not in TIMES or self.statistic == "sample_count"
+        return self.metric not in (*TIMES, *POLLED) or self.statistic == "sample_count"
 
 
 @section
@@ -155,7 +162,9 @@ class MetricQuery:
 
 
 def check_scope(metric: str | None, of: Scope) -> None:
-    """Raises ValueError for a metric of the front door that is asked for of one version."""
+    """Raises ValueError for a metric of the front door or of a queue that is asked for of one version."""
+    if metric in GAUGES and of not in ("alias", "function"):
+        raise ValueError(f"of: {metric} is the queue's, which knows no versions, got {of}; allowed alias, function")
     if metric in FRONT_DOOR and of not in ("alias", "function"):
         raise ValueError(
             f"of: {metric} is the front door's, which knows no versions, got {of}; allowed alias, function"

@@ -61,5 +61,12 @@ def number_with_interval(estimate: Estimate | None) -> str:
     return NONE if estimate is None else _with_interval(*map(number, (estimate.mean, estimate.low, estimate.high)))
 
 
+def duration_with_interval(estimate: Estimate | None) -> str:
+    """An estimated time (s) and its interval, `4 min [3.9 min, 4.1 min]`; `4 min` where all are written alike, `-` for None."""
+    if estimate is None:
+        return NONE
+    return _with_interval(*map(show_duration, (estimate.mean, estimate.low, estimate.high)))
+
+
 def _with_interval(mean: str, low: str, high: str) -> str:
     return mean if mean == low == high else f"{mean} [{low}, {high}]"

@@ -1,7 +1,7 @@
 """OpenSLO: SLOs as documents that other SLO tools read, and back into a scenario's `slos:`.
 
 Source: the OpenSLO specification; version 1 is written, v1alpha (what sloth reads) and the proposal v2alpha are read, too.
-Budgeting by occurrences only: that is what a scenario's error budget is. A calendar window is read as a rolling one.
+All three budgeting methods: Occurrences, Timeslices and RatioTimeslices. A calendar window is read as a rolling one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from rollout_sim.scenario.scenario import Scenario
 VERSION: Final = "openslo/v1"
 VERSIONS: Final = (VERSION, "openslo/v1alpha", "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
 """What is read."""
+METHODS: Final = ("Occurrences", "Timeslices", "RatioTimeslices")
+"""The budgeting methods, as OpenSLO calls them."""
 UNITS: Final = {"m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "M": 30 * DAY, "Q": 90 * DAY, "Y": 365 * DAY}
 """Seconds of the units of OpenSLO's durations; a month, a quarter and a year have the usual round lengths."""
 _WORDS: Final = {
@@ -30,6 +32,7 @@ _WORDS: Final = {
 }  # fmt: skip
 """The units of v1alpha, as the letters of version 1."""
 _EXACT: Final = ("w", "d", "h", "m")
+_FIELDS: Final = ("sli", "latency", "objective", "window", "slices", "every", "target")
 
 
 def export(scenario: Scenario) -> Snippet:
@@ -65,6 +68,10 @@ def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
         }
 
     objective: dict[str, Any] = {"target": slo.objective}
+    if slo.slices is not None:
+        if slo.slices.target is not None:
+            objective["timeSliceTarget"] = slo.slices.target
+        objective["timeSliceWindow"] = _shorthand(f"{slo.name}: slices.every", slo.slices.every)
     indicator: dict[str, Any]
     if slo.latency is None:
         indicator = {"ratioMetric": {"counter": True, **{k: {"metricSource": source(m)} for k, m in _RATIO.items()}}}
@@ -78,8 +85,8 @@ def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
         "spec": {
             "service": dashed(function),
             "indicator": {"metadata": {"name": f"{dashed(slo.name)}-sli"}, "spec": indicator},
-            "timeWindow": [{"duration": _shorthand(slo), "isRolling": True}],
-            "budgetingMethod": "Occurrences",
+            "timeWindow": [{"duration": _shorthand(f"{slo.name}: window", slo.window), "isRolling": True}],
+            "budgetingMethod": _method(slo),
             "objectives": [objective],
         },
     }
@@ -88,11 +95,17 @@ def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
 _RATIO: Final = {"bad": "Errors", "total": "Invocations"}
 
 
-def _shorthand(slo: Objective) -> str:
+def _method(slo: Objective) -> str:
+    if slo.slices is None:
+        return "Occurrences"
+    return "RatioTimeslices" if slo.slices.target is None else "Timeslices"
+
+
+def _shorthand(where: str, time: float) -> str:
     for unit in _EXACT:
-        if slo.window % UNITS[unit] == 0:
-            return f"{slo.window / UNITS[unit]:.0f}{unit}"
-    raise ScenarioError([f"slos: {slo.name}: OpenSLO's windows are whole minutes, got {slo.window:g} s"])
+        if time % UNITS[unit] == 0:
+            return f"{time / UNITS[unit]:.0f}{unit}"
+    raise ScenarioError([f"slos: {where}: OpenSLO's durations are whole minutes, got {time:g} s"])
 
 
 def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -172,11 +185,6 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
     Raises ValueError or KeyError for what is not supported of all of them.
     """
     spec, name = document["spec"], _name(document)
-    method = spec.get("budgetingMethod", "Occurrences")
-    if method != "Occurrences":
-        raise ValueError(
-            f"budgetingMethod: got {method!r}, a budget of time slices, which a scenario does not have; allowed Occurrences"
-        )
     if spec.get("alertPolicies"):
         remarks.append(f"{name}: alertPolicies are not read; write `alarms:` with the metric burn_rate")
     objectives = spec["objectives"]
@@ -212,10 +220,35 @@ def _entry(
     else:
         said.append(f"{label}: the query is not read: bad are requests that fail")
     entry["window"] = _window(spec, label, said)
+    entry |= _slices(spec, objective, label, said)
     _check(entry)
     alias = _alias(measured)
     remarks += said
     return entry | ({"alias": alias} if alias else {})
+
+
+def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, remarks: list[str]) -> dict[str, Any]:
+    """The field `slices` where the budget counts time slices; nothing where it counts occurrences. Raises ValueError or KeyError."""
+    method = objective.get("budgetingMethod", spec.get("budgetingMethod", "Occurrences"))
+    if method not in METHODS:
+        raise ValueError(f"budgetingMethod: got {method!r}; allowed {', '.join(METHODS)}")
+    if method == "Occurrences":
+        return {}
+    window = objective["timeSliceWindow"]
+    minutes = isinstance(window, int | float) and not isinstance(window, bool)
+    match = re.fullmatch(r"([1-9]\d*)([mhdw])", f"{window:g}m" if minutes else str(window))
+    if match is None:
+        raise ValueError(f"timeSliceWindow: got {window!r}; allowed such as 1m, 5m, 1h")
+    if minutes:
+        remarks.append(f"{label}: timeSliceWindow {window:g} was taken as minutes")
+    slices = {"every": text(int(match[1]) * UNITS[match[2]], "duration")}
+    if method == "Timeslices":
+        target = float(objective["timeSliceTarget"])
+        if not 0 < target <= 1:
+            raise ValueError(f"timeSliceTarget: must be above 0 and at most 1, got {objective['timeSliceTarget']}")
+        slices["target"] = text(round(target, 12), "share")
+    remarks.append(f"{label}: OpenSLO does not say what a time slice without requests is: it was taken as good")
+    return {"slices": slices}
 
 
 def _measured(spec: Mapping[str, Any], objective: Mapping[str, Any], named: Mapping[Any, Any]) -> Mapping[str, Any]:
@@ -244,7 +277,7 @@ def _check(entry: dict[str, Any]) -> None:
         first = max(
             error.errors(), key=lambda detail: len(detail["loc"])
         )  # of `errors` and a latency, about the latency
-        where = ".".join(str(part) for part in first["loc"] if part in ("sli", "latency", "objective", "window"))
+        where = ".".join(str(part) for part in first["loc"] if part in _FIELDS)
         raise ValueError(f"{where or 'objective'}: {first.get('ctx', {}).get('error', first['msg'])}") from None
 
 

@@ -16,8 +16,10 @@ from rollout_sim.core.fields import Codec, Instant, PositiveSeconds, PositiveSha
 from rollout_sim.core.registry import FAULTS, ByType
 from rollout_sim.core.units import TICK, tick
 
-ERRORS, LATENCY, CRASH, HANG, RESPONSES, INIT, LEAK, LOAD, SUBSET = range(9)
-KINDS: Final = ("errors", "latency", "crash", "hang", "responses", "init", "leak", "load", "subset")
+ERRORS, LATENCY, CRASH, HANG, RESPONSES, INIT, LEAK, LOAD, SUBSET, POISON = range(10)
+KINDS: Final = ("errors", "latency", "crash", "hang", "responses", "init", "leak", "load", "subset", "poison")
+OF_RECORDS: Final = ("errors", "responses", "subset", "poison")
+"""The kinds that hit single records of a batch; the others hit the invocation."""
 CUSTOM: Final = "custom"
 OK, FAILED_RESPONSE, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(7)
 OUTCOMES: Final = ("ok", "failed_response", "error", "crash", "init_error", "timeout", "throttled")
@@ -157,8 +159,8 @@ KIND, ONSET, RAMP, UNTIL, SHARE, FACTOR, ADD, PARAMETER = range(8)
 class Fault:
     """One thing that goes wrong, from `onset` (counted from the rollout's start), rising over `ramp`, until `until`.
 
-    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `hang`, `responses`, `init`, `leak`, `load`, `subset` or
-    `custom`.
+    Exactly one of the kinds is given: `errors`, `latency`, `crash`, `hang`, `responses`, `init`, `leak`, `load`, `subset`,
+    `poison` or `custom`. Of what is polled, `errors`, `responses`, `subset` and `poison` hit single records, the others batches.
     """
 
     errors: PositiveShare | None = None
@@ -179,6 +181,8 @@ class Fault:
     """Happens above a concurrency."""
     subset: Subset | None = None
     """Hits always the same share of the users."""
+    poison: PositiveShare | None = None
+    """The share of the records of a queue or stream that always fail; in `incident` on every version alike."""
     custom: Annotated[Any, ByType(FAULTS)] | None = None
     """A fault of your own, by its `type`: a class registered with `extensions`."""
     share: PositiveShare = 1.0
@@ -212,7 +216,11 @@ class Fault:
 
         A custom fault has none: `unfolded` says which built-in ones it comes to.
         """
-        share, slow, parameter = self.errors or self.crash or self.hang or self.responses or 0.0, Slowdown(), 0.0
+        share, slow, parameter = (
+            self.errors or self.crash or self.hang or self.responses or self.poison or 0.0,
+            Slowdown(),
+            0.0,
+        )
         if self.latency is not None:
             share, slow = self.share, self.latency
         elif isinstance(self.init, Slowdown):
@@ -391,6 +399,33 @@ def resolve_invocation(
     if outcome >= CRASHED or duration >= timeout:
         return TIMED_OUT, init, timeout
     return outcome, init, duration
+
+
+class BatchFaults(NamedTuple):
+    """A version's faults for what is polled: those of the invocation as a whole, and those of each of its records."""
+
+    of_invocations: tuple[FaultRow, ...]
+    of_records: tuple[FaultRow, ...]
+    alike: bool
+    """Whether records fail alike, whoever they belong to."""
+    poisoned: bool
+    """Whether there are records that always fail."""
+
+    @classmethod
+    def of(cls, rows: tuple[FaultRow, ...]) -> BatchFaults:
+        """The faults in `rows`."""
+        single = tuple(KINDS.index(kind) for kind in OF_RECORDS)
+        of_records = tuple(row for row in rows if row.kind in single)
+        kinds = {row.kind for row in of_records}
+        rest = tuple(row for row in rows if row.kind not in single)
+        return cls(rest, of_records, alike=SUBSET not in kinds, poisoned=POISON in kinds)
+
+
+def is_poison(rows: tuple[FaultRow, ...], t: float, trait: float) -> bool:
+    """Whether a record fails at `t` because it is poison; `trait` in [0, 1) is the record's, the same at every try."""
+    return any(
+        row[KIND] == POISON and trait < row[SHARE] * intensity(t, row[ONSET], row[RAMP], row[UNTIL]) for row in rows
+    )
 
 
 MAX_PIECES: Final = 500

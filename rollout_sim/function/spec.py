@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
 from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count, section
+from rollout_sim.function.error_rates import ErrorRate, mean_of
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
 
@@ -25,12 +26,16 @@ class VersionSpec:
     """The init that a cold invocation waits for before its duration."""
     cold_duration: DurationDistribution | None = None
     """Instead of `cold_start`: the whole duration of a cold invocation, init included."""
-    error_rate: Share = 0.0
-    """The share of invocations that end in a handled exception."""
+    error_rate: ErrorRate = 0.0
+    """The share of invocations (of what is polled: of records) that end in a handled exception: always the same (`0.1%`),
+    scattered, in spells, or as recorded."""
     failed_responses: Share = 0.0
-    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500."""
+    """The share of invocations that succeed for Lambda and yet answer with a failure, such as a status 500; of what is polled, of
+    records that are deleted and were handled wrongly."""
     per_mb: Seconds = 0.0
     """Added to the duration for every megabyte of the event, which a source with `size` sends."""
+    per_record: Seconds = 0.0
+    """Added to the duration for every record of a batch; `duration: {base: 20 ms, per_record: 5 ms}` says the same."""
     provisioned: int = 0
     """Environments of this version that are always warm."""
     faults: tuple[Fault, ...] = ()
@@ -42,6 +47,11 @@ class VersionSpec:
                 "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
             )
         check_count("provisioned", self.provisioned, 0, 100_000)
+
+    @property
+    def mean_error_rate(self) -> float:
+        """The share of invocations that end in a handled exception, in the long run."""
+        return mean_of(self.error_rate)
 
 
 @section
@@ -86,6 +96,10 @@ class FunctionSpec:
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
             if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
                 raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    def points_to(self, alias: str) -> str:
+        """The version that an alias points to at time 0; what calls the function itself reaches `$LATEST`."""
+        return LATEST if alias == LATEST else self.aliases[alias]
 
     @property
     def concurrency(self) -> int:

@@ -20,6 +20,7 @@ from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
 from rollout_sim.planes.exposure import Users
+from rollout_sim.planes.polling import PolledTotals
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 
@@ -68,11 +69,15 @@ class PlaneTotals:
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]
     """Bad requests for each of the scenario's objectives."""
+    lost_by: tuple[FloatArray, ...]
+    """What the budget of each of them has lost: these, or bad time slices."""
     added: IntArray | None = None
     """How many more are bad than without the rollout, request by request on the same draws; None where only a second run, without
     it, can say so."""
     added_by: tuple[IntArray, ...] = ()
     """The same for each of the scenario's objectives."""
+    added_lost_by: tuple[FloatArray, ...] = ()
+    """How much more the budget of each of them has lost than without the rollout, likewise."""
     throttles: IntArray
     """Attempts that found no environment."""
     cold_starts: IntArray | None = None
@@ -81,6 +86,8 @@ class PlaneTotals:
     """The exposure of users by replication; empty where the plane does not know."""
     versions: tuple[dict[str, VersionTotals], ...] = ()
     """By replication and version; empty where the plane does not know."""
+    polled: tuple[tuple[PolledTotals, ...], ...] = ()
+    """By replication what became of the records of each source that is polled; empty where the plane does not know."""
     events: list[tuple[Any, ...]] | None = None
     """Every invocation of the first replication as a row of `draws.EVENT_COLUMNS`, if they were asked for."""
 

@@ -19,6 +19,7 @@ from rollout_sim.core.units import tick
 from rollout_sim.function.faults import FAILED_RESPONSE, OK
 from rollout_sim.planes.base import PlaneTotals, VersionTotals
 from rollout_sim.planes.exposure import Users
+from rollout_sim.planes.polling import PolledTotals
 from rollout_sim.scenario.scenario import Scenario
 
 ROUNDING: Final = 1e-6
@@ -145,10 +146,14 @@ class PeriodCounts:
         self._cold_starts = [0] * size
         self._duration_sum = [0.0] * size
         self._latency_sum = [0.0] * size
+        self._iterator_batches = [0] * size
+        self._iterator_age_sum = [0.0] * size
+        self._iterator_age_max = [0.0] * size
         self._slow = [[0] * size for _ in metrics.slow_thresholds]
         self._answered = [0] * size
         self._bad = [0] * size
         self._bad_by = [[0] * size for _ in requests.bad_by]
+        self._overdue_by = [[0] * size for _ in requests.bad_by]
         self._durations_matter = bool(metrics.percentiles or metrics.slow_thresholds)
         self._samples = KeptDurations(metrics, keep)
         self._latencies = KeptDurations(metrics, keep, "latency")
@@ -175,12 +180,23 @@ class PeriodCounts:
         if self._durations_matter:
             self._observe(count_index, duration, latency)
 
+    def iterator_age(self, first: int, period: int, age: float) -> None:
+        """Counts a batch of a stream, dated by when it is handed over; its last record is `age` (s) old then."""
+        count_index = first + period
+        self._iterator_batches[count_index] += 1
+        self._iterator_age_sum[count_index] += age
+        self._iterator_age_max[count_index] = max(self._iterator_age_max[count_index], age)
+        self._changed = min(self._changed, period)
+
     def answer(self, first: int, arrived: float) -> None:
         """Counts a request that arrived at `arrived` (s) and got its last answer."""
         self._answered[first + int(arrived // self.resolution)] += 1
 
-    def judge(self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]]) -> bool:
-        """Counts a request that was answered at `t` (s), or still waits then, where it is bad; returns whether it is.
+    def judge(
+        self, first: int, arrived: float, t: float, failed: bool, judged: list[tuple[int, float | None]], *,
+        waiting: bool = False,
+    ) -> bool:  # fmt: skip
+        """Counts a request that was answered at `t` (s), or is still `waiting` then, where it is bad; returns whether it is.
 
         `judged` are the objectives that it falls under, from `slo.judging`; where there is none, failures are bad.
         """
@@ -189,6 +205,7 @@ class PeriodCounts:
         for j, latency in judged:
             if failed or (latency is not None and t > tick(arrived + latency)):
                 self._bad_by[j][count_index] += 1
+                self._overdue_by[j][count_index] += waiting
                 bad = True
         if bad:
             self._bad[count_index] += 1
@@ -223,6 +240,7 @@ class PeriodCounts:
             (self._failed_responses, metrics.failed_responses),
             (self._throttles, metrics.throttles),
             (self._cold_starts, metrics.cold_starts),
+            (self._iterator_batches, metrics.iterator_batches),
             *zip(self._slow, metrics.slow, strict=True),
         ):
             for k in range(len(metrics.targets)):
@@ -230,6 +248,8 @@ class PeriodCounts:
         for k in range(len(metrics.targets)):
             metrics.duration_sum[0, k, low:high] = self._duration_sum[k * periods + low : k * periods + high]
             metrics.latency_sum[0, k, low:high] = self._latency_sum[k * periods + low : k * periods + high]
+            metrics.iterator_age_sum[0, k, low:high] = self._iterator_age_sum[k * periods + low : k * periods + high]
+            metrics.iterator_age_max[0, k, low:high] = self._iterator_age_max[k * periods + low : k * periods + high]
 
     def finish(self, horizon: float) -> None:
         """The last hand-over, with the requests' counts."""
@@ -238,7 +258,10 @@ class PeriodCounts:
         shape = self.requests.requests.shape[1:]
         self.requests.requests[0] = np.reshape(self._answered, shape)
         self.requests.bad[0] = np.reshape(self._bad, shape)
-        for counts, totals in zip(self._bad_by, self.requests.bad_by, strict=True):
+        for counts, totals in (
+            *zip(self._bad_by, self.requests.bad_by, strict=True),
+            *zip(self._overdue_by, self.requests.overdue_by, strict=True),
+        ):
             totals[0] = np.reshape(counts, shape)
 
 
@@ -249,18 +272,27 @@ def totals_of(
     users: tuple[Users, ...],
     versions: tuple[dict[str, VersionTotals], ...],
     events: list[tuple[Any, ...]] | None,
+    polled: tuple[tuple[PolledTotals, ...], ...] = (),
 ) -> PlaneTotals:
     """The totals of replications of which every invocation was simulated, from their counts by period."""
     new = [k for k, t in enumerate(metrics.targets) if (t.alias, t.version) == (scenario.alias, scenario.new)]
+    behind = [
+        [k for k, target in enumerate(metrics.targets) if target.alias == (slo.alias or scenario.alias)]
+        for slo in scenario.slos
+    ]
     return PlaneTotals(
         requests=requests.requests.sum(axis=(1, 2)),
         pending=requests.pending,
         bad=requests.bad.sum(axis=(1, 2)),
         bad_new_version=requests.bad[:, new].sum(axis=(1, 2)),
         bad_by=tuple(bad.sum(axis=(1, 2)) for bad in requests.bad_by),
+        lost_by=tuple(
+            requests.losses(slo, j, behind[j], metrics.resolution).sum(axis=1) for j, slo in enumerate(scenario.slos)
+        ),
         throttles=metrics.throttles.sum(axis=(1, 2)),
         cold_starts=metrics.cold_starts.sum(axis=(1, 2)),
         users=users,
         versions=versions,
         events=events,
+        polled=polled,
     )

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
@@ -90,8 +91,9 @@ class Draws:
         self.streams = streams
         self.name = name
         self.shares: FloatArray = np.zeros(0)
-        if source.users is not None:
-            self.shares = source.users.shares() if like is None else like.shares
+        self._owners = source.owners
+        if self._owners is not None:
+            self.shares = self._owners.shares() if like is None else like.shares
         self._retries: OrderedDict[tuple[int, int], AttemptDraws] = OrderedDict()
 
     @classmethod
@@ -115,19 +117,20 @@ class Draws:
         return draws
 
     def users(self, block: int) -> list[int] | None:
-        """The user of each invocation of a block, or None where the source has no users."""
-        if self.source.users is None:
+        """The user of each invocation of a block (of a record its key or group), or None where the source has no users."""
+        if self._owners is None:
             return None
         u = self.streams.generator(f"{self.name}/users", block).random(BLOCK)
         numbers: list[int] = np.searchsorted(self.shares, u, side="right").tolist()
         return numbers
 
     def _make(self, block: int, attempt: int) -> AttemptDraws:
-        return AttemptDraws(self.generator(block, attempt).random((COLUMNS, BLOCK)), self.sizes(block))
+        rng = self.streams.generator(f"{self.name}/attempt", attempt, block)
+        return AttemptDraws(rng.random((COLUMNS, BLOCK)), self.sizes(block))
 
-    def generator(self, block: int, attempt: int) -> np.random.Generator:
-        """The stream of a block's `attempt`-th tries: `COLUMNS` rows of `BLOCK` uniforms."""
-        return self.streams.generator(f"{self.name}/attempt", attempt, block)
+    def entropy(self, block: int, attempt: int) -> NDArray[np.uint32]:
+        """What that stream of a block's `attempt`-th tries begins with: it has `COLUMNS` rows of `BLOCK` uniforms."""
+        return self.streams.entropy(f"{self.name}/attempt", attempt, block)
 
     def sizes(self, block: int) -> FloatArray | None:
         """The size (MB) of each event of a block, None where events have none."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from rollout_sim.function.lambda_api import Alias, set_weights
+from rollout_sim.function.lambda_api import LATEST, Alias, set_weights
 from rollout_sim.scenario.scenario import Scenario
 
 
 def pointing(scenario: Scenario, alias: str, t: float) -> str:
     """The version that an alias points to at `t` (s), a promotion of that instant included, apart from the rollout."""
     moved = sorted((p.at, i) for i, p in enumerate(scenario.promotions) if p.alias == alias and p.at <= t)
-    return scenario.promotions[moved[-1][1]].to if moved else scenario.function.aliases[alias]
+    return scenario.promotions[moved[-1][1]].to if moved else scenario.function.points_to(alias)
 
 
 class Routing:
@@ -23,8 +23,8 @@ class Routing:
 
     def __init__(self, scenario: Scenario) -> None:
         self.aliases = {
-            name: Alias(name=name, function_version=version, description="", revision_id="")
-            for name, version in scenario.function.aliases.items()
+            name: Alias(name=name, function_version=scenario.function.points_to(name), description="", revision_id="")
+            for name in (*scenario.function.aliases, *([LATEST] if scenario.bypassed else []))
         }
         self._scenario = scenario
 

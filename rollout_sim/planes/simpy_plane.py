@@ -1,15 +1,18 @@
 """The reference plane: every request is a SimPy process that arrives, is routed, runs, fails or succeeds, retries.
 
 This is the model; the compiled plane is held to it, invocation by invocation. Read `_request`, the life of a request, and
-then the steps that it calls, in the order in which they stand. SimPy's clock is known here alone.
+then the steps that it calls, in the order in which they stand; then what is polled, from `_record` on: the life of a record is
+its poller's business (`traffic.pollers`), that of a batch stands here. SimPy's clock is known here alone.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from array import array
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +28,8 @@ from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.function.error_rates import paths_of, spans_of
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.planes.base import (
@@ -51,8 +55,10 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
+from rollout_sim.planes.polling import PolledRecord, PolledSource, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.pollers import BatchOfRecords
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
 
@@ -76,12 +82,18 @@ class At(Event):
 
 @dataclass(slots=True, eq=False)
 class _VersionState:
-    """One version at work: its behaviour in numbers, its pool of environments, and what it has done."""
+    """One version at work: its behaviour in numbers, its pool of environments, and what it has done.
+
+    The k-th of `error_rates` holds for invocations that start within the k-th `span` (s).
+    """
 
     number: str
     spec: VersionSpec
     rows: tuple[faults.FaultRow, ...]
+    of_batches: BatchFaults
     pool: EnvironmentPool
+    error_rates: list[float]
+    span: float
     invocations: int = 0
     errors: int = 0
     cold_starts: int = 0
@@ -93,6 +105,8 @@ class _SourceState:
 
     `versions` are those that its alias can point to, each with the count index (`planes.counts`) of its first period.
     `judged` are the objectives that its requests fall under, `exposes` says whether its users are those of the rollout.
+    Of a queue (number `queue` among them) or stream `polled` is what is kept of it, and `strict` are those of the objectives under
+    which a record that was handled with a wrong result is bad.
     """
 
     index: int
@@ -102,6 +116,18 @@ class _SourceState:
     versions: dict[str, tuple[_VersionState, int]]
     judged: list[tuple[int, float | None]]
     exposes: bool
+    polled: PolledSource | None = None
+    strict: list[tuple[int, float | None]] = field(default_factory=list)
+    queue: int = -1
+
+
+@dataclass(slots=True, eq=False)
+class _Arrival:
+    """A record of a polled source that comes."""
+
+    source: _SourceState
+    arrived: float
+    record: PolledRecord
 
 
 @dataclass(slots=True, eq=False)
@@ -164,36 +190,48 @@ class SimpyPlane:
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
         self._versions = {
-            number: self._version(number, spec, scenario.function)
+            number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
-        people = max((source.users.count for source in scenario.traffic if source.users is not None), default=0)
+        people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
         self._user_quantiles = array("d", user_quantiles(streams, people).tobytes())
         self._exposure = UserExposure(people)
         self._events: list[tuple[Any, ...]] | None = [] if events else None
         self._pending: dict[_Request, int] = {}  # with the first count index of its last attempt's version
         self._tests = streams.generator("hook tests")
         self._sources = [self._source(i, source, streams) for i, source in enumerate(scenario.traffic)]
+        self._mappings = [source for source in self._sources if source.polled is not None]
+        queues = [source for source in self._mappings if source.source.source == "queue"]
+        for number, source in enumerate(queues):
+            source.queue = number
+        self._waiting = 0  # records without a fate
+        self._sample_step, self._samples = sample_step(scenario), 0
         self._clock.process(self._traffic())
 
-    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec) -> _VersionState:
+    def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
         pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
         if spec.provisioned:
             pool.provision(spec.provisioned, 0.0)
-        return _VersionState(number, spec, rows, pool)
+        rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
+        _, span = spans_of(spec.error_rate, self._scenario.horizon)
+        return _VersionState(number, spec, rows, BatchFaults.of(rows), pool, rates, span)
 
     def _source(self, index: int, source: Source, streams: Streams) -> _SourceState:
         scenario, metrics = self._scenario, self._counts.metrics
         first = {t.version: k * metrics.periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
+        draws = Draws.of(source, streams, f"traffic/{index}", scenario.horizon)
+        judged = judging(scenario.slos, source.alias, scenario.alias)
         return _SourceState(
             index=index,
             source=source,
-            draws=Draws.of(source, streams, f"traffic/{index}", scenario.horizon),
+            draws=draws,
             alias=self._routing.aliases[source.alias],
             versions={number: (self._versions[number], at) for number, at in first.items()},
-            judged=judging(scenario.slos, source.alias, scenario.alias),
-            exposes=source.users is not None and source.alias == scenario.alias,
+            judged=judged,
+            exposes=source.owners is not None and source.alias == scenario.alias,
+            polled=PolledSource(source, draws, streams, f"traffic/{index}") if source.polled else None,
+            strict=[(j, limit) for j, limit in judged if scenario.slos[j].sli != "lost"],
         )
 
     # What the driver asks for (`planes.base.DataPlane`)
@@ -201,7 +239,11 @@ class SimpyPlane:
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
         for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
+            if self._mappings:
+                self._run_with_samples(stop)
             self._clock.run(until=At(self._clock, stop, CONTROL))
+        if self._mappings:
+            self._sample(until)
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
@@ -221,13 +263,20 @@ class SimpyPlane:
     def finish(self) -> PlaneTotals:
         """Hands over the requests' counts, and sums up."""
         scenario, counts = self._scenario, self._counts
-        counts.requests.pending[0] = len(self._pending)
+        for source in self._mappings:
+            self._lose(source, scenario.horizon)
+        counts.requests.pending[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
-            self._judge(request, first, scenario.horizon, failed=False)
+            self._judge(request, first, scenario.horizon, failed=False, waiting=True)
+        for source in self._mappings:
+            assert source.polled is not None
+            for record in source.polled.unfinished():
+                self._judge_record(source, record, scenario.horizon, source.judged, failed=False, waiting=True)
         counts.finish(scenario.horizon)
         versions = {number: _totals(version, scenario.horizon) for number, version in self._versions.items()}
         users = self._exposure.users()
-        return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events)
+        polled = tuple(source.polled.totals() for source in self._mappings if source.polled is not None)
+        return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
 
     @property
     def _new_version(self) -> _VersionState:
@@ -244,9 +293,12 @@ class SimpyPlane:
             if request.arrived >= self._scenario.horizon:
                 return
             yield At(self._clock, request.arrived, ARRIVAL)
-            self._clock.process(self._request(request))
+            if isinstance(request, _Arrival):
+                self._record(request.source, request.record)
+            else:
+                self._clock.process(self._request(request))
 
-    def _requests(self, source: _SourceState) -> Iterator[_Request]:
+    def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""
         block = 0
         while True:
@@ -257,7 +309,19 @@ class SimpyPlane:
             for index, t in enumerate(times):
                 user = -1 if users is None else users[index]
                 user_quantile = NO_USER_QUANTILE if user < 0 else self._user_quantiles[user]
-                yield _Request(source, block, index, t, draws, user, user_quantile)
+                if source.polled is None:
+                    yield _Request(source, block, index, t, draws, user, user_quantile)
+                    continue
+                record = PolledRecord(
+                    number=block * BLOCK + index,
+                    arrived=t,
+                    place=source.polled.place(user, draws.slow[index]),
+                    user=user,
+                    user_quantile=user_quantile,
+                    trait=jitter(draws.route[index]),
+                    fault=draws.fault[index],
+                )
+                yield _Arrival(source, t, record)
             if len(times) < BLOCK:
                 return
             block += 1
@@ -294,13 +358,16 @@ class SimpyPlane:
     def _arrive(self, request: _Request) -> None:
         """The request comes, and its user is active if the new version takes part in the traffic."""
         self._pending[request] = -1
-        if len(self._pending) > MAX_PENDING:
-            waiting = f"more than {MAX_PENDING} requests wait for an answer at {request.arrived:g} s"
-            raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
+        self._check_pending(request.arrived)
         if request.source.exposes and request.arrived >= self._start:
             request.served = service(request.source.alias, self._new)
             if request.served != ABSENT:
                 self._exposure.active(request.user, request.served)
+
+    def _check_pending(self, t: float) -> None:
+        if len(self._pending) + self._waiting > MAX_PENDING:
+            waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+            raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
 
     def _route(self, request: _Request) -> tuple[_VersionState, int]:
         """The version that the alias chooses for this attempt, and the count index of its first period."""
@@ -332,8 +399,9 @@ class SimpyPlane:
             duration = draws.durations(number, spec.duration, spec.per_mb)[index]
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
+        error_rate = version.error_rates[int(t // version.span)]
         outcome, init, duration = faults.resolve_invocation(
-            version.rows, spec.error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
+            version.rows, error_rate, spec.failed_responses, self._timeout, INIT_LIMIT, draws.fault[index],
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
@@ -375,11 +443,201 @@ class SimpyPlane:
         self._counts.answer(first, request.arrived)
         self._judge(request, first, t, failed=failed)
 
-    def _judge(self, request: _Request, first: int, t: float, *, failed: bool) -> None:
-        """The request is bad for the objectives that it misses: by its answer at `t`, or by waiting for one until then."""
-        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged)
+    def _judge(self, request: _Request, first: int, t: float, *, failed: bool, waiting: bool = False) -> None:
+        """The request is bad for the objectives that it misses: by its answer at `t`, or by `waiting` for one until then."""
+        bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged, waiting=waiting)
         if bad and request.served != ABSENT:
             self._exposure.affected(request.user)
+
+    # What is polled
+
+    def _record(self, source: _SourceState, record: PolledRecord) -> None:
+        """A record comes, and its user is active if the new version takes part in the traffic."""
+        assert source.polled is not None
+        self._waiting += 1
+        self._check_pending(record.arrived)
+        if source.exposes and record.arrived >= self._start:
+            record.served = service(source.alias, self._new)
+            if record.served != ABSENT:
+                self._exposure.active(record.user, record.served)
+        source.polled.arrive(record)
+        self._poll(source, record.arrived)
+
+    def _poll(self, source: _SourceState, t: float) -> None:
+        """Hands over all batches that go at `t`, and sees to it that the poller is asked again in time."""
+        polled = source.polled
+        assert polled is not None
+        while (batch := polled.poller.take(t)) is not None:
+            self._hand_over(source, batch, t)
+        self._lose(source, t)
+        due = polled.poller.wake()
+        if due < polled.woken_at:
+            self._poll_at(source, due)
+
+    def _poll_at(self, source: _SourceState, due: float) -> None:
+        """Has the poller asked at `due`, after the control and the arrivals of that instant."""
+        assert source.polled is not None
+        source.polled.woken_at = due
+
+        def wake(_: Event) -> None:
+            assert source.polled is not None
+            if source.polled.woken_at == due:
+                source.polled.woken_at = math.inf
+            self._poll(source, due)
+
+        At(self._clock, due, RETRY).callbacks.append(wake)
+
+    def _hand_over(self, source: _SourceState, batch: BatchOfRecords, t: float) -> None:
+        """An invocation with a batch: routed and run like any other, its records one by one inside it."""
+        polled = source.polled
+        assert polled is not None
+        records: list[PolledRecord] = batch.records  # type: ignore[assignment]  # the poller hands out what it was given
+        draws, index = polled.draws_of(records[0])
+        version, first = source.versions[source.alias.route(draws.route[index])]
+        period = int(t // self._counts.resolution)
+        for record in records:
+            record.first = first
+            if source.exposes and version.number == self._new and t >= self._start:
+                self._exposure.exposed(record.user, service(source.alias, version.number))
+        if polled.mapping.stream:
+            self._counts.iterator_age(first, period, t - records[-1].arrived)
+        environment = version.pool.take(t)
+        if environment is None:
+            self._counts.throttle(first, period)
+            self._log_batch(source, records[0], version, None, t)
+            polled.poller.done(t, batch, None)
+            return
+        invocation = self._invoke_batch(version, environment, draws, index, t, len(records))
+        outcomes = self._outcomes(polled, version, records, t) if invocation.outcome == OK else None
+        if outcomes is not None and ERROR in outcomes and not polled.mapping.partial_failures:
+            invocation.outcome, outcomes = ERROR, None
+        self._log_batch(source, records[0], version, invocation, t)
+        end = partial(self._batch_over, source, batch, invocation, outcomes, first, period)
+        At(self._clock, invocation.end, COMPLETION).callbacks.append(end)
+
+    def _invoke_batch(
+        self, version: _VersionState, environment: Environment, draws: AttemptDraws, index: int, t: float, size: int
+    ) -> _Invocation:
+        """What becomes of the invocation as a whole: its times, and the faults that hit it and not its records."""
+        spec, number, cold = version.spec, version.number, environment[3] < 0
+        init = 0.0
+        if cold and spec.cold_duration is not None:
+            duration = draws.inits(number, spec.cold_duration)[index]
+        else:
+            duration = draws.durations(number, spec.duration, 0.0)[index]
+            if cold and spec.cold_start is not None:
+                init = draws.inits(number, spec.cold_start)[index]
+        # The upper digits of the fault draw are the first record's.
+        outcome, init, duration = faults.resolve_invocation(
+            version.of_batches.of_invocations, 0.0, 0.0, self._timeout, INIT_LIMIT, jitter(draws.fault[index]),
+            draws.slow[index], t, cold, t - environment[1], self._fleet.running, NO_USER_QUANTILE,
+            tick(duration + size * spec.per_record), init,
+        )  # fmt: skip
+        return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
+
+    @staticmethod
+    def _outcomes(polled: PolledSource, version: _VersionState, records: Sequence[PolledRecord], t: float) -> list[int]:
+        """What becomes of each record of an invocation that does not fail itself: `OK`, `ERROR` or `FAILED_RESPONSE`."""
+        spec, (_, rows, alike, poisoned) = version.spec, version.of_batches
+        error_rate = version.error_rates[int(t // version.span)]
+        shares = (0.0, 0.0, 0.0, error_rate, spec.failed_responses)
+        outcomes = []
+        for position, record in enumerate(records):
+            if rows and (position == 0 or not alike):
+                shares = faults.failure_shares(
+                    rows, error_rate, spec.failed_responses, t, cold=False, age=0.0, running=0,
+                    user_quantile=record.user_quantile,
+                )  # fmt: skip
+            outcome = faults.outcome_of(polled.fault_of(record), *shares)
+            if poisoned and faults.is_poison(rows, t, record.trait):
+                outcome = ERROR
+            outcomes.append(outcome)
+        return outcomes
+
+    def _batch_over(
+        self, source: _SourceState, batch: BatchOfRecords, invocation: _Invocation, outcomes: list[int] | None,
+        first: int, period: int, _: Event,
+    ) -> None:  # fmt: skip
+        """The invocation ends: records that it handled are over, the others are the poller's again."""
+        polled, t = source.polled, invocation.end
+        assert polled is not None
+        self._end(invocation)
+        self._counts.invocation(
+            first, period, invocation.init, invocation.duration, invocation.outcome, invocation.cold
+        )
+        failed = [True] * len(batch.records) if outcomes is None else [outcome == ERROR for outcome in outcomes]
+        polled.poller.done(t, batch, failed)
+        records: list[PolledRecord] = batch.records  # type: ignore[assignment]
+        for record, outcome in zip(records, outcomes or (), strict=outcomes is not None):
+            if record.over:
+                wrong = outcome == FAILED_RESPONSE
+                polled.handled(t, record, wrong=wrong)
+                self._waiting -= 1
+                self._counts.answer(record.first, record.arrived)
+                judged = source.strict if wrong else source.judged
+                self._judge_record(source, record, t, judged, failed=wrong)
+        if t < polled.woken_at:
+            self._poll_at(source, t)
+
+    def _lose(self, source: _SourceState, t: float) -> None:
+        """Records that were lost by `t` are bad."""
+        assert source.polled is not None
+        for record, _ in source.polled.lost():
+            self._waiting -= 1
+            if record.first < 0:  # never handed over: it counts where it would have gone most likely
+                record.first = source.versions[source.alias.function_version][1]
+            self._counts.answer(record.first, record.arrived)
+            self._judge_record(source, record, t, source.judged, failed=True)
+
+    def _judge_record(
+        self,
+        source: _SourceState,
+        record: PolledRecord,
+        t: float,
+        judged: list[tuple[int, float | None]],
+        *,
+        failed: bool,
+        waiting: bool = False,
+    ) -> None:
+        if record.first < 0:
+            record.first = source.versions[source.alias.function_version][1]
+        assert source.polled is not None
+        bad = self._counts.judge(record.first, record.arrived, t, failed, judged, waiting=waiting)
+        source.polled.bad += bad
+        if bad and record.served != ABSENT:
+            self._exposure.affected(record.user)
+
+    def _run_with_samples(self, stop: float) -> None:
+        """Runs up to the last look at the backlogs before `stop`."""
+        while (due := self._samples * self._sample_step) < stop:
+            if due > self._clock.now:
+                self._clock.run(until=At(self._clock, due, CONTROL))
+            self._sample(due)
+
+    def _sample(self, t: float) -> None:
+        """Looks at the backlogs at `t`, if that is the next time to do so."""
+        if t != self._samples * self._sample_step:
+            return
+        self._samples += 1
+        ends_period = self._samples > 1 and t % self._counts.resolution == 0
+        for source in self._mappings:
+            assert source.polled is not None
+            source.polled.sample(t)
+            if ends_period:
+                source.polled.gauge(self._counts.metrics, source.queue, round(t / self._counts.resolution) - 1)
+
+    def _log_batch(
+        self, source: _SourceState, lead: PolledRecord, version: _VersionState, invocation: _Invocation | None, t: float
+    ) -> None:
+        """Keeps an invocation as a row of the events; its request and attempt are those of the first record of the batch."""
+        if self._events is None:
+            return
+        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, THROTTLED)
+        if invocation is not None:
+            identity = invocation.environment[2]
+            what = (identity, invocation.cold, t, invocation.init, invocation.duration, invocation.outcome)
+        row = (source.source.name, lead.number, lead.receives, source.source.alias, version.number, *what, lead.user)
+        self._events.append(row)
 
     # Tests of hooks
 

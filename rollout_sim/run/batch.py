@@ -14,13 +14,13 @@ import numpy as np
 
 from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.metrics import RequestCounts
-from rollout_sim.control.slo import budget_events
-from rollout_sim.core.arrays import BoolArray, FloatArray
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals
 from rollout_sim.planes.selection import PLANES, EngineChoice
+from rollout_sim.run.backlog import Backlog
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, lookback
 from rollout_sim.scenario.scenario import Scenario
@@ -45,9 +45,40 @@ def run_batch(batch: Batch) -> dict[str, Samples]:
     """The columns of each strategy's replications in `batch`, as many at a time as its plane takes."""
     size, end = batch.plane.batch, batch.first + batch.count
     if PLANES[batch.plane.engine].single_run is None:
-        return _counted(batch)
-    parts = [_simulated(replace(batch, first=k, count=min(size, end - k))) for k in range(batch.first, end, size)]
+        result = _together(batch, size)
+        return {
+            name: {key: column[: batch.count] for key, column in columns.items()} for name, columns in result.items()
+        }
+    parts = [
+        _together(replace(batch, first=k, count=min(size, end - k)), min(size, end - k))
+        for k in range(batch.first, end, size)
+    ]
     return {name: concatenate([part[name] for part in parts]) for name in batch.strategies}
+
+
+def _together(batch: Batch, count: int) -> dict[str, Samples]:
+    """The first `count` replications of `batch`, those that start at the same phase side by side.
+
+    On the aggregate plane they are a whole batch, and each phase of it draws from streams of its own.
+    """
+    numbers = np.arange(batch.first, batch.first + count)
+    streams = Streams(seed=batch.seed, replication=batch.first // batch.plane.batch)
+    counted = PLANES[batch.plane.engine].single_run is None
+    if not batch.scenario.phase_is_drawn:
+        return _counted(batch, numbers, streams) if counted else _simulated(batch, numbers)
+    phases = batch.scenario.phases(batch.seed, numbers)
+    result: dict[str, Samples] = {name: {} for name in batch.strategies}
+    for k, phase in enumerate(np.unique(phases)):
+        members = phases == phase
+        started = replace(batch, scenario=batch.scenario.with_phase(float(phase)))
+        if counted:
+            samples = _counted(started, numbers[members], replace(streams, prefix=f"phase {k}/"))
+        else:
+            samples = _simulated(started, numbers[members])
+        for name, columns in samples.items():
+            for key, column in columns.items():
+                result[name].setdefault(key, np.empty(count))[members] = column
+    return result
 
 
 def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
@@ -60,12 +91,11 @@ def stopped(columns: Samples) -> BoolArray:
     return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
-def _counted(batch: Batch) -> dict[str, Samples]:
-    """A whole batch on the aggregate plane, of which the first `count` replications are kept."""
-    scenario, size = batch.scenario, batch.plane.batch
-    streams = Streams(seed=batch.seed, replication=batch.first // size)
-    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(size)]
-    traffic = SharedTraffic(scenario, streams, replications=size, resolution=scenario.resolution)
+def _counted(batch: Batch, numbers: IntArray, streams: Streams) -> dict[str, Samples]:
+    """The replications of these `numbers` on the aggregate plane, drawn together from `streams`."""
+    scenario = batch.scenario
+    replications = [Streams(seed=batch.seed, replication=int(number)) for number in numbers]
+    traffic = SharedTraffic(scenario, streams, replications=numbers.size, resolution=scenario.resolution)
     rates = scenario.rates
     result = {}
     for name in batch.strategies:
@@ -76,15 +106,14 @@ def _counted(batch: Batch) -> dict[str, Samples]:
             window=(control.unread, control.over), pairs=streams.generator("aggregate/pairs"),
         )  # fmt: skip
         totals = Driver(plane, control.controller, scenario).run()
-        columns = _columns(scenario, control.controller, totals, rates)
-        result[name] = {key: column[: batch.count] for key, column in columns.items()}
+        result[name] = _columns(scenario, control.controller, totals, rates)
     return result
 
 
-def _simulated(batch: Batch) -> dict[str, Samples]:
-    """A batch of which every invocation is simulated, all of its replications side by side."""
+def _simulated(batch: Batch, numbers: IntArray) -> dict[str, Samples]:
+    """The replications of these `numbers`, of which every invocation is simulated, side by side."""
     scenario, rates = batch.scenario, batch.scenario.rates
-    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(batch.count)]
+    replications = [Streams(seed=batch.seed, replication=int(number)) for number in numbers]
     spec = PLANES[batch.plane.engine]
     shared = spec.side_by_side and spec.side_by_side(scenario, replications, len(batch.strategies))
     result = {}
@@ -92,7 +121,7 @@ def _simulated(batch: Batch) -> dict[str, Samples]:
         control = _Control(scenario, name, replications, rates, horizon=scenario.horizon)
         metrics = control.metrics
         requests = RequestCounts.empty(
-            replications=batch.count,
+            replications=numbers.size,
             targets=len(metrics.targets),
             periods=metrics.periods,
             objectives=len(scenario.slos),
@@ -132,7 +161,7 @@ class _Control:
         # A state that is kept through gaps depends on all that came before.
         remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in self.alarms)
         self.quiet = 0.0 if remembered or self.plan is None else max(start - 60.0, 0.0)
-        self.unread = 0.0 if remembered else max(start - lookback(self.alarms), 0.0)
+        self.unread = 0.0 if remembered else max(start - lookback(self.alarms, scenario.slos), 0.0)
         self.over = 0.0
         if self.plan is not None:
             revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
@@ -164,11 +193,11 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
     affected = [users.affected / users.active if users.active else math.nan for users in totals.users]
     budgets: Samples = {}
     added: Samples = {} if totals.added is None else {"bad_requests_added": totals.added.astype(float)}
-    for j, (slo, bad) in enumerate(zip(scenario.slos, totals.bad_by, strict=True)):
-        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        budgets[f"budget_spent.{slo.name}"] = slo.spent + bad / whole if whole else np.full(bad.size, slo.spent)
+    for j, (slo, lost) in enumerate(zip(scenario.slos, totals.lost_by, strict=True)):
+        whole = slo.budget(rates.get(slo.alias or scenario.alias, 0.0))
+        budgets[f"budget_spent.{slo.name}"] = slo.spent + lost / whole if whole else np.full(lost.size, slo.spent)
         if added:
-            by_rollout = totals.added_by[j] / whole if whole else np.zeros(bad.size)
+            by_rollout = totals.added_lost_by[j] / whole if whole else np.zeros(lost.size)
             budgets[f"budget_spent_by_rollout.{slo.name}"] = by_rollout
     return {
         "outcome": controller.outcome.astype(float),
@@ -184,12 +213,30 @@ def _columns(scenario: Scenario, controller: Controller, totals: PlaneTotals, ra
         "cold_starts": unknown if totals.cold_starts is None else totals.cold_starts.astype(float),
         "throttles": totals.throttles.astype(float),
         "users_affected": np.array(affected) if affected else unknown,
+        **_of_records(scenario, controller, totals),
         **{f"stopped_by.{name}": np.zeros(unknown.size) for name in _watched(scenario)},
         **{
             f"stopped_by.{name}": hits.astype(float)
             for name, hits in zip(controller.watched, controller.stopped_by.T, strict=True)
         },
     }
+
+
+def _of_records(scenario: Scenario, controller: Controller, totals: PlaneTotals) -> Samples:
+    """The columns about queues and streams; none where nothing is polled."""
+    if not totals.polled or not scenario.polled:
+        return {}
+    rows = []
+    backs = np.where(np.isnan(controller.rolled_back_at), controller.paged_back_at, controller.rolled_back_at)
+    for polled, back in zip(totals.polled, backs.tolist(), strict=True):
+        backlog = Backlog.of(scenario, polled)
+        drained = None if math.isnan(back) else backlog.drained(back)
+        rows.append((
+            sum(source.bad for source in polled), sum(source.lost for source in polled), int(backlog.records.max()),
+            math.nan if math.isnan(back) else backlog.at(back), math.nan if drained is None else drained,
+        ))  # fmt: skip
+    names = ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
+    return dict(zip(names, np.array(rows, float).T, strict=True))
 
 
 def _watched(scenario: Scenario) -> tuple[str, ...]:

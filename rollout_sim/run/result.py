@@ -10,9 +10,11 @@ import numpy as np
 
 from rollout_sim.control.controller import Shift
 from rollout_sim.control.metrics import RequestCounts, Target
-from rollout_sim.control.slo import Objective, budget_events, burn_rate
+from rollout_sim.control.slo import Objective, burn_rate
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
+from rollout_sim.core.units import tick
+from rollout_sim.run.backlog import Backlog
 from rollout_sim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from rollout_sim.control.metrics import Metrics
     from rollout_sim.function.lambda_api import HistoryEntry
     from rollout_sim.planes.exposure import Users
+    from rollout_sim.planes.polling import PolledTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class VersionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """An SLO's error budget over the run, in bad events: what a whole window allows, and what was bad when.
+    """An SLO's error budget over the run, in what it counts: what a whole window allows, and what was lost of it when.
 
     The periods are those of the metrics, the window is the objective's.
     """
@@ -53,26 +56,42 @@ class Budget:
     objective: Objective
     """The SLO."""
     whole: float
-    """Bad events that a whole window allows: a forecast from the traffic's expected rate."""
+    """Bad requests that a whole window allows, a forecast from the traffic's expected rate; or bad time slices."""
     bad: FloatArray
     """Bad requests by period of their arrival: shape (periods,)."""
     requests: FloatArray
     """Answered requests by period of their arrival: shape (periods,)."""
+    lost: FloatArray
+    """What of the budget is gone by period: bad requests, or bad time slices in the last period of each: shape (periods,)."""
+    resolution: float
+    """How long a period is (s)."""
 
     @property
     def spent(self) -> float:
         """Share of the window's budget that is gone at the horizon; 1.0 is all of it."""
-        return self.objective.spent + (float(self.bad.sum()) / self.whole if self.whole else 0.0)
+        return self.objective.spent + (float(self.lost.sum()) / self.whole if self.whole else 0.0)
 
     @property
     def remaining(self) -> FloatArray:
         """Share of the budget left at time 0 and at the end of each period: shape (periods + 1,); negative when overspent."""
-        gone = np.concatenate([[0.0], np.cumsum(self.bad)]) / self.whole if self.whole else np.zeros(self.bad.size + 1)
+        gone = np.concatenate([[0.0], np.cumsum(self.lost)])
+        gone = gone / self.whole if self.whole else np.zeros(gone.size)
         result: FloatArray = 1.0 - self.objective.spent - gone
         return result
 
     def burn_rate(self, periods: int) -> FloatArray:
-        """Burn rate over the last `periods` periods at the end of each: shape (periods,); NaN without requests."""
+        """Burn rate over the last `periods` periods at the end of each: shape (periods,); NaN without requests.
+
+        Where the budget counts time slices, over the whole slices in them (one at least); NaN before the first is over.
+        """
+        slices = self.objective.slices
+        if slices is not None:
+            per = round(slices.every / self.resolution)
+            number = max(periods // per, 1)
+            over = self.lost[per - 1 :: per][: self.lost.size // per]
+            rates = np.convolve(over, np.ones(number))[: over.size] / np.minimum(np.arange(over.size) + 1, number)
+            shown: FloatArray = np.concatenate([np.full(per - 1, np.nan), np.repeat(rates, per)])[: self.lost.size]
+            return shown / (1 - self.objective.objective)
         kernel = np.ones(periods)
         bad, requests = (np.convolve(x, kernel)[: x.size] for x in (self.bad, self.requests))
         return burn_rate(bad, requests, self.objective.objective)
@@ -86,7 +105,7 @@ class RunResult(Plotted):
     """
 
     scenario: Scenario
-    """What was simulated."""
+    """What was simulated; where the rollout's phase is drawn, with the one that was."""
     strategy: str
     """The strategy's name in the scenario; `no rollout` or `steady` where the alias was left alone."""
     seed: int
@@ -129,6 +148,8 @@ class RunResult(Plotted):
     """The alarms that were in ALARM when they rolled the deployment back; empty where none did."""
     approximations: tuple[str, ...] = ()
     """What the run assumes where AWS does not say, one sentence each."""
+    polled: tuple[PolledTotals, ...] = ()
+    """What became of the records of each source that Lambda polls, in the scenario's order."""
     events: pd.DataFrame | None = None
     """Every attempt as a row, `strategy` and `draws.EVENT_COLUMNS`, in the order of their starts; None if not kept."""
     baseline: RunResult | None = field(default=None, repr=False)
@@ -193,6 +214,53 @@ class RunResult(Plotted):
         """Share of the users active while traffic was split between two versions whom the new one served meanwhile."""
         return self.users.split_exposed / self.users.split_active if self.users and self.users.split_active else None
 
+    @property
+    def records(self) -> int:
+        """Records of queues and streams that came."""
+        return sum(source.arrived for source in self.polled)
+
+    @property
+    def records_bad(self) -> int:
+        """Records that are bad for any SLO (lost or handled wrongly, where there is none)."""
+        return sum(source.bad for source in self.polled)
+
+    @property
+    def records_lost(self) -> int:
+        """Records that no version handled: in a dead-letter queue, expired or discarded."""
+        return sum(source.lost for source in self.polled)
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """How many records had no fate, over time; None where nothing is polled."""
+        return Backlog.of(self.scenario, self.polled) if self.polled else None
+
+    @property
+    def rolled_back_at(self) -> float | None:
+        """When an alarm, a hook or on-call had the alias back on the old version (s, from time 0); None if never."""
+        back = self.time_to_rollback_s if self.time_to_rollback_s is not None else self.on_call_rollback_s
+        return None if back is None else back + self.scenario.start
+
+    @property
+    def backlog_at_rollback(self) -> int | None:
+        """Records without a fate when the alias was back; None where there was no rollback or nothing is polled."""
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.at(back)
+
+    @property
+    def drain_time_s(self) -> float | None:
+        """Seconds from the rollback until the backlog is no longer than it ever was before the rollout.
+
+        To the next look at it, as a rule a second. None where there was no rollback, nothing is polled, or it was not over by
+        the horizon.
+        """
+        back, backlog = self.rolled_back_at, self.backlog
+        return None if back is None or backlog is None else backlog.drained(back)
+
+    def age_quantile(self, share: float) -> float | None:
+        """The age (s) from arrival to success that this share of the handled records does not exceed; None without any."""
+        ages = np.concatenate([source.ages for source in self.polled]) if self.polled else np.zeros(0)
+        return float(np.quantile(ages, share, method="inverted_cdf")) if ages.size else None
+
     def budget(self, slo: Objective) -> Budget:
         """The error budget of one of the scenario's SLOs."""
         j = self.scenario.slos.index(slo)
@@ -200,9 +268,11 @@ class RunResult(Plotted):
         targets = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
         return Budget(
             objective=slo,
-            whole=budget_events(slo.objective, self.rates.get(alias, 0.0), slo.window),
+            whole=slo.budget(self.rates.get(alias, 0.0)),
             bad=self.counts.bad_by[j][0, targets].sum(axis=0).astype(float),
             requests=self.counts.requests[0, targets].sum(axis=0).astype(float),
+            lost=self.counts.losses(slo, j, targets, self.metrics.resolution)[0],
+            resolution=self.metrics.resolution,
         )
 
     def caused(self, slo: Objective) -> float | None:
@@ -294,6 +364,12 @@ class RunResult(Plotted):
         return pd.DataFrame(rows, columns=names)
 
     @property
+    def phase_s(self) -> float | None:
+        """How far into a minute (or the longest period on the clock) of the alarms the rollout starts; None without one."""
+        scenario = self.scenario
+        return None if scenario.rollout is None else tick(scenario.start % scenario.period_of_phases)
+
+    @property
     def summary(self) -> dict[str, Any]:
         """The run in plain numbers, under the keys of the command line's JSON."""
         budgets = {slo.name: self.budget(slo).spent for slo in self.scenario.slos}
@@ -307,6 +383,7 @@ class RunResult(Plotted):
             "stopped_by": list(self.stopped_by),
             "rolled_back": int(self.outcome == "rolled_back"),
             "promoted": int(self.outcome == "promoted"),
+            "phase_s": self.phase_s,
             "time_to_rollback_s": self.time_to_rollback_s,
             "time_to_full_s": self.time_to_full_s,
             "on_call_rollback_s": self.on_call_rollback_s,
@@ -322,6 +399,7 @@ class RunResult(Plotted):
             "users_affected": self.users_affected,
             "users_reached": self.users_reached,
             "users_reached_while_split": self.users_reached_while_split,
+            **self._of_records(),
             "versions": {
                 number: {
                     name: value
@@ -330,6 +408,21 @@ class RunResult(Plotted):
                 }
                 for number, version in self.versions.items()
             },
+        }
+
+    def _of_records(self) -> dict[str, Any]:
+        """The part of `summary` about queues and streams; empty where nothing is polled."""
+        if (backlog := self.backlog) is None:
+            return {}
+        return {
+            "records": self.records,
+            "records_bad": self.records_bad,
+            "records_lost": self.records_lost,
+            "records_by_fate": {source.source: {**source.fates, "waiting": source.waiting} for source in self.polled},
+            "backlog": int(backlog.records.max()),
+            "backlog_at_rollback": self.backlog_at_rollback,
+            "drain_time_s": self.drain_time_s,
+            "age_s": {"p50": self.age_quantile(0.5), "p95": self.age_quantile(0.95)},
         }
 
     @property

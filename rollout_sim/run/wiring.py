@@ -35,6 +35,7 @@ def build_metrics(
         scopes=scopes_of(targets, scenario.alias, scenario.old, scenario.new),
         percentiles=tuple(percentiles),
         slow_thresholds=tuple(sorted({slo.latency for slo in scenario.slos if slo.latency is not None})),
+        queues=scenario.queues,
     )
 
 
@@ -62,7 +63,7 @@ def build_alarms(
 def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) -> Before:
     """What alarms assume of the time before the simulation: each alias's first version has all of its traffic."""
     function = scenario.function
-    first = [target.version == function.aliases[target.alias] for target in metrics.targets]
+    first = [target.version == function.points_to(target.alias) for target in metrics.targets]
     specs = [function.versions[target.version] for target in metrics.targets]
     usual = np.array(
         [rates.get(target.alias, 0.0) if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
@@ -78,8 +79,8 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
 
     return Before(
         invocations=usual,
-        errors=usual * np.array([spec.error_rate for spec in specs]),
-        bad=usual * np.array([1.0 - (1.0 - spec.error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
+        errors=usual * np.array([spec.mean_error_rate for spec in specs]),
+        bad=usual * np.array([1.0 - (1.0 - spec.mean_error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
@@ -125,7 +126,11 @@ def _comes_back(arrivals: Arrivals) -> float | None:
 def notes_on_the_past(scenario: Scenario) -> tuple[str, ...]:
     """What the alarms that act assume of the time before the simulation, a sentence each, as far as they look at it."""
     notes = []
-    far = [scenario.alarms[name] for name in scenario.evaluated if lookback([scenario.alarms[name]]) > scenario.start]
+    far = [
+        scenario.alarms[name]
+        for name in scenario.evaluated
+        if lookback([scenario.alarms[name]], scenario.slos) > scenario.start
+    ]
     if scenario.rollout is None:
         return ()
     if any(alarm.slo is not None for alarm in far):
@@ -167,15 +172,16 @@ def build_controller(
 def kept_durations(scenario: Scenario, names: Sequence[str] | None = None) -> float:
     """How long (s) durations are kept for the percentiles that the alarms called `names` (by default all) read."""
     percentiles = (alarm for alarm in _chosen(scenario, names).values() if alarm.percentiles)
-    return lookback(percentiles) + scenario.function.timeout
+    return lookback(percentiles, scenario.slos) + scenario.function.timeout
 
 
-def lookback(alarms: Iterable[Alarm]) -> float:
-    """How far back (s) the alarms look."""
+def lookback(alarms: Iterable[Alarm], slos: Sequence[Objective]) -> float:
+    """How far back (s) the alarms look, whose burn rates are those of `slos`."""
+    slices = {slo.name: 0.0 if slo.slices is None else slo.slices.every for slo in slos}
     looks = [
         (evaluation_range(alarm.n) + 1) * alarm.period + alarm.lags[1] + alarm.interval
         if alarm.slo is None
-        else alarm.long + 60.0 + alarm.lags[1] + alarm.interval
+        else alarm.long + slices[alarm.slo] + 60.0 + alarm.lags[1] + alarm.interval
         for alarm in alarms
     ]
     return max(looks, default=0.0)
@@ -188,7 +194,9 @@ def _chosen(scenario: Scenario, names: Sequence[str] | None) -> dict[str, Alarm]
 def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSource:
     """What a burn-rate alarm assumes of the time before the simulation: the old version's expected counts at that hour."""
     alias = slo.alias or scenario.alias
-    version = scenario.function.versions[scenario.old if alias == scenario.alias else scenario.function.aliases[alias]]
+    version = scenario.function.versions[
+        scenario.old if alias == scenario.alias else scenario.function.points_to(alias)
+    ]
     expected, targets = _expected(scenario), None
 
     def history(start: float, end: float) -> float:
@@ -197,10 +205,10 @@ def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSo
     if alias != scenario.alias:
         targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        bad = 1.0 - (1.0 - version.error_rate) * (1.0 - version.failed_responses)
-        return BurnSource(objective=slo.objective, history=history, history_bad=bad, targets=targets)
+        bad = 1.0 - (1.0 - version.mean_error_rate) * (1.0 - version.failed_responses)
+        return BurnSource(objective=slo.objective, slices=slo.slices, history=history, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(
-        objective=slo.objective, slow=metrics.slow_thresholds.index(slo.latency),
+        objective=slo.objective, slices=slo.slices, slow=metrics.slow_thresholds.index(slo.latency),
         history=history, history_bad=late, targets=targets,
     )  # fmt: skip

@@ -10,7 +10,9 @@ from functools import partial
 from typing import Final
 
 from rollout_sim.control.expressions import in_order
-from rollout_sim.control.readings import STATISTICS, plain
+from rollout_sim.control.readings import POLLED, STATISTICS, Reading, plain
+from rollout_sim.control.slo import AgeSli
+from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import Where, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
@@ -89,11 +91,25 @@ def _traffic(scenario: Sections) -> Iterator[Problem]:
     """There is traffic, to aliases that there are, in bursts and from users that fit into memory."""
     if not scenario.traffic:
         yield ("traffic",), "has no source; at least one is needed"
-    users = sum(source.users.count for source in scenario.traffic if source.users is not None)
+    users = sum(source.owners.count for source in scenario.traffic if source.owners is not None)
     if users > MAX_USERS:
         yield ("traffic",), f"has {users:,} users in all; allowed {MAX_USERS:,}"
     for i, source in enumerate(scenario.traffic):
-        yield from _unknown(("traffic", i, "alias"), "alias", source.alias, scenario.function.aliases)
+        if source.function:
+            if LATEST not in scenario.function.versions:
+                yield ("traffic", i, "function"), "calls $LATEST, which is none of the `versions`"
+        else:
+            yield from _unknown(("traffic", i, "alias"), "alias", source.alias, scenario.function.aliases)
+        if (
+            source.polled
+            and not source.mapping.stream
+            and source.mapping.visibility_timeout < scenario.function.timeout
+        ):
+            shortest, timeout = (
+                f"{time:g} s" for time in (source.mapping.visibility_timeout, scenario.function.timeout)
+            )
+            what = f"must be at least the function's timeout ({timeout}), got {shortest}; AWS advises six times as much"
+            yield ("traffic", i, "visibility_timeout"), what
         bursty = source.arrivals.bursty
         stays = 0.0 if bursty is None else 2 * scenario.horizon / (bursty.stay_low + bursty.stay_high)
         if stays > MAX_STAYS:
@@ -127,6 +143,7 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
             where: Where = ("alarms", name, "metric") if not of else ("alarms", name, "metrics", of, "metric")
             if reading.is_own:
                 yield from _unknown(where, "metric", reading.metric, [*STATISTICS, *scenario.metrics])
+            yield from _polled_metric(scenario, where, reading)
             own = scenario.metrics.get(reading.metric) if reading.is_own else None
             if own is not None and reading.of not in ("alias", own.of):
                 what = f"the metric {reading.metric!r} is of {own.of}, got {reading.of}; allowed {own.of}"
@@ -134,15 +151,33 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
         if alarm.slo is None:
             continue
         yield from _unknown(("alarms", name, "slo"), "SLO", alarm.slo, [slo.name for slo in scenario.slos])
+        if any(slo.name == alarm.slo and isinstance(slo.sli, AgeSli) for slo in scenario.slos):
+            what = f"the SLO {alarm.slo!r} is about the age of records, of which no metric tells a burn rate"
+            yield ("alarms", name, "slo"), f"{what}; watch oldest_message_age or iterator_age instead"
         alias = aliases.get(alarm.slo)
         if alarm.of != "alias" and scenario.traffic and alias not in (None, scenario.alias):
             what = f"the SLO {alarm.slo!r} is about {alias!r}, which the rollout does not move"
             yield ("alarms", name, "of"), f"{what}; got {alarm.of}; allowed alias"
+        slices = next((slo.slices for slo in scenario.slos if slo.name == alarm.slo), None)
+        for field, window in (("long", alarm.long), ("short", alarm.short)):
+            if slices is not None and window % slices.every:
+                what = f"the budget of {alarm.slo!r} counts slices of {text(slices.every, 'duration')}"
+                yield ("alarms", name, field), f"{what}; got {text(window, 'duration')}; allowed whole slices"
     rules = {name: alarm.composite.names for name, alarm in scenario.alarms.items() if alarm.composite is not None}
     try:
         in_order(rules)
     except ValueError as error:
         yield ("alarms",), str(error)
+
+
+def _polled_metric(scenario: Sections, where: Where, reading: Reading) -> Iterator[Problem]:
+    """A metric of queues or streams has one behind the alias, or the function, that is read."""
+    if reading.metric not in POLLED:
+        return
+    kind = "stream" if reading.metric == "iterator_age" else "queue"
+    heard = [source.source for source in scenario.traffic if reading.of == "function" or source.alias == scenario.alias]
+    if scenario.traffic and kind not in heard:
+        yield where, f"{reading.metric} is of a {kind}, but no source of the {reading.of.replace('_', ' ')} is one"
 
 
 def _promotions(scenario: Sections) -> Iterator[Problem]:
@@ -181,9 +216,13 @@ def _rollout(scenario: Sections, rollout: Rollout) -> Iterator[Problem]:
     if not scenario.strategies:
         what = "a rollout needs `strategies`, such as {canary: {type: canary, percent: 10, interval: 10 min}}"
         yield ("rollout",), what
-    if rollout.start >= scenario.horizon:
-        what = f"must come before the horizon ({scenario.horizon:g} s), got {rollout.start:g} s"
+    latest = scenario.start + (scenario.period_of_phases if scenario.phase_is_drawn else 0.0)
+    if scenario.start >= scenario.horizon:
+        what = f"must come before the horizon ({scenario.horizon:g} s), got {scenario.start:g} s"
         yield ("rollout", "start"), what
+    elif latest >= scenario.horizon:
+        what = f"random draws starts up to {latest:g} s, which must come before the horizon ({scenario.horizon:g} s)"
+        yield ("rollout", "phase"), what
     if LATEST in (rollout.to, scenario.old):
         yield ("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version"
     if rollout.to == scenario.old:
@@ -196,10 +235,14 @@ def _faults(scenario: Sections) -> Iterator[Problem]:
     """Faults and what depends on the size of an event have something to act on."""
     versions = scenario.function.versions
     faulty = [fault for number in versions for fault in scenario.faults_of(number)]
-    if any(f.subset is not None for f in faulty) and all(source.users is None for source in scenario.traffic):
+    if any(f.subset is not None for f in faulty) and all(source.owners is None for source in scenario.traffic):
         yield ("traffic",), "a subset fault hits a share of the users, but no source has `users`"
+    if any(f.poison is not None for f in faulty) and not scenario.polled:
+        yield ("traffic",), "a poison fault hits records, but no source is a queue or a stream"
     sized = any(source.size is not None for source in scenario.traffic)
     for number, spec in versions.items():
+        if spec.per_record and not scenario.polled:
+            yield ("function", "versions", number, "per_record"), "does nothing: no source is a queue or a stream"
         if spec.per_mb and not sized:
             yield ("function", "versions", number, "per_mb"), "does nothing: no source gives its events a `size`"
         for j, fault in enumerate(spec.faults):

@@ -7,12 +7,12 @@ from typing import Any, Final
 from rollout_sim.control import strategies
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
-from rollout_sim.control.slo import LatencySli, Objective
+from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.function import faults
+from rollout_sim.function import error_rates, faults
 from rollout_sim.function.spec import FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
-from rollout_sim.traffic import source
+from rollout_sim.traffic import polling, source
 
 _DURATION: Final = {"lognormal": {"median": "80 ms", "p99": "600 ms"}}
 _FUNCTION: Final = {
@@ -35,12 +35,14 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
+    error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},
     faults.Fault: {"errors": "4%", "onset": "2 min"},
     FunctionSpec: _FUNCTION,
     goals.Goal: {"catch": {"of": {"error_rate": "1%"}}, "false_rollback": {"at_most": "1%"}},
     strategies.Hook: {"invocations": 10, "over": "30 s", "max_failures": 0},
     strategies.Hooks: {"before_allow_traffic": {"invocations": 10, "over": "30 s"}},
     LatencySli: {"latency": "500 ms"},
+    AgeSli: {"age": "30 s"},
     faults.Leak: {"per": "10 min", "errors": "1%"},
     strategies.Linear: {"type": "linear", "percent": 10, "interval": "1 min"},
     faults.Load: {"above": 20, "latency": "2x"},
@@ -52,9 +54,12 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Prices: {"bad_request": 0.02, "minute_of_delay": 1, "false_rollback": 500},
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
-    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "alarms": ["new-version-errors"]},
+    error_rates.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
+    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "phase": "random", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
+    Slices: {"every": "5 min", "target": "99%"},
     source.Source: _SOURCE,
+    error_rates.Spells: {"calm": "0.05%", "spells": "3%", "spell": "10 min", "every": "6 h"},
     strategies.Step: {"weight": "10%", "hold": "5 min"},
     strategies.Steps: {
         "type": "steps", "steps": [{"weight": "1%", "hold": "5 min"}, {"weight": "10%", "hold": "10 min"}],
@@ -63,6 +68,12 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     strategies.TimeBasedCanary: {"type": "TimeBasedCanary", "CanaryPercentage": 5, "CanaryInterval": 20},
     strategies.TimeBasedLinear: {"type": "TimeBasedLinear", "LinearPercentage": 20, "LinearInterval": 3},
     source.TraceFile: {"file": "minutes.csv", "layout": "counts", "scale": "2x"},
+    source.Keys: {"count": 1000, "zipf": 1.1},
+    polling.Batch: {"size": 10, "window": "1 s", "partial_failures": True},
+    polling.Fifo: {"groups": 200},
+    polling.MaximumConcurrency: {"maximum": 50},
+    polling.ProvisionedPollers: {"minimum": 2, "maximum": 200},
+    polling.StreamRetries: {"attempts": 10, "max_age": "1 h"},
     source.Users: {"count": 20_000, "zipf": 1.1},
     VersionSpec: {"duration": _DURATION, "cold_start": "350 ms", "error_rate": "0.1%"},
 }  # fmt: skip

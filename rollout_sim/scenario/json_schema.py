@@ -34,6 +34,13 @@ def json_schema() -> dict[str, Any]:
     versions = definitions["FunctionSpec"]["properties"]["versions"]
     inherited = {"type": "object", "required": ["like"], "properties": {"like": {"type": ["string", "integer"]}}}
     versions["additionalProperties"] = {"anyOf": [versions["additionalProperties"], inherited]}
+    version = definitions["VersionSpec"]["properties"]
+    parts = {
+        "base": {"anyOf": list(version["duration"]["anyOf"])},
+        "per_record": {"anyOf": list(version["per_record"]["anyOf"])},
+    }
+    shape = {"type": "object", "additionalProperties": False, "required": ["base"], "properties": parts}
+    version["duration"]["anyOf"].append(shape)
     number = {"type": ["string", "integer"]}
     definitions["FunctionSpec"]["properties"]["aliases"]["additionalProperties"] = number
     for name in ("Rollout", "Promotion"):

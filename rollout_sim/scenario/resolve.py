@@ -11,8 +11,9 @@ from rollout_sim.errors import ScenarioError
 def resolve_likes(document: YamlDocument) -> dict[str, Any]:
     """The document's data in the shape that the types take.
 
-    `like: 1` becomes a copy of version 1 under the fields given, numbers that stand for versions become
-    text, and a single incident becomes a list of one. Raises ScenarioError for a `like` that leads nowhere or in circles.
+    `like: 1` becomes a copy of version 1 under the fields given, a duration with a part for each record becomes two fields,
+    numbers that stand for versions become text, and a single incident becomes a list of one. Raises ScenarioError for a
+    `like` that leads nowhere or in circles.
     """
     data = dict(document.data)
     function = data.get("function")
@@ -20,7 +21,7 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
         function = dict(function)
         data["function"] = function
         if isinstance(function.get("versions"), dict):
-            given = {str(number): spec for number, spec in function["versions"].items()}
+            given = {str(number): _with_durations(spec) for number, spec in function["versions"].items()}
             resolved: dict[str, Any] = {}
             for number in given:
                 _inherit(number, given, resolved, document)
@@ -39,6 +40,15 @@ def resolve_likes(document: YamlDocument) -> dict[str, Any]:
     if isinstance(data.get("incident"), dict):
         data["incident"] = [data["incident"]]
     return data
+
+
+def _with_durations(spec: Any) -> Any:
+    """A version with `duration: {base: ..., per_record: ...}` as the two fields that it stands for."""
+    duration = spec.get("duration") if isinstance(spec, dict) else None
+    if not isinstance(duration, dict) or "base" not in duration or not set(duration) <= {"base", "per_record"}:
+        return spec
+    parts = {"duration": duration["base"]}
+    return {**spec, **parts, **{key: value for key, value in duration.items() if key == "per_record"}}
 
 
 def _inherit(number: str, given: dict[str, Any], resolved: dict[str, Any], document: YamlDocument) -> None:

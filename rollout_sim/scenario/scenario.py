@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
+from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import DAY
 from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.scenario.checks import inconsistencies
@@ -96,6 +99,11 @@ class Scenario(Displayed, Sections):
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+            if source.get("function"):
+                source.pop("alias")
+        for version in data["function"]["versions"].values():
+            if isinstance(version.get("error_rate"), dict):
+                version["error_rate"].pop("folder", None)
         return data
 
     def with_files(self, document: YamlDocument) -> Scenario:
@@ -118,12 +126,49 @@ class Scenario(Displayed, Sections):
                     name: None if (time := getattr(spec, name)) is None else time.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
                 }
+                if isinstance(spec.error_rate, RecordedErrors):
+                    times["error_rate"] = spec.error_rate.with_files(folder, files)
                 versions[number] = replace(spec, **times)
             except ValueError as error:
                 where = ("function", "versions", number)
                 problems.append(problem(document.path, locate(document, where), where, str(error)))
         if problems:
             raise ScenarioError(problems)
+        return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+
+    def at(self, moment: float, files: FileReader | None = None) -> Scenario:
+        """The same with its rollout (or, without one, the simulation) beginning at a recorded moment (s since 1970).
+
+        Traces and replayed minutes, which `files` reads, begin `start` before it, and the peak of daily traffic comes when the
+        time of day has it. Raises ScenarioError where nothing is recorded of that moment, or the traffic knows no time.
+        """
+        files = FileReader() if files is None else files
+        begin, sources, changed = moment - self.start, [], False
+        for i, source in enumerate(self.traffic):
+            arrivals = source.arrivals
+            if arrivals.trace is not None:
+                try:
+                    trace = arrivals.trace.beginning(begin)
+                    arrivals = replace(arrivals, trace=trace.with_files(Path(trace.folder), files))
+                except ValueError as error:
+                    start = f" of the simulation, {self.start:g} s before the rollout," if self.start else ""
+                    raise ScenarioError(
+                        [f"{self.name}: traffic.{i}: the begin{start} has no traffic: {error}"]
+                    ) from None
+            elif arrivals.diurnal is not None and arrivals.diurnal.period == DAY:
+                peak = (arrivals.diurnal.peak - begin) % DAY
+                arrivals = replace(arrivals, diurnal=replace(arrivals.diurnal, peak=peak))
+            changed = changed or arrivals is not source.arrivals
+            sources.append(replace(source, arrivals=arrivals))
+        versions = dict(self.function.versions)
+        for number, spec in versions.items():
+            if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
+                rate = spec.error_rate.beginning(begin)
+                versions[number] = replace(spec, error_rate=rate.with_files(Path(rate.folder), files))
+                changed = True
+        if not changed:
+            what = "neither traffic nor errors follow the time of day or a recording, so no moment differs from another"
+            raise ScenarioError([f"{self.name}: traffic: {what}"])
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:
@@ -142,6 +187,18 @@ class Scenario(Displayed, Sections):
             raise ScenarioError([f"{self.name}: there is no version {version!r}; allowed {', '.join(versions)}"])
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
+
+    def with_phase(self, phase: float) -> Scenario:
+        """The same scenario with the rollout that much (s) later than its `start`, in place of a phase that is drawn.
+
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.start, scenario.with_phase(30.0).start
+            (600.0, 630.0)
+        """
+        if self.rollout is None:
+            return self
+        return replace(self, rollout=replace(self.rollout, phase=phase))
 
     def warnings(self) -> tuple[ScenarioWarning, ...]:
         """What is allowed and probably not meant, such as a threshold that the traffic cannot reach.

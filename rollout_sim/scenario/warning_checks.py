@@ -15,7 +15,7 @@ import numpy as np
 
 from rollout_sim.control.alarms import COMPARE, Alarm
 from rollout_sim.control.metrics import scopes_of
-from rollout_sim.control.readings import TIMES
+from rollout_sim.control.readings import POLLED, TIMES
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.formatting import show_duration as duration_text
 from rollout_sim.core.streams import Streams
@@ -102,6 +102,8 @@ def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
         most = 1 / (1 - objective)
         return most, f"where all requests are bad, a budget of {text(1 - objective, 'share')} burns at {most:.3g} x"
     timeout = scenario.function.timeout
+    if alarm.metric in POLLED:
+        return math.inf, ""  # a backlog may grow without end
     longest, ends = timeout, "the timeout ends"
     if alarm.metric == "latency":
         longest, ends = timeout + INIT_LIMIT, "init and timeout end"
@@ -122,6 +124,8 @@ def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
     """Invocations in a period, on average where requests are densest and each is tried as often as may be."""
     if source.arrivals.custom is not None and not hasattr(source.arrivals.custom, "expected"):
         return math.inf  # they may come at any rate
+    if source.polled:
+        return math.inf  # a batch may be tried over and over
     if source.source == "http":
         attempts = 1 if source.retry is None else source.retry.attempts
     elif alarm.metric in ("throttles", "responses_5xx"):
@@ -155,7 +159,7 @@ def _too_late(scenario: Sections) -> Iterator[ScenarioWarning]:
         late, first = [], 0.0
         for strategy, chosen in scenario.strategies.items():
             plan, exposed = chosen.plan, _exposed(chosen.plan)
-            takes = _earliest(alarm, scenario.start + exposed) - scenario.start
+            takes = min(_earliest(alarm, start + exposed) - start for start in scenario.starts)
             if exposed < plan.length < takes:  # one that holds no time is watched by nothing anyway
                 late.append(f"{strategy} ({duration_text(plan.length)})")
                 first = max(first, takes)
@@ -228,9 +232,7 @@ def _objective(scenario: Sections) -> Iterator[ScenarioWarning]:
         if slo.objective < _LOWEST_OBJECTIVE:
             fraction = slo.objective * 100
             meant = f"; is {text(fraction, 'share')} meant?" if _LOWEST_OBJECTIVE <= fraction < 1 else ""
-            what = (
-                f"{text(slo.objective, 'share')} lets {text(1 - slo.objective, 'share')} of the requests be bad{meant}"
-            )
+            what = f"{text(slo.objective, 'share')} lets {text(1 - slo.objective, 'share')} of the {slo.counted} be bad{meant}"
             yield ScenarioWarning(name="objective", where=("slos", i, "objective"), what=what)
 
 
@@ -252,7 +254,7 @@ def _timeout(scenario: Sections) -> Iterator[ScenarioWarning]:
 
 def _short_horizon(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A simulation that is over before a strategy is."""
-    late = {name: scenario.start + strategy.plan.length for name, strategy in scenario.strategies.items()}
+    late = {name: scenario.starts[-1] + strategy.plan.length for name, strategy in scenario.strategies.items()}
     late = {name: end for name, end in late.items() if end > scenario.horizon}
     if late:
         names = ", ".join(f"{name} ({end / 60:.4g} min)" for name, end in late.items())
@@ -276,7 +278,7 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
     if scenario.rollout is None:
         return
     longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-    until = min(scenario.start + longest, scenario.horizon)
+    until = min(scenario.starts[-1] + longest, scenario.horizon)
     for i, source in enumerate(scenario.traffic):
         trace = source.arrivals.trace
         if trace is None or trace.repeat or source.alias != scenario.alias:

@@ -21,9 +21,22 @@ _RARE: Final = 1e-3
 def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     """P(the alarm stops the deployment), taking invocations to last no time; None where no closed form exists.
 
-    It exists for one Poisson source, one alarm on the new version's errors, faults that are errors without a ramp,
-    and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules. Not where periods slide by
-    less than their length, for neighbouring evaluations then share minutes and are no chain of independent periods.
+    Where the phase is drawn it is the mean over `Sections.starts`.
+    """
+    if not scenario.phase_is_drawn:
+        return _stop_probability(scenario, strategy)
+    each = [_stop_probability(scenario.with_phase(start - scenario.start), strategy) for start in scenario.starts]
+    known = [chance for chance in each if chance is not None]
+    return math.fsum(known) / len(known) if len(known) == len(each) else None
+
+
+def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
+    """The same for the phase that the scenario fixes.
+
+    It exists for one Poisson source, one alarm on the new version's errors, faults that are errors without a ramp, an error
+    rate that is always the same, and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules.
+    Not where periods slide by less than their length, for neighbouring evaluations then share minutes and are no chain of
+    independent periods.
     """
     alarm_name = scenario.rollout.alarms if scenario.rollout is not None else ()
     if len(alarm_name) != 1 or scenario.new is None or inexactness(scenario):
@@ -48,6 +61,7 @@ def stop_probability(scenario: Scenario, strategy: str) -> float | None:
         or plan.provisioned
         or any(row[0] != ERRORS or row[2] > 0 for row in rows)
         or timed_out > _RARE
+        or not isinstance(spec.error_rate, float | int)
     ):
         return None
     if alarm.n > 1 and no_request_probability(rate, plan.steps[0].weight, alarm.period) > _RARE:
@@ -79,7 +93,7 @@ def _failing(scenario: Scenario, rows: tuple[faults.FaultRow, ...], end: float) 
     spec = scenario.function.versions[scenario.new]
     times = sorted({scenario.start, *(t for row in rows for t in (row[1], row[3]) if scenario.start < t < end)})
     shares = [
-        faults.failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+        faults.failure_shares(rows, spec.mean_error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
         for t in times
     ]
     return [(t, faults.error_share(share)) for t, share in zip(times, shares, strict=True)]

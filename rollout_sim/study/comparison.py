@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rollout_sim.control.controller import OUTCOMES
-from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.formatting import share
@@ -19,8 +18,9 @@ from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
-from rollout_sim.run.simulate import BANDS, Progress
+from rollout_sim.run.simulate import BANDS, POLLERS, Progress
 from rollout_sim.run.wiring import notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -36,6 +36,7 @@ WIDE: Final = 0.1
 """An interval of a share that is wider than this decides little."""
 COUNTED: Final = (
     "requests", "bad_requests", "bad_requests_new_version", "bad_requests_added", "cold_starts", "throttles",
+    "records_bad", "records_lost", "backlog", "backlog_at_rollback",
 )  # fmt: skip
 """Whole numbers."""
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version", "bad_requests_added")
@@ -64,6 +65,8 @@ class Comparison(Plotted):
     `cold_starts` and `throttles` are counts over the horizon (the aggregate plane does not know `cold_starts`, nor, where
     there are inits, `pending`); `budget_spent.<slo>` and `users_affected` are fractions. `bad_requests_added` and
     `budget_spent_by_rollout.<slo>` are what the rollout adds: more than without it, request by request on the same draws.
+    Where there are queues or streams, `records_bad`, `records_lost`, `backlog` (the longest) and `backlog_at_rollback` are counts of
+    records, and `drain_time_s` seconds from the rollback until the backlog was as short as before the rollout.
     `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back.
     """
     twin: Comparison | None = None
@@ -84,6 +87,11 @@ class Comparison(Plotted):
         if strategy not in self._estimates:
             self._estimates[strategy] = _estimated(self.columns[strategy], units_of(self.scenario))
         return self._estimates[strategy]
+
+    def time_to_full(self, strategy: str) -> Estimate | None:
+        """The time (s) from the rollout's start to full traffic, of the replications that were not stopped; None if all were."""
+        columns = self.columns[strategy]
+        return mean_of(np.where(stopped(columns), np.nan, columns["time_to_full_s"]), tail=False)
 
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
@@ -341,9 +349,12 @@ def batches_of(
 def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
     """What estimates from runs of a scenario on a plane assume beyond the scenario, a sentence each."""
     notes = (
-        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"] if scenario.slos else []
+        ["the budget of the whole SLO window is a forecast from the traffic's expected rate"]
+        if any(slo.slices is None for slo in scenario.slos)
+        else []
     )
-    notes += notes_on_the_past(scenario)
+    notes += [POLLERS] if scenario.polled else []
+    notes += [*notes_on_the_past(scenario), *remarks_about(scenario)]
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
     if plane.engine == "aggregate":
@@ -399,12 +410,15 @@ def _width(estimate: Estimate | None) -> float:
 
 
 def units_of(scenario: Scenario) -> dict[str, float]:
-    """By name the least by which two values of what is counted can differ: a request, also in shares of a budget."""
+    """By name the least by which two values of what is counted can differ: a request or a slice, also in shares of a budget."""
     units = dict.fromkeys(COUNTED, 1.0)
     rates = scenario.rates
     for slo in scenario.slos:
-        whole = budget_events(slo.objective, rates.get(slo.alias or scenario.alias, 0.0), slo.window)
-        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = 1 / whole if whole else 0.0
+        whole = slo.budget(rates.get(slo.alias or scenario.alias, 0.0))
+        counted = slo.slices is None or slo.slices.target is not None  # else any part of a slice may be bad
+        units[f"budget_spent.{slo.name}"] = units[f"budget_spent_by_rollout.{slo.name}"] = (
+            1 / whole if whole and counted else 0.0
+        )
     return units
 
 

@@ -13,10 +13,21 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import SizeDistribution
-from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, section
+from rollout_sim.core.fields import Factor, PositiveRate, PositiveSeconds, Seconds, Share, check_count, section
 from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import iso_of, moment_of
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.core.units import text
+from rollout_sim.traffic.polling import (
+    DAY,
+    Batch,
+    Fifo,
+    Mapping,
+    MaximumConcurrency,
+    ProvisionedPollers,
+    StreamRetries,
+    whole_batch,
+)
 from rollout_sim.traffic.traces import MINUTE, Layout, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -82,12 +93,16 @@ class TraceFile:
     """How many times as dense it is replayed."""
     repeat: bool = False
     """Begin again at the end."""
+    begin: str | None = None
+    """The recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not given."""
     folder: str = ""
     """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
+        if self.begin is not None:
+            moment_of(self.begin)
         if self.period is not None and self.layout != "counts":
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
@@ -104,14 +119,27 @@ class TraceFile:
         a file that cannot be read, or that is too dense at this `scale`.
         """
         trace = read_trace(self.path, self.layout, self.function, self.column, self.period)
-        return _not_too_dense(trace, self.scale, self.path)
+        return self._usable(trace, self.path)
 
     def with_files(self, folder: Path, files: FileReader) -> TraceFile:
         """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
         trace = replace(self, folder=str(folder))
         recording = files.read(read_trace, trace.path, self.layout, self.function, self.column, self.period)
-        object.__setattr__(trace, "recording", _not_too_dense(recording, self.scale, trace.path))
+        object.__setattr__(trace, "recording", self._usable(recording, trace.path))
         return trace
+
+    def _usable(self, recording: Trace, path: Path) -> Trace:
+        """The recording of `path` from where it is to begin. Raises ValueError where it cannot be used so."""
+        if self.begin is not None:
+            try:
+                recording = recording.begun(moment_of(self.begin), repeat=self.repeat)
+            except ValueError as error:
+                raise ValueError(f"{path}: begin: {error}") from None
+        return _not_too_dense(recording, self.scale, path)
+
+    def beginning(self, moment: float) -> TraceFile:
+        """The same from another recorded `moment` on (s since 1970). Raises ValueError for one that is not recorded."""
+        return replace(self, begin=iso_of(moment))
 
 
 MAX_PER_PERIOD = 20_000_000
@@ -253,6 +281,11 @@ class Users:
 
 
 @section
+class Keys(Users):
+    """A stream's record has one of `count` keys, which decides its shard; the k-th most frequent has a weight of k^-`zipf`."""
+
+
+@section
 class ClientRetry:
     """How a synchronous client tries again: `attempts` in all, with exponential back-off from `base` up to `cap` (s).
 
@@ -319,14 +352,26 @@ class _Preset:
 RetryField = Annotated[ClientRetry, _Preset()]
 
 
+POLLED: Final = ("queue", "stream")
+"""The kinds of sources that Lambda polls."""
+UNQUALIFIED: Final = "$LATEST"
+"""What stands for the alias of a source that calls the function itself."""
+_OF_QUEUES: Final = ("visibility_timeout", "max_receives", "concurrency", "provisioned", "fifo")
+_OF_STREAMS: Final = ("shards", "retries", "keys")
+_OF_POLLED: Final = ("batch", "retention", *_OF_QUEUES, *_OF_STREAMS)
+
+
 @section
 class Source:
-    """One stream of events to one alias: calls of clients that wait, data events (an upload, say), or a schedule."""
+    """One stream of events to one alias: calls of clients, data events (an upload, say), a schedule, a queue or a stream."""
 
-    source: Literal["http", "data", "schedule"]
-    """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda."""
-    alias: str
+    source: Literal["http", "data", "schedule", "queue", "stream"]
+    """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda; `queue` (SQS) and `stream`
+    (Kinesis, DynamoDB) are polled, and their records come in batches."""
+    alias: str = ""
     """The alias that it calls."""
+    function: bool = False
+    """Instead of `alias`: it calls the function itself, which is `$LATEST`, and no rollout touches it."""
     arrivals: Arrivals
     """When the events come."""
     name: str = ""
@@ -341,14 +386,119 @@ class Source:
     """How often Lambda retries a function error of a queued event."""
     max_event_age: Seconds = 21600.0
     """How long Lambda retries a throttled event."""
+    batch: Batch | None = None
+    """Of a `queue` or `stream`: how its records come to an invocation."""
+    retention: PositiveSeconds | None = None
+    """How long records are kept: of a `queue` 1 min to 14 d (4 d if not given), of a `stream` 1 d (if not given) to 365 d."""
+    visibility_timeout: PositiveSeconds | None = None
+    """Of a `queue`: how long after it was handed over a message that is not deleted comes back; 30 s if not given, at most 12 h."""
+    max_receives: int | None = None
+    """Of a `queue`: how often a message is handed over before it goes to the dead-letter queue; without it there is none."""
+    concurrency: MaximumConcurrency | None = None
+    """Of a `queue`: the most batches that run at once."""
+    provisioned: ProvisionedPollers | None = None
+    """Of a `queue`: event pollers in provisioned mode."""
+    fifo: Fifo | None = None
+    """Of a `queue`: makes it a FIFO queue."""
+    shards: int | None = None
+    """Of a `stream`: in how many parts it comes, each in order; 1 if not given."""
+    retries: StreamRetries | None = None
+    """Of a `stream`: how long a failing batch is tried again."""
+    keys: Keys | None = None
+    """Of a `stream`: which shard a record is in; its key counts as its user. Without it records are spread evenly."""
 
     def __post_init__(self) -> None:
+        if self.function:
+            if self.alias not in ("", UNQUALIFIED):
+                raise ValueError(f"`alias` and `function: true` exclude each other, got the alias {self.alias!r}")
+            object.__setattr__(self, "alias", UNQUALIFIED)
+        elif not self.alias:
+            raise ValueError("`alias` is missing; for example alias: prod")
         if self.retry is not None and self.source != "http":
-            raise ValueError(
-                f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`async_retries`)"
-            )
+            own = {"queue": "max_receives", "stream": "retries"}.get(self.source, "async_retries")
+            raise ValueError(f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`{own}`)")
         if not 0 <= self.async_retries <= 2:
             raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
+        taken = {"queue": ("batch", "retention", *_OF_QUEUES), "stream": ("batch", "retention", *_OF_STREAMS)}
+        for name in _OF_POLLED:
+            if getattr(self, name) is not None and name not in taken.get(self.source, ()):
+                kinds = " or ".join(kind for kind, names in taken.items() if name in names)
+                raise ValueError(f"`{name}` is of a {kinds}, got it with {self.source}")
+        if self.source in POLLED:
+            self._check_polled()
+
+    def _check_polled(self) -> None:
+        """Raises ValueError where an event source mapping would be refused."""
+        batch, stream = whole_batch(self.batch, stream=self.source == "stream"), self.source == "stream"
+        assert batch.size is not None
+        if self.size is not None:
+            raise ValueError(
+                f"`size` is of single events, got it with {self.source}; a version's `per_record` counts records"
+            )
+        if self.async_retries != 2 or self.max_event_age != 21600.0:
+            raise ValueError(f"`async_retries` and `max_event_age` are of queued events, got them with {self.source}")
+        if self.users is not None and (stream or self.fifo is not None):
+            raise ValueError(f"`users`: a record's user is its {'key (`keys`)' if stream else 'group (`fifo`)'} here")
+        if stream:
+            check_count("shards", self.mapping.shards, 1, 10_000)
+            if not DAY <= self.mapping.retention <= 365 * DAY:
+                raise ValueError(
+                    f"`retention` of a stream must be 1 d to 365 d, got {self.retention:g} s; see `retries.max_age`"
+                )
+            return
+        if batch.parallelization != 1 or batch.bisect:
+            raise ValueError("`parallelization` and `bisect` are of a stream's batches, got them with queue")
+        if self.fifo is not None and (batch.size > 10 or batch.window):
+            raise ValueError(
+                f"a FIFO queue takes batches of up to 10 without a window, got {batch.size}, {batch.window:g} s"
+            )
+        if batch.size > 10 and batch.window < 1:
+            raise ValueError(f"a batch of more than 10 messages needs a `window` of 1 s at least, got {batch.size}")
+        if self.concurrency is not None and self.provisioned is not None:
+            raise ValueError("`concurrency` and `provisioned` exclude each other")
+        if self.max_receives is not None:
+            check_count("max_receives", self.max_receives, 1, 1000)
+        if self.visibility_timeout is not None and self.visibility_timeout > 43_200:
+            raise ValueError(f"`visibility_timeout` must be at most 12 h, got {self.visibility_timeout:g} s")
+        if not 60 <= self.mapping.retention <= 14 * DAY:
+            raise ValueError(f"`retention` of a queue must be 1 min to 14 d, got {self.retention:g} s")
+
+    @property
+    def polled(self) -> bool:
+        """Whether Lambda polls it."""
+        return self.source in POLLED
+
+    @property
+    def owners(self) -> Users | None:
+        """Whom its requests belong to: users, the keys of a stream, or the groups of a FIFO queue; None where to nobody."""
+        if self.fifo is not None:
+            return Users(count=self.fifo.groups, zipf=self.fifo.zipf)
+        return self.users if self.keys is None else self.keys
+
+    @property
+    def mapping(self) -> Mapping:
+        """Its event source mapping with nothing left open; for what is not polled there is none."""
+        stream = self.source == "stream"
+        batch, retries = whole_batch(self.batch, stream=stream), self.retries or StreamRetries()
+        assert batch.size is not None
+        return Mapping(
+            stream=stream,
+            size=batch.size,
+            window=batch.window,
+            partial_failures=batch.partial_failures,
+            retention=self.retention or (DAY if stream else 4 * DAY),
+            visibility_timeout=self.visibility_timeout or 30.0,
+            max_receives=self.max_receives,
+            concurrency=None if self.concurrency is None else self.concurrency.maximum,
+            provisioned=self.provisioned,
+            groups=0 if self.fifo is None else self.fifo.groups,
+            shards=1 if self.shards is None else self.shards,
+            parallelization=batch.parallelization,
+            bisect=batch.bisect,
+            attempts=retries.attempts,
+            max_age=retries.max_age,
+            destination=retries.destination,
+        )
 
     def with_files(self, folder: Path, files: FileReader) -> Source:
         """The same with its trace and its sample of sizes read by `files`; names are relative to `folder`.

@@ -6,7 +6,6 @@ import csv
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, Literal
@@ -15,6 +14,7 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import open_regular, quoted
+from rollout_sim.core.minutes import moment_of, stamp_of
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import suggest
 
@@ -31,13 +31,15 @@ _ROUNDING: Final = 1e-6
 class Trace:
     """A trace as read: `counts` per `period`, or sorted start `times` (s, the first minute begins at 0); one of them is None.
 
-    `length` (s) is where it ends, a whole number of periods (s); those of time stamps are minutes.
+    `length` (s) is where it ends, a whole number of periods (s); those of time stamps are minutes. `start` is when it begins
+    (s since 1970, UTC), None where the file does not say so.
     """
 
     counts: IntArray | None
     times: FloatArray | None
     length: float
     period: float = MINUTE
+    start: float | None = None
 
     def __post_init__(self) -> None:
         for figures in (self.counts, self.times):
@@ -51,6 +53,32 @@ class Trace:
             assert self.counts is not None
             return self.counts
         return np.diff(np.searchsorted(self.times, np.arange(round(self.length / self.period) + 1) * self.period))
+
+    def begun(self, moment: float, *, repeat: bool) -> Trace:
+        """The same from a `moment` on (s since 1970); with `repeat` what came before it follows its end.
+
+        Raises ValueError for a trace without dates, a moment outside of it, or within a period.
+        """
+        if self.start is None:
+            raise ValueError(
+                "the trace has no dates, so it cannot `begin` at one; needs rows with ISO 8601 time stamps"
+            )
+        first = round((moment - self.start) / self.period)
+        if abs(self.start + first * self.period - moment) > _ROUNDING:
+            raise ValueError(f"cannot begin within a period of {self.period:g} s, got {stamp_of(moment)}")
+        if not 0 <= first < round(self.length / self.period):
+            end = stamp_of(self.start + self.length)
+            raise ValueError(f"{stamp_of(moment)} is not recorded; allowed {stamp_of(self.start)} to {end}")
+        skipped = first * self.period
+        counts = times = None
+        if self.counts is not None:
+            counts = np.concatenate([self.counts[first:], self.counts[:first] if repeat else self.counts[:0]])
+        if self.times is not None:
+            later = np.searchsorted(self.times, skipped)
+            before = self.times[:later] + self.length if repeat else self.times[:0]
+            times = np.concatenate([self.times[later:], before]) - skipped
+        length = self.length if repeat else self.length - skipped
+        return Trace(counts=counts, times=times, length=length, period=self.period, start=moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +168,7 @@ def _time(text: str, path: Path, line: int) -> float:
 
 def _stamp(text: str) -> float:
     """The seconds since 1970 of an ISO 8601 time stamp, also with `/` in its date. Raises ValueError for anything else."""
-    stamp = datetime.fromisoformat(text.replace("/", "-"))
-    return (stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)).timestamp()
+    return moment_of(text)
 
 
 def _is_stamp(text: str) -> bool:
@@ -207,7 +234,8 @@ def _counts(rows: Rows, wanted: _Wanted) -> Trace:
     figures = np.array(counts, np.int64)
     if len(stamps) > 1:
         figures = _dated(figures, np.array(stamps), period, wanted)
-    return Trace(counts=figures, times=None, length=figures.size * period, period=period)
+    start = min(stamps) if stamps else None
+    return Trace(counts=figures, times=None, length=figures.size * period, period=period, start=start)
 
 
 def _dated(counts: IntArray, stamps: FloatArray, period: float, wanted: _Wanted) -> IntArray:
@@ -237,7 +265,7 @@ def _dated(counts: IntArray, stamps: FloatArray, period: float, wanted: _Wanted)
 
 def _timestamps(rows: Rows, wanted: _Wanted) -> Trace:
     path, column = wanted.path, wanted.column
-    place, times = None, []
+    place, times, dated = None, [], True
     for line, row in rows:
         if place is None:
             headed = column is not None or not (_is_number(row[0]) or row[0][:1].isdigit())
@@ -247,8 +275,10 @@ def _timestamps(rows: Rows, wanted: _Wanted) -> Trace:
             place = _place(row, column, path) if headed else 0
             if headed:
                 continue
-        times.append(_time(row[place] if place < len(row) else "", path, line))
-    return _from_times(times, path, wanted.function)
+        text_of_time = row[place] if place < len(row) else ""
+        dated = dated and _is_stamp(text_of_time)
+        times.append(_time(text_of_time, path, line))
+    return _from_times(times, path, wanted.function, dated=dated)
 
 
 def _place(header: list[str], column: str | None, path: Path) -> int:
@@ -267,16 +297,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _from_times(times: list[float], path: Path, function: str | None) -> Trace:
+def _from_times(times: list[float], path: Path, function: str | None, *, dated: bool = False) -> Trace:
     if not times:
         raise ValueError(f"{path}: holds no invocation" + (f" of {function!r}" if function else ""))
     starts = np.sort(np.array(times))
-    starts -= math.floor(starts[0] / MINUTE) * MINUTE
+    begin = math.floor(starts[0] / MINUTE) * MINUTE
+    starts -= begin
     minutes = math.floor(starts[-1] / MINUTE) + 1
     if minutes > MAX_MINUTES:
         days = minutes / 1440
         raise ValueError(f"{path}: spans {days:,.4g} days from the first to the last invocation; allowed 3,650")
-    return Trace(counts=None, times=starts, length=minutes * MINUTE)
+    return Trace(counts=None, times=starts, length=minutes * MINUTE, start=begin if dated else None)
 
 
 _READERS: Final[dict[Layout, Callable[[Rows, _Wanted], Trace]]] = {

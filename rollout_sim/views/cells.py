@@ -12,6 +12,7 @@ from typing import Literal
 
 from rollout_sim.core.formatting import (
     NONE,
+    duration_with_interval,
     number,
     number_with_interval,
     percentage,
@@ -185,6 +186,29 @@ class EstimatedNumber(Cell):
         mean, low, high = map(number, (self.estimate.mean, self.estimate.low, self.estimate.high))
         between = " to " if low.startswith("-") and low != NONE else "–"
         return (mean,) if mean == low == high else (mean, f"{low}{between}{high}")
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedDuration(Cell):
+    """An estimate of a time (s), and the limit of the goal that is about it, if there is one."""
+
+    estimate: Estimate | None
+    limit: Limit | None = None
+
+    @property
+    def tone(self) -> Tone:
+        """Whether the limit is kept."""
+        return _toned(self.limit)
+
+    @property
+    def values(self) -> dict[str, object]:
+        """The mean and its interval, in seconds."""
+        return _interval(self.estimate)
+
+    @property
+    def text(self) -> str:
+        """The time and its interval."""
+        return duration_with_interval(self.estimate)
 
 
 @dataclass(frozen=True, slots=True)

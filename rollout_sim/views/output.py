@@ -23,31 +23,38 @@ from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
+from rollout_sim.views.plots.backlog import backlog_figure
+from rollout_sim.views.plots.backtest import prediction_figure, week_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
-from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trend_figure
+from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trade_off_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
+from rollout_sim.views.plots.when import when_figure
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
 RUN_FILES: Final = (
     "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
-    *pictures("traffic", "error_budget", "burn_rate"), "recipe.json",
+    *pictures("traffic", "backlog", "error_budget", "burn_rate"), "recipe.json",
 )  # fmt: skip
 COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
-SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend"))
+SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend", "trade_off"))
 RECOMMENDATION_FILES: Final = (
     "contenders.csv",
     "recommended.yaml",
     "recommendation_recipe.json",
     *pictures("pareto", "recommended_power"),
 )
+BACKTEST_FILES: Final = ("backtest.csv", "backtest_recipe.json", *pictures("week", "prediction"))
+WHEN_FILES: Final = ("when.csv", "when_recipe.json", *pictures("when"))
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
@@ -125,6 +132,8 @@ def _(results: Sequence[RunResult]) -> _Contents:
     if events:
         tables["events.csv"] = pd.concat(events, ignore_index=True)
     drawn: dict[str, Callable[[], Figure]] = {"traffic": lambda: traffic(results)}
+    if results[0].polled:
+        drawn["backlog"] = lambda: backlog_figure(results)
     if results[0].scenario.slos:
         drawn |= {
             "error_budget": lambda: error_budget_figure(results),
@@ -160,8 +169,29 @@ def _(swept: Sweep) -> _Contents:
             "heat_maps": lambda: heat_map_figure(swept),
             "power": lambda: power_figure(swept),
             "trend": lambda: trend_figure(swept),
+            "trade_off": lambda: trade_off_figure(swept),
         },
         recipe="sweep_recipe.json",
+    )
+
+
+@_contents.register(Backtest)
+def _(result: Backtest) -> _Contents:
+    return _Contents(
+        names=BACKTEST_FILES,
+        tables={"backtest.csv": result.frame},
+        pictures={"week": lambda: week_figure(result), "prediction": lambda: prediction_figure(result)},
+        recipe="backtest_recipe.json",
+    )
+
+
+@_contents.register(Hours)
+def _(result: Hours) -> _Contents:
+    return _Contents(
+        names=WHEN_FILES,
+        tables={"when.csv": result.frame},
+        pictures={"when": lambda: when_figure(result)},
+        recipe="when_recipe.json",
     )
 
 

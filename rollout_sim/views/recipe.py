@@ -24,13 +24,16 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.backtest import MAX_BYTES as MAX_MINUTES_BYTES
+from rollout_sim.study.backtest import MINUTES_FILE, Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | Hours
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
@@ -52,11 +55,16 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
         "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
     },
+    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
+    "backtest": {
+        "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
+    },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
-_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"))
+_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"))
+"""The parts of a scenario that name a file, each with the field that does."""
 _FILES: Final = TypeAdapter(dict[str, str])
 
 
@@ -125,6 +133,24 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "precision": result.precision,
                 "runs": None if result.time is None else list(result.runs),
             },
+        )
+    if isinstance(result, Backtest):
+        return (
+            "backtest",
+            result.scenario,
+            {
+                "data": Path(result.folder).as_posix(),
+                "minutes": digest(Path(result.folder) / MINUTES_FILE, MAX_MINUTES_BYTES),
+                "strategies": list(result.good),
+                "seed": result.seed,
+                "replications": result.replications,
+            },
+        )
+    if isinstance(result, Hours):
+        return (
+            "when",
+            result.scenario,
+            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
         )
     first = result[0]
     return (
@@ -244,9 +270,10 @@ def _names(data: Any, axes: Sequence[Axis | SeverityAxis]) -> list[str]:
 def _named_in(data: Any) -> list[str]:
     if isinstance(data, Mapping):
         own = [
-            part["file"]
+            part[name]
             for key, part in data.items()
-            if (key, "file") in _FILE_FIELDS and isinstance(part, Mapping) and isinstance(part.get("file"), str)
+            for holder, name in _FILE_FIELDS
+            if key == holder and isinstance(part, Mapping) and isinstance(part.get(name), str)
         ]
         return own + [name for part in data.values() for name in _named_in(part)]
     return [name for part in data for name in _named_in(part)] if isinstance(data, list | tuple) else []

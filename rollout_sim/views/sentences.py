@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
+from rollout_sim.control.slo import FAST_BURN
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison, best_strategy
+from rollout_sim.study.judgement import limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import FAST_BURN, Outstanding, Recommendation
+from rollout_sim.study.recommend.search import Outstanding, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -126,24 +128,6 @@ def changes(change: Change, names: tuple[str, str]) -> tuple[str, ...]:
 def _apart(estimate: Estimate) -> bool:
     """Whether a difference's interval lies on one side of zero."""
     return estimate.mean != 0 and not (estimate.low or 0.0) <= 0.0 <= (estimate.high or 0.0)
-
-
-def limits_of(compared: Comparison, name: str, goal: Goal) -> tuple[Limit, ...]:
-    """The limits of the goal that a comparison can tell of a strategy, whose fault is the file's, not the goal's.
-
-    How often it is caught, how often a good version is stopped, and how long it takes.
-    """
-    limits = []
-    good = compared if compared.twin is None else compared.twin
-    if goal.catch is not None and compared.twin is not None:
-        limits.append(Limit(name="catch", estimate=_stopped(compared, name), at_least=goal.catch.at_least))
-    if goal.false_rollback is not None:
-        limits.append(Limit(name="false_rollback", estimate=_stopped(good, name), at_most=goal.false_rollback.at_most))
-    if goal.time_to_full is not None and (strategy := compared.scenario.strategies.get(name)) is not None:
-        takes = strategy.plan.time_to_full
-        estimate = Estimate(n=1, mean=takes, low=takes, high=takes, quantiles={})
-        limits.append(Limit(name="time_to_full", estimate=estimate, at_most=goal.time_to_full.at_most))
-    return tuple(limits)
 
 
 def choice(compared: Comparison, goal: Goal) -> tuple[str, tuple[str, ...]]:
@@ -329,9 +313,10 @@ def assumed(recommendation: Recommendation) -> list[str]:
     limits = []
     if goal.catch is not None:
         of = goal.catch.of
-        burns = FAST_BURN * (1 - recommendation.scenario.slos[0].objective)
-        paged = recommendation.scenario.goal is None and of.error_rate is not None and of.spread.low == burns
-        why = f" ({FAST_BURN:g} times what the objective allows, which people are paged for)" if paged else ""
+        slo = recommendation.scenario.slos[0]
+        paged = recommendation.scenario.goal is None and of.error_rate is not None and of.spread.low == slo.paging_share
+        burns = f"{FAST_BURN:g} times what the objective allows" if slo.slices is None else "enough to make slices bad"
+        why = f" ({burns}, which people are paged for)" if paged else ""
         limits.append(f"catch {of.show(of.spread.low)}{why} in at least {share(goal.catch.at_least)}")
     if goal.false_rollback is not None:
         limits.append(f"roll a good version back in at most {share(goal.false_rollback.at_most)}")

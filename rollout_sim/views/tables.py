@@ -18,7 +18,9 @@ from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison
+from rollout_sim.study.judgement import goal_of, limits_by_name, limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
+from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.views.cells import (
@@ -26,6 +28,7 @@ from rollout_sim.views.cells import (
     Cell,
     Count,
     Duration,
+    EstimatedDuration,
     EstimatedNumber,
     EstimatedShare,
     Judgement,
@@ -105,14 +108,11 @@ class Table:
         Where a line for each row is too wide, intervals stand below their values; where that is too wide, too, the last
         columns stand in tables of their own under the same names. Nothing is ever cut, however narrow the terminal is.
         """
-        lines = [[_Entry((cell.text,), cell.tone) for cell in row] for row in self.rows]
+        lines = [[_Entry((cell.text,), (cell.tone,)) for cell in row] for row in self.rows]
         one_line = _Layout(self.headings, lines, self.names)
         if one_line.width <= width:
             return [one_line.table(), *_captions(self.caption)]
-        entries = [
-            [_Entry(parts, cell.tone) for parts, cell in zip(row, self._page_cells(cells), strict=True)]
-            for row, cells in zip(self.page_rows, self.rows, strict=True)
-        ]
+        entries = [self._entries(row) for row in self.rows]
         names = sum(column.names and not column.below for column in self.columns)
         parts = _Layout(self.page_headings, entries, names).narrowed(width).parts(width)
         level = "95% intervals below the values" if any(column.interval for column in self.columns) else ""
@@ -164,28 +164,26 @@ class Table:
     @property
     def page_rows(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
         """For each row of a page the lines of each of its cells."""
-        rows = []
-        for row in self.rows:
-            cells: list[tuple[str, ...]] = []
-            for column, cell in zip(self.columns, row, strict=True):
-                if column.below:
-                    cells[-1] += () if cell.text == NONE else (f"{column.below} {cell.text}",)
-                else:
-                    cells.append(cell.lines)
-            rows.append(tuple(cells))
-        return tuple(rows)
+        return tuple(tuple(entry.lines for entry in self._entries(row)) for row in self.rows)
 
-    def _page_cells(self, row: tuple[Cell, ...]) -> list[Cell]:
-        """The cells of a row that have a column of their own on a page."""
-        return [cell for column, cell in zip(self.columns, row, strict=True) if not column.below]
+    def _entries(self, row: tuple[Cell, ...]) -> list[_Entry]:
+        """The cells of a row on a page, where those with a `below` are lines of the one to their left."""
+        entries: list[_Entry] = []
+        for column, cell in zip(self.columns, row, strict=True):
+            if not column.below:
+                entries.append(_Entry(cell.lines, (cell.tone,) * len(cell.lines)))
+            elif cell.text != NONE:
+                above = entries[-1]
+                entries[-1] = _Entry((*above.lines, f"{column.below} {cell.text}"), (*above.tones, cell.tone))
+        return entries
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The lines of a cell, and how it is judged."""
+    """The lines of a cell, and how each of them is judged."""
 
     lines: tuple[str, ...]
-    tone: Tone
+    tones: tuple[Tone, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +280,11 @@ class _Layout:
         for row in self.rows:
             cells = []
             for entry in row:
-                text = RichText(entry.lines[0], style=_COLOURS[entry.tone])
-                for line in entry.lines[1:]:
-                    text.append(f"\n{line}", style="dim")
+                text = RichText()
+                for position, (line, tone) in enumerate(zip(entry.lines, entry.tones, strict=True)):
+                    text.append(
+                        f"\n{line}" if position else line, style=f"{'dim ' if position else ''}{_COLOURS[tone]}"
+                    )
                 cells.append(text)
             table.add_row(*cells)
         return table
@@ -378,6 +378,26 @@ def run_table(results: Sequence[RunResult]) -> Table:
     return Table(columns=tuple(columns), rows=tuple(rows), caption=repeated(columns, rows))
 
 
+def record_table(results: Sequence[RunResult]) -> Table:
+    """What became of the records of queues and streams: by strategy, or by strategy and source where there are several."""
+    several = len(results[0].polled) > 1
+    columns = [Column(title="strategy", names=True), *([Column(title="source", names=True)] if several else [])]
+    columns += [Column(title=title) for title in ("records", "bad", "lost", "waiting")]
+    columns += [Column(title="age\np50"), Column(title="age\np95", below="p95"), Column(title="longest\nbacklog")]
+    columns += [Column(title="at the\nrollback", below="at the rollback"), Column(title="drained\nafter")]
+    rows: list[tuple[Cell, ...]] = []
+    for result in results:
+        for source in result.polled:
+            ages = [Duration(source.age_quantile(share)) for share in (0.5, 0.95)]
+            rows.append((
+                Text(result.strategy), *([Text(source.source)] if several else []),
+                Count(source.arrived), Count(source.bad), Count(source.lost), Count(source.waiting), *ages,
+                Count(int(source.backlog.max())), Count(result.backlog_at_rollback), Duration(result.drain_time_s),
+            ))  # fmt: skip
+    several_note = "at the rollback, drained after: all sources together" if several else ""
+    return Table(columns=tuple(columns), rows=tuple(rows), caption=several_note)
+
+
 def version_table(results: Sequence[RunResult]) -> Table:
     """Each version's invocations and environments, averaged over the run."""
     columns = (
@@ -440,7 +460,7 @@ MANY_WAITING: Final = 0.01
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """One row per strategy; each cell an estimate with its 95% interval."""
+    """One row per strategy; each cell an estimate with its 95% interval, judged by the limit of the goal that is about it."""
     slos, twin = comparison.scenario.slos, comparison.twin
     waiting = any(
         columns["pending"].mean() > MANY_WAITING * (columns["requests"] + columns["pending"]).mean()
@@ -450,6 +470,8 @@ def comparison_table(comparison: Comparison) -> Table:
     blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
     columns += [Column(title="blocked", interval=True)] if blocked else []
     columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
+    rolled_out = comparison.scenario.rollout is not None
+    columns += [Column(title="full traffic\nafter", interval=True, below="full")] if rolled_out else []
     added = all("bad_requests_added" in columns for columns in comparison.columns.values())
     columns += [Column(title="rolled back after\nmedian / p95")]
     columns += [Column(title="bad requests\nadded", interval=True)] if added else []
@@ -464,9 +486,15 @@ def comparison_table(comparison: Comparison) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name in comparison.columns:
         estimates = comparison.estimates(name)
-        cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"])]
+        limits = judged(comparison, name)
+        cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"], limits.get("catch"))]
         cells += [EstimatedShare(estimates["blocked"])] if blocked else []
-        cells += [] if twin is None else [EstimatedShare(twin.estimates(name)["stopped"])]
+        if twin is not None:
+            cells.append(EstimatedShare(twin.estimates(name)["stopped"], limits.get("false_rollback")))
+        elif "false_rollback" in limits:  # the version is a good one
+            cells[1] = EstimatedShare(estimates["stopped"], limits["false_rollback"])
+        if rolled_out:
+            cells.append(EstimatedDuration((twin or comparison).time_to_full(name), limits.get("time_to_full")))
         cells += [MedianDuration(estimates["time_to_rollback_s"])]
         cells += [EstimatedNumber(estimates["bad_requests_added"])] if added else []
         whole = estimates["bad_requests"]
@@ -476,8 +504,15 @@ def comparison_table(comparison: Comparison) -> Table:
             cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
         cells += [EstimatedNumber(estimates["pending"])] if waiting else []
         rows.append(tuple(cells))
-    caption = "\n".join(filter(None, (repeated(columns, rows), comparison.undecided)))
+    whose = "the" if twin is None else "a good"
+    full = f"full: {whose} version has all traffic after this time, if it is not stopped" if rolled_out else ""
+    caption = "\n".join(filter(None, (full, repeated(columns, rows), comparison.undecided)))
     return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def judged(comparison: Comparison, strategy: str) -> dict[str, Limit]:
+    """By name the limits of the scenario's goal that a strategy's estimates are about."""
+    return {limit.name: limit for limit in limits_of(comparison, strategy, goal_of(comparison.scenario))}
 
 
 def _blocked(estimate: Estimate | None) -> bool:
@@ -492,6 +527,7 @@ SHOWN: Final = 40
 def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHOWN) -> Table:
     """One row per cell and strategy, the first `most` of them; `rest` says where all are."""
     names = [axis.name for axis in swept.axes]
+    scenarios = {cell.labels: cell.scenario for cell in swept.cells}
     lines: dict[tuple[str, ...], dict[str, Cell]] = {}
     for row in swept.rows:
         cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
@@ -501,6 +537,8 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
     blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
     twin = ("good_version_stopped",) if swept.twin else ()
     shown = ("stopped", *twin, *(("blocked",) if blocked else ()), "bad_requests", "plane")
+    for values, cells in lines.items():
+        _judge(cells, scenarios[values[:-1]])
     rows = tuple(
         (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )
@@ -516,6 +554,16 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
         rows=rows[:most],
         caption=f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else "",
     )
+
+
+def _judge(cells: dict[str, Cell], scenario: Scenario) -> None:
+    """Gives the shares among the `cells` of a row (by estimate) the limits of the goal that are about them."""
+    shares = {name: cells.get(name) for name in ("stopped", "good_version_stopped")}
+    estimates = [cell.estimate if isinstance(cell, EstimatedShare) else None for cell in shares.values()]
+    limits = {limit.name: limit for limit in limits_by_name(scenario, goal_of(scenario), *estimates)}
+    for (name, cell), limit in zip(shares.items(), ("catch", "false_rollback"), strict=True):
+        if isinstance(cell, EstimatedShare):
+            cells[name] = replace(cell, limit=limits.get(limit))
 
 
 def change_table(change: Change, names: tuple[str, str]) -> Table:
@@ -534,13 +582,13 @@ def change_table(change: Change, names: tuple[str, str]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for strategy in change.strategies:
         for name, side in zip(names, sides, strict=True):
-            estimates = side.estimates(strategy)
+            estimates, limits = side.estimates(strategy), judged(side, strategy)
             good = None if side.twin is None else side.twin.estimates(strategy)["stopped"]
             rows.append((
                 Text(strategy),
                 Text(name),
-                EstimatedShare(estimates["stopped"]),
-                EstimatedShare(good),
+                EstimatedShare(estimates["stopped"], limits.get("catch")),
+                EstimatedShare(good, limits.get("false_rollback")),
                 MedianDuration(estimates["time_to_rollback_s"]),
                 EstimatedNumber(estimates["bad_requests"]),
                 *(EstimatedShare(estimates[f"budget_spent.{slo}"]) for slo in slos),

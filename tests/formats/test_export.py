@@ -307,11 +307,15 @@ def test_openslo_reads_references_and_names_what_it_does_not_support(tmp_path: P
     assert entries == [
         {"name": "gold", "sli": "errors", "objective": "99.9%", "window": "30 d"},
         {"name": "silver", "sli": "errors", "objective": "98%", "window": "30 d"},
+        {
+            "name": "slices", "sli": "errors", "objective": "99%", "window": "28 d",
+            "slices": {"every": "1 min", "target": "90%"},
+        },
         {"name": "calendar", "sli": "errors", "objective": "99%", "window": "30 d"},
-    ]
+    ]  # fmt: skip
     said = "\n".join(remarks)
     for part in (
-        "slices: budgetingMethod: got 'Timeslices'",
+        "slices: OpenSLO does not say what a time slice without requests is: it was taken as good",
         "calendar: the calendar window 1M was taken as a rolling one of 30 days",
         "a Service is not read",
         "30 days",

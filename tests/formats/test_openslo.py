@@ -126,3 +126,46 @@ def test_objectives_with_indicators_of_their_own(tmp_path: Path) -> None:
     entries, remarks = openslo.read(path)
     assert [(entry["name"], entry["sli"]) for entry in entries] == [("ok", "errors"), ("fast", {"latency": "0.1 s"})]
     assert "a: left out: indicatorRef: no SLI 'nowhere' in this file" in remarks
+
+
+@pytest.mark.parametrize(
+    "slices", [None, {"every": "1 min", "target": "95%"}, {"every": "90 min"}, {"every": "1 d", "target": "100%"}]
+)
+def test_budgets_of_time_slices_go_both_ways(slices: dict[str, Any] | None, tmp_path: Path) -> None:
+    given = Scenario.from_dict(data(slos=[{"name": "a", "objective": "99.9%", "slices": slices}]))
+    path = tmp_path / "slos.yaml"
+    path.write_text(openslo.export(given).text)
+    entries, _ = openslo.read(path)
+    assert Scenario.from_dict(data(slos=[{**entries[0], "alias": None}])).slos == given.slos
+
+
+@pytest.mark.parametrize(
+    ("method", "objective", "slices"),
+    [
+        ("Timeslices", {"timeSliceTarget": 0.9, "timeSliceWindow": "5m"}, {"every": "5 min", "target": "90%"}),
+        ("Timeslices", {"timeSliceTarget": 1, "timeSliceWindow": 2}, {"every": "2 min", "target": "100%"}),
+        ("RatioTimeslices", {"timeSliceTarget": 0.9, "timeSliceWindow": "1h"}, {"every": "1 h"}),
+        ("Occurrences", {"timeSliceWindow": "1h"}, None),
+        ("Timeslices", {"timeSliceWindow": "5m"}, "timeSliceTarget: missing"),
+        ("Timeslices", {"timeSliceTarget": 0.9}, "timeSliceWindow: missing"),
+        ("Timeslices", {"timeSliceTarget": 1.5, "timeSliceWindow": "5m"}, "timeSliceTarget: must be above 0 and at most 1, got 1.5"),
+        ("Timeslices", {"timeSliceTarget": 0.9, "timeSliceWindow": "1M"}, "timeSliceWindow: got '1M'; allowed such as 1m, 5m, 1h"),
+        ("RatioTimeslices", {"timeSliceWindow": "8w"}, "slices.every: must not be longer than the window of 30 d, got 56 d"),
+        ("Budget", {}, "budgetingMethod: got 'Budget'; allowed Occurrences, Timeslices, RatioTimeslices"),
+    ],
+)  # fmt: skip
+def test_each_budgeting_method_of_openslo(
+    method: str, objective: dict[str, Any], slices: dict[str, str] | str | None, tmp_path: Path
+) -> None:
+    document = slo(**objective)
+    document["spec"]["budgetingMethod"] = method
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(document))
+    if isinstance(slices, str):
+        with pytest.raises(ScenarioError) as caught:
+            openslo.read(path)
+        assert slices in "\n".join(caught.value.problems)
+        return
+    entries, remarks = openslo.read(path)
+    assert entries[0].get("slices") == slices
+    assert any("without requests" in remark for remark in remarks) == (slices is not None)

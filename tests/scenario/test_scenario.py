@@ -13,6 +13,7 @@ import pytest
 from builders import BASE, data, scenario, steady
 
 from rollout_sim import compare, simulate
+from rollout_sim.core.minutes import moment_of
 from rollout_sim.core.yaml_io import read_yaml, to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
@@ -156,3 +157,49 @@ def test_users_of_all_sources_together_fit_into_memory() -> None:
     source = data()["traffic"][0] | {"users": {"count": 30_000_000}}
     with pytest.raises(ScenarioError, match="traffic: has 60,000,000 users in all; allowed 50,000,000"):
         Scenario.from_dict(data(traffic=[source, source]))
+
+
+def dated(folder: Path, **trace: Any) -> Scenario:
+    """A recording of four minutes with 10, 20, 30 and 40 requests, from 14:00 on, and a rollout that begins a minute in."""
+    rows = "".join(f"2026-11-24T14:0{k}:00Z,{10 * (k + 1)}\n" for k in range(4))
+    (folder / "counts.csv").write_text("time,invocations\n" + rows, encoding="utf-8")
+    arrivals = {"trace": {"file": "counts.csv", "layout": "counts", **trace}}
+    changes: dict[str, Any] = {
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": arrivals}],
+        "horizon": "3 min",
+        "rollout__start": "1 min",
+    }
+    return Scenario.from_dict(data(**changes), path=folder / "s.yaml")
+
+
+def test_a_rollout_at_a_moment_meets_the_traffic_of_that_moment(tmp_path: Path) -> None:
+    later = dated(tmp_path).at(moment_of("2026-11-24 14:02"))
+    trace = later.traffic[0].arrivals.trace
+    assert trace is not None
+    assert trace.recording.per_period.tolist() == [20, 30, 40]
+    assert Scenario.from_dict(later.dump(), path=tmp_path / "s.yaml") == later
+    again = dated(tmp_path, repeat=True).at(moment_of("2026-11-24 14:03")).traffic[0].arrivals.trace
+    assert again is not None
+    assert again.recording.per_period.tolist() == [30, 40, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        ("2026-11-24 14:00", "2026-11-24 13:59 is not recorded; allowed 2026-11-24 14:00 to 2026-11-24 14:04"),
+        ("2026-11-24 14:02:30", "cannot begin within a period of 60 s"),
+    ],
+)
+def test_a_moment_without_recorded_traffic_is_refused(tmp_path: Path, moment: str, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        dated(tmp_path).at(moment_of(moment))
+
+
+def test_the_time_of_day_moves_the_peak_and_constant_traffic_knows_none() -> None:
+    daily = {"diurnal": {"mean": "5/s", "amplitude": "50%", "peak": "14 h"}}
+    given = scenario(traffic=[{"source": "http", "alias": "prod", "arrivals": daily}])
+    swing = given.at(moment_of("2026-11-24 10:05")).traffic[0].arrivals.diurnal  # the rollout begins 5 min in
+    assert swing is not None
+    assert swing.peak == 4 * 3600.0
+    with pytest.raises(ScenarioError, match="no moment differs from another"):
+        scenario().at(moment_of("2026-11-24 10:05"))

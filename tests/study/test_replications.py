@@ -44,11 +44,12 @@ def test_too_few_replications_are_called_that_everywhere() -> None:
     given = scenario()
     few, many = compare(given, 20), compare(given, 2000)
     assert few.undecided.startswith("too few to decide: 20 replications leave open by up to ")
-    assert comparison_table(few).caption == few.undecided
+    assert comparison_table(few).caption.splitlines()[-1] == few.undecided
     assert few.to_json()["undecided"] == few.undecided
     assert conclusion(few)[0] == f"T{few.undecided[1:]}."
     assert conclusion(few, below_table=True) == conclusion(few)[1:]  # a terminal shows the caption, too
-    assert (many.undecided, comparison_table(many).caption, many.to_json()["undecided"]) == ("", "", None)
+    assert (many.undecided, many.to_json()["undecided"]) == ("", None)
+    assert "too few" not in comparison_table(many).caption
     assert "Too few" not in " ".join(conclusion(many))
 
 

@@ -31,7 +31,7 @@ FILES = {
         "recipe.json",
     ],
     "comparison": ["estimates.csv", "replications.csv", "comparison_recipe.json", "comparison.png"],
-    "sweep": ["sweep.csv", "sweep_recipe.json", "heat_maps.png", "power.png"],
+    "sweep": ["sweep.csv", "sweep_recipe.json", "heat_maps.png", "power.png", "trade_off.png"],
     "recommendation": [
         "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
     ],

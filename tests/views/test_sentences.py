@@ -25,6 +25,7 @@ def columns(stopped: float, bad: float, n: int = 400) -> Samples:
     return {
         "outcome": np.where(back, ROLLED_BACK, PROMOTED).astype(float),
         "time_to_rollback_s": np.where(back, 120.0, np.nan),
+        "time_to_full_s": np.where(back, np.nan, 300.0),
         "requests": np.full(n, 1000.0),
         "bad_requests": bad + noise,
         "budget_spent.availability": (bad + noise) / 1e5,

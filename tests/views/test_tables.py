@@ -11,12 +11,15 @@ from rich.console import Console
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.study.comparison import compare
+from rollout_sim.study.judgement import goal_of, limits_of
 from rollout_sim.study.recommend.limits import Limit
+from rollout_sim.study.sweep import sweep
 from rollout_sim.views.cells import (
     Average,
     Cell,
     Count,
     Duration,
+    EstimatedDuration,
     EstimatedNumber,
     EstimatedShare,
     Judgement,
@@ -24,7 +27,7 @@ from rollout_sim.views.cells import (
     Share,
     Text,
 )
-from rollout_sim.views.tables import Column, Table, comparison_table, repeated, run_table, version_table
+from rollout_sim.views.tables import Column, Table, comparison_table, repeated, run_table, sweep_table, version_table
 
 
 def estimate(
@@ -104,6 +107,54 @@ def test_what_breaks_a_limit_is_red_and_what_is_open_yellow() -> None:
         assert f"{colour}m" in capture.get()
 
 
+def test_a_comparison_and_a_sweep_are_judged_by_the_goal() -> None:
+    """A fault of 20% has to be caught in 90%, good versions may be stopped in 10%; a smaller fault is not what the goal is about."""
+    goal = {
+        "catch": {"at_least": "90%", "of": {"error_rate": "20%"}},
+        "false_rollback": {"at_most": "10%"},
+        "time_to_full": {"at_most": "4 min"},
+    }
+    strategies = {"instant": {"type": "all_at_once"}, "canary": {"type": "canary", "percent": 10, "interval": "5 min"}}
+    compared = compare(scenario(goal=goal, strategies=strategies), 300)
+    tones = {row[0].text: tuple(cell.tone for cell in row[1:4]) for row in comparison_table(compared).rows}
+    assert tones == {"instant": ("bad", "good", "good"), "canary": ("good", "good", "bad")}
+    swept = sweep(scenario(goal=goal, strategies=strategies), ["severity=5%,20%"], 300)
+    of_sweep = [
+        (*(cell.text for cell in row[:2]), *(cell.tone for cell in row[2:4])) for row in sweep_table(swept).rows
+    ]
+    assert of_sweep == [
+        ("5%", "instant", "", "good"),
+        ("5%", "canary", "", "good"),
+        ("20%", "instant", "bad", "good"),
+        ("20%", "canary", "good", "good"),
+    ]
+
+
+def test_the_time_to_full_traffic_is_that_of_a_good_version_that_is_not_stopped() -> None:
+    blocked = {"alarms__errors__threshold": "> -1", "alarms__errors__missing": "breaching"}
+    """Below the cell to its left it has the colour of its own limit."""
+    for changes, expected in (({}, ["0 s", "5 min", "6 min"]), (blocked, ["-", "-", "-"])):
+        table = comparison_table(compare(scenario(**changes), 20))
+        full = [column.line for column in table.columns].index("full traffic after")
+        assert [row[full].text for row in table.rows] == expected
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard")
+    late = EstimatedDuration(
+        estimate(300.0, 300.0, 300.0), Limit(name="x", estimate=estimate(3.0, 3.0, 3.0), at_most=1.0)
+    )
+    columns = (
+        Column(title="s" * 50, names=True),
+        Column(title="stopped", interval=True),
+        Column(title="full" * 9, below="full"),
+    )
+    with console.capture() as capture:
+        for part in Table(
+            columns=columns, rows=((Text("x"), EstimatedShare(estimate(0.5, 0.4, 0.6)), late),)
+        ).for_terminal(80):
+            console.print(part)
+    shown = {line for line in capture.get().splitlines() if "31m" in line}
+    assert ["full 5 min" in line for line in shown] == [True]
+
+
 @pytest.mark.parametrize(
     ("outcome", "bad", "text", "tone"),
     [("failed", True, "bad version caught", "good"), ("promoted", True, "bad version missed", "bad"),
@@ -159,13 +210,17 @@ def test_a_comparison_hands_over_its_own_estimates() -> None:
     table = comparison_table(compared)
     for name, row in zip(compared.columns, table.rows, strict=True):
         estimates, good = compared.estimates(name), compared.twin.estimates(name)
+        full = compared.twin.time_to_full(name)
+        limits = {limit.name: limit for limit in limits_of(compared, name, goal_of(compared.scenario))}
+        assert [limit.estimate for limit in limits.values()] == [estimates["stopped"], good["stopped"], full]
         budget, in_all = estimates["budget_spent.availability"], estimates["bad_requests"]
         assert budget is not None
         assert in_all is not None
         assert row == (
             Text(name),
-            EstimatedShare(estimates["stopped"]),
-            EstimatedShare(good["stopped"]),
+            EstimatedShare(estimates["stopped"], limits["catch"]),
+            EstimatedShare(good["stopped"], limits["false_rollback"]),
+            EstimatedDuration(full, limits["time_to_full"]),
             MedianDuration(estimates["time_to_rollback_s"]),
             EstimatedNumber(estimates["bad_requests_added"]),
             Average(in_all.mean),

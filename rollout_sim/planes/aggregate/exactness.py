@@ -41,6 +41,9 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
     reasons = []
     for i, (source, process) in enumerate(zip(scenario.traffic, processes, strict=True)):
         name = source.name or f"traffic[{i}]"
+        if source.polled:
+            reasons.append(f"{name}: batches and their retries link the records of a {source.source}")
+            continue
         if source.retry is not None and source.retry.attempts > 1:
             again = [
                 kind for kind in source.retry.on if kind == "error" or (kind == "failed_response" and _fails(scenario))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -24,12 +24,13 @@ import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Metrics, Percentile
-from rollout_sim.control.slo import judging
+from rollout_sim.control.slo import Objective, judging
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
+from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
 from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, outcome_probabilities, test_answers
 from rollout_sim.planes.base import Answers, PlaneTotals
@@ -59,12 +60,21 @@ class SharedTraffic:
         self.behaviours = {
             number: VersionBehaviour(
                 duration=spec.duration,
-                error_rate=spec.error_rate,
+                error_rate=spec.mean_error_rate,
                 failed_responses=spec.failed_responses,
                 timeout=scenario.function.timeout,
                 rows=faults.rows_of(scenario.faults_of(number), scenario.start),
                 edges=self.edges,
             )
+            for number, spec in scenario.function.versions.items()
+        }
+        self.error_rates = {
+            number: paths_of(spec.error_rate, streams, scenario.horizon, replications)
+            for number, spec in scenario.function.versions.items()
+        }
+        """The share of errors of each version in each of its `spans` (s): shape (replications, spans)."""
+        self.spans = {
+            number: spans_of(spec.error_rate, scenario.horizon)[1]
             for number, spec in scenario.function.versions.items()
         }
         self.arrivals = []
@@ -80,16 +90,28 @@ class SharedTraffic:
             )  # fmt: skip
         self._probabilities: dict[Key, FloatArray] = {}
 
-    def probabilities(self, source: int, version: str, start: float, end: float, seen: tuple[float, ...]) -> FloatArray:
-        """`outcome_probabilities` of one source's invocations, computed once for all intervals that are alike."""
+    def error_rate(self, version: str, t: float) -> FloatArray:
+        """The share of a version's invocations from `t` (s) on that ends in an error: shape (replications,)."""
+        span = self.spans[version]
+        return self.error_rates[version][:, cell_of(t, span) if math.isfinite(span) else 0]
+
+    def probabilities(
+        self, source: int, version: str, start: float, end: float, seen: tuple[float, ...], failing: bool | None = None
+    ) -> FloatArray:
+        """`outcome_probabilities` of one source's invocations, computed once for all intervals that are alike.
+
+        Of those alone that the version's own share of errors makes fail, or spares, where `failing` says so.
+        """
         behaviour = self.behaviours[version]
+        if failing is not None:
+            behaviour = replace(behaviour, error_rate=float(failing))
         arrivals = self.scenario.traffic[source].arrivals
         even = arrivals.diurnal is None and arrivals.custom is None
         if behaviour.steady_between(start, end) and (even or not seen):
             ahead = tuple(round(instant - end, 6) for instant in seen)
-            key: Key = (version, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)
+            key: Key = (version, failing, behaviour.strength(start), round(end - start, 6) if seen else 0.0, ahead)
         else:
-            key = (version, start, end, seen, None if even else source)
+            key = (version, failing, start, end, seen, None if even else source)
         probabilities = self._probabilities.get(key)
         if probabilities is None:
             density = None if even else self._density(source)
@@ -111,6 +133,38 @@ class DeferredCounts:
     alias: str
     usual: tuple[float, ...] | None
     counts: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class SliceCounts:
+    """Requests by time slice, for an objective whose budget counts slices: arrays of shape (replications, slices).
+
+    `added` are the bad ones among them that would not be bad without the rollout, less those that it mends.
+    """
+
+    def __init__(self, objective: Objective, horizon: float, replications: int) -> None:
+        assert objective.slices is not None
+        self._kind = objective.slices
+        shape = (replications, math.ceil(horizon / self._kind.every - _ROUNDING))
+        self._requests, self._bad, self.added = (np.zeros(shape, np.int64) for _ in range(3))
+
+    def slice_of(self, start: float) -> int:
+        """The slice of a time (s)."""
+        return cell_of(start, self._kind.every)
+
+    def add(self, start: float, bad: IntArray, requests: IntArray) -> None:
+        """Adds requests that arrive at `start` (s) or later in its slice, and the bad ones: both (replications,)."""
+        self._requests[:, self.slice_of(start)] += requests
+        self._bad[:, self.slice_of(start)] += bad
+
+    def lost(self) -> FloatArray:
+        """Bad slices: shape (replications,)."""
+        lost: FloatArray = self._kind.badness(self._bad, self._requests).sum(axis=1)
+        return lost
+
+    def added_by_rollout(self) -> FloatArray:
+        """How many more slices are bad than if the old version had served the same requests: shape (replications,)."""
+        without: FloatArray = self._kind.badness(self._bad - self.added, self._requests).sum(axis=1)
+        return self.lost() - without
 
 
 class AggregatePlane:
@@ -143,6 +197,10 @@ class AggregatePlane:
         self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._added = np.zeros(size, np.int64)
         self._added_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
+        self._slices = {
+            j: SliceCounts(slo, self.scenario.horizon, size) for j, slo in enumerate(self.scenario.slos) if slo.slices
+        }
+        self._sliced = {slo.alias or self.scenario.alias for slo in self.scenario.slos if slo.slices}
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
         self._deferred: dict[Key, DeferredCounts] = {}
@@ -180,6 +238,7 @@ class AggregatePlane:
         failed[mask], at[mask] = test_answers(
             spec, self.traffic.behaviours[new], hook, self._now,
             warm=warm if hook is self._plan.before else np.full(warm.size, math.inf), rng=self._rng,
+            error_rate=lambda t: self.traffic.error_rate(new, min(t, self.scenario.horizon - TICK))[mask],
         )  # fmt: skip
         return lambda: (failed, at)
 
@@ -188,17 +247,26 @@ class AggregatePlane:
         for deferred in self._deferred.values():
             drawn = self._draw(deferred.counts, deferred.probabilities)
             self._record(
-                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual
+                deferred.alias, drawn, deferred.answered, deferred.overdue, deferred.probabilities, deferred.usual, None
             )
         self._deferred.clear()
+        slices = [self._slices.get(j) for j in range(len(self.scenario.slos))]
         return PlaneTotals(
             requests=self._requests,
             pending=self._pending,
             bad=self._bad,
             bad_new_version=self._bad_new_version,
             bad_by=self._bad_by,
+            lost_by=tuple(
+                bad.astype(float) if counts is None else counts.lost()
+                for bad, counts in zip(self._bad_by, slices, strict=True)
+            ),
             added=self._added,
             added_by=self._added_by,
+            added_lost_by=tuple(
+                added.astype(float) if counts is None else counts.added_by_rollout()
+                for added, counts in zip(self._added_by, slices, strict=True)
+            ),
             throttles=np.zeros(self._requests.size, np.int64),
         )
 
@@ -207,11 +275,12 @@ class AggregatePlane:
     def _spans(self, source: int, start: float, end: float) -> Iterator[tuple[float, float]]:
         """[start, end) cut into the intervals that are drawn one by one, in order.
 
-        It is cut where the alias is promoted, where the alarms begin and end to read, and a latency limit before the horizon.
-        Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods, but for one
-        exception: where nothing is read and no fault is on the rise, all up to the next change of a fault is one interval,
-        since its invocations have the same probabilities. It ends a timeout before the horizon, for later ones may not be
-        answered by then.
+        It is cut where the alias is promoted, where the alarms begin and end to read, a latency limit before the horizon, and where
+        the share of errors of a version changes.
+        Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods and budgets may
+        count time slices, but for one exception: where neither does and no fault is on the rise, all up to the next change of a
+        fault is one interval, since its invocations have the same probabilities. It ends a timeout before the horizon, for later
+        ones may not be answered by then.
 
         Example: cells of 60 s, an alarm that reads from 300 s to 600 s, an error fault from 450 s on, a timeout of 10 s and a
         horizon of 3,600 s. Then [0, 3600) is cut at 300, 360, 420, 480, 540 and 600 (a cell, here [420, 480), may hold a
@@ -220,6 +289,8 @@ class AggregatePlane:
         grid, horizon = self.traffic.arrivals[source].grid, self.scenario.horizon
         alias = self.scenario.traffic[source].alias
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
+        for span in {self.traffic.spans[version] for version in self._behind(source)} - {math.inf}:
+            cuts += (np.arange(cell_of(start, span), cell_of(end, span) + 1) * span).tolist()
         # What is unanswered at the horizon is bad where it has waited longer than an objective allows.
         cuts += [horizon - limit for limit in self._limits(alias)]
         if alias in self._read_aliases:
@@ -230,7 +301,7 @@ class AggregatePlane:
             a = low
             while a < high - _ROUNDING:
                 cell_end = min((cell_of(a, grid) + 1) * grid, high)
-                whole = not self._read_at(alias, a)
+                whole = alias not in self._sliced and not self._read_at(alias, a)
                 if whole and high - cell_end > _ROUNDING:
                     # As many cells as are alike, up to where answers may come after the horizon.
                     last = min([high, *(t for b in behaviours for t in b.instants() if t > a)])
@@ -270,19 +341,58 @@ class AggregatePlane:
 
     def _run(self, source: int, alias: str, version: str, start: float, end: float, counts: IntArray) -> None:
         """`counts` invocations of a version that start in [start, end): drawn now where they are read, else pooled."""
+        for failing, failed_before, part in self._by_error_rate(alias, version, start, counts):
+            self._run_alike(source, alias, version, start, end, part, failing, failed_before)
+
+    def _by_error_rate(
+        self, alias: str, version: str, start: float, counts: IntArray
+    ) -> Iterator[tuple[bool | None, bool | None, IntArray]]:
+        """`counts` in parts by whether the version's own share of errors makes them fail, and the old version's would have.
+
+        None where the share is the same throughout and the probabilities hold it. Given its part an invocation has the same
+        probabilities in all replications, whatever their shares of errors. On equal draws what fails at the lower share fails
+        at the higher one, too.
+        """
+        old, replaces = self.scenario.old, (alias, version) == (self.scenario.alias, self.scenario.new)
+        if all(math.isinf(self.traffic.spans[number]) for number in ((version, old) if replaces else (version,))):
+            yield None, None, counts
+            return
+        rate = self.traffic.error_rate(version, start)
+        before = self.traffic.error_rate(old, start) if replaces else rate
+        low, high = np.minimum(rate, before), np.maximum(rate, before)
+        both = self._rng.binomial(counts, low)
+        one = np.zeros_like(counts)
+        if (low < high).any():
+            one = self._rng.binomial(counts - both, np.where(low < high, (high - low) / np.maximum(1 - low, TICK), 0.0))
+        parts = (
+            (True, True, both), (True, False, np.where(rate > before, one, 0)), (False, True, np.where(rate > before, 0, one)),
+            (False, False, counts - both - one),
+        )  # fmt: skip
+        yield from (part for part in parts if part[2].any())
+
+    def _run_alike(
+        self, source: int, alias: str, version: str, start: float, end: float, counts: IntArray,
+        failing: bool | None, failed_before: bool | None,
+    ) -> None:  # fmt: skip
+        """Invocations that are alike in what `_by_error_rate` tells apart."""
         horizon = self.scenario.horizon
         target = self._targets[alias, version]
         in_time = (horizon,) if end + self._longest > horizon else ()
         overdue = tuple(end <= horizon - limit + _ROUNDING for limit in self._limits(alias))
         if not self._read_at(alias, start) or target not in self._reads:
-            probabilities = self.traffic.probabilities(source, version, start, end, in_time)
-            usual = self._usual(source, version, start, end, in_time, overdue)
+            probabilities = self.traffic.probabilities(source, version, start, end, in_time, failing)
+            usual = self._usual(source, version, start, end, in_time, overdue, failed_before)
+            answered = 1 if in_time else probabilities.shape[2]
+            if alias in self._sliced:
+                drawn = self._draw(counts, probabilities)
+                self._record(alias, drawn, answered, overdue, probabilities, usual, start)
+                return
             key = (alias, version, probabilities.shape, probabilities.tobytes(), overdue, usual)
             deferred = self._deferred.get(key)
             if deferred is None:
                 deferred = self._deferred[key] = DeferredCounts(
                     probabilities,
-                    1 if in_time else probabilities.shape[2],
+                    answered,
                     overdue,
                     alias,
                     usual,
@@ -291,11 +401,11 @@ class AggregatePlane:
             deferred.counts += counts
             return
         seen = (*self._evaluations(target, start, end, horizon), *in_time)
-        probabilities = self.traffic.probabilities(source, version, start, end, seen)
+        probabilities = self.traffic.probabilities(source, version, start, end, seen, failing)
         drawn = self._draw(counts, probabilities)
         answered = len(seen) if in_time else probabilities.shape[2]
-        usual = self._usual(source, version, start, end, in_time, overdue)
-        self._record(alias, drawn, answered, overdue, probabilities, usual)
+        usual = self._usual(source, version, start, end, in_time, overdue, failed_before)
+        self._record(alias, drawn, answered, overdue, probabilities, usual, start)
         period = cell_of(start, self.metrics.resolution)
         for k in range(answered):
             after = end + self._longest if seen else end
@@ -329,16 +439,18 @@ class AggregatePlane:
         return result.reshape(*probabilities.shape, counts.size)
 
     def _usual(
-        self, source: int, version: str, start: float, end: float, in_time: tuple[float, ...], overdue: tuple[bool, ...]
-    ) -> tuple[float, ...] | None:
+        self, source: int, version: str, start: float, end: float, in_time: tuple[float, ...], overdue: tuple[bool, ...],
+        failed_before: bool | None,
+    ) -> tuple[float, ...] | None:  # fmt: skip
         """What share of the old version's invocations would be bad in the place of these of the new one (`_bad_shares`).
 
-        None for invocations of another version.
+        Of those that its own share of errors makes fail, or spares, where `failed_before` says so. None for invocations of
+        another version.
         """
         alias = self.scenario.traffic[source].alias
         if (alias, version) != (self.scenario.alias, self.scenario.new):
             return None
-        probabilities = self.traffic.probabilities(source, self.scenario.old, start, end, in_time)
+        probabilities = self.traffic.probabilities(source, self.scenario.old, start, end, in_time, failed_before)
         return self._bad_shares(alias, probabilities, 1 if in_time else probabilities.shape[2], overdue)
 
     def _bad_shares(
@@ -366,19 +478,23 @@ class AggregatePlane:
 
     def _record(
         self, alias: str, drawn: IntArray, answered: int, overdue: tuple[bool, ...],
-        probabilities: FloatArray, usual: tuple[float, ...] | None,
+        probabilities: FloatArray, usual: tuple[float, ...] | None, start: float | None,
     ) -> None:  # fmt: skip
         """Adds to the totals what was drawn by `probabilities`, of which the first `answered` classes are over by the horizon.
 
         The rest has then waited too long for each objective that judges the alias and is `overdue`. Where the new version
-        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too.
+        served in place of the old one, whose `usual` shares are bad, what that adds is drawn, too. They begin at `start` (s) or
+        later, in the same cell; None where no budget counts time slices.
         """
-        self._requests += drawn[:, :, :answered].sum(axis=(0, 1, 2))
-        self._pending += drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        over, waiting = drawn[:, :, :answered].sum(axis=(0, 1, 2)), drawn[:, :, answered:].sum(axis=(0, 1, 2))
+        self._requests += over
+        self._pending += waiting
         bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
         judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
-        for j, bad_here in zip(judged, bad_by, strict=True):
+        for j, bad_here, too_long in zip(judged, bad_by, overdue, strict=True):
             self._bad_by[j][:] += bad_here
+            if j in self._slices and start is not None:
+                self._slices[j].add(start, bad_here, over + waiting if too_long else over)
         self._bad += bad
         if usual is None:
             return
@@ -387,12 +503,15 @@ class AggregatePlane:
         if ours == usual:  # the same draws make the same requests bad
             return
         served, drawn_before = drawn.sum(axis=(0, 1, 2)), dict[tuple[float, float], IntArray]()
-        for total, count, share, before in zip(
-            (*(self._added_by[j] for j in judged), self._added), (*bad_by, bad), ours, usual, strict=True
-        ):
+        for count, share, before in zip((*bad_by, bad), ours, usual, strict=True):
             if (share, before) not in drawn_before:
                 drawn_before[share, before] = self._added_by_rollout(served, count, share, before)
-            total[:] += drawn_before[share, before]
+        *added_by, added = (drawn_before[shares] for shares in zip(ours, usual, strict=True))
+        self._added += added
+        for j, added_here in zip(judged, added_by, strict=True):
+            self._added_by[j][:] += added_here
+            if j in self._slices and start is not None:
+                self._slices[j].added[:, self._slices[j].slice_of(start)] += added_here
 
     def _added_by_rollout(self, served: IntArray, bad: IntArray, share: float, before: float) -> IntArray:
         """Of `served` requests, of which `bad` are bad, how many more are so than if the old version had served them.
@@ -405,7 +524,9 @@ class AggregatePlane:
         if share > before:
             added: IntArray = self._pairs.binomial(bad, 1 - before / share)
             return added
-        mended: IntArray = self._pairs.binomial(served - bad, (before - share) / (1 - share))
+        if share >= 1:  # but for rounding they are equal
+            return np.zeros_like(bad)
+        mended: IntArray = self._pairs.binomial(served - bad, min((before - share) / (1 - share), 1.0))
         return -mended
 
     def _bad_for(self, latency: float | None, over: Any) -> Any:

@@ -180,9 +180,11 @@ def test_answers(
     *,
     warm: FloatArray,
     rng: np.random.Generator,
+    error_rate: Callable[[float], FloatArray],
 ) -> tuple[IntArray, FloatArray]:
     """How many of the hook's tests, which begins at `now` (s), fail, and when the last one is answered: shape (replications,).
 
+    `error_rate` is the version's own share of errors at a time (s), shape (replications,).
     A test is cold where no environment is idle, starting from `warm` (replications,) idle ones (infinite: traffic keeps
     them warm). Exact as long as tests come more often than idle environments expire.
     """
@@ -205,7 +207,7 @@ def test_answers(
         ending[slot] = destroyed[slot] = 0
         cold = alive - running <= 0
         alive += cold
-        took, outcome = _resolve_invocation(spec, behaviour, at, cold, rng.random((4, replications)))
+        took, outcome = _resolve_invocation(spec, behaviour, at, cold, rng.random((4, replications)), error_rate(at))
         # No test finds an environment that one takes back at its own start or later, the first of which is:
         gone = np.minimum(np.maximum(np.searchsorted(starts, at + took), k + 1), k + slots - 1) % slots
         ending[gone, everyone] += 1
@@ -217,7 +219,7 @@ def test_answers(
 
 
 def _resolve_invocation(
-    spec: VersionSpec, behaviour: VersionBehaviour, at: float, cold: BoolArray, u: FloatArray
+    spec: VersionSpec, behaviour: VersionBehaviour, at: float, cold: BoolArray, u: FloatArray, error_rates: FloatArray
 ) -> tuple[FloatArray, IntArray]:
     """Seconds and outcome of tests that start at `at`; `u` decides duration, init, slowness and failure."""
     duration = spec.duration.ppf(u[0])
@@ -231,10 +233,13 @@ def _resolve_invocation(
         factor, add, *_ = faults.slowdown(behaviour.rows, at, 0.0, 0, math.nextafter(share, 0.0))
         slowed = duration * factor + add
         result = np.where(u[2] < share, slowed, result)
-    probabilities = faults.failure_shares(
-        behaviour.rows, behaviour.error_rate, behaviour.failed_responses, at, False, 0.0, 0, NO_USER_QUANTILE
-    )
-    outcome = np.array([faults.outcome_of(draw, *probabilities) for draw in u[3].tolist()], np.int64)
+    outcome = np.zeros(cold.size, np.int64)
+    for rate in np.unique(error_rates).tolist():
+        probabilities = faults.failure_shares(
+            behaviour.rows, rate, behaviour.failed_responses, at, False, 0.0, 0, NO_USER_QUANTILE
+        )
+        alike = error_rates == rate
+        outcome[alike] = [faults.outcome_of(draw, *probabilities) for draw in u[3][alike].tolist()]
     gone = outcome == faults.CRASHED
     stuck = ~gone & ((outcome == faults.TIMED_OUT) | (result >= behaviour.timeout))
     outcome[stuck] = faults.TIMED_OUT

@@ -1,7 +1,8 @@
 """The compiled plane: the model of `simpy_plane` as one loop compiled by Numba, equal to it in every bit.
 
 The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events and requests
-(`environments`, `queue`, `requests`), what draws the random variates ahead (`feed`), and Numba (`jit`).
+(`environments`, `queue`, `requests`), what draws the random variates ahead (`feed`) and their generators (`sfc64`), and
+Numba (`jit`).
 Begin with `kernel`.
 """
 
@@ -95,12 +96,19 @@ def _block_bytes(scenario: Scenario) -> int:
     return 8 * BLOCK * (2 + COLUMNS + 2 * len(scenario.function.versions))
 
 
+def _exact_for(scenario: Scenario) -> tuple[str, ...]:
+    """The kernel knows requests, and no pollers."""
+    kinds = dict.fromkeys(source.source for source in scenario.traffic if source.polled)
+    return tuple(f"it knows no pollers, and there is a {kind}" for kind in kinds)
+
+
 SPEC: Final = PlaneSpec(
     engine="compiled",
     speed=8_000_000,
     single_run=_single_run,
     side_by_side=_side_by_side,
     together=_together,
+    exact_for=_exact_for,
     against=_against,
     advantage=_advantage,
     missing=_missing,

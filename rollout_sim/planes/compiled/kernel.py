@@ -124,8 +124,11 @@ def _run(
         duration, init = init, 0.0
     elif not cold:
         init = 0.0
+    error_rate = s.versions[v].error_rate
+    if s.versions[v].span > 0.0:
+        error_rate = s.error_rates[Index(v), Index(t // s.versions[v].span)]
     outcome, init, duration = _resolve_invocation(
-        s.rows[v, : s.versions[v].rows], s.versions[v].error_rate, s.versions[v].failed_responses,
+        s.rows[v, : s.versions[v].rows], error_rate, s.versions[v].failed_responses,
         s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
         cold, t - s.environments[Index(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
     )  # fmt: skip

@@ -26,7 +26,8 @@ from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_provi
 from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import advance
 from rollout_sim.planes.compiled.queue import push_event, slice_of
-from rollout_sim.planes.compiled.state import copied, laid_out
+from rollout_sim.planes.compiled.sfc64 import QuickStreams
+from rollout_sim.planes.compiled.state import copied, error_rates_of, laid_out
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
@@ -48,7 +49,9 @@ class Replications:
         self, scenario: Scenario, replications: Sequence[Streams], strategies: int = 1, *, keeps: int = 0
     ) -> None:
         self.scenario = scenario
-        self.replications = tuple(replications)
+        self.replications = tuple(
+            QuickStreams(seed=s.seed, replication=s.replication, prefix=s.prefix) for s in replications
+        )
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []
@@ -116,7 +119,10 @@ class CompiledPlane:
                 first = state = laid_out(scenario, metrics, requests, streams, events=events)
             else:
                 state = copied(first, metrics, requests, number)
-                state = state._replace(user_quantiles=user_quantiles(streams, state.user_quantiles.size))
+                state = state._replace(
+                    user_quantiles=user_quantiles(streams, state.user_quantiles.size),
+                    error_rates=error_rates_of(scenario, streams),
+                )
             kept = tuple(
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
                 for metric in ("duration", "latency")
@@ -311,8 +317,12 @@ class Run:
         if not self.loader.keeps:
             self.loader.close()
         s = self.state
+        answered = s.bad_by.copy()
         self._judge_pending()
-        for counted, array in zip(s.bad_by, requests.bad_by, strict=True):
+        for counted, array in (
+            *zip(s.bad_by, requests.bad_by, strict=True),
+            *zip(s.bad_by - answered, requests.overdue_by, strict=True),
+        ):
             array[self.number] = counted.reshape(array[self.number].shape)
         requests.pending[self.number] = s.n[k.PENDING]
 

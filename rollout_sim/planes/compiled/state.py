@@ -14,6 +14,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
+from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.planes.draws import (
     COLUMNS,
     MAX_PENDING,
@@ -91,7 +92,7 @@ ENVIRONMENT: Final = _record("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = _record(
     "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
-    "lived worked created_busy started_busy error_rate failed_responses",
+    "lived worked created_busy started_busy error_rate failed_responses span",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = _record(
@@ -136,6 +137,8 @@ class State(NamedTuple):
     """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1)."""
     rows: FloatArray
     """The fault rows (`faults.FaultRow`): shape (versions, rows, 8)."""
+    error_rates: FloatArray
+    """Of a version whose share of errors changes every `span` (s, 0: never), those shares: shape (versions, spans)."""
     uniforms: FloatArray
     """The draws of a block: shape (slots, COLUMNS, BLOCK)."""
     services: FloatArray
@@ -255,6 +258,15 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     }
 
 
+def error_rates_of(scenario: Scenario, streams: Streams) -> FloatArray:
+    """The share of errors of each version in each of its spans in one replication: `State.error_rates`."""
+    paths = [paths_of(spec.error_rate, streams, scenario.horizon)[0] for spec in scenario.function.versions.values()]
+    rates = np.zeros((len(paths), max(path.size for path in paths)))
+    for its_rates, path in zip(rates, paths, strict=True):
+        its_rates[: path.size] = path
+    return rates
+
+
 def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, streams: Streams, *, events: bool) -> State:
     """All arrays, before anything has happened; counts go straight into `metrics` and `counted` (replication 0)."""
     function, sources = scenario.function, scenario.traffic
@@ -277,6 +289,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         waits=np.zeros((len(sources), attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
         rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
+        error_rates=error_rates_of(scenario, streams),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
@@ -316,7 +329,9 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         version["rows"] = len(its_rows)
         version["new"] = name == scenario.new
         version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
-        version["error_rate"], version["failed_responses"] = spec.error_rate, spec.failed_responses
+        version["error_rate"], version["failed_responses"] = spec.mean_error_rate, spec.failed_responses
+        span = spans_of(spec.error_rate, scenario.horizon)[1]
+        version["span"] = span if math.isfinite(span) else 0.0
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.formatting import share, share_with_interval, show_duration
 from rollout_sim.study.check.evidence import CLEARLY, OFTEN, Evidence, Runs, above, below, exposed, more, often
-from rollout_sim.study.check.finding import Edit, Remedy
+from rollout_sim.study.check.finding import Edit, Remedy, Unread
 from rollout_sim.study.check.remedies import (
     HARDLY,
     KEEPS,
@@ -18,7 +19,11 @@ from rollout_sim.study.check.remedies import (
     Verdict,
     alarm_and_strategy_changes,
     alarm_changes,
+    narrowed,
+    new_name,
     of_alarm,
+    of_worst,
+    replacing_changes,
     search,
 )
 from rollout_sim.study.check.rule import Match, Rule, among, rule
@@ -56,6 +61,7 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
                 f"{share_with_interval(caught)} of the rollouts"
             ),
             figures={"caught_without": caught},
+            remedy=_dead_remedy(evidence, dead),
         )
     for name, alarm in evidence.alarms.items():
         silent = [
@@ -65,7 +71,7 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
         ]
         if not silent:
             continue
-        stopped = often(evidence.worst(name)[0], silent[0])
+        stopped = often(next(iter(evidence.worst(name).values())), silent[0])
         reason = _why_silent(evidence, alarm, silent[0])
         yield Match(
             where=("alarms", name),
@@ -143,7 +149,7 @@ def alarm_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
     Every function fails now and then. An alarm that a single ordinary error sets off stops good releases, and people
     learn to deploy again without looking. How often is too often says the goal (`false_rollback`, by default 1%).
     """
-    for name, alarm in evidence.alarms.items():
+    for name in evidence.alarms:
         if _missing_decides(evidence, name):
             continue
         eager = [strategy for strategy in evidence.plans if above(often(evidence.good(name), strategy), evidence.limit)]
@@ -158,7 +164,7 @@ def alarm_stops_good_versions(evidence: Evidence) -> Iterator[Match]:
                 f"allowed {share(evidence.limit)}"
             ),
             figures={"false_rollback": false},
-            remedy=_alarm_remedy(evidence, name, eager) if evidence.watches(alarm) else None,
+            remedy=_alarm_remedy(evidence, name, eager),
         )
 
 
@@ -184,7 +190,7 @@ def alarm_diluted_on_the_alias(evidence: Evidence) -> Iterator[Match]:
         diluted = [strategy for strategy in _firing(evidence, name) if _diluted(evidence, name, strategy)]
         if not diluted:
             continue
-        caught, alone = (often(evidence.bad(name, edits), diluted[0]) for edits in ((), _undiluted(name)))
+        caught, alone = (often(evidence.bad(name, edits), diluted[0]) for edits in ((), narrowed(evidence, name)))
         yield Match(
             where=("alarms", name),
             message=(
@@ -262,7 +268,7 @@ def alarm_blocks_the_rollout(evidence: Evidence) -> Iterator[Match]:
     CodeDeploy refuses a deployment while one of its alarms is in ALARM, the deployment of the fix included. An alarm on
     the alias tells of the version that runs.
     """
-    for name, alarm in evidence.alarms.items():
+    for name in evidence.alarms:
         if _missing_decides(evidence, name):
             continue
         blocking = [strategy for strategy in evidence.plans if _blocking(evidence, name, strategy)]
@@ -276,9 +282,7 @@ def alarm_blocks_the_rollout(evidence: Evidence) -> Iterator[Match]:
                 f"in {share_with_interval(blocked)} of the cases"
             ),
             figures={"blocked": blocked},
-            remedy=search(evidence, alarm_changes(evidence, name), of_alarm(name, blocking))
-            if evidence.watches(alarm)
-            else None,
+            remedy=_alarm_remedy(evidence, name, blocking),
         )
 
 
@@ -298,7 +302,7 @@ def _fires(evidence: Evidence, name: str, strategy: str) -> bool:
         return True
     studies = (evidence.bad, evidence.good)
     return any(often(study(name), strategy, "hindered").mean > 0 for study in studies) or any(
-        often(compared, strategy, "hindered").mean > 0 for compared in evidence.worst(name)
+        often(compared, strategy, "hindered").mean > 0 for compared in evidence.worst(name).values()
     )
 
 
@@ -350,20 +354,16 @@ def _why_silent(evidence: Evidence, alarm: Alarm, strategy: str) -> str:
     return ""
 
 
-def _undiluted(name: str) -> Edits:
-    return (Edit(where=("alarms", name, "of"), value="new_version"),)
-
-
 def _diluted(evidence: Evidence, name: str, strategy: str) -> bool:
     """Whether the alarm would catch clearly more of the goal's fault if it looked at the new version alone."""
-    alarm = evidence.alarms[name]
-    if alarm.metric is None or alarm.band is not None or alarm.of not in ("alias", "function"):
+    alarm, alone = evidence.alarms[name], narrowed(evidence, name)
+    if not alone or not {"alias", "function"} & set(alarm.scopes):
         return False
     if not evidence.watches(alarm) or _blocking(evidence, name, strategy):
         return False
     if often(evidence.bad(name), strategy).mean >= evidence.catch.at_least:
         return False
-    gained = more(evidence.bad(name, _undiluted(name)), evidence.bad(name), strategy)
+    gained = more(evidence.bad(name, alone), evidence.bad(name), strategy)
     return above(gained, CLEARLY)
 
 
@@ -388,9 +388,34 @@ def _blocking(evidence: Evidence, name: str, strategy: str) -> bool:
 
 
 def _alarm_remedy(evidence: Evidence, name: str, strategies: Sequence[str]) -> Remedy | None:
-    if not evidence.watches(evidence.alarms[name]):
+    """The smallest change of the alarm, and where no change of it does, a new alarm in its place."""
+    changes = alarm_and_strategy_changes(evidence, name, strategies)
+    if not evidence.watches(evidence.scenario.alarms[name]):
+        return search(evidence, changes, of_worst(name, strategies))
+    remedy = search(evidence, changes, of_alarm(name, strategies))
+    if remedy is None:
+        replaced = replacing_changes(evidence, name, strategies)
+        remedy = search(evidence, replaced, of_alarm(new_name(evidence), strategies))
+    return remedy
+
+
+def _dead_remedy(evidence: Evidence, dead: Unread) -> Remedy | None:
+    """What gives an alarm data, with what else it takes to catch the goal's fault; None where nothing does."""
+    if dead.mended is None:
         return None
-    return search(evidence, alarm_and_strategy_changes(evidence, name, strategies), of_alarm(name, strategies))
+    revived = (
+        Edit(where=("alarms", dead.name), value=dict(dead.mended)),
+        Edit(where=("rollout", "alarms"), value=[*evidence.deployment.alarms, dead.name]),
+    )
+    alive = Evidence(evidence.varied(revived), evidence.origin, goal=evidence.goal, risk=evidence.risk)
+    strategies = list(alive.plans)[:1]
+    changes: list[Edits] = [(), *alarm_and_strategy_changes(alive, dead.name, strategies)]
+    remedy = search(alive, changes, of_alarm(dead.name, strategies)) if alive.watches(alive.alarms[dead.name]) else None
+    remedy = remedy or search(alive, changes, of_worst(dead.name, strategies))
+    if remedy is None:
+        return None
+    text = "; ".join(filter(None, (f"{dead.name}: {dead.change}", remedy.text)))
+    return replace(remedy, edits=(*revived, *remedy.edits), text=text)
 
 
 def _missing_remedy(evidence: Evidence, name: str, strategies: Sequence[str]) -> Remedy | None:

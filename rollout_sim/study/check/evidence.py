@@ -15,6 +15,7 @@ import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.readings import POLLED
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import BoolArray, FloatArray
@@ -31,6 +32,7 @@ from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Search, default_goal, default_risk
 from rollout_sim.study.replications import counts_of
 from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Source
 
 MANY: Final = 2048
 """Replications where no state links the invocations."""
@@ -95,6 +97,12 @@ class Evidence:
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
+        if (plain := _without_batches(scenario)) is not None:
+            scenario = plain
+            self.notes.append(
+                "queues and streams are taken as events without batches here: nothing in the scenario is about records, and "
+                "`rollout-sim run` simulates them in full"
+            )
         self.scenario = scenario
         self.origin = origin
         self.deployment = scenario.deployment
@@ -135,7 +143,9 @@ class Evidence:
 
     def watches(self, alarm: Alarm) -> bool:
         """Whether the alarm is about what the goal's fault changes: failures, or durations."""
-        wanted = {"errors", "error_rate", "burn_rate"} if self.fault.errors is not None else {"duration"}
+        errors = self.fault.errors is not None
+        wanted = {"errors", "error_rate", "burn_rate", "responses_5xx"} if errors else {"duration", "latency"}
+        wanted |= {name for name, own in self.scenario.metrics.items() if errors and own.counts == "bad_requests"}
         return bool(self.metrics(alarm) & wanted)
 
     def metrics(self, alarm: Alarm) -> set[str]:
@@ -164,17 +174,22 @@ class Evidence:
         """A version with the goal's fault, likewise."""
         return self._study("goal", (self.fault,), alarm, edits, runs, names)
 
-    def worst(self, alarm: str) -> list[Comparison]:
-        """Versions as bad as can be: one that fails every request, one whose every request runs into the timeout.
+    def worst(
+        self, alarm: str, edits: Sequence[Edit] = (), runs: Runs = "whole", names: Sequence[str] = ()
+    ) -> dict[str, Comparison]:
+        """Versions as bad as can be, by what is wrong with them: every request fails, or runs into the timeout.
 
-        For an alarm on throttles the function has no concurrency in the second.
+        For an alarm on throttles the function has no concurrency in the second. The other parameters are those of `good`.
         """
-        first = self._study("errors", (Fault(errors=1.0),), alarm, ())
-        if self.metrics(self.alarms[alarm]) == {"throttles"}:
+        fails = self._study("errors", (Fault(errors=1.0),), alarm, edits, runs, names)
+        worst = {"a version that fails every request": fails}
+        if self.metrics(self.varied(edits).alarms[alarm]) == {"throttles"}:
             none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
-            return [first, self._study("throttles", (), alarm, (none,))]
+            worst["a function without concurrency"] = self._study("throttles", (), alarm, (*edits, none), runs, names)
+            return worst
         slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))
-        return [first, self._study("timeout", (slow,), alarm, ())]
+        worst["a version that runs into its timeout"] = self._study("timeout", (slow,), alarm, edits, runs, names)
+        return worst
 
     @property
     def provisioned(self) -> int:
@@ -209,7 +224,7 @@ class Evidence:
         """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
         scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
         longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-        end = scenario.start + longest + self.deployment.revert + TAIL
+        end = scenario.starts[-1] + longest + self.deployment.revert + TAIL
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
     def compare(
@@ -281,12 +296,44 @@ class Evidence:
         )
 
 
+def _without_batches(scenario: Scenario) -> Scenario | None:
+    """The scenario with each record as an event of its own, which a fast plane can simulate.
+
+    None where nothing is polled, and where batches, ages or fates of records are what an alarm, a fault or an SLO is about.
+    """
+    read = {reading.metric for alarm in scenario.alarms.values() for reading in alarm.readings.values()}
+    faults = [fault for version in scenario.function.versions for fault in scenario.faults_of(version)]
+    about_records = (
+        not read.isdisjoint(POLLED)
+        or any(fault.poison is not None for fault in faults)
+        or any(slo.sli != "errors" and slo.latency is None for slo in scenario.slos)
+    )
+    if not scenario.polled or about_records:
+        return None
+    return replace(
+        scenario,
+        traffic=tuple(
+            Source(
+                source="data",
+                alias="" if source.function else source.alias,
+                function=source.function,
+                arrivals=source.arrivals,
+                name=source.name,
+                users=source.owners,
+            )
+            if source.polled
+            else source
+            for source in scenario.traffic
+        ),
+    )
+
+
 def _brief(scenario: Scenario) -> Scenario:
     """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
     if scenario.rollout is None or scenario.on_call is not None:
         return scenario
     longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-    end = scenario.start + longest + scenario.rollout.revert + TAIL
+    end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
     return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
 
 

@@ -107,7 +107,7 @@ def traffic_bypasses_the_alias(evidence: Evidence) -> Iterator[Match]:
     around = [
         k
         for k, source in enumerate(scenario.traffic)
-        if source.alias != evidence.deployment.alias and scenario.function.aliases[source.alias] == LATEST
+        if source.alias != evidence.deployment.alias and scenario.function.points_to(source.alias) == LATEST
     ]
     if not around:
         return

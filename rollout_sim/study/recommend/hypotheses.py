@@ -143,8 +143,8 @@ class Exposure:
     """Without a rollout; None where the plane says itself what a rollout adds."""
     onset: float
     """When the fault sets in (s), as all times counted from the rollout's start."""
-    until: float
-    """Where the simulated time ends."""
+    until: float | FloatArray
+    """Where the simulated time ends; of shape (replications,) where the rollout's phase is drawn for each."""
     found_after: float
     """How long a bad version serves everybody until it is found."""
 
@@ -207,6 +207,8 @@ class Evaluation:
     """The share of the rollouts of a good version that an alarm keeps from beginning."""
     bad: Estimate
     """Bad requests per release that the rollout adds to those that would be bad without it."""
+    spent: Estimate
+    """The share of the first SLO's budget that the rollout adds to what is spent without it, on average."""
     budget: Estimate
     """The 95th percentile of the share of the first SLO's budget that the rollout adds to what is spent without it."""
     time_to_full: float
@@ -263,6 +265,7 @@ def evaluate(
         false_rollback=share_of(np.concatenate([(part.stopped | part.blocked).ravel() for part in good])),
         blocked=share_of(np.concatenate([part.blocked.ravel() for part in good])),
         bad=bad,
+        spent=weighted_mean(spent, weights),
         budget=weighted_quantile(spent, weights, TAIL),
         time_to_full=candidate.plan.time_to_full,
         objective=_objective(candidate, likely, outcomes, goal),

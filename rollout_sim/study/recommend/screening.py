@@ -2,7 +2,8 @@
 
 Minutes are taken as independent, with Poisson counts at the traffic's mean rate; where a minute has few requests, their number
 varies in the share of those that fail. Of periods of several minutes, which slide by one, each sum is taken to depend on the
-one before it alone. Good enough to rank candidates, and not reported. What is reported is simulated.
+one before it alone. The rollout is taken to start with a whole minute, whatever its phase. Good enough to rank candidates, and
+not reported. What is reported is simulated.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Screen:
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         rows = rows_of(spec.faults, scenario.start)
-        return failure_shares(rows, spec.error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+        return failure_shares(rows, spec.mean_error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
 
     @cached_property
     def _failing(self) -> FloatArray:
@@ -133,7 +134,7 @@ class Screen:
         first = self.scenarios[0]
         spec, latency = first.function.versions[first.old], first.slos[0].latency
         slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
-        return 1 - (1 - spec.error_rate) * (1 - spec.failed_responses) * (1 - slow)
+        return 1 - (1 - spec.mean_error_rate) * (1 - spec.failed_responses) * (1 - slow)
 
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
@@ -160,7 +161,10 @@ class Screen:
             first = self.scenarios[0]
             old = first.function.versions[first.old]
             if key is None:
-                usual, new = old.error_rate, tuple(error_share(self._shares(scenario)) for scenario in self.scenarios)
+                usual, new = (
+                    old.mean_error_rate,
+                    tuple(error_share(self._shares(scenario)) for scenario in self.scenarios),
+                )
             else:
                 usual = 1 - float(old.duration.cdf(np.array([key]))[0])
                 new = tuple(self._slow(scenario, key) for scenario in self.scenarios)

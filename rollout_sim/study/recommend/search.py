@@ -23,10 +23,11 @@ from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
+from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-FAST_BURN: Final = 14.4
-"""The burn rate at which a page is due: what a rollout should catch unless the goal says otherwise."""
 PROMISING: Final = ((12, 48), (5, 16))
 """Candidates that are simulated, at least and at most: where whole periods are drawn, and where every invocation is simulated."""
 SIMPLE: Final = 4
@@ -312,7 +311,7 @@ def default_goal(scenario: Scenario) -> Goal:
 
     Full traffic is reached within the hour.
     """
-    share = min(FAST_BURN * (1 - scenario.slos[0].objective), 0.5)
+    share = scenario.slos[0].paging_share
     errors = Severity(error_rate=LogUniform(share, share))
     return Goal(
         catch=Catch(of=errors if scenario.slos[0].latency is None else Severity(latency=LogUniform(2.0, 2.0))),
@@ -546,7 +545,7 @@ class Search:
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
         assert self.scenario.rollout is not None
-        return self.scenario.start + candidate.plan.length + self.scenario.rollout.revert
+        return self.scenario.starts[-1] + candidate.plan.length + self.scenario.rollout.revert
 
     def _until(self, candidates: Sequence[Candidate]) -> float:
         """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.
@@ -667,11 +666,14 @@ class Search:
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
             exposure = None
             if (k, UNWATCHED) in results:
+                numbers = np.concatenate(
+                    [np.arange(batch.first, batch.first + batch.count) for batch in work[k, UNWATCHED]]
+                )
                 exposure = Exposure(
                     unwatched=results[k, UNWATCHED][UNWATCHED],
                     still=still,
                     onset=self.risk.onset,
-                    until=until - self.scenario.start,
+                    until=until - draw.scenario.start - draw.scenario.phases(self.seed, numbers),
                     found_after=self.risk.found_after,
                 )
             for candidate in candidates:
@@ -713,6 +715,7 @@ class Search:
             (len(hypotheses), sizes.draws)
         )  # fmt: skip
         draws = []
+        whole = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
         for k, hypothesis in enumerate(hypotheses.values()):
             number = wave * PER_WAVE + k * PER_HYPOTHESIS
             if hypothesis.stratum is None:
@@ -722,6 +725,9 @@ class Search:
             for r in range(sizes.draws):
                 drawn = hypothesis.drawn(self.risk, (r + float(shares[k, r])) / sizes.draws)
                 scenario = replace(drawn, horizon=until)
+                if whole:  # the replications of a severity are a batch; a phase of its own costs nothing
+                    place = (wave * len(hypotheses) + k) * sizes.draws + r
+                    scenario = scenario.with_phase(float(scenario.phases(self.seed, np.array([place]))[0]))
                 draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=sizes.each))
         return draws
 
@@ -744,7 +750,7 @@ class Search:
         plane, first, count = self.plane, draw.number, draw.count
         size = count
         if plane.engine == "aggregate":
-            size = min(count, LARGEST, plane.batch)
+            size = min(count, LARGEST * (PHASED if scenario.phase_is_drawn else 1), plane.batch)
             plane, first = replace(plane, batch=size), draw.number * size
         names = tuple(scenario.strategies) or (STEADY,)
         return [
@@ -992,6 +998,7 @@ class Search:
                 "(risk.found_after), and costs until then at the rate at which it does while it is simulated"
             ),
         ]
+        notes += remarks_about(self.scenario)
         if self.left_out:
             last = f"the traffic's trace ends at {show_duration(self._last)}"
             notes.append(f"left out, because {last}: {', '.join(self.left_out)}")

@@ -85,7 +85,7 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     """Remaining error budget of one SLO (the first by default) over time, crossed where the new version is taken back.
 
     The strips above show, per strategy, how long the new version had traffic, each shift of its weight and each alarm;
-    the axis on the right counts the bad requests of this run. Of strategies with the same line the first is drawn.
+    the axis on the right counts the bad requests (or time slices) of this run. Of strategies with the same line the first is drawn.
     """
     ax = axes_or_new(ax)
     first = results[0]
@@ -113,7 +113,12 @@ def error_budget(results: Sequence[RunResult], slo: Objective | None = None, *, 
     marks = (
         "; above, new version in use:  | shift,  \N{BLACK DOWN-POINTING TRIANGLE} alarm,  × rollback" if strips else ""
     )
-    forecast = f"bad requests observed, {first.budget(slo).whole:,.0f} allowed by forecast{marks}"
+    allowed = (
+        f"{first.budget(slo).whole:,.4g} allowed"
+        if slo.slices
+        else f"{first.budget(slo).whole:,.0f} allowed by forecast"
+    )
+    forecast = f"bad {slo.counted} observed, {allowed}{marks}"
     forecast = wrapped(forecast, int(ax.get_figure(root=True).get_figwidth() * 11), 4)  # type: ignore[union-attr]
     ax.set_title(title, pad=24 + strips + 12 * forecast.count("\n"))
     _note(ax, forecast, (0, 1), (0, 8 + strips), ha="left", va="bottom")
@@ -174,7 +179,12 @@ def burn_rate_figure(results: Sequence[RunResult]) -> Figure:
 
 
 def burn_window(result: RunResult, slo: Objective) -> float:
-    """The window (s) over which a burn rate can be read: 5 min, or up to an eighth of the horizon for enough requests."""
+    """The window (s) over which a burn rate can be read: 5 min, or up to an eighth of the horizon for enough requests.
+
+    Where the budget counts time slices, five of them.
+    """
+    if slo.slices is not None:
+        return 5 * slo.slices.every
     metrics = result.metrics
     rate = float(result.budget(slo).requests.sum()) / metrics.horizon
     fitting = [m * 60.0 for m in _WINDOWS if m == _WINDOWS[0] or m * 60.0 <= metrics.horizon / 8]
@@ -216,7 +226,7 @@ def _budget_axis(ax: Axes, result: RunResult, slo: Objective, top: float, lowest
         count = ax.secondary_yaxis("right", functions=(to_bad, to_left))
         count.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         count.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value > -0.5 else ""))
-        count.set_ylabel("bad requests")
+        count.set_ylabel("bad requests" if slo.slices is None else "bad time slices")
         count.spines["right"].set_visible(False)
         count.tick_params(length=0)
 

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from rollout_sim.control.slo import budget_events
 from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.views.plots.style import GREY, axes_or_new, legend_beside, look, place_names, wrapped
 
@@ -40,12 +39,11 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     """
     ax = axes_or_new(ax)
     slo, goal = recommendation.scenario.slos[0], recommendation.goal
-    whole = budget_events(slo.objective, recommendation.scenario.rates[recommendation.scenario.alias], slo.window)
     closely = _closely(recommendation)
-    minutes, spent, verdicts = _points(closely, whole, goal)
+    minutes, spent, verdicts = _points(closely, goal)
     front = _front(minutes, spent, verdicts != "no" if (verdicts != "no").any() else verdicts == "no")
-    ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=1, label="Pareto front")
-    brief_minutes, brief_spent, brief_verdicts = _points(recommendation.explored, whole, goal)
+    ax.plot(minutes[front], spent[front], color=GREY, linewidth=1, linestyle="--", zorder=0.8, label="Pareto front")
+    brief_minutes, brief_spent, brief_verdicts = _points(recommendation.explored, goal)
     for verdict, (marker, colour, label) in _VERDICTS.items():
         shown: dict[str, Any] = {"marker": marker, "color": colour}
         chosen, brief = verdicts == verdict, brief_verdicts == verdict
@@ -61,7 +59,7 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
         ax.scatter([], [], s=22, alpha=0.4, color=GREY, linewidth=0, label="simulated briefly (noisy)")
     named: dict[str, tuple[float, float]] = {}
     for evaluation in recommendation.confirmed:
-        point = evaluation.time_to_full / _MINUTE, evaluation.bad.mean / whole
+        point = evaluation.time_to_full / _MINUTE, evaluation.spent.mean
         if recommendation.winner == evaluation.candidate:
             ax.plot(
                 *point, marker="*", markersize=22, color=RECOMMENDED, markeredgecolor="white", linestyle="none", zorder=5,
@@ -81,16 +79,14 @@ def pareto(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.set_ylabel(f"{wrapped(slo.name, 30, 1)} budget that a release\nspends on average")
     ax.set_title("What the candidates cost and how long they take")
     legend_beside(ax)
-    place_names(ax, named)
+    place_names(ax, named.items())
     return ax
 
 
-def _points(
-    evaluations: Sequence[Evaluation], whole: float, goal: Goal
-) -> tuple[FloatArray, FloatArray, NDArray[np.str_]]:
+def _points(evaluations: Sequence[Evaluation], goal: Goal) -> tuple[FloatArray, FloatArray, NDArray[np.str_]]:
     """Where the candidates lie: minutes to full traffic, share of the budget; and what the limits of the goal say."""
     minutes = np.array([evaluation.time_to_full / _MINUTE for evaluation in evaluations])
-    spent = np.array([evaluation.bad.mean / whole for evaluation in evaluations])
+    spent = np.array([evaluation.spent.mean for evaluation in evaluations])
     verdicts = [
         "no" if evaluation.broken(goal) else "open" if evaluation.open(goal) else "yes" for evaluation in evaluations
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,11 +16,14 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
+from rollout_sim.core.arrays import FloatArray
 from rollout_sim.errors import escaped
 
 if TYPE_CHECKING:
@@ -165,49 +168,81 @@ def subtitle(ax: Axes, title: str, text: str) -> None:
         )  # fmt: skip
 
 
-_OFFSETS: Final = (
-    (10, 10),
-    (10, -18),
-    (-10, 10),
-    (-10, -18),
-    (14, 30),
-    (-14, 30),
-    (14, -38),
-    (-14, -38),
-    (30, 52),
-    (-30, 52),
+_OFFSETS: Final = tuple(
+    (side * across, height)
+    for across, above, below in (
+        (10, 10, -18),
+        (14, 30, -38),
+        (30, 52, -60),
+        (60, 10, -18),
+        (60, 80, -88),
+        (90, 110, -118),
+    )
+    for height in (above, below)
+    for side in (1, -1)
 )
 """Where a name may stand beside its point (in points), the best place first."""
+_BESIDE: Final = 20
+"""Points from which on a line leads from a name to its point."""
 
 
-def place_names(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Writes each name beside its point, where it is inside the axes and over no other name or named point."""
+def place_names(ax: Axes, points: Iterable[tuple[str, tuple[float, float]]]) -> None:
+    """Writes each name beside its point, inside the axes, over no other name and over as few drawn points as can be.
+
+    Where a name must stand over points, they are drawn over the name: nothing that was measured is hidden. It covers what
+    is drawn below 0.9 (`zorder`), such as lines that one can follow all the same.
+    """
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # so that boxes are where they will be
     renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    spots = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in map(ax.transData.transform, points.values())]
+    pixels, marks = figure.dpi / 72, _marks(ax)
     placed: list[Bbox] = []
-    for name, point in points.items():
-        trials = []
-        for rank, offset in enumerate(_OFFSETS):
-            label = ax.annotate(
-                wrapped(name, 20 if narrow(ax) else 34), point, xytext=offset, textcoords="offset points", fontsize=9, zorder=6,
-                ha="left" if offset[0] > 0 else "right", annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if abs(offset[1]) > 20 else None,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
-            )  # fmt: skip
-            label.update_positions(renderer)
-            box = Text.get_window_extent(label, renderer).padded(2)
-            over = sum(box.overlaps(other) for other in placed) * 10 + sum(box.overlaps(spot) for spot in spots)
-            inside = Bbox.intersection(box, ax.bbox)
-            out = inside is None or inside.width < box.width or inside.height < box.height
-            trials.append((over + 5 * out, rank, label, box))
-        best = min(trials, key=lambda trial: trial[:2])
-        for trial in trials:
-            if trial is not best:
-                trial[2].remove()
-        placed.append(best[3])
+    for name, point in points:
+        write = partial(
+            ax.annotate, wrapped(name, 20 if narrow(ax) else 34), point, textcoords="offset points", fontsize=9, zorder=0.9,
+            annotation_clip=False, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+        )  # fmt: skip
+        measured = write(xytext=(0, 0), ha="left")
+        measured.update_positions(renderer)
+        at_point = Text.get_window_extent(measured, renderer).padded(2)
+        measured.remove()
+        boxes = [at_point.translated(x * pixels - (at_point.width if x < 0 else 0.0), y * pixels) for x, y in _OFFSETS]
+        costs = [
+            _covered(box, marks) + 100 * sum(map(box.overlaps, placed)) + 50 * _sticks_out(box, ax) for box in boxes
+        ]
+        best = int(np.argmin(costs))
+        x, y = _OFFSETS[best]
+        leads = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6} if max(abs(x), abs(y)) > _BESIDE else None
+        write(xytext=(x, y), ha="left" if x > 0 else "right", arrowprops=leads)
+        placed.append(boxes[best])
+
+
+def _marks(ax: Axes) -> FloatArray:
+    """The drawn points of the axes, those of scatters and of lines with markers: pixels of shape (points, 2)."""
+    drawn = [np.empty((0, 2))]
+    for artist in ax.get_children():
+        if isinstance(artist, PathCollection):
+            drawn.append(ax.transData.transform(np.ma.filled(artist.get_offsets(), np.nan)))
+        elif isinstance(artist, Line2D) and artist.get_marker() not in ("None", None, "", " "):
+            drawn.append(artist.get_transform().transform(artist.get_xydata()))
+    return np.concatenate(drawn)
+
+
+_MARK: Final = 6.0
+"""Pixels from the middle of a drawn point that a name keeps clear."""
+
+
+def _covered(box: Bbox, marks: FloatArray) -> int:
+    """How many of the `marks` (pixels of shape (points, 2)) a box is over."""
+    inside = (marks > [box.x0 - _MARK, box.y0 - _MARK]) & (marks < [box.x1 + _MARK, box.y1 + _MARK])
+    return int(inside.all(axis=1).sum())
+
+
+def _sticks_out(box: Bbox, ax: Axes) -> bool:
+    """Whether a box is not wholly inside the axes."""
+    inside = Bbox.intersection(box, ax.bbox)
+    return inside is None or inside.width < box.width or inside.height < box.height
 
 
 def headline(figure: Figure, text: str) -> None:

@@ -1,20 +1,25 @@
-"""Pictures of a sweep: heat maps with the numbers in their cells, and power curves with the closed form over them."""
+"""Pictures of a sweep: heat maps, power curves with the closed form over them, catching against false alarms."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 
 from rollout_sim.core.formatting import share
 from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.grid import Severity, SeverityAxis
 from rollout_sim.views.plots.style import (
+    COLOURS,
+    GREY,
     HALF,
     SLIDE,
     axes_or_new,
@@ -22,6 +27,8 @@ from rollout_sim.views.plots.style import (
     headline,
     legend_below,
     look,
+    percent_ticks,
+    place_names,
     strategy_index,
     styled,
     wrapped,
@@ -30,6 +37,7 @@ from rollout_sim.views.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rollout_sim.scenario.goals import Goal
     from rollout_sim.study.sweep import Sweep
 
 
@@ -44,6 +52,19 @@ SHARES: Final = ("stopped", "good_version_stopped", "rolled_back", "promoted", "
 _MOST_PANELS: Final = 12
 _ROW: Final = 24
 """Letters on a line of a row's label."""
+_MARKERS: Final = "osD^vP*X"
+_NAMED: Final = 6
+"""Points of a panel that all have their names beside them; of more it is the best ones, and fewer."""
+_BEST: Final = 4
+_CHOICES: Final = ("alarms", "strategies", "rollout")
+"""Parts of a scenario that one chooses; an axis of another part, or of the severity, is what happens to one."""
+_RINGS: Final = (90, 38, 12)
+"""Sizes of points at one place, of which each is seen around the next; the last is also for all others."""
+_MANY: Final = 40
+"""Points of a panel whose intervals must be pale."""
+_SHADES: Final = 8
+"""Values of an axis that a legend lists, where their colours follow a scale."""
+_LIMIT: Final = "#B00020"
 _MEANINGS: Final[dict[Severity, str]] = {
     "errors": "error rate of the fault",
     "crash": "error rate of the fault",
@@ -285,6 +306,242 @@ def power_figure(sweep: Sweep) -> Figure | None:
     return figure
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Point:
+    """A cell of the grid and a strategy, as one point of a trade-off."""
+
+    labels: Mapping[str, str]
+    """By axis, and for `strategy`, its value."""
+    good: tuple[float, float, float]
+    """How often a good version is stopped: mean, and the ends of its interval."""
+    bad: tuple[float, float, float]
+    """The same of the version as the cell describes it."""
+    goal: Goal | None
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it is drawn."""
+        return self.good[0], self.bad[0]
+
+
+def _points(sweep: Sweep) -> list[_Point]:
+    """The points of all cells whose version is a bad one and has a good twin."""
+    names = _names(sweep)
+    estimates: dict[tuple[str, ...], dict[str, tuple[float, float, float]]] = {}
+    for row in sweep.rows:
+        key = (*(row[name] for name in names), row["strategy"])
+        estimates.setdefault(key, {})[row["estimate"]] = (row["mean"], row["low"], row["high"])
+    points = []
+    for cell in sweep.cells:
+        for strategy in cell.batches[0].strategies if cell.twin is not None else ():
+            labels = dict(zip((*names, "strategy"), (*cell.labels, strategy), strict=True))
+            of = estimates[*cell.labels, strategy]
+            goal = cell.scenario.goal
+            points.append(_Point(labels=labels, good=of["good_version_stopped"], bad=of["stopped"], goal=goal))
+    return points
+
+
+def _chosen(points: Sequence[_Point], where: Mapping[str, str]) -> list[_Point]:
+    """Those with the values `where`."""
+    return [point for point in points if all(point.labels[name] == value for name, value in where.items())]
+
+
+def trade_off(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> Axes:
+    """How often a bad version is stopped against how often a good one is: a point per cell and strategy, with intervals.
+
+    The best are up and to the left. Of the cells with the values `where` (by axis, and for `strategy`); coloured by strategy
+    or by the first of the other axes, and marked by the next one. Those that no other beats in both have their names, of
+    points at one place the number is said, and the goal's limits are lines. Raises ValueError where there is no such cell
+    with a bad version and a good twin.
+    """
+    ax = axes_or_new(ax)
+    place_names(ax, _draw_trade_off(sweep, _points(sweep), where, ax))
+    return ax
+
+
+def _draw_trade_off(
+    sweep: Sweep, every: Sequence[_Point], where: dict[str, str], ax: Axes
+) -> list[tuple[str, tuple[float, float]]]:
+    """Draws the points with the values `where` out of `every` one; what is to stand beside points, and where."""
+    points = _chosen(every, where)
+    if not points:
+        raise ValueError(f"{sweep.name}: no cell has a bad version and a good twin")
+    free = [name for name in ("strategy", *_names(sweep)) if name not in where and len(_values(sweep, name)) > 1]
+    coloured, marked = (*free, "", "")[:2]
+    colours, markers = _shades(sweep, coloured), _markers(sweep, marked)
+    groups: dict[str, list[_Point]] = {}
+    for point in points:
+        groups.setdefault(markers[point.labels.get(marked, "")], []).append(point)
+    here: Counter[tuple[int, int]] = Counter()
+    for marker, group in groups.items():
+        x, y = (np.array([getattr(point, side) for point in group]).T for side in ("good", "bad"))
+        shades = [colours[point.labels.get(coloured, "")] for point in group]
+        bars: dict[str, Any] = {
+            "colors": shades,
+            "linewidth": 0.9,
+            "zorder": 0.7,
+            "alpha": 0.3 if len(points) > _MANY else 0.8,
+        }
+        ax.hlines(y[0], x[1], x[2], **bars)
+        ax.vlines(x[0], y[1], y[2], **bars)
+        sizes = []
+        for point in group:
+            sizes.append(_RINGS[min(here[_spot(point)], len(_RINGS) - 1)])
+            here[_spot(point)] += 1
+        looks: dict[str, Any] = {"c": shades, "marker": marker, "edgecolor": "white", "linewidth": 0.6}
+        ax.scatter(x[0], y[0], s=sizes, zorder=3, clip_on=False, **looks)
+    _explain(sweep, ax, coloured, _present(colours, coloured, points), marked, _present(markers, marked, points))
+    _limits(ax, points)
+    _trade_off_scales(ax, every)
+    return _trade_off_names(points, free, here)
+
+
+def _shades(sweep: Sweep, name: str | None) -> dict[str, Any]:
+    """The colour of each value of an axis or of `strategy`; one colour where nothing is told apart."""
+    values = _values(sweep, name) if name else [""]
+    if name == "strategy":
+        return {value: look(strategy_index(sweep.cells[0].scenario, value))["color"] for value in values}
+    if len(values) <= len(COLOURS):
+        return dict(zip(values, COLOURS, strict=False))
+    return dict(zip(values, plt.get_cmap("cividis")(np.linspace(0.0, 0.95, len(values))), strict=True))
+
+
+def _markers(sweep: Sweep, name: str | None) -> dict[str, str]:
+    """The marker of each value of an axis; one for all where there are too many to tell apart."""
+    values = _values(sweep, name) if name else [""]
+    return dict(zip(values, _MARKERS if len(values) <= len(_MARKERS) else "o" * len(values), strict=False))
+
+
+def _present(looks: Mapping[str, Any], name: str, points: Sequence[_Point]) -> dict[str, Any]:
+    """Of the looks of an axis's values those that some point has."""
+    values = {point.labels.get(name, "") for point in points}
+    return {value: drawn for value, drawn in looks.items() if value in values}
+
+
+def _explain(
+    sweep: Sweep, ax: Axes, coloured: str, colours: Mapping[str, Any], marked: str, markers: Mapping[str, str]
+) -> None:
+    """Entries of a legend for colours and markers; of a long scale some of its values."""
+    every = max(1, -(-len(colours) // _SHADES)) if len(colours) > len(COLOURS) and coloured != "strategy" else 1
+    for value in list(colours)[::every] if coloured else ():
+        label = wrapped(_short(sweep, coloured, value), 40)
+        ax.scatter([], [], s=60, marker="o", color=colours[value], edgecolor="white", label=label)
+    for value, marker in markers.items() if marked and len(set(markers.values())) > 1 else ():
+        label = wrapped(_short(sweep, marked, value), 40)
+        ax.scatter([], [], s=50, marker=marker, color=GREY, edgecolor="white", label=label)
+
+
+def _short(sweep: Sweep, name: str, value: str) -> str:
+    """A value of an axis with the last part of the field's path, or all of it where another axis has the same last part."""
+    if name == "strategy":
+        return value
+    last = name.rpartition(".")[2]
+    alike = sum(other.rpartition(".")[2] == last for other in _names(sweep))
+    return f"{last if alike == 1 else name} {_value(name, value)}"
+
+
+def _value(name: str, value: str) -> str:
+    """A value of an axis as people read it."""
+    return f"{value}%" if name == "percent" else value
+
+
+def _spot(point: _Point) -> tuple[int, int]:
+    """The place of a point, so coarse that those with the same one lie over each other."""
+    x, y = point.place
+    return round(x * 200), round(y * 200)
+
+
+def _limits(ax: Axes, points: Sequence[_Point]) -> None:
+    """Lines at the limits of the goal that all points have in common."""
+    goals = {point.goal for point in points}
+    goal = goals.pop() if len(goals) == 1 else None
+    if goal is not None and goal.false_rollback is not None:
+        most = goal.false_rollback.at_most
+        ax.axvline(most, color=_LIMIT, linewidth=1.2, zorder=0.7, label=f"goal: at most {share(most)}")
+    if goal is not None and goal.catch is not None:
+        least, of = goal.catch.at_least, goal.catch.of
+        words = f"goal: at least {share(least)} with {of.show(of.spread.low)}"
+        ax.axhline(least, color=_LIMIT, linewidth=1.2, linestyle="--", zorder=0.7, label=words)
+
+
+def _trade_off_scales(ax: Axes, points: Sequence[_Point]) -> None:
+    """Scales for all points of a sweep, the same in each panel; that of the good version is stretched near zero if need be."""
+    highest = max(point.good[2] for point in points)
+    limits = [point.goal.false_rollback.at_most for point in points if point.goal and point.goal.false_rollback]
+    near_zero = any(0 < value < 0.05 for value in (*limits, *(point.good[0] for point in points)))
+    if highest > 0.2 and near_zero:
+        ax.set_xscale("symlog", linthresh=0.01)
+        ax.xaxis.set_major_locator(FixedLocator([0, 0.01, 0.1, 1]))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xlim(-0.001, 1.2)
+    else:
+        top = max(highest, *limits, 0.01) * 1.1
+        ax.set_xlim(-0.03 * top, top)
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_ylim(-0.03, 1.03)
+    ax.xaxis.set_major_formatter(FuncFormatter(percent_ticks))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_xlabel("good version stopped (95% intervals)")
+    ax.set_ylabel("bad version stopped")
+
+
+def _trade_off_names(
+    points: Sequence[_Point], free: Sequence[str], taken: Counter[tuple[int, int]]
+) -> list[tuple[str, tuple[float, float]]]:
+    """What stands beside points, and where: all where there are few, else the best and places that hide many."""
+    at: dict[tuple[int, int], _Point] = {}
+    for point in points:
+        at.setdefault(_spot(point), point)
+    front, best = [], -1.0
+    for point in sorted(points, key=lambda point: (point.good[0], -point.bad[0])):
+        if point.bad[0] > best:
+            front.append(_spot(point))
+            best = point.bad[0]
+    front = list(dict.fromkeys(front))
+    chosen = list(at) if len(at) <= _NAMED else front[:: max(1, -(-len(front) // _BEST))]
+    named = []
+    for spot in chosen:
+        name = ", ".join(_value(axis, at[spot].labels[axis]) for axis in free)
+        more = f" and {taken[spot] - 1} more" if taken[spot] > 1 else ""
+        named.append((f"{name}{more}", at[spot].place))
+    crowded = [(spot, count) for spot, count in taken.most_common(_BEST) if count > len(_RINGS) and spot not in chosen]
+    return [*named, *((f"{count} points", at[spot].place) for spot, count in crowded)]
+
+
+def trade_off_figure(sweep: Sweep) -> Figure | None:
+    """`trade_off.png`: catching against false alarms, a panel per severity and other thing that is not one's choice.
+
+    None where no two cells with a bad version have a good twin, and where they differ in nothing but how bad it is.
+    """
+    points = _points(sweep)
+    varied = {name for name in (*_names(sweep), "strategy") if len(_values(sweep, name)) > 1}
+    if len(points) < 2 or varied <= {"severity"}:
+        return None
+    chosen: set[str | None] = {"strategy"}
+    chosen |= {axis.name for axis in sweep.axes if axis.name in ("percent", "interval") or axis.path[0] in _CHOICES}
+    if not chosen & varied:
+        chosen |= set(_names(sweep))
+    panels, left_out = _panels(sweep, chosen, drawn=lambda where: bool(_chosen(points, where)))
+    with styled():
+        columns = min(len(panels), 3)
+        rows = math.ceil(len(panels) / columns)
+        size = HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.6 * rows + 1.4)
+        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+        for ax in grid.flat[len(panels) :]:
+            ax.set_visible(False)
+        names = []
+        for ax, where in zip(grid.flat, panels, strict=False):
+            ax.set_title(wrapped(_where(where), int(size[0] / columns * 9.5)), fontsize=10)
+            names.append((ax, _draw_trade_off(sweep, points, where, ax)))
+        handles, labels = grid[0, 0].get_legend_handles_labels()
+        if labels:
+            legend_below(figure, handles, labels, size[0])
+        _headline(figure, sweep, left_out)
+        for ax, of_panel in names:  # when everything else has its place
+            place_names(ax, of_panel)
+    return figure
+
+
 def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """The closed form of each cell with the values `where`, in the grid's order; None where any has none."""
     names, probabilities = _names(sweep), []
@@ -296,8 +553,13 @@ def _closed_form(sweep: Sweep, where: dict[str, str]) -> np.ndarray[Any, np.dtyp
     return None if None in probabilities else np.array(probabilities, float)
 
 
-def _panels(sweep: Sweep, used: set[str | None]) -> tuple[list[dict[str, str]], int]:
-    """The first combinations of everything that a panel does not show, strategies included; how many are left out."""
+def _panels(
+    sweep: Sweep, used: set[str | None], *, drawn: Callable[[dict[str, str]], bool] = lambda _: True
+) -> tuple[list[dict[str, str]], int]:
+    """The first combinations of everything that a panel does not show, strategies included; how many are left out.
+
+    Only of those that have something `drawn`.
+    """
     combinations: list[dict[str, str]] = [{}]
     strategies = _values(sweep, "strategy") if "strategy" not in used else []
     for name in _names(sweep):
@@ -305,6 +567,7 @@ def _panels(sweep: Sweep, used: set[str | None]) -> tuple[list[dict[str, str]], 
             combinations = [chosen | {name: value} for chosen in combinations for value in _values(sweep, name)]
     if len(strategies) > 1:
         combinations = [chosen | {"strategy": value} for chosen in combinations for value in strategies]
+    combinations = [where for where in combinations if drawn(where)]
     return combinations[:_MOST_PANELS], max(0, len(combinations) - _MOST_PANELS)
 
 

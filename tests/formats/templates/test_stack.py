@@ -406,10 +406,14 @@ def test_a_source_for_each_event(tmp_path: Path) -> None:
     }
     loaded, remarks = imported(tmp_path, sam(None, events, FunctionUrlConfig={"AuthType": "NONE"}))
     assert sources(loaded) == [
-        ("web", "http"), ("jobs", "data"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
+        ("web", "http"), ("jobs", "queue"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
     ]  # fmt: skip
     assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, 86400, None, None]
-    for part in ("the event Off is switched off", "the event Away is switched off", "Jobs (SQS) is polled by Lambda"):
+    for part in (
+        "the event Off is switched off",
+        "the event Away is switched off",
+        "Jobs: its queue is not in the template",
+    ):
         assert any(part in remark for remark in remarks)
 
 
@@ -478,7 +482,7 @@ def test_a_mapping_calls_the_alias_or_past_it(target: Any, through: bool | None,
     other = {"Type": "AWS::Lambda::Function", "Properties": {}}
     loaded, remarks = imported(tmp_path, sam(resources={"Mapping": mapping, "Other": other}))
     past = any("not the alias live: the rollout does not touch it" in remark for remark in remarks)
-    assert (sources(loaded) == [("", "data")], past) == (through is True, through is False)
+    assert (sources(loaded) == [("", "queue")], past) == (through is True, through is False)
 
 
 def test_a_mapping_that_is_switched_off_and_one_that_does_not_exist(tmp_path: Path) -> None:
@@ -591,7 +595,7 @@ def test_options_that_do_not_fit_together(arguments: list[str], what: str, tmp_p
 EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
     "Web": ({"Type": "HttpApi", "Properties": {}}, "http", None),
     "Api": ({"Type": "Api", "Properties": {}}, "http", None),
-    "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "data", None),
+    "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "queue", None),
     "Bucket": ({"Type": "S3", "Properties": {}}, "data", None),
     "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
     "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", 86400.0),
@@ -653,3 +657,26 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
     expected = [EVENTS[name][1:] for name in events] if events and not plain else [("http", None)]
     assert [(source.source, source.arrivals.fixed) for source in loaded.traffic] == expected
     assert {source.alias for source in loaded.traffic} == {alias}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ({}, ["30/min"]),
+        ({"Api": {"Type": "HttpApi"}}, ["30/min"]),
+        ({"Api": {"Type": "HttpApi"}, "Topic": {"Type": "SNS", "Properties": {"Topic": "t"}}}, ["15/min", "15/min"]),
+        ({"Api": {"Type": "Api", "Properties": {"Path": "/", "Method": "get"}},
+          "Beat": {"Type": "Schedule", "Properties": {"Schedule": "rate(5 minutes)"}}}, ["30/min", None]),
+    ],
+)  # fmt: skip
+def test_a_rate_is_shared_by_the_sources_that_have_none(
+    events: dict[str, Any], expected: list[str | None], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    function = {"AutoPublishAlias": "live", "DeploymentPreference": {"Type": "AllAtOnce"}, "Events": events}
+    resources = {"Orders": {"Type": "AWS::Serverless::Function", "Properties": function}}
+    path.write_text(json.dumps({"Resources": resources}))
+    deployed = stack_of(path, rate=0.5).read("Orders")
+    traffic = deployed.scenario(path).dump()["traffic"]
+    assert [source["arrivals"].get("poisson") for source in traffic] == expected
+    assert "As given: 30/min in all" in deployed.written(path)

@@ -252,3 +252,60 @@ def test_metric_maths_that_hardly_fires(tmp_path) -> None:
     found = finding(checked(changed(tmp_path, alarms=MATHS, rollout=rollout)), "RS102")
     assert found.remedy is not None
     assert found.remedy.text == "alarms.rate.threshold: '> 6'"
+
+
+OWN = {"failed-orders": {"counts": "bad_requests"}}
+KINDS = {
+    "5xx that no canary makes": ({"watch": {"metric": "responses_5xx", "threshold": "> 400", "missing": "not_breaching"}}, {}),
+    "5xx of a single failure": ({"watch": {"metric": "responses_5xx", "threshold": "> 0", "missing": "not_breaching"}}, {}),
+    "a share of 5xx": (
+        {"watch": {"metric": "responses_5xx", "statistic": "average", "threshold": "> 0.2", "missing": "not_breaching"}}, {}
+    ),
+    "a metric of one's own": (
+        {"watch": {"metric": "failed-orders", "threshold": "> 300", "missing": "not_breaching"}}, {"metrics": OWN}
+    ),
+    "both of two alarms": (COMPOSITE | {"watch": COMPOSITE["both"]}, {}),
+    "a composite of one that is too strict": (COMPOSITE | {"watch": {"rule": "ALARM(errors) AND NOT ALARM(slow)"}}, {}),
+    "a band that is too wide": (
+        {"watch": {"metric": "errors", "band": 30, "threshold": "above", "datapoints": "3 of 3", "missing": "not_breaching"}}, {}
+    ),
+    "a share of successes": (
+        {
+            "watch": {
+                "expression": "IF(requests >= 20, 100 - 100 * errors / requests, 100)", "threshold": "< 60",
+                "missing": "not_breaching", "metrics": {"errors": {"metric": "errors"}, "requests": {"metric": "invocations"}},
+            }
+        }, {},
+    ),
+    "periods of metric maths": (
+        {
+            "watch": {
+                "expression": "errors + 0", "period": "10 min", "threshold": "> 1", "datapoints": "2 of 2",
+                "missing": "not_breaching", "metrics": {"errors": {"metric": "errors", "of": "new_version"}},
+            }
+        }, {},
+    ),
+    "durations, where errors are the fault": (
+        {"watch": {"metric": "duration", "statistic": "p99", "threshold": "> 50 s", "missing": "not_breaching"}}, {}
+    ),
+    "invocations, which a good version has": (
+        {"watch": {"metric": "invocations", "threshold": "> 550", "datapoints": "1 of 1", "missing": "not_breaching"}}, {}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_alarm_has_a_change_that_mends_it(kind, tmp_path) -> None:
+    alarms, sections = KINDS[kind]
+    rollout = {"alias": "live", "to": 2, "start": "10 min", "alarms": ["watch"]}
+    path = changed(tmp_path, alarms=alarms, rollout=rollout, **sections)
+    result = checked(path)
+    grave = [found for found in result.findings if found.code in ("RS101", "RS102", "RS103", "RS106")]
+    assert grave, codes(result)
+    own = subject(path)
+    for found in grave:
+        assert found.remedy is not None, found.message
+        mended = edited(own.scenario, found.remedy.edits, path)
+        (again,) = check([Subject(name="orders", scenario=mended, origin=own.origin)]).checked
+        assert found.code not in codes(again), found.remedy.text

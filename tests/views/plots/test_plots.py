@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,11 @@ import numpy as np
 import pytest
 from builders import data, scenario, steady
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.patches import StepPatch
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 mpl.use("Agg")
@@ -31,7 +35,7 @@ from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import SLIDE
+from rollout_sim.views.plots.style import SLIDE, place_names, styled
 from rollout_sim.views.plots.traffic import bin_edges, bin_periods
 
 SLOW = {"source": "http", "alias": "prod", "arrivals": {"poisson": "6/min"}}
@@ -432,24 +436,24 @@ def test_the_front_is_of_those_that_were_simulated_closely(recommendation: Recom
     front = next(line for line in ax.lines if line.get_label() == "Pareto front").get_xydata()
     whole = budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
     closely = [*recommendation.contenders, *recommendation.confirmed]
-    points = {(point.time_to_full / 60, point.bad.mean / whole) for point in closely}
+    points = {(point.time_to_full / 60, point.spent.mean) for point in closely}
     assert {tuple(point) for point in np.asarray(front).tolist()} <= points
+    assert all(point.spent.mean == pytest.approx(point.bad.mean / whole) for point in closely)
 
 
 @pytest.mark.parametrize("added", [-3.0, 0.0])
 @pytest.mark.slow
 def test_releases_that_save_budget_can_be_drawn(recommendation: Recommendation, added: float) -> None:
     """All of them, or all but one: without a warning, each at its own value."""
-    bad = recommendation.confirmed[0].bad
-    saving = replace(recommendation.confirmed[0], bad=replace(bad, mean=added, low=added, high=added))
+    spent = added / budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
+    estimate = replace(recommendation.confirmed[0].spent, mean=spent, low=spent, high=spent)
+    saving = replace(recommendation.confirmed[0], spent=estimate)
     for others in ((), recommendation.contenders):
         changed = replace(recommendation, explored=(), contenders=others, confirmed=(saving,))
         ax = recommendation_plots.pareto(changed)
         ax.figure.canvas.draw()
         points = [tuple(point) for cloud in ax.collections for point in np.asarray(cloud.get_offsets())]
-        assert min(points, key=lambda point: point[1])[1] == pytest.approx(
-            added / budget_events(0.999, 5.0, recommendation.scenario.slos[0].window)
-        )
+        assert min(points, key=lambda point: point[1])[1] == pytest.approx(spent)
 
 
 @pytest.mark.slow
@@ -492,3 +496,66 @@ def test_a_power_curve_needs_severities() -> None:
     document, axes = chosen_axes(YamlDocument(data=data(), lines={}, path=Path("x")), percent="5,9")
     with pytest.raises(ValueError, match="needs severities; the axes are percent"):
         sweep_plots.power_curve(sweep(document, axes, 2), "percent", {})
+
+
+def test_names_stand_over_no_point_where_there_is_room() -> None:
+    """In a crowd the nearest places are taken; what was measured stays in sight."""
+    with styled():
+        figure, ax = plt.subplots(figsize=(8, 5), layout="constrained")
+    crowd = np.random.default_rng(1).uniform([0, 0], [10, 2], (60, 2))
+    ax.scatter(*crowd.T, s=30)
+    ax.plot([5], [1], marker="*", markersize=20, linestyle="none")
+    ax.set_ylim(-0.5, 8)
+    place_names(ax, [("a name of some length", (5.0, 1.0)), ("another", (5.2, 1.2)), ("at the edge", (9.9, 0.5))])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [Text.get_window_extent(text, canvas.get_renderer()) for text in ax.texts]
+    pixels = ax.transData.transform([*crowd, (5, 1)])
+    assert [int(box.count_contains(pixels)) for box in boxes] == [0, 0, 0]
+    assert not any(box.overlaps(other) for box, other in itertools.combinations(boxes, 2))
+    assert max(text.get_zorder() for text in ax.texts) < min(mark.get_zorder() for mark in (*ax.collections, *ax.lines))
+
+
+def test_a_trade_off_has_a_point_for_each_cell_and_strategy_with_its_intervals() -> None:
+    goal = {
+        "catch": {"at_least": "90%", "of": {"error_rate": "20%"}}, "false_rollback": {"at_most": "2%"},
+    }  # fmt: skip
+    axes = ["alarms.errors.threshold=> 0,> 1", "severity=0%,5%,20%"]
+    swept = sweep(YamlDocument(data=data(goal=goal), lines={}, path=Path("x")), axes, 30, ["canary", "linear"])
+    figure = sweep_plots.trade_off_figure(swept)
+    assert figure is not None
+    assert [ax.get_title("left") for ax in figure.axes] == [
+        "severity 5%",
+        "severity 20%",
+    ]  # there is nothing to catch with 0%
+    means = swept.frame.pivot(
+        index=["severity", "alarms.errors.threshold", "strategy"], columns="estimate", values=["mean", "low", "high"]
+    )
+    for ax, severity in zip(figure.axes, ("5%", "20%"), strict=True):
+        points = [
+            tuple(point)
+            for cloud in ax.collections
+            if isinstance(cloud, PathCollection)
+            for point in cloud.get_offsets()
+        ]
+        expected = means.loc[severity]
+        pairs = zip(expected["mean", "good_version_stopped"], expected["mean", "stopped"], strict=True)
+        np.testing.assert_allclose(sorted(points), sorted(pairs))
+        bars = [bar for cloud in ax.collections if isinstance(cloud, LineCollection) for bar in cloud.get_segments()]
+        ends = {round(float(x), 9) for bar in bars for x in bar[:, 0]}
+        assert {round(high, 9) for high in expected["high", "good_version_stopped"]} <= ends
+        (most,), (least,) = (
+            [line for line in ax.lines if line.get_label().startswith(f"goal: at {word}")] for word in ("most", "least")
+        )
+        assert (most.get_xdata()[0], least.get_ydata()[0]) == (0.02, 0.9)
+        named = " ".join(text.get_text() for text in ax.texts)
+        assert "linear, > 1" in named or "canary, > 1" in named
+
+
+def test_a_trade_off_needs_something_to_choose_and_a_good_version() -> None:
+    document = YamlDocument(data=data(), lines={}, path=Path("x"))
+    assert sweep_plots.trade_off_figure(sweep(document, ["severity=1%,20%"], 4, ["canary"])) is None
+    assert sweep_plots.trade_off_figure(sweep(document, ["percent=5,20"], 4, twin=False)) is None
+    assert sweep_plots.trade_off_figure(sweep(document, ["percent=5"], 4)) is None
+    with pytest.raises(ValueError, match="no cell has a bad version"):
+        sweep_plots.trade_off(sweep(document, ["severity=0%"], 4, ["canary"]), {})

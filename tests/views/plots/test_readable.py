@@ -5,7 +5,7 @@ What is measured are the boxes of the renderer (`boxes`), at the resolution in w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,8 @@ def test_pictures_of_odd_scenarios_can_be_read(name: str) -> None:
 @pytest.mark.parametrize("path", SCENARIOS, ids=[path.stem for path in SCENARIOS])
 def test_pictures_of_shipped_scenarios_can_be_read(path: Path) -> None:
     given = Scenario.load(path)
-    compared = compare(given, 50 if len(given.slos) == 1 and path.stem == "checkout" else 4)
+    few = 1 if given.polled else 4  # what is polled is simulated message by message
+    compared = compare(given, 50 if len(given.slos) == 1 and path.stem == "checkout" else few)
     assert unreadable(list(simulate_each(given))) == {}
     assert unreadable(compared) == {}
 
@@ -123,6 +124,17 @@ def test_pictures_of_a_recommendation_can_be_read(changes: dict[str, Any]) -> No
 def test_pictures_of_a_sweep_can_be_read(axes: list[str]) -> None:
     swept = sweep(YamlDocument(data=data(), lines={}, path=Path("test.yaml")), axes, 4)
     assert unreadable(swept) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("thresholds", [[0], range(50)], ids=["4 points", "200 points"])
+def test_a_trade_off_can_be_read_with_few_points_and_with_many(thresholds: Sequence[int]) -> None:
+    document = YamlDocument(data=data(**ODD["dollars, scripts and an underscore"]), lines={}, path=Path("test.yaml"))
+    swept = sweep(document, [f"alarms.errors.threshold={','.join(f'> {least}' for least in thresholds)}"], 4)
+    assert len(swept.cells) == len(thresholds)
+    figure = pictures_of(swept)["trade_off"]()
+    assert figure is not None
+    assert faults(figure) == []
 
 
 def test_every_strategy_is_in_the_legend_under_its_own_name() -> None:
