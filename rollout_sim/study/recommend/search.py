@@ -860,7 +860,7 @@ class Search:
             unsettled = {
                 limit.name: limit
                 for limit in self._evaluate(candidate, evidence, sizes.strata).limits(self.goal)
-                if not limit.settled(precision)
+                if not limit.settled(precision) or (phase == DECIDING and limit.estimate.n < limit.fewest)
             }
             for limit in unsettled.values():
                 if limit.name in STOPS:
@@ -875,7 +875,8 @@ class Search:
         """More replications of the hypothesis that a limit is about: as many as are likely to be enough, within limits."""
         name, drawn, least = STOPS[limit.name], limit.estimate.n, LEAST[self.single]
         needed = math.ceil(1.1 * limit.needed(self.precision if phase == DECIDING else None))
-        wanted = min(max(needed - drawn, drawn // 4, least), 4 * drawn, DECIDED[phase][self.single] - drawn)
+        # Few looks, each with at least twice as many as the last: every look is another chance to err.
+        wanted = min(max(needed - drawn, drawn, least), 8 * drawn, DECIDED[phase][self.single] - drawn)
         if wanted <= 0:
             return evidence
         each = self._cost(self._over([candidate]), least) / least
