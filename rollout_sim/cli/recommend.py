@@ -41,12 +41,6 @@ if TYPE_CHECKING:
 )
 @click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
-    help="Search on the first two thirds of the recorded days in this folder's minutes.csv, and confirm on the rest.",
-)
-@click.option(
     "--time",
     type=Quantity("duration", 86400.0),
     help="How long to search, by the clock, such as '2 min'; the recipe keeps where that ended.  [default: an amount of work "
@@ -57,6 +51,12 @@ if TYPE_CHECKING:
     type=Quantity("share", 0.5),
     help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
     "[default: until the limits are decided]",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Search on the first two thirds of the recorded days in this folder's minutes.csv, and confirm on the rest.",
 )
 @SEED
 @ENGINE
@@ -69,17 +69,17 @@ def recommend(
     keep_alarms: bool,
     deploy_with: DeployWith | None,
     codedeploy: bool,
-    data: Path | None,
     time: float | None,
     precision: float | None,
+    data: Path | None,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
     out: Path | None,
     suffix: str,
     as_json: bool,
-    minutes: str | None = None,
     runs: list[int] | None = None,
+    minutes: str | None = None,
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
 
@@ -89,7 +89,8 @@ def recommend(
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
-    from rollout_sim.study.recommend.recorded import Recorded
+    from rollout_sim.planes.selection import choose_engine
+    from rollout_sim.study.recommend.recorded import recommend_recorded
     from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.backtest import confirmation_json, confirmed
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
@@ -98,22 +99,21 @@ def recommend(
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    chosen: DeployWith | None = "codedeploy" if codedeploy else deploy_with
-    recorded = None if data is None else Recorded.of(loaded, data_folder(task, data, minutes))
-    search = prepare(
-        loaded if recorded is None else recorded.learnt,
-        deploy_with=chosen,
-        seed=seed,
-        engine=engine,
-        jobs=checked_jobs(jobs),
-    )
     confirmation = None
-    with console.studying(loaded, search.plane) as progress:
-        recommendation = search.recommend(
-            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
-        )
-        if recorded is not None:
-            recommendation, confirmation = recorded.confirm(recommendation)
+    chosen: DeployWith | None = "codedeploy" if codedeploy else deploy_with
+    jobs = checked_jobs(jobs)
+    if data is None:
+        search = prepare(loaded, deploy_with=chosen, seed=seed, engine=engine, jobs=jobs)
+        with console.studying(loaded, search.plane) as progress:
+            recommendation = search.recommend(
+                keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+            )
+    else:
+        with console.studying(loaded, choose_engine(loaded, engine)) as progress:
+            recommendation, confirmation = recommend_recorded(
+                loaded, data_folder(task, data, minutes), keep_alarms=keep_alarms, deploy_with=chosen, seed=seed,
+                engine=engine, time=time, precision=precision, runs=runs, jobs=jobs, progress=progress,
+            )  # fmt: skip
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"

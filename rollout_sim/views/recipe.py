@@ -53,8 +53,8 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     },
     "recommend": {
         "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
-        "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT, "data": str | None,
-        "minutes": str | None,
+        "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
+        "data": str | None, "minutes": str | None,
     },
     "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
     "backtest": {

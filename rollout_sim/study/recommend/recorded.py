@@ -18,12 +18,16 @@ from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.search import Recommendation, prepare
 from rollout_sim.traffic.source import Arrivals
 
 if TYPE_CHECKING:
-    from rollout_sim.scenario.goals import Goal
+    from collections.abc import Sequence
+
+    from rollout_sim.run.simulate import Progress
+    from rollout_sim.scenario.goals import DeployWith, Goal
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.scenario.sections import Engine
 
 _LEARNT: Final = 2 / 3
 _FEWEST: Final = 3
@@ -52,43 +56,44 @@ class Confirmation:
         return tuple(limits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A scenario and what was recorded of it: the first two thirds of the days to search on, the rest to confirm."""
+def recommend_recorded(
+    scenario: Scenario,
+    data: str | Path,
+    *,
+    keep_alarms: bool = False,
+    deploy_with: DeployWith | None = None,
+    seed: int | None = None,
+    engine: Engine | None = None,
+    time: float | None = None,
+    precision: float | None = None,
+    runs: Sequence[int] | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Recommendation, Confirmation | None]:
+    """The rollout to use by the first two thirds of the recorded days in the folder `data`, and what it does on the rest.
 
-    scenario: Scenario
-    """The file's scenario."""
-    data: str
-    """The folder with the recorded minutes."""
-    learnt: Scenario
-    """The scenario with the rate and the errors of the first part in place of its own."""
-    split: float
-    """The share of the recording that is searched on."""
-    until: str
-    """Where that part ends."""
-
-    @classmethod
-    def of(cls, scenario: Scenario, data: str | Path) -> Recorded:
-        """Reads the folder `data`. Raises ScenarioError where it has fewer than `_FEWEST` days, or none of the rollout's alias."""
-        recording = recorded(scenario, data)
-        days = recording.size * recording.period / DAY
-        if days < _FEWEST:
-            what = f"{days:.3g} days were recorded; at least {_FEWEST} are needed to search on some and to confirm on others"
-            raise ScenarioError([f"{data}: {what}"])
-        split = math.floor(days * _LEARNT) / days
-        end = recording.start + split * recording.size * recording.period
-        learnt = on_recorded(scenario, recording, data, end)
-        return cls(scenario=scenario, data=str(data), learnt=learnt, split=split, until=iso_of(end))
-
-    def confirm(self, found: Recommendation) -> tuple[Recommendation, Confirmation | None]:
-        """The recommendation as one for the file's scenario, and its winner played on the rest; None where there is no winner."""
-        found = replace(found, described=self.scenario, data=self.data)
-        if found.winner is None:
-            return found, None
-        chosen = with_candidates(replace(self.scenario, goal=found.goal), [found.winner])
-        (strategy,) = chosen.strategies
-        played = backtest(chosen, self.data, seed=found.seed, first=self.split)
-        return found, Confirmation(played=played, strategy=strategy, until=self.until)
+    Nothing is confirmed where nothing is recommended. Parameters and errors besides are those of `recommend`.
+    """
+    recording = recorded(scenario, data)
+    days = recording.size * recording.period / DAY
+    if days < _FEWEST:
+        what = (
+            f"{days:.3g} days were recorded; at least {_FEWEST} are needed to search on some and to confirm on others"
+        )
+        raise ScenarioError([f"{data}: {what}"])
+    split = math.floor(days * _LEARNT) * DAY / (recording.size * recording.period)
+    end = recording.start + split * recording.size * recording.period
+    search = prepare(
+        on_recorded(scenario, recording, data, end), deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs
+    )
+    searched = search.recommend(keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress)
+    found = replace(searched, described=scenario, data=str(data))
+    if found.winner is None:
+        return found, None
+    chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])
+    (strategy,) = chosen.strategies
+    played = backtest(chosen, data, seed=seed, first=split, jobs=jobs)
+    return found, Confirmation(played=played, strategy=strategy, until=iso_of(end))
 
 
 def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: float) -> Scenario:

@@ -15,7 +15,7 @@ from rollout_sim.function.error_rates import Dispersed, RecordedErrors
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
 from rollout_sim.study.backtest import recorded
 from rollout_sim.study.recommend import search
-from rollout_sim.study.recommend.recorded import Recorded, on_recorded
+from rollout_sim.study.recommend.recorded import on_recorded, recommend_recorded
 from rollout_sim.views.backtest import confirmation_json, confirmed
 
 GOAL = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.3, 0.3))), false_rollback=AtMost(at_most=0.2))
@@ -47,8 +47,7 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
     record(tmp_path, good + bad)
     scenario = replace(given(tmp_path), goal=GOAL, on_call=None)
-    data = Recorded.of(scenario, tmp_path)
-    found, confirmation = data.confirm(search.prepare(data.learnt).recommend(keep_alarms=True))
+    found, confirmation = recommend_recorded(scenario, tmp_path, keep_alarms=True)
     assert found.winner is not None
     assert confirmation is not None
     assert moment_of(confirmation.until) == START + 2 * DAY
@@ -64,4 +63,4 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
 def test_two_days_are_too_few(tmp_path: Path) -> None:
     record(tmp_path, [(60, 0)] * 2880)
     with pytest.raises(ScenarioError, match="2 days were recorded; at least 3 are needed"):
-        Recorded.of(given(tmp_path), tmp_path)
+        recommend_recorded(given(tmp_path), tmp_path)
