@@ -114,6 +114,19 @@ def test_a_canary_is_stopped_as_often_as_by_a_slow_twin(tmp_path: Path, fault: f
     assert abs(z) < 3.9
 
 
+def test_a_phase_that_is_drawn_is_another_one_at_each_beginning(tmp_path: Path) -> None:
+    """Every minute is bad, so the alarm fires at the second whole minute after the shift that has bad requests of the new version."""
+    record(tmp_path, [(60_000, 6_000)] * 300)
+    drawn_phase = {"alias": "prod", "to": "2", "alarms": ["errors"]}
+    result = backtest(given(tmp_path, rollout=drawn_phase), tmp_path, ["instant"], replications=4)
+    times = result.good["instant"].time_to_stop
+    assert result.good["instant"].stopped.all()
+    assert ((times > 60) & (times < 120)).all()
+    assert np.unique(times).size > 8
+    fixed = backtest(given(tmp_path, rollout={**drawn_phase, "phase": "15 s"}), tmp_path, ["instant"], replications=4)
+    assert (fixed.good["instant"].time_to_stop == 105).all()
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Backtest:
     """Four days in which half of the requests fail on Tuesday from 03:00 to 04:00, and none else."""
