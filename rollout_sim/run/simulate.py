@@ -107,6 +107,12 @@ def simulate(
     )
 
 
+def choose_for_runs(scenario: Scenario, strategies: Sequence[str] = (), *, events: bool = False) -> EngineChoice:
+    """The plane for `simulate_each` with the same arguments. Raises ScenarioError for what cannot be run."""
+    runs = 1 if scenario.rollout is None else len(_chosen(scenario, strategies)) + 1
+    return choose_engine(scenario, single=True, runs=runs, events=events)
+
+
 def simulate_each(
     scenario: Scenario,
     strategies: Sequence[str] = (),
@@ -114,28 +120,35 @@ def simulate_each(
     seed: int | None = None,
     events: bool = False,
     progress: Progress | None = None,
+    choice: EngineChoice | None = None,
 ) -> Iterator[RunResult]:
     """One run per strategy (all of the scenario's by default), each beside the paired run without a rollout.
 
     Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
+    `choice` is the plane; by default `choose_for_runs` makes it.
 
     Examples:
         >>> checkout = Scenario.load("scenarios/checkout.yaml")
         >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
         ['promoted', 'rolled_back']
     """
+    choice = choice or choose_for_runs(scenario, strategies, events=events)
     if scenario.rollout is None:
-        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
+        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress, choice=choice)
         return
-    names = list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    names = _chosen(scenario, strategies)
     runs = len(names) + 1
-    choice = choose_engine(scenario, single=True, runs=runs, events=events)
     part = part_of(progress, 0.0, 1 / runs)
     baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part, choice=choice)
     for k, name in enumerate(names, 1):
         part = part_of(progress, k / runs, (k + 1) / runs)
         result = simulate(scenario, name, seed=seed, events=events, progress=part, choice=choice)
         yield replace(result, baseline=baseline)
+
+
+def _chosen(scenario: Scenario, strategies: Sequence[str]) -> list[str]:
+    """The names of the `strategies` (all by default), each once. Raises ScenarioError for one that there is not."""
+    return list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
 
 
 def part_of(progress: Progress | None, start: float, end: float) -> Progress | None:

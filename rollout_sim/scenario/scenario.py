@@ -99,6 +99,8 @@ class Scenario(Displayed, Sections):
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+            if source.get("function"):
+                source.pop("alias")
         for version in data["function"]["versions"].values():
             if isinstance(version.get("error_rate"), dict):
                 version["error_rate"].pop("folder", None)

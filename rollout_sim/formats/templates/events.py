@@ -6,14 +6,15 @@ A template tells what kind of traffic comes, and of a schedule how often; how mu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.snippet import dashed
 from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
+from rollout_sim.formats.templates.mappings import kind_of, source_fields
 from rollout_sim.formats.templates.schedules import beat
 
 Kind = Literal["http", "data", "schedule"]
@@ -39,6 +40,8 @@ class Event:
     every: float | None = None
     polled: bool = False
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Of a queue or stream that scenarios know: the fields of its source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Callee:
     """The alias's name."""
     aliases: tuple[str, ...]
     """Symbols that stand for the alias: `Orders.Alias` in SAM, the logical id of an `AWS::Lambda::Alias`."""
+    timeout: float = 3.0
+    """The function's timeout (s), which the visibility timeout of a queue is held against."""
 
     def called(self, resolver: Resolver, value: Any, qualifier: str = "") -> str | None:
         """`alias`, `function` or `version`, if `value` (a name, an ARN, a reference) names one of these; else None."""
@@ -72,9 +77,19 @@ class Callee:
             return "alias" if behind == self.alias else "version" if behind else "function"
         return "version" if Symbol(f"{self.function}.Version").shown in target else None
 
+    def named(self, text: str, resolver: Resolver) -> str | None:
+        """The same of a longer text, such as a state machine's definition, in which an ARN of it stands."""
+        name = re.escape(resolver.physical(self.function))
+        arn = re.search(
+            rf"(?:⟨{re.escape(self.function)}\.Arn⟩|:function:{name})(?::([A-Za-z0-9_-]+))?(?![A-Za-z0-9_-])", text
+        )
+        if arn is None:
+            return None
+        return "function" if arn[1] is None else "alias" if arn[1] == self.alias else "version"
 
-def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
-    """The `Events` of a SAM function, which call its alias, and its URL."""
+
+def sam_events(function: Properties, remarks: list[str], timeout: float) -> list[Event]:
+    """The `Events` of a SAM function, which call its alias, and its URL; its `timeout` is in seconds."""
     events = []
     for name, event in function.inside("Events").given.items():
         if not isinstance(event, Mapping):
@@ -88,10 +103,12 @@ def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
             expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
             events += _scheduled(name, expression, remarks)
         else:
-            if kind in POLLED:
+            source = properties.given.get("Queue" if kind == "SQS" else "Stream", "")
+            fields = source_fields(name, kind, properties, source, timeout)
+            if kind in POLLED and fields is None:
                 remarks.append(_polled(name, kind))
             called: Kind = "http" if kind in SYNCHRONOUS else "data"
-            events.append(Event(name=name, kind=called, polled=kind in POLLED))
+            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -126,17 +143,57 @@ def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
     return [Event(name=name, kind="schedule", every=float(round(every)))]
 
 
-class Around:
-    """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A kind of resource that calls functions: where in its properties it says which, and how it calls.
 
-    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str]) -> None:
+    `service` is the principal of the permission that goes with it; resources of one service with `together` are one source.
+    """
+
+    service: str
+    kind: Kind
+    where: tuple[str, ...] = ()
+    polled: bool = False
+    together: bool = False
+
+
+CALLERS: Final[Mapping[str, Caller]] = {
+    "AWS::StepFunctions::StateMachine": Caller(service="states", kind="http"),
+    "AWS::Serverless::StateMachine": Caller(service="states", kind="http"),
+    "AWS::AppSync::DataSource": Caller(service="appsync", kind="http", where=("LambdaConfig",)),
+    "AWS::ApiGateway::Method": Caller(service="apigateway", kind="http", where=("Integration",), together=True),
+    "AWS::ApiGateway::RestApi": Caller(service="apigateway", kind="http", where=("Body",), together=True),
+    "AWS::ApiGatewayV2::Integration": Caller(
+        service="apigateway", kind="http", where=("IntegrationUri",), together=True
+    ),
+    "AWS::ApiGatewayV2::Api": Caller(service="apigateway", kind="http", where=("Body", "Target"), together=True),
+    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::Serverless::HttpApi": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": Caller(service="elasticloadbalancing", kind="http", where=("Targets",)),
+    "AWS::Cognito::UserPool": Caller(service="cognito-idp", kind="http", where=("LambdaConfig",)),
+    "AWS::Pipes::Pipe": Caller(service="pipes", kind="data", where=("Target", "Enrichment"), polled=True),
+    "AWS::S3::Bucket": Caller(service="s3", kind="data", where=("NotificationConfiguration",)),
+    "AWS::Logs::SubscriptionFilter": Caller(service="logs", kind="data", where=("DestinationArn",)),
+    "AWS::IoT::TopicRule": Caller(service="iot", kind="data", where=("TopicRulePayload",)),
+    "AWS::SES::ReceiptRule": Caller(service="ses", kind="data", where=("Rule",)),
+}
+"""Resources that name a function somewhere among their properties, or in the `where` of them; the first that do count."""
+
+
+class Around:
+    """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions.
+
+    Of the `services` given it is known already how they call.
+    """
+
+    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str], services: Iterable[str] = ()) -> None:
         self.resolver = resolver
         self.callee = callee
         self.remarks = remarks
         self.events: list[Event] = []
         self.past: list[Event] = []
         """Those that call the function without a qualifier, past the alias."""
-        self.services: set[str] = set()
+        self.services = set(services)
         """Services whose own resources told already, so that their permissions say nothing new."""
 
     def read(self) -> list[Event]:
@@ -150,8 +207,48 @@ class Around:
             read = kinds.get(str(resource.get("Type")))
             if read is not None and exists(self.resolver, resource):
                 read(identity, Properties(self.resolver, resource.get("Properties", {}), self.remarks, f"{identity}."))
+        self._callers()
         self._permissions()
         return self.events
+
+    def _callers(self) -> None:
+        """Resources of other services that name the function: those of a service that is told already say nothing new."""
+        told, together = frozenset(self.services), dict[str, list[str]]()
+        for identity, resource in self.resolver.resources.items():
+            caller = CALLERS.get(str(resource.get("Type")))
+            if caller is None or caller.service in told or not exists(self.resolver, resource):
+                continue
+            properties = resource.get("Properties", {})
+            parts = [properties.get(name) for name in caller.where] if caller.where else [properties]
+            before = len(self.resolver.taken)
+            reached = {target for part in parts for target in self._named(part)}
+            del self.resolver.taken[before:]  # a Region or an account in an ARN has no bearing
+            target = next((target for target in ("alias", "function", "version") if target in reached), None)
+            if target is None:
+                continue
+            self.services.add(caller.service)
+            if caller.together:
+                together.setdefault(caller.service, []).append(target)
+                continue
+            if caller.polled and target == "alias":
+                self.remarks.append(_polled(identity, str(resource["Type"]).rpartition(":")[2]))
+            event = Event(name=identity, kind=caller.kind, polled=caller.polled)
+            self._add(event, target, f"this {str(resource['Type']).rpartition(':')[2]}")
+        for service, targets in together.items():
+            of_alias = "alias" if "alias" in targets else targets[0]
+            self._add(Event(name=service, kind=PRINCIPALS[service]), of_alias, "this service")
+
+    def _named(self, part: Any) -> Iterator[str]:
+        """How the values in a part of a resource call the function: `alias`, `function` or `version`, each time that one does."""
+        if isinstance(part, Mapping) and not (len(part) == 1 and str(next(iter(part))).startswith(("Ref", "Fn::"))):
+            part = list(part.values())
+        if isinstance(part, list):
+            for inner in part:
+                yield from self._named(inner)
+            return
+        target = self.callee.called(self.resolver, part) or self.callee.named(self.resolver.text(part), self.resolver)
+        if target is not None:
+            yield target
 
     def _add(self, event: Event, target: str | None, what: str) -> None:
         """The event, if it calls the alias; a remark, if it calls past it."""
@@ -171,8 +268,14 @@ class Around:
         if target is not None and _off(properties):
             self.remarks.append(f"the event source mapping {name} is switched off")
             return
-        self._add(Event(name=name, kind="data", polled=True), target, "this event source mapping")
-        if target == "alias":
+        if target is None:
+            return
+        source = properties.given.get("EventSourceArn", "")
+        kind = kind_of(self.resolver, source)
+        fields = source_fields(name, kind, properties, source, self.callee.timeout) if kind is not None else None
+        event = Event(name=name, kind="data", polled=True, fields=fields or {})
+        self._add(event, target, "this event source mapping")
+        if target == "alias" and fields is None:
             self.remarks.append(_polled(name, "an event source mapping"))
 
     def _rule(self, name: str, properties: Properties) -> None:
@@ -244,7 +347,7 @@ def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, An
     result: list[dict[str, Any]] = []
     for event in events or [Event(name="", kind="http")]:
         arrivals = {"poisson": rate} if event.every is None else {"fixed": text(event.every, "duration")}
-        source = {"source": event.kind, "alias": alias, "arrivals": arrivals}
+        source = {"source": event.kind, "alias": alias, "arrivals": arrivals} | dict(event.fields)
         taken = [other.get("name") for other in result]
         name = dashed(event.name)
         named = {"name": name if name not in taken else f"{name}-{len(result) + 1}"} if len(events) > 1 else {}

@@ -7,6 +7,7 @@ group that no alias names, as `export cloudformation` writes it, is told apart b
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +26,8 @@ from rollout_sim.formats.templates.watching import Watching
 
 ALIAS: Final = "AWS::Lambda::Alias"
 GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
+CUSTOM: Final = ("Custom::AWS", "AWS::CloudFormation::CustomResource")
+"""What CDK makes a configuration of its own with: a call of CodeDeploy's API."""
 CONFIG: Final = "AWS::CodeDeploy::DeploymentConfig"
 STOP_ON_ALARM: Final = "DEPLOYMENT_STOP_ON_ALARM"
 _SAM_HOOKS: Final = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
@@ -32,12 +35,18 @@ _HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTr
 
 
 class Stack:
-    """One template with the values of its parameters: which functions it rolls out, and each of them."""
+    """One template with the values of its parameters: which functions it rolls out, and each of them.
 
-    def __init__(self, template: Template, parameters: Mapping[str, str], origin: str = "template") -> None:
-        self.template = template
+    `rate` (1/s) is that of each function's events, where it is not to be guessed.
+    """
+
+    def __init__(
+        self, template: Template, parameters: Mapping[str, str], origin: str = "template", rate: float | None = None
+    ) -> None:
+        self.template = template = _with_sam_aliases(template, parameters)
         self.parameters = parameters
         self.origin = origin
+        self.rate = rate
         self.resources: Mapping[str, Any] = template.data["Resources"]
         self.rollouts = self._rollouts()
         """What makes each rollout's `Deployed`, by the name that `--function` takes."""
@@ -88,7 +97,7 @@ class Stack:
             deployed = self.rollouts[function]()
         except UnresolvedError as error:
             raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
-        deployed.line = self.template.line("Resources", deployed.identity)
+        deployed.line, deployed.given = self.template.line("Resources", deployed.identity), self.rate
         if not deployed.events:
             deployed.remarks.append(f"who calls the alias {deployed.alias} is not in the template: http is a GUESS")
         if deployed.reserved == 0:
@@ -107,10 +116,13 @@ class Stack:
         resource, resolver = self.resources[identity], Resolver(self.template.data, self.parameters)
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
-        deployed.alias = function.take("AutoPublishAlias", str, "live")
-        callee = Callee(function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias",))
-        around = Around(resolver, callee, remarks)
-        deployed.events, deployed.past = [*sam_events(function, remarks), *around.read()], around.past
+        deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
+        aliases = (f"{identity}.Alias", f"{identity}Alias{deployed.alias}")
+        callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
+        own = sam_events(function, remarks, deployed.timeout)
+        services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
+        around = Around(resolver, callee, remarks, services)
+        deployed.events, deployed.past = [*own, *around.read()], around.past
         deployed.retries = _retries(function.inside("EventInvokeConfig"))
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
@@ -133,7 +145,7 @@ class Stack:
         deployed = self._function(function, Properties(resolver, resource["Properties"], remarks))
         deployed.alias = properties.take("Name", str, "live")
         deployed.provisioned = self._provisioned(properties, resolver, remarks)
-        callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
+        callee = Callee(function=function, alias=deployed.alias, timeout=deployed.timeout, aliases=(identity,))
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)
@@ -251,6 +263,8 @@ class Stack:
                     "DeploymentConfigName" in inner.given and kind == inner.text("DeploymentConfigName")
                 ):
                     return properties.resolver.value(inner.inside("TrafficRoutingConfig").given)
+            elif kind == identity and resource.get("Type") in CUSTOM:
+                return _of_call(properties.resolver.text(resource["Properties"].get("Create", "")))
         return None
 
     def _hooks(self, deployed: Deployed, hooks: Mapping[str, str], resolver: Resolver) -> None:
@@ -285,6 +299,10 @@ class Stack:
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.scales = watching.scales
+        deployed.ids = {
+            name: self.template.addresses.get(identity, identity) for identity, name in watching.names.items()
+        }
         deployed.left = {
             name: left if left.identity is None else replace(left, line=self.template.line("Resources", left.identity))
             for name, left in watching.left.items()
@@ -350,6 +368,19 @@ class Stack:
         return str(identity)
 
 
+def _with_sam_aliases(template: Template, parameters: Mapping[str, str]) -> Template:
+    """The template with the aliases that SAM makes of `AutoPublishAlias`, such as `OrdersAliaslive`, which others may refer to."""
+    resources = template.data["Resources"]
+    resolver, made = Resolver(template.data, parameters), {}
+    for identity, resource in resources.items():
+        if resource.get("Type") == SAM_FUNCTION and "AutoPublishAlias" in resource["Properties"]:
+            name = resolver.text(resource["Properties"]["AutoPublishAlias"])
+            generated = f"{identity}Alias{re.sub(r'[^0-9A-Za-z]', '', name)}"
+            if not isinstance(name, Symbol) and generated not in resources:
+                made[generated] = {"Type": ALIAS, "Properties": {"FunctionName": {"Ref": identity}, "Name": name}}
+    return replace(template, data={**template.data, "Resources": {**resources, **made}})
+
+
 def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -> bool:
     """Whether something says that a deployment group shifts a function, and not a service of ECS or servers."""
     properties = Properties(resolver, resources[group]["Properties"], [])
@@ -369,6 +400,16 @@ def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -
         ):
             return True
     return False
+
+
+def _of_call(create: str) -> Any:
+    """The routing in CDK's call of `createDeploymentConfig`; None where it is another call."""
+    try:
+        call = json.loads(create)
+    except ValueError:
+        return None
+    parameters = call.get("parameters") if isinstance(call, Mapping) else None
+    return parameters.get("trafficRoutingConfig") if isinstance(parameters, Mapping) else None
 
 
 def _described(function: Properties) -> list[str]:

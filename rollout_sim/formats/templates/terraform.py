@@ -25,6 +25,8 @@ _KINDS: Final = {
     "aws_lambda_function": "AWS::Lambda::Function",
     "aws_lambda_alias": "AWS::Lambda::Alias",
     "aws_lambda_event_source_mapping": "AWS::Lambda::EventSourceMapping",
+    "aws_sqs_queue": "AWS::SQS::Queue",
+    "aws_kinesis_stream": "AWS::Kinesis::Stream",
     "aws_lambda_permission": "AWS::Lambda::Permission",
     "aws_lambda_function_url": "AWS::Lambda::Url",
     "aws_lambda_function_event_invoke_config": "AWS::Lambda::EventInvokeConfig",
@@ -39,6 +41,8 @@ _KINDS: Final = {
 }
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
+    ("aws_sqs_queue", "visibility_timeout_seconds"): "VisibilityTimeout",
+    ("aws_sqs_queue", "message_retention_seconds"): "MessageRetentionPeriod",
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
     ("aws_codedeploy_deployment_group", "app_name"): "ApplicationName",
     ("aws_cloudwatch_metric_alarm", "evaluate_low_sample_count_percentiles"): "EvaluateLowSampleCountPercentile",
@@ -46,7 +50,7 @@ _RENAMED: Final = {
 """Attributes whose names differ from CloudFormation's by more than their spelling."""
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
-    "time_based_linear", "target",
+    "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}
@@ -66,8 +70,11 @@ class _Resource:
     expressions: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_terraform(path: Path) -> Stack:
-    """The rollouts of a plan or a state. Raises ScenarioError for a file that is neither."""
+def read_terraform(path: Path, rate: float | None = None) -> Stack:
+    """The rollouts of a plan or a state, with the `rate` (1/s) of each function's events where it is given.
+
+    Raises ScenarioError for a file that is neither.
+    """
     try:
         data = json.loads(read_regular(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:
@@ -84,7 +91,7 @@ def read_terraform(path: Path) -> Stack:
     template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
     addresses = {names[resource.address]: resource.address for resource in resources}
     kind = "plan" if "planned_values" in data else "state"
-    return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}")
+    return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}", rate)
 
 
 def _inner(value: Any, key: str) -> Mapping[str, Any]:
