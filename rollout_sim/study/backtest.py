@@ -316,7 +316,7 @@ def backtest(
         notes.append("on-call is left out: a rollout is played until its alarms no longer act")
     if recording.coarser:
         notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
-    if deployment.start % recording.period:
+    if scenario.phase_is_drawn or deployment.start % recording.period:
         notes.append("every rollout begins at a whole minute")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
@@ -381,7 +381,7 @@ def _play(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArra
     lead = math.ceil(_lead(scenario) / recording.period) * recording.period
     moved = replace(
         scenario,
-        rollout=replace(scenario.rollout, start=lead),
+        rollout=replace(scenario.rollout, start=lead, phase=0.0),
         horizon=lead + _length(scenario, strategy),
         engine="auto",
     )
