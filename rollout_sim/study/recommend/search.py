@@ -576,7 +576,7 @@ class Search:
         Of those that do the very same, such as with a guard that never binds, the first alone.
         """
         shortfall = self._shortfall(screened)
-        value = self._screened_objective(candidate, screened)
+        value = self.screened_objective(candidate, screened)
         rounded = np.round(shortfall, 3)
         different: dict[bytes, int] = {}
         for k in np.lexsort((value, rounded)).tolist():
@@ -601,7 +601,7 @@ class Search:
             shortfall = shortfall + np.maximum(0.0, self.goal.catch.at_least - screened.stopped[:, names.index(CATCH)])
         return shortfall
 
-    def _screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
+    def screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
         """What is minimised, by the closed forms, for each alarm: shape (alarms,)."""
         weights = np.array([hypothesis.weight for hypothesis in self.hypotheses.values()])
         bad: FloatArray = screened.bad @ weights
@@ -910,7 +910,7 @@ class Search:
             ]
             alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
-            confirmed = self._confirmed(first.candidate, progress)
+            confirmed = self.confirmed(first.candidate, progress)
             failed = bool(confirmed.missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 others = [candidate for candidate in obvious if candidate != first.candidate]
@@ -923,7 +923,7 @@ class Search:
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
         return None, [], self._compared(obvious)
 
-    def _confirmed(self, candidate: Candidate, progress: Progress | None) -> Evaluation:
+    def confirmed(self, candidate: Candidate, progress: Progress | None = None) -> Evaluation:
         """A candidate on fresh replications, with as many as its open limits take."""
         sizes = self._sized(2, [candidate], 1, CONFIRMED)
         part = part_of(progress, *STAGES[2:])
