@@ -697,7 +697,7 @@ class Search:
                 cost = self._cost(batch.scenario.horizon, batch.count, batch.plane.batch)
                 self.effort.spend(cost * len(batch.strategies), batch.count * len(batch.strategies))
 
-    def _stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
+    def stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
         """What stops so many more rollouts of a candidate under the hypothesis, of which nothing else is asked."""
         hypothesis, over = self.hypotheses[name], self._over([candidate])
         number = wave * PER_WAVE + list(self.hypotheses).index(name) * PER_HYPOTHESIS
@@ -877,7 +877,7 @@ class Search:
         count = self.effort.affordable(phase, each, wanted, least)
         if not count:
             return evidence
-        more, key = self._stops(candidate, name, wave, count), STOPPED[name]
+        more, key = self.stops(candidate, name, wave, count), STOPPED[name]
         return evidence | {key: Outcomes.joined([evidence[key], more]) if key in evidence else more}
 
     def _more_costs(self, candidate: Candidate, evidence: Evidence, sizes: Stage, wave: int) -> Evidence:
