@@ -5,6 +5,7 @@ The number, and with it every figure, is the same on all machines.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from rollout_sim.planes.draws import expected_counts
@@ -52,7 +53,8 @@ def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]
     warped = [
         count for source, count in zip(scenario.traffic, counts, strict=True) if source.arrivals.diurnal is not None
     ]
-    return per_batch, PER_SIMULATED + sum(counts) / PLANES[plane.engine].speed + sum(warped) * PER_WARPED
+    simulated = math.fsum(counts) / PLANES[plane.engine].speed
+    return per_batch, PER_SIMULATED + simulated + math.fsum(warped) * PER_WARPED
 
 
 def counts_of(scenario: Scenario) -> float:

@@ -202,6 +202,10 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    data: str | None = None
+    """The folder with the recorded minutes that it was searched on."""
+    described: Scenario | None = None
+    """The file's scenario, where `scenario` has the recorded traffic and errors in place of its own."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -220,7 +224,7 @@ class Recommendation(Plotted):
         """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return with_candidates(self.scenario, [self.winner])
+        return with_candidates(self.described or self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -329,7 +333,9 @@ def _check(scenario: Scenario) -> None:
         problems.append("rollout.alarms: recommend needs an alarm to start from")
     if not scenario.slos:
         problems.append("slos: recommend needs one, to know which requests are bad")
-    elif scenario.slos[0].alias not in (None, scenario.alias):
+    if scenario.rollout is not None and scenario.rollout.hold is not None:
+        problems.append("rollout.hold: recommend searches rollouts whose alarms roll back at once; leave it out")
+    if scenario.slos and scenario.slos[0].alias not in (None, scenario.alias):
         problems.append(f"slos[0].alias: recommend goes by the first SLO, which must be about {scenario.alias!r}")
     if problems:
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
