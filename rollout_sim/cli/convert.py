@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rollout_sim.cli.measure import cloudwatch
 from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, RATE, SCENARIO, template_values
 from rollout_sim.core.files import write_file
 
@@ -184,6 +185,8 @@ def _summary(results: list[Imported]) -> Table:
     columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
 
+
+import_.add_command(cloudwatch)
 
 FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 

@@ -99,6 +99,8 @@ class Scenario(Displayed, Sections):
         data: dict[str, Any] = adapter().dump_python(self, exclude_defaults=True)
         for source in data["traffic"]:
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
+            if source.get("function"):
+                source.pop("alias")
         for version in data["function"]["versions"].values():
             if isinstance(version.get("error_rate"), dict):
                 version["error_rate"].pop("folder", None)
@@ -185,6 +187,18 @@ class Scenario(Displayed, Sections):
             raise ScenarioError([f"{self.name}: there is no version {version!r}; allowed {', '.join(versions)}"])
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
+
+    def with_phase(self, phase: float) -> Scenario:
+        """The same scenario with the rollout that much (s) later than its `start`, in place of a phase that is drawn.
+
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.start, scenario.with_phase(30.0).start
+            (600.0, 630.0)
+        """
+        if self.rollout is None:
+            return self
+        return replace(self, rollout=replace(self.rollout, phase=phase))
 
     def warnings(self) -> tuple[ScenarioWarning, ...]:
         """What is allowed and probably not meant, such as a threshold that the traffic cannot reach.

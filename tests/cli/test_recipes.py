@@ -46,8 +46,10 @@ COMMANDS = {
     ),
     "recommend": (("recommend",), {"keep_alarms": False, "deploy_with": None}),
     "recommend with choices": (
-        ("recommend", "--keep-alarms", "--codedeploy", "--seed", "3", "--engine", "aggregate", "--format", "svg"),
-        {"keep_alarms": True, "deploy_with": "codedeploy", "seed": 3, "engine": "aggregate", "format": "svg"},
+        ("recommend", "--keep-alarms", "--codedeploy", "--seed", "3", "--engine", "aggregate", "--format", "svg",
+         "--time", "2 s", "--precision", "0.3%"),
+        {"time": 2.0, "precision": 0.003, "keep_alarms": True,
+         "deploy_with": "codedeploy", "seed": 3, "engine": "aggregate", "format": "svg"},
     ),
 }  # fmt: skip
 """The words of a command, and choices that its recipe holds."""
@@ -180,7 +182,7 @@ def without(name: str) -> Callable[[dict[str, Any]], str]:
         (lambda recipe: json.dumps([recipe]), "r.json: is no recipe, got a list; allowed a mapping"),
         (
             lambda recipe: "{}",
-            "r.json: is no recipe, got no command; allowed what run, compare, sweep, recommend write",
+            "r.json: is no recipe, got no command; allowed what run, compare, sweep, recommend, when, backtest write",
         ),
         (changed(command=["run"]), "r.json: is no recipe, got the command ['run']; allowed what run, "),
         (changed(command="compare"), "of another command, got 'compare'; rollout-sim compare --recipe runs it"),

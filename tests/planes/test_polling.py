@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,6 @@ from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
 from rollout_sim.traffic.pollers import FATES, QueuePoller
-from tests.builders import scenario
 
 QUEUE: dict[str, Any] = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "20/s"}, "batch": {"size": 5}}
 STREAM: dict[str, Any] = {"source": "stream", "alias": "prod", "arrivals": {"poisson": "20/s"}, "shards": 2}
@@ -230,7 +230,11 @@ def test_a_mapping_that_names_the_function_is_not_touched_by_a_rollout() -> None
         "$LATEST": {"like": "1"},
     }
     other = {"source": "http", "alias": "prod", "arrivals": {"poisson": "1/s"}}
-    result = run(polled(source, function__versions=versions, traffic=[other, source]), "instant")
+    given_scenario = polled(source, function__versions=versions, traffic=[other, source])
+    written = given_scenario.dump()
+    assert "alias" not in written["traffic"][1]
+    assert Scenario.from_dict(written) == given_scenario
+    result = run(given_scenario, "instant")
     assert result.versions["$LATEST"].errors == 0
     assert result.polled[0].fates["good"] > 4000
     assert result.versions["2"].invocations < 400  # those over HTTP alone

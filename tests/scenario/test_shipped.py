@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rollout_sim.run.simulate import simulate_each
+from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.views.output import to_json, write
@@ -69,3 +69,24 @@ def test_the_schema_names_every_field_of_the_top_level() -> None:
         "on_call",
     }
     json.dumps(schema)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stem", "strategy", "told"),
+    [
+        ("orders-queue", "instant", ("a backlog of {backlog_at_rollback}", "takes {drain_time_s:.0f} s", "{records_lost} orders")),
+        ("ledger-stream", "SAM default", ("{records_bad:,} of {records:,} entries", "{versions[2][errors]:,} errors")),
+    ],
+)  # fmt: skip
+def test_the_answers_about_queues_and_streams_are_what_comes_out(
+    stem: str, strategy: str, told: tuple[str, ...]
+) -> None:
+    path = FOLDER / f"{stem}.yaml"
+    summary = simulate(Scenario.load(path), strategy).summary
+    summary["versions"] = {int(number): version for number, version in summary["versions"].items()}
+    answer = " ".join(
+        line.removeprefix("# ") for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    )
+    for sentence in told:
+        assert sentence.format(**summary) in answer

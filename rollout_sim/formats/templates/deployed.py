@@ -188,7 +188,7 @@ class Deployed:
             "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": "5%"}]}},
             "aliases": {self.alias: "1"},
         }
-        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration")}
+        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}
         if self.acting:
             rollout["alarms"] = list(self.acting)
             rollout |= {} if self.hold is None else {"hold": self.hold}

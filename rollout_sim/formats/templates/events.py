@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.snippet import dashed
 from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
+from rollout_sim.formats.templates.mappings import kind_of, source_fields
 from rollout_sim.formats.templates.schedules import beat
 
 Kind = Literal["http", "data", "schedule"]
@@ -39,6 +40,8 @@ class Event:
     every: float | None = None
     polled: bool = False
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Of a queue or stream that scenarios know: the fields of its source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Callee:
     """The alias's name."""
     aliases: tuple[str, ...]
     """Symbols that stand for the alias: `Orders.Alias` in SAM, the logical id of an `AWS::Lambda::Alias`."""
+    timeout: float = 3.0
+    """The function's timeout (s), which the visibility timeout of a queue is held against."""
 
     def called(self, resolver: Resolver, value: Any, qualifier: str = "") -> str | None:
         """`alias`, `function` or `version`, if `value` (a name, an ARN, a reference) names one of these; else None."""
@@ -83,8 +88,8 @@ class Callee:
         return "function" if arn[1] is None else "alias" if arn[1] == self.alias else "version"
 
 
-def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
-    """The `Events` of a SAM function, which call its alias, and its URL."""
+def sam_events(function: Properties, remarks: list[str], timeout: float) -> list[Event]:
+    """The `Events` of a SAM function, which call its alias, and its URL; its `timeout` is in seconds."""
     events = []
     for name, event in function.inside("Events").given.items():
         if not isinstance(event, Mapping):
@@ -98,10 +103,12 @@ def sam_events(function: Properties, remarks: list[str]) -> list[Event]:
             expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
             events += _scheduled(name, expression, remarks)
         else:
-            if kind in POLLED:
+            source = properties.given.get("Queue" if kind == "SQS" else "Stream", "")
+            fields = source_fields(name, kind, properties, source, timeout)
+            if kind in POLLED and fields is None:
                 remarks.append(_polled(name, kind))
             called: Kind = "http" if kind in SYNCHRONOUS else "data"
-            events.append(Event(name=name, kind=called, polled=kind in POLLED))
+            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -263,8 +270,14 @@ class Around:
         if target is not None and _off(properties):
             self.remarks.append(f"the event source mapping {name} is switched off")
             return
-        self._add(Event(name=name, kind="data", polled=True), target, "this event source mapping")
-        if target == "alias":
+        if target is None:
+            return
+        source = properties.given.get("EventSourceArn", "")
+        kind = kind_of(self.resolver, source)
+        fields = source_fields(name, kind, properties, source, self.callee.timeout) if kind is not None else None
+        event = Event(name=name, kind="data", polled=True, fields=fields or {})
+        self._add(event, target, "this event source mapping")
+        if target == "alias" and fields is None:
             self.remarks.append(_polled(name, "an event source mapping"))
 
     def _rule(self, name: str, properties: Properties) -> None:
@@ -336,7 +349,7 @@ def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, An
     result: list[dict[str, Any]] = []
     for event in events or [Event(name="", kind="http")]:
         arrivals = {"poisson": rate} if event.every is None else {"fixed": text(event.every, "duration")}
-        source = {"source": event.kind, "alias": alias, "arrivals": arrivals}
+        source = {"source": event.kind, "alias": alias, "arrivals": arrivals} | dict(event.fields)
         taken = [other.get("name") for other in result]
         name = dashed(event.name)
         named = {"name": name if name not in taken else f"{name}-{len(result) + 1}"} if len(events) > 1 else {}

@@ -117,10 +117,9 @@ class Stack:
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
         deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
-        callee = Callee(
-            function=identity, alias=deployed.alias, aliases=(f"{identity}.Alias", f"{identity}Alias{deployed.alias}")
-        )
-        own = sam_events(function, remarks)
+        aliases = (f"{identity}.Alias", f"{identity}Alias{deployed.alias}")
+        callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
+        own = sam_events(function, remarks, deployed.timeout)
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
         around = Around(resolver, callee, remarks, services)
         deployed.events, deployed.past = [*own, *around.read()], around.past
@@ -146,7 +145,7 @@ class Stack:
         deployed = self._function(function, Properties(resolver, resource["Properties"], remarks))
         deployed.alias = properties.take("Name", str, "live")
         deployed.provisioned = self._provisioned(properties, resolver, remarks)
-        callee = Callee(function=function, alias=deployed.alias, aliases=(identity,))
+        callee = Callee(function=function, alias=deployed.alias, timeout=deployed.timeout, aliases=(identity,))
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)

@@ -25,6 +25,8 @@ _KINDS: Final = {
     "aws_lambda_function": "AWS::Lambda::Function",
     "aws_lambda_alias": "AWS::Lambda::Alias",
     "aws_lambda_event_source_mapping": "AWS::Lambda::EventSourceMapping",
+    "aws_sqs_queue": "AWS::SQS::Queue",
+    "aws_kinesis_stream": "AWS::Kinesis::Stream",
     "aws_lambda_permission": "AWS::Lambda::Permission",
     "aws_lambda_function_url": "AWS::Lambda::Url",
     "aws_lambda_function_event_invoke_config": "AWS::Lambda::EventInvokeConfig",
@@ -49,6 +51,8 @@ _KINDS: Final = {
 }
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
+    ("aws_sqs_queue", "visibility_timeout_seconds"): "VisibilityTimeout",
+    ("aws_sqs_queue", "message_retention_seconds"): "MessageRetentionPeriod",
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
     ("aws_codedeploy_deployment_group", "app_name"): "ApplicationName",
     ("aws_api_gateway_integration", "uri"): "Integration",
@@ -60,7 +64,7 @@ _RENAMED: Final = {
 """Attributes whose names differ from CloudFormation's by more than their spelling."""
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
-    "time_based_linear", "target",
+    "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}

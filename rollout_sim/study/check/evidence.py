@@ -15,6 +15,7 @@ import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.controller import OUTCOMES
+from rollout_sim.control.readings import POLLED
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import BoolArray, FloatArray
@@ -25,12 +26,14 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Search, default_goal, default_risk
 from rollout_sim.study.replications import counts_of
 from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Source
 
 MANY: Final = 2048
 """Replications where no state links the invocations."""
@@ -95,6 +98,15 @@ class Evidence:
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
+        self.notes += [str(warning) for warning in warnings_about(scenario, ABOUT_RECORDS)]
+        self.whole = scenario
+        """The scenario with its queues and streams as they are."""
+        if (plain := _without_batches(scenario)) is not None:
+            scenario = plain
+            self.notes.append(
+                "queues and streams are taken as events without batches here: nothing in the scenario is about records, and "
+                "`rollout-sim run` simulates them in full"
+            )
         self.scenario = scenario
         self.origin = origin
         self.deployment = scenario.deployment
@@ -216,7 +228,7 @@ class Evidence:
         """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
         scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
         longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
-        end = scenario.start + longest + self.deployment.revert + TAIL
+        end = scenario.starts[-1] + longest + self.deployment.revert + TAIL
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
     def compare(
@@ -288,12 +300,44 @@ class Evidence:
         )
 
 
+def _without_batches(scenario: Scenario) -> Scenario | None:
+    """The scenario with each record as an event of its own, which a fast plane can simulate.
+
+    None where nothing is polled, and where batches, ages or fates of records are what an alarm, a fault or an SLO is about.
+    """
+    read = {reading.metric for alarm in scenario.alarms.values() for reading in alarm.readings.values()}
+    faults = [fault for version in scenario.function.versions for fault in scenario.faults_of(version)]
+    about_records = (
+        not read.isdisjoint(POLLED)
+        or any(fault.poison is not None for fault in faults)
+        or any(slo.sli != "errors" and slo.latency is None for slo in scenario.slos)
+    )
+    if not scenario.polled or about_records:
+        return None
+    return replace(
+        scenario,
+        traffic=tuple(
+            Source(
+                source="data",
+                alias="" if source.function else source.alias,
+                function=source.function,
+                arrivals=source.arrivals,
+                name=source.name,
+                users=source.owners,
+            )
+            if source.polled
+            else source
+            for source in scenario.traffic
+        ),
+    )
+
+
 def _brief(scenario: Scenario) -> Scenario:
     """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
     if scenario.rollout is None or scenario.on_call is not None:
         return scenario
     longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
-    end = scenario.start + longest + scenario.rollout.revert + TAIL
+    end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
     return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
 
 

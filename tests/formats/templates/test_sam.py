@@ -181,7 +181,8 @@ def test_json_templates_are_read_alike(tmp_path: Path) -> None:
     [
         ("{Type: Schedule, Properties: {Schedule: rate(5 minutes)}}", "schedule", 300.0),
         ("{Type: S3}", "data", None),
-        ("{Type: SQS}", "data", None),
+        ("{Type: SQS}", "queue", None),
+        ("{Type: MSK}", "data", None),
         ("{Type: Api}", "http", None),
     ],
 )

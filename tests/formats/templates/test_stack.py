@@ -11,6 +11,7 @@ from builders import scenario
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stacks import cloudformation, imported, sam
 
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
@@ -29,52 +30,6 @@ ERRORS: dict[str, Any] = {
         ],
     },
 }  # fmt: skip
-
-
-def sam(preference: Any = None, events: Any = None, /, resources: Any = None, **function: Any) -> dict[str, Any]:
-    given = {"DeploymentPreference": preference or {"Type": "Canary10Percent5Minutes"}, "Events": events or {}}
-    properties = {"Handler": "a.b", "AutoPublishAlias": "live", **given, **function}
-    return {
-        "Resources": {"Orders": {"Type": "AWS::Serverless::Function", "Properties": properties}, **(resources or {})}
-    }
-
-
-def cloudformation(group: Any = None, /, resources: Any = None, hooks: Any = None, **function: Any) -> dict[str, Any]:
-    """What CDK, the Serverless Framework and SAM's transform come to."""
-    shift = {"ApplicationName": {"Ref": "App"}, "DeploymentGroupName": {"Ref": "Group"}, **(hooks or {})}
-    version = {"Fn::GetAtt": ["OrdersVersion", "Version"]}
-    style = {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
-    back = {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}
-    deployment = {"ApplicationName": {"Ref": "App"}, "DeploymentStyle": style, "AutoRollbackConfiguration": back}
-    return {
-        "Resources": {
-            "Orders": {"Type": "AWS::Lambda::Function", "Properties": {"Timeout": 20, **function}},
-            "OrdersVersion": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Orders"}}},
-            "OrdersLive": {
-                "Type": "AWS::Lambda::Alias",
-                "Properties": {"FunctionName": {"Ref": "Orders"}, "FunctionVersion": version, "Name": "live"},
-                "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": shift},
-            },
-            "App": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
-            "Group": {
-                "Type": "AWS::CodeDeploy::DeploymentGroup",
-                "Properties": {
-                    **deployment,
-                    "DeploymentConfigName": "CodeDeployDefault.LambdaLinear10PercentEvery1Minute",
-                    **(group or {}),
-                },
-            },
-            **(resources or {}),
-        }
-    }
-
-
-def imported(tmp_path: Path, template: dict[str, Any], **options: Any) -> tuple[Scenario, list[str]]:
-    path = tmp_path / "template.json"
-    path.write_text(json.dumps(template, indent=1))
-    written, remarks = from_sam(path, **options)
-    (tmp_path / "scenario.yaml").write_text(written)
-    return Scenario.load(tmp_path / "scenario.yaml"), remarks
 
 
 # --- plain CloudFormation ---------------------------------------------------------------------------------------------
@@ -406,10 +361,14 @@ def test_a_source_for_each_event(tmp_path: Path) -> None:
     }
     loaded, remarks = imported(tmp_path, sam(None, events, FunctionUrlConfig={"AuthType": "NONE"}))
     assert sources(loaded) == [
-        ("web", "http"), ("jobs", "data"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
+        ("web", "http"), ("jobs", "queue"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
     ]  # fmt: skip
     assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, 86400, None, None]
-    for part in ("the event Off is switched off", "the event Away is switched off", "Jobs (SQS) is polled by Lambda"):
+    for part in (
+        "the event Off is switched off",
+        "the event Away is switched off",
+        "Jobs: its queue is not in the template",
+    ):
         assert any(part in remark for remark in remarks)
 
 
@@ -478,7 +437,7 @@ def test_a_mapping_calls_the_alias_or_past_it(target: Any, through: bool | None,
     other = {"Type": "AWS::Lambda::Function", "Properties": {}}
     loaded, remarks = imported(tmp_path, sam(resources={"Mapping": mapping, "Other": other}))
     past = any("not the alias live: the rollout does not touch it" in remark for remark in remarks)
-    assert (sources(loaded) == [("", "data")], past) == (through is True, through is False)
+    assert (sources(loaded) == [("", "queue")], past) == (through is True, through is False)
 
 
 def test_a_mapping_that_is_switched_off_and_one_that_does_not_exist(tmp_path: Path) -> None:
@@ -591,7 +550,7 @@ def test_options_that_do_not_fit_together(arguments: list[str], what: str, tmp_p
 EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
     "Web": ({"Type": "HttpApi", "Properties": {}}, "http", None),
     "Api": ({"Type": "Api", "Properties": {}}, "http", None),
-    "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "data", None),
+    "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "queue", None),
     "Bucket": ({"Type": "S3", "Properties": {}}, "data", None),
     "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
     "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", 86400.0),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from builders import scenario
 from checks import changed, checked, codes, example, finding, subject
 
+from rollout_sim.core.yaml_io import YamlDocument
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.goals import AtMost, Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import check
+from rollout_sim.study.check.evidence import Evidence
+from rollout_sim.study.check.finding import ScenarioFile
 from rollout_sim.study.check.settings import read_goal, read_silences
 
 EAGER = {"metric": "errors", "of": "new_version", "threshold": "> 0", "missing": "not_breaching"}
@@ -116,3 +121,16 @@ def test_severities_decide_what_fails(tmp_path) -> None:
         True,
         False,
     )
+
+
+def test_a_queue_of_which_nothing_is_about_records_is_taken_as_events_and_said() -> None:
+    """Its batches are simulated message by message, which takes minutes; a poison record is about them."""
+    origin = ScenarioFile(document=YamlDocument(data={}, lines={}, path=Path("test.yaml")))
+    queue = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "5/s"}}
+    plain = Evidence(scenario(traffic=[queue]), origin=origin)
+    assert [source.source for source in plain.scenario.traffic] == ["data"]
+    assert any("taken as events without batches" in note for note in plain.notes)
+    versions = {"1": {"duration": "100 ms"}, "2": {"like": "1", "faults": [{"poison": "1%"}]}}
+    whole = Evidence(scenario(traffic=[queue], function__versions=versions), origin=origin)
+    assert [source.source for source in whole.scenario.traffic] == ["queue"]
+    assert not any("without batches" in note for note in whole.notes)
