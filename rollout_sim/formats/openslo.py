@@ -44,6 +44,12 @@ def export(scenario: Scenario) -> Snippet:
     ]
     documents = []
     for slo in scenario.slos:
+        if slo.sli == "lost" or slo.limit != slo.latency:
+            what = "whether it was lost" if slo.sli == "lost" else "its age"
+            remarks.append(
+                f"left out: {slo.name}: it is about single records, and no metric of Lambda's says of one {what}"
+            )
+            continue
         if slo.spent:
             remarks.append(
                 f"left out: {slo.name}: `spent`, the part of the budget that is gone already; OpenSLO has no such field"
@@ -53,6 +59,8 @@ def export(scenario: Scenario) -> Snippet:
                 f"{slo.name}: failed requests are bad too in the simulation; a threshold on the duration alone misses them"
             )
         documents.append(_document(scenario, slo))
+    if not documents:
+        raise ScenarioError([f"{scenario.name}: slos: none of them can be said in OpenSLO: {'; '.join(remarks[1:])}"])
     return Snippet(text=as_yaml(*documents, remarks=tuple(remarks)), remarks=tuple(remarks))
 
 

@@ -7,7 +7,7 @@ Each check is about one mistake and yields its warnings. A new check is a functi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +29,8 @@ from rollout_sim.traffic.source import Source
 
 _PUBLISHED: Final = 60.0
 """Lambda publishes its metrics once in so many seconds."""
+_TIMEOUTS: Final = 6
+"""Timeouts of the function that AWS advises a visibility timeout to be, at least."""
 _LOWEST_OBJECTIVE: Final = 0.5
 _TIMED_OUT: Final = 0.01
 _DEVIATIONS: Final = 6.0
@@ -53,9 +55,9 @@ class ScenarioWarning:
 Check = Callable[[Sections], Iterator[ScenarioWarning]]
 
 
-def warnings_about(scenario: Sections) -> tuple[ScenarioWarning, ...]:
-    """Everything in a scenario that is probably not meant, in the order of `CHECKS`."""
-    return tuple(warning for check in CHECKS for warning in check(scenario))
+def warnings_about(scenario: Sections, checks: Sequence[Check] | None = None) -> tuple[ScenarioWarning, ...]:
+    """Everything in a scenario that is probably not meant, in the order of the `checks`, by default all."""
+    return tuple(warning for check in (CHECKS if checks is None else checks) for warning in check(scenario))
 
 
 def _no_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
@@ -293,6 +295,47 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="trace", where=("traffic", i, "arrivals", "trace"), what=what)
 
 
+def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A queue whose messages return before its batches can be tried again."""
+    for i, source in enumerate(scenario.traffic):
+        if source.source != "queue":
+            continue
+        advised = _TIMEOUTS * scenario.function.timeout + source.mapping.window
+        if source.mapping.visibility_timeout < advised:
+            what = (
+                f"{text(source.mapping.visibility_timeout, 'duration')} is less than six timeouts and the window "
+                f"({text(advised, 'duration')}), which AWS advises; throttled batches use up the receives of their messages sooner"
+            )
+            yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
+
+
+def _blocked_shard(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A stream in which one record that always fails stops its shard until it expires."""
+    for i, source in enumerate(scenario.traffic):
+        mapping = source.mapping
+        if source.source == "stream" and mapping.attempts < 0 and mapping.max_age is None:
+            what = (
+                "has no limit: a record that always fails blocks its shard until it expires, after "
+                f"{text(mapping.retention, 'duration')}; give `attempts` or `max_age`, and `bisect` to lose it alone"
+            )
+            yield ScenarioWarning(name="blocked-shard", where=("traffic", i, "retries"), what=what)
+
+
+def _counted_retries(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An alarm on a number of errors where each bad record of a stream makes as many as there is time for."""
+    sources = [source.source for source in scenario.traffic if source.alias == scenario.alias]
+    for name in scenario.evaluated:
+        alarm = scenario.alarms[name]
+        if "stream" in sources and alarm.metric == "errors" and alarm.statistic == "sum" and alarm.of != "old_version":
+            what = (
+                "counts retries: a stream tries a failing batch again at once, so one bad record makes as many errors as fit "
+                "into a period; an alarm on iterator_age says how far behind that puts its shard"
+            )
+            yield ScenarioWarning(name="counted-retries", where=("alarms", name, "metric"), what=what)
+
+
+ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _blocked_shard, _counted_retries)
+"""Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
@@ -306,5 +349,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
+    *ABOUT_RECORDS,
 )
 """All checks, in the order in which people are told."""
