@@ -20,6 +20,7 @@ from validation.environments import MEASUREMENTS, environments, measured_table, 
 from validation.own_data import own_data
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
+from validation.unseen import unseen
 
 from rollout_sim.control.slo import budget_events
 from rollout_sim.run.batch import Samples
@@ -196,6 +197,7 @@ ROWS = [
     *sliding_alarms(),
     *recommendations(),
     *own_data(),
+    *unseen(),
     *environments(),
     *(measurements() if MEASUREMENTS.exists() else ()),
 ]
