@@ -14,6 +14,8 @@ Public, and all of it in `help(rollout_sim)`:
     compare              strategies over many replications: a Comparison
     sweep                a grid of fields: a Sweep
     recommend            the rollout to use, and why: a Recommendation
+    when                 the best and the worst hour to deploy: Hours
+    backtest             the rollouts on recorded minutes: a Backtest
     Function             Lambda's versions and aliases, with the API's errors
     ScenarioError        what is wrong with the input, problem by problem
 
@@ -24,7 +26,7 @@ The map, for those who read the code: a sub-package imports only from those belo
 
     cli                  commands
     views | formats      tables, sentences, pictures, the report | SAM, CodeDeploy, OpenSLO, Argo, ...
-    study                many runs: compare, sweep, recommend, check
+    study                many runs: compare, sweep, recommend, backtest, check
     run                  one run or one batch of replications: a plane and a controller
     planes               what the invocations did: simpy (the reference), compiled, aggregate
     scenario             one file as types: read, resolve, check, write
@@ -44,26 +46,34 @@ if TYPE_CHECKING:
     from rollout_sim.run.result import RunResult
     from rollout_sim.run.simulate import simulate, simulate_each
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.backtest import Backtest, backtest
     from rollout_sim.study.comparison import Comparison, compare
     from rollout_sim.study.recommend.search import Recommendation, recommend
     from rollout_sim.study.sweep import Sweep, sweep
+    from rollout_sim.study.when import Hours, when
 
 __all__ = [
+    "Backtest",
     "Comparison",
     "Function",
+    "Hours",
     "Recommendation",
     "RunResult",
     "Scenario",
     "ScenarioError",
     "Sweep",
+    "backtest",
     "compare",
     "recommend",
     "simulate",
     "simulate_each",
     "sweep",
+    "when",
 ]
 
 _HOMES = {
+    "Backtest": "study.backtest",
+    "backtest": "study.backtest",
     "Comparison": "study.comparison",
     "compare": "study.comparison",
     "Recommendation": "study.recommend.search",
@@ -76,6 +86,8 @@ _HOMES = {
     "simulate_each": "run.simulate",
     "Sweep": "study.sweep",
     "sweep": "study.sweep",
+    "Hours": "study.when",
+    "when": "study.when",
 }
 
 

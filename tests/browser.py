@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -77,3 +79,42 @@ def requests(browser: Any) -> list[str]:
             url = message["params"]["request"]["url"]
             found += [] if url.startswith("data:") else [url]
     return found
+
+
+NUMBER = rb"-?[\d.]+"
+OPERATION = re.compile(rb"(?:((?:" + NUMBER + rb"\s+)*)(cm|Tm|Td|Tj)\b)|\b([qQ])\b")
+"""What moves the place where a page of a PDF of Chromium is drawn on, or writes there; with its numbers."""
+
+
+def written(pdf: bytes) -> list[list[float]]:
+    """For each page of a PDF that Chromium prints, where texts stand: shares of the page's height, from its top."""
+    objects = {int(number): body for number, body in re.findall(rb"(\d+) 0 obj\s(.*?)endobj", pdf, re.DOTALL)}
+    pages = []
+    for body in objects.values():
+        if not re.search(rb"/Type\s*/Page\b", body):
+            continue
+        contents, box = re.search(rb"/Contents (\d+)", body), re.search(rb"/MediaBox \[(.*?)\]", body)
+        assert contents is not None
+        assert box is not None
+        stream = objects[int(contents[1])].partition(b"stream")[2].lstrip(b"\r\n").rpartition(b"endstream")[0]
+        pages.append(_heights(zlib.decompressobj().decompress(stream), float(box[1].split()[3])))
+    return pages
+
+
+def _heights(stream: bytes, height: float) -> list[float]:
+    """Where the texts of a page stand, by the vertical parts of the matrices: what is drawn at (x, y) is at b x + d y + f."""
+    place, line, kept, heights = (0.0, 1.0, 0.0), (0.0, 0.0), [], list[float]()
+    for numbers, name, bracket in OPERATION.findall(re.sub(rb"<[0-9A-Fa-f]*>|\(.*?\)", b"", stream)):
+        values = [float(number) for number in numbers.split()]
+        if bracket == b"q":
+            kept.append(place)
+        elif bracket == b"Q":
+            place = kept.pop()
+        elif name == b"cm":
+            a, b, c, d, e, f = values[-6:]
+            place = (a * place[0] + b * place[1], c * place[0] + d * place[1], e * place[0] + f * place[1] + place[2])
+        elif name == b"Tm":
+            line = (values[-2], values[-1])
+        elif name == b"Tj":
+            heights.append(1 - (line[0] * place[0] + line[1] * place[1] + place[2]) / height)
+    return heights

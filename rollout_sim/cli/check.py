@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, checked_jobs, template_values
+from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, RATE, checked_jobs, template_values
 
 if TYPE_CHECKING:
     from rollout_sim.study.check.finding import Severity
@@ -39,6 +39,7 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 @PARAMETER
 @PARAMETERS
 @ENVIRONMENT
+@RATE
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1: all processors.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
 def check(
@@ -51,6 +52,7 @@ def check(
     given: tuple[str, ...],
     parameters: Path | None,
     environment: str,
+    rate: float | None,
     jobs: int,
     out: Path | None,
 ) -> None:
@@ -63,12 +65,14 @@ def check(
     """
     from rollout_sim.core.files import write_file
     from rollout_sim.errors import ScenarioError
-    from rollout_sim.formats.rollouts import subjects_of
+    from rollout_sim.formats.rollouts import is_template, subjects_of
     from rollout_sim.study.check.checking import Subject
     from rollout_sim.study.check.checking import check as check_all
     from rollout_sim.study.check.settings import read_goal, read_silences
     from rollout_sim.views.findings import FORMATS
 
+    if rate is not None and not any(map(is_template, files)):
+        raise click.UsageError("--rate is for templates; a scenario says how many events come")
     values = template_values(given, parameters, environment)
     goal = None if goal_file is None else read_goal(goal_file)
     silences = None if config is None else read_silences(config)
@@ -76,7 +80,7 @@ def check(
     problems: list[str] = []
     for path in dict.fromkeys(files):
         try:
-            subjects += subjects_of(path, values, function)
+            subjects += subjects_of(path, values, function, rate)
         except ScenarioError as error:
             problems += error.problems
     if problems:

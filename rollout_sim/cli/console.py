@@ -72,16 +72,16 @@ def progress(label: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def studying(scenario: Scenario, plane: EngineChoice) -> Iterator[Progress]:
-    """A study's bar, after a word about compiling where the `plane` needs it."""
-    announce_compiling(plane.engine)
+def studying(scenario: Scenario, *planes: EngineChoice) -> Iterator[Progress]:
+    """A study's bar, after a word about compiling where one of the `planes` needs it."""
+    announce_compiling(*(plane.engine for plane in planes))
     with progress(scenario.name) as report:
         yield report
 
 
-def announce_compiling(engine: str) -> None:
+def announce_compiling(*engines: str) -> None:
     """Says what the wait is where the first use of the compiled plane compiles its kernel."""
-    if engine == "compiled":
+    if "compiled" in engines:
         from rollout_sim.planes.compiled.kernel import compiled_before
 
         if not compiled_before():

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, SCENARIO, template_values
+from rollout_sim.cli.measure import cloudwatch
+from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, RATE, SCENARIO, template_values
 from rollout_sim.core.files import write_file
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def template_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of whatever reads a template with parameters."""
     options = (
         FUNCTION, ALL,
-        PARAMETER, PARAMETERS, ENVIRONMENT, OUT_OR_FOLDER,
+        PARAMETER, PARAMETERS, ENVIRONMENT, RATE, OUT_OR_FOLDER,
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -108,8 +109,9 @@ def cloudformation(**options: Any) -> None:
 @FILE
 @FUNCTION
 @ALL
+@RATE
 @OUT_OR_FOLDER
-def terraform(file: Path, function: str | None, every: bool, out: Path | None) -> None:
+def terraform(file: Path, function: str | None, every: bool, rate: float | None, out: Path | None) -> None:
     """Print a Terraform plan's rollout as a scenario file.
 
     It takes an alias, its deployment group and alarms. FILE is what `terraform show -json` prints of a plan or of the state.
@@ -117,18 +119,18 @@ def terraform(file: Path, function: str | None, every: bool, out: Path | None) -
     from rollout_sim.formats.templates.terraform import read_terraform
 
     _check_all(function, every=every, out=out)
-    _import_stack(read_terraform(file), function, every=every, out=out)
+    _import_stack(read_terraform(file, rate), function, every=every, out=out)
 
 
 def _template(
     file: Path, function: str | None, every: bool, given: tuple[str, ...], parameters: Path | None, environment: str,
-    out: Path | None,
+    rate: float | None, out: Path | None,
 ) -> None:  # fmt: skip
     from rollout_sim.formats.templates.sam import stack_of
 
     values = template_values(given, parameters, environment)
     _check_all(function, every=every, out=out)
-    _import_stack(stack_of(file, values), function, every=every, out=out)
+    _import_stack(stack_of(file, values, rate), function, every=every, out=out)
 
 
 def _check_all(function: str | None, *, every: bool, out: Path | None) -> None:
@@ -184,39 +186,43 @@ def _summary(results: list[Imported]) -> Table:
     return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
 
 
+import_.add_command(cloudwatch)
+
 FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 
 
 @import_.command()
 @FILES
 @FUNCTION
+@RATE
 @OUT
-def argo(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+def argo(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
     """Print an Argo Rollout as a scenario file.
 
     It takes the steps and the analyses.
     Its AnalysisTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(files, function, out)
+    _manifests(files, function, rate, out)
 
 
 @import_.command()
 @FILES
 @FUNCTION
+@RATE
 @OUT
-def flagger(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+def flagger(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
     """Print a Flagger Canary as a scenario file.
 
     It takes the weights and the checks.
     Its MetricTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(files, function, out)
+    _manifests(files, function, rate, out)
 
 
-def _manifests(files: tuple[Path, ...], function: str | None, out: Path | None) -> None:
+def _manifests(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
     from rollout_sim.formats.manifests import from_manifests
 
-    _deliver(*from_manifests(files[0], function, files[1:]), out)
+    _deliver(*from_manifests(files[0], function, files[1:], rate), out)
 
 
 @import_.command()

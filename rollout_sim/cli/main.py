@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from rollout_sim.cli.backtest import backtest
 from rollout_sim.cli.check import check
 from rollout_sim.cli.compare import compare
 from rollout_sim.cli.convert import export, import_
@@ -25,6 +26,7 @@ from rollout_sim.cli.report import report
 from rollout_sim.cli.run import run
 from rollout_sim.cli.sweep import sweep
 from rollout_sim.cli.validate import completion, explain, schema, validate
+from rollout_sim.cli.when import when
 from rollout_sim.core.files import clear_interrupted
 
 
@@ -40,6 +42,8 @@ for command in (
     compare,
     sweep,
     recommend,
+    backtest,
+    when,
     report,
     check,
     export,

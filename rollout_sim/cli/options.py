@@ -178,6 +178,44 @@ def moment(text: str) -> float:
         raise ScenarioError([f"--at: {error}"]) from None
 
 
+def data_folder(task: Task, data: Path | str | None, minutes: str | None) -> Path:
+    """The folder with the recorded minutes: the one that is given, or the scenario's own where they are there.
+
+    `minutes` is the digest of the file that a recipe was written with. Raises ScenarioError where there is none, or another.
+    """
+    from rollout_sim.core.files import digest
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.study.backtest import MAX_BYTES, MINUTES_FILE
+
+    folder = task.document.path.parent if data is None else Path(data)
+    file = folder / MINUTES_FILE
+    if data is None and not file.is_file():
+        raise ScenarioError([f"--data: names the folder with {MINUTES_FILE}, got none, and there is none in {folder}"])
+    if minutes is not None and (got := digest(file, MAX_BYTES)) != minutes:
+        raise ScenarioError([f"{file} has changed, got SHA-256 {got[:12]}...; allowed {minutes[:12]}..."])
+    return folder
+
+
+class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+    """A text with a unit, such as `2 min`: a number above zero and up to `most`, in the package's own unit."""
+
+    def __init__(self, kind: str, most: float) -> None:
+        self.name = kind
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The quantity in a text."""
+        from rollout_sim.core.units import parse
+
+        if isinstance(value, float):
+            return value
+        try:
+            quantity = parse(value, self.name, self.most)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return quantity if quantity > 0 else self.fail(f"must be above zero, got {value!r}", param, ctx)
+
+
 def checked_jobs(jobs: int) -> int:
     """Raises ScenarioError for a number of processes that makes no sense."""
     from rollout_sim.study.executor import check_jobs
@@ -307,6 +345,23 @@ def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     return Task(path=path, document=recipe.document, out=path.parent, named=recipe.named, axes=axes), choices
 
 
+def _rate(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """A rate per second. Raises BadParameter."""
+    from rollout_sim.core.units import parse
+
+    try:
+        rate = None if value is None else parse(value, "rate")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+    if rate == 0:
+        raise click.BadParameter(f"must be above 0, got {value!r}", param=parameter)
+    return rate
+
+
+RATE: Final = click.option(
+    "--rate", callback=_rate, metavar="RATE",
+    help="Events that come to each function, such as 50/s, instead of a guess; schedules keep their own.",
+)  # fmt: skip
 PARAMETER: Final = click.option(
     "--parameter", "given", multiple=True, metavar="NAME=VALUE",
     help="Of the template, instead of its default; AWS::StackName and its like, too.",

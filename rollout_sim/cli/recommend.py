@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, FORMAT, INTERRUPTED, JOBS, JSON, OUT, SEED, Task, checked_jobs, repeatable
+from rollout_sim.cli.options import (
+    ENGINE,
+    FORMAT,
+    INTERRUPTED,
+    JOBS,
+    JSON,
+    OUT,
+    SEED,
+    Quantity,
+    Task,
+    checked_jobs,
+    repeatable,
+)
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.goals import DeployWith
@@ -27,6 +39,18 @@ if TYPE_CHECKING:
     help="What has to be able to carry the rollout out.  [default: the goal's, which is codedeploy unless it says otherwise]",
 )
 @click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
+@click.option(
+    "--time",
+    type=Quantity("duration", 86400.0),
+    help="How long to search, by the clock, such as '2 min'; the recipe keeps where that ended.  [default: an amount of work "
+    "that is the same on all machines, and takes seconds]",
+)
+@click.option(
+    "--precision",
+    type=Quantity("share", 0.5),
+    help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
+    "[default: until the limits are decided]",
+)
 @SEED
 @ENGINE
 @JOBS
@@ -38,33 +62,42 @@ def recommend(
     keep_alarms: bool,
     deploy_with: DeployWith | None,
     codedeploy: bool,
+    time: float | None,
+    precision: float | None,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
     out: Path | None,
     suffix: str,
     as_json: bool,
+    runs: list[int] | None = None,
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
 
-    Goes by the scenario's `risk` and `goal`, or by defaults that it prints.
+    Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until it is decided, or the effort is
+    spent, and says what it would take.
     """
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.study.recommend.search import recommend as search
+    from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
-        recommendation = search(
-            loaded, keep_alarms=keep_alarms, deploy_with="codedeploy" if codedeploy else deploy_with,
-            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
-        )  # fmt: skip
+    search = prepare(
+        loaded,
+        deploy_with="codedeploy" if codedeploy else deploy_with,
+        seed=seed,
+        engine=engine,
+        jobs=checked_jobs(jobs),
+    )
+    with console.studying(loaded, search.plane) as progress:
+        recommendation = search.recommend(
+            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+        )
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"

@@ -55,10 +55,11 @@ def report(
     loaded = Scenario.parse(document)
     tell_warnings(loaded, document, strict=strict)
     check_writable(file.parent, [file.name])
-    with console.studying(loaded, choose_engine(loaded, engine)) as progress:
+    plane = choose_engine(loaded, engine)
+    with console.studying(loaded, plane) as progress:
         page = make_report(
             scenario, strategies=strategies, replications=replications,
-            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress,
+            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress, plane=plane,
         )  # fmt: skip
     console.deliver(
         lambda: write_report(page, file), lambda: console.show(*conclusion(page.compared)), f"report in {file}"

@@ -64,8 +64,7 @@ def run(
     """Run a scenario once per strategy: a table, plots and CSV files."""
     console.import_pictures()
     from rollout_sim.core.files import check_writable
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.run.simulate import simulate_each
+    from rollout_sim.run.simulate import choose_for_runs, simulate_each
     from rollout_sim.views.output import RUN_FILES, to_json, write
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
@@ -76,13 +75,15 @@ def run(
         loaded = loaded.at(moment(at))
     if engine is not None:
         loaded = replace(loaded, engine=engine)
-    if loaded.engine != "aggregate":
-        console.announce_compiling(choose_engine(loaded, single=True).engine)
+    choice = choose_for_runs(loaded, strategies, events=events)
+    console.announce_compiling(choice.engine)
     results: list[RunResult] = []
     interrupted = False
     try:
         with console.progress(loaded.name) as progress:
-            results.extend(simulate_each(loaded, strategies, seed=seed, events=events, progress=progress))
+            results.extend(
+                simulate_each(loaded, strategies, seed=seed, events=events, progress=progress, choice=choice)
+            )
     except KeyboardInterrupt:
         interrupted = True
     if results:

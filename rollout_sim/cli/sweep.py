@@ -69,9 +69,9 @@ def sweep(
     """
     console.import_pictures()
     from rollout_sim.core.files import check_writable
-    from rollout_sim.planes.selection import choose_engine
+    from rollout_sim.scenario.remarks import remarks_about
     from rollout_sim.study.grid import chosen_axes
-    from rollout_sim.study.sweep import sweep as run_sweep
+    from rollout_sim.study.sweep import prepare
     from rollout_sim.views.output import SWEEP_FILES, write
     from rollout_sim.views.tables import sweep_table
 
@@ -86,11 +86,9 @@ def sweep(
     check_writable(folder / "cells", ())
     try:
         loaded = task.load()
-        with console.studying(loaded, choose_engine(loaded, engine)) as progress:
-            swept = run_sweep(
-                document, varied, replications, strategies,
-                seed=seed, engine=engine, twin=twin, jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress,
-            )  # fmt: skip
+        grid = prepare(document, varied, replications, strategies, seed=seed, engine=engine, twin=twin)
+        with console.studying(loaded, *grid.planes) as progress:
+            swept = grid.run(jobs=checked_jobs(jobs), cluster=cluster, out=folder, progress=progress)
     except KeyboardInterrupt:
         kept = len(list((folder / "cells").glob("*.json")))
         click.echo(f"interrupted: {kept} cells are kept in {folder}; the same command goes on from there", err=True)
@@ -98,6 +96,8 @@ def sweep(
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     console.deliver(
         lambda: write(swept, folder, suffix, task.named_files(swept.axes)),
-        lambda: console.show(head, sweep_table(swept), *(f"note: {note}" for note in swept.notes)),
+        lambda: console.show(
+            head, sweep_table(swept), *(f"note: {note}" for note in (*swept.notes, *remarks_about(loaded)))
+        ),
         f"files in {folder}",
     )

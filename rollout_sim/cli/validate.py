@@ -19,18 +19,21 @@ from rollout_sim.cli.options import PROGRAM, STRICT, ScenarioPath, tell_warnings
 def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
     """Check scenario files, and do nothing else.
 
-    Warnings tell what is allowed and probably not meant; they go to standard error.
+    Warnings tell what is allowed and probably not meant, notes what is taken at its best; both go to standard error.
     """
     from rollout_sim.core.yaml_io import read_yaml, to_yaml
-    from rollout_sim.errors import ScenarioError
+    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.scenario.remarks import remarks_about
     from rollout_sim.scenario.scenario import Scenario
 
     problems: list[str] = []
+    noted: dict[str, None] = {}
     for path in scenarios:
         try:
             document = read_yaml(path)
             loaded = Scenario.parse(document)
             tell_warnings(loaded, document, strict=strict)
+            noted |= dict.fromkeys(remarks_about(loaded))
         except ScenarioError as error:
             problems += error.problems
             continue
@@ -38,6 +41,8 @@ def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
             click.echo(to_yaml(loaded.dump()), nl=False)
         else:
             click.echo(f"{path}: valid")
+    for note in noted:
+        click.echo(f"note: {legible(note)}", err=True)
     if problems:
         raise ScenarioError(problems)
 

@@ -18,6 +18,8 @@ from rollout_sim.core.units import TICK, tick
 MINUTE = 60.0
 HOOK_LIMIT: Final = 3600.0
 """CodeDeploy fails a deployment whose hook has been silent for an hour."""
+ALLOCATION: Final = 90.0
+"""Seconds in which provisioned environments are allocated where nobody says it: one to two minutes are usual."""
 CODEDEPLOY_LIMIT: Final = 2880
 """Minutes that CodeDeploy allows from the first to the last shift."""
 
@@ -135,6 +137,21 @@ class _Common:
     """How long the alarms go on acting after the last shift."""
     hooks: Hooks = field(default_factory=Hooks)
     """Tests before and after the shifts."""
+    provisioned: int = 0
+    """Environments of the new version that are allocated before anything else, besides the `provisioned` of the version itself."""
+    allocation: Seconds | None = None
+    """How long allocating provisioned environments takes, those of the version itself included; by default 90 s for the
+    strategy's own, and no time without any."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.provisioned <= 100_000:
+            raise ValueError(f"`provisioned` must be 0 to 100000 environments, got {self.provisioned}")
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """The fields that every strategy has."""
+        names = ("bake", "hooks", "provisioned", "allocation")
+        return {name: getattr(self, name) for name in names}
 
     def _plan(self, *steps: tuple[float, float]) -> Plan:
         return Plan(
@@ -142,6 +159,8 @@ class _Common:
             before=self.hooks.before_allow_traffic,
             after=self.hooks.after_allow_traffic,
             bake=self.bake,
+            provisioned=self.provisioned,
+            allocation=self.allocation if self.allocation is not None else ALLOCATION if self.provisioned else 0.0,
         )
 
 
@@ -162,36 +181,22 @@ class AllAtOnce(_Common):
 class BlueGreen(_Common):
     """Green is warmed and tested, then takes all traffic at once; blue is kept to switch back to while it bakes.
 
-    `provisioned` environments of green are warmed up first, which takes `allocation`; the pre-traffic hook
-    tests green. By default ten test invocations over 30 s and no provisioned environments; blue/green without a
-    test before the switch is `all_at_once` with a `bake`.
+    The pre-traffic hook tests green. By default ten test invocations over 30 s and no provisioned environments; blue/green
+    without a test before the switch is `all_at_once` with a `bake`.
     """
 
     type: Literal["blue_green"] = "blue_green"
     """Which strategy this is."""
-    provisioned: int = 0
-    """Environments of green that are warmed up first."""
-    allocation: Seconds = 90.0
-    """How long warming them up takes."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.provisioned <= 100_000:
-            raise ValueError(f"`provisioned` must be 0 to 100000 environments, got {self.provisioned}")
+        _Common.__post_init__(self)
         if self.hooks.before_allow_traffic is None:
             object.__setattr__(self, "hooks", replace(self.hooks, before_allow_traffic=Hook()))
 
     @property
     def plan(self) -> Plan:
         """Warm up, test, one step at 100%, bake."""
-        plan = self._plan((1.0, 0.0))
-        return Plan(
-            steps=plan.steps,
-            before=plan.before,
-            after=plan.after,
-            bake=plan.bake,
-            provisioned=self.provisioned,
-            allocation=self.allocation if self.provisioned else 0.0,
-        )
+        return self._plan((1.0, 0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +211,7 @@ class Canary(_Common):
     """How long it is one."""
 
     def __post_init__(self) -> None:
+        _Common.__post_init__(self)
         _below_full(self.percent)
 
     @property
@@ -226,6 +232,7 @@ class Linear(_Common):
     """The time from each step to the next."""
 
     def __post_init__(self) -> None:
+        _Common.__post_init__(self)
         _below_full(self.percent)
         if self.percent < 0.001:
             raise ValueError(f"`percent` must be at least 0.1, got {self.percent * 100:g}")
@@ -251,6 +258,7 @@ class Steps(_Common):
     """Weights and how long each is held."""
 
     def __post_init__(self) -> None:
+        _Common.__post_init__(self)
         if not self.steps:
             raise ValueError("`steps` needs at least one step, such as {weight: 10%, hold: 5 min}")
         for earlier, later in zip(self.steps, self.steps[1:], strict=False):
@@ -276,6 +284,7 @@ class TimeBasedCanary(_Common):
     """Its interval in minutes."""
 
     def __post_init__(self) -> None:
+        _Common.__post_init__(self)
         _whole("CanaryPercentage", self.CanaryPercentage, 99)
         _whole("CanaryInterval", self.CanaryInterval, CODEDEPLOY_LIMIT)
 
@@ -283,7 +292,7 @@ class TimeBasedCanary(_Common):
     def plan(self) -> Plan:
         """A canary's."""
         percent, interval = self.CanaryPercentage / 100, self.CanaryInterval * MINUTE
-        return Canary(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
+        return Canary(percent=percent, interval=interval, **self._common).plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,6 +307,7 @@ class TimeBasedLinear(_Common):
     """Minutes from each step to the next."""
 
     def __post_init__(self) -> None:
+        _Common.__post_init__(self)
         _whole("LinearPercentage", self.LinearPercentage, 99)
         _whole("LinearInterval", self.LinearInterval, CODEDEPLOY_LIMIT)
         shifts = -(-100 // self.LinearPercentage) - 1
@@ -310,7 +320,7 @@ class TimeBasedLinear(_Common):
     def plan(self) -> Plan:
         """A linear rollout's."""
         percent, interval = self.LinearPercentage / 100, self.LinearInterval * MINUTE
-        return Linear(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
+        return Linear(percent=percent, interval=interval, **self._common).plan
 
 
 PREDEFINED: Final = (
@@ -340,7 +350,7 @@ class Predefined(_Common):
             return self._plan((1.0, 0.0))
         kind: type[Canary | Linear] = Canary if match[1] == "Canary" else Linear
         percent, interval = int(match[2]) / 100, int(match[3]) * MINUTE
-        return kind(percent=percent, interval=interval, bake=self.bake, hooks=self.hooks).plan
+        return kind(percent=percent, interval=interval, **self._common).plan
 
 
 TYPES: Final[dict[str, type[Any]]] = {

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.core.arrays import BoolArray, FloatArray
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 
 LEVEL: Final = 0.95
 EVEN: Final = 25.0
@@ -110,7 +110,7 @@ def difference(values: FloatArray, others: FloatArray, unit: float = 1.0) -> Est
     )
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: float) -> tuple[float, float]:
     """Wilson's score interval for the share behind `hits` of `n` (1927)."""
     z, share = _z(), hits / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -135,6 +135,54 @@ def quantile(ordered: FloatArray, share: float) -> tuple[float, float | None, fl
         float(ordered[below - 1]) if below >= 1 else None,
         float(ordered[above - 1]) if above <= n else None,
     )
+
+
+_RESAMPLES: Final = 2000
+
+
+def ratio_in_blocks(parts: FloatArray, wholes: FloatArray, blocks: IntArray) -> Estimate | None:
+    """The sum of `parts` over the sum of `wholes`, of values that depend on one another within blocks, such as days.
+
+    All of shape (values,); `blocks` says which one each belongs to. The interval is that of a bootstrap of whole blocks, with the
+    percentiles widened to those of Student's t, since few blocks scatter less than they should (Hesterberg 2015, section 4.2).
+    None where the wholes are 0; no interval with a single block.
+    """
+    from scipy.special import ndtr
+
+    _, place = np.unique(blocks, return_inverse=True)
+    size = int(place.max()) + 1 if place.size else 0
+    sums = np.array([np.bincount(place, weights=values, minlength=size) for values in (parts, wholes)])
+    total = sums.sum(axis=1)
+    if not total[1]:
+        return None
+    low = high = None
+    if size > 1:
+        counts = np.random.default_rng(size).multinomial(size, np.full(size, 1 / size), _RESAMPLES)
+        drawn = counts @ sums.T
+        ratios = drawn[drawn[:, 1] != 0]
+        tail = float(ndtr(-math.sqrt(size / (size - 1)) * _t(size - 1)))
+        low, high = (float(end) for end in np.quantile(ratios[:, 0] / ratios[:, 1], [tail, 1 - tail]))
+    mean = float(total[0] / total[1])
+    return Estimate(
+        n=place.size, mean=mean, low=None if low is None else min(low, mean), high=None if high is None else max(high, mean),
+        quantiles={},
+    )  # fmt: skip
+
+
+def share_in_blocks(hits: BoolArray, blocks: IntArray, independent: float) -> Estimate:
+    """The share of `hits` that are true, of shape (values,), where values depend on one another within blocks, such as days.
+
+    The interval is that of `ratio_in_blocks`, and at least Wilson's for so many `independent` values: what was never seen, or
+    on one day alone, is not certain.
+    """
+    estimate = ratio_in_blocks(hits.astype(float), np.ones(hits.size), blocks)
+    assert estimate is not None
+    low, high = wilson(estimate.mean * independent, independent)
+    ends = (
+        low if estimate.low is None else min(low, estimate.low),
+        high if estimate.high is None else max(high, estimate.high),
+    )
+    return Estimate(n=estimate.n, mean=estimate.mean, low=max(ends[0], 0.0), high=min(ends[1], 1.0), quantiles={})
 
 
 def _t(freedom: float) -> float:

@@ -118,7 +118,10 @@ def ticks(times: FloatArray) -> FloatArray:
     """`tick` of each of `times` (s), to the same bit."""
     import numpy as np
 
-    result: FloatArray = np.floor(times * _TICKS + 0.5) / _TICKS
+    result: FloatArray = times * _TICKS  # one array for all steps: a new one for each takes longer than the step
+    result += 0.5
+    np.floor(result, out=result)
+    result /= _TICKS
     return result
 
 

@@ -59,10 +59,13 @@ class Check:
     """The fields of the alarm, where the query is one of CloudWatch's that can be read."""
 
 
-def from_manifests(path: Path, name: str | None = None, others: Iterable[Path] = ()) -> tuple[str, list[str]]:
+def from_manifests(
+    path: Path, name: str | None = None, others: Iterable[Path] = (), rate: float | None = None
+) -> tuple[str, list[str]]:
     """The scenario file of the Rollout or Canary in a file of manifests, and the remarks.
 
-    Templates of its analyses may stand in `others`; `name` chooses one of several. Raises ScenarioError where there is none, or
+    Templates of its analyses may stand in `others`; `name` chooses one of several, `rate` (1/s) is that of its requests
+    where it is not to be guessed. Raises ScenarioError where there is none, or
     none that a scenario can have.
     """
     read = [document for file in (path, *others) for document in read_documents(file)]
@@ -81,7 +84,7 @@ def from_manifests(path: Path, name: str | None = None, others: Iterable[Path] =
     chosen = name or next(iter(rollouts))
     document = rollouts[chosen]
     argo = document.get("kind") == "Rollout"
-    deployed = Deployed(identity=chosen, name=chosen, origin="Argo Rollout" if argo else "Flagger Canary")
+    deployed = Deployed(identity=chosen, name=chosen, origin="Argo Rollout" if argo else "Flagger Canary", given=rate)
     try:
         (_argo if argo else _flagger)(deployed, document, documents)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -9,25 +9,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.cloudwatch import MISSING, OPERATORS
 from rollout_sim.formats.templates import sam
 from rollout_sim.formats.templates.deployed import Deployed
 from rollout_sim.formats.templates.events import sources
 from rollout_sim.formats.templates.terraform import read_terraform
+from rollout_sim.formats.templates.wording import SamWording, TerraformWording, Wording
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import Subject
 from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, Unread, spelled
 
-GUESSED: Final = (
-    "guessed, for no template tells: how many events come, how long they take, how often they fail, the SLO; "
+_GUESSED: Final = (
+    "guessed, for no template tells: {events}how long they take, how often they fail, the SLO; "
     "`rollout-sim import sam` writes them down, so that they can be put right and checked"
 )
-_CODEDEPLOY: Final = ("TimeBasedCanary", "TimeBasedLinear")
 
 
 def is_template(path: Path) -> bool:
@@ -51,16 +49,19 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def subjects_of(path: Path, parameters: Mapping[str, str], function: str | None = None) -> list[Subject]:
+def subjects_of(
+    path: Path, parameters: Mapping[str, str], function: str | None = None, rate: float | None = None
+) -> list[Subject]:
     """What is rolled out in a file: its scenario, or each function of its template, or the `function` alone.
 
-    Raises ScenarioError for a file that is neither.
+    `rate` (1/s) is that of the events of each of a template's functions, where it is not to be guessed. Raises ScenarioError for
+    a file that is neither.
     """
     if not is_template(path):
         document = read_yaml(path)
         scenario = Scenario.parse(document)
         return [Subject(name=scenario.name, scenario=scenario, origin=ScenarioFile(document=document))]
-    return _of_template(path, parameters, function)
+    return _of_template(path, parameters, function, rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class TemplateFile:
     """The lines of the alarms, by their names in the scenario."""
     sources: Mapping[int, int] = field(default_factory=dict)
     """The lines of sources that are resources of their own, by their number in the scenario."""
+    wording: Wording = field(default_factory=SamWording)
+    """The words of its format."""
 
     def place(self, where: Where) -> Place:
         """The line of the alarm or source, or of the function."""
@@ -85,63 +88,23 @@ class TemplateFile:
         return Place(path=self.path, line=self.line if line is None else line)
 
     def spell(self, scenario: Scenario, edit: Edit) -> str:
-        """`errors: EvaluationPeriods 2, DatapointsToAlarm 2`."""
-        where, value = edit.where, edit.value
-        if where[:1] == ("alarms",) and len(where) == 3:
-            return f"{where[1]}: {_alarm_property(scenario.alarms[str(where[1])], str(where[2]), value)}"
+        """`OrdersErrors: EvaluationPeriods 2, DatapointsToAlarm 2`."""
+        where, value, wording = edit.where, edit.value, self.wording
+        if where[:1] == ("alarms",) and len(where) > 2:
+            return wording.alarm(str(where[1]), scenario.alarms[str(where[1])], where[2:], value)
         if where == ("rollout", "alarms"):
-            return f"DeploymentPreference.Alarms: {', '.join(value)}"
+            return wording.listed(value)
         if where[:1] == ("alarms",):
-            return f"a new alarm {where[1]}: {_described(value)}"
+            return wording.new_alarm(str(where[1]), value)
         if where[:1] == ("strategies",) and len(where) == 2:
-            return _preference(value)
+            return wording.strategy(value)
         if where[:1] == ("traffic",) and isinstance(value, Mapping):
             return f"{value.get('name', 'the caller')}: the alias {value['alias']} behind the function's name or ARN"
         if where == ("function", "reserved_concurrency"):
-            return f"ReservedConcurrentExecutions: {value}"
+            return wording.reserved(value)
         if where[-1:] == ("provisioned",):
-            return f"ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions: {value}"
+            return wording.provisioned(value)
         return spelled(scenario, edit)
-
-
-def _alarm_property(alarm: Alarm, field: str, value: Any) -> str:
-    if field == "threshold":
-        comparator, _, limit = str(value).partition(" ")
-        operator = "" if comparator == alarm.comparator else f", ComparisonOperator {OPERATORS[comparator]}"
-        return f"Threshold {limit}{operator}"
-    if field == "datapoints":
-        m, n = str(value).split(" of ")
-        return f"EvaluationPeriods {n}, DatapointsToAlarm {m}"
-    if field == "of":
-        return "the dimension ExecutedVersion, with the new version's number, besides FunctionName and Resource"
-    if field == "missing":
-        return f"TreatMissingData {MISSING[str(value)]}"
-    if field == "period":
-        return f"Period {str(value).removesuffix(' s')}"
-    return f"{field}: {value}"
-
-
-def _described(alarm: Mapping[str, Any]) -> str:
-    """A new alarm in a few words."""
-    fields = Alarm(**alarm)
-    m, n = fields.m, fields.n
-    return (
-        f"{fields.statistic} of {fields.metric} {fields.threshold} with the dimensions FunctionName, Resource and "
-        f"ExecutedVersion, EvaluationPeriods {n}, DatapointsToAlarm {m}, TreatMissingData {MISSING[fields.missing]}"
-    )
-
-
-def _preference(strategy: Mapping[str, Any]) -> str:
-    kind = strategy["type"]
-    given = {key: value for key, value in strategy.items() if key not in ("type", "hooks")}
-    text = f"DeploymentPreference.Type: {kind}"
-    if kind in _CODEDEPLOY:
-        inner = ", ".join(f"{key} {value}" for key, value in given.items())
-        text = f"DeploymentPreference.Type: a deployment configuration of your own, {kind} with {inner}"
-    before = (strategy.get("hooks") or {}).get("before_allow_traffic")
-    if before is None:
-        return text
-    return f"{text}, Hooks.PreTraffic: {before['invocations']} calls over {before['over']}"
 
 
 def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scenario:
@@ -158,8 +121,9 @@ def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scen
     return Scenario.from_dict(data, path=path)
 
 
-def _of_template(path: Path, parameters: Mapping[str, str], function: str | None) -> list[Subject]:
-    stack = read_terraform(path) if _is_terraform(_head(path)) else sam.stack_of(path, parameters)
+def _of_template(path: Path, parameters: Mapping[str, str], function: str | None, rate: float | None) -> list[Subject]:
+    terraform = _is_terraform(_head(path))
+    stack = read_terraform(path, rate) if terraform else sam.stack_of(path, parameters, rate)
     if function is not None or not stack.rollouts:
         stack.chosen(function)
     subjects: list[Subject] = []
@@ -174,11 +138,19 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             problems += error.problems
             continue
         lines = {name: left.line for name, left in deployed.left.items() if left.line is not None}
-        unread = tuple(Unread(name=name, why=left.why, dead=left.dead) for name, left in deployed.left.items())
         first = len(scenario.traffic) - len(deployed.past)
         past = {first + k: stack.template.line("Resources", event.name) for k, event in enumerate(deployed.past)}
-        origin = TemplateFile(path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past)
-        remarks = (*deployed.remarks, GUESSED)
+        words = TerraformWording if terraform else SamWording if deployed.has_preference else Wording
+        wording = words(ids=deployed.ids, scales=deployed.scales)
+        unread = tuple(
+            Unread(name=name, why=left.why, dead=left.dead, mended=left.mended, change=wording.repaired(left.repairs))
+            for name, left in deployed.left.items()
+        )
+        origin = TemplateFile(
+            path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past,
+            wording=wording,
+        )  # fmt: skip
+        remarks = (*deployed.remarks, _GUESSED.format(events="how many events come, " if rate is None else ""))
         subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
@@ -124,11 +125,12 @@ class Draws:
         return numbers
 
     def _make(self, block: int, attempt: int) -> AttemptDraws:
-        return AttemptDraws(self.generator(block, attempt).random((COLUMNS, BLOCK)), self.sizes(block))
+        rng = self.streams.generator(f"{self.name}/attempt", attempt, block)
+        return AttemptDraws(rng.random((COLUMNS, BLOCK)), self.sizes(block))
 
-    def generator(self, block: int, attempt: int) -> np.random.Generator:
-        """The stream of a block's `attempt`-th tries: `COLUMNS` rows of `BLOCK` uniforms."""
-        return self.streams.generator(f"{self.name}/attempt", attempt, block)
+    def entropy(self, block: int, attempt: int) -> NDArray[np.uint32]:
+        """What that stream of a block's `attempt`-th tries begins with: it has `COLUMNS` rows of `BLOCK` uniforms."""
+        return self.streams.entropy(f"{self.name}/attempt", attempt, block)
 
     def sizes(self, block: int) -> FloatArray | None:
         """The size (MB) of each event of a block, None where events have none."""

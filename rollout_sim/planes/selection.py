@@ -31,6 +31,8 @@ STUDY: Final = 100
 """Runs that a study has at least, for deciding whether a plane is worth its start."""
 LARGEST_BATCH: Final = 1024
 """Replications of one batch at most."""
+PHASED: Final = 4
+"""How many times as many where the phase is drawn, which cuts a batch into sixteen."""
 BATCH_COUNTS: Final = 1 << 23
 """Replications x targets x periods of one batch at most: what bounds the memory."""
 
@@ -132,14 +134,16 @@ def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineC
 def _batch(scenario: Scenario, plane: PlaneSpec) -> int:
     """How many replications the plane takes at a time: a power of two that memory bounds, or 1.
 
+    Where the phase is drawn only the replications of one phase are held at a time, so a batch has more of them.
     Raises ScenarioError where not even one fits.
     """
+    more = PHASED if scenario.phase_is_drawn else 1
     if plane.single_run is not None:
         most = min(BATCH_COUNTS / max(_counts(scenario), 1), plane.together(scenario, sum(expected_counts(scenario))))
-        return 1 << max(0, math.floor(most).bit_length() - 1)
+        return more << max(0, math.floor(most).bit_length() - 1)
     _check_counts(scenario, 1)
     most = math.floor(BATCH_COUNTS / _counts(scenario))
-    return 1 << max(0, min(LARGEST_BATCH, most).bit_length() - 1)
+    return more << max(0, min(LARGEST_BATCH, most).bit_length() - 1)
 
 
 def _counts(scenario: Scenario) -> float:

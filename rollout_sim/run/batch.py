@@ -14,7 +14,7 @@ import numpy as np
 
 from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.metrics import RequestCounts
-from rollout_sim.core.arrays import BoolArray, FloatArray
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
@@ -45,9 +45,40 @@ def run_batch(batch: Batch) -> dict[str, Samples]:
     """The columns of each strategy's replications in `batch`, as many at a time as its plane takes."""
     size, end = batch.plane.batch, batch.first + batch.count
     if PLANES[batch.plane.engine].single_run is None:
-        return _counted(batch)
-    parts = [_simulated(replace(batch, first=k, count=min(size, end - k))) for k in range(batch.first, end, size)]
+        result = _together(batch, size)
+        return {
+            name: {key: column[: batch.count] for key, column in columns.items()} for name, columns in result.items()
+        }
+    parts = [
+        _together(replace(batch, first=k, count=min(size, end - k)), min(size, end - k))
+        for k in range(batch.first, end, size)
+    ]
     return {name: concatenate([part[name] for part in parts]) for name in batch.strategies}
+
+
+def _together(batch: Batch, count: int) -> dict[str, Samples]:
+    """The first `count` replications of `batch`, those that start at the same phase side by side.
+
+    On the aggregate plane they are a whole batch, and each phase of it draws from streams of its own.
+    """
+    numbers = np.arange(batch.first, batch.first + count)
+    streams = Streams(seed=batch.seed, replication=batch.first // batch.plane.batch)
+    counted = PLANES[batch.plane.engine].single_run is None
+    if not batch.scenario.phase_is_drawn:
+        return _counted(batch, numbers, streams) if counted else _simulated(batch, numbers)
+    phases = batch.scenario.phases(batch.seed, numbers)
+    result: dict[str, Samples] = {name: {} for name in batch.strategies}
+    for k, phase in enumerate(np.unique(phases)):
+        members = phases == phase
+        started = replace(batch, scenario=batch.scenario.with_phase(float(phase)))
+        if counted:
+            samples = _counted(started, numbers[members], replace(streams, prefix=f"phase {k}/"))
+        else:
+            samples = _simulated(started, numbers[members])
+        for name, columns in samples.items():
+            for key, column in columns.items():
+                result[name].setdefault(key, np.empty(count))[members] = column
+    return result
 
 
 def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
@@ -60,12 +91,11 @@ def stopped(columns: Samples) -> BoolArray:
     return np.isin(columns["outcome"], [OUTCOMES.index("rolled_back"), OUTCOMES.index("failed")])
 
 
-def _counted(batch: Batch) -> dict[str, Samples]:
-    """A whole batch on the aggregate plane, of which the first `count` replications are kept."""
-    scenario, size = batch.scenario, batch.plane.batch
-    streams = Streams(seed=batch.seed, replication=batch.first // size)
-    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(size)]
-    traffic = SharedTraffic(scenario, streams, replications=size, resolution=scenario.resolution)
+def _counted(batch: Batch, numbers: IntArray, streams: Streams) -> dict[str, Samples]:
+    """The replications of these `numbers` on the aggregate plane, drawn together from `streams`."""
+    scenario = batch.scenario
+    replications = [Streams(seed=batch.seed, replication=int(number)) for number in numbers]
+    traffic = SharedTraffic(scenario, streams, replications=numbers.size, resolution=scenario.resolution)
     rates = scenario.rates
     result = {}
     for name in batch.strategies:
@@ -76,15 +106,14 @@ def _counted(batch: Batch) -> dict[str, Samples]:
             window=(control.unread, control.over), pairs=streams.generator("aggregate/pairs"),
         )  # fmt: skip
         totals = Driver(plane, control.controller, scenario).run()
-        columns = _columns(scenario, control.controller, totals, rates)
-        result[name] = {key: column[: batch.count] for key, column in columns.items()}
+        result[name] = _columns(scenario, control.controller, totals, rates)
     return result
 
 
-def _simulated(batch: Batch) -> dict[str, Samples]:
-    """A batch of which every invocation is simulated, all of its replications side by side."""
+def _simulated(batch: Batch, numbers: IntArray) -> dict[str, Samples]:
+    """The replications of these `numbers`, of which every invocation is simulated, side by side."""
     scenario, rates = batch.scenario, batch.scenario.rates
-    replications = [Streams(seed=batch.seed, replication=batch.first + k) for k in range(batch.count)]
+    replications = [Streams(seed=batch.seed, replication=int(number)) for number in numbers]
     spec = PLANES[batch.plane.engine]
     shared = spec.side_by_side and spec.side_by_side(scenario, replications, len(batch.strategies))
     result = {}
@@ -92,7 +121,7 @@ def _simulated(batch: Batch) -> dict[str, Samples]:
         control = _Control(scenario, name, replications, rates, horizon=scenario.horizon)
         metrics = control.metrics
         requests = RequestCounts.empty(
-            replications=batch.count,
+            replications=numbers.size,
             targets=len(metrics.targets),
             periods=metrics.periods,
             objectives=len(scenario.slos),

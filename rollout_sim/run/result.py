@@ -13,6 +13,7 @@ from rollout_sim.control.metrics import RequestCounts, Target
 from rollout_sim.control.slo import Objective, burn_rate
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
+from rollout_sim.core.units import tick
 from rollout_sim.run.backlog import Backlog
 from rollout_sim.scenario.scenario import Scenario
 
@@ -104,7 +105,7 @@ class RunResult(Plotted):
     """
 
     scenario: Scenario
-    """What was simulated."""
+    """What was simulated; where the rollout's phase is drawn, with the one that was."""
     strategy: str
     """The strategy's name in the scenario; `no rollout` or `steady` where the alias was left alone."""
     seed: int
@@ -363,6 +364,12 @@ class RunResult(Plotted):
         return pd.DataFrame(rows, columns=names)
 
     @property
+    def phase_s(self) -> float | None:
+        """How far into a minute (or the longest period on the clock) of the alarms the rollout starts; None without one."""
+        scenario = self.scenario
+        return None if scenario.rollout is None else tick(scenario.start % scenario.period_of_phases)
+
+    @property
     def summary(self) -> dict[str, Any]:
         """The run in plain numbers, under the keys of the command line's JSON."""
         budgets = {slo.name: self.budget(slo).spent for slo in self.scenario.slos}
@@ -376,6 +383,7 @@ class RunResult(Plotted):
             "stopped_by": list(self.stopped_by),
             "rolled_back": int(self.outcome == "rolled_back"),
             "promoted": int(self.outcome == "promoted"),
+            "phase_s": self.phase_s,
             "time_to_rollback_s": self.time_to_rollback_s,
             "time_to_full_s": self.time_to_full_s,
             "on_call_rollback_s": self.on_call_rollback_s,

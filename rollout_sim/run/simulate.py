@@ -20,6 +20,7 @@ from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
 from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
@@ -47,6 +48,7 @@ def simulate(
     `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
     where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
     called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
+    A phase that is drawn is fixed in the result's scenario.
     Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -57,6 +59,8 @@ def simulate(
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
     streams = Streams(seed=scenario.seed if seed is None else seed, replication=replication)
+    if scenario.phase_is_drawn:
+        scenario = scenario.with_phase(float(scenario.phases(streams.seed, np.array([replication]))[0]))
     metrics = build_metrics(scenario)
     counts = RequestCounts.empty(
         replications=1, targets=len(metrics.targets), periods=metrics.periods, objectives=len(scenario.slos)
@@ -103,6 +107,12 @@ def simulate(
     )
 
 
+def choose_for_runs(scenario: Scenario, strategies: Sequence[str] = (), *, events: bool = False) -> EngineChoice:
+    """The plane for `simulate_each` with the same arguments. Raises ScenarioError for what cannot be run."""
+    runs = 1 if scenario.rollout is None else len(_chosen(scenario, strategies)) + 1
+    return choose_engine(scenario, single=True, runs=runs, events=events)
+
+
 def simulate_each(
     scenario: Scenario,
     strategies: Sequence[str] = (),
@@ -110,28 +120,35 @@ def simulate_each(
     seed: int | None = None,
     events: bool = False,
     progress: Progress | None = None,
+    choice: EngineChoice | None = None,
 ) -> Iterator[RunResult]:
     """One run per strategy (all of the scenario's by default), each beside the paired run without a rollout.
 
     Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
+    `choice` is the plane; by default `choose_for_runs` makes it.
 
     Examples:
         >>> checkout = Scenario.load("scenarios/checkout.yaml")
         >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
         ['promoted', 'rolled_back']
     """
+    choice = choice or choose_for_runs(scenario, strategies, events=events)
     if scenario.rollout is None:
-        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress)
+        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress, choice=choice)
         return
-    names = list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    names = _chosen(scenario, strategies)
     runs = len(names) + 1
-    choice = choose_engine(scenario, single=True, runs=runs, events=events)
     part = part_of(progress, 0.0, 1 / runs)
     baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part, choice=choice)
     for k, name in enumerate(names, 1):
         part = part_of(progress, k / runs, (k + 1) / runs)
         result = simulate(scenario, name, seed=seed, events=events, progress=part, choice=choice)
         yield replace(result, baseline=baseline)
+
+
+def _chosen(scenario: Scenario, strategies: Sequence[str]) -> list[str]:
+    """The names of the `strategies` (all by default), each once. Raises ScenarioError for one that there is not."""
+    return list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
 
 
 def part_of(progress: Progress | None, start: float, end: float) -> Progress | None:
@@ -222,7 +239,7 @@ def _since(at: float, start: float) -> float | None:
 
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
-    notes = [*notes_on_the_past(scenario)]
+    notes = [*notes_on_the_past(scenario), *remarks_about(scenario)]
     latency = {slo.name for slo in scenario.slos if slo.latency is not None}
     if any(alarm.slo in latency for alarm in scenario.alarms.values()):
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")

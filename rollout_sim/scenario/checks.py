@@ -216,9 +216,13 @@ def _rollout(scenario: Sections, rollout: Rollout) -> Iterator[Problem]:
     if not scenario.strategies:
         what = "a rollout needs `strategies`, such as {canary: {type: canary, percent: 10, interval: 10 min}}"
         yield ("rollout",), what
-    if rollout.start >= scenario.horizon:
-        what = f"must come before the horizon ({scenario.horizon:g} s), got {rollout.start:g} s"
+    latest = scenario.start + (scenario.period_of_phases if scenario.phase_is_drawn else 0.0)
+    if scenario.start >= scenario.horizon:
+        what = f"must come before the horizon ({scenario.horizon:g} s), got {scenario.start:g} s"
         yield ("rollout", "start"), what
+    elif latest >= scenario.horizon:
+        what = f"random draws starts up to {latest:g} s, which must come before the horizon ({scenario.horizon:g} s)"
+        yield ("rollout", "phase"), what
     if LATEST in (rollout.to, scenario.old):
         yield ("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version"
     if rollout.to == scenario.old:

@@ -55,7 +55,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
     error_rates.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
-    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "alarms": ["new-version-errors"]},
+    sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "phase": "random", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
     Slices: {"every": "5 min", "target": "99%"},
     source.Source: _SOURCE,

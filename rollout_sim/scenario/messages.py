@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import PREFIX
 from rollout_sim.core.yaml_io import (
     MAX_DEPTH,
@@ -22,6 +23,7 @@ from rollout_sim.core.yaml_io import (
     problem,
     shorten,
     suggest,
+    to_yaml,
 )
 from rollout_sim.scenario.examples import example_of
 
@@ -154,6 +156,8 @@ class _Finding:
         if self.kind == "union_tag_invalid":
             self.where = (*self.where, str(schema.get("discriminator")))
         self.where = _inherited(document.data, self.where)
+        if self.kind == _UNKNOWN and holder.get("cls") is Alarm and self.where[-1] in _COMPARED:
+            self.what = _comparison(_at(document.data, self.where[:-1]) or {})
         if self.kind == _UNKNOWN:
             self.meant = (*self.where[:-1], nearest(str(self.where[-1]), names) or "")
         if self.fork is not None:
@@ -184,6 +188,32 @@ def _words(detail: ErrorDetails, schema: Schema, names: Sequence[str], holder: t
     if wanted == _FIELDS:
         return f"needs {wanted}, got {got}{_such_as(example_of(schema['cls']) if 'cls' in schema else '')}"
     return f"needs {wanted}, got {got}" if wanted else f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, got {got}"
+
+
+_COMPARED: Final = ("relative_to", "compared_to", "compare_to", "baseline", "versus")
+"""What people call the field for which metric maths are."""
+
+
+def _comparison(alarm: Mapping[str, Any]) -> str:
+    """How an alarm compares the new version with the old one, in place of a field for it: what to write instead."""
+    metric, versions = str(alarm.get("metric", "error_rate")), {"new": "new_version", "old": "old_version"}
+    if metric == "error_rate":
+        # Without the IF there would be no datapoint while the old version has no error.
+        expression = "(new_errors / new_requests) / (IF(old_errors > 0, old_errors, 1) / old_requests)"
+        counts = {"errors": "errors", "requests": "invocations"}
+        metrics = {
+            f"{age}_{name}": {"metric": counted, "of": of}
+            for age, of in versions.items()
+            for name, counted in counts.items()
+        }
+    else:
+        statistic = {"statistic": alarm["statistic"]} if "statistic" in alarm else {}
+        expression, metrics = (
+            "new / old",
+            {age: {"metric": metric, **statistic, "of": of} for age, of in versions.items()},
+        )
+    written = to_yaml({"expression": expression, "metrics": metrics}, layout="line")
+    return f"unknown field; metric maths compare one version with another: in place of metric, statistic and of write {written[1:-1]}"
 
 
 def _such_as(example: str) -> str:

@@ -188,6 +188,18 @@ class Scenario(Displayed, Sections):
         versions[version] = replace(versions[version], faults=tuple(faults))
         return replace(self, function=replace(self.function, versions=versions))
 
+    def with_phase(self, phase: float) -> Scenario:
+        """The same scenario with the rollout that much (s) later than its `start`, in place of a phase that is drawn.
+
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml")
+            >>> scenario.start, scenario.with_phase(30.0).start
+            (600.0, 630.0)
+        """
+        if self.rollout is None:
+            return self
+        return replace(self, rollout=replace(self.rollout, phase=phase))
+
     def warnings(self) -> tuple[ScenarioWarning, ...]:
         """What is allowed and probably not meant, such as a threshold that the traffic cannot reach.
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Scope, Target
 from rollout_sim.control.readings import OwnMetric
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import StrategyField
+from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.distributions import DurationDistribution
 from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count, section
 from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import tick, ticks
 from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault, unfolded
 from rollout_sim.function.spec import FunctionSpec
 from rollout_sim.scenario.goals import Goal, Risk
+from rollout_sim.scenario.phases import PARTS, PhaseCodec, parts_of_period
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
+
+Phase = Annotated[float | Literal["random"], PhaseCodec()]
+_MINUTE: Final = 60.0
 
 
 @section
@@ -31,8 +39,11 @@ class Rollout:
     """The alias that moves."""
     to: str
     """The version that it moves to."""
-    start: Seconds = 0.0
-    """When the rollout starts, counted from the simulation's start."""
+    start: Seconds | None = None
+    """When the rollout starts, counted from the simulation's start; by default at once."""
+    phase: Phase | None = None
+    """By how much later than `start` it starts, to say where in a minute of the alarms: a duration, or `random`, drawn anew for
+    each replication. By default 0 s where there is a `start`, else `random`."""
     alarms: tuple[str, ...] = ()
     """Names of the alarms that stop it; each in ALARM points the alias back."""
     revert: Seconds = 0.0
@@ -150,8 +161,39 @@ class Sections:
 
     @property
     def start(self) -> float:
-        """The rollout's start (s), 0 without one; faults, incidents and reported times count from here."""
-        return self.rollout.start if self.rollout is not None else 0.0
+        """The rollout's start (s), 0 without one; faults, incidents and reported times count from here.
+
+        Where the phase is drawn it is the earliest that may be: `with_phase` has that of a replication.
+        """
+        if self.rollout is None:
+            return 0.0
+        phase = self.rollout.phase
+        return tick((self.rollout.start or 0.0) + (phase if isinstance(phase, float) else 0.0))
+
+    @property
+    def phase_is_drawn(self) -> bool:
+        """Whether each replication starts somewhere else in a period of the alarms."""
+        if self.rollout is None:
+            return False
+        return self.rollout.phase == "random" or (self.rollout.phase is None and self.rollout.start is None)
+
+    @property
+    def period_of_phases(self) -> float:
+        """The time (s) over which the phase is drawn: a minute, or the longest step of an alarm's periods on the clock."""
+        return max([_MINUTE, *(alarm.step for alarm in self.alarms.values() if alarm.composite is None)])
+
+    def phases(self, seed: int, replications: IntArray) -> FloatArray:
+        """The phase (s) that is drawn for each of the `replications` of a seed, 0 where the file fixes it: of their shape."""
+        if not self.phase_is_drawn:
+            return np.zeros(replications.shape)
+        return ticks(self.period_of_phases * parts_of_period(seed, replications))
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """The starts (s), all equally likely, that stand for those which are drawn; the only one where the file fixes it."""
+        if not self.phase_is_drawn:
+            return (self.start,)
+        return tuple(tick(self.start + (k + 0.5) / PARTS * self.period_of_phases) for k in range(PARTS))
 
     @property
     def acting(self) -> tuple[str, ...]:
@@ -197,7 +239,7 @@ class Sections:
             alias=self.rollout.alias,
             old=self.old,
             new=self.rollout.to,
-            start=self.rollout.start,
+            start=self.start,
             revert=self.rollout.revert,
             alarms=self.rollout.alarms,
         )

@@ -55,6 +55,11 @@ _INTERVAL: Final = 600.0
 _ONSET: Final = 120.0
 _LAG: Final = 60.0
 _PEAK: Final = 7200.0
+_STARTS: Final = {"start": "10 min", "phase": "random"}
+_ABOUT_THE_ROLLOUT: Final = (
+    "The rollout starts ten minutes in, or up to a minute later: nobody deploys by the clock of CloudWatch's minutes (`phase`).\n"
+    "All times in the results count from there."
+)
 _TAIL: Final = 5.0
 """The 99th percentile of the duration over its median: a guess."""
 _FEW: Final = 10.0
@@ -133,8 +138,8 @@ class ScenarioTemplate:
                 (self._about_the_slo(), {"slos": [{"name": "availability", "sli": "errors", **slo}]}),
                 (self._about_the_alarm(), {"alarms": {"new-version-errors": alarm}}),
                 (
-                    "The rollout starts ten minutes in; all times in the results count from there.",
-                    {"rollout": {"alias": self.alias, "to": 2, "start": "10 min", "alarms": ["new-version-errors"]}},
+                    _ABOUT_THE_ROLLOUT,
+                    {"rollout": {"alias": self.alias, "to": 2, **_STARTS, "alarms": ["new-version-errors"]}},
                 ),
                 (self._about_the_strategies(), {"strategies": strategies}),
             ]

@@ -161,7 +161,7 @@ def _too_late(scenario: Sections) -> Iterator[ScenarioWarning]:
         late, first = [], 0.0
         for strategy, chosen in scenario.strategies.items():
             plan, exposed = chosen.plan, _exposed(chosen.plan)
-            takes = _earliest(alarm, scenario.start + exposed) - scenario.start
+            takes = min(_earliest(alarm, start + exposed) - start for start in scenario.starts)
             if exposed < plan.length < takes:  # one that holds no time is watched by nothing anyway
                 late.append(f"{strategy} ({duration_text(plan.length)})")
                 first = max(first, takes)
@@ -256,7 +256,7 @@ def _timeout(scenario: Sections) -> Iterator[ScenarioWarning]:
 
 def _short_horizon(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A simulation that is over before a strategy is."""
-    late = {name: scenario.start + strategy.plan.length for name, strategy in scenario.strategies.items()}
+    late = {name: scenario.starts[-1] + strategy.plan.length for name, strategy in scenario.strategies.items()}
     late = {name: end for name, end in late.items() if end > scenario.horizon}
     if late:
         names = ", ".join(f"{name} ({end / 60:.4g} min)" for name, end in late.items())
@@ -280,7 +280,7 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
     if scenario.rollout is None:
         return
     longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-    until = min(scenario.start + longest, scenario.horizon)
+    until = min(scenario.starts[-1] + longest, scenario.horizon)
     for i, source in enumerate(scenario.traffic):
         trace = source.arrivals.trace
         if trace is None or trace.repeat or source.alias != scenario.alias:

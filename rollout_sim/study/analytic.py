@@ -21,6 +21,18 @@ _RARE: Final = 1e-3
 def stop_probability(scenario: Scenario, strategy: str) -> float | None:
     """P(the alarm stops the deployment), taking invocations to last no time; None where no closed form exists.
 
+    Where the phase is drawn it is the mean over `Sections.starts`.
+    """
+    if not scenario.phase_is_drawn:
+        return _stop_probability(scenario, strategy)
+    each = [_stop_probability(scenario.with_phase(start - scenario.start), strategy) for start in scenario.starts]
+    known = [chance for chance in each if chance is not None]
+    return math.fsum(known) / len(known) if len(known) == len(each) else None
+
+
+def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
+    """The same for the phase that the scenario fixes.
+
     It exists for one Poisson source, one alarm on the new version's errors, faults that are errors without a ramp, an error
     rate that is always the same, and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules.
     Not where periods slide by less than their length, for neighbouring evaluations then share minutes and are no chain of

@@ -20,6 +20,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
 from rollout_sim.run.simulate import BANDS, POLLERS, Progress
 from rollout_sim.run.wiring import notes_on_the_past
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all
@@ -353,7 +354,7 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
         else []
     )
     notes += [POLLERS] if scenario.polled else []
-    notes += notes_on_the_past(scenario)
+    notes += [*notes_on_the_past(scenario), *remarks_about(scenario)]
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
     if plane.engine == "aggregate":

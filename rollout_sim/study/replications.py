@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from rollout_sim.planes.draws import expected_counts
 from rollout_sim.planes.selection import PLANES, EngineChoice, check_size
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.executor import affordable
@@ -19,6 +20,11 @@ SECONDS: Final = 10.0
 PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.002
 """Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
 
+PER_STEP: Final = 1.2e-4
+"""Nominal seconds of the control plane in a period of a batch."""
+PER_DRAWN, PER_SIMULATED = 2.5e-7, 1e-3
+"""Beside that, of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
+
 
 def nominally_affordable(scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST) -> int:
     """Replications, each of so many `runs` (strategies, with their good twins), that take `SECONDS` nominally.
@@ -30,6 +36,17 @@ def nominally_affordable(scenario: Scenario, plane: EngineChoice, runs: int, mos
     else:
         each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
     return affordable(SECONDS, runs * each, fewest=FEWEST, most=most)
+
+
+def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]:
+    """What one core nominally takes (s) for a batch, and beside that for each of its replications, of one strategy.
+
+    Measured on the shipped scenarios. In small batches most of it is the control plane, a step each period.
+    """
+    per_batch = PER_STEP * scenario.horizon / scenario.resolution
+    if plane.engine == "aggregate":
+        return per_batch, PER_DRAWN * counts_of(scenario)
+    return per_batch, PER_SIMULATED + sum(expected_counts(scenario)) / PLANES[plane.engine].speed
 
 
 def counts_of(scenario: Scenario) -> float:

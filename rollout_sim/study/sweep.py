@@ -18,7 +18,7 @@ from rollout_sim.core.files import FileReader, digest, read_regular, write_file
 from rollout_sim.core.registry import fingerprint
 from rollout_sim.core.yaml_io import YamlDocument, read_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import check_size, choose_engine
+from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
@@ -99,6 +99,66 @@ class Sweep(Plotted):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A sweep before it runs: all cells, each of them checked."""
+
+    cells: tuple[Cell, ...]
+    axes: tuple[Axis | SeverityAxis, ...]
+    replications: int
+    described: Mapping[str, Any]
+    strategies: tuple[str, ...]
+    twin: bool
+    asked_seed: int | None
+    asked: Engine | None
+    """As in `Sweep`."""
+
+    @property
+    def planes(self) -> tuple[EngineChoice, ...]:
+        """The data planes that the cells and their twins run on, each once."""
+        every = (part for cell in self.cells for part in (cell, cell.twin) if part is not None)
+        return tuple(dict.fromkeys(part.batches[0].plane for part in every))
+
+    def run(
+        self,
+        *,
+        jobs: int = 1,
+        cluster: str | None = None,
+        out: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Sweep:
+        """Simulates all cells that are not kept in `out`; parameters are those of `sweep`."""
+        folder = None if out is None else out / "cells"
+        notes: list[str] = []
+        # Cells that differ in the fault alone have the same twin.
+        every = {part.key: part for cell in self.cells for part in (cell, cell.twin) if part is not None}
+        kept = {key: rows for key in every if (rows := _read(folder, key, notes)) is not None}
+        waiting = {key: cell for key, cell in every.items() if key not in kept}
+        work = {key: cell.batches for key, cell in waiting.items()}
+        for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+            kept[key] = _keep(folder, key, _rows(waiting[key], columns))
+        names = [varied.name for varied in self.axes]
+        first = self.cells[0]
+        return Sweep(
+            name=first.scenario.name,
+            axes=self.axes,
+            replications=self.replications,
+            seed=first.batches[0].seed,
+            cells=self.cells,
+            rows=tuple(
+                dict(zip(names, cell.labels, strict=True)) | row
+                for cell in self.cells
+                for row in _cell_rows(cell, kept, twin=self.twin)
+            ),
+            twin=self.twin,
+            described=self.described,
+            strategies=self.strategies,
+            asked_seed=self.asked_seed,
+            asked=self.asked,
+            notes=tuple(notes),
+        )
+
+
 def sweep(
     source: YamlDocument | Scenario | str | Path,
     axes: Sequence[Axis | SeverityAxis | str] | Mapping[str, Sequence[Any]],
@@ -131,6 +191,21 @@ def sweep(
         >>> swept.frame.query("estimate == 'stopped'")[["percent", "severity", "mean"]].round(1).values.tolist()
         [['1', '0%', 0.0], ['1', '4%', 1.0], ['10', '0%', 0.5], ['10', '4%', 1.0]]
     """
+    grid = prepare(source, axes, replications, strategies, seed=seed, engine=engine, twin=twin)
+    return grid.run(jobs=jobs, cluster=cluster, out=out, progress=progress)
+
+
+def prepare(
+    source: YamlDocument | Scenario | str | Path,
+    axes: Sequence[Axis | SeverityAxis | str] | Mapping[str, Sequence[Any]],
+    replications: int = REPLICATIONS,
+    strategies: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    engine: Engine | None = None,
+    twin: bool = True,
+) -> Grid:
+    """The grid of a sweep, before anything is simulated; parameters and errors are those of `sweep`."""
     if isinstance(source, str | Path):
         source = read_yaml(Path(source))
     texts = axes if isinstance(axes, Mapping) else [varied for varied in axes if isinstance(varied, str)]
@@ -139,35 +214,15 @@ def sweep(
         source, written = written_axes(_document(source), texts, strategies)
         chosen += written
         strategies = () if any(varied.name in ("percent", "interval") for varied in written) else strategies
-    cells = _grid(source, chosen, replications, tuple(strategies), seed, engine, twin=twin)
-    folder = None if out is None else out / "cells"
-    notes: list[str] = []
-    # Cells that differ in the fault alone have the same twin.
-    every = {part.key: part for cell in cells for part in (cell, cell.twin) if part is not None}
-    kept = {key: rows for key in every if (rows := _read(folder, key, notes)) is not None}
-    waiting = {key: cell for key, cell in every.items() if key not in kept}
-    work = {key: cell.batches for key, cell in waiting.items()}
-    for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
-        kept[key] = _keep(folder, key, _rows(waiting[key], columns))
-    names = [varied.name for varied in chosen]
-    first = cells[0]
-    return Sweep(
-        name=first.scenario.name,
+    return Grid(
+        cells=tuple(_grid(source, chosen, replications, tuple(strategies), seed, engine, twin=twin)),
         axes=chosen,
         replications=replications,
-        seed=first.batches[0].seed,
-        cells=tuple(cells),
-        rows=tuple(
-            dict(zip(names, cell.labels, strict=True)) | row
-            for cell in cells
-            for row in _cell_rows(cell, kept, twin=twin)
-        ),
-        twin=twin,
         described=source.dump() if isinstance(source, Scenario) else source.data,
         strategies=tuple(strategies),
+        twin=twin,
         asked_seed=seed,
         asked=engine,
-        notes=tuple(notes),
     )
 
 

@@ -93,9 +93,7 @@ class _Warped:
         self._reached = 0.0
 
     def block(self, number: int) -> FloatArray:
-        gaps = self._streams.generator(self._name, number).standard_exponential(BLOCK)
-        gaps[0] += self._reached
-        counts = np.cumsum(gaps)
+        counts = self._streams.unit_arrivals(self._reached, self._name, number)
         self._reached = float(counts[-1])
         return ticks(self.intensity.inverse(counts))
 

@@ -10,13 +10,18 @@ from matplotlib.axes import Axes
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
+from rollout_sim.views.backtest import backtest_table
+from rollout_sim.views.plots.backtest import week_map
 from rollout_sim.views.plots.budget import error_budget
 from rollout_sim.views.plots.comparison import stopping
 from rollout_sim.views.plots.recommendation import pareto
 from rollout_sim.views.plots.sweep import picture
+from rollout_sim.views.plots.when import by_hour
 from rollout_sim.views.sentences import sentence
 from rollout_sim.views.tables import (
     Table,
@@ -27,6 +32,7 @@ from rollout_sim.views.tables import (
     sweep_table,
     version_table,
 )
+from rollout_sim.views.when import when_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +68,18 @@ def _(result: Recommendation, ax: Axes | None = None) -> Axes:
     return pareto(result, ax=ax)
 
 
+@plot.register(Backtest)
+def _(result: Backtest, ax: Axes | None = None, **choice: str) -> Axes:
+    """When a good version would have been stopped, by weekday and hour, of the `strategy` that is named or stopped most often."""
+    return week_map(result, choice.get("strategy"), ax=ax)
+
+
+@plot.register(Hours)
+def _(result: Hours, ax: Axes | None = None, **choice: str) -> Axes:
+    """The bad requests, or another `measure`, by the hour at which the rollout begins."""
+    return by_hour(result, choice.get("measure", "bad_requests_added"), ax=ax)
+
+
 @singledispatch
 def main_table(result: object) -> Table:
     """What `result` shows first in a notebook. Raises TypeError for what has no table."""
@@ -71,6 +89,8 @@ def main_table(result: object) -> Table:
 main_table.register(Scenario, scenario_table)
 main_table.register(Comparison, comparison_table)
 main_table.register(Recommendation, contender_table)
+main_table.register(Backtest, backtest_table)
+main_table.register(Hours, when_table)
 main_table.register(RunResult, lambda result: run_table([result]))
 main_table.register(Sweep, lambda result: sweep_table(result, "its .table"))
 

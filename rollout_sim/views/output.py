@@ -23,17 +23,21 @@ from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.views.plots.backlog import backlog_figure
+from rollout_sim.views.plots.backtest import prediction_figure, week_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
 from rollout_sim.views.plots.comparison import comparison_figure
 from rollout_sim.views.plots.recommendation import pareto, power
 from rollout_sim.views.plots.style import save, styled
 from rollout_sim.views.plots.sweep import heat_map_figure, power_figure, trade_off_figure, trend_figure
 from rollout_sim.views.plots.traffic import traffic
+from rollout_sim.views.plots.when import when_figure
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
@@ -49,6 +53,8 @@ RECOMMENDATION_FILES: Final = (
     "recommendation_recipe.json",
     *pictures("pareto", "recommended_power"),
 )
+BACKTEST_FILES: Final = ("backtest.csv", "backtest_recipe.json", *pictures("week", "prediction"))
+WHEN_FILES: Final = ("when.csv", "when_recipe.json", *pictures("when"))
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
@@ -169,6 +175,26 @@ def _(swept: Sweep) -> _Contents:
     )
 
 
+@_contents.register(Backtest)
+def _(result: Backtest) -> _Contents:
+    return _Contents(
+        names=BACKTEST_FILES,
+        tables={"backtest.csv": result.frame},
+        pictures={"week": lambda: week_figure(result), "prediction": lambda: prediction_figure(result)},
+        recipe="backtest_recipe.json",
+    )
+
+
+@_contents.register(Hours)
+def _(result: Hours) -> _Contents:
+    return _Contents(
+        names=WHEN_FILES,
+        tables={"when.csv": result.frame},
+        pictures={"when": lambda: when_figure(result)},
+        recipe="when_recipe.json",
+    )
+
+
 @_contents.register(Recommendation)
 def _(recommendation: Recommendation) -> _Contents:
     chosen = {} if recommendation.winner is None else {"recommended.yaml": recommendation.chosen_scenario}
@@ -234,6 +260,12 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
         "feasible": winner is not None,
         "decided": recommendation.decided,
         "interrupted": recommendation.interrupted or None,
+        "effort": {
+            "time_s": recommendation.time,
+            "precision": recommendation.precision,
+            "runs": list(recommendation.runs),
+            "outstanding": [outstanding.to_json() for outstanding in recommendation.outstanding],
+        },
         "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
         "recommendation": sentence(recommendation),
         "strategy": None if winner is None else winner.name,

@@ -24,16 +24,21 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import DeployWith
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.backtest import MAX_BYTES as MAX_MINUTES_BYTES
+from rollout_sim.study.backtest import MINUTES_FILE, Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
+from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
 
-Result = Sequence[RunResult] | Comparison | Sweep | Recommendation
+Result = Sequence[RunResult] | Comparison | Sweep | Recommendation | Backtest | Hours
 """What a command comes to; of `run` one result per strategy."""
 _STRATEGIES = list[str]
 _SEED = Annotated[int, Field(ge=0)]
+_POSITIVE = Annotated[float, Field(gt=0)]
+_RUNS = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 _COUNT = Annotated[int, Field(ge=1)]
 _FORMAT = Literal["png", "svg", "pdf"]
 CHOICES: Final[dict[str, dict[str, Any]]] = {
@@ -47,7 +52,12 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "replications": _COUNT, "twin": bool, "format": _FORMAT,
     },
     "recommend": {
-        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "format": _FORMAT,
+        "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
+        "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
+    },
+    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
+    "backtest": {
+        "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
@@ -119,7 +129,28 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "deploy_with": result.deploy_with,
                 "seed": result.seed,
                 "engine": result.asked or result.scenario.engine,
+                "time": result.time,
+                "precision": result.precision,
+                "runs": None if result.time is None else list(result.runs),
             },
+        )
+    if isinstance(result, Backtest):
+        return (
+            "backtest",
+            result.scenario,
+            {
+                "data": Path(result.folder).as_posix(),
+                "minutes": digest(Path(result.folder) / MINUTES_FILE, MAX_MINUTES_BYTES),
+                "strategies": list(result.good),
+                "seed": result.seed,
+                "replications": result.replications,
+            },
+        )
+    if isinstance(result, Hours):
+        return (
+            "when",
+            result.scenario,
+            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
         )
     first = result[0]
     return (

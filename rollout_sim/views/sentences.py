@@ -14,9 +14,10 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison, best_strategy
+from rollout_sim.study.judgement import limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.search import Outstanding, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -127,24 +128,6 @@ def changes(change: Change, names: tuple[str, str]) -> tuple[str, ...]:
 def _apart(estimate: Estimate) -> bool:
     """Whether a difference's interval lies on one side of zero."""
     return estimate.mean != 0 and not (estimate.low or 0.0) <= 0.0 <= (estimate.high or 0.0)
-
-
-def limits_of(compared: Comparison, name: str, goal: Goal) -> tuple[Limit, ...]:
-    """The limits of the goal that a comparison can tell of a strategy, whose fault is the file's, not the goal's.
-
-    How often it is caught, how often a good version is stopped, and how long it takes.
-    """
-    limits = []
-    good = compared if compared.twin is None else compared.twin
-    if goal.catch is not None and compared.twin is not None:
-        limits.append(Limit(name="catch", estimate=_stopped(compared, name), at_least=goal.catch.at_least))
-    if goal.false_rollback is not None:
-        limits.append(Limit(name="false_rollback", estimate=_stopped(good, name), at_most=goal.false_rollback.at_most))
-    if goal.time_to_full is not None and (strategy := compared.scenario.strategies.get(name)) is not None:
-        takes = strategy.plan.time_to_full
-        estimate = Estimate(n=1, mean=takes, low=takes, high=takes, quantiles={})
-        limits.append(Limit(name="time_to_full", estimate=estimate, at_most=goal.time_to_full.at_most))
-    return tuple(limits)
 
 
 def choice(compared: Comparison, goal: Goal) -> tuple[str, tuple[str, ...]]:
@@ -304,15 +287,19 @@ def sentence(recommendation: Recommendation) -> str:
     limits = best.limits(recommendation.goal)
     if not limits:
         return text
-    undecided = [f"{BOUNDS[limit.name]} {_bound(limit)}{_needed(limit)}" for limit in limits if limit.kept == "open"]
+    needed = {outstanding.limit: _needed(outstanding) for outstanding in recommendation.outstanding}
+    undecided = [
+        f"{BOUNDS[limit.name]} {_bound(limit)}{needed.get(limit.name, '')}" for limit in limits if limit.kept == "open"
+    ]
     if undecided:
         return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
     return f"{text}; every limit of the goal is kept"
 
 
-def _needed(limit: Limit) -> str:
-    """How many replications would be likely to decide an open limit, where that can be said."""
-    return "" if limit.enough is None else f" (about {limit.enough:,.2g} replications would)"
+def _needed(outstanding: Outstanding) -> str:
+    """How many replications more would be likely to decide an open limit, and how long they take."""
+    count, seconds = (float(f"{value:.2g}") for value in (outstanding.replications, outstanding.seconds))
+    return f" (about {count:,.0f} replications more would, in about {show_duration(seconds)})"
 
 
 def assumed(recommendation: Recommendation) -> list[str]:

@@ -49,6 +49,7 @@ def story(result: RunResult) -> list[str]:
     reason = f" ({result.reason})" if result.reason and result.reason != result.outcome_text else ""
     return [
         head,
+        *([f"it starts {show_duration(result.phase_s)} into a minute of the alarms"] if result.phase_s else []),
         f"watched by {'; '.join(watched)}" if watched else "no alarm watches it",
         *lines,
         f"outcome: {result.outcome_text}{reason}; verdict: {judged}",

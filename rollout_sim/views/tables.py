@@ -18,7 +18,7 @@ from rollout_sim.scenario.goals import Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison
-from rollout_sim.study.judgement import limits_of
+from rollout_sim.study.judgement import goal_of, limits_by_name, limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation
@@ -511,14 +511,8 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def judged(comparison: Comparison, strategy: str) -> dict[str, Limit]:
-    """By name the limits of the goal that a strategy's estimates are about."""
-    scenario = comparison.scenario
-    faulty = scenario.new is not None and bool(scenario.function.versions[scenario.new].faults)
-    good = comparison.twin or (None if faulty else comparison)
-    false_rollback, full = (
-        (None, None) if good is None else (good.estimates(strategy)["stopped"], good.time_to_full(strategy))
-    )
-    return limits_of(scenario, comparison.estimates(strategy)["stopped"], false_rollback, full)
+    """By name the limits of the scenario's goal that a strategy's estimates are about."""
+    return {limit.name: limit for limit in limits_of(comparison, strategy, goal_of(comparison.scenario))}
 
 
 def _blocked(estimate: Estimate | None) -> bool:
@@ -566,7 +560,7 @@ def _judge(cells: dict[str, Cell], scenario: Scenario) -> None:
     """Gives the shares among the `cells` of a row (by estimate) the limits of the goal that are about them."""
     shares = {name: cells.get(name) for name in ("stopped", "good_version_stopped")}
     estimates = [cell.estimate if isinstance(cell, EstimatedShare) else None for cell in shares.values()]
-    limits = limits_of(scenario, *estimates)
+    limits = {limit.name: limit for limit in limits_by_name(scenario, goal_of(scenario), *estimates)}
     for (name, cell), limit in zip(shares.items(), ("catch", "false_rollback"), strict=True):
         if isinstance(cell, EstimatedShare):
             cells[name] = replace(cell, limit=limits.get(limit))

@@ -85,9 +85,8 @@ def with_several_strategies(draw: st.DrawFn) -> Scenario:
         for name, alarm in found.alarms.items()
     }
     start = draw(st.sampled_from([30.0, 61.0, 130.0]))
-    return replace(
-        found, rollout=replace(found.rollout, start=start), strategies=found.strategies | others, alarms=alarms
-    )
+    rollout = replace(found.rollout, start=start, phase=draw(st.sampled_from([None, "random"])))
+    return replace(found, rollout=rollout, strategies=found.strategies | others, alarms=alarms)
 
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -9,12 +9,14 @@ import copy
 import io
 import json
 import random
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import click
 import yaml
@@ -23,13 +25,22 @@ from rollout_sim.cli.main import app
 from rollout_sim.core.yaml_io import read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
-from rollout_sim.formats.templates.sam import from_sam
-from rollout_sim.planes.selection import check_size
+from rollout_sim.formats.manifests import from_manifests
+from rollout_sim.formats.rollouts import subjects_of
+from rollout_sim.formats.templates import sam as reader
+from rollout_sim.formats.templates.sam import from_sam, stack_of
+from rollout_sim.formats.templates.stack import Stack
+from rollout_sim.formats.templates.template import read_template
+from rollout_sim.formats.templates.terraform import read_terraform
+from rollout_sim.planes.selection import check_size, choose_engine
 from rollout_sim.scenario.json_schema import json_schema
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.check.checking import check
 from rollout_sim.study.grid import Axis, chosen_axes, document_at
+from rollout_sim.views.findings import FORMATS
 
 from . import mutate
+from .documents import ARGO, FLAGGER, OPENSLO, SAM, SAM_PARTS, TERRAFORM
 from .laws import check_comparison, check_runs
 from .scenarios import scenario as random_scenario
 
@@ -142,84 +153,6 @@ def from_schema(rng: random.Random, folder: Path) -> Answer:
     return load(save(folder / "scenario.yaml", written(rng, data)))
 
 
-SAM = """
-AWSTemplateFormatVersion: '2010-09-09'
-Transform: AWS::Serverless-2016-10-31
-Parameters:
-  Stage: {Type: String, Default: live}
-  Minutes: {Type: Number, Default: 5}
-Conditions:
-  IsLive: {'Fn::Equals': [{Ref: Stage}, live]}
-  IsOdd: {'Fn::And': [{Condition: IsLive}, {'Fn::Not': [{'Fn::Or': [{'Fn::Equals': [a, b]}, {Condition: IsLive}]}]}]}
-Mappings:
-  Limits: {live: {timeout: 12}}
-Globals:
-  Function: {Runtime: python3.13, AutoPublishAlias: {Ref: Stage}, Timeout: {'Fn::FindInMap': [Limits, {Ref: Stage}, timeout]}}
-Resources:
-  Orders:
-    Type: AWS::Serverless::Function
-    Condition: IsLive
-    Properties:
-      FunctionName: {'Fn::Sub': 'orders-${Stage}'}
-      Handler: index.handler
-      ReservedConcurrentExecutions: 40
-      ProvisionedConcurrencyConfig: {ProvisionedConcurrentExecutions: 2}
-      Events: {Api: {Type: HttpApi}, Tick: {Type: Schedule, Properties: {Schedule: rate(5 minutes)}}}
-      DeploymentPreference:
-        Type: {'Fn::If': [IsLive, Canary10Percent5Minutes, Slow]}
-        Alarms: [{Ref: OrdersErrors}, {'Fn::Join': ['-', [orders, {Ref: Stage}, slow]]}]
-        Hooks: {PreTraffic: {Ref: Check}}
-  Check:
-    Type: AWS::Serverless::Function
-    Properties:
-      Handler: index.handler
-      DeploymentPreference: {Enabled: false}
-      Environment: {Variables: {TESTS: '5', SECONDS: '30', MAX_FAILURES: '1'}}
-  Slow:
-    Type: AWS::CodeDeploy::DeploymentConfig
-    Properties:
-      ComputePlatform: Lambda
-      TrafficRoutingConfig: {Type: TimeBasedLinear, TimeBasedLinear: {LinearInterval: {Ref: Minutes}, LinearPercentage: 20}}
-  OrdersErrors:
-    Type: AWS::CloudWatch::Alarm
-    Properties:
-      Namespace: AWS/Lambda
-      MetricName: Errors
-      Dimensions:
-        - {Name: FunctionName, Value: {Ref: Orders}}
-        - {Name: Resource, Value: {'Fn::Sub': ['${Orders}:${S}', {S: {Ref: Stage}}]}}
-        - {Name: ExecutedVersion, Value: {'Fn::GetAtt': [Orders, Version.Version]}}
-      Statistic: Sum
-      Period: 60
-      EvaluationPeriods: 3
-      DatapointsToAlarm: 2
-      Threshold: 4
-      ComparisonOperator: GreaterThanThreshold
-      TreatMissingData: notBreaching
-  Rate:
-    Type: AWS::CloudWatch::Alarm
-    Properties:
-      AlarmName: {'Fn::Sub': 'orders-${Stage}-slow'}
-      EvaluationPeriods: 1
-      Threshold: 0.01
-      ComparisonOperator: GreaterThanOrEqualToThreshold
-      Metrics:
-        - {Id: rate, Expression: errors / invocations}
-        - Id: errors
-          MetricStat:
-            Stat: Sum
-            Period: 60
-            Metric: {Namespace: AWS/Lambda, MetricName: Errors, Dimensions: [{Name: FunctionName, Value: {Ref: Orders}}]}
-          ReturnData: false
-        - Id: invocations
-          MetricStat:
-            Stat: Sum
-            Period: 60
-            Metric: {Namespace: AWS/Lambda, MetricName: Invocations, Dimensions: [{Name: FunctionName, Value: {Ref: Orders}}]}
-          ReturnData: false
-"""
-
-
 @cache
 def templates() -> tuple[list[str], list[Any]]:
     """Templates as text and as plain data: one of our own, and what the package exports."""
@@ -253,54 +186,150 @@ def sam(rng: random.Random, folder: Path) -> Answer:
     return Answer(messages=tuple(remarks))
 
 
-SAM_PARTS = {
-    "a": {"Ref": "AWS::NoValue"}, "b": {"Ref": "Orders"}, "c": {"Condition": "IsOdd"}, "d": {"Fn::If": ["IsLive", 1, 2]},
-    "e": {"Fn::ImportValue": "x"}, "f": {"Fn::GetAtt": "Orders.Arn"}, "g": {"Fn::Sub": "${A${B}}"}, "h": {"Fn::Select": [9, ["a"]]},
-    "i": {"Fn::Split": ["", "a"]}, "j": {"Fn::Base64": "x"}, "k": {"Fn::Transform": {"Name": "x"}}, "l": {"Fn::Equals": ["a"]},
-    "m": {"Fn::Not": []}, "n": {"Fn::FindInMap": ["Limits"]}, "o": {"Fn::Cidr": ["10.0.0.0/8", 1, 1]}, "p": {"Fn::Join": ["", 5]},
-}  # fmt: skip
+@cache
+def plain_templates() -> tuple[list[str], list[Any]]:
+    """CloudFormation templates as text and as plain data, as CDK and SAM's transform write them: what the package exports."""
+    texts = []
+    for path in SHIPPED:
+        loaded = Scenario.load(path)
+        for name in list(loaded.strategies)[:2]:
+            with suppress(ScenarioError):
+                texts.append(cloudformation.export_cloudformation(loaded, name).text)
+    with tempfile.TemporaryDirectory() as folder:
+        trees = [read_template(save(Path(folder) / "template.yaml", text)).data for text in texts]
+    return texts, trees
+
+
+def of_stack(rng: random.Random, folder: Path, stack: Callable[[], Stack]) -> Answer:
+    """One function of a stack, or each of them: what is imported must be a scenario."""
+    messages: list[str] = []
+    try:
+        if rng.random() < 0.5:
+            text, messages = reader.of_stack(stack(), rng.choice([None, None, "Orders", "orders", "é"]))
+            imported(folder, text)
+        else:
+            results = reader.every(stack())
+            messages = [message for result in results for message in result.problems]
+            for result in results:
+                if result.text is not None:
+                    imported(folder, result.text)
+            if all(result.text is None for result in results):
+                return refused(messages)
+    except ScenarioError as error:
+        return refused(error.problems)
+    return Answer(messages=tuple(messages))
+
+
+def changed(rng: random.Random, texts: list[str], trees: list[Any], parts: list[Any]) -> str:
+    """One of the documents, changed in its text or in its structure."""
+    if texts and rng.random() < 0.3:
+        return mutate.text(rng, rng.choice(texts), texts)
+    tree = rng.choice(trees)
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        tree = mutate.structure(rng, tree, parts)
+    return written(rng, tree)
+
+
+def plain_cloudformation(rng: random.Random, folder: Path) -> Answer:
+    """A CloudFormation template without SAM, changed."""
+    texts, trees = plain_templates()
+    path = save(folder / "template.yaml", changed(rng, texts, trees, [*trees, SAM_PARTS]))
+    return of_stack(rng, folder, lambda: stack_of(path, {}))
+
+
+def terraform(rng: random.Random, folder: Path) -> Answer:
+    """What `terraform show -json` prints of a plan or of the state, changed."""
+    resources = TERRAFORM["planned_values"]["root_module"]["resources"]
+    state = {"format_version": "1.0", "values": {"root_module": {"resources": resources}}}
+    tree = rng.choice([TERRAFORM, state])
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        tree = mutate.structure(rng, tree, [TERRAFORM])
+    text = json.dumps(tree, ensure_ascii=rng.random() < 0.5)
+    if rng.random() < 0.2:
+        text = mutate.text(rng, text, [text])
+    path = save(folder / "show.json", text)
+    return of_stack(rng, folder, lambda: read_terraform(path))
+
+
+@cache
+def manifest_texts() -> list[str]:
+    """Manifests of Argo Rollouts and of Flagger: some of our own, and what the package exports."""
+    texts = [ARGO, ARGO, FLAGGER, FLAGGER]
+    for path in SHIPPED:
+        loaded = Scenario.load(path)
+        for form in (kubernetes.export_argo, kubernetes.export_flagger):
+            for name in list(loaded.strategies)[:2]:
+                with suppress(ScenarioError):
+                    texts.append(form(loaded, name).text)
+    return texts
+
+
+def manifests(rng: random.Random, folder: Path) -> Answer:
+    """Manifests, changed, in one file or in two."""
+    texts = manifest_texts()
+    text = rng.choice(texts)
+    if rng.random() < 0.3:
+        parts = [mutate.text(rng, text, texts)]
+    else:
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        for _ in range(rng.choice([1, 1, 2, 4])):
+            k = rng.randrange(len(documents))
+            documents[k] = mutate.structure(rng, documents[k], documents)
+        parts = [written(rng, document) for document in documents]
+    apart = rng.randrange(1, len(parts)) if len(parts) > 1 and rng.random() < 0.3 else len(parts)
+    first = save(folder / "rollout.yaml", "\n---\n".join(parts[:apart]))
+    others = [save(folder / "others.yaml", "\n---\n".join(parts[apart:]))] if apart < len(parts) else []
+    try:
+        text, remarks = from_manifests(first, rng.choice([None, None, None, "shop", "podinfo", "é"]), others)
+    except ScenarioError as error:
+        return refused(error.problems)
+    imported(folder, text)
+    return Answer(messages=tuple(remarks))
+
+
+CHECKED = 50_000.0
+"""Invocations of a run up to which a rollout is checked that no counts of whole minutes stand for."""
+
+
+def checked(rng: random.Random, folder: Path) -> Answer:
+    """A scenario, a template or a plan, changed and checked: each finding is in words, and in every format."""
+    choice = rng.random()
+    if choice < 0.4:
+        tree = yaml.safe_load(TINY)
+        for _ in range(rng.choice([1, 1, 2])):
+            tree = mutate.structure(rng, tree, [tree])
+        path = save(folder / "scenario.yaml", written(rng, tree))
+    elif choice < 0.7:
+        _, trees = templates() if choice < 0.55 else plain_templates()
+        path = save(folder / "template.yaml", changed(rng, [], trees, [*trees, SAM_PARTS]))
+    else:
+        path = save(folder / "plan.json", json.dumps(mutate.structure(rng, TERRAFORM, [TERRAFORM])))
+    try:
+        subjects = [subject for subject in subjects_of(path, {}) if small(subject.scenario)][:1]
+        report = check(subjects)
+    except ScenarioError as error:
+        return refused(error.problems)
+    assert all(finding.place.line >= 1 for finding in report.findings), "a finding is nowhere"
+    assert {"text", "json", "sarif", "junit"} <= set(FORMATS)
+    for name, form in FORMATS.items():
+        text = form(report)
+        if name in ("json", "sarif"):
+            json.loads(text)
+        elif name == "junit":
+            ET.fromstring(text)
+    return Answer(messages=tuple(finding.message for finding in report.findings))
+
+
+def small(given: Scenario) -> bool:
+    """Whether a rollout is checked within seconds."""
+    plane = choose_engine(given)
+    return given.horizon <= 7200 and (plane.engine == "aggregate" or check_size(given) <= CHECKED)
 
 
 def imported(folder: Path, text: str) -> None:
     """What an import prints must be a scenario that is read without a complaint."""
     path = save(folder / "imported.yaml", text)
     Scenario.load(path)
-
-
-OPENSLO = """
-apiVersion: openslo/v1
-kind: SLO
-metadata: {name: availability, displayName: Availability}
-spec:
-  service: checkout
-  indicator:
-    metadata: {name: errors}
-    spec:
-      ratioMetric:
-        counter: true
-        bad: {metricSource: {type: CloudWatch, spec: {namespace: AWS/Lambda, metricName: Errors}}}
-        total:
-          metricSource:
-            type: CloudWatch
-            spec: {namespace: AWS/Lambda, metricName: Invocations, dimensions: {FunctionName: f, Resource: 'f:prod'}}
-  timeWindow: [{duration: 30d, isRolling: true}]
-  budgetingMethod: Occurrences
-  objectives: [{displayName: a, target: 0.999}, {displayName: b, targetPercent: 99.5}]
----
-apiVersion: openslo/v1
-kind: SLI
-metadata: {name: slow}
-spec: {thresholdMetric: {metricSource: {type: CloudWatch, spec: {}}}}
----
-apiVersion: openslo/v1
-kind: SLO
-metadata: {name: latency}
-spec:
-  indicatorRef: slow
-  timeWindow: [{duration: 4w, isRolling: true}]
-  alertPolicies: [{kind: AlertPolicy}]
-  objectives: [{op: lte, value: 800, target: 0.99}]
-"""
 
 
 @cache
@@ -547,10 +576,14 @@ KINDS = {
     "scenario": Kind(scenario, 2.0, 0.22),
     "schema": Kind(from_schema, 2.0, 0.1),
     "sam": Kind(sam, 5.0, 0.15),
+    "cloudformation": Kind(plain_cloudformation, 5.0, 0.08),
+    "terraform": Kind(terraform, 5.0, 0.08),
+    "manifest": Kind(manifests, 5.0, 0.08),
     "openslo": Kind(slos, 2.0, 0.1),
     "trace": Kind(trace, 2.0, 0.08),
     "axis": Kind(axes_of_a_sweep, 2.0, 0.07),
     "command": Kind(command, 30.0, 0.13),
     "study": Kind(study, 30.0, 0.15),
+    "check": Kind(checked, 60.0, 0.2),
 }
 """Every kind, with the CPU seconds that one input may take."""

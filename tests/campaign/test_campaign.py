@@ -25,8 +25,9 @@ def told(tally: fuzz.Tally) -> list[str]:
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
-        ("scenario", 60), ("schema", 40), ("sam", 40), ("openslo", 60), ("trace", 60), ("axis", 40), ("command", 12),
-        ("study", 6),
+        ("scenario", 60), ("schema", 40), ("sam", 40), ("cloudformation", 25), ("terraform", 40), ("manifest", 40),
+        ("openslo", 60), ("trace", 60), ("axis", 40), ("command", 12),
+        ("study", 6), ("check", 3),
     ],
 )  # fmt: skip
 def test_no_input_ends_in_anything_but_an_answer_or_a_message(kind: str, count: int) -> None:

@@ -142,7 +142,37 @@ def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None
     )
     assert text.splitlines()[told["RS101"]["line"] - 1] == "  OrdersErrors:"
     assert told["RS101"]["figures"]["caught_without"]["mean"] == 0
+    right = "FunctionName ${Orders}, Resource ${Orders}:live, ExecutedVersion the new version's number"
+    remedy = told["RS101"]["remedy"]
+    assert remedy["change"].startswith(f"OrdersErrors: the dimensions {right}")
+    assert remedy["figures"]["caught"]["low"] > 0.9
     assert "OrdersErrors: listed, but without data for ever" in told["RS201"]["message"]
+
+
+def test_the_traffic_of_all_functions_can_be_given(tmp_path) -> None:
+    """More than 99 errors in a minute: a canary of 10% has not as many requests of the guessed 10/s, and of 100/s it has."""
+    path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 99))
+    (guessed,) = json.loads(run(path, "--format", "json").output)["checked"]
+    (given,) = json.loads(run(path, "--format", "json", "--rate", "100/s").output)["checked"]
+    assert "RS101" in [found["code"] for found in guessed["findings"]]
+    assert "RS101" not in [found["code"] for found in given["findings"]]
+    assert any("how many events come" in note for note in guessed["notes"])
+    assert not any("how many events come" in note for note in given["notes"])
+
+
+@pytest.mark.parametrize(
+    ("rate", "error"),
+    [("80", "a rate needs a unit"), ("0/s", "must be above 0, got '0/s'"), ("5%", "Invalid value for '--rate'")],
+)
+def test_a_rate_that_is_none_is_refused(rate, error, tmp_path) -> None:
+    done = run(template(tmp_path / "t.yaml", ("Orders", "AllAtOnce", 2, 2)), "--rate", rate)
+    assert (done.exit_code, error in done.output) == (2, True)
+
+
+def test_a_rate_is_for_templates(tmp_path) -> None:
+    (tmp_path / "s.yaml").write_text(base())
+    done = run(tmp_path / "s.yaml", "--rate", "5/s")
+    assert (done.exit_code, "--rate is for templates" in done.output) == (2, True)
 
 
 MAPPING = """\

@@ -9,14 +9,23 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 from builders import data
+from click.testing import CliRunner
 from command import COMMAND, call
 
+from rollout_sim.cli.main import app
+from rollout_sim.planes import selection
+from rollout_sim.run import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study import comparison, sweep
+from rollout_sim.study.recommend import search
 from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
+from rollout_sim.views.report import build
 
 
 def http(**arrivals: object) -> dict[str, object]:
@@ -300,3 +309,45 @@ def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> 
             .joinpath("traffic.png" if command == "run" else "comparison.png")
             .exists()
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "of_the_file"),
+    [
+        (["run"], 1),
+        (["compare", "--replications", "20"], 1),
+        (["sweep", "--replications", "4", "--percent", "5,10"], 0),  # of its cells
+        (["recommend"], 0),  # of its hypotheses
+        (["report"], 1),
+    ],
+)
+def test_a_command_asks_once_which_plane_runs_a_scenario(
+    arguments: list[str], of_the_file: int, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the notice that the kernel compiles, too: the choice is handed down."""
+    asked: list[Scenario] = []
+
+    def counted(scenario: Scenario, *more: Any, **others: Any) -> selection.EngineChoice:
+        asked.append(scenario)
+        return choose_engine(scenario, *more, **others)
+
+    choose_engine = selection.choose_engine
+    for module in (selection, simulate, comparison, sweep, search):
+        monkeypatch.setattr(module, "choose_engine", counted)
+    handed: list[object] = []
+
+    def longer(*_: object, plane: object = None, **_others: object) -> None:
+        handed.append(plane)
+        raise KeyboardInterrupt  # what comes then has tests of its own
+
+    monkeypatch.setattr(build, "make_report", longer)
+    monkeypatch.setattr(search.Search, "recommend", longer)
+    monkeypatch.chdir(small.parent)
+    CliRunner().invoke(app, [arguments[0], str(small), *arguments[1:]], standalone_mode=False)
+    assert asked
+    assert len({id(scenario) for scenario in asked}) == len(asked)
+    assert asked.count(Scenario.load(small)) == of_the_file
+    assert [type(plane) for plane in handed] == {"report": [selection.EngineChoice], "recommend": [type(None)]}.get(
+        arguments[0], []
+    )

@@ -46,8 +46,10 @@ COMMANDS = {
     ),
     "recommend": (("recommend",), {"keep_alarms": False, "deploy_with": None}),
     "recommend with choices": (
-        ("recommend", "--keep-alarms", "--codedeploy", "--seed", "3", "--engine", "aggregate", "--format", "svg"),
-        {"keep_alarms": True, "deploy_with": "codedeploy", "seed": 3, "engine": "aggregate", "format": "svg"},
+        ("recommend", "--keep-alarms", "--codedeploy", "--seed", "3", "--engine", "aggregate", "--format", "svg",
+         "--time", "2 s", "--precision", "0.3%"),
+        {"time": 2.0, "precision": 0.003, "keep_alarms": True,
+         "deploy_with": "codedeploy", "seed": 3, "engine": "aggregate", "format": "svg"},
     ),
 }  # fmt: skip
 """The words of a command, and choices that its recipe holds."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
 import pytest
+from builders import scenario
 
 from rollout_sim.control.strategies import (
     PREDEFINED,
@@ -23,6 +25,8 @@ from rollout_sim.control.strategies import (
     TimeBasedCanary,
     TimeBasedLinear,
 )
+from rollout_sim.errors import ScenarioError
+from rollout_sim.scenario.scenario import Scenario
 
 MINUTE = 60.0
 
@@ -91,7 +95,7 @@ def test_blue_green_warms_and_tests_before_one_shift() -> None:
     assert (plan.provisioned, plan.time_to_full, plan.length) == (20, 120, 720)
     assert [step.weight for step in plan.steps] == [1]
     assert BlueGreen().plan.before is not None
-    assert BlueGreen(provisioned=0, allocation=90).plan.allocation == 0
+    assert BlueGreen().plan.allocation == 0
 
 
 def test_custom_codedeploy_configurations_speak_percent_and_minutes() -> None:
@@ -125,3 +129,34 @@ def test_refusals_say_what_is_allowed(make: Any, message: str) -> None:
 
 def test_the_longest_linear_configuration_that_codedeploy_takes() -> None:
     assert TimeBasedLinear(LinearPercentage=1, LinearInterval=29).plan.time_to_full == 99 * 29 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        {"type": "canary", "percent": 10, "interval": "5 min"}, {"type": "linear", "percent": 50, "interval": "5 min"},
+        {"type": "Canary10Percent5Minutes"}, {"type": "AllAtOnce"}, {"type": "all_at_once"}, {"type": "blue_green"},
+        {"type": "steps", "steps": [{"weight": "5%", "hold": "2 min"}]},
+        {"type": "TimeBasedCanary", "CanaryPercentage": 10, "CanaryInterval": 5},
+        {"type": "TimeBasedLinear", "LinearPercentage": 50, "LinearInterval": 5},
+    ],
+)  # fmt: skip
+def test_every_strategy_allocates_before_it_shifts(strategy: dict[str, Any]) -> None:
+    """15 environments that take a quarter of an hour, and those of the version itself, which take as long."""
+    given = scenario(
+        strategies={
+            "plain": strategy, "own": strategy | {"provisioned": 15, "allocation": "15 min"},
+            "of the version": strategy | {"allocation": "15 min"}, "usual": strategy | {"provisioned": 1},
+        }
+    )  # fmt: skip
+    plain, own, version, usual = (given.strategies[name].plan for name in ("plain", "own", "of the version", "usual"))
+    assert own == replace(plain, provisioned=15, allocation=900.0)
+    assert version == replace(plain, allocation=900.0)
+    assert usual == replace(plain, provisioned=1, allocation=90.0)
+    assert own.time_to_full - plain.time_to_full == own.length - plain.length == 900
+    assert Scenario.from_dict(given.dump()).strategies == given.strategies
+
+
+def test_more_environments_than_there_can_be_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="`provisioned` must be 0 to 100000 environments, got -1"):
+        scenario(strategies={"canary": {"type": "canary", "percent": 10, "interval": "5 min", "provisioned": -1}})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from builders import scenario
 
 from rollout_sim.formats.rollouts import TemplateFile, is_template
+from rollout_sim.formats.templates.wording import SamWording, TerraformWording, Wording
 from rollout_sim.study.check.finding import Edit
 
 OWN = (
@@ -60,8 +62,97 @@ def test_a_new_alarm_is_described() -> None:
         "missing": "not_breaching",
     }
     text = ORIGIN.spell(scenario(), Edit(where=("alarms", "new-version"), value=alarm))
-    assert text.startswith("a new alarm new-version: sum of errors > 0 with the dimensions FunctionName, Resource and")
-    assert text.endswith("EvaluationPeriods 3, DatapointsToAlarm 2, TreatMissingData notBreaching")
+    assert text.startswith(
+        "a new alarm new-version: sum of Errors with the dimensions FunctionName, Resource and Executed"
+    )
+    assert "Threshold 0, EvaluationPeriods 3, DatapointsToAlarm 2, ComparisonOperator GreaterThanThreshold" in text
+
+
+CONFIG = "an aws_codedeploy_deployment_config"
+NAMES = {"errors": "OrdersErrorsAlarm5F3A", "slow": "Slow"}
+CLOUDFORMATION = replace(ORIGIN, wording=Wording(ids=NAMES))
+TERRAFORM = replace(ORIGIN, wording=TerraformWording(ids={"errors": "aws_cloudwatch_metric_alarm.errors"}))
+QUICK = ("strategies", "x"), {"type": "Linear10PercentEvery1Minute"}
+OWN_CONFIG = ("strategies", "x"), {"type": "TimeBasedCanary", "CanaryPercentage": 50, "CanaryInterval": 30}
+TESTED = (
+    ("strategies", "x"), {"type": "AllAtOnce", "hooks": {"before_allow_traffic": {"invocations": 30, "over": "1 min"}}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("origin", "where", "value", "words"),
+    [
+        (CLOUDFORMATION, ("rollout", "alarms"), ["errors", "slow"], "AlarmConfiguration.Alarms: OrdersErrorsAlarm5F3A, Slow"),
+        (CLOUDFORMATION, *QUICK, "DeploymentConfigName: CodeDeployDefault.LambdaLinear10PercentEvery1Minute"),
+        (
+            CLOUDFORMATION, *TESTED,
+            "DeploymentConfigName: CodeDeployDefault.LambdaAllAtOnce, BeforeAllowTrafficHook: 30 calls over 1 min",
+        ),
+        (
+            CLOUDFORMATION, ("alarms", "errors", "datapoints"), "2 of 3",
+            "OrdersErrorsAlarm5F3A: EvaluationPeriods 3, DatapointsToAlarm 2",
+        ),
+        (
+            TERRAFORM, ("alarms", "errors", "datapoints"), "2 of 3",
+            "aws_cloudwatch_metric_alarm.errors: evaluation_periods = 3, datapoints_to_alarm = 2",
+        ),
+        (
+            TERRAFORM, ("alarms", "errors", "missing"), "not_breaching",
+            'aws_cloudwatch_metric_alarm.errors: treat_missing_data = "notBreaching"',
+        ),
+        (
+            TERRAFORM, ("alarms", "errors", "threshold"), "<= 5",
+            'aws_cloudwatch_metric_alarm.errors: threshold = 5, comparison_operator = "LessThanOrEqualToThreshold"',
+        ),
+        (TERRAFORM, ("rollout", "alarms"), ["errors"], "alarm_configuration.alarms = [aws_cloudwatch_metric_alarm.errors]"),
+        (TERRAFORM, *QUICK, 'deployment_config_name = "CodeDeployDefault.LambdaLinear10PercentEvery1Minute"'),
+        (
+            TERRAFORM, *OWN_CONFIG,
+            f"deployment_config_name: {CONFIG} of your own with time_based_canary {{ percentage = 50, interval = 30 }}",
+        ),
+        (TERRAFORM, ("function", "reserved_concurrency"), 77, "reserved_concurrent_executions = 77"),
+        (
+            TERRAFORM, ("function", "versions", "2", "provisioned"), 5,
+            "aws_lambda_provisioned_concurrency_config: provisioned_concurrent_executions = 5",
+        ),
+    ],
+)  # fmt: skip
+def test_a_change_in_the_words_of_each_format(origin, where, value, words) -> None:
+    assert origin.spell(scenario(), Edit(where=where, value=value)) == words
+
+
+BAND = {"metric": "errors", "band": 3, "threshold": "outside"}
+MATHS = {"expression": "e + 1", "threshold": "> 9", "metrics": {"e": {"metric": "errors"}}}
+
+
+@pytest.mark.parametrize(
+    ("alarm", "where", "value", "words"),
+    [
+        ({"metric": "duration", "statistic": "p99", "threshold": "> 1 s"}, ("threshold",), "> 0.6 s", "x: Threshold 600"),
+        ({"metric": "errors", "statistic": "average", "threshold": "> 0.1"}, ("threshold",), "> 2%", "x: Threshold 0.02"),
+        (BAND, ("threshold",), "above", "x: ComparisonOperator GreaterThanUpperThreshold"),
+        (BAND, ("band",), 2.5, "x: Expression ANOMALY_DETECTION_BAND(..., 2.5)"),
+        (
+            MATHS, ("metrics", "e", "of"), "new_version",
+            "x: the dimension ExecutedVersion, with the new version's number, besides FunctionName and Resource, of its metric e",
+        ),
+        (MATHS, ("threshold",), "> 4.5", "x: Threshold 4.5"),
+        ({"rule": "ALARM(errors)"}, ("rule",), "ALARM(errors) OR ALARM(x)", "x: AlarmRule ALARM(errors) OR ALARM(x)"),
+    ],
+)  # fmt: skip
+def test_a_change_of_each_kind_of_alarm(alarm, where, value, words) -> None:
+    given = scenario(alarms={"errors": {"metric": "errors", "threshold": "> 1"}, "x": alarm}, rollout__alarms=[])
+    assert ORIGIN.spell(given, Edit(where=("alarms", "x", *where), value=value)) == words
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [((0.0, 1.0), "Threshold 0.02"), ((0.0, 100.0), "Threshold 2"), ((100.0, -100.0), "Threshold 98")],
+)
+def test_a_rate_in_the_scale_of_its_own_metric_maths(scale, words) -> None:
+    origin = replace(ORIGIN, wording=SamWording(scales={"x": scale}))
+    given = scenario(alarms={"x": {"metric": "error_rate", "threshold": "> 5%"}}, rollout__alarms=[])
+    assert origin.spell(given, Edit(where=("alarms", "x", "threshold"), value="> 2%")) == f"x: {words}"
 
 
 def test_alarms_have_lines_of_their_own() -> None:

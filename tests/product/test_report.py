@@ -5,25 +5,29 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from axe_core_python.selenium import Axe
-from browser import chromium, errors, requests, resize, scheme
+from browser import chromium, errors, requests, resize, scheme, written
 from builders import data
 from command import call
 from lab import until
 from selenium.webdriver.chrome.webdriver import WebDriver
 from web import Page
 
+from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.comparison import best_strategy
+from rollout_sim.study.judgement import limits_of
 from rollout_sim.views.report.build import Report, make_report
+from rollout_sim.views.report.page import _answer as page_of
 from rollout_sim.views.report.page import html, write_report
-from rollout_sim.views.sentences import limits_of
 
 SECTIONS = (
     "question", "answer", "comparison", "recommendation", "error-budget", "traffic", "sensitivity", "assumptions",
@@ -145,6 +149,25 @@ def test_each_strategy_is_held_against_the_goal(made: Report, page: Page) -> Non
         kept = {limit.kept for limit in limits_of(made.shown, name, made.recommendation.goal)}
         for verdict, word in (("no", "broken:"), ("open", "open:")):
             assert verdict not in kept or word in text
+
+
+@pytest.mark.parametrize(("saved", "told"), [(5.0, True), (0.0, False), (-5.0, False)])
+def test_what_is_better_elsewhere_is_said_where_it_is_known(made: Report, saved: float, told: bool) -> None:
+    """A strategy of the file that CodeDeploy cannot carry out: it keeps the goal, and adds fewer bad requests or not."""
+    assert made.chosen is not None
+    twin = made.shown.twin
+    assert twin is not None
+    assert not any("elsewhere" in line for line in page_of(made)["more"])  # it breaks a limit of the goal
+    always, never = (OUTCOMES.index(outcome) for outcome in ("rolled_back", "promoted"))
+    chosen = made.shown.columns[made.chosen]
+    caught = {**chosen, "outcome": np.full_like(chosen["outcome"], always)}
+    caught["bad_requests_added"] = chosen["bad_requests_added"] - saved
+    kept = {**twin.columns[made.chosen], "outcome": np.full_like(chosen["outcome"], never)}
+    good = replace(twin, columns={**twin.columns, "instant": kept})
+    shown = replace(made.shown, columns={**made.shown.columns, "instant": caught}, twin=good)
+    lines = [line for line in page_of(replace(made, shown=shown))["more"] if "elsewhere" in line]
+    assert [line.startswith("Better elsewhere: instant adds ") for line in lines] == [True] * told
+    assert all("but CodeDeploy has no bake" in line for line in lines)
 
 
 def test_with_state_too_there_is_one_answer(folder: Path) -> None:
@@ -320,11 +343,21 @@ def test_a_telephone_shows_figures_that_are_drawn_for_it(shown: WebDriver, file:
             assert letters >= 8
 
 
-def test_on_paper_it_has_few_pages(shown: WebDriver, file: Path) -> None:
+def test_on_paper_it_has_few_pages_and_none_is_half_empty(shown: WebDriver, file: Path) -> None:
     look(shown, file, 1280, dark=False)
-    done = shown.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
-    pages = len(re.findall(rb"/Type\s*/Page[^s]", base64.b64decode(done["data"])))
-    assert pages <= 5  # four, and one for the second SLO's pictures
+    blank = blanks(shown)
+    assert len(blank) <= 5  # four, and one for the second SLO's pictures
+    assert max(blank) < 0.5
+    shown.execute_script("document.querySelector('#recommendation').style.breakBefore = 'page'")
+    assert max(blanks(shown)) > 0.5  # which is seen
+
+
+def blanks(browser: WebDriver) -> list[float]:
+    """For each printed page how much of its height no text stands on, at a stretch."""
+    done = browser.execute_cdp_cmd("Page.printToPDF", {"paperWidth": 8.27, "paperHeight": 11.69})
+    pages = [sorted(heights) for heights in written(base64.b64decode(done["data"]))]
+    margin = 0.04  # of A4
+    return [max(np.diff([margin, *heights, 1 - margin])) for heights in pages]
 
 
 def test_paper_is_always_light(shown: WebDriver, file: Path) -> None:

@@ -322,6 +322,21 @@ def test_blue_green_warms_green_before_traffic() -> None:
     assert (cold.versions["2"].cold_starts or 0) > 0
 
 
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_a_canary_waits_for_its_provisioned_environments(engine: Any) -> None:
+    """They are allocated first, and none of its requests waits for an init; without them some do."""
+    canary = {"type": "canary", "percent": 10, "interval": "2 min"}
+    given_ = scenario(
+        engine=engine, rollout__alarms=[], function__versions__2={"like": "1", "error_rate": "0%"},
+        strategies={"warm": canary | {"provisioned": 15, "allocation": "4 min"}, "cold": canary},
+    )  # fmt: skip
+    warm, cold = simulate(given_, "warm"), simulate(given_, "cold")
+    assert (warm.time_to_full_s, cold.time_to_full_s) == (360, 120)
+    assert [shift.at - given_.start for shift in warm.shifts] == [240, 360]
+    assert warm.versions["2"].cold_starts == 0
+    assert (cold.versions["2"].cold_starts or 0) > 0
+
+
 def test_a_failed_hook_fails_the_deployment_before_any_user_sees_it() -> None:
     given_ = scenario(strategies={"tested": {"type": "blue_green"}}, function__versions__2__faults=[{"errors": "100%"}])
     result = simulate(given_, "tested")

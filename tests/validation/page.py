@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from validation.alarms import rows as sliding_alarms
 from validation.environments import MEASUREMENTS, environments, measured_table, measurements
+from validation.own_data import own_data
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
 
@@ -194,6 +195,7 @@ ROWS = [
     *alarms(),
     *sliding_alarms(),
     *recommendations(),
+    *own_data(),
     *environments(),
     *(measurements() if MEASUREMENTS.exists() else ()),
 ]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.run.simulate import simulate_each
 from rollout_sim.study.comparison import compare
-from rollout_sim.study.judgement import limits_of
+from rollout_sim.study.judgement import goal_of, limits_of
 from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.sweep import sweep
 from rollout_sim.views.cells import (
@@ -211,7 +211,8 @@ def test_a_comparison_hands_over_its_own_estimates() -> None:
     for name, row in zip(compared.columns, table.rows, strict=True):
         estimates, good = compared.estimates(name), compared.twin.estimates(name)
         full = compared.twin.time_to_full(name)
-        limits = limits_of(compared.scenario, estimates["stopped"], good["stopped"], full)
+        limits = {limit.name: limit for limit in limits_of(compared, name, goal_of(compared.scenario))}
+        assert [limit.estimate for limit in limits.values()] == [estimates["stopped"], good["stopped"], full]
         budget, in_all = estimates["budget_spent.availability"], estimates["bad_requests"]
         assert budget is not None
         assert in_all is not None

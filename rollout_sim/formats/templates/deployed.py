@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from rollout_sim.control.strategies import ALLOCATION
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented
 from rollout_sim.errors import legible
@@ -39,6 +41,10 @@ _THROTTLED: Final = 0.001
 """The share of requests that a guessed rate may throttle before anything goes wrong."""
 
 
+Repair = tuple[str, Any]
+"""A property of an alarm by CloudFormation's name, and the value with which it has data; dimensions are a mapping."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
     """An alarm that did not come through."""
@@ -48,6 +54,9 @@ class LeftOut:
     why: str
     dead: bool = False
     """Whether nothing is ever published of what it watches."""
+    mended: Mapping[str, Any] | None = None
+    """What it would be after the `repairs` that give it data, where any do."""
+    repairs: tuple[Repair, ...] = ()
     line: int | None = None
 
 
@@ -73,6 +82,8 @@ class Deployed:
     """Events that call the function past the alias, so that the rollout does not touch them."""
     retries: dict[str, Any] = field(default_factory=dict)
     """What Lambda does with queued events, as a source's fields."""
+    given: float | None = None
+    """How many events come per second to all sources together that do not say it themselves; None where it is guessed."""
     strategy: dict[str, Any] = field(default_factory=lambda: {"type": "AllAtOnce"})
     guessed_hooks: bool = False
     """Whether what a hook does is a guess."""
@@ -88,6 +99,12 @@ class Deployed:
     """How many alarms the template lists."""
     lines: dict[str, int] = field(default_factory=dict)
     """The line of each alarm of `alarms` in its file."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """What the file calls each alarm of `alarms`."""
+    scales: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of alarms whose metric maths were read as an error rate, the a and b of their a + b x rate."""
+    has_preference: bool = False
+    """Whether a `DeploymentPreference` of SAM's says how traffic is shifted."""
     line: int = 1
     """The line of the function in its file."""
     remarks: list[str] = field(default_factory=list)
@@ -106,8 +123,14 @@ class Deployed:
 
     @property
     def rate(self) -> str:
-        """The guessed rate of each source whose own is not known: what the reserved concurrency takes without throttling."""
+        """The rate of each source whose own is not known: an equal part of what is given, or else a guess.
+
+        It is guessed as what the reserved concurrency takes without throttling.
+        """
         unknown = max(1, sum(event.every is None for event in self.events))
+        if self.given is not None:
+            past = sum(event.every is None for event in self.past)
+            return text(round(self.given / (unknown + past), 9), "rate")
         if not self.reserved:
             return RATES[0]
         median, slow = self.duration
@@ -163,7 +186,7 @@ class Deployed:
             "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": "5%"}]}},
             "aliases": {self.alias: "1"},
         }
-        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration")}
+        rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}
         if self.acting:
             rollout["alarms"] = list(self.acting)
         head = [f"The rollout of {self.identity}, as its {self.origin} has it. GUESS marks what the file cannot know."]
@@ -172,14 +195,18 @@ class Deployed:
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
         about = f" ({', '.join(self.described)})" if self.described else ""
         guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
-        hooks = (
-            f"{GUESS}what the hooks do: one call of the new version, which must succeed." if self.guessed_hooks else ""
-        )
+        guesses = ["what the hooks do: one call of the new version, which must succeed"] if self.guessed_hooks else []
+        strategy = dict(self.strategy)
+        if self.provisioned and "allocation" not in strategy:
+            strategy["allocation"] = text(ALLOCATION, "duration")
+            guesses.append("how long allocating the provisioned environments of the new version takes (allocation)")
         return [
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
             (f"{GUESS}{guessed}", {"function": function}),
             (
-                f"{GUESS}how many events come, unless a schedule tells.",
+                f"{GUESS}how many events come, unless a schedule tells."
+                if self.given is None
+                else f"As given: {text(self.given, 'rate')} in all, as much from each source; a schedule tells its own.",
                 {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
             ),
             (f"{GUESS}the SLO.", {"slos": [slo]}),
@@ -191,7 +218,10 @@ class Deployed:
                 f"{GUESS}how long after its end a period is visible (lag)." if self._lagging else "",
                 {"alarms": self.alarms} if self.alarms else {},
             ),
-            (hooks, {"rollout": rollout, "strategies": {str(self.strategy["type"]): self.strategy}}),
+            (
+                f"{GUESS}{'; '.join(guesses)}." if guesses else "",
+                {"rollout": rollout, "strategies": {str(strategy["type"]): strategy}},
+            ),
         ]
 
     @property

@@ -28,11 +28,14 @@ class Imported:
     problems: tuple[str, ...] = ()
 
 
-def stack_of(path: Path, parameters: Mapping[str, str] | None = None) -> Stack:
-    """The template in a file, with values for its parameters. Raises ScenarioError."""
+def stack_of(path: Path, parameters: Mapping[str, str] | None = None, rate: float | None = None) -> Stack:
+    """The template in a file, with values for its parameters, and the `rate` (1/s) of each function's events where it is given.
+
+    Raises ScenarioError.
+    """
     template = read_template(path)
     check_parameters(template, parameters or {})
-    return Stack(template, parameters or {}, f"template {path.name}")
+    return Stack(template, parameters or {}, f"template {path.name}", rate)
 
 
 def from_sam(

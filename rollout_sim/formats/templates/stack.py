@@ -32,12 +32,18 @@ _HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTr
 
 
 class Stack:
-    """One template with the values of its parameters: which functions it rolls out, and each of them."""
+    """One template with the values of its parameters: which functions it rolls out, and each of them.
 
-    def __init__(self, template: Template, parameters: Mapping[str, str], origin: str = "template") -> None:
+    `rate` (1/s) is that of each function's events, where it is not to be guessed.
+    """
+
+    def __init__(
+        self, template: Template, parameters: Mapping[str, str], origin: str = "template", rate: float | None = None
+    ) -> None:
         self.template = template
         self.parameters = parameters
         self.origin = origin
+        self.rate = rate
         self.resources: Mapping[str, Any] = template.data["Resources"]
         self.rollouts = self._rollouts()
         """What makes each rollout's `Deployed`, by the name that `--function` takes."""
@@ -88,7 +94,7 @@ class Stack:
             deployed = self.rollouts[function]()
         except UnresolvedError as error:
             raise ScenarioError([f"{self.template.path}: {function}: {error}"]) from None
-        deployed.line = self.template.line("Resources", deployed.identity)
+        deployed.line, deployed.given = self.template.line("Resources", deployed.identity), self.rate
         if not deployed.events:
             deployed.remarks.append(f"who calls the alias {deployed.alias} is not in the template: http is a GUESS")
         if deployed.reserved == 0:
@@ -107,7 +113,7 @@ class Stack:
         resource, resolver = self.resources[identity], Resolver(self.template.data, self.parameters)
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
-        deployed.alias = function.take("AutoPublishAlias", str, "live")
+        deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
         callee = Callee(
             function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=(f"{identity}.Alias",)
         )
@@ -287,6 +293,10 @@ class Stack:
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
+        deployed.scales = watching.scales
+        deployed.ids = {
+            name: self.template.addresses.get(identity, identity) for identity, name in watching.names.items()
+        }
         deployed.left = {
             name: left if left.identity is None else replace(left, line=self.template.line("Resources", left.identity))
             for name, left in watching.left.items()

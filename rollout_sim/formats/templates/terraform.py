@@ -70,8 +70,11 @@ class _Resource:
     expressions: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_terraform(path: Path) -> Stack:
-    """The rollouts of a plan or a state. Raises ScenarioError for a file that is neither."""
+def read_terraform(path: Path, rate: float | None = None) -> Stack:
+    """The rollouts of a plan or a state, with the `rate` (1/s) of each function's events where it is given.
+
+    Raises ScenarioError for a file that is neither.
+    """
     try:
         data = json.loads(read_regular(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:
@@ -88,7 +91,7 @@ def read_terraform(path: Path) -> Stack:
     template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
     addresses = {names[resource.address]: resource.address for resource in resources}
     kind = "plan" if "planned_values" in data else "state"
-    return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}")
+    return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}", rate)
 
 
 def _inner(value: Any, key: str) -> Mapping[str, Any]:

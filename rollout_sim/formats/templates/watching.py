@@ -18,10 +18,10 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule
 from rollout_sim.control.readings import STATISTICS, TIMES, plain, samples_needed
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import shorten, suggest
+from rollout_sim.core.yaml_io import nearest, shorten
 from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
 from rollout_sim.formats.snippet import dashed
-from rollout_sim.formats.templates.deployed import LAG, LeftOut, spaced
+from rollout_sim.formats.templates.deployed import LAG, LeftOut, Repair, spaced
 from rollout_sim.formats.templates.events import Callee, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
@@ -107,7 +107,12 @@ class Watching:
         self._falling = False
         self.left: dict[str, LeftOut] = {}
         """The alarms that the rollout lists and that did not come through, by what the template calls them."""
+        self.scales: dict[str, tuple[float, float]] = {}
+        """Of alarms whose metric maths are an error rate: a and b of their a + b x rate."""
+        self._rates: dict[str, tuple[float, float]] = {}
         self._reading: list[str] = []
+        self._mends: list[Repair] | None = None
+        """While an alarm without data is read as it should be: the changes that this takes."""
 
     def read(self, references: Iterable[Any]) -> int:
         """Reads the alarms that a list refers to; returns how many it lists."""
@@ -143,7 +148,30 @@ class Watching:
         what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         where = f" ({self.place('Resources', identity)})" if identity is not None else ""
         self.remarks.append(f"left out: {name}: {what}{where}")
-        self.left[name] = LeftOut(identity=identity, why=what, dead=isinstance(error, _DeadError))
+        dead = isinstance(error, _DeadError)
+        mended, repairs = self._mended(identity) if dead and identity is not None else (None, ())
+        self.left[name] = LeftOut(identity=identity, why=what, dead=dead, mended=mended, repairs=repairs)
+
+    def _mended(self, identity: str) -> tuple[dict[str, Any] | None, tuple[Repair, ...]]:
+        """The fields of an alarm that can have no data, with the least change that gives it some, and that change."""
+        before, self._mends = len(self.remarks), []
+        try:
+            properties = as_mapping(self.resolver.resources[identity].get("Properties", {}))
+            fields = {key: value for key, value in self._plain(identity, properties).items() if value is not None}
+            check(fields)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return None, ()
+        else:
+            return fields, tuple(repair for k, repair in enumerate(self._mends) if repair not in self._mends[:k])
+        finally:
+            del self.remarks[before:]
+            self._mends = None
+
+    def _without_data(self, why: str, name: str, value: Any) -> None:
+        """Says that an alarm can have no data, or notes the value of a property that gives it some. Raises _DeadError."""
+        if self._mends is None:
+            raise _DeadError(why)
+        self._mends.append((name, value))
 
     def identity(self, name: str) -> str | None:
         """The logical id of the alarm that a reference, a name or an ARN is about."""
@@ -192,6 +220,8 @@ class Watching:
         finally:
             self._reading.pop()
         self.names[identity] = name = self._free(self._called(identity, properties))
+        if identity in self._rates:
+            self.scales[name] = self._rates[identity]
         self.alarms[name] = fields
         return name
 
@@ -322,6 +352,7 @@ class Watching:
             share = round((limit - base) / slope, 12)
             sign = sign if slope > 0 else _MIRRORED[sign]
             of = {key: errors[key] for key in ("of", "period")}
+            self._rates[identity] = (base, slope)
             if share > 1 and sign in (">", ">="):
                 self.remarks.append(
                     f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
@@ -411,10 +442,12 @@ class Watching:
         front = _FRONT.get((str(namespace), str(name)))
         if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
             front = None
+        if front is None and namespace == "AWS/Lambda" and name not in (*_LAMBDA, *OTHERS):
+            meant = nearest(str(name), _LAMBDA)
+            if meant is not None:
+                self._without_data(f"Lambda publishes no metric {name}; did you mean {meant!r}?", "MetricName", meant)
+                name = meant
         if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
-            meant = suggest(str(name), _LAMBDA) if namespace == "AWS/Lambda" and name not in OTHERS else ""
-            if meant:
-                raise _DeadError(f"Lambda publishes no metric {name}{meant}")
             if str(namespace).startswith(_FOREIGN) or str(statistic) not in _COUNTED:
                 raise ValueError(f"{namespace} {name} is not simulated")
             if "FunctionName" in dimensions:
@@ -433,7 +466,7 @@ class Watching:
         metric = _LAMBDA[str(name)]
         unit = given.get("Unit")
         if unit not in (None, UNITS[metric]):
-            raise _DeadError(f"Lambda publishes {name} in {UNITS[metric]}, not in {unit}")
+            self._without_data(f"Lambda publishes {name} in {UNITS[metric]}, not in {unit}", "Unit", UNITS[metric])
         scope = self._scope(identity, dimensions)
         return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
 
@@ -479,7 +512,7 @@ class Watching:
         """Of whom an alarm with these dimensions is. Raises ValueError where it is of somebody else, or of nobody."""
         dead = self._dead(dimensions)
         if dead is not None:
-            raise _DeadError(dead)
+            return self._revived(identity, dimensions, dead)
         if not dimensions:
             self.remarks.append(
                 f"{identity} watches all functions of the account; here it watches {self.callee.function} alone"
@@ -497,9 +530,8 @@ class Watching:
                 )
             else:
                 if resource == self.callee.alias:
-                    raise _DeadError(
-                        f"Resource is the alias's name alone, {resource}, where the metrics have name:alias"
-                    )
+                    why = f"Resource is the alias's name alone, {resource}, where the metrics have name:alias"
+                    return self._revived(identity, dimensions, why)
                 raise ValueError(f"it watches calls without an alias ({resource}), and no call of a rollout is one")
         elif "⟨" in alias and alias.strip("⟨⟩").partition(".")[0] not in self.resolver.resources:
             self.remarks.append(f"{identity}: {alias} is not known: it was taken as the alias {self.callee.alias}")
@@ -516,6 +548,37 @@ class Watching:
         if not isinstance(version, Symbol) and "⟨" not in version:
             raise ValueError(f"it watches the version {version}, whatever is rolled out")
         return "new_version"
+
+    def _revived(self, identity: str, dimensions: Mapping[str, str], why: str) -> str:
+        """Of whom an alarm is whose dimensions can have no data, once they are right. Raises _DeadError where that is not asked."""
+        function, alias = self.callee.function, self.callee.alias
+        own = self.resolver.physical(function).replace("⟨", "${").replace("⟩", "}")
+        right = {"FunctionName": own}
+        scope = "function"
+        if not dimensions.keys().isdisjoint(("Resource", "ExecutedVersion")) or "FunctionName" not in dimensions:
+            right["Resource"], scope = f"{own}:{alias}", "alias"
+        if "ExecutedVersion" in dimensions:
+            right["ExecutedVersion"], scope = "the new version's number", "new_version"
+        if self._mends is not None:
+            self._check_named(identity, dimensions)
+        self._without_data(why, "Dimensions", right)
+        return scope
+
+    def _check_named(self, identity: str, dimensions: Mapping[str, str]) -> None:
+        """Raises _OthersError where the wrong dimensions are another function's."""
+        base = self._shown(dimensions.get("FunctionName", dimensions.get("Resource", ""))).partition(":")[0]
+        candidates = [
+            other
+            for other, resource in self.resolver.resources.items()
+            if str(resource.get("Type")).endswith("::Function") and other != self.callee.function
+        ]
+        for other in candidates:
+            if base in (other, f"${{{other}}}", f"⟨{other}⟩", f"⟨{other}.Arn⟩", self.resolver.physical(other)):
+                raise _OthersError(other, self.callee.function)
+        if base and not any(mark in base for mark in ("⟨", "${", "arn")) and base not in (
+            self.callee.function, self.callee.alias, self.resolver.physical(self.callee.function),
+        ):  # fmt: skip
+            self._check_function(identity, base)
 
     def _check_function(self, identity: str, name: str) -> None:
         """Raises _OthersError for the name of another function."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final
 
 import numpy as np
@@ -256,8 +256,8 @@ def _of_horizon(scenario: Scenario, demand: Demand) -> list[str]:
     starting = demand.starting()
     last = scenario.horizon - _SETTLED * demand.cold
     moves = [(p.at, 1.0) for p in scenario.promotions]
-    for plan in _plans(scenario):
-        at = scenario.start + plan.allocation + (plan.before.length if plan.before is not None else 0.0)
+    for plan, start in product(_plans(scenario), scenario.starts):
+        at = start + plan.allocation + (plan.before.length if plan.before is not None else 0.0)
         for shift, step in zip(_shifts(plan), plan.steps, strict=True):
             moves.append((at, shift))
             at += step.hold

@@ -4,8 +4,8 @@ The kernel draws nothing. Invocations come in blocks of `BLOCK`; a block's arriv
 version stand in a *slot*, a row of the state's arrays. Where something is missing the kernel returns with a code, the plane
 calls the method of `Loader` that stands for it, and the kernel goes on.
 
-A source has `SLOTS` slots for first attempts, used in turn (block modulo `SLOTS`): one block in use, and room for those that
-are ready or being made. With a core to spare a second thread makes the next `BATCH` blocks while the kernel, which holds no
+A source has one slot for first attempts, or `SLOTS` that are used in turn (block modulo `SLOTS`): one block in use, and room for
+those that are ready or being made. With a core to spare a second thread makes the next `BATCH` blocks while the kernel, which holds no
 interpreter lock, works on the present one; both write into different slots, so nothing is locked. The plane waits for that
 thread only where the kernel has caught up with it. Blocks of second and later attempts share `RETRY_SLOTS` further slots,
 where the one that was filled first makes room. They are drawn when they are asked for, and also ahead, for the blocks that
@@ -24,12 +24,15 @@ import multiprocessing
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.planes.compiled import state as k
+from rollout_sim.planes.compiled.sfc64 import GOES_ON, uniforms
 from rollout_sim.planes.compiled.state import BATCH, SLOTS, empty_draws
 from rollout_sim.planes.draws import INIT, RETRY_SLOTS, SERVICE, Draws, init_times, service_times
 from rollout_sim.scenario.scenario import Scenario
@@ -57,15 +60,22 @@ class Loader:
         self.specs = tuple(scenario.function.versions.values())
         self.ahead = ahead
         self.keeps = keeps
-        self.arrays = empty_draws(scenario, keeps or SLOTS)
+        self.held = keeps or (SLOTS if ahead else 1)
+        """How many blocks of first attempts of each source there are slots for."""
+        self.arrays = empty_draws(scenario, self.held)
         """The fields of the state that it writes; a state has these in place of its own."""
+        self._as_fast = [
+            [v for v, other in enumerate(self.specs) if (other.duration, other.per_mb) == (spec.duration, spec.per_mb)]
+            for spec in self.specs
+        ]
+        """Of each version those whose invocations take as long before faults."""
         self._threads: ThreadPoolExecutor | None = None
         self._next: dict[int, tuple[Future[list[int]], dict[Block, int]]] = {}
         self._ready: list[deque[int]] = [deque() for _ in sources]
         self._kept: list[list[int]] = [[] for _ in sources]
         first, every = len(self.arrays["arrivals"]), len(self.arrays["keys"])
         self._slots = deque(range(first, every))
-        self._generators: dict[int, np.random.Generator] = {}
+        self._streams = np.empty((every, 4), np.uint64)
         self._sizes: dict[int, FloatArray | None] = {}
 
     def block(self, state: k.State) -> None:
@@ -110,14 +120,15 @@ class Loader:
         """Slots for twice as many blocks of first attempts; those of later attempts, which come last, move on."""
         first = len(self.arrays["arrivals"])
         for name, array in self.arrays.items():
-            self.arrays[name] = np.concatenate([array[:first], np.empty_like(array[:first]), array[first:]])
+            self.arrays[name] = _with_room(array, first)
+        self._streams = _with_room(self._streams, first)
         self.keeps *= 2
+        self.held = self.keeps
 
         def moved(slot: int) -> int:
             return slot + first if slot >= first else slot
 
         self._slots = deque(map(moved, self._slots))
-        self._generators = {moved(slot): generator for slot, generator in self._generators.items()}
         self._sizes = {moved(slot): sizes for slot, sizes in self._sizes.items()}
 
     def draws(self, state: k.State) -> None:
@@ -150,7 +161,7 @@ class Loader:
             self._threads.shutdown(cancel_futures=True)
 
     def _slot(self, source: int, block: int) -> int:
-        return source + len(self.sources) * (block % (self.keeps or SLOTS))
+        return source + len(self.sources) * (block % self.held)
 
     def _emptied(self) -> int:
         """A slot for a block of later attempts: the one that was filled before all others, if it ever was."""
@@ -203,8 +214,7 @@ class Loader:
         source, attempt, number = block
         draws = self.sources[source]
         self.arrays["loaded"][slot] = 0
-        rng = self._generators[slot] = draws.generator(number, attempt)
-        rng.random(out=self.arrays["uniforms"][slot, : SERVICE + 1])
+        uniforms(draws.entropy(number, attempt), self._streams[slot], self.arrays["uniforms"][slot, : SERVICE + 1])
         self._sizes[slot] = draws.sizes(number)
         for v, spec in enumerate(self.specs):
             if spec.cold_start is None and spec.cold_duration is None:
@@ -215,10 +225,20 @@ class Loader:
     def _rest(self, slot: int) -> None:
         """The other uniforms, from where `_draw` left the stream."""
         if self.arrays["loaded"][slot, 0] == 0:
-            self._generators[slot].random(out=self.arrays["uniforms"][slot, SERVICE + 1 :])
+            uniforms(GOES_ON, self._streams[slot], self.arrays["uniforms"][slot, SERVICE + 1 :])
             self.arrays["loaded"][slot, 0] = 1
 
     def _times(self, slot: int, v: int) -> None:
-        spec, uniforms = self.specs[v], self.arrays["uniforms"][slot, SERVICE]
-        self.arrays["services"][slot, v] = service_times(spec.duration, spec.per_mb, uniforms, self._sizes[slot])
-        self.arrays["loaded"][slot, 1 + v] = 1
+        spec, services, loaded = self.specs[v], self.arrays["services"][slot], self.arrays["loaded"][slot, 1:]
+        same = next((other for other in self._as_fast[v] if loaded[other] == 1), None)
+        if same is None:
+            draws = self.arrays["uniforms"][slot, SERVICE]
+            services[v] = service_times(spec.duration, spec.per_mb, draws, self._sizes[slot])
+        else:
+            services[v] = services[same]
+        loaded[v] = 1
+
+
+def _with_room(array: NDArray[Any], first: int) -> NDArray[Any]:
+    """`array` with so many more rows behind its `first` ones."""
+    return np.concatenate([array[:first], np.empty_like(array[:first]), array[first:]])

@@ -26,6 +26,7 @@ from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_provi
 from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import advance
 from rollout_sim.planes.compiled.queue import push_event, slice_of
+from rollout_sim.planes.compiled.sfc64 import QuickStreams
 from rollout_sim.planes.compiled.state import copied, error_rates_of, laid_out
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
@@ -48,7 +49,9 @@ class Replications:
         self, scenario: Scenario, replications: Sequence[Streams], strategies: int = 1, *, keeps: int = 0
     ) -> None:
         self.scenario = scenario
-        self.replications = tuple(replications)
+        self.replications = tuple(
+            QuickStreams(seed=s.seed, replication=s.replication, prefix=s.prefix) for s in replications
+        )
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.formatting import share, share_with_interval, show_duration
 from rollout_sim.study.check.evidence import CLEARLY, OFTEN, Evidence, Runs, above, below, exposed, more, often
-from rollout_sim.study.check.finding import Edit, Remedy
+from rollout_sim.study.check.finding import Edit, Remedy, Unread
 from rollout_sim.study.check.remedies import (
     HARDLY,
     KEEPS,
@@ -60,6 +61,7 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
                 f"{share_with_interval(caught)} of the rollouts"
             ),
             figures={"caught_without": caught},
+            remedy=_dead_remedy(evidence, dead),
         )
     for name, alarm in evidence.alarms.items():
         silent = [
@@ -395,6 +397,25 @@ def _alarm_remedy(evidence: Evidence, name: str, strategies: Sequence[str]) -> R
         replaced = replacing_changes(evidence, name, strategies)
         remedy = search(evidence, replaced, of_alarm(new_name(evidence), strategies))
     return remedy
+
+
+def _dead_remedy(evidence: Evidence, dead: Unread) -> Remedy | None:
+    """What gives an alarm data, with what else it takes to catch the goal's fault; None where nothing does."""
+    if dead.mended is None:
+        return None
+    revived = (
+        Edit(where=("alarms", dead.name), value=dict(dead.mended)),
+        Edit(where=("rollout", "alarms"), value=[*evidence.deployment.alarms, dead.name]),
+    )
+    alive = Evidence(evidence.varied(revived), evidence.origin, goal=evidence.goal, risk=evidence.risk)
+    strategies = list(alive.plans)[:1]
+    changes: list[Edits] = [(), *alarm_and_strategy_changes(alive, dead.name, strategies)]
+    remedy = search(alive, changes, of_alarm(dead.name, strategies)) if alive.watches(alive.alarms[dead.name]) else None
+    remedy = remedy or search(alive, changes, of_worst(dead.name, strategies))
+    if remedy is None:
+        return None
+    text = "; ".join(filter(None, (f"{dead.name}: {dead.change}", remedy.text)))
+    return replace(remedy, edits=(*revived, *remedy.edits), text=text)
 
 
 def _missing_remedy(evidence: Evidence, name: str, strategies: Sequence[str]) -> Remedy | None:

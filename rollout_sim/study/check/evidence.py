@@ -228,7 +228,7 @@ class Evidence:
         """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
         scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
         longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-        end = scenario.start + longest + self.deployment.revert + TAIL
+        end = scenario.starts[-1] + longest + self.deployment.revert + TAIL
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
     def compare(
@@ -337,7 +337,7 @@ def _brief(scenario: Scenario) -> Scenario:
     if scenario.rollout is None or scenario.on_call is not None:
         return scenario
     longest = max(strategy.plan.length for strategy in scenario.strategies.values())
-    end = scenario.start + longest + scenario.rollout.revert + TAIL
+    end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
     return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
 
 

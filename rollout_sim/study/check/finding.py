@@ -45,6 +45,10 @@ class Unread:
     """Why not, in a few words."""
     dead: bool = False
     """Whether it can never have data, so that it does nothing for the rollout; else nothing is known of what it does."""
+    mended: Mapping[str, Any] | None = None
+    """The fields of the alarm that it would be after the `change` that gives it data, where one does."""
+    change: str = ""
+    """That change in the words of the file."""
 
 
 class Origin(Protocol):

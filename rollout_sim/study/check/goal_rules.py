@@ -14,6 +14,7 @@ from rollout_sim.study.check.evidence import Evidence, Runs, above, below, colum
 from rollout_sim.study.check.finding import Edit, Severity
 from rollout_sim.study.check.remedies import (
     KEEPS,
+    KEPT,
     STRATEGIES,
     Edits,
     Judge,
@@ -246,7 +247,7 @@ def _of_budget(strategy: str, limit: float) -> Judge:
 def _quicker(evidence: Evidence, strategy: str, limit: float) -> Iterator[Edits]:
     """Strategies that are in time, the slowest of them first: it differs the least."""
     own = evidence.scenario.dump()["strategies"][strategy]
-    kept = {"hooks": own["hooks"]} if own.get("hooks") else {}
+    kept = {key: own[key] for key in KEPT if own.get(key)}
     plans = [(TYPES[str(config["type"])](**config).plan.time_to_full, config) for config in STRATEGIES]
     for time, config in sorted(plans, key=lambda pair: -pair[0]):
         if time <= limit:

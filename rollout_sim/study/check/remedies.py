@@ -35,6 +35,8 @@ HARDLY: Final = 0.5
 """An alarm that catches the goal's fault less often than this can hardly fire."""
 MENDS, KEEPS = 1, 2
 """What a change does: mends the finding, or keeps the goal's limits as well."""
+KEPT: Final = ("hooks", "provisioned", "allocation")
+"""What another strategy takes over from the one in whose place it comes."""
 DATAPOINTS: Final = ("1 of 1", "2 of 2", "2 of 3", "3 of 3", "3 of 5", "5 of 5")
 """From the most eager on."""
 COUNTS: Final = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500)
@@ -338,7 +340,7 @@ def _limits(alarm: Alarm, unit: float) -> list[float]:
 def strategy_changes(evidence: Evidence, strategy: str) -> Iterator[Edits]:
     """Other strategies in place of one, those that are set up most easily first, in time for the goal."""
     own = evidence.scenario.dump()["strategies"][strategy]
-    kept = {"hooks": own["hooks"]} if own.get("hooks") else {}
+    kept = {key: own[key] for key in KEPT if own.get(key)}
     plan = evidence.scenario.strategies[strategy].plan
     for config in STRATEGIES:
         other = TYPES[str(config["type"])](**config).plan

@@ -114,6 +114,15 @@ def tests_help(goal: Goal, rate: float) -> bool:
     return low_traffic(goal, rate if fault is None else rate * fault.low)
 
 
+def few_counted(goal: Goal, rate: float, *, latency: bool) -> bool:
+    """Whether a minute has fewer than `HANDFUL` requests that an alarm would count, if all had the goal's fault.
+
+    Of a p99 the slowest hundredth is counted. Then periods of several minutes and guards help.
+    """
+    fault = None if latency or goal.catch is None else goal.catch.of.error_rate
+    return rate * 60.0 * (0.01 if fault is None else fault.low) < HANDFUL
+
+
 def _longest(goal: Goal) -> float:
     """Seconds that a canary may take at most."""
     return HOUR if goal.time_to_full is None else goal.time_to_full.at_most

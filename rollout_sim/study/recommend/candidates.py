@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm, Metric, describe
 from rollout_sim.control.codedeploy import shortcoming
+from rollout_sim.control.metrics import Scope
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
     PREDEFINED,
@@ -40,7 +41,13 @@ ERROR_COUNTS: Final = (0, 1, 2, 5, 10, 20, 50)
 ERROR_SHARES: Final = (0.005, 0.01, 0.02, 0.05, 0.1)
 SLOWER: Final = (1.2, 1.5, 2.0, 3.0)
 """Limits of a p99 alarm, as multiples of the old version's own p99."""
+LONG: Final = 300.0
+"""The period (s) that is tried besides a minute, where a minute has few requests to count."""
+LONG_COUNTS: Final = (0, 1, 2, 5, 10)
+GUARDS: Final = (20, 100)
+"""Requests that a guard asks for, where a minute has few requests to count."""
 DATAPOINTS: Final = ("1 of 1", "2 of 2", "2 of 3", "3 of 3")
+SCOPES: Final[tuple[Scope, ...]] = ("new_version", "alias")
 ALARM_NAME: Final = "recommended"
 
 
@@ -136,25 +143,35 @@ def _baking(minutes: float) -> str:
     return f", bake {show_duration(minutes * MINUTE)}" if minutes else ""
 
 
-def alarms(scenario: Scenario, *, latency: bool) -> list[Alarm]:
-    """The alarms to choose from: on errors, or (`latency`) on the p99 of the duration."""
+def alarms(scenario: Scenario, *, latency: bool, few: bool = False) -> list[Alarm]:
+    """The alarms to choose from: on errors, or (`latency`) on the p99 of the duration.
+
+    Where a minute has few requests to count (`few`), also those with a period of five minutes, and with guards on shares.
+    """
     lag = max((scenario.alarms[name].lag for name in scenario.evaluated), key=_mean, default=0.0)
-    if latency:
-        base = float(scenario.function.versions[scenario.old].duration.ppf(_share(0.99))[0])
-        limits: list[tuple[Metric, str, str]] = [
-            ("duration", "p99", f"> {round(base * times * 1000)} ms") for times in SLOWER
-        ]
-    else:
-        limits = [("errors", "sum", f"> {count}") for count in ERROR_COUNTS]
-        limits += [("error_rate", "average", f"> {share * 100:g}%") for share in ERROR_SHARES]
+    base = float(scenario.function.versions[scenario.old].duration.ppf(_share(0.99))[0]) if latency else 0.0
+    slower = [f"> {round(base * times * 1000)} ms" for times in SLOWER]
+    shares = [f"> {share * 100:g}%" for share in ERROR_SHARES]
+
+    def limits(counts: tuple[int, ...]) -> Iterator[tuple[Metric, str, str, tuple[int, ...]]]:
+        """Metric, statistic, threshold, and the guards that it may have."""
+        guards = (0, *GUARDS) if few else (0,)
+        if latency:
+            yield from (("duration", "p99", threshold, guards) for threshold in slower)
+            return
+        yield from (("errors", "sum", f"> {count}", (0,)) for count in counts)
+        yield from (("error_rate", "average", threshold, guards) for threshold in shares)
+
+    long = [(LONG, "1 of 1", LONG_COUNTS)] if few else []
     return [
         Alarm(
-            metric=metric, statistic=statistic, of=of, threshold=threshold, datapoints=datapoints,
-            missing="not_breaching", lag=lag,
+            metric=metric, statistic=statistic, of=of, threshold=threshold, datapoints=datapoints, period=period,
+            at_least=f"{guard} requests" if guard else None, missing="not_breaching", lag=lag,
         )
-        for of in ("new_version", "alias")
-        for metric, statistic, threshold in limits
-        for datapoints in DATAPOINTS
+        for of in SCOPES
+        for period, datapoints, counts in (*((MINUTE, points, ERROR_COUNTS) for points in DATAPOINTS), *long)
+        for metric, statistic, threshold, guards in limits(counts)
+        for guard in guards
     ]  # fmt: skip
 
 

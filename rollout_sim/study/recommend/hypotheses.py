@@ -27,6 +27,8 @@ STRATA: Final = 8
 """Parts of the risk's severities, of equal probability: where closed forms are asked, and where power is shown."""
 TAIL: Final = 0.95
 GOOD, CATCH = "good", "catch"
+STOPPED: Final = {GOOD: "stops of the good", CATCH: "stops of the catch"}
+"""Under which name the evidence has more rollouts of a hypothesis, of which only what stops them is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,22 @@ class Outcomes:
         )
 
 
+Evidence = dict[str, Outcomes]
+"""A candidate's outcomes by hypothesis, and by the names in `STOPPED`."""
+
+
+def joined(first: Evidence, second: Evidence) -> Evidence:
+    """Both of a candidate's evidence."""
+    return {
+        name: Outcomes.joined([part[name] for part in (first, second) if name in part]) for name in {**first, **second}
+    }
+
+
+def pooled(evidence: Mapping[str, Outcomes], hypothesis: str) -> list[Outcomes]:
+    """All that is known of what stops a hypothesis."""
+    return [evidence[name] for name in (hypothesis, STOPPED[hypothesis]) if name in evidence]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
     """What a bad version that nothing stops adds, and for how long: for one draw of a severity."""
@@ -125,8 +143,8 @@ class Exposure:
     """Without a rollout; None where the plane says itself what a rollout adds."""
     onset: float
     """When the fault sets in (s), as all times counted from the rollout's start."""
-    until: float
-    """Where the simulated time ends."""
+    until: float | FloatArray
+    """Where the simulated time ends; of shape (replications,) where the rollout's phase is drawn for each."""
     found_after: float
     """How long a bad version serves everybody until it is found."""
 
@@ -146,6 +164,13 @@ def outcomes_of(columns: Samples, still: Samples | None, exposure: Exposure | No
         added, spent = added + per_request / seen * lasting, spent + per_budget / seen * lasting
     blocked = columns["outcome"] == OUTCOMES.index("blocked")
     return Outcomes(stopped=stopped(columns)[None], blocked=blocked[None], added=added[None], spent=spent[None])
+
+
+def stops_of(columns: Samples) -> Outcomes:
+    """The outcomes in a candidate's samples where nothing is asked but what stops it: nothing is added."""
+    blocked = columns["outcome"] == OUTCOMES.index("blocked")
+    nothing = np.zeros((1, blocked.size))
+    return Outcomes(stopped=stopped(columns)[None], blocked=blocked[None], added=nothing, spent=nothing)
 
 
 def _added(columns: Samples, still: Samples | None, slo: str) -> tuple[FloatArray, FloatArray]:
@@ -233,12 +258,12 @@ def evaluate(
     added = [_units(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
     spent = [_units(hypothesis, outcomes[hypothesis.name].spent) for hypothesis in likely]
     bad = weighted_mean(added, weights, unit=1.0)
-    good = outcomes[GOOD]
+    good, catch = pooled(outcomes, GOOD), pooled(outcomes, CATCH)
     return Evaluation(
         candidate=candidate,
-        caught=share_of(outcomes[CATCH].stopped.ravel()) if CATCH in outcomes else None,
-        false_rollback=share_of((good.stopped | good.blocked).ravel()),
-        blocked=share_of(good.blocked.ravel()),
+        caught=share_of(np.concatenate([part.stopped.ravel() for part in catch])) if catch else None,
+        false_rollback=share_of(np.concatenate([(part.stopped | part.blocked).ravel() for part in good])),
+        blocked=share_of(np.concatenate([part.blocked.ravel() for part in good])),
         bad=bad,
         spent=weighted_mean(spent, weights),
         budget=weighted_quantile(spent, weights, TAIL),

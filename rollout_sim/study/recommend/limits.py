@@ -63,6 +63,22 @@ class Limit:
         spread = max(share * (1 - share), bound * (1 - bound))
         return math.ceil(NORMAL**2 * spread / (share - bound) ** 2)
 
+    def settled(self, precision: float | None = None) -> bool:
+        """Whether the interval decides the limit and, with a `precision`, is no wider than that to either side."""
+        if self.kept == "open" or precision is None or self.name == "time_to_full":
+            return self.kept != "open"
+        low, high = self.estimate.low, self.estimate.high
+        return low is not None and high is not None and high - low <= 2 * precision
+
+    def needed(self, precision: float | None = None) -> int:
+        """How many replications are likely to settle a limit on a probability; twice as many as there are where nobody knows."""
+        enough = self.enough if self.kept == "open" else 0
+        needed = 2 * self.estimate.n if enough is None else enough
+        if precision is None:
+            return needed
+        share = self.estimate.mean
+        return max(needed, math.ceil(NORMAL**2 * max(share * (1 - share) / precision, 1.0) / precision))
+
     def to_json(self) -> dict[str, Any]:
         """An entry of the `limits` of `recommend --json`."""
         bound = {"at_most": self.at_most} if self.at_most is not None else {"at_least": self.at_least}

@@ -1,7 +1,9 @@
 """Screening: how often each candidate stops and what it costs, from closed forms, to choose what is worth simulating.
 
-Periods are taken as independent, with Poisson counts at their means: good enough to rank candidates, and not
-reported. What is reported is simulated.
+Minutes are taken as independent, with Poisson counts at the traffic's mean rate; where a minute has few requests, their number
+varies in the share of those that fail. Of periods of several minutes, which slide by one, each sum is taken to depend on the
+one before it alone. The rollout is taken to start with a whole minute, whatever its phase. Good enough to rank candidates, and
+not reported. What is reported is simulated.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 
@@ -21,7 +25,9 @@ from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import alarm_run_chain
 
-MINUTE = 60.0
+MINUTE: Final = 60.0
+FEW: Final = 60.0
+"""Requests of a period up to which their number varies; of more the mean stands for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +40,20 @@ class Screened:
     """Expected bad requests that the rollout adds."""
 
 
+def screenable(alarm: Alarm) -> bool:
+    """Whether the closed forms know how often it fires: on errors, their rate or the p99 of durations, of one metric."""
+    plain = (
+        (alarm.metric == "errors" and alarm.statistic == "sum")
+        or (alarm.metric == "error_rate" and alarm.statistic == "average")
+        or (alarm.metric == "duration" and alarm.statistic == "p99")
+    )
+    if not plain or alarm.band is not None or alarm.comparator != ">" or alarm.of not in ("new_version", "alias"):
+        return False
+    return alarm.period == MINUTE or (alarm.period > MINUTE and alarm.window == "sliding" and alarm.n == 1)
+
+
 class Screen:
-    """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms.
+    """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms (`screenable`).
 
     `rate` is the requests per second to the alias, `found_after` the seconds for which a bad version that nothing stops
     serves everybody.
@@ -49,27 +67,37 @@ class Screen:
         self.rate = rate
         self.found_after = found_after
         self._breaches: dict[float, FloatArray] = {}
+        self._by_minute = [k for k, alarm in enumerate(alarms) if alarm.period == MINUTE]
+        self._sliding = [k for k, alarm in enumerate(alarms) if alarm.period > MINUTE]
+        self._usual_share = np.array([self._shares_of(alarm)[0] for alarm in alarms])
+        self._new_share = np.array([self._shares_of(alarm)[1] for alarm in alarms]).reshape(len(alarms), -1)
 
     def screen(self, plan: Plan) -> Screened:
         """The closed forms of a rollout after `plan`."""
         weights = self._weights(plan, math.ceil((plan.time_to_full + self.found_after) / MINUTE))
         watched = min(math.floor(plan.length / MINUTE + 1e-9), len(weights))
-        failing = np.array([self._failing(scenario) for scenario in self.scenarios])
-        passed = np.array([self._passes(plan, share) for share in failing])
-        added = failing - self._usual()
+        passed = np.array([self._passes(plan, share) for share in self._failing])
+        added = self._failing - self._usual
         shape = (len(self.alarms), len(self.scenarios))
         bad, stopped = np.zeros(shape), np.zeros(shape)
-        groups: dict[tuple[int, int, int], list[int]] = {}
-        for k, alarm in enumerate(self.alarms):
-            groups.setdefault((alarm.m, alarm.n, math.ceil(_mean_lag(alarm) / MINUTE)), []).append(k)
-        for (m, n, lag), members in groups.items():
-            breaches = np.array([self._breach(weight)[members] for weight in weights[:watched]])
-            alive = self._alive(breaches, m, n)  # after each watched period, of shape (watched, members, scenarios)
+        sent = self.rate * MINUTE * np.array(weights)
+
+        def take(members: list[int], alive: FloatArray, lag: int) -> None:
+            """Of these alarms, P(it has not fired) by the end of each watched minute, seen `lag` minutes later."""
             alive = np.concatenate([np.ones((1 + lag, *alive.shape[1:])), alive])[: watched + 1]
             running = np.concatenate([alive[:-1], np.repeat(alive[-1:], len(weights) - watched, axis=0)])
-            sent = self.rate * MINUTE * np.array(weights)
             bad[members] = np.tensordot(sent, running, axes=(0, 0)) * added * passed
             stopped[members] = 1 - alive[-1] * passed
+
+        groups: dict[tuple[int, int, int], list[int]] = {}
+        for k in self._by_minute:
+            alarm = self.alarms[k]
+            groups.setdefault((alarm.m, alarm.n, _lag(alarm)), []).append(k)
+        breaches = np.array([self._breach(weight) for weight in weights[:watched]]).reshape(watched, *shape)
+        for (m, n, lag), members in groups.items():
+            take(members, self._alive(breaches[:, members], m, n), lag)
+        for k in self._sliding:
+            take([k], self._alive_sliding(k, np.array(weights[:watched]))[:, None], _lag(self.alarms[k]))
         return Screened(stopped=stopped, bad=bad)
 
     def _weights(self, plan: Plan, periods: int) -> list[float]:
@@ -91,11 +119,16 @@ class Screen:
         rows = rows_of(spec.faults, scenario.start)
         return failure_shares(rows, spec.mean_error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
 
-    def _failing(self, scenario: Scenario) -> float:
+    @cached_property
+    def _failing(self) -> FloatArray:
         """The share of the new version's requests that is bad for the first SLO, once that is about to be found."""
-        latency, error = scenario.slos[0].latency, bad_share(self._shares(scenario))
-        return error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency))
+        latency, shares = self.scenarios[0].slos[0].latency, []
+        for scenario in self.scenarios:
+            error = bad_share(self._shares(scenario))
+            shares.append(error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency)))
+        return np.array(shares)
 
+    @cached_property
     def _usual(self) -> float:
         """The share of the old version's requests that is bad for the first SLO."""
         first = self.scenarios[0]
@@ -121,29 +154,81 @@ class Screen:
                 passes *= float(binom.cdf(hook.max_failures, hook.invocations, failing))
         return passes
 
-    def _breach(self, weight: float) -> FloatArray:
-        """P(a minute at this weight breaches), that is P(Poisson(expected) > limit): shape (alarms, scenarios)."""
-        from scipy.special import gammainc
+    def _shares_of(self, alarm: Alarm) -> tuple[float, tuple[float, ...]]:
+        """The share of the old version's invocations that the alarm counts, and of the new one's in each scenario."""
+        key = alarm.limit if alarm.metric == "duration" else None
+        if key not in self._counted:
+            first = self.scenarios[0]
+            old = first.function.versions[first.old]
+            if key is None:
+                usual, new = (
+                    old.mean_error_rate,
+                    tuple(error_share(self._shares(scenario)) for scenario in self.scenarios),
+                )
+            else:
+                usual = 1 - float(old.duration.cdf(np.array([key]))[0])
+                new = tuple(self._slow(scenario, key) for scenario in self.scenarios)
+            self._counted[key] = (usual, new)
+        return self._counted[key]
 
+    @cached_property
+    def _counted(self) -> dict[float | None, tuple[float, tuple[float, ...]]]:
+        """What `_shares_of` has found, by the limit of the duration, None for errors."""
+        return {}
+
+    def _expected(self, k: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Requests that an alarm sees in minutes of these weights, and those that it counts: (minutes,), (minutes, scenarios)."""
+        new = self.rate * MINUTE * weights
+        rest = self.rate * MINUTE * (1 - weights) if self.alarms[k].of == "alias" else np.zeros_like(weights)
+        return new + rest, new[:, None] * self._new_share[k] + rest[:, None] * self._usual_share[k]
+
+    def _breach(self, weight: float) -> FloatArray:
+        """P(a minute at this weight breaches): shape (alarms, scenarios), those of longer periods 0."""
         if weight in self._breaches:
             return self._breaches[weight]
-        first = self.scenarios[0]
-        old = first.function.versions[first.old]
         breach = np.zeros((len(self.alarms), len(self.scenarios)))
-        for k, alarm in enumerate(self.alarms):
-            per = self.rate * alarm.period
-            new, rest = per * weight, per * (1 - weight) if alarm.of == "alias" else 0.0
-            for j, scenario in enumerate(self.scenarios):
-                if alarm.metric == "duration":
-                    aged = 1 - float(old.duration.cdf(np.array([alarm.limit]))[0])
-                    expected = new * self._slow(scenario, alarm.limit) + rest * aged
-                    limit = math.floor(0.01 * (new + rest))
-                else:
-                    expected = new * error_share(self._shares(scenario)) + rest * old.mean_error_rate
-                    limit = math.floor(alarm.limit if alarm.metric == "errors" else alarm.limit * (new + rest))
-                breach[k, j] = float(gammainc(limit + 1, expected)) if expected > 0 else 0.0
+        counts: list[tuple[int, int, FloatArray]] = []
+        for k in self._by_minute:
+            alarm = self.alarms[k]
+            requests, expected = self._expected(k, np.array([weight]))
+            if alarm.metric == "errors":
+                counts.append((k, math.floor(alarm.limit), expected[0]))
+            elif 0 < requests[0] <= FEW:
+                breach[k] = _share_beyond(requests[0], expected[0] / requests[0], _share(alarm), alarm.least)
+            elif requests[0] >= alarm.least:
+                counts.append((k, math.floor(_share(alarm) * requests[0]), expected[0]))
+        if counts:
+            from scipy.special import gammainc
+
+            members, limits, expected = (np.array(part) for part in zip(*counts, strict=True))
+            breach[members] = gammainc(limits[:, None] + 1, expected)  # P(Poisson(expected) > limit)
         self._breaches[weight] = breach
         return breach
+
+    def _alive_sliding(self, k: int, weights: FloatArray) -> FloatArray:
+        """P(no period of several minutes that ends by the end of each minute breaches): shape (minutes, scenarios).
+
+        Neighbouring sums share all but a minute. P(both are within the limit) is exact, and the chain of them is Markov's.
+        """
+        alarm = self.alarms[k]
+        long = round(alarm.period / MINUTE)
+        requests, expected = self._expected(k, np.concatenate([np.zeros(long), weights]))
+        sums = np.concatenate([np.zeros((1, expected.shape[1])), np.cumsum(expected, axis=0)])
+        within = np.concatenate([[0.0], np.cumsum(requests)])
+        alive = np.ones((weights.size, expected.shape[1]))
+        before, chance = np.ones(expected.shape[1]), np.ones(expected.shape[1])
+        for minute in range(weights.size):
+            end = minute + 1 + long
+            seen = within[end] - within[end - long]
+            limit = math.floor(alarm.limit if alarm.metric == "errors" else _share(alarm) * seen + 1e-9)
+            if seen < max(alarm.least, 1e-12):
+                alive[minute], before = chance, np.ones_like(before)
+                continue
+            shared = sums[end - 1] - sums[end - long]
+            both, now = _both_within(limit, shared, expected[end - long - 1], expected[end - 1])
+            chance = chance * np.divide(both, before, out=np.zeros_like(both), where=before > 0).clip(0, 1)
+            alive[minute], before = chance, now
+        return alive
 
     @staticmethod
     def _alive(breaches: FloatArray, m: int, n: int) -> FloatArray:
@@ -163,6 +248,33 @@ class Screen:
         return alive
 
 
-def _mean_lag(alarm: Alarm) -> float:
-    """Seconds until a minute is visible, on average."""
-    return alarm.lag.mean if isinstance(alarm.lag, Distribution) else alarm.lag
+def _both_within(limit: int, shared: FloatArray, first: FloatArray, last: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """P(two neighbouring sums are both at most `limit`), and P(the later one is), from the Poisson means of their parts."""
+    from scipy.special import gammaincc, gammaln, xlogy
+
+    common = np.arange(limit + 1)[:, None]
+    chance = np.exp(xlogy(common, shared) - shared - gammaln(common + 1))
+    both = (chance * gammaincc(limit - common + 1, first) * gammaincc(limit - common + 1, last)).sum(axis=0)
+    return both, gammaincc(limit + 1, shared + last)
+
+
+def _share_beyond(requests: float, shares: FloatArray, limit: float, least: float) -> FloatArray:
+    """P(more than the share `limit` of a Poisson number of requests, and at least `least`, are counted), for each of `shares`."""
+    from scipy.stats import binom, poisson
+
+    n = np.arange(max(1, math.ceil(least)), math.ceil(requests + 8 * math.sqrt(requests) + 10))
+    if not n.size:
+        return np.zeros_like(shares)
+    beyond = binom.sf(np.floor(limit * n + 1e-9)[:, None], n[:, None], shares)
+    chances: FloatArray = poisson.pmf(n, requests) @ beyond
+    return chances
+
+
+def _share(alarm: Alarm) -> float:
+    """The share of the requests beyond which a datapoint breaches: of slow ones 1% for a p99."""
+    return 0.01 if alarm.metric == "duration" else alarm.limit
+
+
+def _lag(alarm: Alarm) -> int:
+    """Minutes until a minute is visible, on average, rounded up."""
+    return math.ceil((alarm.lag.mean if isinstance(alarm.lag, Distribution) else alarm.lag) / MINUTE)

@@ -6,8 +6,9 @@ recommended one comes from fresh replications: the estimates by which it was cho
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -19,42 +20,53 @@ from rollout_sim.control.strategies import AllAtOnce, Predefined
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted, text
 from rollout_sim.core.formatting import show_duration
+from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES, EngineChoice, choose_engine
+from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
+from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend.advice import HOUR, Advice, advise, tests_help
+from rollout_sim.study.recommend.advice import HOUR, Advice, advise, few_counted, tests_help
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
+from rollout_sim.study.recommend.effort import DECIDING, RACING, SHARES, WORK, Effort
 from rollout_sim.study.recommend.hypotheses import (
     CATCH,
     GOOD,
+    STOPPED,
     STRATA,
     Evaluation,
+    Evidence,
     Exposure,
     Hypothesis,
     Outcomes,
     difference,
     evaluate,
     hypotheses_of,
+    joined,
     outcomes_of,
+    stops_of,
 )
-from rollout_sim.study.recommend.screening import Screen, Screened
+from rollout_sim.study.recommend.limits import Limit
+from rollout_sim.study.recommend.screening import Screen, Screened, screenable
+from rollout_sim.study.replications import nominal_cost
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-PROMISING: Final = (48, 10)
-"""Candidates that are simulated at all: where whole periods are drawn, and where every invocation is simulated."""
+PROMISING: Final = ((12, 48), (5, 16))
+"""Candidates that are simulated, at least and at most: where whole periods are drawn, and where every invocation is simulated."""
+SIMPLE: Final = 4
+"""Of so many of them with an alarm of their own, one more is tried as the file has it."""
 CHOICES: Final = 3
 """Alarms of each strategy that may be promising."""
-CONTENDERS: Final = (12, 4)
-"""Of these, the ones that are looked at closely."""
+CONTENDERS: Final = ((3, 12), (2, 6))
+"""Of these, the ones that are looked at closely, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,24 +83,37 @@ class Stage:
     """Replications of the hypotheses that are one severity, or none."""
 
 
+EXPLORE: Final = (Stage(strata=4, draws=2, each=64, others=256), Stage(strata=4, draws=4, each=1, others=8))
+"""Of the promising: where whole periods are drawn, and where every invocation is simulated."""
 BATCHED: Final = (
     Stage(strata=8, draws=2, each=128, others=512),
     Stage(strata=16, draws=2, each=128, others=2048),
     Stage(strata=64, draws=2, each=128, others=4096),
 )
-"""Of the promising, the contenders and the confirmed, where whole periods are drawn."""
+"""Where whole periods are drawn: of what is looked at briefly, and of the contenders and the confirmed at most (`_sized`)."""
 SINGLE: Final = (
     Stage(strata=8, draws=4, each=1, others=4),
-    Stage(strata=8, draws=12, each=1, others=12),
-    Stage(strata=8, draws=40, each=1, others=40),
+    Stage(strata=8, draws=8, each=1, others=16),
+    Stage(strata=8, draws=32, each=1, others=64),
 )
 """Likewise, where every invocation is simulated."""
-WAVES: Final = (5, 1)
-"""How often the contenders that cannot be told from the best are drawn anew, with twice the draws from the third time on."""
+SMALLEST: Final = (8, 4)
+"""Strata of the confirmed at least, and draws of each: they have half as many, and again half, as far as the effort goes."""
+EXPLORED, CONFIRMED, COMPARED = 0.25, 0.2, 0.1
+"""Shares of the effort for the promising, for the first of the confirmed and for those that it is compared with."""
+WAVES: Final = 8
+"""How often the contenders that cannot be told from the best are drawn anew at most, with twice the draws from the third time on."""
 LARGEST: Final = 1024
 """Replications of a batch at most."""
-DECIDING: Final = (1 << 15, 1 << 17)
-"""Replications of a hypothesis at most to decide a limit of the goal: of a contender, of what is recommended."""
+DECIDED: Final = ((1 << 15, 128), (1 << 20, 1 << 17))
+"""Replications of a hypothesis at most to decide a limit of the goal: of a contender, and of what is recommended.
+
+Each where whole periods are drawn, and where every invocation is simulated.
+"""
+LEAST: Final = (256, 8)
+"""Replications that are drawn at a time to decide a limit, at least."""
+SURE: Final = 1.5
+"""By how many half-widths of its interval a candidate must lie behind the best to drop out, for it is looked at often."""
 EXPLORING, CONTENDING, FRESH = 0, 1, 1 << 8
 """The numbers of the stages' first waves. Each wave has random numbers of its own, and so has each hypothesis in it."""
 PER_TURN: Final = 16
@@ -110,8 +135,26 @@ PENALTY: Final = 1e6
 """What a screened candidate is charged, in what is minimised, for missing limits by a probability of 1 in all."""
 UNWATCHED: Final = "unwatched"
 """The strategy that shows what a version adds that nothing stops."""
-Evidence = dict[str, Outcomes]
-"""A candidate's outcomes by hypothesis."""
+STOPS: Final = {"catch": CATCH, "false_rollback": GOOD}
+"""The hypothesis that a limit on how often a rollout is stopped is about."""
+MOST_DRAWS: Final = 512
+"""Severities of each part of the risk that are drawn at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outstanding:
+    """What it would take to decide a limit that is open."""
+
+    limit: str
+    """The limit's name, as the goal has it."""
+    replications: int
+    """How many replications more."""
+    seconds: float
+    """How long they take on one core, nominally."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"limit": self.limit, "replications": self.replications, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +194,14 @@ class Recommendation(Plotted):
     deploy_with: DeployWith | None
     asked: Engine | None
     """What was asked for: the file's alarms, what has to carry the rollout out and an engine instead of the file's."""
+    time: float | None = None
+    """Seconds that the search was given, by the clock; None where it has the default effort."""
+    precision: float | None = None
+    """The half-width that was wanted for the intervals of the goal's limits; None where it is enough that they are decided."""
+    runs: tuple[int, ...] = ()
+    """How many runs were done when the contenders were told apart, and at the end."""
+    outstanding: tuple[Outstanding, ...] = ()
+    """What would be likely to decide the recommended one's open limits."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -201,13 +252,19 @@ def recommend(
     deploy_with: DeployWith | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
+    time: float | None = None,
+    precision: float | None = None,
+    runs: Sequence[int] | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Recommendation:
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
     With `keep_alarms` only strategies are searched, watched by the alarms of the file. `deploy_with`, `seed` and `engine`
-    replace what the file says; `jobs` processes share the work. `progress` is called with the share that is done. What is
+    replace what the file says; `jobs` processes share the work. The search does a nominal amount of work, the same on
+    all machines; with a `time` (s) it goes on until then, by the clock, and `runs`, which such a recommendation has, make the
+    same one again. A `precision` (a fraction) is the half-width that the intervals of the goal's limits are to have, for which
+    it goes on as long as an hour nominally, or until the `time`. `progress` is called with the share that is done. What is
     interrupted from the keyboard returns what is known by then, and says so. Raises ScenarioError for a scenario without a
     rollout, an SLO or alarms.
 
@@ -217,7 +274,7 @@ def recommend(
         True
     """
     search = prepare(scenario, deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs)
-    return search.recommend(keep_alarms=keep_alarms, progress=progress)
+    return search.recommend(keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress)
 
 
 def prepare(
@@ -304,40 +361,55 @@ class Search:
             self.hypotheses[GOOD].scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None
         )
         """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
-        self.choices = alarms(scenario, latency=self.latency)
+        self.choices = alarms(scenario, latency=self.latency, few=few_counted(goal, self.rate, latency=self.latency))
         """The alarms that are tried."""
-        self.screen = Screen(
-            [hypothesis.scenario for hypothesis in self.hypotheses.values()],
-            self.choices,
-            self.rate,
-            found_after=risk.found_after,
-        )
+        self.screen = self._screen(self.choices)
         self.plane = self._one_plane()
-        single = int(self.plane.engine != "aggregate")
-        self.most, self.contenders, self.waves = PROMISING[single], CONTENDERS[single], WAVES[single]
-        self.stages = SINGLE if single else BATCHED
+        self.single = int(self.plane.engine != "aggregate")
+        """1 where every invocation is simulated, 0 where whole periods are drawn: which one of a pair of constants holds."""
+        self.most, self.contenders = PROMISING[self.single], CONTENDERS[self.single]
+        self.stages = SINGLE if self.single else BATCHED
+        self.effort = Effort(WORK[self.single])
+        self.precision: float | None = None
+        self._costs: dict[float, tuple[float, float]] = {}
         self.left_out: list[str] = []
         """Strategies that need more traffic than a trace has."""
 
-    def recommend(self, *, keep_alarms: bool = False, progress: Progress | None = None) -> Recommendation:
-        """All stages, one after the other; what is known by then where it is interrupted."""
+    def recommend(
+        self, *, keep_alarms: bool = False, time: float | None = None, precision: float | None = None,
+        runs: Sequence[int] | None = None, progress: Progress | None = None,
+    ) -> Recommendation:  # fmt: skip
+        """All stages, one after the other; what is known by then where it is interrupted. Parameters are those of `recommend`."""
+        self.precision = precision
+        self.effort = Effort(WORK[self.single], seconds=time, precise=precision is not None, runs=runs)
         promising, searched = self.promising(keep_alarms=keep_alarms)
         explored: list[Evaluation] = []
         contenders: list[Evaluation] = []
         winner, ties, confirmed, interrupted = None, list[Candidate](), list[Evaluation](), ""
         try:
             interrupted = "while the promising candidates were simulated"
-            explored = self.rank(self.evaluations(promising, 0, progress=progress))
+            explored = self.rank(self.explore(promising, progress))
             interrupted = "while the contenders were told apart"
-            contenders = self.rank(explored)[: self.contenders]
-            contenders, undecided = self.compete([evaluation.candidate for evaluation in contenders], progress)
+            undecided: set[str] = set()
+            queue = [evaluation.candidate for evaluation in explored]
+            while queue:
+                group = self._contenders(queue)
+                ranked, undecided = self.compete(group, progress)
+                contenders = [*ranked, *contenders]
+                queue = self._next(queue, group, ranked)
+                if any(not evaluation.missed_on_average(self.goal) for evaluation in ranked):
+                    break
+                if queue and not self._affords(self._smallest(queue), self._contenders(queue)):
+                    break
+            self.effort.end(RACING)
             interrupted = "before the best was confirmed on fresh replications"
             keeping = [evaluation for evaluation in contenders if not evaluation.missed_on_average(self.goal)]
             winner, ties, confirmed = self.confirm(keeping, undecided, progress)
             interrupted = ""
         except KeyboardInterrupt:
-            if not contenders:
+            if not explored:
                 raise
+            contenders = contenders or explored[: self.contenders[1]]
         advice = advise(self.goal, contenders, rate=self.rate, feasible=winner is not None or bool(interrupted))
         return Recommendation(
             scenario=self.scenario,
@@ -352,15 +424,22 @@ class Search:
             confirmed=tuple(confirmed),
             ties=tuple(ties),
             advice=replace(advice, summary=f"interrupted {interrupted}") if interrupted else advice,
-            notes=self.notes(winner),
+            notes=self.notes(winner, confirmed),
             keep_alarms=keep_alarms,
             deploy_with=self.deploy_with,
             asked=self.engine,
+            time=time,
+            precision=precision,
+            runs=self.effort.reached,
+            outstanding=() if winner is None else tuple(self._outstanding(confirmed[0])),
             interrupted=interrupted,
         )
 
     def promising(self, *, keep_alarms: bool) -> tuple[list[Candidate], int]:
-        """The candidates that are worth simulating, by the closed forms; and how many there were."""
+        """The candidates that are worth simulating, by the closed forms; and how many there were.
+
+        As many as a part of the effort (`EXPLORED`) has room for, within limits.
+        """
         allowed = [
             candidate
             for candidate in strategies(self.scenario, tested=tests_help(self.goal, self.rate))
@@ -371,17 +450,87 @@ class Search:
         if not allowed:
             what = f"no strategy that {self.goal.deploy_with} can carry out ends before the traffic's trace does"
             raise ScenarioError([f"{self.scenario.name}: {what} ({show_duration(self._last)})"])
+        room = self._room(EXPLORE[self.single], allowed, EXPLORED)
+        own = self._own_alarms_first(allowed)
         if keep_alarms:
-            return allowed if self.plane.engine == "aggregate" else allowed[: self.most], len(allowed)
+            return own[: max(room, self.most[0])], len(allowed)
         scored = [
             score
             for candidate in allowed
             for score in self._scores(candidate, self.choices, self.screen.screen(candidate.plan))
         ]
         scored.sort(key=lambda score: (score.misses, score.penalised))
-        watched = [score.candidate for score in scored]
-        simple = [candidate for candidate in allowed if candidate.complexity == 0]
-        return watched[: self.most] + simple[: self.most], len(allowed) * (len(self.choices) + 1)
+        least, most = self.most
+        watched = [score.candidate for score in scored][: min(max(room, least), most)]
+        simple = [candidate for candidate in own if candidate.complexity == 0]
+        return watched + simple[: max(len(watched) // SIMPLE, 1)], len(allowed) * (len(self.choices) + 1)
+
+    def _own_alarms_first(self, allowed: Sequence[Candidate]) -> list[Candidate]:
+        """The strategies as they do by the closed forms with the file's alarm; in the given order where those do not know it."""
+        own = [self.scenario.alarms[name] for name in self.scenario.evaluated]
+        if len(own) != 1 or not screenable(own[0]):
+            return list(allowed)
+        screen = self._screen(own)
+        scores = {
+            candidate.label: self._scores(candidate, own, screen.screen(candidate.plan))[0] for candidate in allowed
+        }
+        return sorted(
+            allowed, key=lambda candidate: (scores[candidate.label].misses, scores[candidate.label].penalised)
+        )
+
+    def _screen(self, choices: Sequence[Alarm]) -> Screen:
+        scenarios = [hypothesis.scenario for hypothesis in self.hypotheses.values()]
+        return Screen(scenarios, choices, self.rate, found_after=self.risk.found_after)
+
+    def _contenders(self, queue: Sequence[Candidate]) -> list[Candidate]:
+        """The first of those that were explored: as many as there is room for, within limits."""
+        left = SHARES[RACING] - self.effort.spent / self.effort.planned
+        least, most = self.contenders
+        return list(queue[: min(max(self._room(self._smallest(queue), queue, left / 2), least), most)])
+
+    def _smallest(self, candidates: Sequence[Candidate]) -> Stage:
+        """The contenders' stage with the fewest replications."""
+        return self._sized(1, candidates, len(candidates), 0.0)
+
+    def _next(
+        self, queue: Sequence[Candidate], group: Sequence[Candidate], ranked: Sequence[Evaluation]
+    ) -> list[Candidate]:
+        """Who is left in the queue where nobody in the group keeps the goal: last those with an alarm that errs too often."""
+        err = {evaluation.candidate.alarm for evaluation in ranked if "false_rollback" in evaluation.broken(self.goal)}
+        return sorted(
+            (candidate for candidate in queue if candidate not in group), key=lambda candidate: candidate.alarm in err
+        )
+
+    def _cost(self, until: float, replications: int, size: int | None = None) -> float:
+        """Nominal seconds of so many replications of a candidate, in batches of `size`, by default the plane's."""
+        if until not in self._costs:
+            self._costs[until] = nominal_cost(replace(self.hypotheses[GOOD].scenario, horizon=until), self.plane)
+        per_batch, each = self._costs[until]
+        return math.ceil(replications / (size or min(self.plane.batch, LARGEST))) * per_batch + replications * each
+
+    def _stage_costs(self, sizes: Stage, candidates: Sequence[Candidate]) -> tuple[float, float]:
+        """Nominal seconds of a stage for each candidate, and beside that for what all of them are set against."""
+        until = self._until(candidates)
+        spread = self.risk.severity.spread
+        bad = sizes.strata * sizes.draws * self._cost(until, sizes.each)
+        if spread.high == spread.low:
+            bad = self._cost(until, sizes.others)
+        good = self._cost(until, sizes.others)
+        stops = self._cost(self._over(candidates), sizes.others) if CATCH in self.hypotheses else 0.0
+        return bad + good + stops, bad + self.single * (bad + good)
+
+    def _room(self, sizes: Stage, candidates: Sequence[Candidate], share: float) -> int:
+        """How many candidates a stage can have in a share of the effort."""
+        each, shared = self._stage_costs(sizes, candidates)
+        return int((share * self.effort.planned - shared) / each)
+
+    def _sized(self, stage: int, candidates: Sequence[Candidate], number: int, share: float) -> Stage:
+        """The stage for so many of the candidates, as large as a share of the effort has room for, down to the smallest."""
+        sizes, least = self.stages[stage], SMALLEST[self.single]
+        while self._room(sizes, candidates, share) < number and sizes.strata > least:
+            strata, draws = (sizes.strata, sizes.draws // 2) if sizes.draws > 2 else (sizes.strata // 2, sizes.draws)
+            sizes = replace(sizes, strata=strata, draws=draws, others=max(sizes.others // 2, LEAST[self.single]))
+        return sizes
 
     @cached_property
     def _last(self) -> float:
@@ -396,7 +545,7 @@ class Search:
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
         assert self.scenario.rollout is not None
-        return self.scenario.start + candidate.plan.length + self.scenario.rollout.revert
+        return self.scenario.starts[-1] + candidate.plan.length + self.scenario.rollout.revert
 
     def _until(self, candidates: Sequence[Candidate]) -> float:
         """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.
@@ -410,23 +559,37 @@ class Search:
         resolution = self.scenario.resolution
         return min(math.ceil(until / resolution) * resolution, self._last)
 
+    def _over(self, candidates: Sequence[Candidate]) -> float:
+        """Where the deployments of all of these candidates are over (s): what stops is known, if not what it costs."""
+        resolution = self.scenario.resolution
+        until = max(self._end(candidate) for candidate in candidates)
+        return min((math.floor(until / resolution) + 1) * resolution, self._last)
+
     def _in_time(self, candidate: Candidate) -> bool:
         """Whether full traffic is reached within the goal's limit; the obvious strategies are looked at in any case."""
         limit = self.goal.time_to_full
         return limit is None or candidate.plan.time_to_full <= limit.at_most or candidate.name in OBVIOUS
 
     def _scores(self, candidate: Candidate, choices: Sequence[Alarm], screened: Screened) -> list[_Score]:
-        """A strategy with the `CHOICES` alarms that do best by the closed forms, those that miss the goal's limits last."""
+        """A strategy with the `CHOICES` alarms that do best by the closed forms, those that miss the goal's limits last.
+
+        Of those that do the very same, such as with a guard that never binds, the first alone.
+        """
         shortfall = self._shortfall(screened)
         value = self._screened_objective(candidate, screened)
         rounded = np.round(shortfall, 3)
+        different: dict[bytes, int] = {}
+        for k in np.lexsort((value, rounded)).tolist():
+            different.setdefault(np.round([screened.stopped[k], screened.bad[k]], 9).tobytes(), k)
+            if len(different) == CHOICES:
+                break
         return [
             _Score(
                 candidate=candidate.watched_by(choices[k]),
                 misses=bool(rounded[k] > 0),
                 penalised=float(value[k] + PENALTY * shortfall[k]),
             )
-            for k in np.lexsort((value, rounded))[:CHOICES]
+            for k in different.values()
         ]
 
     def _shortfall(self, screened: Screened) -> FloatArray:
@@ -459,10 +622,14 @@ class Search:
 
         Waves have random numbers of their own.
         """
-        sizes, until = self.stages[stage], self._until(candidates)
-        evidence = self._simulate(
-            candidates, sizes, wave, until, progress=part_of(progress, *STAGES[stage : stage + 2])
-        )
+        sizes = self.stages[stage]
+        evidence = self._simulate(candidates, sizes, wave, progress=part_of(progress, *STAGES[stage : stage + 2]))
+        return [self._evaluate(candidate, evidence[candidate.label], sizes.strata) for candidate in candidates]
+
+    def explore(self, candidates: Sequence[Candidate], progress: Progress | None = None) -> list[Evaluation]:
+        """The evaluations of the promising candidates, from few replications."""
+        sizes = EXPLORE[self.single]
+        evidence = self._simulate(candidates, sizes, EXPLORING, progress=part_of(progress, *STAGES[:2]))
         return [self._evaluate(candidate, evidence[candidate.label], sizes.strata) for candidate in candidates]
 
     def _evaluate(self, candidate: Candidate, evidence: Evidence, strata: int) -> Evaluation:
@@ -472,52 +639,49 @@ class Search:
         return hypotheses_of(self.scenario, self.goal, self.risk, strata)
 
     def _simulate(
-        self,
-        candidates: Sequence[Candidate],
-        sizes: Stage,
-        wave: int,
-        until: float,
-        *,
-        only: str | None = None,
-        progress: Progress | None = None,
+        self, candidates: Sequence[Candidate], sizes: Stage, wave: int, *, progress: Progress | None = None
     ) -> dict[str, Evidence]:
-        """The outcomes of each candidate, by its label, up to `until` (s), under all hypotheses or the `only` one.
+        """The outcomes of each candidate, by its label, under all hypotheses.
 
-        Candidates with the same alarm are strategies of one scenario.
+        Candidates with the same alarm are strategies of one scenario. Of a hypothesis without a weight nothing is asked but
+        whether it is stopped, so that it ends with the deployments.
         """
         groups: dict[Alarm | None, list[Candidate]] = {}
         for candidate in candidates:
             groups.setdefault(candidate.alarm, []).append(candidate)
+        until, over = self._until(candidates), self._over(candidates)
         work: dict[tuple[int, Alarm | str | None], list[Batch]] = {}
-        draws = [draw for draw in self._draws(sizes, wave, until) if only in (None, draw.hypothesis.name)]
+        draws = self._draws(sizes, wave, until, over)
         for k, draw in enumerate(draws):
             for alarm, group in groups.items():
                 work[k, alarm] = self._batches(with_candidates(draw.scenario, group), draw)
-            if draw.hypothesis.weight and self.plane.engine != "aggregate":
+            if draw.hypothesis.weight and self.single:
                 work[k, STEADY] = self._batches(replace(self.still, horizon=until), draw)
             if draw.hypothesis.weight and draw.hypothesis.severity is not None:
                 work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
+        self._spend(work.values())
         results = dict(run_all(work, jobs=self.jobs, progress=progress))
         parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
         for k, draw in enumerate(draws):
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
             exposure = None
             if (k, UNWATCHED) in results:
+                numbers = np.concatenate(
+                    [np.arange(batch.first, batch.first + batch.count) for batch in work[k, UNWATCHED]]
+                )
                 exposure = Exposure(
                     unwatched=results[k, UNWATCHED][UNWATCHED],
                     still=still,
                     onset=self.risk.onset,
-                    until=until - self.scenario.start,
+                    until=until - draw.scenario.start - draw.scenario.phases(self.seed, numbers),
                     found_after=self.risk.found_after,
                 )
             for candidate in candidates:
                 columns = results[k, candidate.alarm][candidate.name]
-                pair = still
-                if (
-                    pair is None and self.plane.engine != "aggregate"
-                ):  # nothing is asked of it but whether it is stopped
-                    pair = columns
-                outcomes = outcomes_of(columns, pair, exposure, self.scenario.slos[0].name)
+                if draw.hypothesis.weight:
+                    outcomes = outcomes_of(columns, still, exposure, self.scenario.slos[0].name)
+                else:
+                    outcomes = stops_of(columns)
                 if draw.hypothesis.stratum is None:
                     outcomes = outcomes.one_by_one
                 parts[candidate.label].setdefault(draw.hypothesis.name, []).append(outcomes)
@@ -526,22 +690,44 @@ class Search:
             for label, by_name in parts.items()
         }
 
-    def _draws(self, sizes: Stage, wave: int, until: float) -> list[_Draw]:
+    def _spend(self, work: Iterable[Sequence[Batch]]) -> None:
+        """Counts what these batches nominally cost."""
+        for batches in work:
+            for batch in batches:
+                cost = self._cost(batch.scenario.horizon, batch.count, batch.plane.batch)
+                self.effort.spend(cost * len(batch.strategies), batch.count * len(batch.strategies))
+
+    def _stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
+        """What stops so many more rollouts of a candidate under the hypothesis, of which nothing else is asked."""
+        hypothesis, over = self.hypotheses[name], self._over([candidate])
+        number = wave * PER_WAVE + list(self.hypotheses).index(name) * PER_HYPOTHESIS
+        scenario = replace(hypothesis.scenario, horizon=over)
+        draw = _Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=count)
+        batches = self._batches(with_candidates(scenario, [candidate]), draw)
+        self._spend([batches])
+        ((_, result),) = run_all({name: batches}, jobs=self.jobs)
+        return stops_of(result[candidate.name]).one_by_one
+
+    def _draws(self, sizes: Stage, wave: int, until: float, over: float) -> list[_Draw]:
         """What is simulated of each hypothesis: its severities, and how often each."""
         hypotheses = self._stratified(sizes.strata)
         shares = Streams(seed=self.seed, replication=wave).generator("recommend/severities").random(
             (len(hypotheses), sizes.draws)
         )  # fmt: skip
         draws = []
+        whole = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
         for k, hypothesis in enumerate(hypotheses.values()):
             number = wave * PER_WAVE + k * PER_HYPOTHESIS
             if hypothesis.stratum is None:
-                scenario = replace(hypothesis.scenario, horizon=until)
+                scenario = replace(hypothesis.scenario, horizon=until if hypothesis.weight else over)
                 draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=sizes.others))
                 continue
             for r in range(sizes.draws):
                 drawn = hypothesis.drawn(self.risk, (r + float(shares[k, r])) / sizes.draws)
                 scenario = replace(drawn, horizon=until)
+                if whole:  # the replications of a severity are a batch; a phase of its own costs nothing
+                    place = (wave * len(hypotheses) + k) * sizes.draws + r
+                    scenario = scenario.with_phase(float(scenario.phases(self.seed, np.array([place]))[0]))
                 draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=sizes.each))
         return draws
 
@@ -564,7 +750,7 @@ class Search:
         plane, first, count = self.plane, draw.number, draw.count
         size = count
         if plane.engine == "aggregate":
-            size = min(count, LARGEST, plane.batch)
+            size = min(count, LARGEST * (PHASED if scenario.phase_is_drawn else 1), plane.batch)
             plane, first = replace(plane, batch=size), draw.number * size
         names = tuple(scenario.strategies) or (STEADY,)
         return [
@@ -593,25 +779,27 @@ class Search:
         """The contenders in the order of preference, and the labels of those that cannot be told from the best.
 
         A sequential procedure: all are simulated; those that break the goal, or cost more than the best that keeps it, pair by
-        pair, drop out; the rest is drawn anew, with more and more replications, until one is left, or what the others
-        cost more is known to be a trifle (`APART`).
+        pair and with a margin (`SURE`), drop out; the rest is drawn anew, with more and more replications, until one is left,
+        or what the others cost more is known to be a trifle (`APART`), or the effort for it is spent.
         """
-        sizes, until = self.stages[1], self._until(candidates)
+        sizes = self._sized(1, candidates, len(candidates), SHARES[RACING] - self.effort.spent / self.effort.planned)
         evidence: dict[str, Evidence] = {}
         evaluated: dict[str, Evaluation] = {}
         remaining = list(candidates)
-        for turn in range(self.waves):
+        for turn in range(WAVES):
             grown = replace(sizes, draws=sizes.draws << max(turn - 1, 0), others=sizes.others << max(turn - 1, 0))
-            share = STAGES[1] + (STAGES[2] - STAGES[1]) * turn / self.waves
+            if turn and not self._affords(grown, remaining):
+                break
+            share = STAGES[1] + (STAGES[2] - STAGES[1]) * turn / WAVES
             new = self._simulate(
-                remaining, grown, CONTENDING + turn, until,
-                progress=part_of(progress, share, STAGES[1] + (STAGES[2] - STAGES[1]) * (turn + 1) / self.waves),
+                remaining, grown, CONTENDING + turn,
+                progress=part_of(progress, share, STAGES[1] + (STAGES[2] - STAGES[1]) * (turn + 1) / WAVES),
             )  # fmt: skip
             for candidate in remaining:
                 old = evidence.get(candidate.label)
-                evidence[candidate.label] = new[candidate.label] if old is None else _joined(old, new[candidate.label])
+                evidence[candidate.label] = new[candidate.label] if old is None else joined(old, new[candidate.label])
                 evaluated[candidate.label] = self._evaluate(candidate, evidence[candidate.label], sizes.strata)
-            best = self._leader(remaining, evidence, evaluated, sizes, until, CONTENDING + PER_TURN * (turn + 1))
+            best = self._leader(remaining, evidence, evaluated, sizes, CONTENDING + PER_TURN * (turn + 1))
             behind = {
                 candidate.label: difference(
                     (candidate, evidence[candidate.label]),
@@ -625,7 +813,7 @@ class Search:
                 candidate
                 for candidate in remaining
                 if candidate is best
-                or (not evaluated[candidate.label].broken(self.goal) and (behind[candidate.label].low or 0.0) <= 0)
+                or not (evaluated[candidate.label].broken(self.goal) or _surely_more(behind[candidate.label]))
             ]
             trifle = APART * abs(evaluated[best.label].objective.mean)
             if all((behind[candidate.label].high or 0.0) <= trifle for candidate in remaining):
@@ -635,46 +823,73 @@ class Search:
         first = [evaluation for evaluation in ranked if evaluation.candidate is best]
         return first + [evaluation for evaluation in ranked if evaluation.candidate is not best], labels
 
+    def _affords(self, sizes: Stage, candidates: Sequence[Candidate]) -> bool:
+        """Whether there is time to draw the candidates anew."""
+        each, shared = self._stage_costs(sizes, candidates)
+        return self.effort.allows(RACING, each * len(candidates) + shared)
+
     def _leader(
         self, candidates: Sequence[Candidate], evidence: dict[str, Evidence], evaluated: dict[str, Evaluation],
-        sizes: Stage, until: float, wave: int,
+        sizes: Stage, wave: int,
     ) -> Candidate:  # fmt: skip
         """The candidate with the least of what is minimised whose limits are kept, deciding them on the way where they are open."""
         ranked = self.rank([evaluated[candidate.label] for candidate in candidates])
         for evaluation in ranked:
             candidate = evaluation.candidate
             label = candidate.label
-            evidence[label] = self._decided(candidate, evidence[label], sizes, until, wave, DECIDING[0])
+            evidence[label] = self._decided(candidate, evidence[label], sizes, wave, RACING)
             evaluated[label] = self._evaluate(candidate, evidence[label], sizes.strata)
             if not evaluated[label].missed_on_average(self.goal):
                 return candidate
         return ranked[0].candidate
 
-    def _decided(
-        self, candidate: Candidate, evidence: Evidence, sizes: Stage, until: float, wave: int, most: int
-    ) -> Evidence:
-        """The evidence with as many replications more as the open limits of the goal take, up to `most` of a hypothesis.
+    def _decided(self, candidate: Candidate, evidence: Evidence, sizes: Stage, wave: int, phase: int) -> Evidence:
+        """The evidence with as many replications more as the open limits of the goal take, as far as the effort goes.
 
-        Only where whole periods are drawn, at microseconds each.
+        In the last phase also as many as it takes to be as precise as was asked for, and for the limit of the budget.
         """
-        if self.plane.engine != "aggregate":
-            return evidence
-        turn = 0
-        while True:
-            limits = {
-                limit.name
+        precision = self.precision if phase == DECIDING else None
+        for turn in itertools.count():
+            before = evidence
+            unsettled = {
+                limit.name: limit
                 for limit in self._evaluate(candidate, evidence, sizes.strata).limits(self.goal)
-                if limit.kept == "open"
+                if not limit.settled(precision)
             }
-            wanted = [name for name, limit in ((GOOD, "false_rollback"), (CATCH, "catch")) if limit in limits]
-            wanted = [name for name in wanted if evidence[name].stopped.size < most]
-            if not wanted:
-                return evidence
-            for name in wanted:
-                more = replace(sizes, others=min(evidence[name].stopped.size, most - evidence[name].stopped.size))
-                drawn = self._simulate([candidate], more, wave + turn, until, only=name)[candidate.label]
-                evidence = evidence | {name: Outcomes.joined([evidence[name], drawn[name]])}
-            turn += 1
+            for limit in unsettled.values():
+                if limit.name in STOPS:
+                    evidence = self._more_stops(candidate, evidence, limit, wave + turn, phase)
+            if evidence is before and "budget" in unsettled and phase == DECIDING:
+                evidence = self._more_costs(candidate, evidence, sizes, wave + turn)
+            if evidence is before or (phase == RACING and turn == PER_TURN - 1):
+                break
+        return evidence
+
+    def _more_stops(self, candidate: Candidate, evidence: Evidence, limit: Limit, wave: int, phase: int) -> Evidence:
+        """More replications of the hypothesis that a limit is about: as many as are likely to be enough, within limits."""
+        name, drawn, least = STOPS[limit.name], limit.estimate.n, LEAST[self.single]
+        needed = math.ceil(1.1 * limit.needed(self.precision if phase == DECIDING else None))
+        wanted = min(max(needed - drawn, drawn // 4, least), 4 * drawn, DECIDED[phase][self.single] - drawn)
+        if wanted <= 0:
+            return evidence
+        each = self._cost(self._over([candidate]), least) / least
+        count = self.effort.affordable(phase, each, wanted, least)
+        if not count:
+            return evidence
+        more, key = self._stops(candidate, name, wave, count), STOPPED[name]
+        return evidence | {key: Outcomes.joined([evidence[key], more]) if key in evidence else more}
+
+    def _more_costs(self, candidate: Candidate, evidence: Evidence, sizes: Stage, wave: int) -> Evidence:
+        """As many draws of the severities again, which say what a release costs."""
+        drawn = max(evidence[hypothesis.name].added.shape[0] for hypothesis in self._bad(sizes.strata))
+        again = replace(sizes, draws=min(drawn, MOST_DRAWS))
+        each, shared = self._stage_costs(again, [candidate])
+        if drawn >= MOST_DRAWS or not self.effort.allows(DECIDING, each + shared):
+            return evidence
+        return joined(evidence, self._simulate([candidate], again, wave)[candidate.label])
+
+    def _bad(self, strata: int) -> list[Hypothesis]:
+        return [hypothesis for hypothesis in self._stratified(strata).values() if hypothesis.name not in (GOOD, CATCH)]
 
     def confirm(
         self, keeping: Sequence[Evaluation], undecided: Collection[str], progress: Progress | None = None
@@ -694,23 +909,33 @@ class Search:
             ]
             alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
-            others = [candidate for candidate in obvious if candidate != first.candidate]
-            if (alarm := first.candidate.alarm) is not None:
-                others += self._better_watched(obvious, first.candidate, alarm)
-            confirmed = self._best_watched(self._confirmed([first.candidate, *others], progress))
-            failed = bool(confirmed[0].missed_on_average(self.goal))
+            confirmed = self._confirmed(first.candidate, progress)
+            failed = bool(confirmed.missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
+                others = [candidate for candidate in obvious if candidate != first.candidate]
+                if (alarm := first.candidate.alarm) is not None:
+                    others += self._better_watched(obvious, first.candidate, alarm)
                 ties = [evaluation.candidate for evaluation in alike if evaluation is not first]
-                return None if failed else first.candidate, ties, confirmed
+                self.effort.end(DECIDING)
+                beside = self._best_watched([confirmed, *self._compared(others)])
+                return None if failed else first.candidate, ties, beside
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
-        return None, [], self.evaluations(obvious, 2, FRESH, progress) if obvious else []
+        return None, [], self._compared(obvious)
 
-    def _confirmed(self, candidates: Sequence[Candidate], progress: Progress | None) -> list[Evaluation]:
-        """The candidates on fresh replications, the first with as many as its open limits take."""
-        sizes, until = self.stages[2], self._until(candidates)
-        evidence = self._simulate(candidates, sizes, FRESH, until, progress=part_of(progress, *STAGES[2:]))
-        first = candidates[0]
-        evidence[first.label] = self._decided(first, evidence[first.label], sizes, until, FRESH + PER_TURN, DECIDING[1])
+    def _confirmed(self, candidate: Candidate, progress: Progress | None) -> Evaluation:
+        """A candidate on fresh replications, with as many as its open limits take."""
+        sizes = self._sized(2, [candidate], 1, CONFIRMED)
+        part = part_of(progress, *STAGES[2:])
+        evidence = self._simulate([candidate], sizes, FRESH, progress=part)[candidate.label]
+        evidence = self._decided(candidate, evidence, sizes, FRESH + 1, DECIDING)
+        return self._evaluate(candidate, evidence, sizes.strata)
+
+    def _compared(self, candidates: Sequence[Candidate]) -> list[Evaluation]:
+        """Those that the recommended one is set beside, on fresh replications."""
+        if not candidates:
+            return []
+        sizes = self._sized(2, candidates, len(candidates), COMPARED)
+        evidence = self._simulate(candidates, sizes, FRESH)
         return [self._evaluate(candidate, evidence[candidate.label], sizes.strata) for candidate in candidates]
 
     def _obvious(self) -> list[Candidate]:
@@ -751,7 +976,18 @@ class Search:
             *reversed(better.values()),
         ]
 
-    def notes(self, winner: Candidate | None) -> tuple[str, ...]:
+    def _outstanding(self, evaluation: Evaluation) -> Iterator[Outstanding]:
+        """What would be likely to decide each open limit of the one that is recommended, where that can be said."""
+        for limit in evaluation.limits(self.goal):
+            if limit.enough is not None:
+                more = max(limit.enough - limit.estimate.n, LEAST[self.single])
+                yield Outstanding(
+                    limit=limit.name,
+                    replications=more,
+                    seconds=self._cost(self._over([evaluation.candidate]), more),
+                )
+
+    def notes(self, winner: Candidate | None, confirmed: Sequence[Evaluation] = ()) -> tuple[str, ...]:
         """What the answer assumes."""
         notes = [
             "the risk's severities are drawn at random in parts of equal probability; the intervals cover it",
@@ -761,6 +997,7 @@ class Search:
                 "(risk.found_after), and costs until then at the rate at which it does while it is simulated"
             ),
         ]
+        notes += remarks_about(self.scenario)
         if self.left_out:
             last = f"the traffic's trace ends at {show_duration(self._last)}"
             notes.append(f"left out, because {last}: {', '.join(self.left_out)}")
@@ -771,6 +1008,11 @@ class Search:
             notes.append(f"every invocation is simulated ({self.plane.reason}), so there are fewer replications")
         if winner is not None and (winner.plan.before is not None or winner.plan.after is not None):
             notes.append("tests in hooks are taken to fail as often as real requests would")
+        if winner is not None and self.precision is not None:
+            limits = confirmed[0].limits(self.goal)
+            wide = [limit.name.replace("_", " ") for limit in limits if not limit.settled(self.precision)]
+            if wide:
+                notes.append(f"the effort was spent before the precision asked for was reached: {', '.join(wide)}")
         if len(self.scenario.targets) > 2:
             notes.append("traffic to other aliases is part of the runs")
         return tuple(notes)
@@ -804,9 +1046,9 @@ def _unwatched(scenario: Scenario) -> Scenario:
     return replace(scenario, rollout=rollout, on_call=None, strategies={UNWATCHED: AllAtOnce()})
 
 
-def _joined(first: Evidence, second: Evidence) -> Evidence:
-    """Both of a candidate's evidence."""
-    return {name: Outcomes.joined([first[name], second[name]]) for name in first}
+def _surely_more(behind: Estimate) -> bool:
+    """Whether a difference is above zero with a margin, for it is looked at many times."""
+    return behind.low is not None and behind.mean - SURE * (behind.mean - behind.low) > 0
 
 
 def _close(evaluation: Evaluation, best: Evaluation) -> bool:

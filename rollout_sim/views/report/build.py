@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import choose_engine
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
@@ -65,17 +65,19 @@ def make_report(
     engine: Engine | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
+    plane: EngineChoice | None = None,
 ) -> Report:
     """Simulates what the page of the scenario in `path` needs, for the `strategies` (all by default).
 
     Without `replications` as many as the plane manages in seconds by its nominal speed, so that the number, and with it
     every figure, is the same on all machines. `seed` and `engine` replace the scenario's; `jobs` processes share the
-    work. `progress` is called with the share that is done. Raises ScenarioError for what cannot be run.
+    work. `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
+    was asked before. Raises ScenarioError for what cannot be run.
     """
     scenario = Scenario.load(path)
     command = _command(path, strategies, replications, seed, engine)
     seed = scenario.seed if seed is None else seed
-    plane = choose_engine(scenario, engine)
+    plane = choose_engine(scenario, engine) if plane is None else plane
     names = len(strategies or scenario.strategies) or 1
     count = replications or nominally_affordable(scenario, plane, 2 * names)
     single = replace(scenario, engine=engine or scenario.engine)

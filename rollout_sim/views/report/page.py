@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.control.alarms import describe
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.files import write_file
-from rollout_sim.core.formatting import show_duration
+from rollout_sim.core.formatting import number_with_interval, show_duration
+from rollout_sim.core.statistics import difference
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
-from rollout_sim.study.recommend.search import default_goal
+from rollout_sim.study.judgement import goal_of, limits_of
+from rollout_sim.study.recommend.candidates import undeployable
 from rollout_sim.views.cells import MedianDuration, Verdict
 from rollout_sim.views.plots.style import strategy_index
-from rollout_sim.views.sentences import assumed, choice, conclusion, key_figures, limits_of, remarks, sentence
+from rollout_sim.views.sentences import assumed, choice, conclusion, key_figures, remarks, sentence
 from rollout_sim.views.tables import comparison_table
 
 if TYPE_CHECKING:
@@ -197,10 +199,7 @@ def _goal(report: Report) -> Goal | None:
     """The goal that the strategies are held against; None where there is nothing to hold."""
     if report.recommendation is not None:
         return report.recommendation.goal
-    scenario = report.scenario
-    if scenario.rollout is None:
-        return None
-    return scenario.goal or (default_goal(scenario) if scenario.slos else None)
+    return goal_of(report.scenario)
 
 
 def _best(report: Report) -> str:
@@ -217,8 +216,9 @@ def _answer(report: Report) -> dict[str, Any]:
     if recommendation is not None and recommendation.winner is not None:
         ties = "; ".join(candidate.label for candidate in recommendation.ties)
         text = _sentence(sentence(recommendation))
-        undeployable = shortcoming(recommendation.winner.plan)
-        more = [f"CodeDeploy cannot carry that out: {undeployable}."] if undeployable is not None else []
+        missing = shortcoming(recommendation.winner.plan)
+        more = [f"CodeDeploy cannot carry that out: {missing}."] if missing is not None else []
+        more += _better_elsewhere(report)
         more += [f"These cannot be told from it in what is minimised: {ties}."] if ties else []
         return {"text": text, "more": more}
     if goal is None or not report.scenario.new:
@@ -237,6 +237,34 @@ def _answer(report: Report) -> dict[str, Any]:
             "more": more,
         }
     return {"text": f"Use {best}{only}: {how}.", "more": more}
+
+
+def _better_elsewhere(report: Report) -> list[str]:
+    """A sentence about a strategy of the file that is better than the recommended one, and left out by what deploys it.
+
+    It keeps every limit of the goal that can be told, and adds fewer bad requests, replication by replication; at most one.
+    """
+    recommendation, shown = report.recommendation, report.shown
+    chosen = None if report.chosen is None else shown.columns[report.chosen].get("bad_requests_added")
+    if recommendation is None or chosen is None:
+        return []
+    target = recommendation.goal.deploy_with
+    better = []
+    for name, strategy in report.scenario.strategies.items():
+        why = undeployable(strategy.plan, target)
+        added = shown.columns[name].get("bad_requests_added") if name in shown.columns else None
+        if why is None or added is None or Verdict(limits_of(shown, name, recommendation.goal)).tone != "good":
+            continue
+        apart = difference(added, chosen)
+        if apart is not None and apart.high is not None and apart.high < 0:
+            better.append((apart.mean, name, why))
+    if not better:
+        return []
+    _, name, why = min(better)
+    figures = [number_with_interval(shown.estimates(of)["bad_requests_added"]) for of in (name, report.chosen or "")]
+    return [
+        f"Better elsewhere: {name} adds {figures[0]} bad requests to the file's fault, against {figures[1]}, but {why}."
+    ]
 
 
 def _rows(report: Report) -> list[Row]:

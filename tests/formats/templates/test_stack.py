@@ -612,3 +612,26 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
     expected = [EVENTS[name][1:] for name in events] if events and not plain else [("http", None)]
     assert [(source.source, source.arrivals.fixed) for source in loaded.traffic] == expected
     assert {source.alias for source in loaded.traffic} == {alias}
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ({}, ["30/min"]),
+        ({"Api": {"Type": "HttpApi"}}, ["30/min"]),
+        ({"Api": {"Type": "HttpApi"}, "Topic": {"Type": "SNS", "Properties": {"Topic": "t"}}}, ["15/min", "15/min"]),
+        ({"Api": {"Type": "Api", "Properties": {"Path": "/", "Method": "get"}},
+          "Beat": {"Type": "Schedule", "Properties": {"Schedule": "rate(5 minutes)"}}}, ["30/min", None]),
+    ],
+)  # fmt: skip
+def test_a_rate_is_shared_by_the_sources_that_have_none(
+    events: dict[str, Any], expected: list[str | None], tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    function = {"AutoPublishAlias": "live", "DeploymentPreference": {"Type": "AllAtOnce"}, "Events": events}
+    resources = {"Orders": {"Type": "AWS::Serverless::Function", "Properties": function}}
+    path.write_text(json.dumps({"Resources": resources}))
+    deployed = stack_of(path, rate=0.5).read("Orders")
+    traffic = deployed.scenario(path).dump()["traffic"]
+    assert [source["arrivals"].get("poisson") for source in traffic] == expected
+    assert "As given: 30/min in all" in deployed.written(path)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from rollout_sim.cli.main import app
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.formats.templates.sam import from_sam
+from rollout_sim.formats.templates.sam import from_sam, stack_of
+from rollout_sim.formats.templates.wording import Wording
 from rollout_sim.scenario.scenario import Scenario
 
 REF: dict[str, Any] = {"Ref": "Orders"}
@@ -487,3 +488,53 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(made: list[Any
     assert [remark for remark in remarks if "left out" in remark] == []
     for alarm, (_, expected) in zip(loaded.alarms.values(), made, strict=True):
         assert {name: getattr(alarm, name) for name in expected} == pytest.approx(expected)
+
+
+# --- alarms that can have no data, and what gives them some ------------------------------------------------------------
+
+BARE = dimensions(Resource=ALIAS)
+DEAD = [
+    (plain(Dimensions=BARE), "the dimensions FunctionName ${Orders}, Resource ${Orders}:live", "alias"),
+    (plain(Dimensions=dimensions(FunctionName=REF, ExecutedVersion=VERSION)), "Version the new version's number", "new_version"),
+    (plain(Dimensions=[*OF_ALIAS, {"Name": "Region", "Value": "x"}]), "FunctionName ${Orders}, Resource ${Orders}:live", "alias"),
+    (plain(Dimensions=dimensions(FunctionName=REF, Resource="${Orders}:live")), "Resource ${Orders}:live", "alias"),
+    (plain(Dimensions=dimensions(FunctionName="Orders")), "the dimensions FunctionName ${Orders}", "function"),
+    (plain(Dimensions=dimensions(FunctionName=REF, Resource="live")), "Resource ${Orders}:live", "alias"),
+    (plain(Dimensions=dimensions(FunctionName={"Fn::GetAtt": ["Orders", "Arn"]})), "FunctionName ${Orders}", "function"),
+    (plain(MetricName="Error"), "MetricName Errors", "new_version"),
+    (plain(Unit="Percent"), "Unit Count", "new_version"),
+    (plain(MetricName="Throttle", Unit="Bytes"), "MetricName Throttles; Unit Count", "new_version"),
+    (of_maths("e / i", Metrics=[stat("e", "Errors", BARE), stat("i", "Invocations"), {"Id": "x", "Expression": "100 * e / i"}]),
+     "the dimensions FunctionName ${Orders}, Resource ${Orders}:live", "alias"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("alarm", "change", "of"), DEAD)
+def test_an_alarm_without_data_is_read_as_it_should_be(
+    alarm: dict[str, Any], change: str, of: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(template({"Watch": alarm}), indent=1))
+    deployed = stack_of(path).read("Orders")
+    left = deployed.left["Watch"]
+    assert left.dead
+    assert Wording().repaired(left.repairs).endswith(change)
+    assert left.mended is not None
+    assert left.mended["of"] == of
+    assert deployed.alarms == {}
+    assert all("Watch" not in remark or "left out" in remark for remark in deployed.remarks)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        dimensions(Resource="bills:live"),
+        dimensions(Resource={"Fn::Sub": "${Bills}:live"}),
+        dimensions(Resource="other:live"),
+    ],
+)
+def test_the_dead_alarm_of_another_function_is_not_made_ones_own(given: Any, tmp_path: Path) -> None:
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(template({"Watch": plain(Dimensions=given)}), indent=1))
+    left = stack_of(path).read("Orders").left["Watch"]
+    assert (left.dead, left.mended) == (True, None)

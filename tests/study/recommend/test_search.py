@@ -288,7 +288,7 @@ def test_an_interrupted_search_shows_what_it_has(monkeypatch: pytest.MonkeyPatch
     assert sentence(found) == "interrupted while the contenders were told apart"
     assert len(contender_table(found).rows) == len(found.contenders) > 3
     assert to_json(found)["interrupted"] == found.interrupted
-    monkeypatch.setattr(search, "evaluations", interrupted)
+    monkeypatch.setattr(search, "explore", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.recommend(keep_alarms=True)
 

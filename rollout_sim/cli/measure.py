@@ -1,0 +1,286 @@
+"""`rollout-sim import cloudwatch`: a function's own traffic, errors, durations and deployments as a scenario."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from rollout_sim.cli.options import JSON
+
+if TYPE_CHECKING:
+    from rollout_sim.core.statistics import Estimate
+    from rollout_sim.formats.measurements.folder import Imported
+    from rollout_sim.formats.measurements.naming import Names
+    from rollout_sim.formats.measurements.recording import Recording
+    from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.fit.goodness import Goodness
+    from rollout_sim.views.tables import Table
+
+_DAYS: Final = 14.0
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="A file to read instead of AWS; FILES are more of them.",
+)
+@click.option("--function", metavar="NAME", help="The function. Without --data it is asked of AWS.")
+@click.option("--alias", default="prod", show_default=True, help="The alias whose rollouts are meant.")
+@click.option("--days", type=click.FloatRange(0.05, 455), default=_DAYS, show_default=True, help="How far back.")
+@click.option("--region", help="AWS's Region; else that of the profile.")
+@click.option("--profile", help="A profile of the AWS configuration.")
+@click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS's own, for all of its services.")
+@click.option(
+    "--group", metavar="APPLICATION/GROUP", help="The CodeDeploy deployment group; else the one that shifts the alias."
+)
+@click.option(
+    "--timezone", metavar="ZONE", help="Of times in files that name none, such as Europe/Berlin.  [default: UTC]"
+)
+@click.option(
+    "--series",
+    "named",
+    metavar="NAME=COLUMN",
+    multiple=True,
+    help="Which column of minutes.csv a series of a file is, by its name.",
+)
+@click.option(
+    "--rate",
+    type=click.Choice(["trace", "profile"]),
+    default="trace",
+    show_default=True,
+    help="Replay the recorded traffic, or Poisson by its profile.",
+)
+@click.option(
+    "--errors",
+    type=click.Choice(["fit", "minutes"]),
+    default="fit",
+    show_default=True,
+    help="The fitted error rate, or the recorded minutes.",
+)
+@click.option("--print-commands", is_flag=True, help="Only print the aws commands whose output --data takes.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="The folder  [default: the function's name]"
+)
+@JSON
+def cloudwatch(
+    files: tuple[Path, ...],
+    data: tuple[Path, ...],
+    function: str | None,
+    alias: str,
+    days: float,
+    print_commands: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Write a scenario from what CloudWatch measured of a function.
+
+    It is read from AWS, or from files (--data): the JSON that the aws command prints, exports of Logs Insights, Prometheus,
+    Grafana or Datadog. The folder gets scenario.yaml, traffic.csv, minutes.csv and a picture of the fit.
+    """
+    from rollout_sim.core.files import check_writable
+    from rollout_sim.formats.measurements.folder import FILES, Choices, imported
+
+    _check_alias(alias)
+    if print_commands:
+        _print_commands(function, alias, days, options["region"], options["profile"])
+        return
+    paths = (*data, *files)
+    if not paths and function is None:
+        raise click.UsageError("say which --function to read from AWS, or give files with --data; see --print-commands")
+    name = function or "my-function"
+    out = options["out"] or Path(name)
+    check_writable(out, FILES)
+    recording = _from_files(paths, function, alias, options) if paths else _from_aws(name, alias, days, options)
+    if function is None:
+        recording.remark("the function's name is a GUESS; say it with --function")
+    rate: Literal["trace", "profile"] = options["rate"]
+    errors: Literal["fit", "minutes"] = options["errors"]
+    result = imported(recording, Choices(function=name, alias=alias, rate=rate, errors=errors))
+    _deliver(result, out, as_json=as_json)
+
+
+def _check_alias(alias: str) -> None:
+    from rollout_sim.errors import ValidationException
+    from rollout_sim.function.lambda_api import check_alias_name
+
+    try:
+        check_alias_name(alias)
+    except ValidationException:
+        what = f"got {alias!r}; allowed letters, digits, - and _, not digits alone"
+        raise click.BadParameter(what, param_hint="--alias") from None
+
+
+def _print_commands(function: str | None, alias: str, days: float, region: str | None, profile: str | None) -> None:
+    from rollout_sim.formats.measurements.commands import command_lines
+
+    for line in command_lines(function or "FUNCTION", alias, days, int(time.time()), region, profile):
+        click.echo(line)
+
+
+def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, options: dict[str, Any]) -> Recording:
+    from rollout_sim.formats.measurements.clock import zone_of
+    from rollout_sim.formats.measurements.reading import read_files
+
+    try:
+        zone = zone_of(options["timezone"] or "UTC")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--timezone") from None
+    return read_files(
+        paths, _names(function, alias, options["named"]), zone, zone_named=options["timezone"] is not None
+    )
+
+
+def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
+    from rollout_sim.core.minutes import COLUMNS
+    from rollout_sim.formats.measurements.naming import Names
+
+    given = []
+    for pair in named:
+        name, _, column = pair.rpartition("=")
+        if not name or column not in COLUMNS:
+            raise click.BadParameter(
+                f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join(COLUMNS)}", param_hint="--series"
+            )
+        given.append((name, column))
+    return Names(function=function, alias=alias, given=tuple(given))
+
+
+def _from_aws(function: str, alias: str, days: float, options: dict[str, Any]) -> Recording:
+    from rollout_sim.cli.console import progress
+    from rollout_sim.formats.measurements.live import Wanted, read_live
+
+    group = options["group"]
+    if group is not None and not all(group.partition("/")):
+        raise click.BadParameter(f"got {group!r}; allowed APPLICATION/GROUP", param_hint="--group")
+    wanted = Wanted(
+        function=function, alias=alias, days=days, region=options["region"], profile=options["profile"],
+        endpoint=options["endpoint_url"], group=group,
+    )  # fmt: skip
+    with progress(f"reading {function} from AWS") as report:
+        return read_live(wanted, report)
+
+
+def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
+    """Writes the folder, and says what is in it."""
+    import json
+
+    from rollout_sim.cli.console import import_pictures, show
+    from rollout_sim.formats.measurements.folder import PICTURE, write
+
+    import_pictures()
+
+    def picture(folder: Path) -> None:
+        from rollout_sim.views.plots import fit
+        from rollout_sim.views.plots.style import save
+
+        save(fit.fit(result.fitted, result.choices.function), folder / f"{PICTURE}.png")
+
+    scenario = write(result, out, picture)
+    for remark in result.remarks:
+        click.echo(remark if remark.startswith("warning: ") else f"note: {remark}", err=True)
+    if as_json:
+        click.echo(json.dumps(_summary(result, out, scenario), indent=2))
+        return
+    show(
+        _table(result),
+        f"wrote {out}: scenario.yaml, traffic.csv, minutes.csv, {PICTURE}.png; next: rollout-sim compare {out / 'scenario.yaml'}",
+    )
+
+
+def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[str, Estimate]]]:
+    """Each part: its name, what describes it, how well, and its figures."""
+    fitted = result.fitted
+    parts: list[tuple[str, str, Goodness | None, dict[str, Estimate]]] = []
+    rate = {"rate_per_s": fitted.arrivals.rate}
+    dispersions = {
+        f"dispersion_{span * fitted.arrivals.period}s": value for span, value in fitted.arrivals.dispersions.items()
+    }
+    described = "replayed" if result.choices.rate == "trace" else f"Poisson by the hour of the {fitted.arrivals.cycle}"
+    parts.append(
+        (
+            "traffic",
+            described,
+            fitted.arrivals.goodness if result.choices.rate == "profile" else None,
+            rate | dispersions,
+        )
+    )
+    if fitted.errors is not None:
+        replayed = result.choices.errors == "minutes"
+        parts.append(
+            (
+                "errors",
+                "recorded minutes" if replayed else fitted.errors.kind,
+                None if replayed else fitted.errors.goodness,
+                dict(fitted.errors.parameters),
+            )
+        )
+    for name, part in (("durations", fitted.durations), ("cold starts", fitted.cold_starts)):
+        if part is not None:
+            parts.append((name, f"lognormal by {part.source}", part.goodness, dict(part.parameters)))
+    if fitted.releases is not None:
+        parts.append(("deployments", "Jeffreys' prior", None, {"p_bad": fitted.releases.p_bad}))
+    return parts
+
+
+_SHARES: Final = ("mean", "calm", "bad", "p_bad")
+_TIMES: Final = ("median", "p99", "spell", "every")
+
+
+def _table(result: Imported) -> Table:
+    """What was fitted, with intervals, and how well."""
+    from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
+    from rollout_sim.views.cells import Text
+    from rollout_sim.views.tables import Column, Table
+
+    def shown(name: str, value: Estimate) -> str:
+        if name in _SHARES:
+            return share_with_interval(value)
+        if name in _TIMES:
+            return f"{show_duration(value.mean)} [{show_duration(value.low)}, {show_duration(value.high)}]"
+        return number_with_interval(value)
+
+    rows = []
+    for part, described, goodness, figures in _goodnesses(result):
+        title = f"{part}, {described}" if len(figures) == 1 else part
+        fit = "-" if goodness is None else goodness.verdict
+        for number, (name, value) in enumerate(figures.items()):
+            first, last = (title if number == 0 else described if number == 1 else "", fit if number == 0 else "")
+            rows.append((first, name.replace("_", " "), shown(name, value), last))
+    titles = ("part", "figure", "measured [95%]", "fit")
+    columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
+    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+
+
+def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
+    """The same as one JSON document."""
+    from rollout_sim.formats.measurements.recording import stamp
+
+    used = result.used
+    parts = {
+        part: {
+            "described_by": described,
+            "goodness": None
+            if goodness is None
+            else {
+                "verdict": goodness.verdict,
+                "figure": goodness.figure,
+                "value": goodness.value,
+                "low": goodness.low,
+                "high": goodness.high,
+            },
+            **{name: value.to_json() for name, value in figures.items()},
+        }
+        for part, described, goodness, figures in _goodnesses(result)
+    }
+    return {
+        "folder": str(out), "scenario": scenario.name, "of": used.of, "period_s": used.period,
+        "from": stamp(int(used.times[0])), "to": stamp(used.end),
+        "invocations": int(result.fitted.observed.invocations.sum()), "errors": int(result.fitted.observed.errors.sum()),
+        "fit": parts, "notes": list(result.remarks),
+    }  # fmt: skip

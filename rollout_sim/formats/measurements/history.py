@@ -1,0 +1,102 @@
+"""History: deployments and what alarms did, from AWS's answers, as releases with their endings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rollout_sim.formats.measurements.amazon import entries
+from rollout_sim.formats.measurements.clock import Clock
+from rollout_sim.formats.measurements.recording import Recording, stamp
+from rollout_sim.study.fit.releases import AFTERWARDS, Ending, Release
+
+_STOPPED: Final = ("ALARM_ACTIVE", "ALARM_ISSUES")
+"""What CodeDeploy says where an alarm stopped a deployment."""
+
+
+def alarm_times(recording: Recording) -> dict[str, list[int]]:
+    """When each alarm went into ALARM (s since 1970, rising), from its history."""
+    clock = Clock(zone=UTC, named=True, remarks=recording.remarks, source="alarm history")
+    times: dict[str, list[int]] = {}
+    for entry in entries(recording, "alarm history", "AlarmHistoryItems"):
+        if entry.get("HistoryItemType", "StateUpdate") == "StateUpdate" and _state(entry) == "ALARM":
+            times.setdefault(str(entry.get("AlarmName")), []).append(_time(entry.get("Timestamp"), clock))
+    return {name: sorted(set(when)) for name, when in times.items()}
+
+
+def _state(entry: Mapping[str, Any]) -> str:
+    """The new state of an item of an alarm's history: in its data, or in words in its summary."""
+    try:
+        data = json.loads(str(entry.get("HistoryData") or "{}"))
+        state = data.get("newState", {}).get("stateValue")
+    except (ValueError, AttributeError):
+        state = None
+    return str(state or str(entry.get("HistorySummary", "")).rpartition(" to ")[2]).strip()
+
+
+def releases(recording: Recording, watching: frozenset[str] | None = None) -> tuple[Release, ...]:
+    """The deployments, the oldest first, with how they ended.
+
+    One is bad that an alarm stopped, or that one of the alarms (of those `watching`, where they are known) followed within a
+    day, before the next deployment began. Roll backs that CodeDeploy made are no deployments of anybody's; ones that somebody
+    stopped by hand have an ending that nothing tells.
+    """
+    clock = Clock(zone=UTC, named=True, remarks=recording.remarks, source="deployments")
+    alarms = {name: times for name, times in alarm_times(recording).items() if watching is None or name in watching}
+    entered = sorted((time, name) for name, times in alarms.items() for time in times)
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in entries(recording, "deployments", "deploymentsInfo", "deploymentInfo"):
+        if entry.get("creator") != "codeDeployRollback" and not (entry.get("rollbackInfo") or {}).get(
+            "rollbackTriggeringDeploymentId"
+        ):
+            found[str(entry.get("deploymentId"))] = entry
+    begun = sorted(
+        (_time(entry.get("startTime") or entry.get("createTime"), clock), name)
+        for name, entry in found.items()
+        if entry.get("createTime")
+    )
+    result = []
+    for number, (start, name) in enumerate(begun):
+        entry = found[name]
+        end = _time(entry["completeTime"], clock) if entry.get("completeTime") else start
+        following = begun[number + 1][0] if number + 1 < len(begun) else None
+        until = end + AFTERWARDS if following is None else min(end + AFTERWARDS, following)
+        result.append(_release(name, entry, start, end, until, entered))
+    if found and not recording.documents.get("alarm history"):
+        recording.remark("the history of the alarms is not known: whether one followed a deployment is not told")
+    return tuple(result)
+
+
+def _release(
+    name: str, entry: Mapping[str, Any], start: int, end: int, until: int, entered: list[tuple[int, str]]
+) -> Release:
+    status = str(entry.get("status"))
+    code = str((entry.get("errorInformation") or {}).get("code", ""))
+    ending: Ending = "unknown"
+    noticed, alarm = None, ""
+    if code in _STOPPED or "ALARM" in code:
+        ending = "rolled back"
+        noticed, alarm = next(((time, who) for time, who in entered if start <= time <= end), (end, ""))
+    elif status == "Failed":
+        ending = "failed"
+    elif status == "Succeeded":
+        ending = "good"
+        first = next(((time, who) for time, who in entered if start <= time < until), None)
+        if first is not None:
+            ending = "alarm afterwards"
+            noticed, alarm = first
+    return Release(name=name, start=start, end=end, ending=ending, noticed=noticed, alarm=alarm)
+
+
+def _time(value: object, clock: Clock) -> int:
+    if isinstance(value, datetime):
+        return int(value.timestamp())
+    return clock.read([value])[0]
+
+
+def described(release: Release) -> str:
+    """A bad deployment in a line."""
+    when = stamp(release.start)[:16]
+    return f"{release.name} {when}Z: {release.ending}" + (f" ({release.alarm})" if release.alarm else "")

@@ -1,0 +1,120 @@
+"""Naming: which metric of which scope a series is, from what a tool calls it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+LABEL: Final = re.compile(r"(?P<column>\w+) of (?P<of>function|alias:[\w-]+|version:\d+) every (?P<period>\d+) s")
+"""The label of the queries that `commands` prints and `live` asks."""
+_OTHERS: Final = re.compile(
+    r"dead.?letter|async|provisioned|post.?runtime|unreserved|claimed|\binit\b|init.?duration|billed|iterator|offset|recursive|"
+    r"delivery|url.?request|%|percent|(?<![a-z])(?:rate|ratio)(?![a-z])"
+)
+"""Metrics that are none of ours, however like one their names look; a rate of errors is no count."""
+_METRICS: Final = (
+    ("concurrent_executions", re.compile(r"concurrent")),
+    ("throttles", re.compile(r"throttle|\b429\b")),
+    ("errors", re.compile(r"error|failure|\b5xx\b")),
+    ("duration", re.compile(r"duration|latency|response.?time")),
+    ("invocations", re.compile(r"invocation|request|\bhits\b|\bcalls\b")),
+)
+_STATISTICS: Final = (
+    ("duration_p50_ms", re.compile(r"p50(?!\d)|(?<!\d)50(?:th|p)|median|(?<!\d)0\.50?(?!\d)")),
+    ("duration_p90_ms", re.compile(r"p90(?!\d)|(?<!\d)90(?:th|p)|(?<!\d)0\.90?(?!\d)")),
+    ("duration_p99_ms", re.compile(r"p99(?!\d|\.\d)|(?<!\d)99(?:th|p)|(?<!\d)0\.99(?!\d)")),
+    ("duration_max_ms", re.compile(r"max")),
+    ("duration_average_ms", re.compile(r"average|\bavg\b|(?<![a-z])avg|mean")),
+)
+_AVERAGED: Final = re.compile(r"average|(?<![a-z])avg|mean|(?<![a-z])min(?:imum)?(?![a-z])|max|p\d\d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """What a name says: the column of the table, the scope, the period (s) and the factor to milliseconds; None where nothing."""
+
+    column: str | None = None
+    of: str | None = None
+    period: int | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Knows the function and its alias; `given` says of series by their names which column they are (`--series NAME=COLUMN`)."""
+
+    function: str | None = None
+    alias: str = "prod"
+    given: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def scope(self) -> str:
+        """What a series is taken to be of that does not say it."""
+        return f"alias:{self.alias}"
+
+    def told(self, *names: str) -> Named:
+        """What the first of `names` that says something says, part by part."""
+        columns = (self._one(name) for name in names if name)
+        column, of, period, scale = None, None, None, 1.0
+        for named in columns:
+            if column is None and named.column is not None:
+                column, scale = named.column, named.scale
+            of, period = of or named.of, period or named.period
+        return Named(column=column, of=of, period=period, scale=scale)
+
+    def _one(self, name: str) -> Named:
+        label = LABEL.fullmatch(name.strip())
+        if label is not None:
+            return Named(column=label["column"], of=label["of"], period=int(label["period"]))
+        lowered = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+        column = next((column for text, column in self.given if text == name), None) or column_of(lowered)
+        return Named(column=column, of=self._scope(name), scale=_scale(lowered))
+
+    def _scope(self, name: str) -> str | None:
+        version = re.search(r"(?i)version[\s:=_\"'-]*(\d+)|\bv(\d+)\b", name)
+        if version is not None:
+            return f"version:{version[1] or version[2]}"
+        if self.function is not None and f"{self.function}:{self.alias}" in name:
+            return f"alias:{self.alias}"
+        alias = re.search(r"(?i)alias[:=]\s*[\"']?([\w-]+)", name)
+        if alias is not None:
+            return f"alias:{alias[1]}"
+        if re.search(r"(?i)(?<![a-z])alias(?![a-z])", name) or re.search(
+            rf"(?<!\w){re.escape(self.alias)}(?!\w)", name
+        ):
+            return f"alias:{self.alias}"
+        if re.search(r"(?i)(?<![a-z])function(?!_?name|:)(?![a-z])", name):
+            return "function"
+        return None
+
+
+def column_of(lowered: str) -> str | None:
+    """The column that a name in small letters is about, None where it is about none of them or does not say which."""
+    if _OTHERS.search(lowered):
+        return None
+    metric = next((column for column, pattern in _METRICS if pattern.search(lowered)), None)
+    if metric == "duration":
+        return next((column for column, pattern in _STATISTICS if pattern.search(lowered)), None)
+    if metric in ("errors", "throttles", "invocations") and _AVERAGED.search(lowered):
+        return None
+    return metric
+
+
+def _scale(lowered: str) -> float:
+    """Milliseconds of the unit of a duration that a name holds: seconds where it says so, else milliseconds."""
+    if re.search(r"milli|(?<![a-z])ms(?![a-z])", lowered):
+        return 1.0
+    if re.search(r"micro|(?<![a-z])us(?![a-z])", lowered):
+        return 0.001
+    return 1000.0 if re.search(r"second|(?<![a-z])sec(?![a-z])|\(s\)", lowered) else 1.0
+
+
+def unknown_series(source: str, names: Iterable[str]) -> str:
+    """The message that none of the series of a file is one of ours."""
+    shown = ", ".join(sorted(set(names))[:10]) or "none"
+    return (
+        f"{source}: no series is known by its name, got {shown}; allowed names with invocations, errors, throttles, "
+        "concurrent executions, or duration and average, p50, p90, p99 or max; or say it: --series NAME=COLUMN"
+    )

@@ -1,0 +1,287 @@
+"""The recorded plane: what the alarms would have seen of recorded minutes, had a rollout begun then; a batch of beginnings at once.
+
+A replication is a beginning. Nothing of the traffic is drawn: the requests, errors and throttles of each minute are those that
+were recorded. What is drawn is which of them the new version would have served, by the alias's weight (a binomial number of
+the invocations, of the errors among them a hypergeometric one), and what a fault of the new version would have added, by the
+rules of `function.faults`. So a new version without faults is exactly as good as what served the recorded requests.
+
+What a recorded minute does not tell is approximated, or `shortcomings` says that it cannot be done: invocations are over by the
+end of their minute; durations lie on a curve through the minute's recorded percentiles, straight in their logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.control.metrics import Metrics, Percentile
+from rollout_sim.control.strategies import Hook
+from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.core.minutes import Minutes
+from rollout_sim.core.units import TICK
+from rollout_sim.function import faults
+from rollout_sim.planes.base import Answers, PlaneTotals
+from rollout_sim.planes.draws import NO_USER_QUANTILE
+from rollout_sim.scenario.scenario import Scenario
+
+_ROUNDING: Final = TICK / 2
+_KNOTS: Final = (
+    (0.5, "duration_p50_ms"), (0.9, "duration_p90_ms"), (0.99, "duration_p99_ms"), (1.0, "duration_max_ms"),
+)  # fmt: skip
+"""The shares of a minute's invocations whose longest duration is recorded, and in which column."""
+_STATEFUL: Final = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
+
+
+def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
+    """The reasons why recorded minutes do not tell what the scenario's alarms would have seen; none where they do."""
+    assert scenario.new is not None
+    reasons = [
+        f"version {scenario.new}: its failures depend on {_STATEFUL[fault.kind]}"
+        for fault in scenario.faults_of(scenario.new)
+        if fault.kind in _STATEFUL
+    ]
+    period, durations = recording.period, not np.isnan(recording.columns["duration_p50_ms"]).all()
+    slower = any(f.latency is not None and f.share < 1 for f in scenario.faults_of(scenario.new))
+    for name in scenario.evaluated:
+        alarm = scenario.alarms[name]
+        if alarm.band is not None:
+            reasons.append(f"alarm {name}: learns an anomaly band")
+        if alarm.readings and any(length % period for length in (alarm.step, alarm.period)):
+            reasons.append(f"alarm {name}: its periods are no whole number of recorded ones ({period:g} s)")
+        if alarm.slo is not None and any(
+            s.name == alarm.slo and s.alias not in (None, scenario.alias) for s in scenario.slos
+        ):
+            reasons.append(f"alarm {name}: reads the budget of another alias")
+        for reading in alarm.readings.values():
+            wanted = reading.percentile
+            if reading.metric == "latency":
+                reasons.append(f"alarm {name}: reads the front door's latency, which is not among the recorded figures")
+            if reading.of == "function" and any(source.alias != scenario.alias for source in scenario.traffic):
+                reasons.append(f"alarm {name}: reads the function as a whole, with the traffic of other aliases")
+            if reading.kind == "duration" and not durations:
+                reasons.append(f"alarm {name}: reads durations, which were not recorded")
+            if wanted is not None and (wanted.trimmed or wanted.period != period or wanted.share < _KNOTS[0][0]):
+                reasons.append(
+                    f"alarm {name}: reads more of durations than the percentiles of single minutes from p50 on"
+                )
+            if wanted is not None and slower:
+                reasons.append(f"alarm {name}: reads durations of which a share is slower")
+    return tuple(dict.fromkeys(reasons))
+
+
+def approximated(scenario: Scenario) -> tuple[str, ...]:
+    """What recorded minutes leave open and is assumed, a sentence each."""
+    notes = ["a recorded invocation counts as over by the end of its minute"]
+    readings = [reading for name in scenario.evaluated for reading in scenario.alarms[name].readings.values()]
+    if any(reading.kind == "duration" for reading in readings):
+        notes.append("durations lie on a curve through each minute's recorded percentiles")
+    if any(reading.metric == "responses_5xx" for reading in readings):
+        notes.append("failed responses are not among the recorded figures: 5xx counts errors and throttles")
+    return tuple(notes)
+
+
+class RecordedPlane:
+    """A `DataPlane` whose time 0 is, in each replication, the beginning of another recorded minute: `begins` (replications,).
+
+    The minutes that it goes through are all in the `recording`. What is drawn comes from `rng`.
+    """
+
+    def __init__(
+        self, scenario: Scenario, recording: Minutes, begins: IntArray, metrics: Metrics, rng: np.random.Generator
+    ) -> None:
+        assert scenario.new is not None
+        self._scenario = scenario
+        self._recording = recording
+        self._begins = begins
+        self._metrics = metrics
+        self._rng = rng
+        self._now = 0.0
+        places = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
+        self._old, self._new = (places[scenario.alias, version] for version in (scenario.old, scenario.new))
+        self._rows = faults.rows_of(scenario.faults_of(scenario.new), scenario.start)
+        self._counts = tuple(
+            np.nan_to_num(recording.columns[name]).astype(np.int64) for name in ("invocations", "errors", "throttles")
+        )
+        self._left: tuple[IntArray, ...] = ()
+        size = begins.size
+        self._requests, self._bad, self._bad_new, self._added = (np.zeros(size, np.int64) for _ in range(4))
+
+    def advance(self, until: float, weights: FloatArray) -> None:
+        """Goes through the recorded minutes up to `until` (s), with the new version's `weights` (replications,)."""
+        period = self._recording.period
+        changes = [
+            t
+            for row in self._rows
+            for t in (row[faults.ONSET], row[faults.ONSET] + row[faults.RAMP], row[faults.UNTIL])
+        ]
+        while self._now < until - _ROUNDING:
+            minute = math.floor(self._now / period + 1e-9)
+            end = (minute + 1) * period
+            if self._now - minute * period < _ROUNDING:
+                self._left = tuple(counts[self._begins + minute] for counts in self._counts)
+            stop = min([end, until, *(t for t in changes if t > self._now + _ROUNDING)])
+            taken = self._left
+            if end - stop > _ROUNDING:
+                share = (stop - self._now) / (end - self._now)
+                invocations = self._rng.binomial(self._left[0], share)
+                errors = _among(self._rng, np.minimum(self._left[1], self._left[0]), self._left[0], invocations)
+                taken = invocations, errors, self._rng.binomial(self._left[2], share)
+                self._left = tuple(left - part for left, part in zip(self._left, taken, strict=True))
+            self._serve(minute, (self._now + stop) / 2, weights, *taken)
+            self._now = stop
+
+    def provision(self, count: int, mask: Mask) -> None:
+        """Warm environments have no bearing on what is recorded."""
+
+    def test(self, hook: Hook, mask: Mask) -> Answers:
+        """Each test fails as often as the requests of the minute in which it begins, and by the new version's faults."""
+        size = mask.size
+        minutes = self._begins + math.floor(self._now / self._recording.period + 1e-9)
+        share = self._recording.error_shares[np.minimum(minutes, self._recording.size - 1)]
+        failed = np.zeros(size, np.int64)
+        for start in hook.starts(self._now):
+            bad = faults.bad_share(self._shares(start))
+            failed += self._rng.random(size) < 1 - (1 - share) * (1 - bad)
+        at = np.full(size, hook.end(self._now))
+        return lambda: (failed, at)
+
+    def finish(self) -> PlaneTotals:
+        """What happened in all."""
+        none = np.zeros(self._begins.size, np.int64)
+        return PlaneTotals(
+            requests=self._requests, pending=none, bad=self._bad, bad_new_version=self._bad_new,
+            bad_by=tuple(self._bad for _ in self._scenario.slos),
+            lost_by=tuple(self._bad.astype(np.float64) for _ in self._scenario.slos), added=self._added,
+            added_by=tuple(self._added for _ in self._scenario.slos), throttles=none,
+        )  # fmt: skip
+
+    def _shares(self, t: float) -> tuple[float, float, float, float, float]:
+        """What the new version's faults make fail at `t` (s), besides what failed anyway."""
+        return faults.failure_shares(self._rows, 0.0, 0.0, t, False, 0.0, 0, NO_USER_QUANTILE)
+
+    def _serve(
+        self, minute: int, middle: float, weights: FloatArray, invocations: IntArray, errors: IntArray, throttles: IntArray
+    ) -> None:  # fmt: skip
+        """Requests of one minute, whose faults are those of its `middle` (s), go to the two versions."""
+        metrics, rng = self._metrics, self._rng
+        errors = np.minimum(errors, invocations)
+        served = np.where(weights == 1, invocations, 0)
+        failed = np.where(weights == 1, errors, 0)
+        refused = np.where(weights == 1, throttles, 0)
+        part = np.flatnonzero((weights > 0) & (weights < 1) & (invocations + throttles > 0))
+        if part.size:
+            served[part] = rng.binomial(invocations[part], weights[part])
+            failed[part] = _among(rng, errors[part], invocations[part], served[part])
+            refused[part] = rng.binomial(throttles[part], weights[part])
+        shares = self._shares(middle)
+        more = rng.binomial(served - failed, faults.error_share(shares)) if faults.error_share(shares) else 0 * served
+        answered_badly = rng.binomial(served - failed - more, shares[-1]) if shares[-1] else 0 * served
+        for target, n, wrong, thrown in (
+            (self._new, served, failed + more, refused),
+            (self._old, invocations - served, errors - failed, throttles - refused),
+        ):
+            metrics.invocations[:, target, minute] += n
+            metrics.errors[:, target, minute] += wrong
+            metrics.throttles[:, target, minute] += thrown
+        metrics.failed_responses[:, self._new, minute] += answered_badly
+        self._requests += invocations + throttles
+        self._added += more + answered_badly
+        self._bad += errors + throttles + more + answered_badly
+        self._bad_new += failed + more + answered_badly + refused
+        if not np.isnan(self._recording.columns["duration_p50_ms"]).all():
+            self._durations(minute, middle, served, invocations)
+
+    def _durations(self, minute: int, t: float, served: IntArray, invocations: IntArray) -> None:
+        """How long they take, as far as anything is read of it; what a fault slows down, it slows down on the new version."""
+        metrics, recording = self._metrics, self._recording
+        factor, add, _, _ = faults.slowdown(self._rows, t, 0.0, 0, 0.0)
+        rows = self._begins + minute
+        mean = np.nan_to_num(recording.columns["duration_average_ms"][rows]) / 1000
+        parts = ((self._new, served, factor, add), (self._old, invocations - served, 1.0, 0.0))
+        for target, n, times, more in parts:
+            metrics.duration_sum[:, target, minute] += n * (mean * times + more)
+        if not metrics.percentiles and not metrics.slow:
+            return
+        curve = _Curve(recording, rows)
+        for j, limit in enumerate(metrics.slow_thresholds):
+            for target, n, times, more in parts:
+                above = 1 - curve.share_below(np.full(n.size, (limit - more) / times))
+                metrics.slow[j][:, target, minute] += self._rng.binomial(n, np.clip(np.nan_to_num(above), 0.0, 1.0))
+        for key, column in metrics.percentiles.items():
+            members = metrics.scopes[key.of]
+            column[:, minute] = self._percentile(key, curve, [p for p in parts if p[0] in members], invocations, minute)
+
+    def _percentile(
+        self, key: Percentile, curve: _Curve, parts: list[tuple[int, IntArray, float, float]], all_of_it: IntArray, minute: int
+    ) -> FloatArray:  # fmt: skip
+        """A percentile of the durations of some versions' invocations: as recorded, where it is that of all of them unslowed.
+
+        Of n of them, the share below which the k-th lies is Beta(k, n - k + 1).
+        """
+        total = sum((n for _, n, _, _ in parts), np.zeros_like(all_of_it))
+        rank = np.maximum(np.ceil(key.share * total - 1e-9), 1)
+        drawn = self._rng.beta(rank, np.maximum(total - rank + 1, 1))
+        slowed = np.zeros(total.size, bool)
+        for _, n, times, more in parts:
+            slowed |= (n > 0) & ((times, more) != (1.0, 0.0))
+        complete = (self._metrics.invocations[:, [self._old, self._new], minute].sum(axis=1) == total) & ~slowed
+        share = np.where(complete, key.share, drawn)
+        if len({(times, more) for _, n, times, more in parts if n.any()}) <= 1:
+            _, _, times, more = next((p for p in parts if p[1].any()), (0, total, 1.0, 0.0))
+            value = curve.longest(share) * times + more
+        else:
+            low, high = (
+                np.zeros(total.size),
+                curve.longest(np.ones(total.size)) * max(p[2] for p in parts) + max(p[3] for p in parts),
+            )
+            for _ in range(40):
+                middle = (low + high) / 2
+                below = sum(n * curve.share_below((middle - more) / times) for _, n, times, more in parts)
+                inside = below >= share * total
+                low, high = np.where(inside, low, middle), np.where(inside, middle, high)
+            value = high
+        return np.where(total > 0, value, np.nan)
+
+
+class _Curve:
+    """The distribution of the durations (s) of some recorded minutes: straight in the logarithm between recorded percentiles."""
+
+    def __init__(self, recording: Minutes, rows: IntArray) -> None:
+        values = np.array([recording.columns[name][rows] for _, name in _KNOTS]) / 1000
+        shares = np.array([share for share, _ in _KNOTS])
+        for k in range(1, len(_KNOTS)):  # what is missing is like the percentile below it
+            values[k] = np.where(np.isnan(values[k]), values[k - 1], values[k])
+        values = np.maximum.accumulate(np.maximum(values, 1e-6), axis=0)
+        lowest = values[0] ** 2 / values[1]  # below the median as far as above it
+        self._logs = np.log(np.vstack([lowest, values]))
+        self._shares = np.concatenate([[0.0], shares])
+
+    def longest(self, share: FloatArray) -> FloatArray:
+        """The duration (s) below which a share of each minute's invocations lies: shape (minutes,)."""
+        segment = np.clip(np.searchsorted(self._shares, share, side="right") - 1, 0, self._shares.size - 2)
+        column = np.arange(share.size)
+        low, high = self._logs[segment, column], self._logs[segment + 1, column]
+        part = (share - self._shares[segment]) / np.diff(self._shares)[segment]
+        return np.asarray(np.exp(low + (high - low) * part))
+
+    def share_below(self, duration: FloatArray) -> FloatArray:
+        """The share of each minute's invocations up to a duration (s): shape (minutes,)."""
+        logs = np.log(np.maximum(duration, 1e-12))
+        result = np.zeros(duration.size)
+        for k in range(self._shares.size - 1):
+            low, high = self._logs[k], self._logs[k + 1]
+            part = np.where(
+                high > low, (logs - low) / np.where(high > low, high - low, 1.0), (logs >= low).astype(float)
+            )
+            result += np.clip(part, 0.0, 1.0) * (self._shares[k + 1] - self._shares[k])
+        return result
+
+
+def _among(rng: np.random.Generator, marked: IntArray, total: IntArray, taken: IntArray) -> IntArray:
+    """How many of the `marked` ones of `total` are among those `taken` at random: shape (replications,)."""
+    result = np.zeros_like(taken)
+    some = np.flatnonzero((marked > 0) & (taken > 0))
+    result[some] = rng.hypergeometric(marked[some], total[some] - marked[some], taken[some])
+    return result

@@ -1,0 +1,38 @@
+"""What a scenario takes to be at its best because nobody said otherwise: no mistake, but results are better than life."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rollout_sim.core.yaml_io import listed
+from rollout_sim.scenario.sections import Sections
+
+_EDGE: Final = 1e-6
+
+
+def remarks_about(scenario: Sections) -> tuple[str, ...]:
+    """A sentence for each best case that the alarms which act are given, and what would be right."""
+    acting = [name for name in scenario.evaluated if scenario.alarms[name].composite is None]
+    if scenario.rollout is None or not acting:
+        return ()
+    return (*_on_the_edge(scenario), *_without_lag(scenario, acting))
+
+
+def _on_the_edge(scenario: Sections) -> list[str]:
+    """The rollout starts with a period of its alarms, and nobody wrote that it is meant to."""
+    assert scenario.rollout is not None
+    into = scenario.start % scenario.period_of_phases
+    if scenario.phase_is_drawn or scenario.rollout.phase is not None or into > _EDGE:
+        return []
+    what = "the rollout starts with a minute of its alarms, which is their best case"
+    return [f"{what}; `rollout.phase: random` draws where in the minute"]
+
+
+def _without_lag(scenario: Sections, acting: Sequence[str]) -> list[str]:
+    """Alarms that see a minute in the instant in which it ends: the default, a guess."""
+    prompt = [name for name in acting if scenario.alarms[name].lags[1] == 0]
+    if not prompt:
+        return []
+    what = f"no `lag` is given for {listed(prompt)}: 0 s is a guess, and the best case"
+    return [f"{what}; the field reports 1 to 4 min, so write `lag: 1 min`"]

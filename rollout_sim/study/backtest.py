@@ -1,0 +1,482 @@
+"""Backtest: the rollouts of a scenario played on recorded minutes, from every minute of the recording.
+
+First as if a version exactly as good had been deployed: what stops that one stops it for nothing. Then with a fault added to the
+recorded requests. The controller and the alarms are those of every simulation; the data plane is `planes.recorded`, whose
+replications are the beginnings. Neighbouring beginnings see the same minutes, so intervals come from whole days.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rollout_sim.control.controller import BLOCKED, FAILED, ROLLED_BACK
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
+from rollout_sim.core.display import Plotted
+from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import DAY, HOUR, Minutes, iso_of, read_minutes, stamp_of
+from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_in_blocks
+from rollout_sim.core.streams import Streams
+from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.aggregate.limits import waiting_for_answers
+from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
+from rollout_sim.run.batch import stopped
+from rollout_sim.run.driver import Driver
+from rollout_sim.run.simulate import Progress
+from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.clumping import clumping
+from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.when import with_fault
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_BYTES: Final = 1 << 29
+MINUTES_FILE: Final = "minutes.csv"
+"""The file of a folder of recorded data that a backtest reads."""
+_MEMORY: Final = 2**27
+"""Cells of the metrics that are held at a time."""
+_MOMENTS: Final = 24
+"""Moments of the recording at which the model predicts, where its traffic follows the recording or the time of day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """What became of one strategy from each beginning: arrays of shape (beginnings,)."""
+
+    stopped: BoolArray
+    """Rolled back by an alarm, or failed in a hook."""
+    blocked: BoolArray
+    """Did not begin, because an alarm was in ALARM already."""
+    time_to_stop: FloatArray
+    """Seconds from the rollout's start until the alias was back; NaN where it was not rolled back."""
+    stopped_by: dict[str, BoolArray]
+    """By alarm: in ALARM when the deployment was rolled back."""
+    added: IntArray
+    """Bad requests that the fault added, up to the end of the deployment."""
+    requests: IntArray
+    """Requests in the time that was played."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest(Plotted):
+    """The rollouts of a scenario on recorded minutes, beside what the scenario itself predicts."""
+
+    scenario: Scenario
+    """The scenario whose strategies and alarms were played."""
+    folder: str
+    """The folder with the recorded minutes."""
+    recording: Minutes
+    """What was recorded of the rollout's alias."""
+    begins: FloatArray
+    """When each rollout began (s since 1970): shape (beginnings,)."""
+    seed: int
+    """The seed of the thinning, and of the prediction."""
+    replications: int
+    """How many runs of each strategy the prediction rests on."""
+    good: dict[str, Played]
+    """By strategy, a version exactly as good as what was recorded."""
+    bad: dict[str, Played]
+    """By strategy, with `fault` added; empty where the scenario has no fault to look for."""
+    fault: str
+    """The fault that was added, in words."""
+    predicted: Comparison
+    """What the scenario says, of the version with the fault where there is one; its twin is the good version."""
+    moments: tuple[str, ...] = ()
+    """The recorded moments at which it predicts; empty where they do not matter to it."""
+    left_out: int = 0
+    """Recorded minutes from which nothing could be played: too near to the beginning or the end."""
+    notes: tuple[str, ...] = ()
+    """What was assumed, a sentence each."""
+    differences: tuple[str, ...] = ()
+    """In what the recording differs from the scenario, as far as it bears on alarms, a sentence each."""
+
+    @property
+    def days(self) -> IntArray:
+        """The day of each beginning, counted from the first: shape (beginnings,)."""
+        return np.floor((self.begins - self.recording.start) / DAY).astype(np.int64)
+
+    @property
+    def hours(self) -> IntArray:
+        """The hour of the day, in UTC, of each beginning."""
+        return (self.begins % DAY // HOUR).astype(np.int64)
+
+    @property
+    def weekdays(self) -> IntArray:
+        """The weekday of each beginning: 0 is Monday."""
+        return ((self.begins // DAY + 3) % 7).astype(np.int64)
+
+    def stopped_for_nothing(self, strategy: str) -> Estimate:
+        """How often a version exactly as good would have been stopped."""
+        return self._share(self.good[strategy].stopped, strategy)
+
+    def blocked(self, strategy: str) -> Estimate:
+        """How often the deployment would not have begun."""
+        return self._share(self.good[strategy].blocked, strategy)
+
+    def caught(self, strategy: str) -> Estimate | None:
+        """How often the fault would have been caught, of the deployments that began; None without a fault."""
+        if not self.bad:
+            return None
+        return self._share(self.bad[strategy].stopped, strategy)
+
+    def time_to_stop(self, strategy: str) -> Estimate | None:
+        """Seconds until the version with the fault was stopped; None where none was."""
+        if not self.bad:
+            return None
+        times = self.bad[strategy].time_to_stop
+        known = ~np.isnan(times)
+        if not known.any():
+            return None
+        mean = ratio_in_blocks(times[known], np.ones(int(known.sum())), self.days[known])
+        whole = mean_of(times)
+        assert mean is not None
+        assert whole is not None
+        # Those of the quantiles would take neighbouring beginnings for independent ones.
+        return replace(mean, quantiles={name: (value, None, None) for name, (value, _, _) in whole.quantiles.items()})
+
+    def predicted_stops(self, strategy: str, *, good: bool) -> Estimate | None:
+        """What the scenario itself says of that: how often a good version, or the one with the fault, is stopped."""
+        side = (self.predicted.twin or self.predicted) if good else self.predicted
+        if not self.moments:
+            return side.estimates(strategy)["stopped"]
+        hits = stopped(side.columns[strategy])
+        return share_in_blocks(hits, np.arange(hits.size) * len(self.moments) // hits.size, hits.size)
+
+    def by_hour(self, strategy: str, *, good: bool = True) -> FloatArray:
+        """The share of the beginnings of each weekday and hour (UTC) that was stopped: shape (7, 24), NaN without a beginning."""
+        ended = (self.good if good else self.bad)[strategy].stopped
+        place = self.weekdays * 24 + self.hours
+        total = np.bincount(place, minlength=168).astype(float)
+        hits = np.bincount(place, weights=ended.astype(float), minlength=168)
+        shares: FloatArray = np.divide(hits, total, out=np.full(168, math.nan), where=total > 0)
+        return shares.reshape(7, 24)
+
+    def by_day(self, strategy: str) -> dict[str, float]:
+        """By date the share of the day's beginnings at which a good version would have been stopped, where any was."""
+        dates = np.floor(self.begins / DAY).astype(np.int64)
+        ended = self.good[strategy].stopped
+        shares = {int(date): float(ended[dates == date].mean()) for date in np.unique(dates)}
+        return {stamp_of(date * DAY)[:10]: share for date, share in shares.items() if share > 0}
+
+    def by_alarm(self, strategy: str) -> dict[str, float]:
+        """By alarm the share of the good version's stops at which it was in ALARM; empty without a stop."""
+        played = self.good[strategy]
+        total = int(played.stopped.sum())
+        return {name: float(hits.sum()) / total for name, hits in played.stopped_by.items()} if total else {}
+
+    def disagreements(self, strategy: str) -> tuple[str, ...]:
+        """Where the recording and the scenario differ beyond both intervals, in words, with what they differ in; else empty."""
+        said = []
+        for what, measured, foreseen in (
+            (
+                "a good version is stopped",
+                self.stopped_for_nothing(strategy),
+                self.predicted_stops(strategy, good=True),
+            ),
+            (
+                "the fault is caught",
+                self.caught(strategy),
+                self.predicted_stops(strategy, good=False) if self.bad else None,
+            ),
+        ):
+            if measured is None or foreseen is None or not _apart(measured, foreseen):
+                continue
+            word = "less" if foreseen.mean < measured.mean else "more"
+            said.append(f"the scenario makes it {word} likely than the recording that {what}")
+        return tuple(said)
+
+    def _share(self, hits: BoolArray, strategy: str) -> Estimate:
+        plan = self.scenario.strategies[strategy].plan
+        apart = max(plan.length + _lookback(self.scenario), HOUR / 2)
+        independent = max(self.begins.size * self.recording.period / apart, 1.0)
+        return share_in_blocks(hits, self.days, independent)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row per strategy and beginning: `begin`, whether it was stopped for nothing, blocked, and caught, and when."""
+        import pandas as pd
+
+        parts = []
+        for strategy, played in self.good.items():
+            part = {
+                "strategy": strategy, "begin": [iso_of(t) for t in self.begins.tolist()],
+                "stopped_for_nothing": played.stopped, "blocked": played.blocked,
+            }  # fmt: skip
+            if self.bad:
+                part |= {"caught": self.bad[strategy].stopped, "time_to_stop_s": self.bad[strategy].time_to_stop}
+            parts.append(pd.DataFrame(part))
+        return pd.concat(parts, ignore_index=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `backtest --json` prints: plain data."""
+        return {
+            "scenario": self.scenario.name,
+            "folder": self.folder,
+            "of": self.recording.of,
+            "from": iso_of(self.recording.start),
+            "to": iso_of(self.recording.start + self.recording.size * self.recording.period),
+            "beginnings": int(self.begins.size),
+            "left_out": self.left_out,
+            "seed": self.seed,
+            "fault": self.fault or None,
+            "strategies": [self._entry(strategy) for strategy in self.good],
+            "differences": list(self.differences),
+            "notes": list(self.notes),
+        }
+
+    def _entry(self, strategy: str) -> dict[str, Any]:
+        def plain(estimate: Estimate | None) -> dict[str, float | None] | None:
+            return None if estimate is None else estimate.to_json()
+
+        table = self.by_hour(strategy)
+        counts = np.bincount(self.hours, minlength=24)
+        hits = np.bincount(self.hours, weights=self.good[strategy].stopped.astype(float), minlength=24)
+        return {
+            "strategy": strategy,
+            "stopped_for_nothing": plain(self.stopped_for_nothing(strategy)),
+            "predicted": plain(self.predicted_stops(strategy, good=True)),
+            "blocked": plain(self.blocked(strategy)),
+            "by_hour": [hits[k] / counts[k] if counts[k] else None for k in range(24)],
+            "by_weekday_and_hour": [[None if math.isnan(x) else x for x in row] for row in table.tolist()],
+            "by_day": self.by_day(strategy),
+            "by_alarm": self.by_alarm(strategy),
+            "caught": plain(self.caught(strategy)),
+            "predicted_caught": plain(self.predicted_stops(strategy, good=False) if self.bad else None),
+            "time_to_stop_s": plain(self.time_to_stop(strategy)),
+            "disagreements": list(self.disagreements(strategy)),
+        }
+
+    def __repr__(self) -> str:
+        days = self.recording.size * self.recording.period / DAY
+        return (
+            f"{self.scenario.name}: {self.begins.size:,} beginnings in {days:.3g} recorded days of {self.recording.of}"
+        )
+
+
+def backtest(
+    scenario: Scenario,
+    data: str | Path,
+    strategies: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    replications: int = 1000,
+    first: float = 0.0,
+    last: float = 1.0,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Backtest:
+    """The rollouts of `strategies` (all by default) from every minute of the recording in the folder `data`.
+
+    The fault that is added is the goal's smallest one that must be caught; without one, the new version's own. `first` and
+    `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`.
+    Raises ScenarioError for what cannot be played on recorded minutes.
+    """
+    seed = scenario.seed if seed is None else seed
+    deployment = scenario.deployment
+    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    recording = recorded(scenario, data)
+    good, bad, fault = _versions(scenario)
+    played = [good] if bad is None else [good, bad]
+    reasons = tuple(dict.fromkeys(reason for version in played for reason in shortcomings(version, recording)))
+    if reasons:
+        raise ScenarioError([f"{scenario.name}: recorded minutes do not tell: {reason}" for reason in reasons])
+    before = _lead(good)
+    after = max(_length(good, name) for name in names)
+    usable = np.arange(recording.size)
+    usable = usable[(usable * recording.period >= before) & ((recording.size - usable) * recording.period >= after)]
+    usable = usable[(usable >= first * recording.size) & (usable < last * recording.size)]
+    if not usable.size:
+        lasts = recording.size * recording.period / HOUR
+        needs = (before + after) / HOUR
+        raise ScenarioError([f"{data}: {lasts:.3g} h were recorded; alarms and rollouts together need {needs:.3g} h"])
+    parts = len(names) * len(played)
+    results: list[dict[str, Played]] = []
+    for number, version in enumerate(played):
+        results.append({})
+        for k, name in enumerate(names):
+            results[-1][name] = _play(version, name, recording, usable, seed)
+            if progress is not None:
+                progress(0.7 * (number * len(names) + k + 1) / parts)
+    predicted, moments, why = _predict(
+        bad or good, names, recording, usable, seed=seed, replications=replications, jobs=jobs
+    )
+    if progress is not None:
+        progress(1.0)
+    notes = [*approximated(scenario), *([why] if why else [])]
+    if scenario.incident:
+        notes.append("the scenario's incident is left out: what happened is in the recording")
+    if scenario.on_call is not None:
+        notes.append("on-call is left out: a rollout is played until its alarms no longer act")
+    if recording.coarser:
+        notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
+    if deployment.start % recording.period:
+        notes.append("every rollout begins at a whole minute")
+    return Backtest(
+        scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
+        begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],
+        bad=results[1] if bad is not None else {},
+        fault=fault, predicted=predicted, moments=moments, left_out=recording.size - usable.size, notes=tuple(notes),
+        differences=clumping(recording).against(scenario),
+    )  # fmt: skip
+
+
+def recorded(scenario: Scenario, data: str | Path) -> Minutes:
+    """What the folder `data` has of the rollout's alias, or of the function where the alias is not in it. Raises ScenarioError."""
+    path = Path(data) / MINUTES_FILE
+    try:
+        try:
+            return read_minutes(path, f"alias:{scenario.alias}")
+        except ValueError as error:
+            if "holds no row of" not in str(error):
+                raise
+            return read_minutes(path, "function")
+    except ValueError as error:
+        raise ScenarioError([str(error)]) from None
+
+
+def _versions(scenario: Scenario) -> tuple[Scenario, Scenario | None, str]:
+    """The scenario with a good version and with the fault to look for, played alone; and that fault in words."""
+    new = scenario.deployment.new
+    alone = replace(scenario, incident=(), on_call=None, promotions=(), goal=None, risk=None)
+    good = alone.with_faults(new, ())
+    goal = replace(scenario, incident=(), on_call=None, promotions=())
+    if not scenario.function.versions[new].faults and (scenario.goal is None or scenario.goal.catch is None):
+        return good, None, ""
+    bad, words = with_fault(goal)
+    return good, replace(bad, goal=None, risk=None), words
+
+
+def _lookback(scenario: Scenario) -> float:
+    return lookback([scenario.alarms[name] for name in scenario.evaluated], scenario.slos)
+
+
+def _lead(scenario: Scenario) -> float:
+    """Seconds before the rollout's start that are played, because the alarms look at them: whole hours where states are kept."""
+    kept = any(
+        scenario.alarms[name].missing == "ignore" or scenario.alarms[name].low_samples == "ignore"
+        for name in scenario.evaluated
+    )
+    needed: float = math.ceil((_lookback(scenario) + 60.0) / 60.0) * 60.0
+    return max(needed, HOUR) if kept else needed
+
+
+def _length(scenario: Scenario, strategy: str) -> float:
+    """Seconds from the rollout's start until its alarms no longer act, whatever happens."""
+    plan = scenario.strategies[strategy].plan
+    end = plan.length + waiting_for_answers(scenario, plan) + scenario.deployment.revert
+    length: float = math.ceil((end + 60.0) / 60.0) * 60.0
+    return length
+
+
+def _play(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArray, seed: int) -> Played:
+    """One strategy from each of the recorded minutes `starts`, some of them at a time as memory has it."""
+    assert scenario.rollout is not None
+    lead = math.ceil(_lead(scenario) / recording.period) * recording.period
+    moved = replace(
+        scenario,
+        rollout=replace(scenario.rollout, start=lead),
+        horizon=lead + _length(scenario, strategy),
+        engine="auto",
+    )
+    cells = max(math.ceil(moved.horizon / moved.resolution), 1) * 10
+    size = max(_MEMORY // cells, 1)
+    parts = [
+        _play_part(moved, strategy, recording, starts[k : k + size], Streams(seed=seed, replication=number))
+        for number, k in enumerate(range(0, starts.size, size))
+    ]
+    return Played(
+        stopped=np.concatenate([part.stopped for part in parts]),
+        blocked=np.concatenate([part.blocked for part in parts]),
+        time_to_stop=np.concatenate([part.time_to_stop for part in parts]),
+        stopped_by={name: np.concatenate([part.stopped_by[name] for part in parts]) for name in parts[0].stopped_by},
+        added=np.concatenate([part.added for part in parts]),
+        requests=np.concatenate([part.requests for part in parts]),
+    )
+
+
+def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArray, streams: Streams) -> Played:
+    """The same for as many as fit into memory; `scenario` begins so long before its rollout as the alarms look back."""
+    names, size = scenario.evaluated, starts.size
+    replications = [Streams(seed=streams.seed, replication=int(start)) for start in starts]
+    metrics = build_metrics(scenario, names, replications=size)
+    evaluator = build_alarms(scenario, metrics, scenario.rates, replications, names)
+    remembered = any(
+        scenario.alarms[n].missing == "ignore" or scenario.alarms[n].low_samples == "ignore" for n in names
+    )
+    controller = build_controller(
+        scenario, scenario.strategies[strategy].plan, evaluator, replications,
+        record=False, watch_from=-1.0 if remembered else scenario.start - 60.0,
+    )  # fmt: skip
+    begins = starts - round(scenario.start / recording.period)
+    plane = RecordedPlane(scenario, recording, begins, metrics, streams.generator("backtest"))
+    totals = Driver(plane, controller, scenario).run()
+    assert totals.added is not None
+    return Played(
+        stopped=(controller.outcome == ROLLED_BACK) | (controller.outcome == FAILED),
+        blocked=controller.outcome == BLOCKED,
+        time_to_stop=controller.rolled_back_at - scenario.start,
+        stopped_by={name: hits.copy() for name, hits in zip(controller.watched, controller.stopped_by.T, strict=True)},
+        added=totals.added,
+        requests=totals.requests,
+    )
+
+
+def _predict(
+    scenario: Scenario, names: tuple[str, ...], recording: Minutes, starts: IntArray,
+    *, seed: int, replications: int, jobs: int,
+) -> tuple[Comparison, tuple[str, ...], str]:  # fmt: skip
+    """What the scenario predicts, and the recorded moments at which: several where its traffic or errors follow them, else why not."""
+    moments, why = _moments(scenario, recording, starts)
+    if not moments:
+        return compare(scenario, replications, names, seed=seed, jobs=jobs), (), why
+    each = max(replications // len(moments), 2)
+    parts = [compare(moved, each, names, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
+    return _joined(parts), tuple(stamp for _, stamp in moments), ""
+
+
+def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:
+    """The scenario at moments that are spread over those from which rollouts begin; none, and why, where it cannot begin at them."""
+    after = starts[starts * recording.period >= scenario.start]
+    if not after.size:
+        return [], "the recording is too short for the scenario's own beginning"
+    chosen = after[np.linspace(0, after.size - 1, min(_MOMENTS, after.size)).astype(np.int64)]
+    files, moved = FileReader(), []
+    try:
+        for start in chosen.tolist():
+            moment = recording.start + start * recording.period
+            moved.append((scenario.at(moment, files), iso_of(moment)))
+    except ScenarioError as error:
+        return [], f"predicted at the scenario's own beginning, for it has no other: {error}"
+    return moved, ""
+
+
+def _joined(parts: Sequence[Comparison]) -> Comparison:
+    """Comparisons of the same strategies as one, whose replications are those of all."""
+    first = parts[0]
+    columns = {
+        name: {key: np.concatenate([part.columns[name][key] for part in parts]) for key in first.columns[name]}
+        for name in first.columns
+    }
+    twins = [part.twin for part in parts if part.twin is not None]
+    return replace(
+        first, replications=sum(part.replications for part in parts), columns=columns,
+        twin=_joined(twins) if twins else None,
+    )  # fmt: skip
+
+
+def _apart(one: Estimate, other: Estimate) -> bool:
+    """Whether two intervals do not touch."""
+    if None in (one.low, one.high, other.low, other.high):
+        return False
+    assert one.low is not None
+    assert one.high is not None
+    assert other.low is not None
+    assert other.high is not None
+    return one.high < other.low or other.high < one.low

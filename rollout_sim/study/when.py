@@ -1,0 +1,252 @@
+"""When to deploy: what a bad version costs, and how soon it is found, by the hour at which its rollout begins.
+
+Each hour is simulated by itself, at moments of the recorded traffic or of the day (`Scenario.at`), all with the same random
+numbers. Few requests at night are few bad ones, but an alarm that needs requests is late then; so the two answers may differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.display import Plotted
+from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import DAY, HOUR
+from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_of
+from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.run.batch import Samples, stopped
+from rollout_sim.run.simulate import Progress, part_of
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import compare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOURS: Final = 24
+_DAYS: Final = 7
+"""Recorded days at most that each hour is simulated on, evenly spread."""
+MEASURES: Final = ("bad_requests_added", "time_to_stop_s")
+_OFTEN: Final = 0.5
+_FRESH: Final = 1_000_003
+"""Added to the seed for the figures of the hours that were chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hours(Plotted):
+    """What a bad version comes to by the hour of the day (UTC) at which its rollout begins."""
+
+    scenario: Scenario
+    """The scenario; its version with the fault is what is rolled out."""
+    fault: str
+    """The fault, in words."""
+    seed: int
+    """The seed of every hour."""
+    replications: int
+    """How many of each strategy and hour."""
+    plane: EngineChoice
+    """The data plane that ran them, and why it."""
+    days: tuple[int, ...]
+    """How many recorded days each hour was simulated on; 1 where traffic has no dates."""
+    columns: dict[str, Samples]
+    """By strategy: `bad_requests_added`, `time_to_stop_s` (s, NaN where it was not stopped), `stopped` (0 or 1), and the `hour` and
+    `day` of each run: arrays of shape (runs,)."""
+    fresh: dict[str, Samples]
+    """The same once more, on random numbers of their own, of the hours that looked best and worst: those that chose them flatter."""
+
+    def estimates(self, strategy: str, measure: str) -> list[Estimate | None]:
+        """A measure by hour: its mean, over the days where there are several; None where nothing was stopped."""
+        return self._by_hour(self.columns[strategy], measure)
+
+    @staticmethod
+    def _by_hour(columns: Samples, measure: str) -> list[Estimate | None]:
+        result: list[Estimate | None] = []
+        for hour in range(HOURS):
+            here = columns["hour"] == hour
+            values, days = columns[measure][here], columns["day"][here]
+            known = ~np.isnan(values)
+            if not known.any():
+                result.append(None)
+            elif np.unique(days[known]).size > 1:
+                blocks: IntArray = days[known].astype(np.int64)
+                result.append(ratio_in_blocks(values[known], np.ones(int(known.sum())), blocks))
+            elif measure == "stopped":
+                result.append(share_of(values[known] > 0))
+            else:
+                result.append(mean_of(values, tail=False, unit=1.0 if measure == MEASURES[0] else 0.0))
+        return result
+
+    def extremes(self, strategy: str, measure: str) -> tuple[tuple[int, Estimate], tuple[int, Estimate]] | None:
+        """The hour with the least of a measure and the one with the most, each with its fresh figure; None where no hour has it."""
+        chosen, fresh = self.chosen(strategy, measure), self._by_hour(self.fresh[strategy], measure)
+        if chosen is None:
+            return None
+        best, worst = chosen
+        least, most = fresh[best], fresh[worst]
+        return None if least is None or most is None else ((best, least), (worst, most))
+
+    def chosen(self, strategy: str, measure: str) -> tuple[int, int] | None:
+        """The hours with the least and the most of a measure, before they are looked at again; None where no hour has it.
+
+        A time counts of hours at which at least half of the versions are stopped: elsewhere it is that of a lucky few.
+        """
+        often = [e is not None and e.mean >= _OFTEN for e in self.estimates(strategy, "stopped")]
+        known = {
+            hour: e.mean
+            for hour, e in enumerate(self.estimates(strategy, measure))
+            if e is not None and (often[hour] or measure != "time_to_stop_s")
+        }
+        return (min(known, key=known.__getitem__), max(known, key=known.__getitem__)) if known else None
+
+    def told_apart(self, strategy: str, measure: str) -> bool:
+        """Whether the intervals of the best and of the worst hour do not touch."""
+        ends = self.extremes(strategy, measure)
+        if ends is None:
+            return False
+        (_, least), (_, most) = ends
+        return least.high is not None and most.low is not None and least.high < most.low
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row per strategy, hour and measure, with its interval."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"strategy": strategy, "hour": hour, "measure": measure} | estimate.to_json()
+                for strategy in self.columns
+                for measure in (*MEASURES, "stopped")
+                for hour, estimate in enumerate(self.estimates(strategy, measure))
+                if estimate is not None
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What `when --json` prints: plain data."""
+        entries = []
+        for strategy in self.columns:
+            entry: dict[str, Any] = {"strategy": strategy}
+            for measure in MEASURES:
+                ends = self.extremes(strategy, measure)
+                entry[measure] = None if ends is None else {
+                    "best": {"hour": ends[0][0], **ends[0][1].to_json()},
+                    "worst": {"hour": ends[1][0], **ends[1][1].to_json()},
+                    "told_apart": self.told_apart(strategy, measure),
+                    "by_hour": [None if e is None else e.to_json() for e in self.estimates(strategy, measure)],
+                }  # fmt: skip
+            entries.append(entry)
+        return {
+            "scenario": self.scenario.name, "fault": self.fault, "seed": self.seed, "replications": self.replications,
+            "engine": self.plane.engine, "engine_reason": self.plane.reason, "days": list(self.days), "strategies": entries,
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.scenario.name}: {self.replications:,} runs of each strategy and hour of the day (UTC), {self.fault}"
+        )
+
+
+def when(
+    scenario: Scenario,
+    strategies: Sequence[str] = (),
+    *,
+    replications: int = 200,
+    seed: int | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Hours:
+    """What a bad version comes to, by the hour of the day (UTC) at which the rollout begins.
+
+    The bad version has the goal's smallest fault that must be caught; without one, its own faults. Raises ScenarioError where
+    neither traffic nor errors know the time of day, or no fault is given.
+    """
+    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    seed = scenario.seed if seed is None else seed
+    bad, fault = with_fault(scenario)
+    moments = _moments(bad)
+    if min(map(len, moments)) == 0:
+        missing = ", ".join(f"{hour:02}:00" for hour, several in enumerate(moments) if not several)
+        raise ScenarioError([f"{scenario.name}: traffic: the recording has no room for a rollout at {missing} UTC"])
+    files, parts = FileReader(), dict(enumerate(moments))
+
+    def told(start: float, end: float) -> Progress | None:
+        return part_of(progress, start, end)
+
+    columns = _simulated(bad, parts, names, replications, seed, files, jobs, told(0.0, 0.8))
+    result = Hours(
+        scenario=scenario, fault=fault, seed=seed, replications=replications, plane=choose_engine(bad),
+        days=tuple(map(len, moments)), columns=columns, fresh=columns,
+    )  # fmt: skip
+    hours = {hour for name in names for measure in MEASURES for hour in result.chosen(name, measure) or ()}
+    again = {hour: moments[hour] for hour in sorted(hours)}
+    return replace(
+        result, fresh=_simulated(bad, again, names, replications, seed + _FRESH, files, jobs, told(0.8, 1.0))
+    )
+
+
+def _simulated(
+    scenario: Scenario, moments: dict[int, list[float]], names: tuple[str, ...], replications: int, seed: int,
+    files: FileReader, jobs: int, progress: Progress | None,
+) -> dict[str, Samples]:  # fmt: skip
+    """So many runs of each strategy for each hour, spread over its days; hours share their random numbers, days do not."""
+    columns: dict[str, dict[str, list[FloatArray]]] = {
+        name: {key: [] for key in (*MEASURES, "stopped", "hour", "day")} for name in names
+    }
+    for number, (hour, several) in enumerate(moments.items()):
+        each = max(math.ceil(replications / len(several)), 2)
+        for day, moment in enumerate(several):
+            compared = compare(scenario.at(moment, files), each, names, seed=seed + day, twin=False, jobs=jobs)
+            for name in names:
+                samples, its = compared.columns[name], columns[name]
+                its["bad_requests_added"].append(samples["bad_requests_added"])
+                its["time_to_stop_s"].append(samples["time_to_rollback_s"])
+                its["stopped"].append(stopped(samples).astype(float))
+                its["hour"].append(np.full(each, float(hour)))
+                its["day"].append(np.full(each, float(day)))
+        if progress is not None:
+            progress((number + 1) / len(moments))
+    return {name: {key: np.concatenate(parts) for key, parts in its.items()} for name, its in columns.items()}
+
+
+def with_fault(scenario: Scenario) -> tuple[Scenario, str]:
+    """The scenario with the goal's smallest fault that must be caught, else its own, and that in words. Raises ScenarioError."""
+    new = scenario.deployment.new
+    catch = scenario.goal.catch if scenario.goal is not None else None
+    if catch is not None:
+        severity = catch.of.spread.low
+        return scenario.with_faults(new, [catch.of.fault(severity)]), catch.of.show(severity)
+    own = scenario.function.versions[new].faults
+    if not own:
+        what = f"version {new} has none, and the goal catches none; nothing bad happens at any hour"
+        raise ScenarioError([f"{scenario.name}: faults: {what}"])
+    if len(own) == 1 and own[0].errors is not None:
+        return scenario, f"{own[0].errors * 100:.3g}% errors"
+    return scenario, f"the faults of version {new}" if len(own) > 1 else f"the fault of version {new}"
+
+
+def _moments(scenario: Scenario) -> list[list[float]]:
+    """For each hour of the day the moments (s since 1970) at which a rollout may begin, on several recorded days."""
+    recordings = [
+        (source.arrivals.trace, source.arrivals.trace.recording)
+        for source in scenario.traffic
+        if source.arrivals.trace is not None
+    ]
+    if not recordings:
+        return [[hour * HOUR + DAY] for hour in range(HOURS)]  # any day
+    trace, recording = recordings[0]
+    if recording.start is None:
+        raise ScenarioError([f"{scenario.name}: traffic: the trace {trace.file} has no dates, so it has no hours"])
+    first = recording.start + scenario.start
+    last = recording.start + recording.length - (0.0 if trace.repeat else scenario.horizon - scenario.start)
+    result = []
+    for hour in range(HOURS):
+        begin = math.ceil((first - hour * HOUR) / DAY) * DAY + hour * HOUR
+        every = np.arange(begin, last + 1e-6, DAY)
+        chosen = every[np.linspace(0, every.size - 1, min(_DAYS, every.size)).astype(np.int64)] if every.size else every
+        result.append([float(moment) for moment in chosen])
+    return result

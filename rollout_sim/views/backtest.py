@@ -1,0 +1,119 @@
+"""What a backtest says: its table, and in sentences when, by what and why, and where the scenario says otherwise."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from rollout_sim.core.formatting import share, share_with_interval
+from rollout_sim.core.minutes import DAY, stamp_of
+from rollout_sim.study.backtest import Backtest
+from rollout_sim.views.cells import Cell, EstimatedShare, MedianDuration, Text
+from rollout_sim.views.tables import Column, Table
+
+WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAYS: Final = 3
+"""How many dates are named."""
+
+
+def backtest_table(result: Backtest) -> Table:
+    """A row per strategy: how often it is stopped for nothing and catches the fault, each beside what the scenario predicts."""
+    columns = [
+        Column(title="strategy", names=True),
+        Column(title="stopped\nfor nothing", interval=True),
+        Column(title="as\npredicted", interval=True),
+        Column(title="did not\nbegin", interval=True),
+    ]
+    if result.bad:
+        columns += [
+            Column(title="fault\ncaught", interval=True),
+            Column(title="caught as\npredicted", interval=True),
+            Column(title="caught after\nmedian / p95"),
+        ]
+    return Table(columns=tuple(columns), rows=tuple(_row(result, name) for name in result.good))
+
+
+def _row(result: Backtest, strategy: str) -> tuple[Cell, ...]:
+    cells: list[Cell] = [
+        Text(strategy),
+        EstimatedShare(result.stopped_for_nothing(strategy)),
+        EstimatedShare(result.predicted_stops(strategy, good=True)),
+        EstimatedShare(result.blocked(strategy)),
+    ]
+    if result.bad:
+        cells += [
+            EstimatedShare(result.caught(strategy)),
+            EstimatedShare(result.predicted_stops(strategy, good=False)),
+            MedianDuration(result.time_to_stop(strategy)),
+        ]
+    return tuple(cells)
+
+
+def heading(result: Backtest) -> str:
+    """What was played, in a line."""
+    recording = result.recording
+    end = stamp_of(recording.start + recording.size * recording.period)
+    days = recording.size * recording.period / DAY
+    fault = f"; the fault that is added: {result.fault}" if result.fault else ""
+    return (
+        f"{result.scenario.name}  {result.begins.size:,} beginnings in {days:.3g} recorded days of {recording.of}, "
+        f"{stamp_of(recording.start)} to {end} UTC{fault}"
+    )
+
+
+def remarks(result: Backtest) -> list[str]:
+    """By strategy when and by what it would have been stopped for nothing; then where the scenario says otherwise, and why."""
+    lines = []
+    for strategy in result.good:
+        when = when_stopped(result, strategy)
+        if when:
+            lines.append(f"{strategy}: {when}")
+    apart = [f"{strategy}: {words}" for strategy in result.good for words in result.disagreements(strategy)]
+    if apart:
+        lines += [*apart, *(f"because {words}" for words in result.differences)]
+        if not result.differences:
+            lines.append(
+                "the recording's rate and errors are those of the scenario; what differs must be durations or their hours"
+            )
+    elif result.differences:
+        lines += [f"the recording differs from the scenario: {words}" for words in result.differences]
+    return lines
+
+
+def when_stopped(result: Backtest, strategy: str) -> str:
+    """By which alarm, at which hour and on which days a good version would have been stopped; empty where it never was."""
+    alarms, days = result.by_alarm(strategy), result.by_day(strategy)
+    if not days:
+        return ""
+    played = result.good[strategy]
+    by_hooks = played.stopped & ~np.any([played.stopped, *played.stopped_by.values()][1:], axis=0)
+    causes = [
+        *sorted(alarms.items(), key=lambda cause: -cause[1]),
+        ("failed tests of hooks", by_hooks.sum() / played.stopped.sum()),
+    ]
+    by = ", ".join(f"{name} ({share(part)})" for name, part in causes if part > 0)
+    table = result.by_hour(strategy)
+    weekday, hour = divmod(int(np.nanargmax(table)), 24)
+    worst = sorted(days.items(), key=lambda day: -day[1])[:_DAYS]
+    dates = ", ".join(f"{date} ({share(part)})" for date, part in worst)
+    most = "" if len(days) <= _DAYS else f" most of {len(days)} days"
+    return (
+        f"stopped for nothing by {by}; most often {WEEKDAYS[weekday]} {hour:02}:00 to {(hour + 1) % 24:02}:00 UTC "
+        f"({share(float(table[weekday, hour]))} of the beginnings); on {dates}{most}"
+    )
+
+
+def sentence(result: Backtest) -> str:
+    """The answer in a line: how the strategies would have done."""
+    shares = {name: result.stopped_for_nothing(name) for name in result.good}
+    best = min(shares, key=lambda name: shares[name].mean)
+    text = f"a version exactly as good would have been stopped for nothing {share_with_interval(shares[best])} of the time by {best}"
+    others = [name for name in shares if name != best]
+    if others:
+        worst = max(others, key=lambda name: shares[name].mean)
+        text += f", {share_with_interval(shares[worst])} by {worst}"
+    caught = {name: estimate for name in result.bad if (estimate := result.caught(name)) is not None}
+    if caught:
+        text += f"; {best} would have caught {share_with_interval(caught[best])} of {result.fault}"
+    return text

@@ -1,0 +1,284 @@
+"""The folder: its scenario loads, runs, says of each figure where it is from, and offers the recorded minutes if a fit is poor."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import call
+from recorded import DURATION, START, columns, metric_data, write_csv, write_json
+
+from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.measurements.folder import Choices, Imported, imported, scenario_text, write
+from rollout_sim.formats.measurements.naming import Names
+from rollout_sim.formats.measurements.reading import read_files
+from rollout_sim.formats.measurements.recording import stamp
+from rollout_sim.function.error_rates import RecordedErrors, mean_of
+from rollout_sim.run.simulate import simulate
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.fit.error_rates import Scattered, Spells
+
+CHOICES = Choices(function="checkout", alias="prod")
+MINUTES = 600
+FOUND = columns(1, minutes=MINUTES)
+FOUND["invocations"][[100, 101]] = 0
+
+
+def result_of(*paths: Path, choices: Choices = CHOICES) -> Imported:
+    return imported(read_files(paths, Names(function="checkout", alias="prod"), UTC, zone_named=False), choices)
+
+
+@pytest.fixture
+def metrics(tmp_path: Path) -> Path:
+    return write_json(tmp_path / "m.json", metric_data(FOUND))
+
+
+def written(result: Imported, out: Path) -> Scenario:
+    return write(result, out, lambda _: None)
+
+
+def test_minutes_csv_is_the_table_with_missing_minutes_missing(tmp_path: Path, metrics: Path) -> None:
+    written(result_of(metrics), tmp_path / "out")
+    with (tmp_path / "out" / "minutes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["time", "of", *COLUMNS, "period_s"]
+    kept = np.flatnonzero(FOUND["invocations"] > 0)
+    assert [row["time"] for row in rows] == [stamp(START + 60 * int(k)) for k in kept]
+    assert {row["of"] for row in rows} == {"alias:prod"}
+    assert [int(row["errors"]) for row in rows] == FOUND["errors"][kept].tolist()
+
+
+def test_the_traffic_is_the_recorded_one(tmp_path: Path, metrics: Path) -> None:
+    scenario = written(result_of(metrics), tmp_path / "out")
+    trace = scenario.traffic[0].arrivals.trace
+    assert trace is not None
+    assert trace.repeat
+    np.testing.assert_array_equal(trace.recording.per_period, FOUND["invocations"])
+    run = simulate(scenario, "canary 10%")
+    assert run.metrics.invocations[0, :, : int(scenario.horizon // 60)].sum() or run.metrics.invocations.sum()
+
+
+def test_the_profile_is_poisson_around_the_hours_of_the_day(tmp_path: Path) -> None:
+    found = columns(4, minutes=2 * 1440)
+    hour = np.arange(2 * 1440) // 60 % 24
+    found["invocations"] = np.random.default_rng(0).poisson(20 + 5 * hour)
+    path = write_json(tmp_path / "m.json", metric_data(found))
+    scenario = written(
+        result_of(path, choices=Choices(function="checkout", alias="prod", rate="profile")), tmp_path / "out"
+    )
+    trace = scenario.traffic[0].arrivals.trace
+    assert trace is not None
+    expected = trace.recording.per_period * trace.scale / 60
+    np.testing.assert_allclose(expected, 20 + 5 * np.arange(24), rtol=0.05)
+
+
+def test_durations_and_cold_starts_are_those_that_were_planted(tmp_path: Path, metrics: Path) -> None:
+    rng = np.random.default_rng(5)
+    inits = 350 * np.exp(0.2 * rng.standard_normal(80))
+    rows = [f"{d:.2f},{inits[k] if k < 80 else ''}" for k, d in enumerate(1000 * DURATION.ppf(rng.random(1500)))]
+    reports = write_csv(tmp_path / "r.csv", "@duration,@initDuration", rows)
+    for paths in ([metrics], [metrics, reports]):
+        scenario = written(result_of(*paths), tmp_path / f"out{len(paths)}")
+        version = scenario.function.versions["1"]
+        np.testing.assert_allclose(version.duration.parameters, DURATION.parameters, rtol=0.1)
+    assert version.cold_start is not None
+    np.testing.assert_allclose(version.cold_start.parameters, (0.35, 0.35 * np.exp(0.2 * 2.326)), rtol=0.1)
+    assert "cold_start: measured from 80 inits" in scenario_text(result_of(metrics, reports))
+    assert "cold_start: GUESS" in scenario_text(result_of(metrics))
+
+
+def test_durations_that_no_lognormal_describes_are_drawn_from_the_recorded_ones(tmp_path: Path, metrics: Path) -> None:
+    rng = np.random.default_rng(5)
+    two = np.where(rng.random(1500) < 0.5, 20.0, 400.0) * np.exp(0.1 * rng.standard_normal(1500))
+    result = result_of(metrics, write_csv(tmp_path / "r.csv", "@duration,@initDuration", [f"{d:.3f}," for d in two]))
+    assert any(
+        remark.startswith("warning: durations: a lognormal distribution fits poorly") for remark in result.remarks
+    )
+    duration = written(result, tmp_path / "out").function.versions["1"].duration
+    assert duration.kind == "empirical"
+    np.testing.assert_allclose(duration.samples, np.sort(two) / 1000, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("without", "said"), [("errors", "error_rate: GUESS"), ("duration_p50_ms", "duration: GUESS")])
+def test_what_was_not_measured_is_a_guess(tmp_path: Path, without: str, said: str) -> None:
+    document = metric_data(FOUND)
+    gone = ("duration_p50_ms", "duration_p90_ms", "duration_p99_ms") if without.startswith("duration") else (without,)
+    document["MetricDataResults"] = [r for r in document["MetricDataResults"] if r["Label"].split()[0] not in gone]
+    assert said in " ".join(
+        scenario_text(result_of(write_json(tmp_path / "m.json", document))).replace("# ", "").split()
+    )
+
+
+def test_without_the_alias_the_function_is_taken_and_said(tmp_path: Path) -> None:
+    result = result_of(write_json(tmp_path / "m.json", metric_data(FOUND, of="function")))
+    assert result.used.of == "function"
+    assert any("the alias prod has no invocations here" in remark for remark in result.remarks)
+    with pytest.raises(ScenarioError, match="no invocations of the alias prod or of the function; got version:7"):
+        result_of(write_json(tmp_path / "v.json", metric_data(FOUND, of="version:7")))
+
+
+def test_nothing_invoked_and_no_metrics_at_all(tmp_path: Path) -> None:
+    empty = {"MetricDataResults": [{"Id": "invocations_alias", "Label": "", "Timestamps": [], "Values": []}]}
+    for document, what in (
+        (empty, "there are no metrics in it"),
+        ({"AlarmHistoryItems": []}, "there are no metrics in it"),
+    ):
+        with pytest.raises(ScenarioError, match=what):
+            result_of(write_json(tmp_path / "m.json", document))
+
+
+def test_a_silence_that_chance_does_not_explain_is_told(tmp_path: Path) -> None:
+    found = columns(1, minutes=MINUTES)
+    found["invocations"][200:230] = 0
+    result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
+    silence = f"nothing from {stamp(START + 200 * 60)} to {stamp(START + 230 * 60)}, where"
+    assert [
+        remark.startswith(silence) for remark in result.remarks if "an outage, or data that are missing" in remark
+    ] == [True]
+
+
+def test_errors_that_nothing_describes_are_said_and_the_minutes_offered(tmp_path: Path) -> None:
+    """Spells of two very different strengths: three states, and no two."""
+    found = columns(2, minutes=3000)
+    rates = np.full(3000, 0.001)
+    for start in range(100, 3000, 300):
+        rates[start : start + 30] = 0.02
+    rates[1500:1530] = 0.6
+    found["errors"] = np.random.default_rng(3).binomial(found["invocations"], rates)
+    path = write_json(tmp_path / "m.json", metric_data(found))
+    result = result_of(path)
+    assert result.fitted.errors is not None
+    assert result.fitted.errors.goodness.verdict == "poor"
+    assert any("no description fits well" in remark and "--errors minutes" in remark for remark in result.remarks)
+
+
+HISTORY = {
+    "alarm-history.json": {"AlarmHistoryItems": [
+        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 310), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from OK to ALARM"},
+        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 330), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from ALARM to OK"},
+        {"AlarmName": "somebody-else", "Timestamp": stamp(START + 60 * 5), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from OK to ALARM"},
+    ]},
+    "group.json": {"deploymentGroupInfo": {
+        "deploymentConfigName": "CodeDeployDefault.LambdaCanary10Percent5Minutes",
+        "alarmConfiguration": {"enabled": True, "alarms": [{"name": "errors"}]},
+        "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_ALARM"]},
+    }},
+    "alarms.json": {"MetricAlarms": [{
+        "AlarmName": "errors", "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
+        "Dimensions": [{"Name": "FunctionName", "Value": "checkout"}, {"Name": "Resource", "Value": "checkout:prod"}],
+        "EvaluationPeriods": 3, "DatapointsToAlarm": 2, "Threshold": 5.0, "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }]},
+    "deployments.json": {"deploymentsInfo": [
+        {"deploymentId": f"d-{k}", "status": "Succeeded", "createTime": stamp(START + 60 * start),
+         "completeTime": stamp(START + 60 * (start + 5))}
+        for k, start in enumerate((0, 100, 200, 300, 400, 500))
+    ]},
+    "function.json": {"FunctionName": "checkout", "Runtime": "python3.12", "MemorySize": 512, "Timeout": 7},
+}  # fmt: skip
+
+
+def test_history_becomes_risk_and_the_configuration_the_rollout(tmp_path: Path) -> None:
+    found = columns(1, minutes=MINUTES)
+    bad = np.arange(300, 310)
+    found["errors"][bad] = np.round(found["invocations"][bad] * 0.21)
+    paths = [write_json(tmp_path / name, document) for name, document in HISTORY.items()]
+    result = result_of(write_json(tmp_path / "m.json", metric_data(found)), *paths)
+    scenario = written(result, tmp_path / "out")
+    fitted = result.fitted.releases
+    assert fitted is not None
+    assert [release.ending for release in fitted.releases].count("alarm afterwards") == 1
+    assert scenario.risk is not None
+    assert scenario.risk.p_bad == pytest.approx(1.5 / 7, rel=1e-3)  # 1 of 6 by Beta(1/2, 1/2)
+    assert scenario.risk.found_after == 600
+    (severity,) = fitted.severities
+    assert severity == pytest.approx(0.2, abs=0.01)
+    assert scenario.risk.severity.spread.low < severity < scenario.risk.severity.spread.high
+    assert scenario.function.timeout == 7
+    assert next(iter(scenario.strategies)) == "today"
+    assert scenario.rollout is not None
+    assert scenario.rollout.alarms == ("errors",)
+    assert "p_bad: measured" in scenario_text(result)
+
+
+@pytest.mark.slow
+def test_the_command_from_files(tmp_path: Path, metrics: Path) -> None:
+    ran = call(
+        "import",
+        "cloudwatch",
+        "--data",
+        metrics,
+        "--function",
+        "checkout",
+        "--out",
+        "out",
+        cwd=tmp_path,
+        env={"COLUMNS": "80"},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "fit.png",
+        "minutes.csv",
+        "scenario.yaml",
+        "traffic.csv",
+    ]
+    assert max(map(len, ran.stdout.splitlines())) <= 80
+    assert call("validate", "out/scenario.yaml", cwd=tmp_path).returncode == 0
+    again = call(
+        "import", "cloudwatch", "--data", metrics, "--function", "checkout", "--out", "out", "--json", cwd=tmp_path
+    )
+    document = json.loads(again.stdout)
+    assert document["fit"]["errors"]["mean"]["low"] < 0.01 < document["fit"]["errors"]["mean"]["high"]
+
+
+def test_the_command_without_anything_and_the_commands_that_it_prints(tmp_path: Path) -> None:
+    ran = call("import", "cloudwatch", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "say which --function to read from AWS, or give files with --data" in ran.stderr
+    printed = call(
+        "import", "cloudwatch", "--print-commands", "--function", "checkout", "--days", "20", cwd=tmp_path
+    ).stdout
+    assert "metrics-alias-60s.json" in printed
+    assert "metrics-alias-300s.json" in printed
+    assert "errors of alias:prod every 60 s" in printed
+    assert printed.splitlines()[-1].startswith(
+        "rollout-sim import cloudwatch --function checkout --alias prod --data metrics-"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_how_errors_clump_is_written_as_the_scenario_has_it(tmp_path: Path) -> None:
+    found = columns(1, minutes=4000)
+    rng = np.random.default_rng(1)
+    spells = Spells(calm=0.001, bad=0.08, spell=10, every=300)
+    scattered = Scattered(mean=0.01, dispersion=0.03, span=5)
+    fields = {}
+    for truth in (spells, scattered):
+        found["errors"] = rng.binomial(
+            found["invocations"], truth.draw(found["invocations"], np.arange(4000), rng, 1)[0]
+        )
+        result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
+        rate = written(result, tmp_path / "out").function.versions["1"].error_rate
+        fields[type(truth)] = rate
+        assert mean_of(rate) == pytest.approx(found["errors"].sum() / found["invocations"].sum(), rel=0.1)
+    assert 300 < fields[Spells].spell < 1200  # ten minutes of 4,000 with a dozen spells
+    assert 9000 < fields[Spells].every < 36000
+    assert fields[Scattered].every == 300
+    assert fields[Scattered].dispersion == pytest.approx(0.03, rel=0.3)
+
+
+def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: Path) -> None:
+    scenario = written(
+        result_of(metrics, choices=Choices(function="checkout", alias="prod", errors="minutes")), tmp_path / "out"
+    )
+    rate = scenario.function.versions["1"].error_rate
+    assert isinstance(rate, RecordedErrors)
+    assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()

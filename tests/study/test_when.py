@@ -1,0 +1,56 @@
+"""When to deploy: the hour with few requests and the one with many are found, and nothing is made of noise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import scenario
+
+from rollout_sim.errors import ScenarioError
+from rollout_sim.study.when import HOURS, Hours, when
+from rollout_sim.views.when import answers, when_table
+
+DAILY: dict[str, Any] = {"diurnal": {"mean": "3/s", "amplitude": "90%", "peak": "14 h"}}
+
+
+def given(**changes: Any) -> Any:
+    base: dict[str, Any] = {
+        "function__versions__1__cold_start": None,
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": DAILY}],
+    }
+    return scenario(**{**base, **changes})
+
+
+@pytest.fixture(scope="module")
+def hours() -> Hours:
+    return when(given(), ["instant", "canary"], replications=40)
+
+
+def test_bad_requests_are_fewest_at_night_and_faults_are_found_soonest_at_the_peak(hours: Hours) -> None:
+    bad = hours.extremes("instant", "bad_requests_added")
+    time = hours.extremes("canary", "time_to_stop_s")
+    assert bad is not None
+    assert time is not None
+    assert abs((bad[0][0] - 2 + 12) % 24 - 12) <= 5  # about 02:00, twelve hours off the peak
+    assert bad[0][1].mean < bad[1][1].mean
+    assert abs(time[0][0] - 14) <= 4
+    assert hours.told_apart("canary", "time_to_stop_s")
+    assert all(estimate is not None for estimate in hours.estimates("canary", "bad_requests_added"))
+    assert "the fault is found soonest at" in answers(hours)[1]
+    assert len(hours.to_json()["strategies"][0]["time_to_stop_s"]["by_hour"]) == HOURS
+    assert when_table(hours).rows[1][0].text == "canary"
+
+
+def test_hours_that_do_not_differ_are_not_told_apart() -> None:
+    flat = {"diurnal": {"mean": "5/s", "amplitude": "0%"}}
+    result = when(given(traffic=[{"source": "http", "alias": "prod", "arrivals": flat}]), ["canary"], replications=12)
+    assert not result.told_apart("canary", "bad_requests_added")
+    assert answers(result)[0].startswith("canary: no hour is better than another")
+
+
+def test_without_a_clock_or_a_fault_there_is_no_best_hour() -> None:
+    with pytest.raises(ScenarioError, match="no moment differs from another"):
+        when(scenario())
+    with pytest.raises(ScenarioError, match="nothing bad happens at any hour"):
+        when(given(function__versions__2={"like": "1"}))
