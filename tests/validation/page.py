@@ -18,6 +18,7 @@ from scipy import stats
 from validation.alarms import rows as sliding_alarms
 from validation.environments import MEASUREMENTS, environments, measured_table, measurements
 from validation.own_data import own_data
+from validation.polled import queues
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
 
@@ -197,6 +198,7 @@ ROWS = [
     *recommendations(),
     *own_data(),
     *environments(),
+    *queues(),
     *(measurements() if MEASUREMENTS.exists() else ()),
 ]
 
