@@ -356,20 +356,18 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
     if analysis.get("webhooks") or spec.get("webhooks"):
         remarks.append("webhooks are left out")
     threshold = max(1, int(analysis.get("threshold") or 1))
-    remarks.append(
-        f"Flagger holds the weight while a check fails and rolls back after {threshold} failed checks in all, that is "
-        f"{text(threshold * interval, 'duration')} of failing; here the weight goes on until then"
-    )
-    checks = max(threshold, len(weights) or int(analysis.get("iterations") or 1))
+    if _items(analysis.get("metrics")):
+        remarks.append("a check that finds no data fails in Flagger; here it passes")
+    deployed.hold = {"every": text(interval, "duration"), "failures": threshold}
     for metric in _items(analysis.get("metrics")):
         deployed.listed += 1
         name = str(metric.get("name"))
         try:
             for comparator, limit in _ranges(metric):
-                clue = _query(metric, documents)
+                window = _seconds(metric.get("interval", "1m"))
                 analysis = Check(
-                    name=name, comparator=comparator, limit=limit, interval=interval, failures=threshold, checks=checks,
-                    clue=clue, lag=SCRAPED,
+                    name=name, comparator=comparator, limit=limit, interval=window, failures=1, checks=1,
+                    clue=_query(metric, documents), lag=SCRAPED,
                 )  # fmt: skip
                 _watch(deployed, analysis)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

@@ -18,7 +18,9 @@ WHOLE = {
     "len(item.value) + 2", "1 for hypothesis", "varied.path == other.path", "batch.count for", "part.size for part",
     "size for size, _ in measures", "source.users.count for", "remark.startswith(", "event.every is None for",
     "finding.severity == ", "finding.silenced is not None for", "hook.invocations for", "other.place.path == ",
-    "widths[k] + _BETWEEN for",
+    "widths[k] + _BETWEEN for", "len(others) for", "source.bad for", "source.lost for", "source.arrived for",
+    "source.owners.count for", "part.replications for", "release.bad for", "release.ending == ", "map(box.overlaps, ",
+    'other.rpartition(".")[2] == ',
 }  # fmt: skip
 """What whole numbers are summed of."""
 

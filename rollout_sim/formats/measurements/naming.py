@@ -54,11 +54,17 @@ class Names:
         """What a series is taken to be of that does not say it."""
         return f"alias:{self.alias}"
 
-    def told(self, *names: str) -> Named:
-        """What the first of `names` that says something says, part by part."""
-        columns = (self._one(name) for name in names if name)
+    def told(self, *names: str, file: str = "", alone: bool = False) -> Named:
+        """What the first of `names` that says something says, part by part.
+
+        What none of them says the name of the `file` may: the scope, and the metric where the series is `alone` in it.
+        """
+        told = [self._one(name) for name in names if name]
+        if file:
+            of_file = self._one(file)
+            told.append(of_file if alone else Named(of=of_file.of))
         column, of, period, scale = None, None, None, 1.0
-        for named in columns:
+        for named in told:
             if column is None and named.column is not None:
                 column, scale = named.column, named.scale
             of, period = of or named.of, period or named.period

@@ -62,6 +62,14 @@ def _read(path: Path, names: Names, clock: Clock) -> Recording:
             raise ValueError(f"{path}: is no CSV: {error}") from None
     recording = Recording()
     for document in _documents(text, path):
+        if (
+            isinstance(document, list)
+            and document
+            and all(isinstance(part, dict) and is_answer(part) for part in document)
+        ):
+            for part in document:
+                recording.extend(_of_json(part, path, names, clock))
+            continue
         recording.extend(_of_json(document, path, names, clock))
     return recording
 

@@ -93,6 +93,8 @@ class Deployed:
     """The scenario's own metrics, which alarms read; what they count is a guess."""
     acting: list[str] = field(default_factory=list)
     """The names of those that stop the rollout."""
+    hold: dict[str, Any] | None = None
+    """How the alarms hold the weight instead of rolling back at once, where they do."""
     left: dict[str, LeftOut] = field(default_factory=dict)
     """The alarms that it lists and that did not come through, by what the file calls them."""
     listed: int = 0
@@ -189,6 +191,7 @@ class Deployed:
         rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}
         if self.acting:
             rollout["alarms"] = list(self.acting)
+            rollout |= {} if self.hold is None else {"hold": self.hold}
         head = [f"The rollout of {self.identity}, as its {self.origin} has it. GUESS marks what the file cannot know."]
         head += [f"- {legible(remark)}" for remark in self.remarks]
         horizon = START + math.ceil(length / 60) * 60 + AFTER

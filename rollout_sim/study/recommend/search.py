@@ -202,6 +202,10 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    data: str | None = None
+    """The folder with the recorded minutes that it was searched on."""
+    described: Scenario | None = None
+    """The file's scenario, where `scenario` has the recorded traffic and errors in place of its own."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -220,7 +224,7 @@ class Recommendation(Plotted):
         """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return with_candidates(self.scenario, [self.winner])
+        return with_candidates(self.described or self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -329,7 +333,9 @@ def _check(scenario: Scenario) -> None:
         problems.append("rollout.alarms: recommend needs an alarm to start from")
     if not scenario.slos:
         problems.append("slos: recommend needs one, to know which requests are bad")
-    elif scenario.slos[0].alias not in (None, scenario.alias):
+    if scenario.rollout is not None and scenario.rollout.hold is not None:
+        problems.append("rollout.hold: recommend searches rollouts whose alarms roll back at once; leave it out")
+    if scenario.slos and scenario.slos[0].alias not in (None, scenario.alias):
         problems.append(f"slos[0].alias: recommend goes by the first SLO, which must be about {scenario.alias!r}")
     if problems:
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
@@ -854,7 +860,7 @@ class Search:
             unsettled = {
                 limit.name: limit
                 for limit in self._evaluate(candidate, evidence, sizes.strata).limits(self.goal)
-                if not limit.settled(precision)
+                if not limit.settled(precision) or (phase == DECIDING and limit.estimate.n < limit.fewest)
             }
             for limit in unsettled.values():
                 if limit.name in STOPS:
@@ -869,7 +875,8 @@ class Search:
         """More replications of the hypothesis that a limit is about: as many as are likely to be enough, within limits."""
         name, drawn, least = STOPS[limit.name], limit.estimate.n, LEAST[self.single]
         needed = math.ceil(1.1 * limit.needed(self.precision if phase == DECIDING else None))
-        wanted = min(max(needed - drawn, drawn // 4, least), 4 * drawn, DECIDED[phase][self.single] - drawn)
+        # Few looks, each with at least twice as many as the last: every look is another chance to err.
+        wanted = min(max(needed - drawn, drawn, least), 8 * drawn, DECIDED[phase][self.single] - drawn)
         if wanted <= 0:
             return evidence
         each = self._cost(self._over([candidate]), least) / least

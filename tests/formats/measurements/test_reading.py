@@ -272,3 +272,24 @@ def test_a_series_of_any_name_can_be_told(tmp_path: Path) -> None:
         read(path)
     given = Names(function="checkout", alias="prod", given=(("A-series", "invocations"),))
     assert alone(read(path, names=given)).columns["invocations"].tolist() == [5, 6]
+
+
+def test_the_name_of_a_file_tells_the_metric_of_a_series_only_where_it_is_alone(tmp_path: Path) -> None:
+    rows = ["2026-11-24T14:00:00Z,5,6", "2026-11-24T14:01:00Z,6,7"]
+    path = write_csv(tmp_path / "errors-and-invocations.csv", "time,prod Duration Minimum,prod Invocations", rows)
+    recording = read(path)
+    assert [series.column for series in recording.series] == ["invocations"]
+    assert any("left out: the column prod Duration Minimum" in remark for remark in recording.remarks)
+    alone_in_it = write_csv(tmp_path / "prod-errors.csv", "time,A", ["2026-11-24T14:00:00Z,5"])
+    assert [(series.column, series.of) for series in read(alone_in_it).series] == [("errors", "alias:prod")]
+
+
+def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path) -> None:
+    metric = {"__name__": "request_duration_seconds", "quantile": "0.99", "alias": "prod"}
+    series = [{"metric": metric, "values": [[START + 60 * k, "0.25"] for k in range(3)]}]
+    path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
+    assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
+
+
+def test_answers_in_a_list(tmp_path: Path) -> None:
+    check(alone(read(write_json(tmp_path / "m.json", [metric_data(FOUND)]))))
