@@ -23,6 +23,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.function.error_rates import Dispersed, ErrorRate, paths_of
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import Backtest, backtest
+from rollout_sim.views.backtest import remarks, sentence
 
 LEVEL = 1e-4
 START = 1_763_337_600  # Monday, 2025-11-17, 00:00 UTC
@@ -157,6 +158,19 @@ def test_the_fault_is_caught_at_once(planted: Backtest) -> None:
     assert caught.mean > 0.95
     assert 110 < after.mean < 200
     assert (planted.bad["instant"].added >= 0).all()
+
+
+def test_the_answer_names_a_strategy_that_catches_the_fault(tmp_path: Path) -> None:
+    """All at once is over before an alarm can act: it is never stopped for nothing, and never catches anything."""
+    record(tmp_path, drawn(Dispersed(mean=0.02, dispersion=0.02), 600))
+    strategies = {"at once": {"type": "all_at_once"}, "bake": {"type": "all_at_once", "bake": "10 min"}}
+    result = backtest(given(tmp_path, strategies=strategies), tmp_path, replications=4)
+    assert result.good["at once"].stopped.mean() < result.good["bake"].stopped.mean()
+    assert sentence(result).startswith("bake would have caught 10% errors in 100%")
+    alone = backtest(given(tmp_path, strategies={"at once": {"type": "all_at_once"}}), tmp_path, replications=4)
+    assert sentence(alone).startswith("no strategy would have caught 10% errors in 95%")
+    lines = [line for line in remarks(result) if line.startswith("bake: stopped for nothing by errors (100%)")]
+    assert len(lines) == 1
 
 
 @pytest.mark.slow
