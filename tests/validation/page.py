@@ -21,6 +21,7 @@ from validation.own_data import own_data
 from validation.polled import queues
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
+from validation.unseen import unseen
 
 from rollout_sim.control.slo import budget_events
 from rollout_sim.run.batch import Samples
@@ -197,6 +198,7 @@ ROWS = [
     *sliding_alarms(),
     *recommendations(),
     *own_data(),
+    *unseen(),
     *environments(),
     *queues(),
     *(measurements() if MEASUREMENTS.exists() else ()),
