@@ -710,3 +710,17 @@ def test_cdks_call_for_a_configuration_of_its_own_is_read(tmp_path: Path) -> Non
     custom = {"Type": "Custom::AWS", "Properties": {"ServiceToken": "t", "Create": json.dumps(CALL)}}
     deployed = calling({"Orders": {**ORDERS, "Properties": function}, "Config1A2B3C4D": custom}, tmp_path)
     assert deployed.strategy == {"type": "TimeBasedLinear", "LinearInterval": 3, "LinearPercentage": 20}
+
+
+def test_an_event_of_a_type_that_is_not_known_is_a_guess(tmp_path: Path) -> None:
+    events = {
+        "Odd": {"Type": "Strange"},
+        "Topic": {"Type": "SNS", "Properties": {"Topic": "t", "SqsSubscription": True}},
+    }
+    function = {**ORDERS["Properties"], "Events": events}
+    deployed = calling({"Orders": {**ORDERS, "Properties": function}}, tmp_path)
+    assert [event.kind for event in deployed.events] == ["data", "data"]
+    assert "the event Odd: what a Strange is, is not known: asynchronous is a GUESS" in deployed.remarks
+    assert (
+        "Topic comes through a queue (SqsSubscription), which is not read; here it is asynchronous" in deployed.remarks
+    )
