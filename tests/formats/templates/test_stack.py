@@ -744,3 +744,20 @@ def test_an_event_of_a_type_that_is_not_known_is_a_guess(tmp_path: Path) -> None
     assert (
         "Topic comes through a queue (SqsSubscription), which is not read; here it is asynchronous" in deployed.remarks
     )
+
+
+@pytest.mark.parametrize(
+    ("reserved", "provisioned", "expected"), [(10, 8, (8, 2)), (10, 5, (5, 5)), (4, 9, (4, 0)), (None, 700, (700, 300))]
+)
+def test_what_is_provisioned_twice_fits_into_the_concurrency(
+    reserved: int | None, provisioned: int, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    limits = {"ReservedConcurrentExecutions": reserved} if reserved else {}
+    config = {"ProvisionedConcurrentExecutions": provisioned}
+    properties = {**ORDERS["Properties"], **limits, "ProvisionedConcurrencyConfig": config}
+    deployed = calling({"Orders": {**ORDERS, "Properties": properties}}, tmp_path)
+    versions = deployed.scenario(tmp_path).function.versions
+    assert (versions["1"].provisioned, versions["2"].provisioned) == expected
+    assert any("do not fit into the concurrency" in remark for remark in deployed.remarks) == (
+        expected[1] < provisioned
+    )
