@@ -25,8 +25,8 @@ def _on_the_edge(scenario: Sections) -> list[str]:
     into = scenario.start % scenario.period_of_phases
     if scenario.phase_is_drawn or scenario.rollout.phase is not None or into > _EDGE:
         return []
-    what = "the rollout starts with a minute of its alarms, which is their best case"
-    return [f"{what}; `rollout.phase: random` draws where in the minute"]
+    what = "the rollout starts with a period of its alarms, which is their best case"
+    return [f"{what}; `rollout.phase: random` draws where in a period"]
 
 
 def _without_lag(scenario: Sections, acting: Sequence[str]) -> list[str]:
