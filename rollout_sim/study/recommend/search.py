@@ -27,6 +27,7 @@ from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_en
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
+from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
@@ -121,6 +122,9 @@ PER_TURN: Final = 16
 PER_WAVE: Final = 1 << 17
 PER_HYPOTHESIS: Final = 1 << 10
 """Numbers of batches that belong to a wave, and to a hypothesis in it."""
+PER_PHASE: Final = 256
+FEWEST_PHASES: Final = 4
+"""Replications that share a phase where there are enough of them, and phases at least, of a hypothesis without severities."""
 STAGES: Final = (0.1, 0.35, 0.7, 1.0)
 """How much of the work is done, by experience, when a stage begins and ends."""
 CLOSE: Final = 0.1
@@ -569,10 +573,11 @@ class Search:
 
         Where there is somebody on call, a bad version that nothing stops would have been found by then.
         """
-        until = max([*map(self._end, candidates), self.scenario.start + self.risk.onset + WINDOW])
+        latest = self.scenario.starts[-1]
+        until = max([*map(self._end, candidates), latest + self.risk.onset + WINDOW])
         if self.scenario.on_call is not None:
             full = max(candidate.plan.time_to_full for candidate in candidates)
-            until = max(until, self.scenario.start + max(full, self.risk.onset) + self.risk.found_after)
+            until = max(until, latest + max(full, self.risk.onset) + self.risk.found_after)
         resolution = self.scenario.resolution
         return min(math.ceil(until / resolution) * resolution, self._last)
 
@@ -726,26 +731,29 @@ class Search:
         return stops_of(result[candidate.name]).one_by_one
 
     def _draws(self, sizes: Stage, wave: int, until: float, over: float) -> list[_Draw]:
-        """What is simulated of each hypothesis: its severities, and how often each."""
+        """What is simulated of each hypothesis: its severities, and how often each.
+
+        Where whole periods are drawn and the rollout's phase is, too, each draw is a batch of one phase: all phases in
+        each batch would cost as much as sixteen.
+        """
         hypotheses = self._stratified(sizes.strata)
         shares = Streams(seed=self.seed, replication=wave).generator("recommend/severities").random(
             (len(hypotheses), sizes.draws)
         )  # fmt: skip
         draws = []
-        whole = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
+        one_phase = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
+        phased = min(max(sizes.others // PER_PHASE, FEWEST_PHASES), PARTS) if one_phase else 1
         for k, hypothesis in enumerate(hypotheses.values()):
             number = wave * PER_WAVE + k * PER_HYPOTHESIS
-            if hypothesis.stratum is None:
-                scenario = replace(hypothesis.scenario, horizon=until if hypothesis.weight else over)
-                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=sizes.others))
-                continue
-            for r in range(sizes.draws):
-                drawn = hypothesis.drawn(self.risk, (r + float(shares[k, r])) / sizes.draws)
-                scenario = replace(drawn, horizon=until)
-                if whole:  # the replications of a severity are a batch; a phase of its own costs nothing
-                    place = (wave * len(hypotheses) + k) * sizes.draws + r
-                    scenario = scenario.with_phase(float(scenario.phases(self.seed, np.array([place]))[0]))
-                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=sizes.each))
+            several, count = (sizes.draws, sizes.each) if hypothesis.stratum else (phased, -(-sizes.others // phased))
+            end = until if hypothesis.weight else over
+            for r in range(several):
+                share = (r + float(shares[k, r])) / several if hypothesis.stratum else 0.0
+                scenario = replace(hypothesis.drawn(self.risk, share), horizon=end)
+                if one_phase:
+                    place = np.array([(wave * len(hypotheses) + k) * several + r])
+                    scenario = scenario.with_phase(float(scenario.phases(self.seed, place)[0]))
+                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=count))
         return draws
 
     def _one_plane(self) -> EngineChoice:
