@@ -19,6 +19,7 @@ from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented, suggest, to_yaml
 from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.formats.measurements.amazon import entries, inside
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
 from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Measured, Recording, span, stamp
@@ -100,10 +101,11 @@ def imported(recording: Recording, choices: Choices) -> Imported:
 
 def _watching(recording: Recording) -> Iterator[str]:
     """The names of the alarms that the deployment group lists."""
-    for document in recording.documents.get("deployment group", []):
-        inner = document.get("deploymentGroupInfo") or {}
-        for alarm in (inner.get("alarmConfiguration") or {}).get("alarms") or []:
-            yield str(alarm.get("name"))
+    for group in entries(recording, "deployment group", "deploymentGroupInfo"):
+        listed = inside(group, "alarmConfiguration").get("alarms")
+        for alarm in listed if isinstance(listed, list) else []:
+            if isinstance(alarm, Mapping):
+                yield str(alarm.get("name"))
 
 
 def write(result: Imported, out: Path, picture: Any) -> Scenario:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import call
-from recorded import DURATION, START, columns, metric_data, write_csv, write_json
+from recorded import DURATION, HISTORY, START, columns, metric_data, write_csv, write_json
 
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
@@ -156,35 +156,6 @@ def test_errors_that_nothing_describes_are_said_and_the_minutes_offered(tmp_path
     assert result.fitted.errors is not None
     assert result.fitted.errors.goodness.verdict == "poor"
     assert any("no description fits well" in remark and "--errors minutes" in remark for remark in result.remarks)
-
-
-HISTORY = {
-    "alarm-history.json": {"AlarmHistoryItems": [
-        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 310), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from OK to ALARM"},
-        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 330), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from ALARM to OK"},
-        {"AlarmName": "somebody-else", "Timestamp": stamp(START + 60 * 5), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from OK to ALARM"},
-    ]},
-    "group.json": {"deploymentGroupInfo": {
-        "deploymentConfigName": "CodeDeployDefault.LambdaCanary10Percent5Minutes",
-        "alarmConfiguration": {"enabled": True, "alarms": [{"name": "errors"}]},
-        "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_ALARM"]},
-    }},
-    "alarms.json": {"MetricAlarms": [{
-        "AlarmName": "errors", "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
-        "Dimensions": [{"Name": "FunctionName", "Value": "checkout"}, {"Name": "Resource", "Value": "checkout:prod"}],
-        "EvaluationPeriods": 3, "DatapointsToAlarm": 2, "Threshold": 5.0, "ComparisonOperator": "GreaterThanThreshold",
-        "TreatMissingData": "notBreaching",
-    }]},
-    "deployments.json": {"deploymentsInfo": [
-        {"deploymentId": f"d-{k}", "status": "Succeeded", "createTime": stamp(START + 60 * start),
-         "completeTime": stamp(START + 60 * (start + 5))}
-        for k, start in enumerate((0, 100, 200, 300, 400, 500))
-    ]},
-    "function.json": {"FunctionName": "checkout", "Runtime": "python3.12", "MemorySize": 512, "Timeout": 7},
-}  # fmt: skip
 
 
 def test_history_becomes_risk_and_the_configuration_the_rollout(tmp_path: Path) -> None:
