@@ -12,7 +12,7 @@ from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.amazon import inside
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.naming import Names, unknown_series
-from rollout_sim.formats.measurements.recording import COUNTS, Recording, Series, checked, number
+from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Recording, Series, checked, number
 
 _FEW: Final = 10
 """Values from which on a series that never falls is taken for a counter."""
@@ -63,6 +63,9 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
         order = np.argsort(times, kind="stable")
         times, values = times[order], values[order]
         step = int(np.diff(np.unique(times)).min()) if np.unique(times).size > 1 else 60
+        if step < MINUTE and name.startswith("aws_"):
+            what = "an exporter of CloudWatch repeats each of its minutes"
+            raise ValueError(f"{source}: {name} comes every {step} s, and {what}; ask query_range with step=60")
         if named.column in COUNTS and _is_counter(name, values):
             recording.remark(f"{source}: {name or named.column} is a counter; it is differenced step by step")
             times, values = _differenced(times, values, step)

@@ -261,6 +261,11 @@ def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
         ("ProvisionedConcurrencyInvocations", None, None),
         ("Average of Errors", None, None),
         ("Errors/min", "errors", None),
+        ("avg:aws.lambda.errors{functionname:checkout}.as_count()", "errors", None),
+        ("sum:aws.lambda.errors{functionname:checkout}.as_rate()", None, None),
+        ("avg:aws.lambda.duration.p99{functionname:checkout}", "duration_p99_ms", None),
+        ("aws_lambda_invocations_sum", "invocations", None),
+        ("Invocations_Average", None, None),
         ("speed of function every 60 s", None, "function"),
         ("Concurrent executions", "concurrent_executions", None),
         ('http_requests{env="prod"}', "invocations", "alias:prod"),
@@ -294,6 +299,21 @@ def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path)
     series = [{"metric": metric, "values": [[START + 60 * k, "0.25"] for k in range(3)]}]
     path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
     assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
+
+
+def test_minutes_that_an_exporter_repeats_are_not_added_up(tmp_path: Path) -> None:
+    series = [
+        {"metric": {"__name__": "aws_lambda_invocations_sum"}, "values": [[START + 15 * k, "8"] for k in range(8)]}
+    ]
+    path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
+    with pytest.raises(
+        ScenarioError, match="comes every 15 s, and an exporter of CloudWatch repeats each of its minutes"
+    ):
+        read(path)
+    series[0]["metric"]["__name__"] = "http_requests"
+    recording = read(write_json(path, {"data": {"resultType": "matrix", "result": series}}))
+    assert alone(recording).columns["invocations"].sum() == 64
+    assert any("comes every 15 s; here it is by minutes" in remark for remark in recording.remarks)
 
 
 def test_answers_in_a_list(tmp_path: Path) -> None:
