@@ -316,3 +316,21 @@ def test_what_is_polled_is_counted_in_batches(tmp_path: Path, metrics: Path) -> 
         result = result_of(metrics, *paths)
         assert any("are batches, not their messages" in remark for remark in result.remarks) == polled
         assert written(result, tmp_path / state).traffic[0].source == ("data" if polled else "http")
+
+
+def test_without_the_function_s_configuration_its_timeout_is_a_guess(tmp_path: Path, metrics: Path) -> None:
+    group = write_json(tmp_path / "group.json", HISTORY["group.json"])
+    text = scenario_text(result_of(metrics, group))
+    assert "timeout: GUESS, above the longest that was measured (900 ms)" in text
+    assert "today: {type: Canary10Percent5Minutes}" in text
+
+
+@pytest.mark.parametrize(("known", "bad"), [(("alarms.json",), 1), ((), 2)])
+def test_without_a_deployment_group_the_alarms_on_the_function_tell(
+    tmp_path: Path, metrics: Path, known: tuple[str, ...], bad: int
+) -> None:
+    names = ("alarm-history.json", "deployments.json", *known)
+    result = result_of(metrics, *(write_json(tmp_path / name, HISTORY[name]) for name in names))
+    assert result.fitted.releases is not None
+    assert result.fitted.releases.bad == bad  # without any of them somebody else's alarm counts, too
+    assert any("every alarm of the history is put down" in remark for remark in result.remarks) == (not known)
