@@ -334,3 +334,27 @@ def test_without_a_deployment_group_the_alarms_on_the_function_tell(
     assert result.fitted.releases is not None
     assert result.fitted.releases.bad == bad  # without any of them somebody else's alarm counts, too
     assert any("every alarm of the history is put down" in remark for remark in result.remarks) == (not known)
+
+
+def test_minutes_csv_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    files = [
+        write_json(
+            tmp_path / f"{period}-{of[:3]}.json",
+            metric_data(FOUND, of=of, period=period, start=START - 3600 * 700 * (period > 60)),
+        )
+        for of in ("function", "alias:prod", "version:7")
+        for period in (60, 3600)
+    ]
+    first = result_of(*files)
+    written(first, tmp_path / "out")
+    again = result_of(tmp_path / "out" / "minutes.csv")
+    assert [(part.of, part.period) for part in again.table] == [(part.of, part.period) for part in first.table]
+    for one, other in zip(first.table, again.table, strict=True):
+        np.testing.assert_array_equal(one.times, other.times)
+        for name in COLUMNS:
+            np.testing.assert_allclose(one.columns[name], other.columns[name], rtol=1e-5)
+    assert again.remarks == first.remarks
+    broken = tmp_path / "m.csv"
+    broken.write_text("time,of,invocations,errors\n2026-11-24T14:00:00Z,everything,5,0\n")
+    with pytest.raises(ScenarioError, match=r"m\.csv:2: `of` is function, alias:NAME or version:NUMBER"):
+        result_of(broken)
