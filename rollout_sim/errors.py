@@ -34,7 +34,7 @@ def escaped(text: str) -> str:
 
 
 class LambdaError(Exception):
-    """A request that Lambda refuses: `code` is the API's name of the error, `status` its HTTP status."""
+    """A request that Lambda refuses: `message` says why, `code` is the API's name of the error, `status` its HTTP status."""
 
     code: ClassVar[str] = "LambdaError"
     status: ClassVar[int] = 500

@@ -39,7 +39,7 @@ _ROUNDING: Final = 1e-9
 
 
 def detection_probability(rate: float, weight: float, seconds: float, error_rate: float, at_least: int = 1) -> float:
-    """P(at least so many errors on the canary): errors are Poisson(rate × weight × seconds × error_rate).
+    """P(`at_least` so many errors on the canary): errors are Poisson(rate × weight × seconds × error_rate).
 
     Source: thinning of a Poisson process. Raises ValueError for a weight or error rate that is no fraction.
 
@@ -110,6 +110,8 @@ def bad_requests_until(plan: Sequence[tuple[float, float]], rate: float, error_r
 def burn_alert_time(threshold: float, objective: float, error_rate: float, weight: float, long_window: float) -> float:
     """Seconds until the burn rate over the long window exceeds `threshold`; infinite if it never does.
 
+    `objective` is the SLO's, `error_rate` the share of the canary's requests that fails, `weight` the canary's share of all
+    (fractions); `long_window` is in seconds.
     long_window × threshold × (1 - objective) / (error_rate × weight): the window was free of errors, traffic is
     constant, the errors start at 0 and the short window, which fills sooner, does not hold the alert back. A burn that
     settles exactly at the threshold does not exceed it. Source: "Alerting on SLOs" in Google's SRE Workbook, chapter 5.
@@ -131,7 +133,8 @@ def cold_burst(rate: float, weight: float, init: float, duration: float) -> floa
     """Cold starts in the first minute of a shift, at least: 1 + rate × weight × (init + duration).
 
     The first request finds no environment, and until it has ended, init included, so do all the others. Expected
-    number, for a version without provisioned environments and init + duration (s) below a minute.
+    number, for a version without provisioned environments and `init` + `duration` (s) below a minute. `rate` is that of all
+    requests (1/s), `weight` the new version's share of them (fraction).
 
     Raises ValueError for a weight that is no fraction.
 
@@ -162,7 +165,9 @@ def erlang_b(servers: int, load: float) -> float:
 
 
 def mg_infinity_mean(rate: float, mean_service: float) -> float:
-    """Mean number of requests in service without a limit (M/G/infinity) = rate × mean service (s): Little's law.
+    """Mean number of requests in service without a limit (M/G/infinity) = rate × mean service: Little's law.
+
+    `rate` is in 1/s, `mean_service` in seconds.
 
     Examples:
         >>> mg_infinity_mean(rate=50, mean_service=0.1)
@@ -174,7 +179,7 @@ def mg_infinity_mean(rate: float, mean_service: float) -> float:
 def mg_infinity_pmf(busy: int, rate: float, mean_service: float) -> float:
     """P(exactly `busy` requests in service) without a limit: Poisson(rate × mean service), whatever the distribution.
 
-    Source: the M/G/infinity queue in steady state (Takács, 1962).
+    `rate` is in 1/s, `mean_service` in seconds. Source: the M/G/infinity queue in steady state (Takács, 1962).
 
     Examples:
         >>> round(mg_infinity_pmf(busy=5, rate=50, mean_service=0.1), 4)
@@ -237,6 +242,7 @@ def alarm_fired(breach: float, m: int, n: int, periods: int, lag: int = 0) -> fl
 def mean_run_length(breach: float, m: int, n: int, lag: int = 0) -> float:
     """Expected evaluations until an `m` of `n` alarm first fires, the firing one included; infinite if it never does.
 
+    Each datapoint breaches with the probability `breach`, independently, and is visible `lag` evaluations late.
     The chain of `alarm_fired`, solved for its mean time to absorption: (1 - p^n) / ((1 - p) p^n) for m = n, plus
     `lag`. States are eliminated without a subtraction (Grassmann, Taksar and Heyman, 1985), so that it keeps
     its digits for rare breaches, the mean time between false alarms.
@@ -282,6 +288,8 @@ def catch_probability(
 ) -> float:
     """P(an alarm on the new version's errors rolls back at or before `until`), for the weights of `plan`.
 
+    `rate` is that of all requests (1/s), `error_rate` the share (fraction) of the new version's that fails; the alarm is
+    `m` of `n` periods with more than `threshold_count` errors.
     A canary of 10% for 5 min that starts at 0 is `[(0, 0.1)]` until 300; `plan` is that of `bad_requests_until`. A
     period breaches with P(Poisson(its expected errors) > threshold_count), then the chain of `alarm_fired`.
     Periods are [k, k + 1) × `period` (s) on the clock of `plan`, so that a start between their ends leaves the first

@@ -119,6 +119,8 @@ def alarm_state(
 ) -> str:
     """The state that CloudWatch gives one alarm on `points`, oldest to newest, None or NaN for a missing one.
 
+    Where the `previous` state (`OK`, `ALARM`, `INSUFFICIENT_DATA`) matters, it counts. `threshold` (`> 5`), `datapoints` (M of N)
+    and what a `missing` point is taken for are those of a scenario file.
     With a period of several `minutes` the points are the sums of each minute, and the datapoints those of periods back to back
     that end with the newest one. Points older than the evaluation range are not looked at; where there are fewer, the older
     ones are missing. Raises ValueError for a threshold, datapoints, treatment or state that CloudWatch does not know.

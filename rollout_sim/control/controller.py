@@ -109,9 +109,9 @@ class Controller:
     All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
     indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
     has not happened. `stopped_by` (replications, `watched` alarms) says which alarms were in ALARM when they rolled a
-    deployment back. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm, from, to. Without
-    `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while they can act,
-    not before or at `watch_from` (s).
+    deployment back, or kept it from beginning. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm,
+    from, to. Without `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while
+    they can act, not before or at `watch_from` (s).
     """
 
     def __init__(
@@ -230,6 +230,7 @@ class Controller:
         blocked = alarmed & (self.phase == PENDING) & (self.due <= now)
         if blocked.any():
             self._explain(blocked, "blocked: {} is in ALARM")
+            self.stopped_by[blocked] = (self.evaluator.states[:, self._watched] == _ALARM)[blocked]
             self._end(blocked, now, BLOCKED)
         stopped = alarmed & (self.phase > PENDING) & (self.phase < REVERTING)
         if stopped.any():

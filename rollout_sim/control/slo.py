@@ -151,7 +151,9 @@ def judging(objectives: Sequence[Objective], alias: str, default: str) -> list[t
 
 
 def budget_events(objective: float, rate: float, window: float) -> float:
-    """Bad events that a whole window allows: (1 - objective) x rate (1/s) x window (s).
+    """Bad events that a whole `window` (s) allows: (1 - objective) x rate x window.
+
+    `objective` is the share (fraction) of events that must be good, `rate` that of all events (1/s).
 
     Examples:
         >>> round(budget_events(0.999, rate=50, window=30 * DAY))

@@ -42,7 +42,7 @@ class Plotted(Displayed):
     def plot(self, ax: Any = None, **choice: str) -> Any:
         """Draws the result's main picture on the matplotlib axes `ax`, by default on new ones; returns the axes.
 
-        A sweep takes a value of each axis that is not drawn as a keyword, and `strategy`. Raises ValueError where one is
+        A sweep takes a value of each axis that is not drawn as a keyword (`choice`), and `strategy`. Raises ValueError where one is
         missing.
         """
         from rollout_sim.views import display

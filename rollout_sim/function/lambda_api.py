@@ -158,7 +158,7 @@ class Version:
 class Function:
     """A Lambda function: `$LATEST`, the versions published from it, and the aliases that point to them.
 
-    `clock` gives the time of a change in seconds and never runs backwards. `additional_blocks_deletion` says
+    `name` is the function's. `clock` gives the time of a change in seconds and never runs backwards. `additional_blocks_deletion` says
     whether an alias protects its additional version from deletion as it does its primary (AWS does not document it).
     Updates take effect at once; who models a propagation delay makes the call later.
 
@@ -205,7 +205,7 @@ class Function:
     # Versions
 
     def update_code(self, code_sha256: str, revision_id: str | None = None) -> Version:
-        """Puts other code into `$LATEST` and returns it.
+        """Puts other code, told by its `code_sha256`, into `$LATEST` and returns it.
 
         `revision_id`, where given, must be that of `$LATEST`; else PreconditionFailedException is raised.
         """
@@ -231,7 +231,7 @@ class Function:
     ) -> Version:
         """A snapshot of `$LATEST` under the next number, or the last published version when nothing changed since.
 
-        `code_sha256` and `revision_id` are what the caller believes of `$LATEST`. Raises
+        `description` is any text. `code_sha256` and `revision_id` are what the caller believes of `$LATEST`. Raises
         InvalidParameterValueException and PreconditionFailedException when they are wrong.
 
         Examples:
@@ -268,7 +268,7 @@ class Function:
         return list(self._versions.values())
 
     def get_version(self, version: str) -> Version:
-        """The version of this number, or `$LATEST`. Raises ResourceNotFoundException.
+        """The version of the number `version`, or `$LATEST`. Raises ResourceNotFoundException.
 
         Examples:
             >>> Function("checkout").get_version("7")
@@ -281,7 +281,7 @@ class Function:
         return self._versions[version]
 
     def delete_version(self, version: str) -> None:
-        """Deletes a published version; its number is never used again. One that is not there is no error.
+        """Deletes the published `version`; its number is never used again. One that is not there is no error.
 
         Raises ResourceConflictException while an alias points to it, InvalidParameterValueException for `$LATEST`.
         """
@@ -307,7 +307,9 @@ class Function:
     def create_alias(
         self, name: str, function_version: str, description: str = "", routing_config: RoutingConfig | None = None
     ) -> Alias:
-        """A new alias of 1 to 128 letters, digits, `-` and `_`, not all digits. The errors are those of AWS.
+        """A new alias that points to the version `function_version`. The errors are those of AWS.
+
+        Its `name` has 1 to 128 letters, digits, `-` and `_`, not all of them digits; `description` is any text.
 
         `routing_config` gives an additional version its share of the invocations: ResourceNotFoundException for versions that
         there are not, ResourceConflictException for an alias that there is, InvalidParameterValueException for weights that
@@ -332,7 +334,7 @@ class Function:
         revision_id: str | None = None,
         reason: str = "",
     ) -> Alias:
-        """Points an alias elsewhere, at once, and returns the same object; what is None stays as it is.
+        """Points the alias `name` to `function_version`, at once, and returns the same object; what is None stays as it is.
 
         The outcome as a whole must keep the rules: moving the primary onto the version that is still weighted is
         refused. `routing_config={}` clears the weights. `reason` goes into the history.
@@ -354,7 +356,7 @@ class Function:
         return alias
 
     def get_alias(self, name: str) -> Alias:
-        """The live alias of this name. Raises ResourceNotFoundException."""
+        """The live alias of this `name`. Raises ResourceNotFoundException."""
         check_alias_name(name)
         if name not in self._aliases:
             raise ResourceNotFoundException(f"Cannot find alias arn: {self._arn(name)}")
@@ -365,7 +367,7 @@ class Function:
         return sorted(self._aliases.values(), key=lambda alias: alias.name)
 
     def delete_alias(self, name: str) -> None:
-        """Deletes an alias. One that is not there is no error."""
+        """Deletes the alias `name`. One that is not there is no error."""
         check_alias_name(name)
         alias = self._aliases.get(name)
         if alias is not None:
@@ -373,7 +375,7 @@ class Function:
             del self._aliases[name]
 
     def route(self, name: str, u: float) -> str:
-        """The version that serves an invocation of the alias with the routing draw `u`; ValueError outside [0, 1)."""
+        """The version that serves an invocation of the alias `name` with the routing draw `u`; ValueError outside [0, 1)."""
         if not 0.0 <= u < 1.0:
             raise ValueError(f"a routing draw must be in [0, 1), got {u!r}")
         return self.get_alias(name).route(u)
@@ -383,7 +385,8 @@ class Function:
     def promote(self, source: str, target: str, reason: str = "") -> Alias:
         """Points the alias `target` to the one version that `source` points to, with all of its traffic.
 
-        Raises InvalidParameterValueException when `source` is weighted: it does not point to one version.
+        `reason` goes into the history. Raises InvalidParameterValueException when `source` is weighted: it does not point to one
+        version.
 
         Examples:
             >>> function = Function("checkout")
@@ -400,7 +403,7 @@ class Function:
         return self.update_alias(target, origin.function_version, {}, reason=reason or f"promoted from {source}")
 
     def rollback(self, name: str, reason: str = "rollback") -> Alias:
-        """Points an alias back to one version, with all of its traffic.
+        """Points the alias `name` back to one version, with all of its traffic; `reason` goes into the history.
 
         While the alias is weighted that is the version that had all of the traffic before the weights were set (the
         primary when there was none). Otherwise it is the version before the last change of `function_version`, so
@@ -421,7 +424,7 @@ class Function:
         return self.update_alias(name, version, {}, reason=reason)
 
     def version_at(self, name: str, t: float) -> dict[str, float]:
-        """The versions that an alias pointed to at the time `t` (s) with their shares, `{}` when it did not exist.
+        """The versions that the alias `name` pointed to at the time `t` (s) with their shares, `{}` when it did not exist.
 
         A change counts from its own instant on; of several at one instant, the last. Raises
         ResourceNotFoundException for a name that never was an alias.

@@ -145,7 +145,7 @@ class RunResult(Plotted):
     users: Users | None
     """The exposure of users; None where none was active."""
     stopped_by: tuple[str, ...] = ()
-    """The alarms that were in ALARM when they rolled the deployment back; empty where none did."""
+    """The alarms that were in ALARM when they rolled the deployment back, or kept it from beginning; empty where none did."""
     approximations: tuple[str, ...] = ()
     """What the run assumes where AWS does not say, one sentence each."""
     polled: tuple[PolledTotals, ...] = ()
@@ -257,12 +257,12 @@ class RunResult(Plotted):
         return None if back is None or backlog is None else backlog.drained(back)
 
     def age_quantile(self, share: float) -> float | None:
-        """The age (s) from arrival to success that this share of the handled records does not exceed; None without any."""
+        """The age (s) from arrival to success that the `share` (fraction) of the handled records does not exceed; None without any."""
         ages = np.concatenate([source.ages for source in self.polled]) if self.polled else np.zeros(0)
         return float(np.quantile(ages, share, method="inverted_cdf")) if ages.size else None
 
     def budget(self, slo: Objective) -> Budget:
-        """The error budget of one of the scenario's SLOs."""
+        """The error budget of `slo`, one of the scenario's."""
         j = self.scenario.slos.index(slo)
         alias = slo.alias or self.scenario.alias
         targets = [k for k, target in enumerate(self.metrics.targets) if target.alias == alias]
@@ -276,13 +276,13 @@ class RunResult(Plotted):
         )
 
     def caused(self, slo: Objective) -> float | None:
-        """Share of the window's budget that went because of the rollout: more than without it, on the same numbers."""
+        """Share of the budget of `slo` that went because of the rollout: more than without it, on the same numbers."""
         if self.baseline is None:
             return None
         return self.budget(slo).spent - self.baseline.budget(slo).spent
 
     def weights(self, times: FloatArray) -> FloatArray:
-        """The new version's weight at each time (s, from the simulation's start), the shift of that instant included."""
+        """The new version's weight at each of the `times` (s, from the simulation's start), the shift of that instant included."""
         at = np.array([shift.at for shift in self.shifts])
         weight = np.array([0.0, *(shift.weight for shift in self.shifts)])
         result: FloatArray = weight[np.searchsorted(at, times, side="right")]

@@ -45,10 +45,10 @@ def simulate(
 ) -> RunResult:
     """One run of `scenario` under one of its strategies.
 
-    `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias
-    where it is. `seed` replaces the scenario's. With `events` the result keeps every invocation. `progress` is
-    called with the share of the horizon that is done. `choice` is the plane; by default `choose_engine` makes it.
-    A phase that is drawn is fixed in the result's scenario.
+    `strategy` None takes the only one, or none where the scenario has no rollout; `no rollout` leaves the alias where it is.
+    `seed` replaces the scenario's, and `replication` numbers the runs with one seed. With `events` the result keeps every
+    invocation. `progress` is called with the share of the horizon that is done. `choice` is the plane; by default
+    `choose_engine` makes it. A phase that is drawn is fixed in the result's scenario.
     Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -122,9 +122,10 @@ def simulate_each(
     progress: Progress | None = None,
     choice: EngineChoice | None = None,
 ) -> Iterator[RunResult]:
-    """One run per strategy (all of the scenario's by default), each beside the paired run without a rollout.
+    """One run for each of the `strategies` (all of the scenario's by default), each beside the paired run without a rollout.
 
-    Yields each as soon as it is done; takes and raises what `simulate` does. A scenario without a rollout is one run.
+    Yields each as soon as it is done; takes `seed`, `events` and `progress` and raises what `simulate` does. A `scenario`
+    without a rollout is one run.
     `choice` is the plane; by default `choose_for_runs` makes it.
 
     Examples:

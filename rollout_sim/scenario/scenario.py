@@ -37,7 +37,7 @@ class Scenario(Displayed, Sections):
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
-        """The scenario in a YAML file, and the traces and samples that it names, each read once.
+        """The scenario in the YAML file `path`, and the traces and samples that it names, each read once.
 
         Raises ScenarioError with every problem, each with file and line.
 
@@ -50,7 +50,7 @@ class Scenario(Displayed, Sections):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, path: str | Path = "scenario") -> Scenario:
-        """The scenario in plain data, as `dump` writes it and a YAML file holds it.
+        """The scenario in the plain `data` that `dump` writes and a YAML file holds.
 
         Messages name `path`, and files that the data names (traces, samples) are looked for beside it. Raises
         ScenarioError with every problem.
@@ -70,7 +70,7 @@ class Scenario(Displayed, Sections):
 
     @classmethod
     def parse(cls, document: YamlDocument) -> Scenario:
-        """The scenario in a document that was read already. Raises ScenarioError."""
+        """The scenario in a `document` that was read already. Raises ScenarioError."""
         from pydantic import ValidationError
 
         data = resolve_likes(document)
@@ -137,7 +137,7 @@ class Scenario(Displayed, Sections):
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     def at(self, moment: float, files: FileReader | None = None) -> Scenario:
-        """The same with its rollout (or, without one, the simulation) beginning at a recorded moment (s since 1970).
+        """The same with its rollout (or, without one, the simulation) beginning at a recorded `moment` (s since 1970).
 
         Traces and replayed minutes, which `files` reads, begin `start` before it, and the peak of daily traffic comes when the
         time of day has it. Raises ScenarioError where nothing is recorded of that moment, or the traffic knows no time.
@@ -189,7 +189,7 @@ class Scenario(Displayed, Sections):
         return replace(self, function=replace(self.function, versions=versions))
 
     def with_phase(self, phase: float) -> Scenario:
-        """The same scenario with the rollout that much (s) later than its `start`, in place of a phase that is drawn.
+        """The same scenario with the rollout a `phase` (s) later than its `start`, in place of one that is drawn.
 
         Examples:
             >>> scenario = Scenario.load("scenarios/checkout.yaml")

@@ -185,7 +185,7 @@ class Sections:
         return max([_MINUTE, *(alarm.step for alarm in self.alarms.values() if alarm.composite is None)])
 
     def phases(self, seed: int, replications: IntArray) -> FloatArray:
-        """The phase (s) that is drawn for each of the `replications` of a seed, 0 where the file fixes it: of their shape."""
+        """The phase (s) that is drawn for each of the `replications` of a `seed`, 0 where the file fixes it: of their shape."""
         if not self.phase_is_drawn:
             return np.zeros(replications.shape)
         return ticks(self.period_of_phases * parts_of_period(seed, replications))
@@ -221,7 +221,7 @@ class Sections:
         return tuple(names)
 
     def faults_of(self, version: str) -> tuple[Fault, ...]:
-        """What is wrong with a version, incidents included; custom faults as the built-in ones that they come to."""
+        """What is wrong with a `version`, incidents included; custom faults as the built-in ones that they come to."""
         return unfolded(self.function.versions[version].faults + self.incident, self.horizon - self.start)
 
     @property
@@ -296,7 +296,7 @@ class Sections:
         return rates
 
     def chosen(self, strategy: str | None) -> str:
-        """The strategy of that name, the only one for None. Raises ScenarioError naming those that there are."""
+        """The name of the `strategy`, the only one for None. Raises ScenarioError naming those that there are."""
         if self.rollout is None:
             if strategy not in (None, STEADY):
                 raise ScenarioError([f"{self.name}: there is no rollout, so no strategy {strategy!r}"])
@@ -310,7 +310,7 @@ class Sections:
         raise ScenarioError([f"{self.name}: strategy: choose one, got {got}; {allowed}"])
 
     def exported(self, strategy: str | None) -> tuple[str, StrategyField]:
-        """The name and the strategy that an export is about: the only one for None. Raises ScenarioError without one."""
+        """The name and the `strategy` that an export is about: the only one for None. Raises ScenarioError without one."""
         if self.rollout is None:
             raise ScenarioError([f"{self.name}: rollout: there is none to export"])
         name = self.chosen(strategy)

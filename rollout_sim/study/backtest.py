@@ -25,13 +25,14 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.clumping import clumping
-from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.comparison import Comparison, compare, good_twin
 from rollout_sim.study.when import with_fault
 
 if TYPE_CHECKING:
@@ -113,21 +114,21 @@ class Backtest(Plotted):
         return ((self.begins // DAY + 3) % 7).astype(np.int64)
 
     def stopped_for_nothing(self, strategy: str) -> Estimate:
-        """How often a version exactly as good would have been stopped."""
+        """How often `strategy` would have stopped a version exactly as good."""
         return self._share(self.good[strategy].stopped, strategy)
 
     def blocked(self, strategy: str) -> Estimate:
-        """How often the deployment would not have begun."""
+        """How often the deployment of a `strategy` would not have begun."""
         return self._share(self.good[strategy].blocked, strategy)
 
     def caught(self, strategy: str) -> Estimate | None:
-        """How often the fault would have been caught, of the deployments that began; None without a fault."""
+        """How often `strategy` would have caught the fault, of the deployments that began; None without a fault."""
         if not self.bad:
             return None
         return self._share(self.bad[strategy].stopped, strategy)
 
     def time_to_stop(self, strategy: str) -> Estimate | None:
-        """Seconds until the version with the fault was stopped; None where none was."""
+        """Seconds until `strategy` stopped the version with the fault; None where it never did."""
         if not self.bad:
             return None
         times = self.bad[strategy].time_to_stop
@@ -142,7 +143,7 @@ class Backtest(Plotted):
         return replace(mean, quantiles={name: (value, None, None) for name, (value, _, _) in whole.quantiles.items()})
 
     def predicted_stops(self, strategy: str, *, good: bool) -> Estimate | None:
-        """What the scenario itself says of that: how often a good version, or the one with the fault, is stopped."""
+        """What the scenario itself says of that: how often `strategy` stops a `good` version, or else the one with the fault."""
         side = (self.predicted.twin or self.predicted) if good else self.predicted
         if not self.moments:
             return side.estimates(strategy)["stopped"]
@@ -150,7 +151,10 @@ class Backtest(Plotted):
         return share_in_blocks(hits, np.arange(hits.size) * len(self.moments) // hits.size, hits.size)
 
     def by_hour(self, strategy: str, *, good: bool = True) -> FloatArray:
-        """The share of the beginnings of each weekday and hour (UTC) that was stopped: shape (7, 24), NaN without a beginning."""
+        """The share of the beginnings of each weekday and hour (UTC) that `strategy` stopped: shape (7, 24), NaN without a beginning.
+
+        Of the `good` version, or of the one with the fault.
+        """
         ended = (self.good if good else self.bad)[strategy].stopped
         place = self.weekdays * 24 + self.hours
         total = np.bincount(place, minlength=168).astype(float)
@@ -159,20 +163,23 @@ class Backtest(Plotted):
         return shares.reshape(7, 24)
 
     def by_day(self, strategy: str) -> dict[str, float]:
-        """By date the share of the day's beginnings at which a good version would have been stopped, where any was."""
+        """By date the share of the day's beginnings at which `strategy` would have stopped a good version, where it stopped any."""
         dates = np.floor(self.begins / DAY).astype(np.int64)
         ended = self.good[strategy].stopped
         shares = {int(date): float(ended[dates == date].mean()) for date in np.unique(dates)}
         return {stamp_of(date * DAY)[:10]: share for date, share in shares.items() if share > 0}
 
     def by_alarm(self, strategy: str) -> dict[str, float]:
-        """By alarm the share of the good version's stops at which it was in ALARM; empty without a stop."""
+        """By alarm the share of the good version's stops under `strategy` at which it was in ALARM; empty without a stop."""
         played = self.good[strategy]
         total = int(played.stopped.sum())
         return {name: float(hits.sum()) / total for name, hits in played.stopped_by.items()} if total else {}
 
     def disagreements(self, strategy: str) -> tuple[str, ...]:
-        """Where the recording and the scenario differ beyond both intervals, in words, with what they differ in; else empty."""
+        """Where the recording and the scenario differ of a `strategy` beyond both intervals, in words, with what they differ in.
+
+        Empty where they do not.
+        """
         said = []
         for what, measured, foreseen in (
             (
@@ -272,10 +279,11 @@ def backtest(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Backtest:
-    """The rollouts of `strategies` (all by default) from every minute of the recording in the folder `data`.
+    """The rollouts of a `scenario`'s `strategies` (all by default) from every minute of the recording in the folder `data`.
 
     The fault that is added is the goal's smallest one that must be caught; without one, the new version's own. `first` and
-    `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`.
+    `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`
+    with the `seed` (by default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
     Raises ScenarioError for what cannot be played on recorded minutes.
     """
     seed = scenario.seed if seed is None else seed
@@ -316,7 +324,7 @@ def backtest(
         notes.append("on-call is left out: a rollout is played until its alarms no longer act")
     if recording.coarser:
         notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
-    if deployment.start % recording.period:
+    if scenario.phase_is_drawn or deployment.start % recording.period:
         notes.append("every rollout begins at a whole minute")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
@@ -381,7 +389,7 @@ def _play(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArra
     lead = math.ceil(_lead(scenario) / recording.period) * recording.period
     moved = replace(
         scenario,
-        rollout=replace(scenario.rollout, start=lead),
+        rollout=replace(scenario.rollout, start=lead, phase=0.0),
         horizon=lead + _length(scenario, strategy),
         engine="auto",
     )
@@ -437,8 +445,19 @@ def _predict(
     if not moments:
         return compare(scenario, replications, names, seed=seed, jobs=jobs), (), why
     each = max(replications // len(moments), 2)
-    parts = [compare(moved, each, names, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
+    parts = [_compared(moved, names, each, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
+
+
+def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int) -> Comparison:
+    """So few replications with their good twin, in batches of no more than these."""
+    sides = [side for side in (scenario, good_twin(scenario)) if side is not None]
+    compared = []
+    for side in sides:
+        plane = choose_engine(side)
+        plane = replace(plane, batch=min(plane.batch, replications))
+        compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane))
+    return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)
 
 
 def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:

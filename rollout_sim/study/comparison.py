@@ -67,7 +67,7 @@ class Comparison(Plotted):
     `budget_spent_by_rollout.<slo>` are what the rollout adds: more than without it, request by request on the same draws.
     Where there are queues or streams, `records_bad`, `records_lost`, `backlog` (the longest) and `backlog_at_rollback` are counts of
     records, and `drain_time_s` seconds from the rollback until the backlog was as short as before the rollout.
-    `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back.
+    `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back, or kept from beginning.
     """
     twin: Comparison | None = None
     """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""
@@ -78,7 +78,7 @@ class Comparison(Plotted):
     _estimates: dict[str, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def estimates(self, strategy: str) -> Estimates:
-        """The estimates of one strategy, computed when they are first asked for.
+        """The estimates of one `strategy`, computed when they are first asked for.
 
         Shares (fractions, with Wilson's interval) of the outcomes `rolled_back`, `promoted`, `failed`, `blocked`, `running`,
         of `stopped`: rolled back or failed, and of `stopped_by.<alarm>`: rolled back by it. Means and quantiles of everything
@@ -89,12 +89,15 @@ class Comparison(Plotted):
         return self._estimates[strategy]
 
     def time_to_full(self, strategy: str) -> Estimate | None:
-        """The time (s) from the rollout's start to full traffic, of the replications that were not stopped; None if all were."""
+        """The time (s) from the rollout's start to full traffic under `strategy`, of the replications that were not stopped.
+
+        None where all were.
+        """
         columns = self.columns[strategy]
         return mean_of(np.where(stopped(columns), np.nan, columns["time_to_full_s"]), tail=False)
 
     def differences(self, strategy: str) -> Estimates:
-        """The mean differences of a strategy to the first one, replication by replication: strategy minus first."""
+        """The mean differences of a `strategy` to the first one, replication by replication: strategy minus first."""
         first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
         units = units_of(self.scenario)
         return {name: difference(other[name], first[name], units.get(name, 1.0)) for name in other}
@@ -173,7 +176,7 @@ class Comparison(Plotted):
 
     @staticmethod
     def outcome_names(codes: IntArray) -> NDArray[np.object_]:
-        """The names of the outcomes in a column of `columns`, in its shape."""
+        """The names of the outcomes whose `codes` a column of `columns` holds, in its shape."""
         return np.array(OUTCOMES, object)[codes]
 
     def __repr__(self) -> str:

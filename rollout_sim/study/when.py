@@ -60,7 +60,7 @@ class Hours(Plotted):
     """The same once more, on random numbers of their own, of the hours that looked best and worst: those that chose them flatter."""
 
     def estimates(self, strategy: str, measure: str) -> list[Estimate | None]:
-        """A measure by hour: its mean, over the days where there are several; None where nothing was stopped."""
+        """A `measure` of `strategy` by hour: its mean, over the days where there are several; None where nothing was stopped."""
         return self._by_hour(self.columns[strategy], measure)
 
     @staticmethod
@@ -82,7 +82,10 @@ class Hours(Plotted):
         return result
 
     def extremes(self, strategy: str, measure: str) -> tuple[tuple[int, Estimate], tuple[int, Estimate]] | None:
-        """The hour with the least of a measure and the one with the most, each with its fresh figure; None where no hour has it."""
+        """The hour with the least of a `measure` of `strategy` and the one with the most, each with its fresh figure.
+
+        None where no hour has it.
+        """
         chosen, fresh = self.chosen(strategy, measure), self._by_hour(self.fresh[strategy], measure)
         if chosen is None:
             return None
@@ -91,7 +94,7 @@ class Hours(Plotted):
         return None if least is None or most is None else ((best, least), (worst, most))
 
     def chosen(self, strategy: str, measure: str) -> tuple[int, int] | None:
-        """The hours with the least and the most of a measure, before they are looked at again; None where no hour has it.
+        """The hours with the least and the most of a `measure` of `strategy`, before they are looked at again; None if no hour has it.
 
         A time counts of hours at which at least half of the versions are stopped: elsewhere it is that of a lucky few.
         """
@@ -104,7 +107,7 @@ class Hours(Plotted):
         return (min(known, key=known.__getitem__), max(known, key=known.__getitem__)) if known else None
 
     def told_apart(self, strategy: str, measure: str) -> bool:
-        """Whether the intervals of the best and of the worst hour do not touch."""
+        """Whether the intervals of a `measure` of `strategy` do not touch in the best and in the worst hour."""
         ends = self.extremes(strategy, measure)
         if ends is None:
             return False
@@ -160,8 +163,10 @@ def when(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Hours:
-    """What a bad version comes to, by the hour of the day (UTC) at which the rollout begins.
+    """What a bad version comes to, by the hour of the day (UTC) at which the rollout of `scenario` begins.
 
+    Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` (by default the
+    scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
     The bad version has the goal's smallest fault that must be caught; without one, its own faults. Raises ScenarioError where
     neither traffic nor errors know the time of day, or no fault is given.
     """

@@ -266,3 +266,55 @@ def test_what_is_wrong_is_one_message(text: str, what: str, tmp_path: Path) -> N
 def test_one_of_several_is_chosen(tmp_path: Path) -> None:
     loaded, _ = imported(tmp_path, ROLLOUT + "---" + CANARY, name="podinfo")
     assert loaded.name == "podinfo"
+
+
+@pytest.mark.parametrize(
+    ("limit", "query", "threshold"),
+    [
+        (1, "", "> 1%"), (5, "", "> 5%"), (0.02, "", "> 2%"),
+        (0.5, "100 - sum(ok) / sum(all) * 100", "> 0.5%"), (0.5, "sum(bad) / sum(all)", "> 50%"),
+    ],
+)  # fmt: skip
+def test_a_limit_in_percent_or_as_a_share(limit: float, query: str, threshold: str, tmp_path: Path) -> None:
+    metric = {"name": "error-rate", "thresholdRange": {"max": limit}, "query": query}
+    canary = yaml.safe_load(CANARY)
+    canary["spec"]["analysis"]["metrics"] = [metric]
+    loaded, _ = imported(tmp_path, yaml.safe_dump(canary))
+    assert [alarm.threshold for alarm in loaded.alarms.values()] == [threshold]
+
+
+def test_a_canary_that_skips_its_analysis_moves_all_at_once(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, CANARY.replace("spec:\n", "spec:\n  skipAnalysis: true\n", 1))
+    assert ([strategy.type for strategy in loaded.strategies.values()], loaded.alarms) == (["all_at_once"], {})
+    assert "skipAnalysis: the canary is promoted at once, and nothing watches it" in remarks
+
+
+def test_what_is_otherwise_of_an_analysis_is_named(tmp_path: Path) -> None:
+    template = """
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: t}
+spec:
+  dryRun: [{metricName: try.*}]
+  metrics:
+    - {name: try-latency, interval: 1m, successCondition: result < 500, provider: {}}
+    - {name: success-rate, interval: 1m, count: 9, initialDelay: 1m, failureLimit: 2, successCondition: result >= 0.95,
+       failureCondition: result < 0.9, provider: {}}
+"""
+    rollout = """
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: x}
+spec:
+  strategy:
+    canary: {steps: [{setWeight: 20}, {pause: {duration: 5m}}], analysis: {startingStep: 1, templates: [{templateName: t}]}}
+"""
+    loaded, remarks = imported(tmp_path, f"{rollout}---{template}")
+    assert list(loaded.alarms) == ["success-rate"]
+    said = "\n".join(remarks)
+    for part in (
+        "left out: try-latency: it is a dry run, which stops nothing", "startingStep of the analysis is left out",
+        "success-rate: what neither fails nor succeeds is inconclusive", "success-rate: its failures count in all in Argo",
+        "success-rate: count is left out", "success-rate: initialDelay is left out",
+    ):  # fmt: skip
+        assert part in said

@@ -17,7 +17,7 @@ from rollout_sim.core.formatting import number_with_interval, share_with_interva
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import commented, suggest
+from rollout_sim.core.yaml_io import commented, suggest, to_yaml
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
@@ -377,8 +377,8 @@ class _Sections:
         recorded = {"minutes": MINUTES, "of": self.result.used.of}
         if self.choices.errors == "minutes":
             return recorded, f"{about}\nHere the recorded minutes themselves are replayed."
-        flow = ", ".join(f"{key}: {value}" for key, value in recorded.items())
-        return _rate(fitted), f"{about}\nThe recorded minutes instead: error_rate: {{{flow}}}"
+        instead = to_yaml({"error_rate": recorded}, layout="line")
+        return _rate(fitted), f"{about}\nThe recorded minutes instead: {instead}"
 
     # --- the traffic --------------------------------------------------------------------------------------------------
 

@@ -246,7 +246,9 @@ class Around:
             for inner in part:
                 yield from self._named(inner)
             return
-        target = self.callee.called(self.resolver, part) or self.callee.named(self.resolver.text(part), self.resolver)
+        text = self.resolver.text(part)
+        target = None if re.search(r'[\s"{}]', text) else self.callee.called(self.resolver, part)
+        target = target or self.callee.named(text, self.resolver)
         if target is not None:
             yield target
 

@@ -582,7 +582,7 @@ class Search:
         Of those that do the very same, such as with a guard that never binds, the first alone.
         """
         shortfall = self._shortfall(screened)
-        value = self._screened_objective(candidate, screened)
+        value = self.screened_objective(candidate, screened)
         rounded = np.round(shortfall, 3)
         different: dict[bytes, int] = {}
         for k in np.lexsort((value, rounded)).tolist():
@@ -607,7 +607,7 @@ class Search:
             shortfall = shortfall + np.maximum(0.0, self.goal.catch.at_least - screened.stopped[:, names.index(CATCH)])
         return shortfall
 
-    def _screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
+    def screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
         """What is minimised, by the closed forms, for each alarm: shape (alarms,)."""
         weights = np.array([hypothesis.weight for hypothesis in self.hypotheses.values()])
         bad: FloatArray = screened.bad @ weights
@@ -703,7 +703,7 @@ class Search:
                 cost = self._cost(batch.scenario.horizon, batch.count, batch.plane.batch)
                 self.effort.spend(cost * len(batch.strategies), batch.count * len(batch.strategies))
 
-    def _stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
+    def stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
         """What stops so many more rollouts of a candidate under the hypothesis, of which nothing else is asked."""
         hypothesis, over = self.hypotheses[name], self._over([candidate])
         number = wave * PER_WAVE + list(self.hypotheses).index(name) * PER_HYPOTHESIS
@@ -883,7 +883,7 @@ class Search:
         count = self.effort.affordable(phase, each, wanted, least)
         if not count:
             return evidence
-        more, key = self._stops(candidate, name, wave, count), STOPPED[name]
+        more, key = self.stops(candidate, name, wave, count), STOPPED[name]
         return evidence | {key: Outcomes.joined([evidence[key], more]) if key in evidence else more}
 
     def _more_costs(self, candidate: Candidate, evidence: Evidence, sizes: Stage, wave: int) -> Evidence:
@@ -916,7 +916,7 @@ class Search:
             ]
             alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
-            confirmed = self._confirmed(first.candidate, progress)
+            confirmed = self.confirmed(first.candidate, progress)
             failed = bool(confirmed.missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 others = [candidate for candidate in obvious if candidate != first.candidate]
@@ -929,7 +929,7 @@ class Search:
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
         return None, [], self._compared(obvious)
 
-    def _confirmed(self, candidate: Candidate, progress: Progress | None) -> Evaluation:
+    def confirmed(self, candidate: Candidate, progress: Progress | None = None) -> Evaluation:
         """A candidate on fresh replications, with as many as its open limits take."""
         sizes = self._sized(2, [candidate], 1, CONFIRMED)
         part = part_of(progress, *STAGES[2:])

@@ -41,10 +41,7 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are worse than those that it has seen, and that is said."""
-    few = search.Stage(strata=2, draws=1, each=8, others=32)
-    monkeypatch.setattr(search, "BATCHED", (few, few, few))
-    monkeypatch.setattr(search, "WAVES", (1, 1))
-    monkeypatch.setattr(search, "DECIDING", (64, 64))
+    monkeypatch.setattr(search, "WORK", (0.5, 0.5))
     every = search.strategies
     monkeypatch.setattr(search, "strategies", lambda *args, **named: every(*args, **named)[:3])
     good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
