@@ -198,7 +198,7 @@ class Sections:
         return tuple(tick(self.start + (k + 0.5) / PARTS * self.period_of_phases) for k in range(PARTS))
 
     def latest_end(self, plan: Plan) -> float:
-        """Seconds from the rollout's start to the end of its deployment at the latest, when no hook waits for answers."""
+        """Seconds from the rollout's start to the end of the deployment of a `plan` at the latest, when no hook waits for answers."""
         hold = self.rollout.hold if self.rollout is not None else None
         return plan.length + (0.0 if hold is None else hold.longest(plan))
 
