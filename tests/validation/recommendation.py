@@ -20,7 +20,7 @@ from rollout_sim.study.recommend import candidates
 from rollout_sim.study.recommend.advice import HOUR, needed_requests, needed_tests
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies
 from rollout_sim.study.recommend.hypotheses import Evaluation
-from rollout_sim.study.recommend.search import CONTENDING, FRESH, Search, default_goal, recommend
+from rollout_sim.study.recommend.search import CONTENDING, FRESH, Search, Stage, default_goal, recommend
 
 CHECKOUT = Path(__file__).parents[2] / "scenarios" / "checkout.yaml"
 GRID = {
@@ -28,6 +28,8 @@ GRID = {
     "DATAPOINTS": ("1 of 1", "2 of 2"),
 }  # fmt: skip
 """Small enough to enumerate."""
+BRIEF = Stage(strata=4, draws=1, each=32, others=128)
+"""What tells the best thirty of some five hundred candidates, among which the best ten are told by more."""
 SEEDS, LARGE = 60, 12
 RUNS = 20_000
 RATE = 5.0
@@ -48,6 +50,7 @@ def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
         every = strategies(given)
         every += [candidate.watched_by(alarm) for candidate in every for alarm in alarms(given, latency=False)]
         every = [candidate for candidate in every if candidate.plan.time_to_full <= HOUR]
+        search.stages = (BRIEF, *search.stages[1:])
         rough = search.rank(search.evaluations(every, 0))
         closer = search.rank(search.evaluations([one.candidate for one in rough[:30]], 1, CONTENDING))[:10]
         mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], 2, FRESH)
