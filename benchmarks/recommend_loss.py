@@ -18,7 +18,9 @@ from rollout_sim.study.recommend.candidates import Candidate
 CHECKOUT = Path(__file__).parent.parent / "scenarios" / "checkout.yaml"
 JUDGE = 1_000_000
 """The seed of the replications by which the winners are compared."""
-WIDE = {"PROMISING": (1500, 10), "CHOICES": 25, "CONTENDERS": (60, 4)}
+WIDE = {
+    "PROMISING": ((1500, 1500), (10, 16)), "CHOICES": 25, "CONTENDERS": ((60, 60), (4, 6)), "WORK": (600.0, 600.0),
+}  # fmt: skip
 
 
 def winner(given: Scenario, seed: int) -> Candidate | None:

@@ -224,7 +224,7 @@ def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[
         if part is not None:
             parts.append((name, f"lognormal by {part.source}", part.goodness, dict(part.parameters)))
     if fitted.releases is not None:
-        parts.append(("deployments", "Jeffreys' prior", None, {"p_bad": fitted.releases.p_bad}))
+        parts.append(("deployments", "", None, {"p_bad": fitted.releases.p_bad}))
     return parts
 
 
@@ -247,7 +247,7 @@ def _table(result: Imported) -> Table:
 
     rows = []
     for part, described, goodness, figures in _goodnesses(result):
-        title = f"{part}, {described}" if len(figures) == 1 else part
+        title = f"{part}, {described}" if len(figures) == 1 and described else part
         fit = "-" if goodness is None else goodness.verdict
         for number, (name, value) in enumerate(figures.items()):
             first, last = (title if number == 0 else described if number == 1 else "", fit if number == 0 else "")
@@ -264,7 +264,7 @@ def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
     used = result.used
     parts = {
         part: {
-            "described_by": described,
+            "described_by": described or None,
             "goodness": None
             if goodness is None
             else {

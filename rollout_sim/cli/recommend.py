@@ -6,7 +6,7 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +22,7 @@ from rollout_sim.cli.options import (
     Quantity,
     Task,
     checked_jobs,
+    data_folder,
     repeatable,
 )
 
@@ -51,6 +52,12 @@ if TYPE_CHECKING:
     help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
     "[default: until the limits are decided]",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Search on the first two thirds of the recorded days in this folder's minutes.csv, and confirm on the rest.",
+)
 @SEED
 @ENGINE
 @JOBS
@@ -64,6 +71,7 @@ def recommend(
     codedeploy: bool,
     time: float | None,
     precision: float | None,
+    data: Path | None,
     seed: int | None,
     engine: Engine | None,
     jobs: int,
@@ -71,6 +79,7 @@ def recommend(
     suffix: str,
     as_json: bool,
     runs: list[int] | None = None,
+    minutes: str | None = None,
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
 
@@ -80,24 +89,31 @@ def recommend(
     console.import_pictures()
     from rollout_sim.control.codedeploy import shortcoming
     from rollout_sim.core.files import check_writable
+    from rollout_sim.planes.selection import choose_engine
+    from rollout_sim.study.recommend.recorded import recommend_recorded
     from rollout_sim.study.recommend.search import prepare
+    from rollout_sim.views.backtest import confirmation_json, confirmed
     from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
     from rollout_sim.views.sentences import assumed, remarks, sentence
     from rollout_sim.views.tables import contender_table
 
     loaded, named, folder = task.load(), task.named_files(), out or task.out
     check_writable(folder, RECOMMENDATION_FILES)
-    search = prepare(
-        loaded,
-        deploy_with="codedeploy" if codedeploy else deploy_with,
-        seed=seed,
-        engine=engine,
-        jobs=checked_jobs(jobs),
-    )
-    with console.studying(loaded, search.plane) as progress:
-        recommendation = search.recommend(
-            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
-        )
+    confirmation = None
+    chosen: DeployWith | None = "codedeploy" if codedeploy else deploy_with
+    jobs = checked_jobs(jobs)
+    if data is None:
+        search = prepare(loaded, deploy_with=chosen, seed=seed, engine=engine, jobs=jobs)
+        with console.studying(loaded, search.plane) as progress:
+            recommendation = search.recommend(
+                keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+            )
+    else:
+        with console.studying(loaded, choose_engine(loaded, engine)) as progress:
+            recommendation, confirmation = recommend_recorded(
+                loaded, data_folder(task, data, minutes), keep_alarms=keep_alarms, deploy_with=chosen, seed=seed,
+                engine=engine, time=time, precision=precision, runs=runs, jobs=jobs, progress=progress,
+            )  # fmt: skip
     answer = f"{loaded.name}: {sentence(recommendation)}"
     plane = recommendation.plane
     planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"
@@ -111,11 +127,17 @@ def recommend(
         contender_table(recommendation),
         planes,
         *notes,
+        *([] if confirmation is None else confirmed(confirmation, recommendation.goal)),
         answer,  # last: a table and its notes may be longer than the screen
     ]
+
+    def document() -> dict[str, Any]:
+        unseen = {} if confirmation is None else {"unseen": confirmation_json(confirmation, recommendation.goal)}
+        return to_json(recommendation) | unseen
+
     console.deliver(
         lambda: write(recommendation, folder, suffix, named),
-        lambda: click.echo(json.dumps(to_json(recommendation), indent=1)) if as_json else console.show(*parts),
+        lambda: click.echo(json.dumps(document(), indent=1)) if as_json else console.show(*parts),
         None if as_json else f"files in {folder}",
     )
     if recommendation.interrupted:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
 from rollout_sim.control.alarms import STATES
-from rollout_sim.control.strategies import HOOK_LIMIT, Hook, Plan
+from rollout_sim.control.strategies import HOOK_LIMIT, Hold, Hook, Plan
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray, Mask
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
@@ -104,12 +104,14 @@ class Pager:
 class Controller:
     """Follows `plan` in every replication of a batch; `plan` None watches the alarms and moves nothing.
 
+    With a `hold` the `watched` alarms hold the weight before they roll back.
+
     All arrays lead with the replication. `weight` is the new version's share of the alias now; `outcome` holds
     indices of `OUTCOMES`; `rolled_back_at`, `full_at`, `over_at` and `paged_back_at` are seconds, NaN where it
     has not happened. `stopped_by` (replications, `watched` alarms) says which alarms were in ALARM when they rolled a
-    deployment back. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm, from, to. Without
-    `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while they can act,
-    not before or at `watch_from` (s).
+    deployment back, or kept it from beginning. `alarm_log` lists the changes of alarms' states: when (s), replication, alarm,
+    from, to. Without `record` there is no log, shifts are not listed with their reasons, and alarms are evaluated only while
+    they can act, not before or at `watch_from` (s).
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Controller:
         start: float = 0.0,
         watched: tuple[str, ...] = (),
         revert: float = 0.0,
+        hold: Hold | None = None,
         pager: Pager | None = None,
         record: bool = True,
         watch_from: float = -math.inf,
@@ -132,6 +135,7 @@ class Controller:
         self.start = start
         self.watched = watched
         self.revert = revert
+        self.hold = hold
         self.pager = pager
         self.record = record
         self.watch_from = watch_from
@@ -154,6 +158,8 @@ class Controller:
         self._hook_began: FloatArray = np.full(size, np.nan)
         self._failed_tests: IntArray = np.zeros(size, np.int64)
         self._answered_at: FloatArray = np.full(size, np.inf)
+        self._look_due: FloatArray = np.full(size, np.inf)
+        self._failed_looks: IntArray = np.zeros(size, np.int64)
         self._page_due: FloatArray = np.full(size, np.inf)
         self._paging = np.array([evaluator.names.index(name) for name in pager.alarms] if pager else [], np.int64)
         self._response: FloatArray = np.zeros(size)
@@ -163,7 +169,7 @@ class Controller:
 
     def next_time(self, now: float) -> float:
         """The next instant (s) after `now` at which `act` must be called; infinite when nothing can happen any more."""
-        due = float(min(self.due.min(), self._page_due.min()))
+        due = float(min(self.due.min(), self._look_due.min(), self._page_due.min()))
         if self.record or self._needs_alarms().any():
             due = min(due, self.evaluator.next_time(max(now, self.watch_from)))
         return due
@@ -184,7 +190,10 @@ class Controller:
             self._failed_tests[tests.mask] = tests.failed[tests.mask]
             self._answered_at[tests.mask] = tests.at[tests.mask]
         if self.plan is not None:
-            self._stop_alarmed(now)
+            if self.hold is None:
+                self._stop_alarmed(now)
+            else:
+                self._look(self.hold, now)
             self._finish_reverts(now)
             while (due := (self.due <= now) & (self.phase != REVERTING) & (self.phase != OVER)).any():
                 self._advance(now, due)
@@ -221,12 +230,30 @@ class Controller:
         blocked = alarmed & (self.phase == PENDING) & (self.due <= now)
         if blocked.any():
             self._explain(blocked, "blocked: {} is in ALARM")
+            self.stopped_by[blocked] = (self.evaluator.states[:, self._watched] == _ALARM)[blocked]
             self._end(blocked, now, BLOCKED)
         stopped = alarmed & (self.phase > PENDING) & (self.phase < REVERTING)
         if stopped.any():
-            self._explain(stopped, "rolled back: {} in ALARM")
-            self.stopped_by[stopped] = (self.evaluator.states[:, self._watched] == _ALARM)[stopped]
-            self._start_revert(stopped, now, ROLLED_BACK)
+            self._roll_back(stopped, now, "rolled back: {} in ALARM")
+
+    def _look(self, hold: Hold, now: float) -> None:
+        """Looks that are due find an alarm in ALARM or none; with enough that do the deployment is rolled back."""
+        looking = self._look_due <= now
+        if not looking.any():
+            return
+        self._look_due[looking] = tick(now + hold.every)
+        failed = looking & self._in_alarm(self._watched)
+        self._failed_looks[failed] += 1
+        stopped = failed & (self._failed_looks >= hold.failures) & (self.phase < REVERTING)
+        if stopped.any():
+            times = f"look {hold.failures} that finds it" if hold.failures > 1 else "a look that finds it"
+            self._roll_back(stopped, now, f"rolled back: {{}} in ALARM, {times}")
+
+    def _roll_back(self, mask: Mask, now: float, form: str) -> None:
+        """Alarms roll a deployment back, for the reason that `form` gives with their names in it."""
+        self._explain(mask, form)
+        self.stopped_by[mask] = (self.evaluator.states[:, self._watched] == _ALARM)[mask]
+        self._start_revert(mask, now, ROLLED_BACK)
 
     def _explain(self, mask: Mask, form: str) -> None:
         if self.record:
@@ -237,6 +264,7 @@ class Controller:
     def _start_revert(self, mask: Mask, now: float, pending_outcome: int) -> None:
         self.phase[mask] = REVERTING
         self.pending_outcome[mask] = pending_outcome
+        self._look_due[mask] = np.inf
         self.due[mask] = tick(now + self.revert)
 
     def _finish_reverts(self, now: float) -> None:
@@ -251,6 +279,7 @@ class Controller:
         self.outcome[mask] = outcome
         self.phase[mask] = OVER
         self.due[mask] = np.inf
+        self._look_due[mask] = np.inf
         self.over_at[mask] = now
 
     def _set_weight(self, mask: Mask, weight: float, now: float) -> None:
@@ -282,10 +311,19 @@ class Controller:
         tested = due & ((phase == TESTING_BEFORE) | (phase == TESTING_AFTER))
         if tested.any():
             self._judge_tests(tested, now)
-        self._next_step(due & (phase == SHIFTING), now)
-        baked = due & (phase == BAKING)
+        held = self._held(due & ((phase == SHIFTING) | (phase == BAKING)))
+        self._next_step(due & (phase == SHIFTING) & ~held, now)
+        baked = due & (phase == BAKING) & ~held
         if baked.any():
             self._end(baked, now, PROMOTED)
+
+    def _held(self, mask: Mask) -> Mask:
+        """Those in which an alarm in ALARM holds the weight: they wait for the next look."""
+        held: Mask = np.zeros(mask.size, bool)
+        if self.hold is not None:
+            held = mask & (self.step >= 0) & self._in_alarm(self._watched)
+            self.due[held] = self._look_due[held]
+        return held
 
     def _enter(self, mask: Mask, phase: int, due: float) -> None:
         self.phase[mask] = phase
@@ -353,6 +391,8 @@ class Controller:
             here = moving & (self.step == k)
             self._set_weight(here, step.weight, now)
             self.due[here] = tick(now + step.hold)
+            if k == 0 and self.hold is not None:
+                self._look_due[here] = tick(now + self.hold.every)
             if step.weight == 1:
                 self.full_at[here] = now
 

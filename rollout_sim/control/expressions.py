@@ -71,7 +71,7 @@ def parse_expression(text: str, names: Sequence[str]) -> Expression:
             )
     if len(text) > MAX_TEXT:
         raise ValueError(f"expression: got {len(text)} characters; allowed at most {MAX_TEXT}")
-    python, columns = _as_python(text)
+    python, columns = as_python(text)
     reader = _Reader(text, columns, tuple(names))
     try:
         tree = ast.parse(python, mode="eval")
@@ -89,7 +89,7 @@ def parse_expression(text: str, names: Sequence[str]) -> Expression:
     return Expression(text, tuple(names), compute)
 
 
-def _as_python(text: str) -> tuple[str, list[int]]:
+def as_python(text: str) -> tuple[str, list[int]]:
     """The text with Python's spelling of the operators, and the column in `text` of each of its characters."""
     python, done = "", 0
     columns: list[int] = []

@@ -76,6 +76,29 @@ class Hooks:
 
 
 @section
+class Hold:
+    """Alarms hold the weight instead of rolling back at once, as Flagger's checks do.
+
+    From the first shift on the alarms are looked at `every` so often. While one is in ALARM no step is taken and the deployment
+    does not end; `failures` looks that find one, in all and not in a row, roll it back. An alarm that is in ALARM before the first
+    shift blocks nothing.
+    """
+
+    every: PositiveSeconds
+    """How often the alarms are looked at."""
+    failures: int = 1
+    """How many looks that find one in ALARM roll the deployment back."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.failures <= 100_000:
+            raise ValueError(f"`failures` must be 1 to 100000, got {self.failures}")
+
+    def longest(self, plan: Plan) -> float:
+        """Seconds by which it prolongs a deployment at most: each failed look, and each step that waits for its look."""
+        return (self.failures + len(plan.steps) + 1) * self.every
+
+
+@section
 class Step:
     """A weight of the new version in (0, 1], and how long it is held (s) before the next step."""
 

@@ -171,7 +171,10 @@ def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, 
     names = needed(scenario.alarms, scenario.rollout.alarms)
     ids = alarm_ids(names)
     there: dict[str, str] = {}
-    resources, remarks = {}, []
+    resources: dict[str, Any] = {}
+    remarks = (
+        [] if scenario.rollout.hold is None else ["left out: hold: an alarm in ALARM rolls CodeDeploy back at once"]
+    )
     for name in names:
         try:
             resource, notes = exported.resource(name, there)

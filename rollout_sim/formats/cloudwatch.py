@@ -24,9 +24,17 @@ BANDS: Final = {
 """The comparisons of anomaly alarms."""
 MISSING: Final = {"missing": "missing", "ignore": "ignore", "breaching": "breaching", "not_breaching": "notBreaching"}
 METRICS: Final = {"invocations": "Invocations", "errors": "Errors", "throttles": "Throttles", "duration": "Duration"}
+QUEUE_METRICS: Final = {
+    "messages_visible": "ApproximateNumberOfMessagesVisible", "oldest_message_age": "ApproximateAgeOfOldestMessage",
+    "messages_in_dlq": "ApproximateNumberOfMessagesVisible of the dead-letter queue",
+}  # fmt: skip
+"""The metrics of a queue, which SQS publishes."""
+STREAM_METRICS: Final = {"iterator_age": "IteratorAge"}
+"""The metric of a stream, which Lambda publishes in milliseconds."""
 STATISTICS: Final = {
     "sum": "Sum", "average": "Average", "minimum": "Minimum", "maximum": "Maximum", "sample_count": "SampleCount",
 }  # fmt: skip
+_LAMBDA: Final = METRICS | STREAM_METRICS
 _RATE: Final = "errors / invocations"
 _PARTS: Final = ("errors", "invocations")
 _NAMES: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
@@ -57,7 +65,13 @@ class Resources:
             raise ScenarioError(
                 ["an alarm on the old version has no fixed dimension: its number changes with every release"]
             )
-        others = sorted({reading.metric for reading in alarm.readings.values()} - {*METRICS, "error_rate"})
+        queued = sorted({reading.metric for reading in alarm.readings.values()} & {*QUEUE_METRICS})
+        if queued:
+            what = f"AWS/SQS {QUEUE_METRICS[queued[0]]}, whose dimension QueueName no scenario holds: write it yourself"
+            raise ScenarioError([f"an alarm on {queued[0]} is one on {what}"])
+        others = sorted(
+            {reading.metric for reading in alarm.readings.values()} - {*METRICS, *STREAM_METRICS, "error_rate"}
+        )
         if others:
             what = "a metric of your own: write it with that metric's namespace and dimensions"
             raise ScenarioError([f"an alarm on {others[0]}, {what}"])
@@ -67,7 +81,7 @@ class Resources:
             "TreatMissingData": MISSING[alarm.missing],
         }
         if alarm.band is None:
-            duration = alarm.metric == "duration" and alarm.statistic != "sample_count"
+            duration = alarm.metric in ("duration", *STREAM_METRICS) and alarm.statistic != "sample_count"
             limit = round(alarm.limit * 1000 if duration else alarm.limit, 9)
             properties["Threshold"] = int(limit) if limit == int(limit) else limit
             properties["ComparisonOperator"] = OPERATORS[alarm.comparator]
@@ -119,7 +133,7 @@ class Resources:
         statistic = str(alarm.statistic)
         which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
         return {
-            "Namespace": "AWS/Lambda", "MetricName": METRICS[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
+            "Namespace": "AWS/Lambda", "MetricName": _LAMBDA[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
             "Period": period, **which,
         }  # fmt: skip
 
@@ -140,7 +154,7 @@ class Resources:
         return {"Metrics": [{"Id": _free(stats), "Expression": expression, **label, "ReturnData": True}, *stats]}
 
     def _stat(self, identity: str, metric: str, statistic: str, of: str, period: int) -> dict[str, Any]:
-        named = {"Namespace": "AWS/Lambda", "MetricName": METRICS[metric], "Dimensions": self._dimensions(of)}
+        named = {"Namespace": "AWS/Lambda", "MetricName": _LAMBDA[metric], "Dimensions": self._dimensions(of)}
         stat = {"Metric": named, "Period": period, "Stat": STATISTICS.get(statistic, statistic)}
         return {"Id": identity, "ReturnData": False, "MetricStat": stat}
 

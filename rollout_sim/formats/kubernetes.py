@@ -30,6 +30,10 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
     if plan.bake:
         steps.append({"pause": {"duration": f"{round(plan.bake)}s"}})
     metrics, remarks = _argo_metrics(scenario)
+    if scenario.rollout is not None and scenario.rollout.hold is not None:
+        remarks.append(
+            "left out: hold: Argo goes on to the next step while a measurement fails, up to its failureLimit"
+        )
     canary: dict[str, Any] = {"steps": steps}
     template = f"{dashed(scenario.function.name)}-alarms"
     documents: list[dict[str, Any]] = []
@@ -66,8 +70,13 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
             [f"strategies.{name}: Flagger holds every step for the same interval, got {sorted(holds)} s; use argo"]
         )
     alarms = {alarm: scenario.alarms[alarm] for alarm in (scenario.rollout.alarms if scenario.rollout else ())}
-    m = max((alarm.m for alarm in alarms.values()), default=1)
+    hold = scenario.rollout.hold if scenario.rollout is not None else None
+    m = hold.failures if hold is not None else max((alarm.m for alarm in alarms.values()), default=1)
     interval = min(holds or {plan.bake or 60.0})
+    if hold is not None and holds and hold.every != interval:
+        what = f"Flagger holds every step for the interval of its checks, got {interval:g} s for steps and {hold.every:g} s for checks"
+        raise ScenarioError([f"strategies.{name}: {what}"])
+    interval = interval if hold is None else hold.every
     metrics, remarks = [], []
     for label, alarm in alarms.items():
         window = f"{round(alarm.period)}s"
@@ -75,7 +84,11 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
             remarks.append(f"left out: the alarm {label}: Flagger has no {describe(alarm)}")
             continue
         remarks += [f"the alarm {label}: {what}" for what in _left_behind(alarm)]
-        if alarm.m > 1 and alarm.period != interval and alarm.metric in _ANALYSED:
+        if hold is not None and alarm.n > 1:
+            remarks.append(
+                f"left out: {alarm.datapoints} of the alarm {label}: a check of Flagger's looks at the newest datapoint alone"
+            )
+        if hold is None and alarm.m > 1 and alarm.period != interval and alarm.metric in _ANALYSED:
             remarks.append(
                 f"the alarm {label} fires after {alarm.m} periods of {alarm.period:g} s; {m} failed checks of Flagger's, one every "
                 f"{interval:g} s, take {m * interval:g} s"
@@ -105,11 +118,11 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": dashed(scenario.function.name)},
         "spec": {"analysis": analysis},
     }  # fmt: skip
-    if metrics:
+    if metrics and hold is None:
         remarks.append(
             "Flagger checks once per interval, holds the weight while a check fails, and rolls back after `threshold` failed "
             "checks: M of N becomes M in all, and a bad version stays at its weight until then; the simulation goes on to the "
-            "next step"
+            "next step, unless `rollout.hold` makes its alarms hold the weight, too"
         )
     remarks += ["there is no bake after the last step: Flagger promotes at once"] if plan.bake and held else []
     remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +36,7 @@ _MIRRORED: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 _SUCCESS: Final = re.compile(r"success|availab|good|2xx", re.IGNORECASE)
 _ERRORS: Final = re.compile(r"err|fail|5xx|bad", re.IGNORECASE)
 _DURATION: Final = re.compile(r"latenc|duration|response.?time|p9\d", re.IGNORECASE)
+_PERCENT: Final = re.compile(r"[*-]\s*100\b|\b100(\.0)?\s*[*-]")
 _PROMOTION: Final = 100
 
 
@@ -176,10 +177,12 @@ def _argo(deployed: Deployed, document: Mapping[str, Any], documents: list[Mappi
             weights.append((weight, 600.0 if duration is None else _seconds(duration)))
         elif "analysis" in step:
             own = _templates(step["analysis"] or {}, documents, names)
-            inline += own
+            inline += [{**metric, "inline": True} for metric in own]
             weights.append((weight, max((_length(metric) for metric in own), default=0.0)))
         else:
             remarks.append(f"left out: step {number}: {', '.join(map(str, step))}, which has no like here")
+    if isinstance(canary.get("analysis"), Mapping) and canary["analysis"].get("startingStep"):
+        remarks.append("startingStep of the analysis is left out: here its alarms act from the rollout's start")
     background = _templates(canary.get("analysis") or {}, documents, names)
     steps = _steps(weights, remarks)
     full = [step for step in steps if step["weight"] == "100%"]
@@ -260,7 +263,16 @@ def _templates(
                 if isinstance(entry, Mapping) and entry.get("value") is not None
             }
             metrics = [_filled(metric, values) for metric in _items(template["spec"].get("metrics"))]
-            result += [metric for metric in metrics if isinstance(metric, Mapping)]
+            dry = [
+                str(entry.get("metricName"))
+                for entry in (*_items(template["spec"].get("dryRun")), *_items(analysis.get("dryRun")))
+                if isinstance(entry, Mapping)
+            ]
+            result += [
+                {**metric, "dry": any(re.fullmatch(pattern, str(metric.get("name"))) for pattern in dry)}
+                for metric in metrics
+                if isinstance(metric, Mapping)
+            ]
     return result
 
 
@@ -288,14 +300,28 @@ def _checks(deployed: Deployed, metrics: list[Mapping[str, Any]]) -> None:
         name = str(metric.get("name"))
         try:
             _watch(deployed, _check_of(name, metric))
+            deployed.remarks += [f"{name}: {what}" for what in _unlike(metric)]
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             deployed.remarks.append(f"left out: {name}: {error}")
+
+
+def _unlike(metric: Mapping[str, Any]) -> Iterator[str]:
+    """What of a measurement is otherwise here."""
+    if metric.get("failureCondition") and metric.get("successCondition"):
+        yield "what neither fails nor succeeds is inconclusive and pauses the rollout in Argo; here it passes"
+    if str(metric.get("failureLimit", 0)).isdigit() and int(metric.get("failureLimit", 0)) > 0:
+        yield "its failures count in all in Argo; here they must come one after the other"
+    for field in ("count", "initialDelay", "consecutiveSuccessLimit"):
+        if field in metric and not (field == "count" and (metric.get("inline") or "interval" not in metric)):
+            yield f"{field} is left out: it is measured from the rollout's start to its end"
 
 
 def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
     """One metric of an AnalysisTemplate. Raises ValueError."""
     if "absent" in metric:
         raise ValueError(f"the {metric['absent']} {name} is not in the file")
+    if metric.get("dry"):
+        raise ValueError("it is a dry run, which stops nothing")
     failure, success = metric.get("failureCondition"), metric.get("successCondition")
     if not failure and not success:
         raise ValueError("it has no condition")
@@ -325,6 +351,10 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
     target = spec.get("targetRef")
     if isinstance(target, Mapping) and target.get("name"):
         deployed.name = str(target["name"])
+    if spec.get("skipAnalysis") is True:
+        remarks.append("skipAnalysis: the canary is promoted at once, and nothing watches it")
+        deployed.strategy = {"type": "all_at_once"}
+        return
     if analysis.get("stepWeights"):
         weights = [float(weight) for weight in analysis["stepWeights"]]
     elif analysis.get("stepWeight"):
@@ -351,25 +381,25 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
         remarks.append("stepWeightPromotion is left out: the promotion is one step here")
     if analysis.get("mirror"):
         remarks.append("mirror is left out: no copy of the traffic is sent here")
+    if analysis.get("sessionAffinity"):
+        remarks.append("sessionAffinity is left out: each request draws its version anew here")
     if analysis.get("match"):
         remarks.append("match is left out: who is routed by headers or cookies is a share of all here")
     if analysis.get("webhooks") or spec.get("webhooks"):
         remarks.append("webhooks are left out")
     threshold = max(1, int(analysis.get("threshold") or 1))
-    remarks.append(
-        f"Flagger holds the weight while a check fails and rolls back after {threshold} failed checks in all, that is "
-        f"{text(threshold * interval, 'duration')} of failing; here the weight goes on until then"
-    )
-    checks = max(threshold, len(weights) or int(analysis.get("iterations") or 1))
+    if _items(analysis.get("metrics")):
+        remarks.append("a check that finds no data fails in Flagger; here it passes")
+    deployed.hold = {"every": text(interval, "duration"), "failures": threshold}
     for metric in _items(analysis.get("metrics")):
         deployed.listed += 1
         name = str(metric.get("name"))
         try:
             for comparator, limit in _ranges(metric):
-                clue = _query(metric, documents)
+                window = _seconds(metric.get("interval", "1m"))
                 analysis = Check(
-                    name=name, comparator=comparator, limit=limit, interval=interval, failures=threshold, checks=checks,
-                    clue=clue, lag=SCRAPED,
+                    name=name, comparator=comparator, limit=limit, interval=window, failures=1, checks=1,
+                    clue=_query(metric, documents), lag=SCRAPED,
                 )  # fmt: skip
                 _watch(deployed, analysis)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -442,7 +472,11 @@ def _meaning(analysis: Check) -> dict[str, Any]:
         milliseconds = analysis.limit >= 20 or analysis.name == "request-duration"
         slowest = text(round(analysis.limit / 1000 if milliseconds else analysis.limit, 9), "duration")
         return {"metric": "duration", "statistic": "p99", "threshold": f"{analysis.comparator} {slowest}"}
-    share = analysis.limit / 100 if analysis.limit > 1 or analysis.name == "request-success-rate" else analysis.limit
+    # No share is above 100%, so that a limit of 1 is one percent; and a query that multiplies by 100 counts in percent.
+    percent = (
+        analysis.limit >= 1 or analysis.name == "request-success-rate" or _PERCENT.search(analysis.clue) is not None
+    )
+    share = analysis.limit / 100 if percent else analysis.limit
     if kind == "success":
         if analysis.comparator not in ("<", "<="):
             raise ValueError(f"a success rate that must not exceed {analysis.limit:g} is nothing to watch")

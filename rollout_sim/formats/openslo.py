@@ -21,10 +21,15 @@ from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
 from rollout_sim.scenario.scenario import Scenario
 
 VERSION: Final = "openslo/v1"
-VERSIONS: Final = (VERSION, "openslo/v1alpha", "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
+ALPHA: Final = "openslo/v1alpha"
+VERSIONS: Final = (VERSION, ALPHA, "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
 """What is read."""
 METHODS: Final = ("Occurrences", "Timeslices", "RatioTimeslices")
 """The budgeting methods, as OpenSLO calls them."""
+QUICKEST: Final = 20.0
+"""A limit below it is in seconds where nothing says its unit."""
+ALPHA_SLICE: Final = "1m"
+"""How long a time slice is in a version that does not say it: a guess."""
 UNITS: Final = {"m": 60.0, "h": 3600.0, "d": DAY, "w": 7 * DAY, "M": 30 * DAY, "Q": 90 * DAY, "Y": 365 * DAY}
 """Seconds of the units of OpenSLO's durations; a month, a quarter and a year have the usual round lengths."""
 _WORDS: Final = {
@@ -44,6 +49,12 @@ def export(scenario: Scenario) -> Snippet:
     ]
     documents = []
     for slo in scenario.slos:
+        if slo.sli == "lost" or slo.limit != slo.latency:
+            what = "whether it was lost" if slo.sli == "lost" else "its age"
+            remarks.append(
+                f"left out: {slo.name}: it is about single records, and no metric of Lambda's says of one {what}"
+            )
+            continue
         if slo.spent:
             remarks.append(
                 f"left out: {slo.name}: `spent`, the part of the budget that is gone already; OpenSLO has no such field"
@@ -53,6 +64,8 @@ def export(scenario: Scenario) -> Snippet:
                 f"{slo.name}: failed requests are bad too in the simulation; a threshold on the duration alone misses them"
             )
         documents.append(_document(scenario, slo))
+    if not documents:
+        raise ScenarioError([f"{scenario.name}: slos: none of them can be said in OpenSLO: {'; '.join(remarks[1:])}"])
     return Snippet(text=as_yaml(*documents, remarks=tuple(remarks)), remarks=tuple(remarks))
 
 
@@ -185,6 +198,10 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
     Raises ValueError or KeyError for what is not supported of all of them.
     """
     spec, name = document["spec"], _name(document)
+    if sum("indicator" in objective or "indicatorRef" in objective for objective in spec["objectives"]) > 1:
+        remarks.append(
+            f"{name}: its objectives with indicators of their own are one composite SLO; here each is an SLO"
+        )
     if spec.get("alertPolicies"):
         remarks.append(f"{name}: alertPolicies are not read; write `alarms:` with the metric burn_rate")
     objectives = spec["objectives"]
@@ -192,7 +209,10 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
     for number, objective in enumerate(objectives, 1):
         label = name if len(objectives) == 1 else dashed(str(objective.get("displayName", f"{name}-{number}")))
         try:
-            entry = _entry(spec, objective, label, named, remarks)
+            assumed = {"timeSliceWindow": ALPHA_SLICE} if document.get("apiVersion") == ALPHA else {}
+            entry = _entry(spec, {**assumed, **objective}, label, named, remarks)
+            if assumed and "slices" in entry and "timeSliceWindow" not in objective:
+                remarks.append(f"{label}: {ALPHA} does not say how long a time slice is: 1 min is a GUESS")
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             problems.append(f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error))
             continue
@@ -215,8 +235,12 @@ def _entry(
     if "thresholdMetric" in measured:
         if objective.get("op") not in ("lte", "lt"):
             raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
-        entry["sli"] = {"latency": text(round(float(objective["value"]) / 1000, 9), "duration")}
-        said.append(f"{label}: the threshold {objective['value']} was taken as milliseconds")
+        value = float(objective["value"])
+        seconds = _in_seconds(measured["thresholdMetric"], value)
+        entry["sli"] = {"latency": text(round(value if seconds else value / 1000, 9), "duration")}
+        said.append(
+            f"{label}: the threshold {objective['value']} was taken as {'seconds' if seconds else 'milliseconds'}"
+        )
     else:
         said.append(f"{label}: the query is not read: bad are requests that fail")
     entry["window"] = _window(spec, label, said)
@@ -225,6 +249,14 @@ def _entry(
     alias = _alias(measured)
     remarks += said
     return entry | ({"alias": alias} if alias else {})
+
+
+def _in_seconds(metric: Any, value: float) -> bool:
+    """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
+    said = str(metric).lower()
+    if "aws/lambda" in said or re.search(r"milli|_ms\b|\bms\b", said):
+        return False
+    return re.search(r"seconds|_s\b", said) is not None or value < QUICKEST
 
 
 def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, remarks: list[str]) -> dict[str, Any]:

@@ -123,19 +123,25 @@ class RecordedErrors:
     """`replay` goes through the recording as time does, as a trace does; `blocks` draws each hour from it by chance."""
     begin: str | None = None
     """With `replay`: the recorded moment at which the simulation begins, in UTC; the first one if not given."""
+    end: str | None = None
+    """With `blocks`: the recorded moment before which they are drawn from, in UTC; the last one if not given."""
     folder: str = ""
     """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
-        if self.begin is not None:
-            if self.draw != "replay":
-                raise ValueError("`begin` belongs to `draw: replay`")
-            moment_of(self.begin)
+        for name, moment, belongs in (("begin", self.begin, "replay"), ("end", self.end, "blocks")):
+            if moment is not None:
+                if self.draw != belongs:
+                    raise ValueError(f"`{name}` belongs to `draw: {belongs}`")
+                moment_of(moment)
 
     @cached_property
     def recording(self) -> Minutes:
         """What the file holds; no field: neither compared nor dumped. Raises ValueError."""
-        return read_minutes(Path(self.folder) / self.minutes, self.of)
+        return self._ended(read_minutes(Path(self.folder) / self.minutes, self.of))
+
+    def _ended(self, recording: Minutes) -> Minutes:
+        return recording if self.end is None else recording.between(0, recording.index(moment_of(self.end)))
 
     def with_files(self, folder: Path, files: FileReader) -> RecordedErrors:
         """The same with its file name relative to `folder` and its `recording` read by `files`. Raises ValueError."""
@@ -143,7 +149,9 @@ class RecordedErrors:
         recording = files.read(read_minutes, folder / self.minutes, self.of)
         if self.begin is not None:
             recording.index(moment_of(self.begin))
-        object.__setattr__(recorded, "recording", recording)
+        if self.end is not None and recording.index(moment_of(self.end)) == 0:
+            raise ValueError(f"{self.minutes}: nothing is recorded before `end`, {self.end}")
+        object.__setattr__(recorded, "recording", self._ended(recording))
         return recorded
 
     def beginning(self, moment: float) -> RecordedErrors:

@@ -31,6 +31,7 @@ _KNOTS: Final = (
     (0.5, "duration_p50_ms"), (0.9, "duration_p90_ms"), (0.99, "duration_p99_ms"), (1.0, "duration_max_ms"),
 )  # fmt: skip
 """The shares of a minute's invocations whose longest duration is recorded, and in which column."""
+_RECORDED: Final = ("invocations", "errors", "throttles", "error_rate", "duration", "responses_5xx", "burn_rate")
 _STATEFUL: Final = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
 
 
@@ -54,10 +55,13 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
             s.name == alarm.slo and s.alias not in (None, scenario.alias) for s in scenario.slos
         ):
             reasons.append(f"alarm {name}: reads the budget of another alias")
+        if any(slo.name == alarm.slo and slo.slices is not None for slo in scenario.slos):
+            reasons.append(f"alarm {name}: reads a budget of time slices, which begin at no recorded moment")
         for reading in alarm.readings.values():
             wanted = reading.percentile
-            if reading.metric == "latency":
-                reasons.append(f"alarm {name}: reads the front door's latency, which is not among the recorded figures")
+            if not reading.is_own and reading.metric not in _RECORDED:
+                what = "the front door's latency" if reading.metric == "latency" else reading.metric
+                reasons.append(f"alarm {name}: reads {what}, which is not among the recorded figures")
             if reading.of == "function" and any(source.alias != scenario.alias for source in scenario.traffic):
                 reasons.append(f"alarm {name}: reads the function as a whole, with the traffic of other aliases")
             if reading.kind == "duration" and not durations:

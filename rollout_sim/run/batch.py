@@ -165,7 +165,7 @@ class _Control:
         self.over = 0.0
         if self.plan is not None:
             revert = scenario.rollout.revert if scenario.rollout is not None else 0.0
-            over = start + self.plan.length + waiting_for_answers(scenario, self.plan) + revert
+            over = start + scenario.latest_end(self.plan) + waiting_for_answers(scenario, self.plan) + revert
             self.over = scenario.horizon if scenario.on_call is not None else min(over, scenario.horizon)
         self.metrics = build_metrics(
             scenario,

@@ -145,7 +145,7 @@ class RunResult(Plotted):
     users: Users | None
     """The exposure of users; None where none was active."""
     stopped_by: tuple[str, ...] = ()
-    """The alarms that were in ALARM when they rolled the deployment back; empty where none did."""
+    """The alarms that were in ALARM when they rolled the deployment back, or kept it from beginning; empty where none did."""
     approximations: tuple[str, ...] = ()
     """What the run assumes where AWS does not say, one sentence each."""
     polled: tuple[PolledTotals, ...] = ()

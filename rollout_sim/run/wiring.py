@@ -163,6 +163,7 @@ def build_controller(
         start=scenario.start,
         watched=rollout.alarms if rollout is not None else (),
         revert=rollout.revert if rollout is not None else 0.0,
+        hold=rollout.hold if rollout is not None else None,
         pager=Pager(alarms=on_call.alarms, response=on_call.response) if on_call and rollout is not None else None,
         record=record,
         watch_from=watch_from,

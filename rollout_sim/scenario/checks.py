@@ -223,6 +223,8 @@ def _rollout(scenario: Sections, rollout: Rollout) -> Iterator[Problem]:
     elif latest >= scenario.horizon:
         what = f"random draws starts up to {latest:g} s, which must come before the horizon ({scenario.horizon:g} s)"
         yield ("rollout", "phase"), what
+    if rollout.hold is not None and not rollout.alarms:
+        yield ("rollout", "hold"), "there is no alarm in `alarms` that could hold the weight"
     if LATEST in (rollout.to, scenario.old):
         yield ("rollout", "alias"), "an alias with weights cannot point to $LATEST; publish a numbered version"
     if rollout.to == scenario.old:

@@ -39,6 +39,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     faults.Fault: {"errors": "4%", "onset": "2 min"},
     FunctionSpec: _FUNCTION,
     goals.Goal: {"catch": {"of": {"error_rate": "1%"}}, "false_rollback": {"at_most": "1%"}},
+    strategies.Hold: {"every": "15 s", "failures": 10},
     strategies.Hook: {"invocations": 10, "over": "30 s", "max_failures": 0},
     strategies.Hooks: {"before_allow_traffic": {"invocations": 10, "over": "30 s"}},
     LatencySli: {"latency": "500 ms"},

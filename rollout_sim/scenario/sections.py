@@ -12,7 +12,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.metrics import Scope, Target
 from rollout_sim.control.readings import OwnMetric
 from rollout_sim.control.slo import Objective
-from rollout_sim.control.strategies import StrategyField
+from rollout_sim.control.strategies import Hold, Plan, StrategyField
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.distributions import DurationDistribution
 from rollout_sim.core.fields import PositiveSeconds, Seconds, check_count, section
@@ -48,6 +48,8 @@ class Rollout:
     """Names of the alarms that stop it; each in ALARM points the alias back."""
     revert: Seconds = 0.0
     """The delay from the alarm to the alias pointing back."""
+    hold: Hold | None = None
+    """Makes the alarms hold the weight instead of rolling back at once, as Flagger does."""
 
 
 @section
@@ -168,7 +170,7 @@ class Sections:
         if self.rollout is None:
             return 0.0
         phase = self.rollout.phase
-        return tick((self.rollout.start or 0.0) + (phase if isinstance(phase, float) else 0.0))
+        return tick((self.rollout.start or 0.0) + (0.0 if phase is None or phase == "random" else phase))
 
     @property
     def phase_is_drawn(self) -> bool:
@@ -194,6 +196,11 @@ class Sections:
         if not self.phase_is_drawn:
             return (self.start,)
         return tuple(tick(self.start + (k + 0.5) / PARTS * self.period_of_phases) for k in range(PARTS))
+
+    def latest_end(self, plan: Plan) -> float:
+        """Seconds from the rollout's start to the end of the deployment of a `plan` at the latest, when no hook waits for answers."""
+        hold = self.rollout.hold if self.rollout is not None else None
+        return plan.length + (0.0 if hold is None else hold.longest(plan))
 
     @property
     def acting(self) -> tuple[str, ...]:

@@ -7,15 +7,18 @@ Each check is about one mistake and yields its warnings. A new check is a functi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
 
 from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.control.expressions import CODES
 from rollout_sim.control.metrics import scopes_of
-from rollout_sim.control.readings import POLLED, TIMES
+from rollout_sim.control.ranges import Range, range_of
+from rollout_sim.control.readings import POLLED, TIMES, Reading
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.formatting import show_duration as duration_text
 from rollout_sim.core.streams import Streams
@@ -29,8 +32,13 @@ from rollout_sim.traffic.source import Source
 
 _PUBLISHED: Final = 60.0
 """Lambda publishes its metrics once in so many seconds."""
+_TIMEOUTS: Final = 6
+"""Timeouts of the function that AWS advises a visibility timeout to be, at least."""
 _LOWEST_OBJECTIVE: Final = 0.5
 _TIMED_OUT: Final = 0.01
+_PERCENT: Final = 100.0
+_MOST_FREE: Final = 7
+"""Alarms of a composite one's rule of which all states are tried."""
 _DEVIATIONS: Final = 6.0
 """Standard deviations above the mean that a count of random arrivals practically never reaches."""
 
@@ -53,9 +61,9 @@ class ScenarioWarning:
 Check = Callable[[Sections], Iterator[ScenarioWarning]]
 
 
-def warnings_about(scenario: Sections) -> tuple[ScenarioWarning, ...]:
-    """Everything in a scenario that is probably not meant, in the order of `CHECKS`."""
-    return tuple(warning for check in CHECKS for warning in check(scenario))
+def warnings_about(scenario: Sections, checks: Sequence[Check] | None = None) -> tuple[ScenarioWarning, ...]:
+    """Everything in a scenario that is probably not meant, in the order of the `checks`, by default all."""
+    return tuple(warning for check in (CHECKS if checks is None else checks) for warning in check(scenario))
 
 
 def _no_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
@@ -77,30 +85,65 @@ def _unused_alarm(scenario: Sections) -> Iterator[ScenarioWarning]:
 def _unreachable_threshold(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A threshold above what the metric can come to, so that the alarm never fires; or one that every value breaches."""
     for name, alarm in scenario.alarms.items():
-        if alarm.maths is not None or alarm.composite is not None or alarm.band is not None:
+        if alarm.composite is not None or alarm.band is not None:
             continue  # what comes out is not known before
-        most, why = _highest(scenario, alarm)
+        least, most, why, what_it_is = 0.0, *_highest_of(scenario, alarm), "the metric"
+        if alarm.expression is not None:
+            given = _expressed(scenario, alarm)
+            least, most, what_it_is = given.low, given.high, "the expression"
+            why = f"the expression comes to {least:.6g} to {most:.6g}"
         breaches = COMPARE[alarm.comparator]
         rising = alarm.comparator in (">", ">=")
-        lowest, highest = (breaches(np.float64(value), alarm.limit) for value in (0.0, most))
+        lowest, highest = (breaches(np.float64(value), alarm.limit) for value in (least, most))
         where = ("alarms", name, "threshold")
         if rising and not highest:
             what = f"{alarm.threshold} is never reached: {why}"
         elif not rising and not lowest:
-            what = f"{alarm.threshold} is never reached: the metric is never below 0"
-        elif lowest and (rising or highest):
-            what = f"{alarm.threshold} holds for every value that the metric can have, so the alarm always fires"
+            what = f"{alarm.threshold} is never reached: {what_it_is} is never below {least:.6g}"
+        elif lowest and highest:
+            what = f"{alarm.threshold} holds for every value that {what_it_is} can have, so the alarm always fires"
+        elif alarm.expression is not None and alarm.threshold.strip().endswith("%") and (least, most) == (0.0, 100.0):
+            what = f"{alarm.threshold} is {alarm.comparator} {alarm.limit:g}, and {why}: it is in percent already"
         else:
             continue
-        yield ScenarioWarning(name="threshold", where=where, what=what)
+        meant = ""
+        if alarm.expression is not None and (least, most) == (0.0, 1.0) and 1 < alarm.limit <= _PERCENT:
+            meant = f"; is {alarm.comparator} {alarm.limit:g}% meant?"
+        elif what.endswith("percent already"):
+            meant = f"; is {alarm.comparator} {alarm.limit * _PERCENT:g} meant?"
+        yield ScenarioWarning(name="threshold", where=where, what=what + meant)
 
 
-def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
-    """The highest value (counts, fractions, seconds, factors) that the alarm's metric can take, and why."""
+def _expressed(scenario: Sections, alarm: Alarm) -> Range:
+    """What an alarm's metric maths can come to, from what its metrics can."""
+    assert alarm.maths is not None
+    metrics = {}
+    for name, reading in alarm.readings.items():
+        most, _ = _highest(scenario, reading)
+        more = {other: 1.0 for other, whole in alarm.readings.items() if other != name and _is_part(reading, whole)}
+        metrics[name] = Range(low=0.0, high=most, at_most=more)
+    return range_of(alarm.maths, metrics)
+
+
+def _is_part(reading: Reading, whole: Reading) -> bool:
+    """Whether what is counted by the first is counted by the second as well."""
+    counted, counts = ("invocations" if each.statistic == "sample_count" else each.metric for each in (reading, whole))
+    sums = all(each.statistic in ("sum", "sample_count") for each in (reading, whole))
+    inside = whole.of in (reading.of, "function") or (whole.of == "alias" and reading.of != "function")
+    return sums and inside and (counted == counts or (counted, counts) == ("errors", "invocations"))
+
+
+def _highest_of(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
+    """The same of an alarm on one metric, a burn rate included."""
     if alarm.metric == "burn_rate":
         objective = next(slo.objective for slo in scenario.slos if slo.name == alarm.slo)
         most = 1 / (1 - objective)
         return most, f"where all requests are bad, a budget of {text(1 - objective, 'share')} burns at {most:.3g} x"
+    return _highest(scenario, alarm)
+
+
+def _highest(scenario: Sections, alarm: Alarm | Reading) -> tuple[float, str]:
+    """The highest value (counts, fractions, seconds, factors) that a metric can take, and why."""
     timeout = scenario.function.timeout
     if alarm.metric in POLLED:
         return math.inf, ""  # a backlog may grow without end
@@ -120,7 +163,7 @@ def _highest(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
     return most, why
 
 
-def _attempts(scenario: Sections, source: Source, alarm: Alarm) -> float:
+def _attempts(scenario: Sections, source: Source, alarm: Alarm | Reading) -> float:
     """Invocations in a period, on average where requests are densest and each is tried as often as may be."""
     if source.arrivals.custom is not None and not hasattr(source.arrivals.custom, "expected"):
         return math.inf  # they may come at any rate
@@ -154,23 +197,50 @@ def _too_late(scenario: Sections) -> Iterator[ScenarioWarning]:
         return
     for name in scenario.rollout.alarms:
         alarm = scenario.alarms[name]
-        if alarm.composite is not None or alarm.slo is not None or "old_version" in alarm.scopes:
+        if alarm.composite is None and "old_version" in alarm.scopes:
             continue
         late, first = [], 0.0
         for strategy, chosen in scenario.strategies.items():
             plan, exposed = chosen.plan, _exposed(chosen.plan)
-            takes = min(_earliest(alarm, start + exposed) - start for start in scenario.starts)
+            takes = min(_earliest_of(scenario, name, start + exposed) - start for start in scenario.starts)
             if exposed < plan.length < takes:  # one that holds no time is watched by nothing anyway
                 late.append(f"{strategy} ({duration_text(plan.length)})")
                 first = max(first, takes)
         if late:
-            periods = f"{alarm.datapoints} periods of {duration_text(alarm.period)}"
-            lag = f" and a lag of {duration_text(alarm.lags[0])}" if alarm.lags[0] else ""
             what = (
-                f"cannot turn red because of version {scenario.rollout.to} before the deployment is over: with {periods}{lag} "
+                f"cannot turn red because of version {scenario.rollout.to} before the deployment is over: {_takes(alarm)} "
                 f"it takes at least {duration_text(first)}, which is too long for {listed(late)}"
             )
             yield ScenarioWarning(name="too-late", where=("alarms", name), what=what)
+
+
+def _takes(alarm: Alarm) -> str:
+    """What an alarm needs time for, in words."""
+    if alarm.composite is not None:
+        return f"with the alarms that it reads ({listed(alarm.composite.names)})"
+    lag = f"a lag of {duration_text(alarm.lags[0])}" if alarm.lags[0] else ""
+    if alarm.slo is not None:
+        return f"with {lag}" if lag else "even at once"
+    return " and ".join(filter(None, [f"with {alarm.datapoints} periods of {duration_text(alarm.period)}", lag]))
+
+
+def _earliest_of(scenario: Sections, name: str, start: float) -> float:
+    """The first instant (s) at which an alarm can turn red because of what happens after `start`.
+
+    A composite one can when its rule holds with some states of those alarms that can have turned by then, the others being
+    in OK; one that holds with all of them in OK is red in any case.
+    """
+    alarm = scenario.alarms[name]
+    if alarm.composite is None:
+        return start if "old_version" in alarm.scopes else _earliest(alarm, start)
+    turns = {other: _earliest_of(scenario, other, start) for other in alarm.composite.names}
+    for t in (start, *sorted(turns.values())):
+        free = [other for other, at in turns.items() if at <= t][:_MOST_FREE]
+        states = {other: np.zeros(len(CODES) ** len(free), np.int8) for other in turns}
+        states |= dict(zip(free, np.array(list(product(CODES.values(), repeat=len(free))), np.int8).T, strict=True))
+        if alarm.composite.holds(states).any():
+            return t
+    return math.inf
 
 
 def _exposed(plan: Plan) -> float:
@@ -293,6 +363,47 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="trace", where=("traffic", i, "arrivals", "trace"), what=what)
 
 
+def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A queue whose messages return before its batches can be tried again."""
+    for i, source in enumerate(scenario.traffic):
+        if source.source != "queue":
+            continue
+        advised = _TIMEOUTS * scenario.function.timeout + source.mapping.window
+        if source.mapping.visibility_timeout < advised:
+            what = (
+                f"{text(source.mapping.visibility_timeout, 'duration')} is less than six timeouts and the window "
+                f"({text(advised, 'duration')}), which AWS advises; throttled batches use up the receives of their messages sooner"
+            )
+            yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
+
+
+def _blocked_shard(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A stream in which one record that always fails stops its shard until it expires."""
+    for i, source in enumerate(scenario.traffic):
+        mapping = source.mapping
+        if source.source == "stream" and mapping.attempts < 0 and mapping.max_age is None:
+            what = (
+                "has no limit: a record that always fails blocks its shard until it expires, after "
+                f"{text(mapping.retention, 'duration')}; give `attempts` or `max_age`, and `bisect` to lose it alone"
+            )
+            yield ScenarioWarning(name="blocked-shard", where=("traffic", i, "retries"), what=what)
+
+
+def _counted_retries(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """An alarm on a number of errors where each bad record of a stream makes as many as there is time for."""
+    sources = [source.source for source in scenario.traffic if source.alias == scenario.alias]
+    for name in scenario.evaluated:
+        alarm = scenario.alarms[name]
+        if "stream" in sources and alarm.metric == "errors" and alarm.statistic == "sum" and alarm.of != "old_version":
+            what = (
+                "counts retries: a stream tries a failing batch again at once, so one bad record makes as many errors as fit "
+                "into a period; an alarm on iterator_age says how far behind that puts its shard"
+            )
+            yield ScenarioWarning(name="counted-retries", where=("alarms", name, "metric"), what=what)
+
+
+ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _blocked_shard, _counted_retries)
+"""Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
@@ -306,5 +417,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
+    *ABOUT_RECORDS,
 )
 """All checks, in the order in which people are told."""

@@ -59,6 +59,8 @@ def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
         or plan.before is not None
         or plan.after is not None
         or plan.provisioned
+        or plan.allocation
+        or (scenario.rollout is not None and scenario.rollout.hold is not None)
         or any(row[0] != ERRORS or row[2] > 0 for row in rows)
         or timed_out > _RARE
         or not isinstance(spec.error_rate, float | int)

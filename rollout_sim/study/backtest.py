@@ -25,13 +25,14 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.clumping import clumping
-from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.comparison import Comparison, compare, good_twin
 from rollout_sim.study.when import with_fault
 
 if TYPE_CHECKING:
@@ -323,7 +324,7 @@ def backtest(
         notes.append("on-call is left out: a rollout is played until its alarms no longer act")
     if recording.coarser:
         notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
-    if deployment.start % recording.period:
+    if scenario.phase_is_drawn or deployment.start % recording.period:
         notes.append("every rollout begins at a whole minute")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
@@ -388,7 +389,7 @@ def _play(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArra
     lead = math.ceil(_lead(scenario) / recording.period) * recording.period
     moved = replace(
         scenario,
-        rollout=replace(scenario.rollout, start=lead),
+        rollout=replace(scenario.rollout, start=lead, phase=0.0),
         horizon=lead + _length(scenario, strategy),
         engine="auto",
     )
@@ -444,8 +445,19 @@ def _predict(
     if not moments:
         return compare(scenario, replications, names, seed=seed, jobs=jobs), (), why
     each = max(replications // len(moments), 2)
-    parts = [compare(moved, each, names, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
+    parts = [_compared(moved, names, each, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
+
+
+def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int) -> Comparison:
+    """So few replications with their good twin, in batches of no more than these."""
+    sides = [side for side in (scenario, good_twin(scenario)) if side is not None]
+    compared = []
+    for side in sides:
+        plane = choose_engine(side)
+        plane = replace(plane, batch=min(plane.batch, replications))
+        compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane))
+    return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)
 
 
 def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:

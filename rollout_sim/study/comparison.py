@@ -67,7 +67,7 @@ class Comparison(Plotted):
     `budget_spent_by_rollout.<slo>` are what the rollout adds: more than without it, request by request on the same draws.
     Where there are queues or streams, `records_bad`, `records_lost`, `backlog` (the longest) and `backlog_at_rollback` are counts of
     records, and `drain_time_s` seconds from the rollback until the backlog was as short as before the rollout.
-    `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back.
+    `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back, or kept from beginning.
     """
     twin: Comparison | None = None
     """The same with the new version's faults removed: the good version. None where it has no faults, or was not asked for."""

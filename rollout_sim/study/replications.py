@@ -5,6 +5,7 @@ The number, and with it every figure, is the same on all machines.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from rollout_sim.planes.draws import expected_counts
@@ -24,6 +25,8 @@ PER_STEP: Final = 1.2e-4
 """Nominal seconds of the control plane in a period of a batch."""
 PER_DRAWN, PER_SIMULATED = 2.5e-7, 1e-3
 """Beside that, of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
+PER_WARPED: Final = 1.5e-7
+"""Beside that, of an arrival whose time follows from a rate that swings."""
 
 
 def nominally_affordable(scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST) -> int:
@@ -46,7 +49,12 @@ def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]
     per_batch = PER_STEP * scenario.horizon / scenario.resolution
     if plane.engine == "aggregate":
         return per_batch, PER_DRAWN * counts_of(scenario)
-    return per_batch, PER_SIMULATED + sum(expected_counts(scenario)) / PLANES[plane.engine].speed
+    counts = expected_counts(scenario)
+    warped = [
+        count for source, count in zip(scenario.traffic, counts, strict=True) if source.arrivals.diurnal is not None
+    ]
+    simulated = math.fsum(counts) / PLANES[plane.engine].speed
+    return per_batch, PER_SIMULATED + simulated + math.fsum(warped) * PER_WARPED
 
 
 def counts_of(scenario: Scenario) -> float:

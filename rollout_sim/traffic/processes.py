@@ -19,6 +19,7 @@ PRECISE: Final = 1e-9
 """To how many seconds a diurnal count is inverted: a thousandth of a tick."""
 NEWTON: Final = 6
 """Steps of Newton's method that are enough for all but a few."""
+NODES: Final = 33
 
 
 class ArrivalProcess(Protocol):
@@ -149,22 +150,35 @@ class _Cosine:
     def inverse(self, counts: FloatArray) -> FloatArray:
         """Newton's method, and bisection where a hair decides which tick the time is rounded to, or Newton's is not there yet.
 
-        So the ticks are those of bisection alone, at a third of its cost.
+        So the ticks are those of bisection alone, at a sixth of its cost. It begins between `NODES` of the rising `counts`.
         """
-        near = counts / self.rate
-        low, high = np.maximum(near - 2 * self.swing, 0.0), near + 2 * self.swing
-        times = near
+        nodes = counts[np.linspace(0, counts.size - 1, NODES).astype(int)]
+        times, _ = self._newton(nodes, nodes / self.rate)
+        times, step = self._newton(counts, np.interp(counts, nodes, times))
+        hair = 3 * PRECISE + 32 * np.spacing(times)
+        unsure = (np.abs(step) > PRECISE) | (ticks(times - hair) != ticks(times + hair))
+        times[unsure] = self._bisected(counts[unsure])
+        return np.maximum.accumulate(times)
+
+    def _newton(self, counts: FloatArray, times: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The times of `counts` from nearby ones, and the last step of each."""
+        low, high = self._ends(counts)
         for _ in range(NEWTON):
             missing = counts - self._count(times)
             steepness = self.rate * (1 + self.swing * self.turn * np.cos(self.turn * (times - self.peak)))
             step = np.divide(missing, steepness, out=np.zeros_like(times), where=steepness > 0)
             times = np.clip(times + step, low, high)
-        hair = 3 * PRECISE + 32 * np.spacing(times)
-        unsure = (np.abs(step) > PRECISE) | (ticks(times - hair) != ticks(times + hair))
-        times[unsure] = self._bisected(counts[unsure], low[unsure], high[unsure])
-        return np.maximum.accumulate(times)
+            if np.abs(step).max() <= PRECISE:
+                break
+        return times, step
 
-    def _bisected(self, counts: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
+    def _ends(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Between which times `counts` are reached."""
+        near = counts / self.rate
+        return np.maximum(near - 2 * self.swing, 0.0), near + 2 * self.swing
+
+    def _bisected(self, counts: FloatArray) -> FloatArray:
+        low, high = self._ends(counts)
         for _ in range(max(1, math.ceil(math.log2(4 * self.swing / PRECISE + 2)))):
             middle = (low + high) / 2
             below = self._count(middle) < counts

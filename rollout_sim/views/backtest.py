@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from rollout_sim.core.formatting import share, share_with_interval
 from rollout_sim.core.minutes import DAY, stamp_of
+from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.backtest import Backtest
+from rollout_sim.study.recommend.limits import Kept, names
+from rollout_sim.study.recommend.recorded import Confirmation
 from rollout_sim.views.cells import Cell, EstimatedShare, MedianDuration, Text
 from rollout_sim.views.tables import Column, Table
 
@@ -117,3 +120,31 @@ def sentence(result: Backtest) -> str:
     if caught:
         text += f"; {best} would have caught {share_with_interval(caught[best])} of {result.fault}"
     return text
+
+
+def confirmed(confirmation: Confirmation, goal: Goal) -> list[str]:
+    """What the recommended rollout does on the days that the search has not seen, and whether that keeps the goal."""
+    played, strategy = confirmation.played, confirmation.strategy
+    days = played.begins.size * played.recording.period / DAY
+    stopped = share_with_interval(played.stopped_for_nothing(strategy))
+    line = f"on {days:.3g} recorded days after {confirmation.until} UTC, which the search has not seen, a version exactly as good "
+    line += f"would have been stopped {stopped} of the time"
+    caught = played.caught(strategy)
+    if caught is not None:
+        line += f", and {played.fault} caught {share_with_interval(caught)}"
+    lines = [line]
+    limits = confirmation.limits(goal)
+    words: tuple[tuple[str, Kept], ...] = (("breaks", "no"), ("leaves open", "open"), ("keeps", "yes"))
+    told = [
+        f"{word} {' and '.join(names(limits, kept)).replace('_', ' ')}" for word, kept in words if names(limits, kept)
+    ]
+    if told:
+        lines.append(f"there it {'; '.join(told)}")
+    when = when_stopped(played, strategy)
+    return [*lines, when] if when else lines
+
+
+def confirmation_json(confirmation: Confirmation, goal: Goal) -> dict[str, Any]:
+    """The `unseen` of `recommend --json`: the backtest's entry, and the limits of the goal on those days."""
+    (entry,) = confirmation.played.to_json()["strategies"]
+    return {"after": confirmation.until, **entry, "limits": [limit.to_json() for limit in confirmation.limits(goal)]}

@@ -54,6 +54,7 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     "recommend": {
         "keep_alarms": bool, "deploy_with": DeployWith | None, "seed": _SEED, "engine": Engine, "time": _POSITIVE | None,
         "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
+        "data": str | None, "minutes": str | None,
     },
     "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
     "backtest": {
@@ -123,7 +124,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
     if isinstance(result, Recommendation):
         return (
             "recommend",
-            result.scenario,
+            result.described or result.scenario,
             {
                 "keep_alarms": result.keep_alarms,
                 "deploy_with": result.deploy_with,
@@ -132,6 +133,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
                 "time": result.time,
                 "precision": result.precision,
                 "runs": None if result.time is None else list(result.runs),
+                **_recorded(result.data),
             },
         )
     if isinstance(result, Backtest):
@@ -139,8 +141,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
             "backtest",
             result.scenario,
             {
-                "data": Path(result.folder).as_posix(),
-                "minutes": digest(Path(result.folder) / MINUTES_FILE, MAX_MINUTES_BYTES),
+                **_recorded(result.folder),
                 "strategies": list(result.good),
                 "seed": result.seed,
                 "replications": result.replications,
@@ -163,6 +164,13 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
             "events": first.events is not None,
         },
     )
+
+
+def _recorded(folder: str | None) -> dict[str, str | None]:
+    """A recipe's choices about the folder with recorded minutes: where it is, and what the file held (SHA-256)."""
+    if folder is None:
+        return {"data": None, "minutes": None}
+    return {"data": Path(folder).as_posix(), "minutes": digest(Path(folder) / MINUTES_FILE, MAX_MINUTES_BYTES)}
 
 
 def named_files(folder: Path, data: Any, axes: Sequence[Axis | SeverityAxis] = ()) -> dict[str, Any]:

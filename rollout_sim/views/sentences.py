@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.control.codedeploy import shortcoming
+from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.control.slo import FAST_BURN
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate, difference
@@ -98,8 +99,10 @@ def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
     name = max(often, key=lambda each: often[each].mean)
     alike = len({estimate.mean for estimate in shares.values() if estimate is not None}) == 1
     whose = "" if alike else f" with {name}"
-    alarms = " or ".join(compared.scenario.rollout.alarms)
-    what = f"of the rollouts{whose} are blocked and do not begin: {alarms} is in ALARM when they should."
+    columns = compared.columns[name]
+    blocked = columns["outcome"] == OUTCOMES.index("blocked")
+    red = [alarm for alarm in compared.scenario.rollout.alarms if columns[f"stopped_by.{alarm}"][blocked].any()]
+    what = f"of the rollouts{whose} are blocked and do not begin: {' or '.join(red)} is in ALARM when they should."
     return (f"{share_with_interval(often[name])} {what}",)
 
 

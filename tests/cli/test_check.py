@@ -107,7 +107,7 @@ def test_a_template_is_checked_function_by_function(tmp_path) -> None:
     )
     done = run(path, "--format", "json", "--jobs", "1")
     assert done.exit_code == 1
-    document = json.loads(done.output)
+    document = json.loads(done.stdout)
     lines = path.read_text().splitlines()
     told = {one["subject"]: {found["code"]: found for found in one["findings"]} for one in document["checked"]}
     assert list(told) == ["Orders", "Payments", "Mails"]
@@ -124,7 +124,7 @@ def test_a_template_is_checked_function_by_function(tmp_path) -> None:
 def test_an_alarm_on_a_metric_that_is_misspelt_cannot_fire(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 2))
     path.write_text(path.read_text().replace("MetricName: Errors", "MetricName: Error"))
-    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    (one,) = json.loads(run(path, "--format", "json").stdout)["checked"]
     assert {found["code"] for found in one["findings"]} == {"RS101", "RS201"}
 
 
@@ -134,7 +134,7 @@ def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None
     path.write_text(text)
     done = run(path, "--format", "json")
     assert done.exit_code == 1
-    (one,) = json.loads(done.output)["checked"]
+    (one,) = json.loads(done.stdout)["checked"]
     told = {found["code"]: found for found in one["findings"]}
     assert set(told) == {"RS101", "RS201"}
     assert (
@@ -152,8 +152,8 @@ def test_an_alarm_whose_dimensions_never_have_data_cannot_fire(tmp_path) -> None
 def test_the_traffic_of_all_functions_can_be_given(tmp_path) -> None:
     """More than 99 errors in a minute: a canary of 10% has not as many requests of the guessed 10/s, and of 100/s it has."""
     path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent10Minutes", 2, 99))
-    (guessed,) = json.loads(run(path, "--format", "json").output)["checked"]
-    (given,) = json.loads(run(path, "--format", "json", "--rate", "100/s").output)["checked"]
+    (guessed,) = json.loads(run(path, "--format", "json").stdout)["checked"]
+    (given,) = json.loads(run(path, "--format", "json", "--rate", "100/s").stdout)["checked"]
     assert "RS101" in [found["code"] for found in guessed["findings"]]
     assert "RS101" not in [found["code"] for found in given["findings"]]
     assert any("how many events come" in note for note in guessed["notes"])
@@ -187,20 +187,20 @@ MAPPING = """\
 def test_a_queue_that_calls_the_function_and_not_its_alias(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Linear10PercentEvery2Minutes", 2, 2))
     path.write_text(path.read_text() + MAPPING)
-    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    (one,) = json.loads(run(path, "--format", "json").stdout)["checked"]
     (found,) = [found for found in one["findings"] if found["code"] == "RS302"]
     assert path.read_text().splitlines()[found["line"] - 1] == "  OrdersFromQueue:"
     assert found["figures"]["bypassing"]["mean"] == pytest.approx(0.5, abs=0.01)
     assert found["remedy"]["change"] == "OrdersFromQueue: the alias live behind the function's name or ARN"
     path.write_text(path.read_text().replace("FunctionName: !Ref Orders,", "FunctionName: !Sub '${Orders}:live',"))
-    (one,) = json.loads(run(path, "--format", "json").output)["checked"]
+    (one,) = json.loads(run(path, "--format", "json").stdout)["checked"]
     assert "RS302" not in [found["code"] for found in one["findings"]]
 
 
 def test_nothing_is_said_of_what_an_alarm_does_that_could_not_be_read(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", ("Orders", "Canary10Percent5Minutes", 2, 2), ("Mails", "AllAtOnce", 2, 2))
     path.write_text(path.read_text().replace("MetricName: Errors", "MetricName: Bananas"))
-    document = json.loads(run(path, "--format", "json").output)
+    document = json.loads(run(path, "--format", "json").stdout)
     told = {one["subject"]: [found["code"] for found in one["findings"]] for one in document["checked"]}
     assert told == {"Orders": [], "Mails": ["RS202"]}
     assert any("could not be read" in note for note in document["checked"][0]["notes"])

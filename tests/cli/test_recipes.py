@@ -187,7 +187,7 @@ def without(name: str) -> Callable[[dict[str, Any]], str]:
         (lambda recipe: json.dumps([recipe]), "r.json: is no recipe, got a list; allowed a mapping"),
         (
             lambda recipe: "{}",
-            "r.json: is no recipe, got no command; allowed what run, compare, sweep, recommend write",
+            "r.json: is no recipe, got no command; allowed what run, compare, sweep, recommend, when, backtest write",
         ),
         (changed(command=["run"]), "r.json: is no recipe, got the command ['run']; allowed what run, "),
         (changed(command="compare"), "of another command, got 'compare'; rollout-sim compare --recipe runs it"),

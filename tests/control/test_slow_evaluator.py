@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,11 +232,36 @@ def random_query(rng: random.Random) -> dict[str, Any]:
     return {"metric": metric, "statistic": rng.choice(statistics), "of": rng.choice(list(SCOPES))}
 
 
-def as_arrays(histories: list[History], alarm: Alarm, resolution: int) -> Metrics:
+Holds = Callable[[dict[str, str]], bool]
+
+
+def random_rule(rng: random.Random, names: Sequence[str], depth: int = 2) -> tuple[str, Holds]:
+    """A composite alarm's rule as text, and whether it holds for states by name."""
+    kind = rng.choice(["leaf", "leaf", "not", "and", "or", "least"]) if depth else "leaf"
+    if kind == "not":
+        text, inner = random_rule(rng, names, depth - 1)
+        return f"NOT ({text})", lambda states: not inner(states)
+    if kind in ("and", "or"):
+        (first, left), (second, right) = (random_rule(rng, names, depth - 1) for _ in range(2))
+        text = f"({first}) {kind.upper()} ({second})"
+        if kind == "and":
+            return text, lambda states: left(states) and right(states)
+        return text, lambda states: left(states) or right(states)
+    state = rng.choice(list(STATES))
+    if kind == "least":
+        wanted, negated = rng.randint(1, len(names)), rng.random() < 0.3
+        text = f"AT_LEAST({wanted}, {'NOT ' * negated}{state}, ({', '.join(names)}))"
+        return text, lambda states: sum((states[name] == state) != negated for name in names) >= wanted
+    name = rng.choice(list(names))
+    return f'{state}("{name}")', lambda states: states[name] == state
+
+
+def as_arrays(histories: list[History], alarms: Sequence[Alarm], resolution: int) -> Metrics:
     """The same histories as metrics."""
     metrics = Metrics(
         replications=len(histories), targets=TARGETS, resolution=resolution, horizon=CELLS * resolution,
-        scopes=scopes_of(TARGETS, "prod", "1", "2"), percentiles=alarm.percentiles,
+        scopes=scopes_of(TARGETS, "prod", "1", "2"),
+        percentiles=tuple(dict.fromkeys(key for alarm in alarms for key in alarm.percentiles)),
     )  # fmt: skip
     for r, history in enumerate(histories):
         metrics.errors[r], metrics.throttles[r] = history.errors, history.throttles
@@ -264,13 +289,10 @@ def compared(cases: int, size: int, seed: int) -> Iterator[tuple[dict[str, Any],
     for _ in range(cases):
         resolution = rng.choice([10, 60, 60])
         data = random_alarm(rng, resolution)
-        fields = dict(data)
-        if "metrics" in fields:
-            fields["metrics"] = {name: MetricQuery(**query) for name, query in fields["metrics"].items()}
-        alarm = Alarm(**fields)
+        alarm = as_alarm(data)
         histories = [History(rng, resolution) for _ in range(size)]
         created = rng.choice([0, 3 * resolution, 100])
-        metrics = as_arrays(histories, alarm, resolution)
+        metrics = as_arrays(histories, [alarm], resolution)
         fast = AlarmEvaluator({"a": alarm}, metrics=metrics, objectives={}, before=then, created=created)
         slow = [SlowAlarm(data, history, created) for history in histories]
         beat = 60 if alarm.period >= 60 else 10
@@ -278,6 +300,65 @@ def compared(cases: int, size: int, seed: int) -> Iterator[tuple[dict[str, Any],
         for t in range(first, min(first + 7 * beat, CELLS * resolution) + 1, beat):
             fast.evaluate(float(t))
             yield data, t, [STATES[code] for code in fast.states[:, 0]], [one.evaluate(t) for one in slow]
+
+
+def as_alarm(data: dict[str, Any]) -> Alarm:
+    fields = dict(data)
+    if "metrics" in fields:
+        fields["metrics"] = {name: MetricQuery(**query) for name, query in fields["metrics"].items()}
+    return Alarm(**fields)
+
+
+def composed(cases: int, size: int, seed: int) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Composite alarms over three random ones, one of them over another composite one, at every evaluation."""
+    rng = random.Random(seed)
+    then = Before(
+        invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
+        durations=(Constant(TOOK),) * 3,
+        forecast=lambda start, end: np.array(RATES) * (end - start),
+    )  # fmt: skip
+    for _ in range(cases):
+        resolution = rng.choice([10, 60, 60])
+        leaves = {name: random_alarm(rng, resolution) for name in ("a", "b", "c")}
+        (inner, inner_holds), (outer, outer_holds) = random_rule(rng, "abc"), random_rule(rng, ["a", "inner"])
+        # The outer one comes first, so that the order in which they are read is the evaluator's own.
+        alarms = {"outer": Alarm(rule=outer), "inner": Alarm(rule=inner)} | {
+            name: as_alarm(data) for name, data in leaves.items()
+        }
+        histories, created = [History(rng, resolution) for _ in range(size)], rng.choice([0, 100])
+        metrics = as_arrays(histories, [alarms[name] for name in leaves], resolution)
+        fast = AlarmEvaluator(alarms, metrics=metrics, objectives={}, before=then, created=created)
+        slow = [{name: SlowAlarm(data, history, created) for name, data in leaves.items()} for history in histories]
+        for t in range(0, min(8 * 60, CELLS * resolution) + 1, 10):
+            fast.evaluate(float(t))
+            due = [name for name in leaves if t % (60 if alarms[name].period >= 60 else 10) == 0]
+            expected = []
+            for of in slow:
+                for name in due:
+                    of[name].state = of[name].evaluate(t)
+                states = {name: of[name].state for name in leaves}
+                states["inner"] = "ALARM" if inner_holds(states) else "OK"
+                expected.append("ALARM" if outer_holds(states) else "OK")
+            yield f"{outer} over {inner}", [STATES[code] for code in fast.states[:, 0]], expected
+
+
+def test_composite_alarms_agree_with_their_rules_read_slowly() -> None:
+    seen = {"ALARM": 0, "OK": 0}
+    for rules, fast, slow in composed(cases=25, size=4, seed=4):
+        assert fast == slow, rules
+        for state in fast:
+            seen[state] += 1
+    assert min(seen.values()) > 400
+
+
+@pytest.mark.slow
+def test_composite_alarms_agree_on_many_histories() -> None:
+    assert all(fast == slow for _, fast, slow in composed(cases=60, size=10, seed=5))
+
+
+def test_a_rule_that_is_read_in_the_wrong_order_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rollout_sim.control.alarm_evaluator.in_order", list)
+    assert any(fast != slow for _, fast, slow in composed(10, 3, 4))
 
 
 def agree(cases: int, size: int, seed: int) -> dict[str, int]:

@@ -372,3 +372,32 @@ def test_an_alarm_that_no_target_has_is_left_out_of_each_in_words() -> None:
         remarks = " ".join(export(given).remarks)
         assert "left out: the alarm own: " in remarks
         assert "left out: the alarm burn: " in remarks
+
+
+def test_alarms_and_slos_about_records_come_out_where_a_metric_tells_them() -> None:
+    stream = {"source": "stream", "alias": "prod", "arrivals": {"poisson": "5/s"}}
+    queue = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "5/s"}}
+    alarms = {
+        "behind": {"metric": "iterator_age", "threshold": "> 30 s"},
+        "stale": {"metric": "oldest_message_age", "threshold": "> 1 min"},
+    }
+    slos = [
+        {"name": "fresh", "sli": {"age": "30 s"}, "objective": "99%"},
+        {"name": "kept", "sli": "lost", "objective": "99%"},
+    ]
+    slos.append({"name": "availability", "objective": "99%"})
+    given = scenario(traffic=[stream, queue], alarms=alarms, rollout__alarms=list(alarms), slos=slos)
+    snippet = export_cloudformation(given, "canary")
+    properties = yaml.load(snippet.text, Loader=yaml.BaseLoader)["Resources"]["BehindAlarm"]["Properties"]
+    assert (properties["MetricName"], properties["Threshold"], properties["Statistic"]) == (
+        "IteratorAge",
+        "30000",
+        "Maximum",
+    )
+    assert any(
+        "AWS/SQS ApproximateAgeOfOldestMessage, whose dimension QueueName no scenario holds" in r
+        for r in snippet.remarks
+    )
+    objectives = openslo.export(given)
+    assert [document["metadata"]["name"] for document in yaml.safe_load_all(objectives.text)] == ["availability"]
+    assert sum(remark.startswith("left out") for remark in objectives.remarks) == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rollout_sim.control.strategies import Hold
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats import kubernetes
+from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.formats.manifests import from_manifests
 from rollout_sim.scenario.scenario import Scenario
 
@@ -135,20 +136,13 @@ def test_a_canarys_weights_and_checks(tmp_path: Path) -> None:
     loaded, remarks = imported(tmp_path, CANARY)
     assert steps(loaded) == [(0.2, 60), (0.4, 60), (0.5, 60), (1, 0)]
     rate, slow = loaded.alarms.values()
-    assert (rate.metric, rate.threshold, rate.datapoints, rate.period) == ("error_rate", "> 1%", "5 of 5", 60)
+    assert (rate.metric, rate.threshold, rate.datapoints, rate.period) == ("error_rate", "> 1%", "1 of 1", 60)
+    assert loaded.rollout is not None
+    assert loaded.rollout.hold == Hold(every=60.0, failures=5)
     assert (slow.metric, slow.statistic, slow.threshold) == ("duration", "p99", "> 0.5 s")
     said = "\n".join(remarks)
-    assert "holds the weight while a check fails and rolls back after 5 failed checks in all" in said
     assert "webhooks are left out" in said
     assert "left out: 404s: nothing tells what it measures; its limit is > 5" in said
-
-
-def test_quick_checks_are_counted_in_minutes(tmp_path: Path) -> None:
-    """Ten failures 15 s apart are two and a half minutes of failing, not ten."""
-    loaded, _ = imported(
-        tmp_path, CANARY.replace("interval: 1m\n", "interval: 15s\n").replace("threshold: 5", "threshold: 10")
-    )
-    assert loaded.alarms["request-success-rate"].datapoints == "3 of 3"
 
 
 def test_blue_green_of_both(tmp_path: Path) -> None:
@@ -192,18 +186,43 @@ def test_argo_comes_back_as_the_same_steps_and_alarms(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(plan=rising(), interval=st.integers(1, 240), m=st.integers(1, 9))
-def test_flagger_comes_back_as_the_same_steps(
-    plan: list[tuple[int, int]], interval: int, m: int, tmp_path: Path
+@given(plan=rising(), interval=st.integers(1, 240), failures=st.integers(1, 9))
+def test_flagger_comes_back_as_the_same_rollout(
+    plan: list[tuple[int, int]], interval: int, failures: int, tmp_path: Path
 ) -> None:
-    alarm = {"metric": "error_rate", "of": "alias", "threshold": "> 1.5%", "datapoints": f"{m} of {m}"}
+    alarm = {
+        "metric": "error_rate", "of": "new_version", "threshold": "> 1.5%", "period": "2 min",
+        "missing": "not_breaching", "lag": "15 s",
+    }  # fmt: skip
     strategy = {"type": "steps", "steps": [{"weight": f"{weight}%", "hold": f"{interval} s"} for weight, _ in plan]}
-    given_ = scenario(strategies={"s": strategy}, alarms={"rate": alarm}, rollout__alarms=["rate"], horizon="100 h")
+    hold = {"every": f"{interval} s", "failures": failures}
+    given_ = scenario(
+        strategies={"s": strategy},
+        alarms={"rate": alarm},
+        rollout__alarms=["rate"],
+        rollout__hold=hold,
+        horizon="100 h",
+    )
     loaded, _ = imported(tmp_path, kubernetes.export_flagger(given_).text)
     assert steps(loaded) == steps(given_)
-    (back,) = loaded.alarms.values()
-    assert (back.metric, back.threshold) == ("error_rate", "> 1.5%")
-    assert back.m == max(1, math.ceil(m * interval / back.period))
+    assert loaded.rollout is not None
+    assert given_.rollout is not None
+    assert loaded.rollout.hold == given_.rollout.hold
+    assert list(loaded.alarms.values()) == list(given_.alarms.values())
+
+
+def test_flagger_holds_its_steps_as_long_as_it_waits_between_checks() -> None:
+    given_ = scenario(rollout__hold={"every": "15 s"})
+    (remark,) = [said for said in kubernetes.export_flagger(given_, "instant").remarks if "newest datapoint" in said]
+    assert remark.startswith("left out: 2 of 2 of the alarm errors")
+    with pytest.raises(ScenarioError, match="for the interval of its checks, got 300 s for steps and 15 s for checks"):
+        kubernetes.export_flagger(given_, "canary")
+
+
+def test_what_others_do_instead_of_holding_is_told() -> None:
+    given_ = scenario(rollout__hold={"every": "1 min", "failures": 3})
+    for export in (kubernetes.export_argo, export_sam):
+        assert any("left out: hold: " in remark for remark in export(given_, "canary").remarks)
 
 
 def test_flaggers_export_says_that_it_holds_and_asks_over_the_alarms_period() -> None:
@@ -247,3 +266,55 @@ def test_what_is_wrong_is_one_message(text: str, what: str, tmp_path: Path) -> N
 def test_one_of_several_is_chosen(tmp_path: Path) -> None:
     loaded, _ = imported(tmp_path, ROLLOUT + "---" + CANARY, name="podinfo")
     assert loaded.name == "podinfo"
+
+
+@pytest.mark.parametrize(
+    ("limit", "query", "threshold"),
+    [
+        (1, "", "> 1%"), (5, "", "> 5%"), (0.02, "", "> 2%"),
+        (0.5, "100 - sum(ok) / sum(all) * 100", "> 0.5%"), (0.5, "sum(bad) / sum(all)", "> 50%"),
+    ],
+)  # fmt: skip
+def test_a_limit_in_percent_or_as_a_share(limit: float, query: str, threshold: str, tmp_path: Path) -> None:
+    metric = {"name": "error-rate", "thresholdRange": {"max": limit}, "query": query}
+    canary = yaml.safe_load(CANARY)
+    canary["spec"]["analysis"]["metrics"] = [metric]
+    loaded, _ = imported(tmp_path, yaml.safe_dump(canary))
+    assert [alarm.threshold for alarm in loaded.alarms.values()] == [threshold]
+
+
+def test_a_canary_that_skips_its_analysis_moves_all_at_once(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, CANARY.replace("spec:\n", "spec:\n  skipAnalysis: true\n", 1))
+    assert ([strategy.type for strategy in loaded.strategies.values()], loaded.alarms) == (["all_at_once"], {})
+    assert "skipAnalysis: the canary is promoted at once, and nothing watches it" in remarks
+
+
+def test_what_is_otherwise_of_an_analysis_is_named(tmp_path: Path) -> None:
+    template = """
+apiVersion: argoproj.io/v1alpha1
+kind: AnalysisTemplate
+metadata: {name: t}
+spec:
+  dryRun: [{metricName: try.*}]
+  metrics:
+    - {name: try-latency, interval: 1m, successCondition: result < 500, provider: {}}
+    - {name: success-rate, interval: 1m, count: 9, initialDelay: 1m, failureLimit: 2, successCondition: result >= 0.95,
+       failureCondition: result < 0.9, provider: {}}
+"""
+    rollout = """
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: x}
+spec:
+  strategy:
+    canary: {steps: [{setWeight: 20}, {pause: {duration: 5m}}], analysis: {startingStep: 1, templates: [{templateName: t}]}}
+"""
+    loaded, remarks = imported(tmp_path, f"{rollout}---{template}")
+    assert list(loaded.alarms) == ["success-rate"]
+    said = "\n".join(remarks)
+    for part in (
+        "left out: try-latency: it is a dry run, which stops nothing", "startingStep of the analysis is left out",
+        "success-rate: what neither fails nor succeeds is inconclusive", "success-rate: its failures count in all in Argo",
+        "success-rate: count is left out", "success-rate: initialDelay is left out",
+    ):  # fmt: skip
+        assert part in said

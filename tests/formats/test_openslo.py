@@ -169,3 +169,42 @@ def test_each_budgeting_method_of_openslo(
     entries, remarks = openslo.read(path)
     assert entries[0].get("slices") == slices
     assert any("without requests" in remark for remark in remarks) == (slices is not None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "latency"),
+    [
+        ({"metricSource": {"spec": {"query": "histogram_quantile(0.99, http_request_duration_seconds)"}}}, 50, "50 s"),
+        ({"metricSource": {"spec": {"query": "p99:latency"}}}, 0.3, "0.3 s"),
+        ({"metricSource": {"spec": {"query": "p99:latency"}}}, 300, "0.3 s"),
+        ({"metricSource": {"spec": {"query": "p99:latency_ms"}}}, 5, "5 ms"),
+        (
+            {"metricSource": {"type": "CloudWatch", "spec": {"namespace": "AWS/Lambda", "metricName": "Duration"}}},
+            5,
+            "5 ms",
+        ),
+    ],
+)
+def test_the_unit_of_a_threshold_is_told_by_its_query(metric: Any, value: float, latency: str, tmp_path: Path) -> None:
+    document = slo(metric="thresholdMetric", op="lte", value=value)
+    document["spec"]["indicator"]["spec"]["thresholdMetric"] = metric
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(document))
+    entries, remarks = openslo.read(path)
+    assert entries[0]["sli"] == {"latency": latency}
+    assert any("was taken as" in remark for remark in remarks)
+
+
+def test_a_time_slice_of_v1alpha_has_no_length_and_a_composite_is_taken_apart(tmp_path: Path) -> None:
+    alpha = ALPHA.replace("budgetingMethod: Occurrences", "budgetingMethod: Timeslices").replace(
+        "target: 0.999,", "target: 0.999, timeSliceTarget: 0.9,"
+    )
+    own = [{"target": 0.9, "displayName": name, "indicator": {"spec": {"ratioMetric": {}}}} for name in ("x", "y")]
+    composite = slo()
+    composite["spec"]["objectives"] = own
+    path = tmp_path / "slos.yaml"
+    path.write_text(f"{alpha}---\n{to_yaml(composite)}")
+    entries, remarks = openslo.read(path)
+    assert entries[0]["slices"] == {"every": "1 min", "target": "90%"}
+    assert "gold: openslo/v1alpha does not say how long a time slice is: 1 min is a GUESS" in remarks
+    assert "a: its objectives with indicators of their own are one composite SLO; here each is an SLO" in remarks

@@ -186,7 +186,7 @@ def test_planes_agree_where_it_is_drawn() -> None:
 def test_a_recommendation_draws_a_phase_for_each_severity() -> None:
     search = prepare(scenario(rollout__phase="random"))
     stage = search.stages[0]
-    draws = search._draws(stage, 0, 1200.0)
+    draws = search._draws(stage, 0, 1200.0, 900.0)
     starts = [draw.scenario.start for draw in draws if draw.hypothesis.stratum is not None]
     assert len(starts) == stage.strata * stage.draws
     assert len(set(starts)) == PARTS

@@ -25,13 +25,29 @@ def names(**changes: Any) -> list[tuple[str, str]]:
     return [(warning.name, str(warning).partition(": ")[0]) for warning in scenario(**changes).warnings()]
 
 
+def test_what_a_queue_or_a_stream_is_not_meant_to_be() -> None:
+    stream = {"source": "stream", "alias": "prod", "arrivals": {"poisson": "5/s"}}
+    queue = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "5/s"}, "batch": {"window": "2 s"}}
+    assert names(traffic=[stream]) == [
+        ("blocked-shard", "traffic[0].retries"),
+        ("counted-retries", "alarms.errors.metric"),
+    ]
+    assert names(traffic=[stream | {"retries": {"attempts": 3}}]) == [("counted-retries", "alarms.errors.metric")]
+    assert names(traffic=[queue | {"visibility_timeout": "31 s"}]) == [("visibility", "traffic[0].visibility_timeout")]
+    assert names(traffic=[queue | {"visibility_timeout": "32 s"}]) == []
+
+
 def test_an_ordinary_scenario_has_no_warnings() -> None:
     assert names() == []
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=[path.stem for path in SHIPPED])
 def test_shipped_scenarios_have_none_but_the_one_that_is_meant(path: Path) -> None:
-    meant = [("unused-alarm", "p99-alias")] if path.stem == "latency-regression" else []
+    meant: list[tuple[str, object]] = []
+    if path.stem == "latency-regression":
+        meant = [("unused-alarm", "p99-alias")]
+    if path.stem == "ledger-stream":  # which is about them
+        meant = [("blocked-shard", 0), ("counted-retries", "errors")]
     assert [(warning.name, warning.where[1]) for warning in Scenario.load(path).warnings()] == meant
 
 
@@ -157,3 +173,68 @@ def test_commands_tell_warnings_and_strict_makes_them_errors(tmp_path: Path) -> 
         assert strict.returncode == 2, command
         assert strict.stderr.startswith(expected), command
         assert [file.name for file in tmp_path.iterdir()] == ["quiet.yaml"]
+
+
+SHARE = {
+    "metrics": {
+        "failed": {"metric": "errors", "of": "new_version"}, "calls": {"metric": "invocations", "of": "new_version"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("expression", "threshold", "told"),
+    [
+        ("failed / calls", "> 5%", None),
+        ("failed / calls", "> 5", "is never reached: the expression comes to 0 to 1; is > 5% meant?"),
+        ("100 * failed / calls", "> 5", None),
+        ("100 * failed / calls", "> 5%", "in percent already; is > 5 meant?"),
+        ("100 * failed / calls", "> 100", "is never reached"),
+        ("1 - failed / calls", "< 95", "holds for every value that the expression can have"),
+        ("1 - failed / calls", "< 95%", None),
+        ("IF(calls >= 20, 100 * failed / calls, 0)", ">= 0", "holds for every value"),
+        ("failed / calls", "< 0", "the expression is never below 0"),
+        ("failed + calls", "> 100000", "is never reached"),
+        ("calls / failed", "> 100000", None),
+    ],
+)
+def test_a_threshold_is_held_against_what_an_expression_can_come_to(
+    expression: str, threshold: str, told: str | None
+) -> None:
+    alarms = {"errors": {"expression": expression, "threshold": threshold, **SHARE}}
+    found = [str(warning) for warning in scenario(alarms=alarms).warnings()]
+    assert len(found) == (told is not None)
+    assert all(told in warning for warning in found if told)
+
+
+SLOW = {"metric": "errors", "of": "new_version", "threshold": "> 2", "datapoints": "9 of 9"}
+QUICK = {"metric": "errors", "of": "new_version", "threshold": "> 2"}
+
+
+@pytest.mark.parametrize(
+    ("alarm", "late"),
+    [
+        ({"rule": "ALARM(slow)"}, True),
+        ({"rule": "ALARM(slow) OR ALARM(quick)"}, False),
+        ({"rule": "ALARM(slow) AND ALARM(quick)"}, True),
+        ({"rule": "ALARM(quick) AND NOT ALARM(slow)"}, False),
+        ({"rule": "AT_LEAST(2, ALARM, (slow, quick))"}, True),
+        ({"rule": "ALARM(inner)"}, True),
+        ({"metric": "burn_rate", "slo": "availability", "threshold": "> 14.4"}, False),
+        ({"metric": "burn_rate", "slo": "availability", "threshold": "> 14.4", "lag": "8 min"}, True),
+        ({"metric": "errors", "threshold": "> 3", "datapoints": "9 of 9"}, True),
+    ],
+)  # fmt: skip
+def test_every_kind_of_alarm_that_comes_too_late_is_told(alarm: dict[str, Any], late: bool) -> None:
+    alarms = {"slow": SLOW, "quick": QUICK, "inner": {"rule": "ALARM(slow) AND ALARM(quick)"}, "errors": alarm}
+    plan = {"canary": {"type": "canary", "percent": 10, "interval": "6 min"}}
+    told = scenario(alarms=alarms, strategies=plan).warnings()
+    assert [warning.where for warning in told if warning.name == "too-late"] == [("alarms", "errors")] * late
+
+
+def test_a_drawn_start_is_too_late_only_where_every_phase_is() -> None:
+    """A minute that is nearly over when the rollout starts counts as well: 5 of 5 minutes can be there after four."""
+    plan = {"canary": {"type": "canary", "percent": 10, "interval": "290 s"}}
+    late = {"strategies": plan, "alarms__errors__datapoints": "5 of 5"}
+    assert ("too-late", "alarms.errors") in names(**late)
+    assert ("too-late", "alarms.errors") not in names(**late, rollout__phase="random")

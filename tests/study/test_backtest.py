@@ -199,7 +199,7 @@ def test_a_recording_that_is_too_short_is_refused(tmp_path: Path) -> None:
         backtest(given(tmp_path), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_and_its_recipe(tmp_path: Path) -> None:
     record(tmp_path, drawn(Dispersed(mean=0.02, dispersion=0.02), 600))
     (tmp_path / "s.yaml").write_text(to_yaml(given(tmp_path).dump()), encoding="utf-8")

@@ -47,6 +47,7 @@ def runs(
         function__versions={"1": version},
         function__timeout="15 min",
         function__keep_alive="600 s",
+        function__account_concurrency=max(limit, 1000),
         function__reserved_concurrency=limit,
         traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": f"{rate}/s"}}],
         slos=[],
@@ -86,6 +87,14 @@ def environments() -> Iterator[Row]:
             what=f"Erlang B: share throttled by a concurrency of {servers} at 0.9 × 1.991 erlang (simulated elsewhere: {other})",
             ours=mean(lambda servers=servers: throttled(runs(0.9, "exponential 1.991", limit=servers))),
         )  # fmt: skip
+    busy = mean(
+        lambda: np.array([run.throttles for run in runs(212.2, "60 s", limit=10_000, horizon="10 s", count=200)])
+    )
+    yield Row(
+        group=GROUP, expected=212.2 * 10 - 1000, decimals=None, plane="compiled",
+        what="scale-up of 1,000 per 10 s from a cold start: throttles of the first 10 s at 212.2/s, durations of a minute",
+        ours=busy,
+    )  # fmt: skip
     for shape, warm in (("constant", "2 s"), ("exponential", "exponential 2"), ("gamma, sd 4 s", "gamma 2 4")):
         yield Row(
             group=GROUP, expected=20.0, decimals=None, plane="compiled",

@@ -18,8 +18,10 @@ from scipy import stats
 from validation.alarms import rows as sliding_alarms
 from validation.environments import MEASUREMENTS, environments, measured_table, measurements
 from validation.own_data import own_data
+from validation.polled import queues
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
+from validation.unseen import unseen
 
 from rollout_sim.control.slo import budget_events
 from rollout_sim.run.batch import Samples
@@ -196,7 +198,9 @@ ROWS = [
     *sliding_alarms(),
     *recommendations(),
     *own_data(),
+    *unseen(),
     *environments(),
+    *queues(),
     *(measurements() if MEASUREMENTS.exists() else ()),
 ]
 
@@ -208,7 +212,8 @@ def page() -> str:
         "",
         "Each row is a closed form or a published figure, and what `rollout_sim` makes of it: its own closed form (exact), or",
         f"an estimate from {MANY:,} replications on the aggregate plane, {FEW} on the SimPy plane or a few long runs on the",
-        f"compiled plane, with its 95% interval. A row is met when the expected figure lies within {SIGMAS:g} standard errors (and",
+        "compiled plane (a few of minutes on the SimPy plane for queues), with its 95% interval.",
+        f"A row is met when the expected figure lies within {SIGMAS:g} standard errors (and",
         "the uncertainty that it was published with), agrees to the published digits, or is a limit that is kept.",
         "",
         "Written by `python tests/validation`; `pytest` checks every row. That the planes agree with each other in",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import scenario
@@ -108,6 +110,9 @@ def test_rollouts_that_do_not_begin_are_told_with_the_alarm(share: float, senten
     """An alarm that is red before the start: "stopped in 0%" would hide that nothing was rolled out."""
     found = compared({"canary": (0.0, 200.0)}, {"canary": 0.0})
     found.columns["canary"]["outcome"][: round(share * 400)] = OUTCOMES.index("blocked")
+    rollout = replace(found.scenario.rollout, alarms=("calm", "errors"))  # of which one is red
+    found = replace(found, scenario=replace(found.scenario, rollout=rollout))
+    found.columns["canary"] |= {"stopped_by.calm": np.zeros(400), "stopped_by.errors": np.ones(400)}
     told = conclusion(found)
     assert len(told) == sentences
     assert any(

@@ -75,7 +75,7 @@ def _metric_data(document: Mapping[str, Any], source: str, names: Names, clock: 
             raise ValueError(
                 f"{source}: {identity}: CloudWatch answered Forbidden: cloudwatch:GetMetricData is not allowed"
             )
-        named = names.told(label, identity, source)
+        named = names.told(label, identity, file=source, alone=len(results) == 1)
         if named.column is None:
             unknown.append(f"{identity} ({label})")
             continue
@@ -96,7 +96,7 @@ def _statistics(document: Mapping[str, Any], source: str, names: Names, clock: C
     metric = _METRICS.get(label)
     if metric is None:
         raise ValueError(unknown_series(source, [label]))
-    named = names.told(source)
+    named = names.told(file=source)
     times = clock.read([point.get("Timestamp") for point in points])
     if metric == "duration":
         wanted: Mapping[str, str] = _DURATIONS

@@ -93,9 +93,9 @@ def command_lines(
     function: str, alias: str, days: float, now: int, region: str | None = None, profile: str | None = None
 ) -> list[str]:
     """The `aws` commands, each writing a file, and at the end the command that reads them."""
-    common = ["--output", "json"]
-    common += ["--region", region] if region else []
-    common += ["--profile", profile] if profile else []
+    where = ["--region", region] if region else []
+    where += ["--profile", profile] if profile else []
+    common = ["--output", "json", *where]
     lines, files = [], []
 
     def line(file: str, *words: str) -> None:
@@ -131,7 +131,7 @@ def command_lines(
     line("config.json", "deploy", "get-deployment-config", "--deployment-config-name", "CONFIG")
     lines.append(
         "aws deploy list-deployments --application-name APPLICATION --deployment-group-name GROUP "
-        f"{shlex.join(common)} --query 'deployments[]' --output text | tr '\\t' '\\n' | xargs -n 25 "
+        f"{shlex.join([*where, '--query', 'deployments[]', '--output', 'text'])} | tr '\\t' '\\n' | xargs -n 25 "
         f"aws deploy batch-get-deployments {shlex.join(common)} --deployment-ids > deployments.json"
     )
     files.append("deployments.json")

@@ -17,7 +17,7 @@ from rollout_sim.core.formatting import number_with_interval, share_with_interva
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import commented, suggest
+from rollout_sim.core.yaml_io import commented, suggest, to_yaml
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
@@ -177,8 +177,20 @@ def _remarks(
         yield f"the data are by {show_duration(float(used.period))}, not by minutes: how errors clump within is not seen"
     if np.isnan(used.columns["errors"]).all():
         yield f"errors of {used.of} are not in the data: the error rate of 0 is a GUESS"
-    elif (np.nan_to_num(used.columns["errors"]) > np.nan_to_num(used.columns["invocations"])).any():
+    else:
+        missing = int((np.isnan(used.columns["errors"]) & (used.columns["invocations"] > 0)).sum())
+        if missing:
+            yield f"errors are missing in {missing:,} of {used.times.size:,} periods with invocations; there they count as 0"
+    if (np.nan_to_num(used.columns["errors"]) > np.nan_to_num(used.columns["invocations"])).any():
         yield "some periods have more errors than invocations (of calls that began before); all of their invocations failed here"
+    if fitted.left_out:
+        yield f"{fitted.left_out:,} periods of bad deployments are left out of the fit of errors and durations: they are the risk"
+    kept = _kept(used)
+    if choices.rate == "trace" and kept.start:
+        newest = stamp(int(used.times[kept][0]))
+        yield f"{TRAFFIC} begins at {newest}: a trace takes at most {MAX_INVOCATIONS:,} invocations; --rate profile takes all of them"
+    if deployed is not None and any(event.polled for event in deployed.events):
+        yield "Lambda polls a queue or stream for it: what is measured, and what comes here, are batches, not their messages"
     throttled = float(np.nansum(used.columns["throttles"]))
     if throttled:
         yield f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone"
@@ -365,8 +377,8 @@ class _Sections:
         recorded = {"minutes": MINUTES, "of": self.result.used.of}
         if self.choices.errors == "minutes":
             return recorded, f"{about}\nHere the recorded minutes themselves are replayed."
-        flow = ", ".join(f"{key}: {value}" for key, value in recorded.items())
-        return _rate(fitted), f"{about}\nThe recorded minutes instead: error_rate: {{{flow}}}"
+        instead = to_yaml({"error_rate": recorded}, layout="line")
+        return _rate(fitted), f"{about}\nThe recorded minutes instead: {instead}"
 
     # --- the traffic --------------------------------------------------------------------------------------------------
 
@@ -381,7 +393,7 @@ class _Sections:
             f"traffic: {self.measured}: {number_with_interval(rate)} requests a second on average. Index of dispersion around "
             f"its slow changes (Poisson: 1): {dispersions or 'too few periods'}."
         )
-        kept = _kept(self.result)
+        kept = _kept(self.result.used)
         trace: dict[str, Any] = {"file": TRAFFIC, "layout": "counts", "column": "invocations", "repeat": True}
         if self.choices.rate == "profile":
             factor = _density(self.result)
@@ -401,7 +413,8 @@ class _Sections:
                 "had no request."
             )
         kinds = [] if self.deployed is None else list(dict.fromkeys(event.kind for event in self.deployed.events))
-        kinds = [kind for kind in kinds if kind != "schedule"]
+        kinds = [kind if kind in ("http", "schedule") else "data" for kind in kinds]
+        kinds = [kind for kind in dict.fromkeys(kinds) if kind != "schedule"]
         source: dict[str, Any] = {"source": kinds[0] if len(kinds) == 1 else "http", "alias": self.choices.alias}
         about += f"\nsource: {'as configured' if len(kinds) == 1 else 'GUESS'}."
         return about, {"traffic": [source | {"arrivals": {"trace": trace}}]}
@@ -581,9 +594,9 @@ def _cells(name: str, values: FloatArray) -> list[str]:
     return ["" if math.isnan(value) else f"{value:.6g}" for value in values]
 
 
-def _kept(result: Imported) -> slice:
+def _kept(used: Measured) -> slice:
     """The newest periods whose invocations a trace may hold."""
-    counts = result.used.counts("invocations")
+    counts = used.counts("invocations")
     beyond = np.flatnonzero(np.cumsum(counts[::-1]) > MAX_INVOCATIONS)
     return slice(counts.size - int(beyond[0]) if beyond.size else 0, None)
 
@@ -597,7 +610,7 @@ def _density(result: Imported) -> int:
 def _write_traffic(path: Path, result: Imported) -> None:
     """`traffic.csv`: the recorded counts with their times, or the profile by hours."""
     if result.choices.rate == "trace":
-        kept = _kept(result)
+        kept = _kept(result.used)
         known = ~np.isnan(result.used.columns["invocations"][kept])
         times = result.used.times[kept][known]
         counts = result.used.counts("invocations")[kept][known]

@@ -16,14 +16,19 @@ _STOPPED: Final = ("ALARM_ACTIVE", "ALARM_ISSUES")
 """What CodeDeploy says where an alarm stopped a deployment."""
 
 
-def alarm_times(recording: Recording) -> dict[str, list[int]]:
-    """When each alarm went into ALARM (s since 1970, rising), from its history."""
+def alarm_times(recording: Recording) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """When each alarm went into ALARM, and when it was in another state (s since 1970, rising), from its history."""
     clock = Clock(zone=UTC, named=True, remarks=recording.remarks, source="alarm history")
-    times: dict[str, list[int]] = {}
+    entered: dict[str, list[int]] = {}
+    left: dict[str, list[int]] = {}
     for entry in entries(recording, "alarm history", "AlarmHistoryItems"):
-        if entry.get("HistoryItemType", "StateUpdate") == "StateUpdate" and _state(entry) == "ALARM":
-            times.setdefault(str(entry.get("AlarmName")), []).append(_time(entry.get("Timestamp"), clock))
-    return {name: sorted(set(when)) for name, when in times.items()}
+        if entry.get("HistoryItemType", "StateUpdate") == "StateUpdate":
+            into = entered if _state(entry) == "ALARM" else left
+            into.setdefault(str(entry.get("AlarmName")), []).append(_time(entry.get("Timestamp"), clock))
+    for times in (entered, left):
+        for when in times.values():
+            when.sort()
+    return entered, left
 
 
 def _state(entry: Mapping[str, Any]) -> str:
@@ -39,13 +44,15 @@ def _state(entry: Mapping[str, Any]) -> str:
 def releases(recording: Recording, watching: frozenset[str] | None = None) -> tuple[Release, ...]:
     """The deployments, the oldest first, with how they ended.
 
-    One is bad that an alarm stopped, or that one of the alarms (of those `watching`, where they are known) followed within a
-    day, before the next deployment began. Roll backs that CodeDeploy made are no deployments of anybody's; ones that somebody
-    stopped by hand have an ending that nothing tells.
+    One is bad that an alarm stopped, that was rolled back, or that one of the alarms followed within a day, before the next
+    deployment began; the alarms are those `watching`, where they are known. Roll backs that CodeDeploy made are no deployments
+    of anybody's; ones that somebody stopped by hand have an ending that nothing tells.
     """
     clock = Clock(zone=UTC, named=True, remarks=recording.remarks, source="deployments")
-    alarms = {name: times for name, times in alarm_times(recording).items() if watching is None or name in watching}
-    entered = sorted((time, name) for name, times in alarms.items() for time in times)
+    into, left = alarm_times(recording)
+    entered = sorted(
+        (time, name) for name, times in into.items() for time in times if watching is None or name in watching
+    )
     found: dict[str, Mapping[str, Any]] = {}
     for entry in entries(recording, "deployments", "deploymentsInfo", "deploymentInfo"):
         if entry.get("creator") != "codeDeployRollback" and not (entry.get("rollbackInfo") or {}).get(
@@ -63,20 +70,32 @@ def releases(recording: Recording, watching: frozenset[str] | None = None) -> tu
         end = _time(entry["completeTime"], clock) if entry.get("completeTime") else start
         following = begun[number + 1][0] if number + 1 < len(begun) else None
         until = end + AFTERWARDS if following is None else min(end + AFTERWARDS, following)
-        result.append(_release(name, entry, start, end, until, entered))
+        result.append(_release(name, entry, (start, end, until), entered, left))
+    silent = sum(release.ending in ("unknown", "failed") for release in result)
+    if silent:
+        recording.remark(
+            f"{silent} deployments were stopped by hand, failed without a roll back or are not over: they tell nothing of the risk"
+        )
     if found and not recording.documents.get("alarm history"):
         recording.remark("the history of the alarms is not known: whether one followed a deployment is not told")
     return tuple(result)
 
 
 def _release(
-    name: str, entry: Mapping[str, Any], start: int, end: int, until: int, entered: list[tuple[int, str]]
+    name: str,
+    entry: Mapping[str, Any],
+    moments: tuple[int, int, int],
+    entered: list[tuple[int, str]],
+    left: Mapping[str, list[int]],
 ) -> Release:
+    """One deployment; `moments` are its start, its end and until when an alarm is put down to it."""
+    start, end, until = moments
     status = str(entry.get("status"))
     code = str((entry.get("errorInformation") or {}).get("code", ""))
     ending: Ending = "unknown"
     noticed, alarm = None, ""
-    if code in _STOPPED or "ALARM" in code:
+    rolled_back = bool((entry.get("rollbackInfo") or {}).get("rollbackDeploymentId"))
+    if code in _STOPPED or "ALARM" in code or (status in ("Failed", "Stopped") and rolled_back):
         ending = "rolled back"
         noticed, alarm = next(((time, who) for time, who in entered if start <= time <= end), (end, ""))
     elif status == "Failed":
@@ -87,7 +106,10 @@ def _release(
         if first is not None:
             ending = "alarm afterwards"
             noticed, alarm = first
-    return Release(name=name, start=start, end=end, ending=ending, noticed=noticed, alarm=alarm)
+    over = None
+    if noticed is not None:
+        over = next((time for time in left.get(alarm, []) if time > noticed), None)
+    return Release(name=name, start=start, end=end, ending=ending, noticed=noticed, alarm=alarm, over=over)
 
 
 def _time(value: object, clock: Clock) -> int:

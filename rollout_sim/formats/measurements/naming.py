@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from rollout_sim.core.minutes import COLUMNS
+
 LABEL: Final = re.compile(r"(?P<column>\w+) of (?P<of>function|alias:[\w-]+|version:\d+) every (?P<period>\d+) s")
 """The label of the queries that `commands` prints and `live` asks."""
 _OTHERS: Final = re.compile(
@@ -28,7 +30,7 @@ _STATISTICS: Final = (
     ("duration_max_ms", re.compile(r"max")),
     ("duration_average_ms", re.compile(r"average|\bavg\b|(?<![a-z])avg|mean")),
 )
-_AVERAGED: Final = re.compile(r"average|(?<![a-z])avg|mean|(?<![a-z])min(?:imum)?(?![a-z])|max|p\d\d")
+_AVERAGED: Final = re.compile(r"average|(?<![a-z])avg|mean|minimum|max|p\d\d")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,17 @@ class Names:
         """What a series is taken to be of that does not say it."""
         return f"alias:{self.alias}"
 
-    def told(self, *names: str) -> Named:
-        """What the first of `names` that says something says, part by part."""
-        columns = (self._one(name) for name in names if name)
+    def told(self, *names: str, file: str = "", alone: bool = False) -> Named:
+        """What the first of `names` that says something says, part by part.
+
+        What none of them says the name of the `file` may: the scope, and the metric where the series is `alone` in it.
+        """
+        told = [self._one(name) for name in names if name]
+        if file:
+            of_file = self._one(file)
+            told.append(of_file if alone else Named(of=of_file.of))
         column, of, period, scale = None, None, None, 1.0
-        for named in columns:
+        for named in told:
             if column is None and named.column is not None:
                 column, scale = named.column, named.scale
             of, period = of or named.of, period or named.period
@@ -66,7 +74,7 @@ class Names:
 
     def _one(self, name: str) -> Named:
         label = LABEL.fullmatch(name.strip())
-        if label is not None:
+        if label is not None and label["column"] in COLUMNS:
             return Named(column=label["column"], of=label["of"], period=int(label["period"]))
         lowered = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
         column = next((column for text, column in self.given if text == name), None) or column_of(lowered)

@@ -48,7 +48,7 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
         labels = {str(key): str(value) for key, value in dict(entry.get("metric") or {}).items()}
         name = labels.get("__name__", "")
         written = " ".join([name, *(f"{key}={value}" for key, value in labels.items() if key != "__name__")])
-        named = names.told(*_texts(labels, written), source)
+        named = names.told(*_texts(labels, written), file=source, alone=len(data["result"]) == 1)
         if named.column is None:
             unknown.append(written or "a series without labels")
             continue

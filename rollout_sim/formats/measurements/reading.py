@@ -54,7 +54,7 @@ def _read(path: Path, names: Names, clock: Clock) -> Recording:
     except UnicodeDecodeError:
         raise ValueError(f"{path}: is no UTF-8 text; allowed {_FORMS}") from None
     if not text.strip():
-        raise ValueError(f"{path}: is empty")
+        return _nothing(path)
     if text.lstrip()[0] not in "{[":
         try:
             return read_table(text, path.name, names, clock)
@@ -62,8 +62,21 @@ def _read(path: Path, names: Names, clock: Clock) -> Recording:
             raise ValueError(f"{path}: is no CSV: {error}") from None
     recording = Recording()
     for document in _documents(text, path):
+        if (
+            isinstance(document, list)
+            and document
+            and all(isinstance(part, dict) and is_answer(part) for part in document)
+        ):
+            for part in document:
+                recording.extend(_of_json(part, path, names, clock))
+            continue
         recording.extend(_of_json(document, path, names, clock))
     return recording
+
+
+def _nothing(path: Path) -> Recording:
+    """What an empty file holds: the `aws` command prints nothing where there is nothing to tell, such as no reserved concurrency."""
+    return Recording(remarks=[f"{path.name}: is empty: nothing is read of it"])
 
 
 def _documents(text: str, path: Path) -> Iterator[Any]:
@@ -85,6 +98,8 @@ def _documents(text: str, path: Path) -> Iterator[Any]:
 
 
 def _of_json(document: Any, path: Path, names: Names, clock: Clock) -> Recording:
+    if document in ({}, []):
+        return _nothing(path)
     if isinstance(document, dict) and is_answer(document):
         return read_answer(document, path.name, names, clock)
     if is_matrix(document):

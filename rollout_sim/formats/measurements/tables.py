@@ -48,7 +48,7 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
     columns = _pivoted(rows, place, *long) if long is not None else _wide(rows, header, place)
     recording, unknown = Recording(), []
     for name, cells in columns.items():
-        named = names.told(name, source)
+        named = names.told(name, file=source, alone=len(columns) == 1)
         if named.column is None:
             unknown.append(name)
             continue

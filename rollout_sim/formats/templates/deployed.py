@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,6 +93,8 @@ class Deployed:
     """The scenario's own metrics, which alarms read; what they count is a guess."""
     acting: list[str] = field(default_factory=list)
     """The names of those that stop the rollout."""
+    hold: dict[str, Any] | None = None
+    """How the alarms hold the weight instead of rolling back at once, where they do."""
     left: dict[str, LeftOut] = field(default_factory=dict)
     """The alarms that it lists and that did not come through, by what the file calls them."""
     listed: int = 0
@@ -156,22 +158,20 @@ class Deployed:
 
     def written(self, path: Path) -> str:
         """The scenario file. Raises ScenarioError, with `path` as the place, for a rollout that no scenario can have."""
-        return commented(self._sections(self._length(path)))
+        return commented(self._sections(_horizon(self._parsed(path))))
 
     def scenario(self, path: Path) -> Scenario:
         """The scenario that the file holds. Raises ScenarioError as `written` does."""
-        return self._scenario(path, self._length(path))
+        parsed = self._parsed(path)
+        return replace(parsed, horizon=_horizon(parsed))
 
-    def _length(self, path: Path) -> float:
-        """How long the rollout takes (s)."""
-        return max(float(strategy.plan.length) for strategy in self._scenario(path, 0.0).strategies.values())
-
-    def _scenario(self, path: Path, length: float) -> Scenario:
-        fields = {key: value for _, part in self._sections(length) for key, value in part.items()}
+    def _parsed(self, path: Path) -> Scenario:
+        """The scenario with a horizon that knows nothing of how long the rollout takes."""
+        fields = {key: value for _, part in self._sections(START + AFTER) for key, value in part.items()}
         return Scenario.from_dict(fields, path=path)
 
-    def _sections(self, length: float) -> list[tuple[str, dict[str, Any]]]:
-        """The comments and fields of the scenario; `length` is how long the rollout takes (s)."""
+    def _sections(self, horizon: float) -> list[tuple[str, dict[str, Any]]]:
+        """The comments and fields of the scenario; `horizon` is where the simulation ends (s)."""
         median, slow = (f"{value * 1000:.6g} ms" for value in self.duration)
         first: dict[str, Any] = {
             "duration": {"lognormal": {"median": median, "p99": slow}},
@@ -189,9 +189,9 @@ class Deployed:
         rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}
         if self.acting:
             rollout["alarms"] = list(self.acting)
+            rollout |= {} if self.hold is None else {"hold": self.hold}
         head = [f"The rollout of {self.identity}, as its {self.origin} has it. GUESS marks what the file cannot know."]
         head += [f"- {legible(remark)}" for remark in self.remarks]
-        horizon = START + math.ceil(length / 60) * 60 + AFTER
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
         about = f" ({', '.join(self.described)})" if self.described else ""
         guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
@@ -227,6 +227,12 @@ class Deployed:
     @property
     def _lagging(self) -> bool:
         return any("lag" in alarm for alarm in self.alarms.values())
+
+
+def _horizon(scenario: Scenario) -> float:
+    """Where a simulation ends (s) that shows all of the rollout, and some time after it."""
+    length: float = max(strategy.plan.length for strategy in scenario.strategies.values())
+    return START + math.ceil(length / 60) * 60 + AFTER
 
 
 def spaced(name: str) -> str:

@@ -6,7 +6,7 @@ A template tells what kind of traffic comes, and of a schedule how often; how mu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -77,6 +77,16 @@ class Callee:
             return "alias" if behind == self.alias else "version" if behind else "function"
         return "version" if Symbol(f"{self.function}.Version").shown in target else None
 
+    def named(self, text: str, resolver: Resolver) -> str | None:
+        """The same of a longer text, such as a state machine's definition, in which an ARN of it stands."""
+        name = re.escape(resolver.physical(self.function))
+        arn = re.search(
+            rf"(?:⟨{re.escape(self.function)}\.Arn⟩|:function:{name})(?::([A-Za-z0-9_-]+))?(?![A-Za-z0-9_-])", text
+        )
+        if arn is None:
+            return None
+        return "function" if arn[1] is None else "alias" if arn[1] == self.alias else "version"
+
 
 def sam_events(function: Properties, remarks: list[str], timeout: float) -> list[Event]:
     """The `Events` of a SAM function, which call its alias, and its URL; its `timeout` is in seconds."""
@@ -133,17 +143,57 @@ def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
     return [Event(name=name, kind="schedule", every=float(round(every)))]
 
 
-class Around:
-    """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """A kind of resource that calls functions: where in its properties it says which, and how it calls.
 
-    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str]) -> None:
+    `service` is the principal of the permission that goes with it; resources of one service with `together` are one source.
+    """
+
+    service: str
+    kind: Kind
+    where: tuple[str, ...] = ()
+    polled: bool = False
+    together: bool = False
+
+
+CALLERS: Final[Mapping[str, Caller]] = {
+    "AWS::StepFunctions::StateMachine": Caller(service="states", kind="http"),
+    "AWS::Serverless::StateMachine": Caller(service="states", kind="http"),
+    "AWS::AppSync::DataSource": Caller(service="appsync", kind="http", where=("LambdaConfig",)),
+    "AWS::ApiGateway::Method": Caller(service="apigateway", kind="http", where=("Integration",), together=True),
+    "AWS::ApiGateway::RestApi": Caller(service="apigateway", kind="http", where=("Body",), together=True),
+    "AWS::ApiGatewayV2::Integration": Caller(
+        service="apigateway", kind="http", where=("IntegrationUri",), together=True
+    ),
+    "AWS::ApiGatewayV2::Api": Caller(service="apigateway", kind="http", where=("Body", "Target"), together=True),
+    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::Serverless::HttpApi": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": Caller(service="elasticloadbalancing", kind="http", where=("Targets",)),
+    "AWS::Cognito::UserPool": Caller(service="cognito-idp", kind="http", where=("LambdaConfig",)),
+    "AWS::Pipes::Pipe": Caller(service="pipes", kind="data", where=("Target", "Enrichment"), polled=True),
+    "AWS::S3::Bucket": Caller(service="s3", kind="data", where=("NotificationConfiguration",)),
+    "AWS::Logs::SubscriptionFilter": Caller(service="logs", kind="data", where=("DestinationArn",)),
+    "AWS::IoT::TopicRule": Caller(service="iot", kind="data", where=("TopicRulePayload",)),
+    "AWS::SES::ReceiptRule": Caller(service="ses", kind="data", where=("Rule",)),
+}
+"""Resources that name a function somewhere among their properties, or in the `where` of them; the first that do count."""
+
+
+class Around:
+    """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions.
+
+    Of the `services` given it is known already how they call.
+    """
+
+    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str], services: Iterable[str] = ()) -> None:
         self.resolver = resolver
         self.callee = callee
         self.remarks = remarks
         self.events: list[Event] = []
         self.past: list[Event] = []
         """Those that call the function without a qualifier, past the alias."""
-        self.services: set[str] = set()
+        self.services = set(services)
         """Services whose own resources told already, so that their permissions say nothing new."""
 
     def read(self) -> list[Event]:
@@ -157,8 +207,50 @@ class Around:
             read = kinds.get(str(resource.get("Type")))
             if read is not None and exists(self.resolver, resource):
                 read(identity, Properties(self.resolver, resource.get("Properties", {}), self.remarks, f"{identity}."))
+        self._callers()
         self._permissions()
         return self.events
+
+    def _callers(self) -> None:
+        """Resources of other services that name the function: those of a service that is told already say nothing new."""
+        told, together = frozenset(self.services), dict[str, list[str]]()
+        for identity, resource in self.resolver.resources.items():
+            caller = CALLERS.get(str(resource.get("Type")))
+            if caller is None or caller.service in told or not exists(self.resolver, resource):
+                continue
+            properties = resource.get("Properties", {})
+            parts = [properties.get(name) for name in caller.where] if caller.where else [properties]
+            before = len(self.resolver.taken)
+            reached = {target for part in parts for target in self._named(part)}
+            del self.resolver.taken[before:]  # a Region or an account in an ARN has no bearing
+            target = next((target for target in ("alias", "function", "version") if target in reached), None)
+            if target is None:
+                continue
+            self.services.add(caller.service)
+            if caller.together:
+                together.setdefault(caller.service, []).append(target)
+                continue
+            if caller.polled and target == "alias":
+                self.remarks.append(_polled(identity, str(resource["Type"]).rpartition(":")[2]))
+            event = Event(name=identity, kind=caller.kind, polled=caller.polled)
+            self._add(event, target, f"this {str(resource['Type']).rpartition(':')[2]}")
+        for service, targets in together.items():
+            of_alias = "alias" if "alias" in targets else targets[0]
+            self._add(Event(name=service, kind=PRINCIPALS[service]), of_alias, "this service")
+
+    def _named(self, part: Any) -> Iterator[str]:
+        """How the values in a part of a resource call the function: `alias`, `function` or `version`, each time that one does."""
+        if isinstance(part, Mapping) and not (len(part) == 1 and str(next(iter(part))).startswith(("Ref", "Fn::"))):
+            part = list(part.values())
+        if isinstance(part, list):
+            for inner in part:
+                yield from self._named(inner)
+            return
+        text = self.resolver.text(part)
+        target = None if re.search(r'[\s"{}]', text) else self.callee.called(self.resolver, part)
+        target = target or self.callee.named(text, self.resolver)
+        if target is not None:
+            yield target
 
     def _add(self, event: Event, target: str | None, what: str) -> None:
         """The event, if it calls the alias; a remark, if it calls past it."""

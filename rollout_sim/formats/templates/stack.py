@@ -7,6 +7,7 @@ group that no alias names, as `export cloudformation` writes it, is told apart b
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +26,8 @@ from rollout_sim.formats.templates.watching import Watching
 
 ALIAS: Final = "AWS::Lambda::Alias"
 GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
+CUSTOM: Final = ("Custom::AWS", "AWS::CloudFormation::CustomResource")
+"""What CDK makes a configuration of its own with: a call of CodeDeploy's API."""
 CONFIG: Final = "AWS::CodeDeploy::DeploymentConfig"
 STOP_ON_ALARM: Final = "DEPLOYMENT_STOP_ON_ALARM"
 _SAM_HOOKS: Final = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
@@ -40,7 +43,7 @@ class Stack:
     def __init__(
         self, template: Template, parameters: Mapping[str, str], origin: str = "template", rate: float | None = None
     ) -> None:
-        self.template = template
+        self.template = template = _with_sam_aliases(template, parameters)
         self.parameters = parameters
         self.origin = origin
         self.rate = rate
@@ -114,11 +117,12 @@ class Stack:
         function = Properties(resolver, resource["Properties"], remarks)
         deployed = self._function(identity, function)
         deployed.alias, deployed.has_preference = function.take("AutoPublishAlias", str, "live"), True
-        callee = Callee(
-            function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=(f"{identity}.Alias",)
-        )
-        around = Around(resolver, callee, remarks)
-        deployed.events, deployed.past = [*sam_events(function, remarks, deployed.timeout), *around.read()], around.past
+        aliases = (f"{identity}.Alias", f"{identity}Alias{deployed.alias}")
+        callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
+        own = sam_events(function, remarks, deployed.timeout)
+        services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
+        around = Around(resolver, callee, remarks, services)
+        deployed.events, deployed.past = [*own, *around.read()], around.past
         deployed.retries = _retries(function.inside("EventInvokeConfig"))
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
@@ -259,6 +263,8 @@ class Stack:
                     "DeploymentConfigName" in inner.given and kind == inner.text("DeploymentConfigName")
                 ):
                     return properties.resolver.value(inner.inside("TrafficRoutingConfig").given)
+            elif kind == identity and resource.get("Type") in CUSTOM:
+                return _of_call(properties.resolver.text(resource["Properties"].get("Create", "")))
         return None
 
     def _hooks(self, deployed: Deployed, hooks: Mapping[str, str], resolver: Resolver) -> None:
@@ -362,6 +368,19 @@ class Stack:
         return str(identity)
 
 
+def _with_sam_aliases(template: Template, parameters: Mapping[str, str]) -> Template:
+    """The template with the aliases that SAM makes of `AutoPublishAlias`, such as `OrdersAliaslive`, which others may refer to."""
+    resources = template.data["Resources"]
+    resolver, made = Resolver(template.data, parameters), {}
+    for identity, resource in resources.items():
+        if resource.get("Type") == SAM_FUNCTION and "AutoPublishAlias" in resource["Properties"]:
+            name = resolver.text(resource["Properties"]["AutoPublishAlias"])
+            generated = f"{identity}Alias{re.sub(r'[^0-9A-Za-z]', '', name)}"
+            if not isinstance(name, Symbol) and generated not in resources:
+                made[generated] = {"Type": ALIAS, "Properties": {"FunctionName": {"Ref": identity}, "Name": name}}
+    return replace(template, data={**template.data, "Resources": {**resources, **made}})
+
+
 def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -> bool:
     """Whether something says that a deployment group shifts a function, and not a service of ECS or servers."""
     properties = Properties(resolver, resources[group]["Properties"], [])
@@ -381,6 +400,16 @@ def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -
         ):
             return True
     return False
+
+
+def _of_call(create: str) -> Any:
+    """The routing in CDK's call of `createDeploymentConfig`; None where it is another call."""
+    try:
+        call = json.loads(create)
+    except ValueError:
+        return None
+    parameters = call.get("parameters") if isinstance(call, Mapping) else None
+    return parameters.get("trafficRoutingConfig") if isinstance(parameters, Mapping) else None
 
 
 def _described(function: Properties) -> list[str]:

@@ -38,6 +38,16 @@ _KINDS: Final = {
     "aws_cloudwatch_event_rule": "AWS::Events::Rule",
     "aws_scheduler_schedule": "AWS::Scheduler::Schedule",
     "aws_sns_topic_subscription": "AWS::SNS::Subscription",
+    "aws_sfn_state_machine": "AWS::StepFunctions::StateMachine",
+    "aws_appsync_datasource": "AWS::AppSync::DataSource",
+    "aws_api_gateway_integration": "AWS::ApiGateway::Method",
+    "aws_apigatewayv2_integration": "AWS::ApiGatewayV2::Integration",
+    "aws_lb_target_group_attachment": "AWS::ElasticLoadBalancingV2::TargetGroup",
+    "aws_cognito_user_pool": "AWS::Cognito::UserPool",
+    "aws_pipes_pipe": "AWS::Pipes::Pipe",
+    "aws_s3_bucket_notification": "AWS::S3::Bucket",
+    "aws_cloudwatch_log_subscription_filter": "AWS::Logs::SubscriptionFilter",
+    "aws_iot_topic_rule": "AWS::IoT::TopicRule",
 }
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
@@ -45,6 +55,10 @@ _RENAMED: Final = {
     ("aws_sqs_queue", "message_retention_seconds"): "MessageRetentionPeriod",
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
     ("aws_codedeploy_deployment_group", "app_name"): "ApplicationName",
+    ("aws_api_gateway_integration", "uri"): "Integration",
+    ("aws_lb_target_group_attachment", "target_id"): "Targets",
+    ("aws_s3_bucket_notification", "lambda_function"): "NotificationConfiguration",
+    ("aws_iot_topic_rule", "lambda"): "TopicRulePayload",
     ("aws_cloudwatch_metric_alarm", "evaluate_low_sample_count_percentiles"): "EvaluateLowSampleCountPercentile",
 }
 """Attributes whose names differ from CloudFormation's by more than their spelling."""
@@ -55,6 +69,10 @@ _BLOCKS: Final = (
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}
 """Attributes of a function as the symbols of a template."""
+_PROVISIONED: Final = "aws_lambda_provisioned_concurrency_config"
+_NAMELESS: Final = ("this", "main", "default", "function", "lambda")
+"""What modules call their only resource of a kind."""
+_TARGET: Final = "aws_cloudwatch_event_target"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +105,7 @@ def read_terraform(path: Path, rate: float | None = None) -> Stack:
     names = _names(resources)
     translated = {names[resource.address]: _translate(resource, resources, names) for resource in resources}
     _targets(resources, names, translated)
+    _provisioned(resources, names, translated)
     _couple(translated)
     template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
     addresses = {names[resource.address]: resource.address for resource in resources}
@@ -134,7 +153,8 @@ def _resources(
         for resource in _listed(module, "resources"):
             if resource.get("mode", "managed") == "managed" and resource.get("type") in (
                 *_KINDS,
-                "aws_cloudwatch_event_target",
+                _TARGET,
+                _PROVISIONED,
             ):
                 address = str(resource.get("address"))
                 index = f"_{resource['index']}" if "index" in resource else ""
@@ -147,10 +167,15 @@ def _resources(
 
 
 def _names(resources: list[_Resource]) -> dict[str, str]:
-    """A short name for each address: the resource's own, where it is the only one; functions first."""
+    """A short name for each address: the resource's own, where it is the only one; functions first.
+
+    A function that is `this`, as in most modules, is called by the name that it is given.
+    """
     names: dict[str, str] = {}
     for resource in sorted(resources, key=lambda resource: resource.kind != "aws_lambda_function"):
-        plain = re.sub(r"\W+", "_", resource.name).strip("_") or "resource"
+        nameless = resource.kind == "aws_lambda_function" and re.sub(r"_\d+$", "", resource.name) in _NAMELESS
+        own = resource.values.get("function_name") if nameless else None
+        plain = re.sub(r"\W+", "_", str(own or resource.name)).strip("_") or "resource"
         longer = re.sub(r"\W+", "_", resource.address).strip("_")
         names[resource.address] = next(
             name for name in (plain, f"{resource.kind.removeprefix('aws_')}_{plain}", longer, f"{longer}_{len(names)}")
@@ -312,7 +337,7 @@ def _query(
 def _targets(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
     """Puts the targets of rules, which are resources of their own, into their rules."""
     for resource in resources:
-        if resource.kind == "aws_cloudwatch_event_target":
+        if resource.kind == _TARGET:
             target = translated.pop(names[resource.address])["Properties"]
             for candidate in translated.values():
                 rule = candidate["Properties"]
@@ -321,6 +346,22 @@ def _targets(resources: list[_Resource], names: Mapping[str, str], translated: d
                     rule.get("Id"),
                 ):
                     rule.setdefault("Targets", []).append({"Arn": target.get("Arn")})
+
+
+def _provisioned(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
+    """Puts provisioned concurrency, which is a resource of its own, to the alias that it names."""
+    resolver = Resolver({"Resources": translated}, {})
+    for resource in resources:
+        if resource.kind == _PROVISIONED:
+            given = translated.pop(names[resource.address])["Properties"]
+            wanted = [resolver.text(given.get(key, "")) for key in ("FunctionName", "Qualifier")]
+            for name, candidate in translated.items():
+                own = candidate["Properties"]
+                function, alias = (resolver.text(own.get(key, "")) for key in ("FunctionName", "Name"))
+                same = function.rpartition(":function:")[2] == wanted[0].rpartition(":function:")[2]
+                if candidate["Type"] == _KINDS["aws_lambda_alias"] and same and wanted[1] in (alias, name):
+                    count = given.get("ProvisionedConcurrentExecutions")
+                    own["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": count}
 
 
 def _couple(translated: dict[str, Any]) -> None:

@@ -209,7 +209,7 @@ class Watching:
         before, names = len(self.remarks), dict(self.names)
         try:
             properties = as_mapping(resource.get("Properties", {}))
-            fields = self._composite(properties) if kind == COMPOSITE else self._plain(identity, properties)
+            fields = self._composite(identity, properties) if kind == COMPOSITE else self._plain(identity, properties)
             fields = {key: value for key, value in fields.items() if value is not None}
             check(fields)
         except Exception:
@@ -241,18 +241,22 @@ class Watching:
 
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
-    def _composite(self, properties: Mapping[str, Any]) -> dict[str, Any]:
+    def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         rule = str(self.resolver.text(properties["AlarmRule"]))
         names: dict[str, str] = {}
         for child in parse_rule(rule).names:
-            identity = self.identity(child)
-            if identity is None:
+            inner = self.identity(child)
+            if inner is None:
                 raise ValueError(f"its rule reads {child}, which is not in the template")
             try:
-                names[child] = self.alarm(identity)
+                names[child] = self.alarm(inner)
             except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-                raise ValueError(f"its rule reads {identity}, which cannot be said: {what}") from None
+                raise ValueError(f"its rule reads {inner}, which cannot be said: {what}") from None
+        if "ActionsSuppressor" in properties:
+            self.remarks.append(
+                f"{identity}: ActionsSuppressor is left out: it mutes actions, and CodeDeploy goes by states"
+            )
         word = re.compile(r'"([^"]*)"|([^\s(),"]+)')
         return {
             "rule": word.sub(
@@ -370,6 +374,8 @@ class Watching:
         if key in asked or len(asked) > 20:
             raise ValueError("its expressions refer to each other in a circle")
         expression = str(self._value(queries[key], "Expression") or "")
+        if re.match(r"\s*SELECT\b", expression, re.IGNORECASE):
+            raise ValueError(f"the query of Metrics Insights {shorten(repr(expression))} cannot be said")
         if not expression:
             raise ValueError(f"{key} has neither a MetricStat nor an Expression")
 
@@ -426,6 +432,9 @@ class Watching:
         return self._of_stat(identity, query) | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
 
     def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
+        account = self.resolver.text(query.get("AccountId", ""))
+        if account and account != self.resolver.text({"Ref": "AWS::AccountId"}):
+            raise ValueError(f"it reads metrics of the account {account}")
         stat = as_mapping(query["MetricStat"])
         metric = as_mapping(stat["Metric"])
         given = {key: self._value(metric, key) for key in ("Namespace", "MetricName", "Dimensions")}

@@ -6,6 +6,7 @@ scarce, leaks) or on its own size stands against it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -85,7 +86,7 @@ def _of_versions(scenario: Scenario) -> list[str]:
         if spec.cold_start is not None and _above(spec.cold_start, INIT_LIMIT) > _TAIL:
             reasons.append(f"version {number}: cold starts can exceed the init limit of {INIT_LIMIT:g} s")
         if spec.cold_duration is not None and (
-            latency or durations or _above(spec.cold_duration, scenario.function.timeout) > _TAIL
+            latency or durations or _above(spec.cold_duration, math.nextafter(scenario.function.timeout, 0.0)) > _TAIL
         ):
             reasons.append(f"version {number}: cold invocations have a duration of their own")
     return reasons

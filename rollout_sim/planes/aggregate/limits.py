@@ -258,8 +258,10 @@ def _of_horizon(scenario: Scenario, demand: Demand) -> list[str]:
     moves = [(p.at, 1.0) for p in scenario.promotions]
     for plan, start in product(_plans(scenario), scenario.starts):
         at = start + plan.allocation + (plan.before.length if plan.before is not None else 0.0)
+        held = scenario.latest_end(plan) - plan.length
         for shift, step in zip(_shifts(plan), plan.steps, strict=True):
-            moves.append((at, shift))
+            # A step that is held may come at any time from then on.
+            moves.append((max(at, min(at + held, math.nextafter(scenario.horizon, 0.0))), shift))
             at += step.hold
     starting += demand.rate * max((shift for at, shift in moves if last < at < scenario.horizon), default=0.0)
     spread = demand.rate * demand.warm if any(s.arrivals.trace for s in scenario.traffic) else demand.arrivals

@@ -13,7 +13,7 @@ import numpy as np
 from rollout_sim.core import units
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.faults import ERROR
-from rollout_sim.planes.compiled.jit import callable_too, inlined, with_names
+from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.state import (
     BUSY,
     ENV_FREE,
@@ -84,7 +84,7 @@ def _gone(s: State, v: int, env: int, lived: float) -> None:
     s.n[ENV_FREE] += 1
 
 
-@callable_too
+@inlined
 def add_provisioned(s: State, v: int, t: float) -> None:
     """One more environment of version `v` that is kept warm; there is room."""
     env = _made(s, t)
@@ -99,7 +99,7 @@ def _sweep(s: State, v: int, t: float) -> None:
     keep_alive, end = s.x[KEEP_ALIVE], FENCE + s.versions[v].idle
     to = end
     for position in range(end - 1, FENCE - 1, -1):
-        env = s.idle[v, position] & _INDEX
+        env = Index(s.idle[v, position] & _INDEX)
         since = s.environments[env].since
         if since + keep_alive >= t:
             to -= 1

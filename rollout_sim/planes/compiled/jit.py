@@ -22,19 +22,14 @@ _config: Any = numba.config
 _folders: list[Path] = []
 
 
-def inlined(function: Any, *, python: bool = False) -> Any:
+def inlined(function: Any) -> Any:
     """Compiled into its callers: arrays that are handed over one by one cost more than what is done with them.
 
     LLVM does the inlining (`forceinline`); Numba's own (`inline="always"`) types each copy again, for the same machine code
     in three times the time. Without reference counts, for the same reason: the arrays outlive every call. And without a way in
-    from Python, which takes as long to compile as the function itself, but where `python` asks for it.
+    from Python, which takes as long to compile as the function itself: what Python calls is `kept` besides.
     """
-    return _njit(function, forceinline=True, _nrt=False, no_cpython_wrapper=not python, no_cfunc_wrapper=True)
-
-
-def callable_too(function: Any) -> Any:
-    """The same for what is called from Python, too."""
-    return inlined(function, python=True)
+    return _njit(function, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def _trailing_zeros(_: Any, word: Any) -> Any:
@@ -62,7 +57,11 @@ def with_names(function: Any, **names: Any) -> Any:
 
 
 def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
-    """Compiled when it is first called, and kept for other processes until it or one of the `sources` changes."""
+    """Compiled when it is first called, and kept for other processes until it or one of the `sources` changes.
+
+    A function that is `inlined` elsewhere is compiled once more, with a way in from Python.
+    """
+    function = getattr(function, "py_func", function)
     folder = _cache_folder(sources)
     before = _config.CACHE_DIR
     try:

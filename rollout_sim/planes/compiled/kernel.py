@@ -59,7 +59,7 @@ from rollout_sim.planes.compiled.state import (
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
 from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
 
-__all__ = ["advance", "compiled_before"]
+__all__ = ["add_from_python", "advance", "compiled_before", "push_from_python"]
 _intensity = with_names(faults.intensity)
 _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
@@ -136,7 +136,7 @@ def _run(
     s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
     if s.log.shape[0] > 0:
         log(s, r, t)
-    push_event(s, micros(t + init + duration), COMPLETION, r)
+    push_event(s, micros(t + init + duration), np.int64(COMPLETION), r)
 
 
 @inlined
@@ -322,7 +322,7 @@ def _advance(s: State, until: float) -> int:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
-            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), 1, t)
+            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), np.int64(1), t)
             if code != DONE:
                 return int(code)
             _arrive(s, new, t, slot, v)
@@ -342,7 +342,9 @@ def _advance(s: State, until: float) -> int:
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
-advance = kept(
-    _advance, units, faults, draws, base, spec, streams, state, queue, array_environments, requests,
-    exposure, jit, environments,
+_SOURCES = (
+    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
 )  # fmt: skip
+advance = kept(_advance, *_SOURCES)
+add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
+push_from_python = kept(push_event, *_SOURCES)

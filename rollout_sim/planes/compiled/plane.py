@@ -22,10 +22,10 @@ from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_provisioned
+from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS
 from rollout_sim.planes.compiled.feed import Loader
-from rollout_sim.planes.compiled.kernel import advance
-from rollout_sim.planes.compiled.queue import push_event, slice_of
+from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
+from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
 from rollout_sim.planes.compiled.state import copied, error_rates_of, laid_out
 from rollout_sim.planes.counts import KeptDurations, totals_of
@@ -286,7 +286,7 @@ class Run:
             self._more_environments()
         self.state.n[k.LIMIT] -= count
         for _ in range(count):
-            add_provisioned(self.state, v, t)
+            add_from_python(self.state, v, t)
 
     def test(self, v: int, hook: Hook, t: float) -> None:
         """Queues the hook's invocations of version `v`, from `t` (s) on.
@@ -305,7 +305,7 @@ class Run:
             request = s.requests[r : r + 1]
             request["test"], request["version"], request["index"], request["attempt"] = 1, v, i, 1
             request["source"], request["user"] = -1, -1
-            push_event(s, micros(start), ARRIVAL, r)
+            push_from_python(s, micros(start), ARRIVAL, r)
 
     def tested(self, v: int) -> tuple[int, float]:
         """How many of the latest hook's tests of version `v` succeed, and when the last one is over (s)."""

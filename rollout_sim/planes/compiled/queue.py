@@ -25,7 +25,7 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.planes.compiled.jit import callable_too, trailing_zeros
+from rollout_sim.planes.compiled.jit import inlined, trailing_zeros
 from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, Index, State
 
 _ONE: Final = np.uint64(1)
@@ -36,7 +36,7 @@ def slice_of(rate: float) -> int:
     return max(0, math.floor(math.log2(125_000 / rate)))
 
 
-@callable_too
+@inlined
 def push_event(s: State, due: int, kind: int, r: int) -> None:
     """Places the event of request `r` at `due` (µs), not before now: after all those of its time and class."""
     bucket = Index((due >> s.n[SLICE]) & (s.buckets.size - 1))
@@ -58,7 +58,7 @@ def push_event(s: State, due: int, kind: int, r: int) -> None:
     s.n[SEQUENCE] += 1
 
 
-@callable_too
+@inlined
 def find_event(s: State, last: int) -> None:
     """Finds the first event, if it is in the slice of time `last` or before; else nothing is due before `FIRST_DUE`."""
     mask, bits, cursor = s.buckets.size - 1, s.n[SLICE], s.n[CURSOR]
@@ -78,7 +78,7 @@ def find_event(s: State, last: int) -> None:
     s.n[CURSOR], s.n[FIRST_DUE] = cursor, cursor << bits
 
 
-@callable_too
+@inlined
 def pop_event(s: State) -> None:
     """Takes out the first event, which is known, and finds the next one if that is near."""
     bucket = Index(s.n[CURSOR] & (s.buckets.size - 1))

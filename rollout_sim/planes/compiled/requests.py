@@ -114,4 +114,4 @@ def after(s: State, r: int, t: float) -> None:
             _answer(s, r, t)
             return
     s.requests[r].attempt += 1
-    push_event(s, micros(t + delay), RETRY, r)
+    push_event(s, micros(t + delay), np.int64(RETRY), r)

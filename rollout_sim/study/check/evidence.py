@@ -26,6 +26,7 @@ from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
@@ -97,6 +98,9 @@ class Evidence:
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
+        self.notes += [str(warning) for warning in warnings_about(scenario, ABOUT_RECORDS)]
+        self.whole = scenario
+        """The scenario with its queues and streams as they are."""
         if (plain := _without_batches(scenario)) is not None:
             scenario = plain
             self.notes.append(
@@ -223,7 +227,7 @@ class Evidence:
     def varied(self, edits: Sequence[Edit]) -> Scenario:
         """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
         scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
-        longest = max(strategy.plan.length for strategy in scenario.strategies.values())
+        longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
         end = scenario.starts[-1] + longest + self.deployment.revert + TAIL
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
@@ -332,7 +336,7 @@ def _brief(scenario: Scenario) -> Scenario:
     """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
     if scenario.rollout is None or scenario.on_call is not None:
         return scenario
-    longest = max(strategy.plan.length for strategy in scenario.strategies.values())
+    longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
     end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
     return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
 

@@ -166,7 +166,9 @@ def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
     retried = [source for source in scenario.traffic if source.alias == evidence.deployment.alias and _retries(source)]
     if not retried:
         return
-    plain = replace(scenario, traffic=tuple(replace(s, retry=None, async_retries=0) for s in scenario.traffic))
+    plain = replace(
+        scenario, traffic=tuple(s if s.polled else replace(s, retry=None, async_retries=0) for s in scenario.traffic)
+    )
     plain = plain.with_faults(evidence.deployment.new, (evidence.fault,))
     for name, plan in evidence.plans.items():
         bad = evidence.bad()
@@ -325,7 +327,7 @@ def _requests(evidence: Evidence, still: Any) -> Any:
 
 def _retries(source: Source) -> bool:
     client = source.retry is not None and source.retry.attempts > 1 and "error" in source.retry.on
-    return client or (source.source != "http" and source.async_retries > 0)
+    return client or (source.source != "http" and not source.polled and source.async_retries > 0)
 
 
 def _throttled(good: Comparison, strategy: str) -> Estimate | None:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.study.fit.goodness import Goodness, Verdict, estimate
 
@@ -67,9 +67,12 @@ def fit_arrivals(times: IntArray, counts: IntArray, period: int) -> ArrivalFit:
     cycle: Literal["day", "week"] = "week" if length >= 2 * WEEK else "day"
     hours = _hour(times, cycle)
     size = 168 if cycle == "week" else 24
-    periods = np.bincount(hours, minlength=size)
-    mean = float(counts.mean())
-    profile = np.where(periods > 0, np.bincount(hours, counts, size) / np.maximum(periods, 1), mean)
+    profile = _profile(hours, counts, size, np.ones(counts.size, bool))
+    silences = _silences(times, counts, profile[hours], period)
+    heard = np.ones(counts.size, bool)
+    for start, end in silences:
+        heard[(times >= start) & (times < end)] = False
+    profile = _profile(hours, counts, size, heard)
     dispersions = {}
     for span in SPANS:
         if counts.size // span >= 2 * _BLOCKS:
@@ -77,8 +80,16 @@ def fit_arrivals(times: IntArray, counts: IntArray, period: int) -> ArrivalFit:
             dispersions[span] = dispersion(whole_spans.astype(float))
     return ArrivalFit(
         period=period, rate=_rate(counts, period), cycle=cycle, profile=profile, dispersions=dispersions,
-        goodness=_goodness(dispersions, period), silences=_silences(times, counts, profile[hours], period),
+        goodness=_goodness(dispersions, period), silences=silences,
     )  # fmt: skip
+
+
+def _profile(hours: IntArray, counts: IntArray, size: int, heard: BoolArray) -> FloatArray:
+    """The mean count of the periods in each of `size` hours, of those that were `heard`; where there is none, that of all."""
+    periods = np.bincount(hours[heard], minlength=size)
+    sums = np.bincount(hours[heard], counts[heard], size)
+    overall = float(counts[heard].mean()) if heard.any() else 0.0
+    return np.where(periods > 0, sums / np.maximum(periods, 1), overall)
 
 
 def dispersion(counts: FloatArray) -> Estimate:

@@ -30,7 +30,7 @@ SIMULATED: Final = 400
 _FAIR, _POOR = 0.2, 0.5
 """How far a figure may be off, as a share of what the description gives, beyond what chance explains."""
 _ENOUGH: Final = 10
-"""Periods with so many errors from which on their number is compared."""
+"""Periods with so many errors from which on their number is compared. By two roots of it one of many levels is off by chance."""
 _Z: Final = 1.959963984540054
 _SMALLEST: Final = 1e-12
 Kind = Literal["constant", "scattered", "spells"]
@@ -429,7 +429,8 @@ def _goodness(
     compared = {f"dispersion over {span * period // 60} min": figures for span, figures in dispersions.items()}
     levels, *shares = exceeded
     for level, measured, low, high in zip(levels, *shares, strict=True):
-        if max(measured, low) * periods >= _ENOUGH:
+        beyond = max(measured - high, low - measured) * periods
+        if max(measured, low) * periods >= _ENOUGH and beyond > 2 * math.sqrt(max(measured, low) * periods):
             compared[f"periods with {level * 100:.2g}% errors or more"] = (float(measured), float(low), float(high))
     off = {
         name: max(measured / max(high, 1 / periods) - 1, low / max(measured, 1 / periods) - 1, 0.0)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from rollout_sim.core.arrays import FloatArray, IntArray
+import numpy as np
+
+from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.study.fit.arrivals import ArrivalFit, fit_arrivals
 from rollout_sim.study.fit.durations import SHARES, DurationFit, fit_percentiles, fit_samples
 from rollout_sim.study.fit.error_rates import ErrorFit, fit_errors
@@ -46,23 +48,41 @@ class Fitted:
     durations: DurationFit | None
     cold_starts: DurationFit | None
     releases: ReleaseFit | None
+    left_out: int
+    """Periods of bad deployments, whose errors and durations are no part of the ordinary ones."""
 
 
 def fit(observed: Observations) -> Fitted:
-    """Every part that was measured. Raises ValueError for a recording without a single invocation."""
+    """Every part that was measured; errors and durations without what bad deployments did, which is their risk.
+
+    Raises ValueError for a recording without a single invocation.
+    """
     if not observed.invocations.sum():
         raise ValueError(f"nothing was invoked: the invocations of {observed.of} are 0 everywhere")
+    ordinary = _ordinary(observed)
     durations = None
     if observed.samples.size >= FEW:
         durations = fit_samples(observed.samples)
     if durations is None:
-        known = {name: values for name, values in observed.percentiles.items() if name in SHARES}
-        durations = fit_percentiles(observed.invocations, known, observed.average)
+        known = {name: values[ordinary] for name, values in observed.percentiles.items() if name in SHARES}
+        durations = fit_percentiles(observed.invocations[ordinary], known, observed.average[ordinary])
     return Fitted(
         observed=observed,
         arrivals=fit_arrivals(observed.times, observed.invocations, observed.period),
-        errors=fit_errors(observed.times, observed.invocations, observed.errors, observed.period),
+        errors=fit_errors(
+            observed.times[ordinary], observed.invocations[ordinary], observed.errors[ordinary], observed.period
+        ),
         durations=durations,
         cold_starts=fit_samples(observed.inits),
         releases=fit_releases(observed.releases, observed.times, observed.invocations, observed.errors),
+        left_out=int((~ordinary).sum()),
     )
+
+
+def _ordinary(observed: Observations) -> BoolArray:
+    """The periods in which no bad deployment was under way; all of them where nothing else would be left."""
+    ordinary = np.ones(observed.times.size, bool)
+    for release in observed.releases:
+        if release.bad:
+            ordinary &= (observed.times + observed.period <= release.start) | (observed.times > release.lasted)
+    return ordinary if observed.invocations[ordinary].any() else np.ones(observed.times.size, bool)

@@ -24,7 +24,11 @@ Ending = Literal["rolled back", "failed", "alarm afterwards", "good", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """One deployment: when it began and ended (s since 1970), and how; `noticed` is when something was seen to be wrong."""
+    """One deployment: when it began and ended (s since 1970), and how.
+
+    `noticed` is when something was seen to be wrong, by which `alarm`, and `over` when that alarm was quiet again; None where nothing
+    tells.
+    """
 
     name: str
     start: int
@@ -32,6 +36,12 @@ class Release:
     ending: Ending
     noticed: int | None = None
     alarm: str = ""
+    over: int | None = None
+
+    @property
+    def lasted(self) -> int:
+        """Until when (s since 1970) its errors are its own, as far as it is known."""
+        return max(self.end, self.noticed or 0, self.over or 0)
 
     @property
     def bad(self) -> bool:

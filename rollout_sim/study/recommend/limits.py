@@ -63,6 +63,18 @@ class Limit:
         spread = max(share * (1 - share), bound * (1 - bound))
         return math.ceil(NORMAL**2 * spread / (share - bound) ** 2)
 
+    @property
+    def fewest(self) -> int:
+        """How many replications it takes at least to say that a limit on a probability is kept: if none of them speaks against it.
+
+        0 for other limits. Looked at before, it could only be found broken, by chance as well.
+        """
+        if self.name not in ("catch", "false_rollback"):
+            return 0
+        against = self.at_most if self.at_least is None else 1 - self.at_least
+        assert against is not None
+        return math.ceil(NORMAL**2 * (1 - against) / against) if against > 0 else 0
+
     def settled(self, precision: float | None = None) -> bool:
         """Whether the interval decides the limit and, with a `precision`, is no wider than that to either side."""
         if self.kept == "open" or precision is None or self.name == "time_to_full":
@@ -73,7 +85,7 @@ class Limit:
     def needed(self, precision: float | None = None) -> int:
         """How many replications are likely to settle a limit on a probability; twice as many as there are where nobody knows."""
         enough = self.enough if self.kept == "open" else 0
-        needed = 2 * self.estimate.n if enough is None else enough
+        needed = max(2 * self.estimate.n if enough is None else enough, self.fewest)
         if precision is None:
             return needed
         share = self.estimate.mean

@@ -202,6 +202,10 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    data: str | None = None
+    """The folder with the recorded minutes that it was searched on."""
+    described: Scenario | None = None
+    """The file's scenario, where `scenario` has the recorded traffic and errors in place of its own."""
     interrupted: str = ""
     """Where the search was interrupted, in a few words, so that nothing is recommended yet; else empty."""
 
@@ -220,7 +224,7 @@ class Recommendation(Plotted):
         """
         if self.winner is None:
             raise ScenarioError([f"{self.scenario.name}: nothing is recommended: {self.advice.summary}"])
-        return with_candidates(self.scenario, [self.winner])
+        return with_candidates(self.described or self.scenario, [self.winner])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -329,7 +333,9 @@ def _check(scenario: Scenario) -> None:
         problems.append("rollout.alarms: recommend needs an alarm to start from")
     if not scenario.slos:
         problems.append("slos: recommend needs one, to know which requests are bad")
-    elif scenario.slos[0].alias not in (None, scenario.alias):
+    if scenario.rollout is not None and scenario.rollout.hold is not None:
+        problems.append("rollout.hold: recommend searches rollouts whose alarms roll back at once; leave it out")
+    if scenario.slos and scenario.slos[0].alias not in (None, scenario.alias):
         problems.append(f"slos[0].alias: recommend goes by the first SLO, which must be about {scenario.alias!r}")
     if problems:
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
@@ -576,7 +582,7 @@ class Search:
         Of those that do the very same, such as with a guard that never binds, the first alone.
         """
         shortfall = self._shortfall(screened)
-        value = self._screened_objective(candidate, screened)
+        value = self.screened_objective(candidate, screened)
         rounded = np.round(shortfall, 3)
         different: dict[bytes, int] = {}
         for k in np.lexsort((value, rounded)).tolist():
@@ -601,7 +607,7 @@ class Search:
             shortfall = shortfall + np.maximum(0.0, self.goal.catch.at_least - screened.stopped[:, names.index(CATCH)])
         return shortfall
 
-    def _screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
+    def screened_objective(self, candidate: Candidate, screened: Screened) -> FloatArray:
         """What is minimised, by the closed forms, for each alarm: shape (alarms,)."""
         weights = np.array([hypothesis.weight for hypothesis in self.hypotheses.values()])
         bad: FloatArray = screened.bad @ weights
@@ -697,7 +703,7 @@ class Search:
                 cost = self._cost(batch.scenario.horizon, batch.count, batch.plane.batch)
                 self.effort.spend(cost * len(batch.strategies), batch.count * len(batch.strategies))
 
-    def _stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
+    def stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
         """What stops so many more rollouts of a candidate under the hypothesis, of which nothing else is asked."""
         hypothesis, over = self.hypotheses[name], self._over([candidate])
         number = wave * PER_WAVE + list(self.hypotheses).index(name) * PER_HYPOTHESIS
@@ -854,7 +860,7 @@ class Search:
             unsettled = {
                 limit.name: limit
                 for limit in self._evaluate(candidate, evidence, sizes.strata).limits(self.goal)
-                if not limit.settled(precision)
+                if not limit.settled(precision) or (phase == DECIDING and limit.estimate.n < limit.fewest)
             }
             for limit in unsettled.values():
                 if limit.name in STOPS:
@@ -869,14 +875,15 @@ class Search:
         """More replications of the hypothesis that a limit is about: as many as are likely to be enough, within limits."""
         name, drawn, least = STOPS[limit.name], limit.estimate.n, LEAST[self.single]
         needed = math.ceil(1.1 * limit.needed(self.precision if phase == DECIDING else None))
-        wanted = min(max(needed - drawn, drawn // 4, least), 4 * drawn, DECIDED[phase][self.single] - drawn)
+        # Few looks, each with at least twice as many as the last: every look is another chance to err.
+        wanted = min(max(needed - drawn, drawn, least), 8 * drawn, DECIDED[phase][self.single] - drawn)
         if wanted <= 0:
             return evidence
         each = self._cost(self._over([candidate]), least) / least
         count = self.effort.affordable(phase, each, wanted, least)
         if not count:
             return evidence
-        more, key = self._stops(candidate, name, wave, count), STOPPED[name]
+        more, key = self.stops(candidate, name, wave, count), STOPPED[name]
         return evidence | {key: Outcomes.joined([evidence[key], more]) if key in evidence else more}
 
     def _more_costs(self, candidate: Candidate, evidence: Evidence, sizes: Stage, wave: int) -> Evidence:
@@ -909,7 +916,7 @@ class Search:
             ]
             alike = alike or remaining[:1]
             first = min(alike, key=lambda evaluation: (evaluation.candidate.complexity, evaluation.objective.mean))
-            confirmed = self._confirmed(first.candidate, progress)
+            confirmed = self.confirmed(first.candidate, progress)
             failed = bool(confirmed.missed_on_average(self.goal))
             if not failed or len(remaining) == 1:
                 others = [candidate for candidate in obvious if candidate != first.candidate]
@@ -922,7 +929,7 @@ class Search:
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
         return None, [], self._compared(obvious)
 
-    def _confirmed(self, candidate: Candidate, progress: Progress | None) -> Evaluation:
+    def confirmed(self, candidate: Candidate, progress: Progress | None = None) -> Evaluation:
         """A candidate on fresh replications, with as many as its open limits take."""
         sizes = self._sized(2, [candidate], 1, CONFIRMED)
         part = part_of(progress, *STAGES[2:])

@@ -150,7 +150,9 @@ def _alarm(scenario: Scenario, name: str) -> str:
 
 def _objective(scenario: Scenario, k: int) -> str:
     slo = scenario.slos[k]
-    good = "answered without an error" if slo.latency is None else f"answered within {show_duration(slo.latency)}"
+    good = "handled at all" if slo.sli == "lost" else "answered without an error"
+    if slo.limit is not None:
+        good = f"{'answered' if slo.latency is not None else 'handled'} within {show_duration(slo.limit)}"
     if slo.slices is None:
         return f"{slo.name}: {_percent(slo.objective)} of the requests {good}, over {show_duration(slo.window)}"
     target = slo.slices.target

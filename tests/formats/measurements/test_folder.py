@@ -15,6 +15,7 @@ from recorded import DURATION, START, columns, metric_data, write_csv, write_jso
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.folder import Choices, Imported, imported, scenario_text, write
+from rollout_sim.formats.measurements.history import releases
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.formats.measurements.recording import stamp
@@ -199,6 +200,10 @@ def test_history_becomes_risk_and_the_configuration_the_rollout(tmp_path: Path) 
     assert scenario.risk is not None
     assert scenario.risk.p_bad == pytest.approx(1.5 / 7, rel=1e-3)  # 1 of 6 by Beta(1/2, 1/2)
     assert scenario.risk.found_after == 600
+    # What the bad deployment did is its risk, and no spell of the old version.
+    assert result.fitted.errors is not None
+    assert result.fitted.errors.kind == "constant"
+    assert result.fitted.left_out == 31  # from the start of d-3 until the alarm was quiet again
     (severity,) = fitted.severities
     assert severity == pytest.approx(0.2, abs=0.01)
     assert scenario.risk.severity.spread.low < severity < scenario.risk.severity.spread.high
@@ -282,3 +287,61 @@ def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: P
     rate = scenario.function.versions["1"].error_rate
     assert isinstance(rate, RecordedErrors)
     assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()
+
+
+def test_a_trace_holds_the_newest_that_it_may(tmp_path: Path) -> None:
+    found = columns(1, minutes=300)
+    found["invocations"] = np.full(300, 500_000)
+    result = result_of(write_json(tmp_path / "m.json", metric_data(found)))
+    assert any(f"begins at {stamp(START + 60 * 100)}" in remark for remark in result.remarks)
+    trace = written(result, tmp_path / "out").traffic[0].arrivals.trace
+    assert trace is not None
+    assert trace.recording.per_period.sum() == 100_000_000
+
+
+def test_how_deployments_end(tmp_path: Path, metrics: Path) -> None:
+    day = 86400
+    rows = [
+        ("stopped by an alarm", {"status": "Stopped", "errorInformation": {"code": "ALARM_ACTIVE"}}, "rolled back"),
+        (
+            "failed in a hook and rolled back",
+            {"status": "Failed", "rollbackInfo": {"rollbackDeploymentId": "d-9"}},
+            "rolled back",
+        ),
+        ("by hand", {"status": "Stopped"}, "unknown"),
+        ("failed", {"status": "Failed", "errorInformation": {"code": "INTERNAL_ERROR"}}, "failed"),
+        ("still going", {"status": "InProgress"}, "unknown"),
+        ("fine", {"status": "Succeeded"}, "good"),
+    ]
+    entries = [
+        {
+            "deploymentId": name,
+            "createTime": stamp(START + 2 * day * k),
+            "completeTime": stamp(START + 2 * day * k + 600),
+            **told,
+        }
+        for k, (name, told, _) in enumerate(rows)
+    ]
+    path = write_json(tmp_path / "d.json", {"deploymentsInfo": entries[::-1]})
+    recording = read_files([metrics, path], Names(function="checkout"), UTC, zone_named=False)
+    assert [(release.name, release.ending) for release in releases(recording)] == [
+        (name, ending) for name, _, ending in rows
+    ]
+    assert any(remark.startswith("3 deployments were stopped by hand") for remark in recording.remarks)
+    assert any("history of the alarms is not known" in remark for remark in recording.remarks)
+    fitted = imported(recording, CHOICES).fitted.releases
+    assert fitted is not None
+    assert (fitted.bad, len(fitted.releases)) == (2, 3)
+
+
+def test_what_is_polled_is_counted_in_batches(tmp_path: Path, metrics: Path) -> None:
+    mapping = {
+        "EventSourceArn": "arn:aws:sqs:eu-west-1:1:orders",
+        "FunctionArn": "arn:aws:lambda:eu-west-1:1:function:checkout:prod",
+    }
+    for state, polled in (("Enabled", True), ("Disabled", False)):
+        documents = {"EventSourceMappings": [mapping | {"State": state}]}, HISTORY["function.json"]
+        paths = [write_json(tmp_path / f"{k}.json", document) for k, document in enumerate(documents)]
+        result = result_of(metrics, *paths)
+        assert any("are batches, not their messages" in remark for remark in result.remarks) == polled
+        assert written(result, tmp_path / state).traffic[0].source == ("data" if polled else "http")

@@ -206,7 +206,7 @@ def _data(**result: object) -> str:
 MATRIX = {"status": "success", "data": {"resultType": "vector", "result": []}}
 CUT = "time,invocations,errors\n2026-11-24T14:00:00Z,5,0\n2026-11-24T14:01:0"
 WRONG = {
-    "empty.json": ("", "is empty"),
+    "blank.csv": ("sep=,\n", "is empty"),
     "cut.json": (json.dumps(metric_data(FOUND))[:-200], "is cut off: the JSON ends too early"),
     "broken.json": ('{"MetricDataResults": [}', "is no JSON"),
     "other.json": ('{"Buckets": []}', "is none of the forms that are read, got Buckets; allowed the JSON of aws cloudwatch"),
@@ -238,7 +238,7 @@ def test_what_is_wrong_is_one_message_that_names_the_file(tmp_path: Path, name: 
 
 
 def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
-    paths = [tmp_path / "cut.csv", tmp_path / "empty.json", tmp_path / "missing.json"]
+    paths = [tmp_path / "cut.csv", tmp_path / "broken.json", tmp_path / "missing.json"]
     for path in paths[:2]:
         path.write_text(WRONG[path.name][0])
     with pytest.raises(ScenarioError) as caught:
@@ -257,6 +257,8 @@ def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
         ("DeadLetterErrors", None, None),
         ("ProvisionedConcurrencyInvocations", None, None),
         ("Average of Errors", None, None),
+        ("Errors/min", "errors", None),
+        ("speed of function every 60 s", None, "function"),
         ("Concurrent executions", "concurrent_executions", None),
         ('http_requests{env="prod"}', "invocations", "alias:prod"),
     ],
@@ -272,3 +274,39 @@ def test_a_series_of_any_name_can_be_told(tmp_path: Path) -> None:
         read(path)
     given = Names(function="checkout", alias="prod", given=(("A-series", "invocations"),))
     assert alone(read(path, names=given)).columns["invocations"].tolist() == [5, 6]
+
+
+def test_the_name_of_a_file_tells_the_metric_of_a_series_only_where_it_is_alone(tmp_path: Path) -> None:
+    rows = ["2026-11-24T14:00:00Z,5,6", "2026-11-24T14:01:00Z,6,7"]
+    path = write_csv(tmp_path / "errors-and-invocations.csv", "time,prod Duration Minimum,prod Invocations", rows)
+    recording = read(path)
+    assert [series.column for series in recording.series] == ["invocations"]
+    assert any("left out: the column prod Duration Minimum" in remark for remark in recording.remarks)
+    alone_in_it = write_csv(tmp_path / "prod-errors.csv", "time,A", ["2026-11-24T14:00:00Z,5"])
+    assert [(series.column, series.of) for series in read(alone_in_it).series] == [("errors", "alias:prod")]
+
+
+def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path) -> None:
+    metric = {"__name__": "request_duration_seconds", "quantile": "0.99", "alias": "prod"}
+    series = [{"metric": metric, "values": [[START + 60 * k, "0.25"] for k in range(3)]}]
+    path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
+    assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
+
+
+def test_answers_in_a_list(tmp_path: Path) -> None:
+    check(alone(read(write_json(tmp_path / "m.json", [metric_data(FOUND)]))))
+
+
+def test_an_empty_file_is_a_note(tmp_path: Path) -> None:
+    """The aws command prints nothing of a function without reserved concurrency."""
+    (tmp_path / "concurrency.json").write_text("\n")
+    (tmp_path / "provisioned.json").write_text("{}")
+    recording = read(
+        write_json(tmp_path / "m.json", metric_data(FOUND)),
+        tmp_path / "concurrency.json",
+        tmp_path / "provisioned.json",
+    )
+    check(alone(recording))
+    assert recording.remarks == [
+        f"{name}.json: is empty: nothing is read of it" for name in ("concurrency", "provisioned")
+    ]

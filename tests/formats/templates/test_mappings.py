@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_stack import cloudformation, imported, sam
+from stacks import cloudformation, imported, sam
 
 from rollout_sim.formats.templates.events import sources
 

@@ -11,6 +11,7 @@ from builders import scenario
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stacks import cloudformation, imported, sam
 
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
@@ -29,52 +30,6 @@ ERRORS: dict[str, Any] = {
         ],
     },
 }  # fmt: skip
-
-
-def sam(preference: Any = None, events: Any = None, /, resources: Any = None, **function: Any) -> dict[str, Any]:
-    given = {"DeploymentPreference": preference or {"Type": "Canary10Percent5Minutes"}, "Events": events or {}}
-    properties = {"Handler": "a.b", "AutoPublishAlias": "live", **given, **function}
-    return {
-        "Resources": {"Orders": {"Type": "AWS::Serverless::Function", "Properties": properties}, **(resources or {})}
-    }
-
-
-def cloudformation(group: Any = None, /, resources: Any = None, hooks: Any = None, **function: Any) -> dict[str, Any]:
-    """What CDK, the Serverless Framework and SAM's transform come to."""
-    shift = {"ApplicationName": {"Ref": "App"}, "DeploymentGroupName": {"Ref": "Group"}, **(hooks or {})}
-    version = {"Fn::GetAtt": ["OrdersVersion", "Version"]}
-    style = {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
-    back = {"Enabled": True, "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM"]}
-    deployment = {"ApplicationName": {"Ref": "App"}, "DeploymentStyle": style, "AutoRollbackConfiguration": back}
-    return {
-        "Resources": {
-            "Orders": {"Type": "AWS::Lambda::Function", "Properties": {"Timeout": 20, **function}},
-            "OrdersVersion": {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Orders"}}},
-            "OrdersLive": {
-                "Type": "AWS::Lambda::Alias",
-                "Properties": {"FunctionName": {"Ref": "Orders"}, "FunctionVersion": version, "Name": "live"},
-                "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": shift},
-            },
-            "App": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
-            "Group": {
-                "Type": "AWS::CodeDeploy::DeploymentGroup",
-                "Properties": {
-                    **deployment,
-                    "DeploymentConfigName": "CodeDeployDefault.LambdaLinear10PercentEvery1Minute",
-                    **(group or {}),
-                },
-            },
-            **(resources or {}),
-        }
-    }
-
-
-def imported(tmp_path: Path, template: dict[str, Any], **options: Any) -> tuple[Scenario, list[str]]:
-    path = tmp_path / "template.json"
-    path.write_text(json.dumps(template, indent=1))
-    written, remarks = from_sam(path, **options)
-    (tmp_path / "scenario.yaml").write_text(written)
-    return Scenario.load(tmp_path / "scenario.yaml"), remarks
 
 
 # --- plain CloudFormation ---------------------------------------------------------------------------------------------
@@ -680,3 +635,78 @@ def test_a_rate_is_shared_by_the_sources_that_have_none(
     traffic = deployed.scenario(path).dump()["traffic"]
     assert [source["arrivals"].get("poisson") for source in traffic] == expected
     assert "As given: 30/min in all" in deployed.written(path)
+
+
+# --- who calls, by the resources of other services --------------------------------------------------------------------
+
+ORDERS = {"Type": "AWS::Serverless::Function", "Properties": {"AutoPublishAlias": "live"}}
+OF_ALIAS = {"Ref": "Orders.Alias"}
+OF_FUNCTION = {"Fn::GetAtt": ["Orders", "Arn"]}
+IN_TEXT = {"Fn::Sub": '{"States": {"a": {"Type": "Task", "Resource": "${Orders.Arn}:live", "End": true}}}'}
+URI = {"Fn::Sub": "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Orders.Alias}/invocations"}
+CALLING: list[tuple[str, dict[str, Any], str]] = [
+    ("AWS::StepFunctions::StateMachine", {"DefinitionString": IN_TEXT}, "http"),
+    ("AWS::StepFunctions::StateMachine", {"DefinitionSubstitutions": {"Arn": OF_ALIAS}, "DefinitionUri": "x"}, "http"),
+    ("AWS::Serverless::StateMachine", {"Definition": {"States": {"a": {"Parameters": {"FunctionName": OF_ALIAS}}}}}, "http"),
+    ("AWS::AppSync::DataSource", {"LambdaConfig": {"LambdaFunctionArn": OF_ALIAS}}, "http"),
+    ("AWS::ApiGateway::Method", {"Integration": {"Uri": URI}}, "http"),
+    ("AWS::ApiGatewayV2::Integration", {"IntegrationUri": URI}, "http"),
+    ("AWS::ElasticLoadBalancingV2::TargetGroup", {"Targets": [{"Id": OF_ALIAS}]}, "http"),
+    ("AWS::Cognito::UserPool", {"LambdaConfig": {"PreSignUp": OF_ALIAS}}, "http"),
+    ("AWS::Pipes::Pipe", {"Source": "q", "Target": OF_ALIAS}, "data"),
+    ("AWS::S3::Bucket", {"NotificationConfiguration": {"LambdaConfigurations": [{"Event": "x", "Function": OF_ALIAS}]}}, "data"),
+    ("AWS::Logs::SubscriptionFilter", {"DestinationArn": OF_ALIAS}, "data"),
+    ("AWS::IoT::TopicRule", {"TopicRulePayload": {"Actions": [{"Lambda": {"FunctionArn": OF_ALIAS}}]}}, "data"),
+]  # fmt: skip
+
+
+def calling(resources: dict[str, Any], tmp_path: Path) -> Any:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"Resources": {"Orders": ORDERS, **resources}}))
+    return stack_of(path).read("Orders")
+
+
+@pytest.mark.parametrize(("kind", "properties", "source"), CALLING)
+def test_each_service_that_names_the_alias_is_a_source(
+    kind: str, properties: dict[str, Any], source: str, tmp_path: Path
+) -> None:
+    deployed = calling({"Caller": {"Type": kind, "Properties": properties}}, tmp_path)
+    assert [event.kind for event in deployed.events] == [source]
+    assert not any("us-east-1" in remark for remark in deployed.remarks)
+    past = json.loads(json.dumps(properties).replace('"Orders.Alias"', '"Orders"').replace("Arn}:live", "Arn}").replace(
+        "${Orders.Alias}", "${Orders.Arn}"))  # fmt: skip
+    deployed = calling({"Caller": {"Type": kind, "Properties": past}}, tmp_path)
+    assert ([event.kind for event in deployed.events], [event.kind for event in deployed.past]) == ([], [source])
+    assert any("and not the alias live" in remark for remark in deployed.remarks)
+
+
+def test_the_methods_of_an_api_and_its_permission_are_one_source(tmp_path: Path) -> None:
+    method = {"Type": "AWS::ApiGateway::Method", "Properties": {"Integration": {"Uri": URI}}}
+    permission = {
+        "Type": "AWS::Lambda::Permission", "Properties": {"FunctionName": OF_ALIAS, "Principal": "apigateway.amazonaws.com"},
+    }  # fmt: skip
+    other = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "orders"}}
+    deployed = calling({"Get": method, "Post": method, "May": permission, "Bucket": other}, tmp_path)
+    assert [event.name for event in deployed.events] == ["apigateway"]
+
+
+def test_the_alias_that_sam_makes_is_an_arn(tmp_path: Path) -> None:
+    """`!Ref OrdersAliaslive` calls the alias, and is no dimension of its metrics."""
+    mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "OrdersAliaslive"}}}
+    assert [event.name for event in calling({"Queue": mapping}, tmp_path).events] == ["Queue"]
+
+
+CALL = {
+    "service": "CodeDeploy", "action": "createDeploymentConfig",
+    "parameters": {
+        "deploymentConfigName": "c", "computePlatform": "Lambda",
+        "trafficRoutingConfig": {"type": "TimeBasedLinear", "timeBasedLinear": {"linearInterval": "3", "linearPercentage": "20"}},
+    },
+}  # fmt: skip
+
+
+def test_cdks_call_for_a_configuration_of_its_own_is_read(tmp_path: Path) -> None:
+    function = {**ORDERS["Properties"], "DeploymentPreference": {"Type": {"Ref": "Config1A2B3C4D"}}}
+    custom = {"Type": "Custom::AWS", "Properties": {"ServiceToken": "t", "Create": json.dumps(CALL)}}
+    deployed = calling({"Orders": {**ORDERS, "Properties": function}, "Config1A2B3C4D": custom}, tmp_path)
+    assert deployed.strategy == {"type": "TimeBasedLinear", "LinearInterval": 3, "LinearPercentage": 20}

@@ -200,3 +200,52 @@ def test_what_is_no_terraform_is_one_message(text: str, tmp_path: Path) -> None:
         of_stack(read_terraform(path))
     assert len(caught.value.problems) == 1
     assert str(path) in str(caught.value)
+
+
+def in_modules(*names: str) -> dict[str, Any]:
+    """A module for each function, whose resources are all called `this`, as terraform-aws-modules has them."""
+    modules = []
+    for name in names:
+        inner = json.loads(json.dumps(RESOURCES).replace("orders", name))
+        for entry in inner:
+            kind = entry["type"]
+            label = "this" if kind in ("aws_lambda_function", "aws_lambda_alias") else entry["name"]
+            entry |= {"name": label, "index": 0, "address": f'module.service["{name}"].{kind}.{label}[0]'}
+        modules.append({"address": f'module.service["{name}"]', "resources": inner})
+    return {"child_modules": modules}
+
+
+def test_functions_that_are_all_called_this_go_by_their_names(tmp_path: Path) -> None:
+    stack = read_terraform(saved(tmp_path, state([resource("null_resource", "x")], **in_modules("bills", "carts"))))
+    assert list(stack.rollouts) == ["bills_prod", "carts_prod"]
+    assert [len(stack.read(name).acting) for name in stack.rollouts] == [2, 2]
+
+
+PROVISIONED = resource(
+    "aws_lambda_provisioned_concurrency_config", "orders", function_name="orders-prod", qualifier="live",
+    provisioned_concurrent_executions=7,
+)  # fmt: skip
+ARN = "arn:aws:lambda:eu-west-1:1:function:orders-prod:live"
+PATH = f"arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/{ARN}/invocations"
+CALLING: list[tuple[dict[str, Any], str]] = [
+    (resource("aws_sfn_state_machine", "x", definition=json.dumps({"States": {"a": {"Resource": ARN}}})), "http"),
+    (resource("aws_apigatewayv2_integration", "x", integration_uri=ARN), "http"),
+    (resource("aws_api_gateway_integration", "x", uri=PATH), "http"),
+    (resource("aws_lb_target_group_attachment", "x", target_id=ARN), "http"),
+    (resource("aws_appsync_datasource", "x", lambda_config=[{"function_arn": ARN}]), "http"),
+    (resource("aws_cognito_user_pool", "x", lambda_config=[{"pre_sign_up": ARN}]), "http"),
+    (resource("aws_pipes_pipe", "x", source="q", target=ARN), "data"),
+    (resource("aws_s3_bucket_notification", "x", lambda_function=[{"events": ["x"], "lambda_function_arn": ARN}]), "data"),
+    (resource("aws_cloudwatch_log_subscription_filter", "x", destination_arn=ARN), "data"),
+    (resource("aws_iot_topic_rule", "x", **{"lambda": [{"function_arn": ARN}]}), "data"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("caller", "kind"), CALLING)
+def test_who_calls_and_what_is_provisioned(caller: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    others = [one for one in RESOURCES if one["type"] != "aws_lambda_event_source_mapping"]
+    stack = read_terraform(saved(tmp_path, state([*others, PROVISIONED, caller])))
+    (name,) = stack.rollouts
+    deployed = stack.read(name)
+    assert [event.kind for event in deployed.events if event.every is None] == [kind]
+    assert deployed.provisioned == 7

@@ -538,3 +538,34 @@ def test_the_dead_alarm_of_another_function_is_not_made_ones_own(given: Any, tmp
     path.write_text(json.dumps(template({"Watch": plain(Dimensions=given)}), indent=1))
     left = stack_of(path).read("Orders").left["Watch"]
     assert (left.dead, left.mended) == (True, None)
+
+
+def test_what_does_not_come_through_of_an_alarm_is_named(tmp_path: Path) -> None:
+    of_other = {**stat("e", "Errors", returned=True), "AccountId": "999999999999"}
+    select = {"Id": "q", "Expression": 'SELECT SUM(Errors) FROM SCHEMA("AWS/Lambda", FunctionName)', "Period": 60}
+    alarms = {
+        "Watch": plain(),
+        "Other": of_maths(Metrics=[of_other]),
+        "Query": of_maths(Metrics=[select]),
+        "Both": {
+            "Type": "AWS::CloudWatch::CompositeAlarm",
+            "Properties": {"AlarmRule": "ALARM(Watch)", "ActionsSuppressor": "Watch"},
+        },
+    }
+    loaded, remarks = imported(tmp_path, alarms)
+    assert list(loaded.alarms) == ["watch", "both"]
+    said = "\n".join(remarks)
+    for part in (
+        "left out: Other: it reads metrics of the account 999999999999",
+        "left out: Query: the query of Metrics Insights",
+        "Both: ActionsSuppressor is left out: it mutes actions, and CodeDeploy goes by states",
+    ):
+        assert part in said
+
+
+def test_the_alias_that_sam_makes_is_no_name(tmp_path: Path) -> None:
+    path = tmp_path / "template.json"
+    alarm = plain(Dimensions=dimensions(FunctionName=REF, Resource={"Ref": "OrdersAliaslive"}))
+    path.write_text(json.dumps(template({"Watch": alarm}), indent=1))
+    left = stack_of(path).read("Orders").left["Watch"]
+    assert (left.dead, "Resource is an ARN" in left.why) == (True, True)

@@ -15,8 +15,12 @@ pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 
 
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, RETRY
-from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event, slice_of
+from rollout_sim.planes.compiled import queue
+from rollout_sim.planes.compiled.jit import kept
+from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.state import FIRST, FIRST_DUE, FREE, SLICE, State, laid_out
+
+find_event, pop_event, push_event = kept(queue.find_event), kept(queue.pop_event), kept(queue.push_event)
 
 
 def empty(bits: int) -> State:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders import steady
 
+from rollout_sim.run.simulate import simulate
 from rollout_sim.study.fit.arrivals import fit_arrivals
 from rollout_sim.study.fit.error_rates import Constant, Scattered, Spells, fit_errors
 from rollout_sim.study.fit.releases import Release, fit_releases, posterior, spread
@@ -67,7 +69,7 @@ def test_the_profile_the_dispersion_and_silences() -> None:
     fitted = fit_arrivals(times, poisson, 60)
     assert fitted.cycle == "week"
     np.testing.assert_allclose(
-        fitted.expected(times[::60] + 1800), 30 + 20 * np.sin(2 * np.pi * (times[::60] + 1800) / 86400), rtol=0.2
+        fitted.expected(times[::60] + 1800), 30 + 20 * np.sin(2 * np.pi * (times[::60] + 1800) / 86400), rtol=0.15
     )
     assert fitted.silences == ((5000 * 60, 5030 * 60),)
     assert fitted.goodness.verdict == "good"
@@ -99,3 +101,37 @@ def test_the_posterior_of_a_release_and_how_bad_it_was() -> None:
     assert low < 0.01
     assert 0.4 < high <= 1
     assert fit_releases([lost], times, n, k) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rate", "truth"),
+    [
+        ("0.4%", {"mean": 0.004}),
+        ({"mean": "1%", "dispersion": 0.02, "every": "5 min"}, {"mean": 0.01, "dispersion": 0.02}),
+        (
+            {"calm": "0.2%", "spells": "6%", "spell": "10 min", "every": "3 h"},
+            {"calm": 0.002, "bad": 0.06, "spell": 600, "every": 10800},
+        ),
+    ],
+    ids=["constant", "scattered", "spells"],
+)
+def test_what_the_simulator_itself_recorded_is_read_back(rate, truth) -> None:
+    """Four days of a known scenario, request by request: the figures of its file are what is fitted."""
+    given = steady(
+        function__versions={"1": {"duration": "50 ms", "error_rate": rate}}, engine="compiled", horizon="4 d", slos=[],
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"diurnal": {"mean": "2/s", "amplitude": "40%", "peak": "14 h"}}}],
+    )  # fmt: skip
+    metrics = simulate(given, seed=10).metrics
+    n, k = (counts[0].sum(axis=0) for counts in (metrics.invocations, metrics.errors))
+    times = 60 * np.arange(n.size)
+    fitted = fit_errors(times, n, k, 60)
+    assert set(fitted.parameters) == set(truth)
+    for name, value in truth.items():
+        estimate = fitted.parameters[name]
+        assert estimate.low <= value <= estimate.high, name
+    assert fitted.goodness.verdict == "good"
+    arrivals = fit_arrivals(times, n, 60)
+    assert arrivals.dispersions[1].low <= 1 <= arrivals.dispersions[1].high
+    np.testing.assert_allclose(arrivals.profile.mean() / 60, 2, rtol=0.01)
+    assert arrivals.profile.argmax() in (12, 13, 14, 15)

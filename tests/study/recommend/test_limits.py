@@ -49,6 +49,27 @@ def test_an_open_limit_says_how_many_replications_would_decide_it(hits: int, n: 
         assert Limit(name="false_rollback", estimate=few, at_most=0.01).kept == "open"
 
 
+@pytest.mark.parametrize("bound", [0.01, 0.05, 0.3])
+def test_the_fewest_replications_that_can_keep_a_limit(bound: float) -> None:
+    """One fewer, even without a single hit, leaves it open."""
+    fewest = Limit(name="false_rollback", estimate=share(0, 1), at_most=bound).fewest
+    assert Limit(name="false_rollback", estimate=share(0, fewest), at_most=bound).kept == "yes"
+    assert Limit(name="false_rollback", estimate=share(0, fewest - 1), at_most=bound).kept == "open"
+    least = Limit(name="catch", estimate=share(fewest, fewest), at_least=1 - bound)
+    assert (least.fewest, least.kept) == (fewest, "yes")
+    assert Limit(name="budget", estimate=share(0, 1), at_most=bound).fewest == 0
+
+
+def test_a_precision_wants_more_than_a_decision() -> None:
+    limit = Limit(name="false_rollback", estimate=share(5, 2_000), at_most=0.01)
+    assert limit.settled()
+    assert not limit.settled(0.001)
+    needed = limit.needed(0.001)
+    assert Limit(
+        name="false_rollback", estimate=share(round(0.0025 * needed * 1.1), round(1.1 * needed)), at_most=0.01
+    ).settled(0.001)
+
+
 def share(hits: int, n: int) -> Estimate:
     low, high = wilson(hits, n)
     return Estimate(n=n, mean=hits / n, low=low, high=high, quantiles={})

@@ -1,0 +1,66 @@
+"""Recommendations from recorded minutes: the search sees the first days alone, and what it recommends is played on the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from study.test_backtest import START, drawn, given, record
+
+from rollout_sim.core.minutes import DAY, moment_of
+from rollout_sim.errors import ScenarioError
+from rollout_sim.function.error_rates import Dispersed, RecordedErrors
+from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
+from rollout_sim.study.backtest import recorded
+from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend.recorded import on_recorded, recommend_recorded
+from rollout_sim.views.backtest import confirmation_json, confirmed
+
+GOAL = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.3, 0.3))), false_rollback=AtMost(at_most=0.2))
+
+
+def test_the_search_has_the_rate_and_the_errors_of_the_first_days(tmp_path: Path) -> None:
+    record(
+        tmp_path,
+        drawn(Dispersed(mean=0.01, dispersion=0.01), 2880)
+        + drawn(Dispersed(mean=0.2, dispersion=0.01), 1440, mean=300),
+    )
+    scenario = given(tmp_path)
+    learnt = on_recorded(scenario, recorded(scenario, tmp_path), tmp_path, START + 2 * DAY)
+    assert learnt.rates["prod"] * 60 == pytest.approx(60, rel=0.02)
+    for version in learnt.function.versions.values():
+        assert isinstance(version.error_rate, RecordedErrors)
+        assert version.error_rate.recording.size == 2880
+        assert version.error_rate.mean == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.slow
+def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are worse than those that it has seen, and that is said."""
+    monkeypatch.setattr(search, "WORK", (0.5, 0.5))
+    every = search.strategies
+    monkeypatch.setattr(search, "strategies", lambda *args, **named: every(*args, **named)[:3])
+    good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
+    record(tmp_path, good + bad)
+    scenario = replace(given(tmp_path), goal=GOAL, on_call=None)
+    found, confirmation = recommend_recorded(scenario, tmp_path, keep_alarms=True)
+    assert found.winner is not None
+    assert confirmation is not None
+    assert moment_of(confirmation.until) == START + 2 * DAY
+    assert (confirmation.played.begins >= START + 2 * DAY).all()
+    assert np.unique(confirmation.played.days).tolist() == [2]
+    assert found.chosen_scenario.function.versions["1"].error_rate == 0.01
+    (limit,) = [limit for limit in confirmation.limits(GOAL) if limit.name == "false_rollback"]
+    assert limit.kept == "no"
+    assert any("there it breaks false rollback" in line for line in confirmed(confirmation, GOAL))
+    assert confirmation_json(confirmation, GOAL)["stopped_for_nothing"]["mean"] > 0.2
+
+
+def test_two_days_are_too_few(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 0)] * 2880)
+    with pytest.raises(ScenarioError, match="2 days were recorded; at least 3 are needed"):
+        recommend_recorded(given(tmp_path), tmp_path)

@@ -1,0 +1,90 @@
+"""Screening: the closed forms against sums by hand and against plain draws, and what they do not know."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import scenario
+from scipy.stats import binom, poisson
+
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
+from rollout_sim.study.recommend.screening import Screen, screenable
+
+QUIET = {
+    "horizon": "60 min",
+    "rollout__start": "0 s",
+    "function__versions": {"1": {"duration": "1 ms", "error_rate": "1%"}, "2": {"like": "1", "error_rate": "6%"}},
+    "strategies": {"c": {"type": "canary", "percent": 50, "interval": "15 min"}},
+}
+RATE = 0.5
+
+
+def stopped(alarm: Alarm) -> float:
+    """P(the canary is stopped) under it."""
+    given = scenario(**QUIET)
+    return float(Screen([given], [alarm], RATE, found_after=900.0).screen(given.strategies["c"].plan).stopped[0, 0])
+
+
+@pytest.mark.parametrize(("of", "threshold"), [("new_version", 5), ("new_version", 7), ("alias", 8)])
+def test_a_period_that_slides_is_screened_as_plain_draws_have_it(of: str, threshold: int) -> None:
+    """40,000 times 15 minutes; minutes taken as independent periods would be off by far more than the tolerance."""
+    rng = np.random.default_rng(3)
+    old = rng.poisson(RATE * 60 * np.array([1.0] * 5 + [0.5] * 15) * 0.01, (40_000, 20)) if of == "alias" else 0
+    errors = old + rng.poisson(RATE * 60 * np.array([0.0] * 5 + [0.5] * 15) * 0.06, (40_000, 20))
+    sums = np.lib.stride_tricks.sliding_window_view(errors, 5, axis=1).sum(axis=2)[:, 1:]
+    drawn = float((sums > threshold).any(axis=1).mean())
+    alarm = Alarm(metric="errors", of=of, threshold=f"> {threshold}", period=300.0)
+    assert stopped(alarm) == pytest.approx(drawn, abs=0.03)
+    alone = 1 - float((sums[:, 4::5] <= threshold).all(axis=1).mean())
+    assert abs(alone - drawn) > 0.06
+
+
+@pytest.mark.parametrize("least", [0, 12, 20])
+def test_few_requests_vary_in_number(least: int) -> None:
+    """A share of a Poisson number of requests, in each of fifteen minutes: by hand, term by term."""
+    guard = {"at_least": f"{least} requests"} if least else {}
+    alarm = Alarm(metric="error_rate", of="new_version", threshold="> 10%", missing="not_breaching", **guard)
+    breach = math.fsum(
+        float(poisson.pmf(n, 15.0) * binom.sf(math.floor(0.1 * n + 1e-9), n, 0.06)) for n in range(max(least, 1), 100)
+    )
+    assert stopped(alarm) == pytest.approx(1 - (1 - breach) ** 15, abs=1e-6)
+
+
+def test_where_a_minute_has_few_requests_periods_and_guards_are_tried() -> None:
+    given = scenario(**QUIET)
+    many, few = (alarms(given, latency=False, few=few) for few in (False, True))
+    assert {(alarm.period, alarm.least) for alarm in many} == {(60.0, 0)}
+    assert {(alarm.period, alarm.least) for alarm in few} == {
+        (period, least) for period in (60.0, 300.0) for least in (0, 20, 100)
+    }
+    assert set(map(repr, many)) < set(map(repr, few))
+    assert all(screenable(alarm) for alarm in few)
+
+
+def test_a_scenario_with_a_long_period_and_a_guard_is_read_back() -> None:
+    given = scenario(**QUIET)
+    alarm = next(one for one in alarms(given, latency=False, few=True) if one.period > 60 and one.least)
+    chosen: Candidate = strategies(given)[0].watched_by(alarm)
+    written = with_candidates(given, [chosen])
+    assert Scenario.from_dict(written.dump()) == written
+    assert "at_least: 20 requests" in to_yaml(written.dump())
+    assert "from 20 requests on" in chosen.alarm_text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"statistic": "maximum"}, {"metric": "invocations"}, {"datapoints": "2 of 2", "period": 300.0}, {"period": 10.0},
+        {"period": 300.0, "window": "wall_clock"}, {"of": "function"}, {"threshold": "< 3"},
+    ],
+)  # fmt: skip
+def test_what_the_closed_forms_do_not_know(changes: dict[str, object]) -> None:
+    alarm = Alarm(metric="errors", of="new_version", threshold="> 3")
+    assert screenable(alarm)
+    assert not screenable(replace(alarm, **changes))
