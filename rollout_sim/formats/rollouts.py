@@ -24,7 +24,7 @@ from rollout_sim.study.check.finding import Edit, Place, ScenarioFile, Unread, s
 
 _GUESSED: Final = (
     "guessed, for no template tells: {events}how long they take, how often they fail, the SLO; "
-    "`rollout-sim import sam` writes them down, so that they can be put right and checked"
+    "`rollout-sim import {command}` writes them down, so that they can be put right and checked"
 )
 
 
@@ -126,6 +126,7 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
     stack = read_terraform(path, rate) if terraform else sam.stack_of(path, parameters, rate)
     if function is not None or not stack.rollouts:
         stack.chosen(function)
+    events = "how many events come, " if rate is None else ""
     subjects: list[Subject] = []
     problems: list[str] = []
     for identity in stack.rollouts:
@@ -137,20 +138,24 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
         except ScenarioError as error:
             problems += error.problems
             continue
-        lines = {name: left.line for name, left in deployed.left.items() if left.line is not None}
+        left_out = {
+            stack.template.addresses.get(str(left.identity), name): left for name, left in deployed.left.items()
+        }
+        lines = {name: left.line for name, left in left_out.items() if left.line is not None}
         first = len(scenario.traffic) - len(deployed.past)
         past = {first + k: stack.template.line("Resources", event.name) for k, event in enumerate(deployed.past)}
         words = TerraformWording if terraform else SamWording if deployed.has_preference else Wording
         wording = words(ids=deployed.ids, scales=deployed.scales)
         unread = tuple(
             Unread(name=name, why=left.why, dead=left.dead, mended=left.mended, change=wording.repaired(left.repairs))
-            for name, left in deployed.left.items()
+            for name, left in left_out.items()
         )
         origin = TemplateFile(
             path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past,
             wording=wording,
         )  # fmt: skip
-        remarks = (*deployed.remarks, _GUESSED.format(events="how many events come, " if rate is None else ""))
+        command = "terraform" if terraform else "sam" if deployed.has_preference else "cloudformation"
+        remarks = (*deployed.remarks, _GUESSED.format(events=events, command=command))
         subjects.append(Subject(name=identity, scenario=scenario, origin=origin, remarks=remarks, unread=unread))
     if problems:
         raise ScenarioError(problems)

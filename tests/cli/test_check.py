@@ -175,6 +175,38 @@ def test_a_rate_is_for_templates(tmp_path) -> None:
     assert (done.exit_code, "--rate is for templates" in done.output) == (2, True)
 
 
+def planned(kind: str, label: str, /, **values):
+    return {"address": f"{kind}.{label}", "mode": "managed", "type": kind, "name": label, "values": values}
+
+
+def test_a_plan_of_terraform_is_told_in_its_own_words(tmp_path) -> None:
+    """An alarm without `Resource` in its dimensions, and a canary over 5 min: what mends it stands in Terraform's words."""
+    group = {"alarm_configuration": [{"alarms": ["e"], "enabled": True}], "app_name": "a", "deployment_group_name": "g"}
+    resources = [
+        planned("aws_lambda_function", "orders", function_name="orders", timeout=10),
+        planned("aws_lambda_alias", "live", name="live", function_name="orders"),
+        planned(
+            "aws_codedeploy_deployment_group", "g", **group,
+            deployment_config_name="CodeDeployDefault.LambdaCanary10Percent5Minutes",
+        ),
+        planned(
+            "aws_cloudwatch_metric_alarm", "errors", alarm_name="e", namespace="AWS/Lambda", metric_name="Errors",
+            statistic="Sum", period=60, evaluation_periods=2, threshold=1, comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching", dimensions={"FunctionName": "orders", "ExecutedVersion": "3"},
+        ),
+    ]  # fmt: skip
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps({"planned_values": {"root_module": {"resources": resources}}}))
+    (one,) = json.loads(run(path, "--format", "json").stdout)["checked"]
+    change = next(found["remedy"]["change"] for found in one["findings"] if found["code"] == "RS101")
+    address = "aws_cloudwatch_metric_alarm.errors"
+    assert change.startswith(
+        f'{address}: dimensions = {{ FunctionName = "orders", Resource = "orders:live", ExecutedVersion = '
+    )
+    assert f"{address}: threshold = " in change or 'deployment_config_name = "CodeDeployDefault.' in change
+    assert any("`rollout-sim import terraform` writes them down" in note for note in one["notes"])
+
+
 MAPPING = """\
   Queue: {Type: AWS::SQS::Queue}
   OrdersFromQueue:

@@ -104,7 +104,10 @@ TESTED = (
             TERRAFORM, ("alarms", "errors", "threshold"), "<= 5",
             'aws_cloudwatch_metric_alarm.errors: threshold = 5, comparison_operator = "LessThanOrEqualToThreshold"',
         ),
-        (TERRAFORM, ("rollout", "alarms"), ["errors"], "alarm_configuration.alarms = [aws_cloudwatch_metric_alarm.errors]"),
+        (
+            TERRAFORM, ("rollout", "alarms"), ["errors", "new"],
+            'alarm_configuration.alarms = [aws_cloudwatch_metric_alarm.errors.alarm_name, "new"]',
+        ),
         (TERRAFORM, *QUICK, 'deployment_config_name = "CodeDeployDefault.LambdaLinear10PercentEvery1Minute"'),
         (
             TERRAFORM, *OWN_CONFIG,

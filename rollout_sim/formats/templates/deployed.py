@@ -27,6 +27,8 @@ AFTER: Final = 1800.0
 GUESS: Final = "GUESS: "
 LAG: Final = "1 min"
 """How long after its end a period is visible: a guess, for no template says it."""
+ACCOUNT: Final = 1000
+"""The concurrency of an account, where a function has none of its own."""
 HOOK: Final = {"invocations": 1, "over": "1 s", "max_failures": 0}
 """What a hook does whose code is not read: one call, which must succeed."""
 COLD_START: Final = "500 ms"
@@ -144,8 +146,21 @@ class Deployed:
                 return rate
         return RATES[-1]
 
+    @property
+    def allocated(self) -> tuple[int, int]:
+        """The provisioned environments of version 1 and of version 2, as far as the concurrency has room for both at once."""
+        limit = ACCOUNT if self.reserved is None else self.reserved
+        first = min(self.provisioned, limit)
+        return first, min(first, limit - first)
+
     def warn(self) -> None:
         """Adds the warnings that are about the whole of it."""
+        first, second = self.allocated
+        if second < self.provisioned:
+            self.remarks.append(
+                f"{self.provisioned} provisioned environments of each version do not fit into the concurrency: here version 1 "
+                f"has {first} and version 2 has {second} of them"
+            )
         if self.listed and not self.acting:
             what = "its alarm is" if self.listed == 1 else f"its {self.listed} alarms are"
             self.remarks.append(f"warning: nothing watches the rollout of {self.identity} here: {what} left out")
@@ -177,13 +192,15 @@ class Deployed:
             "duration": {"lognormal": {"median": median, "p99": slow}},
             "cold_start": RESTORE if self.snap_start else COLD_START, "error_rate": "0.1%",
         }  # fmt: skip
+        second: dict[str, Any] = {"like": "1"}
         if self.provisioned:
-            first["provisioned"] = self.provisioned
+            first["provisioned"] = self.allocated[0]
+            second |= {} if self.allocated[0] == self.allocated[1] else {"provisioned": self.allocated[1]}
         function: dict[str, Any] = {"name": self.name, "timeout": text(self.timeout, "duration")}
         if self.reserved is not None:
             function["reserved_concurrency"] = self.reserved
         function |= {
-            "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": "5%"}]}},
+            "versions": {"1": first, "2": {**second, "faults": [{"errors": "5%"}]}},
             "aliases": {self.alias: "1"},
         }
         rollout: dict[str, Any] = {"alias": self.alias, "to": "2", "start": text(START, "duration"), "phase": "random"}

@@ -22,6 +22,8 @@ SYNCHRONOUS: Final = ("Api", "HttpApi", "AlexaSkill", "Cognito", "WebSocketApi")
 """The events of a SAM function whose sender waits for the answer."""
 POLLED: Final = ("SQS", "Kinesis", "DynamoDB", "MSK", "MQ", "SelfManagedKafka", "DocumentDB")
 """Those that Lambda polls and hands over in batches."""
+QUEUED: Final = ("S3", "SNS", "EventBridgeRule", "CloudWatchEvent", "CloudWatchLogs", "IoTRule")
+"""Those that Lambda queues."""
 SCHEDULED: Final = ("Schedule", "ScheduleV2")
 PRINCIPALS: Final[Mapping[str, Kind]] = {
     "apigateway": "http", "elasticloadbalancing": "http", "alexa-appkit": "http", "cognito-idp": "http", "lex": "http",
@@ -107,6 +109,12 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
             fields = source_fields(name, kind, properties, source, timeout)
             if kind in POLLED and fields is None:
                 remarks.append(_polled(name, kind))
+            if kind not in (*SYNCHRONOUS, *POLLED, *QUEUED):
+                remarks.append(f"the event {name}: what a {kind} is, is not known: asynchronous is a GUESS")
+            if kind == "SNS" and properties.text("SqsSubscription") not in ("", "False", "false"):
+                remarks.append(
+                    f"{name} comes through a queue (SqsSubscription), which is not read; here it is asynchronous"
+                )
             called: Kind = "http" if kind in SYNCHRONOUS else "data"
             events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}))
     if function.has("FunctionUrlConfig"):

@@ -163,7 +163,8 @@ class TerraformWording(Wording):
 
     def listed(self, names: Sequence[str]) -> str:
         """`alarm_configuration.alarms = [...]`."""
-        return f"alarm_configuration.alarms = [{', '.join(map(self.called, names))}]"
+        listed = (f"{self.ids[name]}.alarm_name" if name in self.ids else json.dumps(name) for name in names)
+        return f"alarm_configuration.alarms = [{', '.join(listed)}]"
 
     def reserved(self, count: int) -> str:
         """The function's reserved concurrency."""

@@ -206,6 +206,8 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    unexamined: int = 0
+    """Where nothing is recommended, how many promising candidates were not looked at closely, because the effort was spent."""
     data: str | None = None
     """The folder with the recorded minutes that it was searched on."""
     described: Scenario | None = None
@@ -218,7 +220,7 @@ class Recommendation(Plotted):
         """Whether the replications are enough to say that the winner keeps every limit, or that no contender does."""
         if self.winner is not None:
             return not self.confirmed[0].open(self.goal)
-        return all(evaluation.broken(self.goal) for evaluation in self.contenders)
+        return not self.unexamined and all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -395,13 +397,15 @@ class Search:
         promising, searched = self.promising(keep_alarms=keep_alarms)
         explored: list[Evaluation] = []
         contenders: list[Evaluation] = []
+        queue: list[Candidate] = []
         winner, ties, confirmed, interrupted = None, list[Candidate](), list[Evaluation](), ""
         try:
             interrupted = "while the promising candidates were simulated"
             explored = self.rank(self.explore(promising, progress))
             interrupted = "while the contenders were told apart"
             undecided: set[str] = set()
-            queue = [evaluation.candidate for evaluation in explored]
+            keeping = [evaluation for evaluation in explored if not evaluation.broken(self.goal)]
+            queue = [evaluation.candidate for evaluation in keeping or explored[:1]]
             while queue:
                 group = self._contenders(queue)
                 ranked, undecided = self.compete(group, progress)
@@ -421,6 +425,12 @@ class Search:
                 raise
             contenders = contenders or explored[: self.contenders[1]]
         advice = advise(self.goal, contenders, rate=self.rate, feasible=winner is not None or bool(interrupted))
+        unexamined = len(queue) if winner is None else 0
+        if interrupted:
+            advice = replace(advice, summary=f"interrupted {interrupted}")
+        elif unexamined:
+            more = f"{unexamined} more promising candidates were not looked at closely, for which --time has room"
+            advice = replace(advice, summary=f"{advice.summary}; {more}")
         return Recommendation(
             scenario=self.scenario,
             goal=self.goal,
@@ -433,7 +443,7 @@ class Search:
             contenders=tuple(contenders),
             confirmed=tuple(confirmed),
             ties=tuple(ties),
-            advice=replace(advice, summary=f"interrupted {interrupted}") if interrupted else advice,
+            advice=advice,
             notes=self.notes(winner, confirmed),
             keep_alarms=keep_alarms,
             deploy_with=self.deploy_with,
@@ -442,6 +452,7 @@ class Search:
             precision=precision,
             runs=self.effort.reached,
             outstanding=() if winner is None else tuple(self._outstanding(confirmed[0])),
+            unexamined=unexamined,
             interrupted=interrupted,
         )
 
@@ -555,7 +566,7 @@ class Search:
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
         assert self.scenario.rollout is not None
-        return self.scenario.starts[-1] + candidate.plan.length + self.scenario.rollout.revert
+        return self.scenario.starts[-1] + self.scenario.latest_end(candidate.plan) + self.scenario.rollout.revert
 
     def _until(self, candidates: Sequence[Candidate]) -> float:
         """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.

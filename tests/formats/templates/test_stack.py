@@ -555,6 +555,14 @@ EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
     "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
     "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", 86400.0),
 }
+CALLERS: dict[str, tuple[dict[str, Any], str]] = {
+    "Flow": (
+        {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"DefinitionSubstitutions": {"A": "the alias"}}},
+        "http",
+    ),
+    "Filter": ({"Type": "AWS::Logs::SubscriptionFilter", "Properties": {"DestinationArn": "the alias"}}, "data"),
+    "Way": ({"Type": "AWS::Pipes::Pipe", "Properties": {"Source": "q", "Target": "the alias"}}, "data"),
+}
 SHIFTS: dict[str, list[tuple[float, float]]] = {
     "AllAtOnce": [(1.0, 0.0)],
     "Canary10Percent15Minutes": [(0.1, 900.0), (1.0, 0.0)],
@@ -569,10 +577,12 @@ OWN = {"Type": "TimeBasedLinear", "TimeBasedLinear": {"LinearPercentage": 30, "L
     shift=st.sampled_from(list(SHIFTS)),
     alias=st.sampled_from(["live", "prod", "x-1"]),
     timeout=st.integers(1, 900),
-    reserved=st.none() | st.integers(1, 500),
+    reserved=st.none() | st.integers(8, 500),
     named=st.booleans(),
     events=st.lists(st.sampled_from(list(EVENTS)), unique=True, max_size=4),
     plain=st.booleans(),
+    callers=st.lists(st.sampled_from(list(CALLERS)), unique=True, max_size=3),
+    provisioned=st.integers(0, 4),
 )
 def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
     shift: str,
@@ -582,8 +592,11 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
     named: bool,
     events: list[str],
     plain: bool,
+    callers: list[str],
+    provisioned: int,
     tmp_path: Path,
 ) -> None:
+    config = {"ProvisionedConcurrencyConfig": {"ProvisionedConcurrentExecutions": provisioned}} if provisioned else {}
     function: dict[str, Any] = {"Timeout": timeout} | ({"FunctionName": "orders-prod"} if named else {})
     function |= {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
     resources: dict[str, Any] = {}
@@ -591,16 +604,19 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
         resources["Own"] = {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": {"TrafficRoutingConfig": OWN}}
     watch = json.loads(json.dumps(ERRORS).replace(":live", f":{alias}"))
     resources["Watch"] = watch
+    for caller in callers:
+        reference = json.dumps({"Ref": "OrdersLive" if plain else "Orders.Alias"})
+        resources[caller] = json.loads(json.dumps(CALLERS[caller][0]).replace('"the alias"', reference))
     kind: Any = {"Ref": "Own"} if shift == "own" else shift
     if plain:
         alarms = {"Enabled": True, "Alarms": [{"Name": {"Ref": "Watch"}}]}
-        config = kind if shift == "own" else f"CodeDeployDefault.Lambda{kind}"
-        given_ = cloudformation({"DeploymentConfigName": config, "AlarmConfiguration": alarms}, resources, **function)
-        given_["Resources"]["OrdersLive"]["Properties"]["Name"] = alias
+        name = kind if shift == "own" else f"CodeDeployDefault.Lambda{kind}"
+        given_ = cloudformation({"DeploymentConfigName": name, "AlarmConfiguration": alarms}, resources, **function)
+        given_["Resources"]["OrdersLive"]["Properties"] |= {"Name": alias, **config}
     else:
         preference = {"Type": kind, "Alarms": [{"Ref": "Watch"}]}
         chosen = {name: EVENTS[name][0] for name in events}
-        given_ = sam(preference, chosen, resources=resources, AutoPublishAlias=alias, **function)
+        given_ = sam(preference, chosen, resources=resources, AutoPublishAlias=alias, **function, **config)
     loaded, remarks = imported(tmp_path, given_)
     assert not any("left out" in remark or "cannot be read" in remark for remark in remarks)
     assert (loaded.function.timeout, loaded.function.reserved_concurrency) == (timeout, reserved)
@@ -609,7 +625,11 @@ def test_a_template_of_known_parts_imports_to_what_it_was_made_of(
     assert [(round(step.weight, 9), step.hold) for step in strategy.plan.steps] == SHIFTS[shift]
     assert loaded.rollout is not None
     assert (loaded.rollout.alias, loaded.rollout.alarms) == (alias, ("watch",))
-    expected = [EVENTS[name][1:] for name in events] if events and not plain else [("http", None)]
+    expected = [EVENTS[name][1:] for name in (() if plain else events)]
+    expected += [(CALLERS[name][1], None) for name in callers]
+    expected = expected or [("http", None)]
+    assert loaded.function.versions["2"].provisioned == provisioned
+    assert strategy.plan.allocation == (90.0 if provisioned else 0.0)
     assert [(source.source, source.arrivals.fixed) for source in loaded.traffic] == expected
     assert {source.alias for source in loaded.traffic} == {alias}
 
@@ -710,3 +730,34 @@ def test_cdks_call_for_a_configuration_of_its_own_is_read(tmp_path: Path) -> Non
     custom = {"Type": "Custom::AWS", "Properties": {"ServiceToken": "t", "Create": json.dumps(CALL)}}
     deployed = calling({"Orders": {**ORDERS, "Properties": function}, "Config1A2B3C4D": custom}, tmp_path)
     assert deployed.strategy == {"type": "TimeBasedLinear", "LinearInterval": 3, "LinearPercentage": 20}
+
+
+def test_an_event_of_a_type_that_is_not_known_is_a_guess(tmp_path: Path) -> None:
+    events = {
+        "Odd": {"Type": "Strange"},
+        "Topic": {"Type": "SNS", "Properties": {"Topic": "t", "SqsSubscription": True}},
+    }
+    function = {**ORDERS["Properties"], "Events": events}
+    deployed = calling({"Orders": {**ORDERS, "Properties": function}}, tmp_path)
+    assert [event.kind for event in deployed.events] == ["data", "data"]
+    assert "the event Odd: what a Strange is, is not known: asynchronous is a GUESS" in deployed.remarks
+    assert (
+        "Topic comes through a queue (SqsSubscription), which is not read; here it is asynchronous" in deployed.remarks
+    )
+
+
+@pytest.mark.parametrize(
+    ("reserved", "provisioned", "expected"), [(10, 8, (8, 2)), (10, 5, (5, 5)), (4, 9, (4, 0)), (None, 700, (700, 300))]
+)
+def test_what_is_provisioned_twice_fits_into_the_concurrency(
+    reserved: int | None, provisioned: int, expected: tuple[int, int], tmp_path: Path
+) -> None:
+    limits = {"ReservedConcurrentExecutions": reserved} if reserved else {}
+    config = {"ProvisionedConcurrentExecutions": provisioned}
+    properties = {**ORDERS["Properties"], **limits, "ProvisionedConcurrencyConfig": config}
+    deployed = calling({"Orders": {**ORDERS, "Properties": properties}}, tmp_path)
+    versions = deployed.scenario(tmp_path).function.versions
+    assert (versions["1"].provisioned, versions["2"].provisioned) == expected
+    assert any("do not fit into the concurrency" in remark for remark in deployed.remarks) == (
+        expected[1] < provisioned
+    )
