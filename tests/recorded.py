@@ -62,3 +62,33 @@ def write_json(path: Path, document: object) -> Path:
 def write_csv(path: Path, header: str, rows: Iterable[str]) -> Path:
     path.write_text("\n".join([header, *rows]) + "\n")
     return path
+
+
+HISTORY = {
+    "alarm-history.json": {"AlarmHistoryItems": [
+        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 310), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from OK to ALARM"},
+        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 330), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from ALARM to OK"},
+        {"AlarmName": "somebody-else", "Timestamp": stamp(START + 60 * 5), "HistoryItemType": "StateUpdate",
+         "HistorySummary": "Alarm updated from OK to ALARM"},
+    ]},
+    "group.json": {"deploymentGroupInfo": {
+        "deploymentConfigName": "CodeDeployDefault.LambdaCanary10Percent5Minutes",
+        "alarmConfiguration": {"enabled": True, "alarms": [{"name": "errors"}]},
+        "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_ALARM"]},
+    }},
+    "alarms.json": {"MetricAlarms": [{
+        "AlarmName": "errors", "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
+        "Dimensions": [{"Name": "FunctionName", "Value": "checkout"}, {"Name": "Resource", "Value": "checkout:prod"}],
+        "EvaluationPeriods": 3, "DatapointsToAlarm": 2, "Threshold": 5.0, "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+    }]},
+    "deployments.json": {"deploymentsInfo": [
+        {"deploymentId": f"d-{k}", "status": "Succeeded", "createTime": stamp(START + 60 * start),
+         "completeTime": stamp(START + 60 * (start + 5))}
+        for k, start in enumerate((0, 100, 200, 300, 400, 500))
+    ]},
+    "function.json": {"FunctionName": "checkout", "Runtime": "python3.12", "MemorySize": 512, "Timeout": 7},
+}  # fmt: skip
+"""Answers of AWS about a function, its alarm and six deployments, one of which the alarm followed, by the names of their files."""

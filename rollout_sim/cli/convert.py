@@ -78,7 +78,7 @@ def template_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group("import")
 def import_() -> None:
-    """Turn a template, a plan or manifests of another tool into a scenario, or a part of one."""
+    """Turn a template, a plan, manifests or measurements of another tool into a scenario, or a part of one."""
 
 
 @import_.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -38,6 +39,12 @@ _DAYS: Final = 14.0
 @click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS's own, for all of its services.")
 @click.option(
     "--group", metavar="APPLICATION/GROUP", help="The CodeDeploy deployment group; else the one that shifts the alias."
+)
+@click.option(
+    "--reports",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="REPORT lines that Logs Insights exported, beside what AWS is asked: cold starts are in them.",
 )
 @click.option(
     "--timezone", metavar="ZONE", help="Of times in files that name none, such as Europe/Berlin.  [default: UTC]"
@@ -87,6 +94,7 @@ def cloudwatch(
     from rollout_sim.formats.measurements.folder import FILES, Choices, imported
 
     _check_alias(alias)
+    function = _function_name(function)
     if print_commands:
         _print_commands(function, alias, days, options["region"], options["profile"])
         return
@@ -96,13 +104,29 @@ def cloudwatch(
     name = function or "my-function"
     out = options["out"] or Path(name)
     check_writable(out, FILES)
-    recording = _from_files(paths, function, alias, options) if paths else _from_aws(name, alias, days, options)
+    if paths:
+        recording = _from_files((*paths, *options["reports"]), function, alias, options)
+    else:
+        reports = _from_files(options["reports"], function, alias, options)  # before AWS is asked for minutes on end
+        recording = _from_aws(name, alias, days, options)
+        recording.extend(reports)
     if function is None:
         recording.remark("the function's name is a GUESS; say it with --function")
     rate: Literal["trace", "profile"] = options["rate"]
     errors: Literal["fit", "minutes"] = options["errors"]
     result = imported(recording, Choices(function=name, alias=alias, rate=rate, errors=errors))
     _deliver(result, out, as_json=as_json)
+
+
+def _function_name(given: str | None) -> str | None:
+    """The name of a function, also out of its ARN. Raises click's error for what is no name."""
+    if given is None:
+        return None
+    name = given.partition(":function:")[2].partition(":")[0] if given.startswith("arn:") else given
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,140}", name) is None:
+        what = f"got {given!r}; allowed a function's name (letters, digits, - and _) or its ARN"
+        raise click.BadParameter(what, param_hint="--function")
+    return name
 
 
 def _check_alias(alias: str) -> None:

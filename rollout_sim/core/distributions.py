@@ -194,6 +194,10 @@ class _DistributionCodec(Codec):
         allowed = (*Distribution.PARAMETERS, "empirical")
         if len(value) != 1 or next(iter(value)) not in allowed:
             got = ", ".join(map(str, value)) or "none"
+            if "base" in value:
+                raise ValueError(
+                    f"`base` takes `per_record` beside it and nothing else, in a version's `duration`, got {got}"
+                )
             raise ValueError(f"a distribution is a plain {self.kind} or exactly one of {', '.join(allowed)}, got {got}")
         name, fields = next(iter(value.items()))
         if not isinstance(fields, dict):

@@ -264,6 +264,8 @@ class SimpyPlane:
         """Hands over the requests' counts, and sums up."""
         scenario, counts = self._scenario, self._counts
         for source in self._mappings:
+            assert source.polled is not None
+            source.polled.poller.close(scenario.horizon)
             self._lose(source, scenario.horizon)
         counts.requests.pending[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
@@ -497,16 +499,17 @@ class SimpyPlane:
         period = int(t // self._counts.resolution)
         for record in records:
             record.first = first
-            if source.exposes and version.number == self._new and t >= self._start:
-                self._exposure.exposed(record.user, service(source.alias, version.number))
-        if polled.mapping.stream:
-            self._counts.iterator_age(first, period, t - records[-1].arrived)
         environment = version.pool.take(t)
         if environment is None:
             self._counts.throttle(first, period)
             self._log_batch(source, records[0], version, None, t)
             polled.poller.done(t, batch, None)
             return
+        if polled.mapping.stream:
+            self._counts.iterator_age(first, period, t - records[-1].arrived)
+        if source.exposes and version.number == self._new and t >= self._start:
+            for record in records:
+                self._exposure.exposed(record.user, service(source.alias, version.number))
         invocation = self._invoke_batch(version, environment, draws, index, t, len(records))
         outcomes = self._outcomes(polled, version, records, t) if invocation.outcome == OK else None
         if outcomes is not None and ERROR in outcomes and not polled.mapping.partial_failures:

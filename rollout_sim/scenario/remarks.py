@@ -1,4 +1,4 @@
-"""What a scenario takes to be at its best because nobody said otherwise: no mistake, but results are better than life."""
+"""What a scenario takes for granted because nobody said otherwise: no mistake, but a special case, which the results show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EDGE: Final = 1e-6
 
 
 def remarks_about(scenario: Sections) -> tuple[str, ...]:
-    """A sentence for each best case that the alarms which act are given, and what would be right."""
+    """A sentence for each special case that the alarms which act are given, and what would be right."""
     acting = [name for name in scenario.evaluated if scenario.alarms[name].composite is None]
     if scenario.rollout is None or not acting:
         return ()
@@ -25,8 +25,8 @@ def _on_the_edge(scenario: Sections) -> list[str]:
     into = scenario.start % scenario.period_of_phases
     if scenario.phase_is_drawn or scenario.rollout.phase is not None or into > _EDGE:
         return []
-    what = "the rollout starts with a minute of its alarms, which is their best case"
-    return [f"{what}; `rollout.phase: random` draws where in the minute"]
+    what = "the rollout starts exactly with a period of its alarms, the best case for catching a weak fault and a late one for a"
+    return [f"{what} strong one; `rollout.phase: random` draws where in a period"]
 
 
 def _without_lag(scenario: Sections, acting: Sequence[str]) -> list[str]:

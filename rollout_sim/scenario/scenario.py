@@ -136,6 +136,14 @@ class Scenario(Displayed, Sections):
             raise ScenarioError(problems)
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
+    @property
+    def knows_time(self) -> bool:
+        """Whether its traffic or its errors follow a recording, or the time of day, so that moments differ."""
+        traffic = [source.arrivals for source in self.traffic]
+        daily = any(a.trace is not None or (a.diurnal is not None and a.diurnal.period == DAY) for a in traffic)
+        rates = [spec.error_rate for spec in self.function.versions.values()]
+        return daily or any(isinstance(rate, RecordedErrors) and rate.draw == "replay" for rate in rates)
+
     def at(self, moment: float, files: FileReader | None = None) -> Scenario:
         """The same with its rollout (or, without one, the simulation) beginning at a recorded `moment` (s since 1970).
 
@@ -143,7 +151,11 @@ class Scenario(Displayed, Sections):
         time of day has it. Raises ScenarioError where nothing is recorded of that moment, or the traffic knows no time.
         """
         files = FileReader() if files is None else files
-        begin, sources, changed = moment - self.start, [], False
+        if not self.knows_time:
+            what = "neither traffic nor errors follow the time of day or a recording, so no moment differs from another"
+            raise ScenarioError([f"{self.name}: traffic: {what}"])
+        begin = moment - (0.0 if self.rollout is None else self.rollout.start or 0.0)
+        sources = []
         for i, source in enumerate(self.traffic):
             arrivals = source.arrivals
             if arrivals.trace is not None:
@@ -151,24 +163,23 @@ class Scenario(Displayed, Sections):
                     trace = arrivals.trace.beginning(begin)
                     arrivals = replace(arrivals, trace=trace.with_files(Path(trace.folder), files))
                 except ValueError as error:
-                    start = f" of the simulation, {self.start:g} s before the rollout," if self.start else ""
+                    ahead = moment - begin
+                    start = f" of the simulation, {ahead:g} s before the rollout," if ahead else ""
                     raise ScenarioError(
                         [f"{self.name}: traffic.{i}: the begin{start} has no traffic: {error}"]
                     ) from None
             elif arrivals.diurnal is not None and arrivals.diurnal.period == DAY:
                 peak = (arrivals.diurnal.peak - begin) % DAY
                 arrivals = replace(arrivals, diurnal=replace(arrivals.diurnal, peak=peak))
-            changed = changed or arrivals is not source.arrivals
             sources.append(replace(source, arrivals=arrivals))
         versions = dict(self.function.versions)
         for number, spec in versions.items():
             if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
                 rate = spec.error_rate.beginning(begin)
-                versions[number] = replace(spec, error_rate=rate.with_files(Path(rate.folder), files))
-                changed = True
-        if not changed:
-            what = "neither traffic nor errors follow the time of day or a recording, so no moment differs from another"
-            raise ScenarioError([f"{self.name}: traffic: {what}"])
+                try:
+                    versions[number] = replace(spec, error_rate=rate.with_files(Path(rate.folder), files))
+                except ValueError as error:
+                    raise ScenarioError([f"{self.name}: function.versions.{number}.error_rate: {error}"]) from None
         return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
 
     def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:

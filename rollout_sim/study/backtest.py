@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rollout_sim.control.controller import BLOCKED, FAILED, ROLLED_BACK
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
@@ -287,7 +288,6 @@ def backtest(
     Raises ScenarioError for what cannot be played on recorded minutes.
     """
     seed = scenario.seed if seed is None else seed
-    deployment = scenario.deployment
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
     recording = recorded(scenario, data)
     good, bad, fault = _versions(scenario)
@@ -324,8 +324,6 @@ def backtest(
         notes.append("on-call is left out: a rollout is played until its alarms no longer act")
     if recording.coarser:
         notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
-    if scenario.phase_is_drawn or deployment.start % recording.period:
-        notes.append("every rollout begins at a whole minute")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
         begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],
@@ -378,7 +376,9 @@ def _lead(scenario: Scenario) -> float:
 def _length(scenario: Scenario, strategy: str) -> float:
     """Seconds from the rollout's start until its alarms no longer act, whatever happens."""
     plan = scenario.strategies[strategy].plan
-    end = plan.length + waiting_for_answers(scenario, plan) + scenario.deployment.revert
+    assert scenario.rollout is not None
+    phase = scenario.period_of_phases if scenario.phase_is_drawn else scenario.start - (scenario.rollout.start or 0.0)
+    end = phase + scenario.latest_end(plan) + waiting_for_answers(scenario, plan) + scenario.deployment.revert
     length: float = math.ceil((end + 60.0) / 60.0) * 60.0
     return length
 
@@ -389,23 +389,37 @@ def _play(scenario: Scenario, strategy: str, recording: Minutes, starts: IntArra
     lead = math.ceil(_lead(scenario) / recording.period) * recording.period
     moved = replace(
         scenario,
-        rollout=replace(scenario.rollout, start=lead, phase=0.0),
+        rollout=replace(
+            scenario.rollout, start=lead, phase="random" if scenario.phase_is_drawn else scenario.rollout.phase
+        ),
         horizon=lead + _length(scenario, strategy),
         engine="auto",
     )
     cells = max(math.ceil(moved.horizon / moved.resolution), 1) * 10
     size = max(_MEMORY // cells, 1)
-    parts = [
-        _play_part(moved, strategy, recording, starts[k : k + size], Streams(seed=seed, replication=number))
-        for number, k in enumerate(range(0, starts.size, size))
+    # Beginnings whose phase is drawn are played with those of the same phase.
+    phases = moved.phases(seed, starts)
+    groups = [
+        (moved.with_phase(phase) if moved.phase_is_drawn else moved, np.flatnonzero(phases == phase))
+        for phase in np.unique(phases).tolist()
     ]
+    parts = [(phased, members[k : k + size]) for phased, members in groups for k in range(0, members.size, size)]
+    played = [
+        _play_part(phased, strategy, recording, starts[members], Streams(seed=seed, replication=number))
+        for number, (phased, members) in enumerate(parts)
+    ]
+    order = np.argsort(np.concatenate([members for _, members in parts]))
+
+    def together(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate(arrays)[order]
+
     return Played(
-        stopped=np.concatenate([part.stopped for part in parts]),
-        blocked=np.concatenate([part.blocked for part in parts]),
-        time_to_stop=np.concatenate([part.time_to_stop for part in parts]),
-        stopped_by={name: np.concatenate([part.stopped_by[name] for part in parts]) for name in parts[0].stopped_by},
-        added=np.concatenate([part.added for part in parts]),
-        requests=np.concatenate([part.requests for part in parts]),
+        stopped=together([part.stopped for part in played]),
+        blocked=together([part.blocked for part in played]),
+        time_to_stop=together([part.time_to_stop for part in played]),
+        stopped_by={name: together([part.stopped_by[name] for part in played]) for name in played[0].stopped_by},
+        added=together([part.added for part in played]),
+        requests=together([part.requests for part in played]),
     )
 
 
@@ -422,7 +436,8 @@ def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: In
         scenario, scenario.strategies[strategy].plan, evaluator, replications,
         record=False, watch_from=-1.0 if remembered else scenario.start - 60.0,
     )  # fmt: skip
-    begins = starts - round(scenario.start / recording.period)
+    assert scenario.rollout is not None
+    begins = starts - round((scenario.rollout.start or 0.0) / recording.period)
     plane = RecordedPlane(scenario, recording, begins, metrics, streams.generator("backtest"))
     totals = Driver(plane, controller, scenario).run()
     assert totals.added is not None
@@ -462,7 +477,10 @@ def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, 
 
 def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:
     """The scenario at moments that are spread over those from which rollouts begin; none, and why, where it cannot begin at them."""
-    after = starts[starts * recording.period >= scenario.start]
+    if not scenario.knows_time:
+        return [], ""
+    assert scenario.rollout is not None
+    after = starts[starts * recording.period >= (scenario.rollout.start or 0.0)]
     if not after.size:
         return [], "the recording is too short for the scenario's own beginning"
     chosen = after[np.linspace(0, after.size - 1, min(_MOMENTS, after.size)).astype(np.int64)]
@@ -472,7 +490,7 @@ def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[
             moment = recording.start + start * recording.period
             moved.append((scenario.at(moment, files), iso_of(moment)))
     except ScenarioError as error:
-        return [], f"predicted at the scenario's own beginning, for it has no other: {error}"
+        return [], f"predicted at the scenario's own beginning, not at recorded moments: {error}"
     return moved, ""
 
 

@@ -100,6 +100,10 @@ class Poller(Protocol):
         """Records that wait and that a poller could fetch."""
         ...
 
+    def close(self, t: float) -> None:
+        """Loses everything that is too old at `t`, the end, also what nobody has looked at since."""
+        ...
+
 
 def poller_of(mapping: Mapping) -> Poller:
     """The poller of a mapping, at rest at time 0."""
@@ -166,6 +170,10 @@ class _Standard:
     def finished(self, record: Record) -> None:
         """The message is over; nobody waits for it."""
 
+    def waiting(self) -> list[Record]:
+        """All of them."""
+        return list(self._waiting)
+
     def next(self, most: int) -> list[Record]:
         """The messages that go next, up to `most`; they are out from then on."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
@@ -220,6 +228,10 @@ class _Fifo:
             self._count += len(group.waiting)
         else:
             del self._groups[record.place]
+
+    def waiting(self) -> list[Record]:
+        """All of them, those that are held back as well."""
+        return [record for group in self._groups.values() for record in group.waiting]
 
     def next(self, most: int) -> list[Record]:
         """The messages that go next, up to `most`, in order; they are out from then on."""
@@ -331,6 +343,14 @@ class QueuePoller:
         """Messages that could be fetched; those of a FIFO group that is held back could not."""
         return len(self._backlog)
 
+    def close(self, t: float) -> None:
+        """Loses the messages that wait and are too old; nothing goes on afterwards."""
+        self.settle(t)
+        for record in self._backlog.waiting():
+            if self._too_old(record, t):
+                record.over = True
+                self.fates.append((record, EXPIRED))
+
     def _too_old(self, record: Record, t: float) -> bool:
         return t >= record.arrived + self._mapping.retention
 
@@ -406,11 +426,7 @@ class StreamPoller:
                 self._waiting -= size
             young = []
             for record in batch.records:
-                if t >= record.arrived + self._mapping.retention:
-                    self._lost(record, EXPIRED)
-                elif t >= record.arrived + self._limit:
-                    self._lost(record, self._given_up)
-                else:
+                if not self._lost_if_old(record, t):
                     record.receives += 1
                     young.append(record)
             if young:
@@ -463,6 +479,20 @@ class StreamPoller:
     def visible(self) -> int:
         """Records that wait in their lanes."""
         return self._waiting
+
+    def close(self, t: float) -> None:
+        """Loses the records that wait in their lanes and are too old; nothing goes on afterwards."""
+        for lane in self._lanes:
+            for record in lane.records:
+                self._lost_if_old(record, t)
+
+    def _lost_if_old(self, record: Record, t: float) -> bool:
+        """Whether a record is too old at `t`; then it is lost."""
+        if t >= record.arrived + self._mapping.retention:
+            self._lost(record, EXPIRED)
+        elif t >= record.arrived + self._limit:
+            self._lost(record, self._given_up)
+        return record.over
 
     def _plan(self, place: int, due: float) -> None:
         self._lanes[place].due = due

@@ -95,7 +95,7 @@ class StreamRetries:
     max_age: Seconds | None = None
     """Records older than that are given up (MaximumRecordAgeInSeconds), 1 min to 7 d; without it when they expire."""
     destination: bool = False
-    """Whether what is given up goes to an on-failure destination, where it counts among the `messages_in_dlq`."""
+    """Whether what is given up goes to an on-failure destination: its fate is `dead_letter` then and not `discarded`."""
 
     def __post_init__(self) -> None:
         check_count("attempts", self.attempts, -1, 10_000)

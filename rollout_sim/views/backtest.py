@@ -16,6 +16,8 @@ from rollout_sim.views.cells import Cell, EstimatedShare, MedianDuration, Text
 from rollout_sim.views.tables import Column, Table
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_ENOUGH: Final = 0.95
+"""How often a fault has to be caught where no goal says so."""
 _DAYS: Final = 3
 """How many dates are named."""
 
@@ -108,18 +110,22 @@ def when_stopped(result: Backtest, strategy: str) -> str:
 
 
 def sentence(result: Backtest) -> str:
-    """The answer in a line: how the strategies would have done."""
-    shares = {name: result.stopped_for_nothing(name) for name in result.good}
-    best = min(shares, key=lambda name: shares[name].mean)
-    text = f"a version exactly as good would have been stopped for nothing {share_with_interval(shares[best])} of the time by {best}"
-    others = [name for name in shares if name != best]
-    if others:
-        worst = max(others, key=lambda name: shares[name].mean)
-        text += f", {share_with_interval(shares[worst])} by {worst}"
+    """The answer in a line: which strategy is stopped for nothing least often, of those that catch the fault often enough."""
+    stopped = {name: result.stopped_for_nothing(name) for name in result.good}
     caught = {name: estimate for name in result.bad if (estimate := result.caught(name)) is not None}
-    if caught:
-        text += f"; {best} would have caught {share_with_interval(caught[best])} of {result.fault}"
-    return text
+    goal = result.scenario.goal
+    enough = _ENOUGH if goal is None or goal.catch is None else goal.catch.at_least
+    able = [name for name, estimate in caught.items() if estimate.mean >= enough]
+    best = min(able or stopped, key=lambda name: stopped[name].mean)
+    often = f"a version exactly as good would have been stopped for nothing {share_with_interval(stopped[best])} of the time"
+    if not caught:
+        return f"{best} does best: {often}"
+    if not able:
+        return f"no strategy would have caught {result.fault} in {share(enough)}; by {best} {often}"
+    by = f"{best} would have caught {result.fault} in {share_with_interval(caught[best])}"
+    return (
+        f"{by}; {often}, the least of those that catch it in {share(enough)}" if len(stopped) > 1 else f"{by}; {often}"
+    )
 
 
 def confirmed(confirmation: Confirmation, goal: Goal) -> list[str]:

@@ -265,6 +265,7 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
             "precision": recommendation.precision,
             "runs": list(recommendation.runs),
             "outstanding": [outstanding.to_json() for outstanding in recommendation.outstanding],
+            "unexamined": recommendation.unexamined,
         },
         "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
         "recommendation": sentence(recommendation),

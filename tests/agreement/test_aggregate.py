@@ -54,8 +54,13 @@ def smallest_p(one: Samples, other: Samples) -> tuple[float, str]:
             if table.shape[1] > 1:
                 found.append((float(stats.chi2_contingency(table, lambda_="log-likelihood").pvalue), name))
         else:
-            a, b = a[~np.isnan(a)], b[~np.isnan(b)]
-            found.append((float(stats.ks_2samp(a, b, method="asymp").pvalue), name))
+            gone = [np.isnan(a), np.isnan(b)]
+            if gone[0].any() or gone[1].any():  # how often it happens at all
+                counts = [[int(side.sum()), int((~side).sum())] for side in gone]
+                found.append((float(stats.fisher_exact(counts).pvalue), name))
+            a, b = a[~gone[0]], b[~gone[1]]
+            if a.size and b.size:
+                found.append((float(stats.ks_2samp(a, b, method="asymp").pvalue), name))
     return min(found)
 
 

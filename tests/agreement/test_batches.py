@@ -144,7 +144,9 @@ def test_a_copied_run_shares_only_what_no_run_changes() -> None:
     first = state.laid_out(given_, metrics, requests, Streams(seed=1), events=False)
     other = state.copied(first, metrics.emptied(), requests.emptied(), 0)
     shared = {name for name in state.State._fields if getattr(first, name) is getattr(other, name)}
-    constant = {"first_counts", "user_quantiles", "waits", "async_waits", "rows", "slow_limits", "latencies"}
+    constant = {
+        "first_counts", "user_quantiles", "error_rates", "waits", "async_waits", "rows", "slow_limits", "latencies",
+    }  # fmt: skip
     assert shared == constant | set(state.empty_draws(given_, 1))
 
 

@@ -84,7 +84,7 @@ def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes:
             "500/s",
             False,
             "compiled",
-            "equal to the simpy plane; the kernel was compiled first, which takes half a minute, once",
+            "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once",
         ),
     ],
 )

@@ -220,7 +220,7 @@ def test_what_a_file_says_is_text_and_never_markup(folder: Path) -> None:
         ({"slos": None}, "No recommendation: the scenario has no SLO"),
         ({"rollout__alarms": []}, "No recommendation: no alarm watches the rollout"),
         ({"function__versions__2": {"like": "1"}}, "Nothing is wrong with version 2."),
-        ({"function__reserved_concurrency": 2}, "a search takes minutes here"),
+        ({"function__reserved_concurrency": 2}, "a search takes half a minute here"),
         ({"engine": "aggregate", "slos": None}, "Comparison: aggregate plane"),
     ],
 )

@@ -190,7 +190,9 @@ def test_a_recommendation_draws_a_phase_for_each_severity() -> None:
     starts = [draw.scenario.start for draw in draws if draw.hypothesis.stratum is not None]
     assert len(starts) == stage.strata * stage.draws
     assert len(set(starts)) == PARTS
-    assert all(draw.scenario.phase_is_drawn for draw in draws if draw.hypothesis.stratum is None)
+    good = [draw for draw in draws if draw.hypothesis.name == "good"]
+    assert len({draw.scenario.start for draw in good}) == len(good) == 4
+    assert sum(draw.count for draw in good) == stage.others
 
 
 # ---------------------------------------------------------------------------------------------------- what is told

@@ -23,6 +23,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.function.error_rates import Dispersed, ErrorRate, paths_of
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import Backtest, backtest
+from rollout_sim.views.backtest import remarks, sentence
 
 LEVEL = 1e-4
 START = 1_763_337_600  # Monday, 2025-11-17, 00:00 UTC
@@ -114,6 +115,19 @@ def test_a_canary_is_stopped_as_often_as_by_a_slow_twin(tmp_path: Path, fault: f
     assert abs(z) < 3.9
 
 
+def test_a_phase_that_is_drawn_is_another_one_at_each_beginning(tmp_path: Path) -> None:
+    """Every minute is bad, so the alarm fires at the second whole minute after the shift that has bad requests of the new version."""
+    record(tmp_path, [(60_000, 6_000)] * 300)
+    drawn_phase = {"alias": "prod", "to": "2", "alarms": ["errors"]}
+    result = backtest(given(tmp_path, rollout=drawn_phase), tmp_path, ["instant"], replications=4)
+    times = result.good["instant"].time_to_stop
+    assert result.good["instant"].stopped.all()
+    assert ((times > 60) & (times < 120)).all()
+    assert np.unique(times).size > 8
+    fixed = backtest(given(tmp_path, rollout={**drawn_phase, "phase": "15 s"}), tmp_path, ["instant"], replications=4)
+    assert (fixed.good["instant"].time_to_stop == 105).all()
+
+
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Backtest:
     """Four days in which half of the requests fail on Tuesday from 03:00 to 04:00, and none else."""
@@ -144,6 +158,19 @@ def test_the_fault_is_caught_at_once(planted: Backtest) -> None:
     assert caught.mean > 0.95
     assert 110 < after.mean < 200
     assert (planted.bad["instant"].added >= 0).all()
+
+
+def test_the_answer_names_a_strategy_that_catches_the_fault(tmp_path: Path) -> None:
+    """All at once is over before an alarm can act: it is never stopped for nothing, and never catches anything."""
+    record(tmp_path, drawn(Dispersed(mean=0.02, dispersion=0.02), 600))
+    strategies = {"at once": {"type": "all_at_once"}, "bake": {"type": "all_at_once", "bake": "10 min"}}
+    result = backtest(given(tmp_path, strategies=strategies), tmp_path, replications=4)
+    assert result.good["at once"].stopped.mean() < result.good["bake"].stopped.mean()
+    assert sentence(result).startswith("bake would have caught 10% errors in 100%")
+    alone = backtest(given(tmp_path, strategies={"at once": {"type": "all_at_once"}}), tmp_path, replications=4)
+    assert sentence(alone).startswith("no strategy would have caught 10% errors in 95%")
+    lines = [line for line in remarks(result) if line.startswith("bake: stopped for nothing by errors (100%)")]
+    assert len(lines) == 1
 
 
 @pytest.mark.slow

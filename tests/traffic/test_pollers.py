@@ -318,6 +318,26 @@ class TestStreams:
         assert numbers(poller.take(2.0)) == [0, 1, 2]
 
 
+def test_the_end_loses_what_is_too_old_and_was_not_looked_at() -> None:
+    queue = QueuePoller(replace(QUEUE, retention=60.0, concurrency=2))
+    arrive(queue, 30)
+    take_all(queue, 0.0)
+    arrive(queue, 1, 5.0, first=30)
+    queue.close(61.0)
+    assert fates(queue) == [(number, EXPIRED) for number in range(20, 30)]
+    fifo = QueuePoller(replace(QUEUE, retention=60.0, groups=2))
+    arrive(fifo, 11)
+    take_all(fifo, 0.0)
+    fifo.close(61.0)
+    assert fates(fifo) == [(10, EXPIRED)]
+    stream = StreamPoller(replace(STREAM, max_age=60.0))
+    arrive(stream, 4)
+    take_all(stream, 1.0)
+    arrive(stream, 1, 5.0, first=4)
+    stream.close(61.0)
+    assert fates(stream) == [(3, DISCARDED)]
+
+
 @pytest.mark.parametrize("mapping", [QUEUE, replace(QUEUE, groups=3), replace(STREAM, shards=2)])
 def test_a_poller_at_rest_asks_for_nothing(mapping: Mapping) -> None:
     poller: Poller = StreamPoller(mapping) if mapping.stream else QueuePoller(mapping)

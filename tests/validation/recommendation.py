@@ -29,6 +29,8 @@ GRID = {
     "DATAPOINTS": ("1 of 1", "2 of 2"),
 }  # fmt: skip
 """Small enough to enumerate."""
+BRIEF = Stage(strata=4, draws=1, each=32, others=128)
+"""What tells the best thirty of some five hundred candidates, among which the best ten are told by more."""
 SEEDS, LARGE = 60, 12
 RUNS = 20_000
 RACED = ("Linear10PercentEvery1Minute", "linear 20% every 2 min")
@@ -53,6 +55,7 @@ def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
         every = strategies(given)
         every += [candidate.watched_by(alarm) for candidate in every for alarm in alarms(given, latency=False)]
         every = [candidate for candidate in every if candidate.plan.time_to_full <= HOUR]
+        search.stages = (BRIEF, *search.stages[1:])
         rough = search.rank(search.evaluations(every, 0))
         closer = search.rank(search.evaluations([one.candidate for one in rough[:30]], 1, CONTENDING))[:10]
         mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], 2, FRESH)

@@ -6,12 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from validation import unseen
 from validation.environments import MEASUREMENTS
 from validation.page import PAGE, ROWS, alarm_fired, bad, number, replicated, stats
 from validation.rows import Row, share
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture(autouse=True)
+def _few_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first forty of the page's two hundred, each of which takes a third of a second."""
+    monkeypatch.setattr(unseen, "FUNCTIONS", 40)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.what}, {row.plane}" for row in ROWS])

@@ -68,7 +68,7 @@ def _metric_data(document: Mapping[str, Any], source: str, names: Names, clock: 
     unknown = []
     for result in results:
         identity, label = str(result.get("Id", "")), str(result.get("Label", ""))
-        for message in result.get("Messages") or []:
+        for message in _list(result, "Messages", source) if result.get("Messages") else []:
             recording.remark(f"{source}: {identity}: CloudWatch says {shorten(str(message.get('Value', message)))}")
         status = result.get("StatusCode", "Complete")
         if status == "Forbidden":
@@ -84,6 +84,8 @@ def _metric_data(document: Mapping[str, Any], source: str, names: Names, clock: 
                 f"{source}: {label or identity}: CloudWatch answered {status}: some of its periods may be missing"
             )
         times, values = result.get("Timestamps") or [], result.get("Values") or []
+        if not isinstance(times, list) or not isinstance(values, list):
+            raise ValueError(f"{source}: {identity}: Timestamps and Values are lists, got {shorten(repr(times))}")
         if len(times) != len(values):
             raise ValueError(f"{source}: {identity}: has {len(times)} Timestamps and {len(values)} Values")
         _add(recording, named.column, named.of, named.period, clock.read(times), values, source, names)
@@ -121,7 +123,7 @@ def _statistics(document: Mapping[str, Any], source: str, names: Names, clock: C
 
 
 def _statistic(point: Mapping[str, Any], name: str) -> Any:
-    return point.get(name, (point.get("ExtendedStatistics") or {}).get(name))
+    return point.get(name, inside(point, "ExtendedStatistics").get(name))
 
 
 def _add(
@@ -150,6 +152,14 @@ def _list(document: Mapping[str, Any], key: str, source: str) -> list[Mapping[st
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"{source}: {key} is a list of mappings, got {shorten(repr(entries))}")
     return entries
+
+
+def inside(entry: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """The mapping at the end of the path of `keys`; an empty one where anything else stands on the way."""
+    inner: Any = entry
+    for key in keys:
+        inner = inner.get(key) if isinstance(inner, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
 
 
 def entries(recording: Recording, kind: str, *keys: str) -> Iterator[Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from rollout_sim.formats.measurements.amazon import entries
+from rollout_sim.formats.measurements.amazon import entries, inside
 from rollout_sim.formats.measurements.recording import Recording
 from rollout_sim.formats.templates.deployed import Deployed
 from rollout_sim.formats.templates.stack import Stack
@@ -104,7 +104,7 @@ def _configuration(recording: Recording) -> dict[str, Any]:
     properties = {
         "DeploymentConfigName": config.get("deploymentConfigName"),
         "ComputePlatform": "Lambda",
-        "TrafficRoutingConfig": _capitals(config.get("trafficRoutingConfig") or {}),
+        "TrafficRoutingConfig": _capitals(inside(config, "trafficRoutingConfig")),
     }
     routing = properties["TrafficRoutingConfig"]
     return {_CONFIG: {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": properties}} if routing else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,6 +19,7 @@ from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented, suggest, to_yaml
 from rollout_sim.errors import ScenarioError, legible
+from rollout_sim.formats.measurements.amazon import entries, inside
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
 from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Measured, Recording, span, stamp
@@ -30,7 +31,8 @@ from rollout_sim.study.fit.arrivals import DAY, MONDAY, WEEK
 from rollout_sim.study.fit.durations import DurationFit
 from rollout_sim.study.fit.error_rates import ErrorFit, Scattered, Spells
 from rollout_sim.study.fit.fitted import Fitted, Observations, fit
-from rollout_sim.study.fit.releases import PRIOR, ReleaseFit, spread
+from rollout_sim.study.fit.goodness import Goodness
+from rollout_sim.study.fit.releases import PRIOR, Release, ReleaseFit, spread
 from rollout_sim.traffic.traces import MAX_INVOCATIONS
 
 SCENARIO: Final = "scenario.yaml"
@@ -64,12 +66,12 @@ class Choices:
 class Imported:
     """What an import made: the fits, of the part `used` of the table; `remarks` are what was left out or assumed.
 
-    `deployed` is the configuration, where it is known; with `grouped` a deployment group of CodeDeploy, too.
+    `deployed` is the configuration, where anything of it is known; `known` are the kinds of AWS's answers that there were.
     """
 
     fitted: Fitted
     deployed: Deployed | None
-    grouped: bool
+    known: frozenset[str]
     table: Sequence[Measured]
     used: Measured
     remarks: tuple[str, ...]
@@ -81,8 +83,7 @@ def imported(recording: Recording, choices: Choices) -> Imported:
     table = recording.measured()
     used = _scope(table, choices, recording)
     deployed = configured(recording, choices.function, choices.alias)
-    acting = None if deployed is None else frozenset(str(name) for name in _watching(recording))
-    history = releases(recording, acting or None)
+    history = releases(recording, _watching(recording, choices.function))
     try:
         fitted = fit(_observations(recording, used, history))
     except ValueError as error:
@@ -90,23 +91,35 @@ def imported(recording: Recording, choices: Choices) -> Imported:
     if deployed is not None:
         for remark in deployed.remarks:
             recording.remark(remark)
-    for remark in _remarks(fitted, used, table, choices, deployed):
+    for remark in _remarks(fitted, used, table, choices, deployed, recording.documents):
         recording.remark(remark)
     return Imported(
-        fitted=fitted, deployed=deployed, grouped=bool(recording.documents.get("deployment group")), table=table, used=used,
+        fitted=fitted, deployed=deployed, known=frozenset(recording.documents), table=table, used=used,
         remarks=tuple(map(legible, recording.remarks)), choices=choices,
     )  # fmt: skip
 
 
-def _watching(recording: Recording) -> Iterator[str]:
-    """The names of the alarms that the deployment group lists."""
-    for document in recording.documents.get("deployment group", []):
-        inner = document.get("deploymentGroupInfo") or {}
-        for alarm in (inner.get("alarmConfiguration") or {}).get("alarms") or []:
-            yield str(alarm.get("name"))
+def _watching(recording: Recording, function: str) -> frozenset[str] | None:
+    """The names of the alarms that tell of a deployment: those of the deployment group, else those on the function; None for all."""
+    named = set()
+    for group in entries(recording, "deployment group", "deploymentGroupInfo"):
+        listed = inside(group, "alarmConfiguration").get("alarms")
+        named |= {
+            str(alarm.get("name")) for alarm in listed or [] if isinstance(listed, list) and isinstance(alarm, Mapping)
+        }
+    if named:
+        return frozenset(named)
+    if "alarms" in recording.documents:
+        alarms = entries(recording, "alarms", "MetricAlarms")
+        return frozenset(str(alarm.get("AlarmName")) for alarm in alarms if f"'{function}'" in repr(alarm))
+    if "alarm history" in recording.documents and "deployments" in recording.documents:
+        recording.remark(
+            "which alarms watch the function is not known: every alarm of the history is put down to a deployment"
+        )
+    return None
 
 
-def write(result: Imported, out: Path, picture: Any) -> Scenario:
+def write(result: Imported, out: Path, picture: Callable[[Path], None]) -> Scenario:
     """The folder's files, and the scenario as it is read back from them; `picture` writes the picture of the fit into a folder.
 
     Raises ScenarioError and OSError for what cannot be written.
@@ -153,7 +166,7 @@ def _scope(table: Sequence[Measured], choices: Choices, recording: Recording) ->
     )
 
 
-def _observations(recording: Recording, used: Measured, history: tuple[Any, ...]) -> Observations:
+def _observations(recording: Recording, used: Measured, history: tuple[Release, ...]) -> Observations:
     known = ~np.isnan(used.columns["invocations"])
     columns = {name: values[known] for name, values in used.columns.items()}
     empty = np.empty(0)
@@ -169,7 +182,12 @@ def _observations(recording: Recording, used: Measured, history: tuple[Any, ...]
 
 
 def _remarks(
-    fitted: Fitted, used: Measured, table: Sequence[Measured], choices: Choices, deployed: Deployed | None
+    fitted: Fitted,
+    used: Measured,
+    table: Sequence[Measured],
+    choices: Choices,
+    deployed: Deployed | None,
+    known: Collection[str],
 ) -> Iterator[str]:
     """What is to be known of the data and the fits."""
     observed = fitted.observed
@@ -215,7 +233,7 @@ def _remarks(
             yield f"warning: durations: a lognormal distribution fits poorly ({_verdict(durations.goodness)}); {_instead(durations)}"
         if durations.varies:
             yield "durations change over time, by more than chance; one distribution for all cannot say that"
-        timeout = deployed.timeout if deployed is not None else None
+        timeout = None if deployed is None or "function" not in known else deployed.timeout
         if timeout is not None and fitted.errors is not None:
             beyond = 1 - float(durations.distribution.cdf(np.array(timeout)))
             if beyond > max(_TAIL * float(observed.errors.sum()) / float(observed.invocations.sum()), 1e-6):
@@ -229,7 +247,7 @@ def _instead(durations: DurationFit) -> str:
     return "give REPORT lines of Logs Insights, and the recorded ones are drawn"
 
 
-def _verdict(goodness: Any) -> str:
+def _verdict(goodness: Goodness) -> str:
     within = "" if goodness.low is None else f", {goodness.low:.3g} to {goodness.high:.3g} by the fit"
     return f"{goodness.figure} {goodness.value:.3g}{within}"
 
@@ -300,21 +318,22 @@ class _Sections:
         function: dict[str, Any] = {"name": self.choices.function}
         lines = [about_duration, about_cold, about_errors]
         deployed = self.deployed
-        if deployed is not None:
+        if deployed is not None and "function" in self.result.known:
             function["timeout"] = text(deployed.timeout, "duration")
             about = f" ({', '.join(deployed.described)})" if deployed.described else ""
             lines.append(f"timeout, concurrency: as configured{about}.")
-            if deployed.reserved is not None:
-                function["reserved_concurrency"] = deployed.reserved
-            if deployed.provisioned:
-                first["provisioned"] = deployed.provisioned
         else:
-            slowest = np.nanmax(self.result.used.columns["duration_max_ms"], initial=0.0) / 1000
+            longest = self.result.used.columns["duration_max_ms"]
+            slowest = float(longest[~np.isnan(longest)].max(initial=0.0)) / 1000
             function["timeout"] = text(
                 float(next(limit for limit in (3, 10, 30, 60, 300, 900, math.inf) if limit > slowest or limit == 900)),
                 "duration",
             )
             lines.append(f"timeout: GUESS, above the longest that was measured ({show_duration(slowest)}).")
+        if deployed is not None and deployed.reserved is not None:
+            function["reserved_concurrency"] = deployed.reserved
+        if deployed is not None and deployed.provisioned:
+            first["provisioned"] = deployed.provisioned
         lines.append(f"version 2: GUESS, version 1 with {text(fault, 'share')} more errors.")
         function |= {
             "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": text(fault, "share")}]}},
@@ -428,7 +447,7 @@ class _Sections:
 
     def _about_the_rollout(self) -> str:
         start = f"The rollout starts {text(START, 'duration')} into the simulation; all times in the results count from there."
-        if self.result.grouped:
+        if "deployment group" in self.result.known:
             return f"{start}\nstrategies: `today` is as configured; the others are there to compare."
         return f"{start}\nstrategies: GUESS."
 
@@ -439,7 +458,7 @@ class _Sections:
             "linear 10%": {"type": "Linear10PercentEvery1Minute"},
             "blue/green": {"type": "blue_green", "bake": "10 min"},
         }
-        if not self.result.grouped or self.deployed is None:
+        if "deployment group" not in self.result.known or self.deployed is None:
             return others
         mine = self.deployed.strategy
         return {"today": mine} | {name: strategy for name, strategy in others.items() if strategy != mine}

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from rollout_sim.formats.measurements.amazon import entries
+from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.measurements.amazon import entries, inside
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.recording import Recording, stamp
 from rollout_sim.study.fit.releases import AFTERWARDS, Ending, Release
@@ -35,9 +36,9 @@ def _state(entry: Mapping[str, Any]) -> str:
     """The new state of an item of an alarm's history: in its data, or in words in its summary."""
     try:
         data = json.loads(str(entry.get("HistoryData") or "{}"))
-        state = data.get("newState", {}).get("stateValue")
-    except (ValueError, AttributeError):
-        state = None
+    except ValueError:
+        data = {}
+    state = inside(data, "newState").get("stateValue") if isinstance(data, Mapping) else None
     return str(state or str(entry.get("HistorySummary", "")).rpartition(" to ")[2]).strip()
 
 
@@ -55,7 +56,7 @@ def releases(recording: Recording, watching: frozenset[str] | None = None) -> tu
     )
     found: dict[str, Mapping[str, Any]] = {}
     for entry in entries(recording, "deployments", "deploymentsInfo", "deploymentInfo"):
-        if entry.get("creator") != "codeDeployRollback" and not (entry.get("rollbackInfo") or {}).get(
+        if entry.get("creator") != "codeDeployRollback" and not inside(entry, "rollbackInfo").get(
             "rollbackTriggeringDeploymentId"
         ):
             found[str(entry.get("deploymentId"))] = entry
@@ -91,10 +92,10 @@ def _release(
     """One deployment; `moments` are its start, its end and until when an alarm is put down to it."""
     start, end, until = moments
     status = str(entry.get("status"))
-    code = str((entry.get("errorInformation") or {}).get("code", ""))
+    code = str(inside(entry, "errorInformation").get("code", ""))
     ending: Ending = "unknown"
     noticed, alarm = None, ""
-    rolled_back = bool((entry.get("rollbackInfo") or {}).get("rollbackDeploymentId"))
+    rolled_back = bool(inside(entry, "rollbackInfo").get("rollbackDeploymentId"))
     if code in _STOPPED or "ALARM" in code or (status in ("Failed", "Stopped") and rolled_back):
         ending = "rolled back"
         noticed, alarm = next(((time, who) for time, who in entered if start <= time <= end), (end, ""))
@@ -115,7 +116,10 @@ def _release(
 def _time(value: object, clock: Clock) -> int:
     if isinstance(value, datetime):
         return int(value.timestamp())
-    return clock.read([value])[0]
+    try:
+        return clock.read([value])[0]
+    except ValueError as error:
+        raise ScenarioError([f"{clock.source}: {error}"]) from None
 
 
 def described(release: Release) -> str:

@@ -33,6 +33,10 @@ _STATISTICS: Final = (
 _AVERAGED: Final = re.compile(r"average|(?<![a-z])avg|mean|minimum|max|p\d\d")
 
 
+_AGGREGATOR: Final = re.compile(r"^\W*(?:avg|sum|min|max):(?=[a-z_.]+\.)")
+"""How Datadog adds up several series of a metric, which is not the metric's statistic: `avg:aws.lambda.errors`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """What a name says: the column of the table, the scope, the period (s) and the factor to milliseconds; None where nothing."""
@@ -105,7 +109,7 @@ def column_of(lowered: str) -> str | None:
     metric = next((column for column, pattern in _METRICS if pattern.search(lowered)), None)
     if metric == "duration":
         return next((column for column, pattern in _STATISTICS if pattern.search(lowered)), None)
-    if metric in ("errors", "throttles", "invocations") and _AVERAGED.search(lowered):
+    if metric in ("errors", "throttles", "invocations") and _AVERAGED.search(_AGGREGATOR.sub("", lowered)):
         return None
     return metric
 

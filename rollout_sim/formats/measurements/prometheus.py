@@ -9,9 +9,10 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.yaml_io import shorten
+from rollout_sim.formats.measurements.amazon import inside
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.naming import Names, unknown_series
-from rollout_sim.formats.measurements.recording import COUNTS, Recording, Series, checked, number
+from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Recording, Series, checked, number
 
 _FEW: Final = 10
 """Values from which on a series that never falls is taken for a counter."""
@@ -43,9 +44,9 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
     for warning in document.get("warnings") or []:
         recording.remark(f"{source}: Prometheus warns: {shorten(str(warning))}")
     for entry in data["result"]:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("values"), list):
+        if not isinstance(entry, Mapping) or not _is_series(entry):
             raise ValueError(f"{source}: a series has a metric and values, got {shorten(repr(entry))}")
-        labels = {str(key): str(value) for key, value in dict(entry.get("metric") or {}).items()}
+        labels = {str(key): str(value) for key, value in inside(entry, "metric").items()}
         name = labels.get("__name__", "")
         written = " ".join([name, *(f"{key}={value}" for key, value in labels.items() if key != "__name__")])
         named = names.told(*_texts(labels, written), file=source, alone=len(data["result"]) == 1)
@@ -62,6 +63,9 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
         order = np.argsort(times, kind="stable")
         times, values = times[order], values[order]
         step = int(np.diff(np.unique(times)).min()) if np.unique(times).size > 1 else 60
+        if step < MINUTE and name.startswith("aws_"):
+            what = "an exporter of CloudWatch repeats each of its minutes"
+            raise ValueError(f"{source}: {name} comes every {step} s, and {what}; ask query_range with step=60")
         if named.column in COUNTS and _is_counter(name, values):
             recording.remark(f"{source}: {name or named.column} is a counter; it is differenced step by step")
             times, values = _differenced(times, values, step)
@@ -76,6 +80,11 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
     if not data["result"]:
         recording.remark(f"{source}: the query found no series")
     return _added_up(recording)
+
+
+def _is_series(entry: Mapping[str, Any]) -> bool:
+    values = entry.get("values")
+    return isinstance(values, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in values)
 
 
 def _texts(labels: Mapping[str, str], written: str) -> tuple[str, ...]:

@@ -12,12 +12,13 @@ import numpy as np
 
 from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.files import quoted
+from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.units import UNITS
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.insights import read_reports
 from rollout_sim.formats.measurements.naming import Names, unknown_series
-from rollout_sim.formats.measurements.recording import Recording, Series, checked, number, period_of
+from rollout_sim.formats.measurements.recording import MINUTE, Recording, Series, checked, number, period_of
 
 _TIMES: Final = ("time", "timestamp", "date", "datetime", "@timestamp", "_time")
 _LONG: Final = (("series", "metric", "name", "label", "scope", "group"), ("value", "values"))
@@ -44,6 +45,8 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
         raise ValueError(
             f"{source}:1: no column of times; allowed one called {', '.join(_TIMES)}; got {shorten(', '.join(header))}"
         )
+    if "of" in lowered and "invocations" in lowered:
+        return _tidy(rows, lowered, place, source, line, clock)
     long = _long(lowered)
     columns = _pivoted(rows, place, *long) if long is not None else _wide(rows, header, place)
     recording, unknown = Recording(), []
@@ -71,6 +74,36 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
         raise ValueError(unknown_series(source, unknown))
     for name in unknown:
         recording.remark(f"{source}: left out: the column {shorten(name)}, which is none of the metrics that are used")
+    return recording
+
+
+def _tidy(rows: list[list[str]], header: list[str], place: int, source: str, line: int, clock: Clock) -> Recording:
+    """`minutes.csv` itself: a row for each period and scope, with its metrics in columns."""
+    recording = Recording()
+    of = header.index("of")
+    lasting = header.index("period_s") if "period_s" in header else None
+    parts: dict[tuple[str, int], list[int]] = {}
+    for index, row in enumerate(rows[1:], start=1):
+        text = "" if lasting is None else row[lasting].strip()
+        if re.fullmatch(r"function|alias:[\w-]+|version:\d+", row[of].strip()) is None or (text and not text.isdigit()):
+            what = (
+                f"`of` is function, alias:NAME or version:NUMBER and `period_s` a whole number, got {quoted(row[of])}"
+            )
+            raise ValueError(f"{source}:{index + line}: {what} and {quoted(text)}")
+        parts.setdefault((row[of].strip(), int(text or MINUTE)), []).append(index)
+    for (scope, period), numbers in parts.items():
+        if period == 0:
+            raise ValueError(f"{source}: period_s is 0; allowed seconds from 1")
+        try:
+            times: IntArray = np.array(clock.read([rows[index][place] for index in numbers]), np.int64)
+        except ValueError as error:
+            raise ValueError(f"{source}: {header[place]}: {error}") from None
+        for column in COLUMNS:
+            if column in header:
+                cells = [(index, rows[index][header.index(column)]) for index in numbers]
+                values = np.array([_value(text, column, 1.0, f"{source}:{index + line}") for index, text in cells])
+                series = Series(column=column, of=scope, period=period, times=times, values=values, source=source)
+                recording.series.append(checked(series, recording.remarks))
     return recording
 
 

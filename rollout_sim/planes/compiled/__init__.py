@@ -63,7 +63,7 @@ def _against(expected: float, runs: int) -> str:
 def _advantage() -> str:
     if _ready():
         return "equal to the simpy plane, invocation by invocation"
-    return "equal to the simpy plane; the kernel was compiled first, which takes half a minute, once"
+    return "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once"
 
 
 def _single_run(

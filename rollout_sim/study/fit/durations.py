@@ -28,6 +28,9 @@ _FAIR_DISTANCE, _POOR_DISTANCE = 0.05, 0.1
 """How far the distribution function of single invocations may be off (Kolmogorov's distance)."""
 _BLOCK: Final = 60
 """Periods that vary together: the interval takes their sums as what varies."""
+_LEAST_BLOCKS: Final = 10
+"""How many blocks there are at least, where there are as many periods; the fewer, the wider the interval."""
+_FEW_BLOCKS: Final = 5
 _MANY: Final = 1000
 _NODES: Final = 128
 _WAVES: Final = 0.02
@@ -59,6 +62,7 @@ def fit_percentiles(
     The logarithm of each percentile is regressed on the normal score of its order statistic. NaN is not known. None where
     less than two percentiles are.
     """
+    together = max(1, min(_BLOCK, invocations.size // _LEAST_BLOCKS))
     known_shares: list[str] = []
     rows: list[tuple[FloatArray, FloatArray, FloatArray, IntArray]] = []
     for name, share in SHARES.items():
@@ -69,13 +73,13 @@ def fit_percentiles(
         if not used.any():
             continue
         scores, variances = _order_statistics(invocations[used], share)
-        rows.append((scores, np.log(values[used]), 1 / variances, np.flatnonzero(used) // _BLOCK))
+        rows.append((scores, np.log(values[used]), 1 / variances, np.flatnonzero(used) // together))
         known_shares.append(name)
     if len(rows) < 2:
         return None
     z, y, w, block = (np.concatenate(part) for part in zip(*rows, strict=True))
     middle, sigma, covariance = _line(z, y, w, block)
-    if sigma <= 0:
+    if sigma <= 0 or not np.isfinite(covariance).all():
         return None
     tail_of = np.array([1.0, _Z99])
     errors = math.sqrt(covariance[0, 0]), math.sqrt(max(float(tail_of @ covariance @ tail_of), 0.0))
@@ -159,7 +163,7 @@ def _order_statistic(n: int, share: float) -> tuple[float, float]:
 
 
 def _line(z: FloatArray, y: FloatArray, w: FloatArray, block: IntArray) -> tuple[float, float, FloatArray]:
-    """Weighted least squares of y on z, and the covariance of intercept and slope with blocks as what varies together."""
+    """Weighted least squares of y on z, and the covariance of intercept and slope, with blocks as what varies together."""
     design = np.stack([np.ones(z.size), z])
     bread = np.linalg.inv((design * w) @ design.T)
     beta = bread @ ((design * w) @ y)
@@ -167,8 +171,11 @@ def _line(z: FloatArray, y: FloatArray, w: FloatArray, block: IntArray) -> tuple
     _, of = np.unique(block, return_inverse=True)
     blocks = int(of.max()) + 1
     scores = np.stack([np.bincount(of, row * residual, blocks) for row in design])
-    few = blocks / (blocks - 1) if blocks > 1 else math.inf
-    inflated = (_student(max(blocks - 1, 1)) / _Z) ** 2
+    if blocks < _FEW_BLOCKS:
+        # Too few to see how they vary: by the order statistics alone, as if all those of a period were one.
+        return float(beta[0]), float(beta[1]), np.asarray(bread * beta[1] ** 2 * len(SHARES), float)
+    few = blocks / (blocks - 1)
+    inflated = (_student(blocks - 1) / _Z) ** 2
     covariance = bread @ (scores @ scores.T) @ bread * few * inflated
     return float(beta[0]), float(beta[1]), np.asarray(covariance, float)
 

@@ -27,6 +27,7 @@ from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_en
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
+from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
@@ -121,6 +122,9 @@ PER_TURN: Final = 16
 PER_WAVE: Final = 1 << 17
 PER_HYPOTHESIS: Final = 1 << 10
 """Numbers of batches that belong to a wave, and to a hypothesis in it."""
+PER_PHASE: Final = 256
+FEWEST_PHASES: Final = 4
+"""Replications that share a phase where there are enough of them, and phases at least, of a hypothesis without severities."""
 STAGES: Final = (0.1, 0.35, 0.7, 1.0)
 """How much of the work is done, by experience, when a stage begins and ends."""
 CLOSE: Final = 0.1
@@ -202,6 +206,8 @@ class Recommendation(Plotted):
     """How many runs were done when the contenders were told apart, and at the end."""
     outstanding: tuple[Outstanding, ...] = ()
     """What would be likely to decide the recommended one's open limits."""
+    unexamined: int = 0
+    """Where nothing is recommended, how many promising candidates were not looked at closely, because the effort was spent."""
     data: str | None = None
     """The folder with the recorded minutes that it was searched on."""
     described: Scenario | None = None
@@ -214,7 +220,7 @@ class Recommendation(Plotted):
         """Whether the replications are enough to say that the winner keeps every limit, or that no contender does."""
         if self.winner is not None:
             return not self.confirmed[0].open(self.goal)
-        return all(evaluation.broken(self.goal) for evaluation in self.contenders)
+        return not self.unexamined and all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
     def chosen_scenario(self) -> Scenario:
@@ -391,13 +397,15 @@ class Search:
         promising, searched = self.promising(keep_alarms=keep_alarms)
         explored: list[Evaluation] = []
         contenders: list[Evaluation] = []
+        queue: list[Candidate] = []
         winner, ties, confirmed, interrupted = None, list[Candidate](), list[Evaluation](), ""
         try:
             interrupted = "while the promising candidates were simulated"
             explored = self.rank(self.explore(promising, progress))
             interrupted = "while the contenders were told apart"
             undecided: set[str] = set()
-            queue = [evaluation.candidate for evaluation in explored]
+            keeping = [evaluation for evaluation in explored if not evaluation.broken(self.goal)]
+            queue = [evaluation.candidate for evaluation in keeping or explored[:1]]
             while queue:
                 group = self._contenders(queue)
                 ranked, undecided = self.compete(group, progress)
@@ -417,6 +425,12 @@ class Search:
                 raise
             contenders = contenders or explored[: self.contenders[1]]
         advice = advise(self.goal, contenders, rate=self.rate, feasible=winner is not None or bool(interrupted))
+        unexamined = len(queue) if winner is None else 0
+        if interrupted:
+            advice = replace(advice, summary=f"interrupted {interrupted}")
+        elif unexamined:
+            more = f"{unexamined} more promising candidates were not looked at closely, for which --time has room"
+            advice = replace(advice, summary=f"{advice.summary}; {more}")
         return Recommendation(
             scenario=self.scenario,
             goal=self.goal,
@@ -429,7 +443,7 @@ class Search:
             contenders=tuple(contenders),
             confirmed=tuple(confirmed),
             ties=tuple(ties),
-            advice=replace(advice, summary=f"interrupted {interrupted}") if interrupted else advice,
+            advice=advice,
             notes=self.notes(winner, confirmed),
             keep_alarms=keep_alarms,
             deploy_with=self.deploy_with,
@@ -438,6 +452,7 @@ class Search:
             precision=precision,
             runs=self.effort.reached,
             outstanding=() if winner is None else tuple(self._outstanding(confirmed[0])),
+            unexamined=unexamined,
             interrupted=interrupted,
         )
 
@@ -551,17 +566,18 @@ class Search:
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
         assert self.scenario.rollout is not None
-        return self.scenario.starts[-1] + candidate.plan.length + self.scenario.rollout.revert
+        return self.scenario.starts[-1] + self.scenario.latest_end(candidate.plan) + self.scenario.rollout.revert
 
     def _until(self, candidates: Sequence[Candidate]) -> float:
         """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.
 
         Where there is somebody on call, a bad version that nothing stops would have been found by then.
         """
-        until = max([*map(self._end, candidates), self.scenario.start + self.risk.onset + WINDOW])
+        latest = self.scenario.starts[-1]
+        until = max([*map(self._end, candidates), latest + self.risk.onset + WINDOW])
         if self.scenario.on_call is not None:
             full = max(candidate.plan.time_to_full for candidate in candidates)
-            until = max(until, self.scenario.start + max(full, self.risk.onset) + self.risk.found_after)
+            until = max(until, latest + max(full, self.risk.onset) + self.risk.found_after)
         resolution = self.scenario.resolution
         return min(math.ceil(until / resolution) * resolution, self._last)
 
@@ -715,26 +731,29 @@ class Search:
         return stops_of(result[candidate.name]).one_by_one
 
     def _draws(self, sizes: Stage, wave: int, until: float, over: float) -> list[_Draw]:
-        """What is simulated of each hypothesis: its severities, and how often each."""
+        """What is simulated of each hypothesis: its severities, and how often each.
+
+        Where whole periods are drawn and the rollout's phase is, too, each draw is a batch of one phase: all phases in
+        each batch would cost as much as sixteen.
+        """
         hypotheses = self._stratified(sizes.strata)
         shares = Streams(seed=self.seed, replication=wave).generator("recommend/severities").random(
             (len(hypotheses), sizes.draws)
         )  # fmt: skip
         draws = []
-        whole = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
+        one_phase = self.plane.engine == "aggregate" and self.scenario.phase_is_drawn
+        phased = min(max(sizes.others // PER_PHASE, FEWEST_PHASES), PARTS) if one_phase else 1
         for k, hypothesis in enumerate(hypotheses.values()):
             number = wave * PER_WAVE + k * PER_HYPOTHESIS
-            if hypothesis.stratum is None:
-                scenario = replace(hypothesis.scenario, horizon=until if hypothesis.weight else over)
-                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=sizes.others))
-                continue
-            for r in range(sizes.draws):
-                drawn = hypothesis.drawn(self.risk, (r + float(shares[k, r])) / sizes.draws)
-                scenario = replace(drawn, horizon=until)
-                if whole:  # the replications of a severity are a batch; a phase of its own costs nothing
-                    place = (wave * len(hypotheses) + k) * sizes.draws + r
-                    scenario = scenario.with_phase(float(scenario.phases(self.seed, np.array([place]))[0]))
-                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=sizes.each))
+            several, count = (sizes.draws, sizes.each) if hypothesis.stratum else (phased, -(-sizes.others // phased))
+            end = until if hypothesis.weight else over
+            for r in range(several):
+                share = (r + float(shares[k, r])) / several if hypothesis.stratum else 0.0
+                scenario = replace(hypothesis.drawn(self.risk, share), horizon=end)
+                if one_phase:
+                    place = np.array([(wave * len(hypotheses) + k) * several + r])
+                    scenario = scenario.with_phase(float(scenario.phases(self.seed, place)[0]))
+                draws.append(_Draw(hypothesis=hypothesis, scenario=scenario, number=number + r, count=count))
         return draws
 
     def _one_plane(self) -> EngineChoice:

@@ -19,13 +19,11 @@ from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Recommendation, Search, prepare
-from rollout_sim.study.replications import counts_of, nominally_affordable
+from rollout_sim.study.replications import nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
 CELL: Final = 1_000
 """Replications of a severity at most."""
-SEARCHABLE: Final = 4_000.0
-"""Periods x targets up to which a recommendation takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +179,9 @@ def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jo
         slow = search.plane.reason if search.plane.engine != "aggregate" else ""
     except ScenarioError as error:
         return "; ".join(error.problems)
-    if not slow and counts_of(scenario) > SEARCHABLE:
-        slow = "the horizon is long"
     if not slow:
         return search
-    return f"a search takes minutes here ({slow}); rollout-sim recommend {shlex.quote(_shown(path))} makes it"
+    return f"a search takes half a minute here ({slow}); rollout-sim recommend {shlex.quote(_shown(path))} makes it"
 
 
 def _command(

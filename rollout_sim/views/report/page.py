@@ -135,9 +135,9 @@ def _facts(scenario: Scenario) -> list[tuple[str, list[str]]]:
         if scenario.rollout.hold is not None:
             alarms.append(holding(scenario.rollout.hold))
         facts.append(("Alarms", alarms or ["none: nothing stops the rollout"]))
-    facts.append(
-        ("Simulated", [f"{show_duration(scenario.horizon)}, the rollout from {show_duration(scenario.start)} on"])
-    )
+    drawn = f" or up to {show_duration(scenario.period_of_phases)} later" if scenario.phase_is_drawn else ""
+    what = f"{show_duration(scenario.horizon)}, the rollout from {show_duration(scenario.start)}{drawn} on"
+    facts.append(("Simulated", [what]))
     return facts
 
 

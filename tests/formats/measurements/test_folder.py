@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import call
-from recorded import DURATION, START, columns, metric_data, write_csv, write_json
+from recorded import DURATION, HISTORY, START, columns, metric_data, write_csv, write_json
 
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
@@ -156,35 +156,6 @@ def test_errors_that_nothing_describes_are_said_and_the_minutes_offered(tmp_path
     assert result.fitted.errors is not None
     assert result.fitted.errors.goodness.verdict == "poor"
     assert any("no description fits well" in remark and "--errors minutes" in remark for remark in result.remarks)
-
-
-HISTORY = {
-    "alarm-history.json": {"AlarmHistoryItems": [
-        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 310), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from OK to ALARM"},
-        {"AlarmName": "errors", "Timestamp": stamp(START + 60 * 330), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from ALARM to OK"},
-        {"AlarmName": "somebody-else", "Timestamp": stamp(START + 60 * 5), "HistoryItemType": "StateUpdate",
-         "HistorySummary": "Alarm updated from OK to ALARM"},
-    ]},
-    "group.json": {"deploymentGroupInfo": {
-        "deploymentConfigName": "CodeDeployDefault.LambdaCanary10Percent5Minutes",
-        "alarmConfiguration": {"enabled": True, "alarms": [{"name": "errors"}]},
-        "autoRollbackConfiguration": {"enabled": True, "events": ["DEPLOYMENT_STOP_ON_ALARM"]},
-    }},
-    "alarms.json": {"MetricAlarms": [{
-        "AlarmName": "errors", "Namespace": "AWS/Lambda", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
-        "Dimensions": [{"Name": "FunctionName", "Value": "checkout"}, {"Name": "Resource", "Value": "checkout:prod"}],
-        "EvaluationPeriods": 3, "DatapointsToAlarm": 2, "Threshold": 5.0, "ComparisonOperator": "GreaterThanThreshold",
-        "TreatMissingData": "notBreaching",
-    }]},
-    "deployments.json": {"deploymentsInfo": [
-        {"deploymentId": f"d-{k}", "status": "Succeeded", "createTime": stamp(START + 60 * start),
-         "completeTime": stamp(START + 60 * (start + 5))}
-        for k, start in enumerate((0, 100, 200, 300, 400, 500))
-    ]},
-    "function.json": {"FunctionName": "checkout", "Runtime": "python3.12", "MemorySize": 512, "Timeout": 7},
-}  # fmt: skip
 
 
 def test_history_becomes_risk_and_the_configuration_the_rollout(tmp_path: Path) -> None:
@@ -345,3 +316,45 @@ def test_what_is_polled_is_counted_in_batches(tmp_path: Path, metrics: Path) -> 
         result = result_of(metrics, *paths)
         assert any("are batches, not their messages" in remark for remark in result.remarks) == polled
         assert written(result, tmp_path / state).traffic[0].source == ("data" if polled else "http")
+
+
+def test_without_the_function_s_configuration_its_timeout_is_a_guess(tmp_path: Path, metrics: Path) -> None:
+    group = write_json(tmp_path / "group.json", HISTORY["group.json"])
+    text = scenario_text(result_of(metrics, group))
+    assert "timeout: GUESS, above the longest that was measured (900 ms)" in text
+    assert "today: {type: Canary10Percent5Minutes}" in text
+
+
+@pytest.mark.parametrize(("known", "bad"), [(("alarms.json",), 1), ((), 2)])
+def test_without_a_deployment_group_the_alarms_on_the_function_tell(
+    tmp_path: Path, metrics: Path, known: tuple[str, ...], bad: int
+) -> None:
+    names = ("alarm-history.json", "deployments.json", *known)
+    result = result_of(metrics, *(write_json(tmp_path / name, HISTORY[name]) for name in names))
+    assert result.fitted.releases is not None
+    assert result.fitted.releases.bad == bad  # without any of them somebody else's alarm counts, too
+    assert any("every alarm of the history is put down" in remark for remark in result.remarks) == (not known)
+
+
+def test_minutes_csv_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    files = [
+        write_json(
+            tmp_path / f"{period}-{of[:3]}.json",
+            metric_data(FOUND, of=of, period=period, start=START - 3600 * 700 * (period > 60)),
+        )
+        for of in ("function", "alias:prod", "version:7")
+        for period in (60, 3600)
+    ]
+    first = result_of(*files)
+    written(first, tmp_path / "out")
+    again = result_of(tmp_path / "out" / "minutes.csv")
+    assert [(part.of, part.period) for part in again.table] == [(part.of, part.period) for part in first.table]
+    for one, other in zip(first.table, again.table, strict=True):
+        np.testing.assert_array_equal(one.times, other.times)
+        for name in COLUMNS:
+            np.testing.assert_allclose(one.columns[name], other.columns[name], rtol=1e-5)
+    assert again.remarks == first.remarks
+    broken = tmp_path / "m.csv"
+    broken.write_text("time,of,invocations,errors\n2026-11-24T14:00:00Z,everything,5,0\n")
+    with pytest.raises(ScenarioError, match=r"m\.csv:2: `of` is function, alias:NAME or version:NUMBER"):
+        result_of(broken)

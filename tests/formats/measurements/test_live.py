@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from amazon import CREDENTIALS, Refusal, answering, moto
-from recorded import START, columns
+from command import call
+from recorded import START, columns, write_csv
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.folder import Choices, imported
@@ -159,6 +162,26 @@ def test_a_function_that_is_not_there_and_credentials_that_are_not(monkeypatch: 
         monkeypatch.delenv(name)
     with pytest.raises(ScenarioError, match="AWS: Unable to locate credentials"):
         read("http://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(ScenarioError, match="reading from AWS needs boto3; install it with: pip install 'rollout-sim"):
+        read("http://127.0.0.1:9")
+
+
+@pytest.mark.slow
+def test_the_command_asks_aws_and_takes_cold_starts_from_a_file(tmp_path: Path) -> None:
+    amazon = Amazon()
+    amazon.throttled = amazon.partial = 0
+    rows = [f"80,{300 + k}" for k in range(40)]
+    write_csv(tmp_path / "r.csv", "@duration,@initDuration", rows)
+    ended = int(time.time()) // 60 * 60 - 600
+    with pytest.MonkeyPatch.context() as patch, answering(answers(amazon)) as (url, _):
+        patch.setattr(sys.modules[__name__], "START", ended - 60 * MINUTES)
+        words = ("--function", "checkout", "--days", "0.6", "--endpoint-url", url, "--reports", "r.csv")
+        ran = call("import", "cloudwatch", *words, cwd=tmp_path, env=CREDENTIALS)
+    assert ran.returncode == 0, ran.stderr
+    text = (tmp_path / "checkout" / "scenario.yaml").read_text()
+    assert "cold_start: measured from 40 inits" in text
+    assert "timeout: 12 s" in text
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from recorded import START, columns, metric_data, times, write_csv, write_json
+from recorded import HISTORY, START, columns, metric_data, times, write_csv, write_json
 
 from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.measurements.configuration import configured
+from rollout_sim.formats.measurements.history import releases
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.formats.measurements.recording import Measured, Recording, stamp
@@ -258,6 +261,11 @@ def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
         ("ProvisionedConcurrencyInvocations", None, None),
         ("Average of Errors", None, None),
         ("Errors/min", "errors", None),
+        ("avg:aws.lambda.errors{functionname:checkout}.as_count()", "errors", None),
+        ("sum:aws.lambda.errors{functionname:checkout}.as_rate()", None, None),
+        ("avg:aws.lambda.duration.p99{functionname:checkout}", "duration_p99_ms", None),
+        ("aws_lambda_invocations_sum", "invocations", None),
+        ("Invocations_Average", None, None),
         ("speed of function every 60 s", None, "function"),
         ("Concurrent executions", "concurrent_executions", None),
         ('http_requests{env="prod"}', "invocations", "alias:prod"),
@@ -293,6 +301,21 @@ def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path)
     assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
 
 
+def test_minutes_that_an_exporter_repeats_are_not_added_up(tmp_path: Path) -> None:
+    series = [
+        {"metric": {"__name__": "aws_lambda_invocations_sum"}, "values": [[START + 15 * k, "8"] for k in range(8)]}
+    ]
+    path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
+    with pytest.raises(
+        ScenarioError, match="comes every 15 s, and an exporter of CloudWatch repeats each of its minutes"
+    ):
+        read(path)
+    series[0]["metric"]["__name__"] = "http_requests"
+    recording = read(write_json(path, {"data": {"resultType": "matrix", "result": series}}))
+    assert alone(recording).columns["invocations"].sum() == 64
+    assert any("comes every 15 s; here it is by minutes" in remark for remark in recording.remarks)
+
+
 def test_answers_in_a_list(tmp_path: Path) -> None:
     check(alone(read(write_json(tmp_path / "m.json", [metric_data(FOUND)]))))
 
@@ -310,3 +333,47 @@ def test_an_empty_file_is_a_note(tmp_path: Path) -> None:
     assert recording.remarks == [
         f"{name}.json: is empty: nothing is read of it" for name in ("concurrency", "provisioned")
     ]
+
+
+def _mutated(document: object, chance: random.Random) -> object:
+    """The document with one of its values replaced by something else, or taken out."""
+    result = json.loads(json.dumps(document))
+    node = result
+    while isinstance(node, dict | list) and node:
+        key = chance.choice(list(node)) if isinstance(node, dict) else chance.randrange(len(node))
+        if not isinstance(node[key], dict | list) or chance.random() < 0.25:
+            other = chance.choice([None, True, -1, 0, "", "x", [], {}, [1], {"a": 1}, 1e30, "2026-13-45"])
+            if isinstance(node, dict) and chance.random() < 0.3:
+                del node[key]
+            else:
+                node[key] = other
+            break
+        node = node[key]
+    return result
+
+
+MATRIX_OF_COUNTS = {
+    "data": {"resultType": "matrix", "result": [{"metric": {"__name__": "errors_total"}, "values": [[START, "1"]]}]}
+}
+STATISTICS = {"Label": "Errors", "Datapoints": [{"Timestamp": stamp(START), "Sum": 1.0, "Unit": "Count"}]}
+INSIGHTS = {"results": [[{"field": "@duration", "value": "12"}, {"field": "@initDuration", "value": "300"}]]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [metric_data(columns(1, minutes=4)), MATRIX_OF_COUNTS, STATISTICS, INSIGHTS, *HISTORY.values()],
+    ids=["metric data", "prometheus", "statistics", "insights", *HISTORY],
+)
+def test_whatever_stands_in_a_file_is_read_or_refused_in_words(tmp_path: Path, document: object) -> None:
+    whole = write_json(tmp_path / "whole.json", metric_data(FOUND))
+    refused = 0
+    for seed in range(60):
+        path = write_json(tmp_path / "mutated.json", _mutated(document, random.Random(seed)))
+        try:
+            recording = read(path, whole)
+            recording.measured()
+            configured(recording, "checkout", "prod")
+            releases(recording)
+        except ScenarioError:
+            refused += 1
+    assert refused < 60

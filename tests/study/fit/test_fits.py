@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builders import steady
+from recorded import DURATION, columns
 
 from rollout_sim.run.simulate import simulate
 from rollout_sim.study.fit.arrivals import fit_arrivals
+from rollout_sim.study.fit.durations import SHARES, fit_percentiles
 from rollout_sim.study.fit.error_rates import Constant, Scattered, Spells, fit_errors
 from rollout_sim.study.fit.releases import Release, fit_releases, posterior, spread
 
@@ -79,6 +81,16 @@ def test_the_profile_the_dispersion_and_silences() -> None:
         1 + 0.5 * float((expected**2).mean() / expected.mean()), rel=0.1
     )
     assert clumped.goodness.verdict == "poor"
+
+
+@pytest.mark.parametrize("periods", [1, 2, 30])
+def test_durations_of_few_periods_have_a_wide_interval(periods: int) -> None:
+    found = columns(1, minutes=periods)
+    percentiles = {name: found[f"duration_{name}_ms"] / 1000 for name in SHARES}
+    fitted = fit_percentiles(found["invocations"], percentiles, found["duration_average_ms"] / 1000)
+    assert fitted is not None
+    for truth, value in zip(DURATION.parameters, fitted.parameters.values(), strict=True):
+        assert 0 < value.low <= truth <= value.high < np.inf
 
 
 def test_the_posterior_of_a_release_and_how_bad_it_was() -> None:

@@ -24,6 +24,7 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms, strategies
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
+from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.screening import Screen
 from rollout_sim.study.recommend.search import Recommendation, _close, default_goal, prepare, recommend
 from rollout_sim.theory import catch_probability
@@ -180,15 +181,14 @@ def test_what_cannot_be_had_is_infeasible_and_says_what_binds() -> None:
 
 
 @pytest.mark.long
-def test_what_is_minimised_decides() -> None:
+def test_what_is_minimised_decides(checkout: Recommendation) -> None:
     """When time is all that counts, the fastest that keeps the goal; when delays cost nothing and errors much, another."""
     given = Scenario.load(CHECKOUT)
     goal = replace(default_goal(given), minimise="time_to_full")
     fast = recommend(replace(given, goal=goal))
     assert fast.winner is not None
-    thrifty = recommend(given)
-    assert thrifty.winner is not None
-    assert fast.winner.plan.time_to_full < thrifty.winner.plan.time_to_full
+    assert checkout.winner is not None
+    assert fast.winner.plan.time_to_full < checkout.winner.plan.time_to_full
     dear = replace(goal, minimise="cost", prices=Prices(minute_of_delay=100.0, bad_request=0.01))
     costly = recommend(replace(given, goal=dear))
     assert costly.winner is not None
@@ -272,6 +272,45 @@ def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -
     note = next(note for note in search.notes(None) if note.startswith("left out"))
     assert "the traffic's trace ends at 30 min" in note
     assert "Canary10Percent30Minutes" in note
+
+
+@pytest.mark.slow
+def test_where_the_effort_is_spent_nothing_is_called_infeasible_that_was_not_looked_at(
+    checkout: Recommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No contender keeps the goal, and there is no time for the next ones, which come first if their alarm has not erred yet."""
+    search = prepare(checkout.scenario)
+    err = replace(checkout.contenders[0], false_rollback=share_of(np.arange(400) < 100))
+    others = [
+        replace(one, candidate=replace(one.candidate, name=f"other {k}"))
+        for k, one in enumerate(checkout.explored[1:4])
+    ]
+    same = replace(others[0].candidate, alarm=err.candidate.alarm, name="same alarm")
+    queue = [err.candidate, same, *(one.candidate for one in others if one.candidate.alarm != err.candidate.alarm)]
+    assert search._next(queue, [err.candidate], [err])[-1].name == "same alarm"
+    monkeypatch.setattr(search, "promising", lambda **_: ([one.candidate for one in checkout.explored], 4000))
+    monkeypatch.setattr(search, "explore", lambda *_: list(checkout.explored))
+    monkeypatch.setattr(search, "compete", lambda *_: ([err], {err.candidate.label}))
+    monkeypatch.setattr(search, "_affords", lambda *_: False)
+    monkeypatch.setattr(search, "confirm", lambda *_: (None, [], []))
+    found = search.recommend()
+    assert found.unexamined > 0
+    assert not found.decided
+    assert f"{found.unexamined} more promising candidates were not looked at closely" in sentence(found)
+    assert to_json(found)["effort"]["unexamined"] == found.unexamined
+
+
+@pytest.mark.slow
+def test_an_open_limit_says_what_would_decide_it(checkout: Recommendation) -> None:
+    """So many replications more, about so long; with them it is decided."""
+    few = replace(checkout.confirmed[0], false_rollback=share_of(np.arange(1000) < 6))
+    search = prepare(checkout.scenario)
+    (outstanding,) = search._outstanding(few)
+    assert outstanding.limit == "false_rollback"
+    more = round(1.1 * (outstanding.replications + 1000))
+    assert Limit(name="false_rollback", estimate=share_of(np.arange(more) < 0.006 * more), at_most=0.01).kept == "yes"
+    unsure = replace(checkout, confirmed=(few,), outstanding=(outstanding,))
+    assert "replications more would, in about " in sentence(unsure)
 
 
 @pytest.mark.slow
