@@ -62,6 +62,8 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
+_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes")}
+"""Choices that a recipe of an older version does not have; it has none of them."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
 _FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"))
@@ -241,6 +243,7 @@ def _refuse(path: Path, what: str) -> NoReturn:
 def _choices(path: Path, command: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """The command's choices in a recipe's `data`, each of its type. Raises ScenarioError with all that is wrong."""
     kinds, choices = CHOICES[command], {}
+    data = {**dict.fromkeys(_LATER.get(command, ())), **data}
     problems = [f"{name} is missing" for name in kinds if name not in data]
     unknown = set(data) - set(kinds) - {*_PACKAGES, "command", "scenario", "folder", "files"}
     problems += [f"{name} is no choice of {command}; allowed {', '.join(kinds)}" for name in sorted(unknown)]

@@ -276,3 +276,11 @@ def test_another_versions_recipe_is_run_with_a_remark(recipe: dict[str, Any], tm
     assert done.stderr.startswith("note: r.json was written with rollout_sim 0.0.1, this is ")
     assert json.loads(done.stdout)["seed"] == recipe["seed"]
     assert json.loads((tmp_path / "o" / "recipe.json").read_text()) == recipe
+
+
+def test_a_recipe_from_before_a_choice_has_none_of_it(tmp_path: Path) -> None:
+    chosen = {"keep_alarms": False, "deploy_with": None, "seed": 3, "engine": "auto", "format": "png"}
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({"command": "recommend", "scenario": data(), "rollout_sim": "0.0.1", **chosen}))
+    later = dict.fromkeys(("time", "precision", "runs", "data", "minutes"))
+    assert read_recipe(path, "recommend").choices == chosen | later
