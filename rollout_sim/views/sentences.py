@@ -9,6 +9,7 @@ from typing import Final
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.control.slo import FAST_BURN
+from rollout_sim.control.strategies import Hold
 from rollout_sim.core.formatting import number_with_interval, share, share_with_interval, show_duration
 from rollout_sim.core.statistics import Estimate, difference
 from rollout_sim.run.result import RunResult
@@ -303,6 +304,14 @@ def _needed(outstanding: Outstanding) -> str:
     """How many replications more would be likely to decide an open limit, and how long they take."""
     count, seconds = (float(f"{value:.2g}") for value in (outstanding.replications, outstanding.seconds))
     return f" (about {count:,.0f} replications more would, in about {show_duration(seconds)})"
+
+
+def holding(hold: Hold) -> str:
+    """What alarms do that hold the weight: `they hold the weight, ...`."""
+    times = "a look" if hold.failures == 1 else f"look {hold.failures:,}"
+    return (
+        f"they hold the weight, looked at every {show_duration(hold.every)}; {times} that finds one in ALARM rolls back"
+    )
 
 
 def assumed(recommendation: Recommendation) -> list[str]:

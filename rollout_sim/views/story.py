@@ -11,6 +11,7 @@ from rollout_sim.core.formatting import share, show_duration
 from rollout_sim.run.result import RunResult
 from rollout_sim.views.cells import Judgement
 from rollout_sim.views.plots.moments import alarms, onsets
+from rollout_sim.views.sentences import holding
 
 FEW: Final = 3
 """Shifts in a row that have lines of their own; more of them share one."""
@@ -51,6 +52,7 @@ def story(result: RunResult) -> list[str]:
         head,
         *([f"it starts {show_duration(result.phase_s)} into a minute of the alarms"] if result.phase_s else []),
         f"watched by {'; '.join(watched)}" if watched else "no alarm watches it",
+        *([holding(scenario.rollout.hold)] if scenario.rollout.hold is not None else []),
         *lines,
         f"outcome: {result.outcome_text}{reason}; verdict: {judged}",
         f"{bad}.",

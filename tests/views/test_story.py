@@ -46,3 +46,10 @@ def test_every_shipped_run_can_be_told_in_some_ten_lines(path: Path) -> None:
     given = Scenario.load(path)
     for strategy in list(given.strategies)[-2:]:
         assert len(story(simulate(given, strategy))) <= 14
+
+
+def test_alarms_that_hold_the_weight_are_told_so() -> None:
+    given = scenario(rollout__hold={"every": "1 min", "failures": 2})
+    lines = story(simulate(given, "canary"))
+    assert lines[2] == "they hold the weight, looked at every 1 min; look 2 that finds one in ALARM rolls back"
+    assert any("rolled back: errors in ALARM, look 2 that finds it" in line for line in lines)

@@ -21,7 +21,7 @@ from rollout_sim.study.judgement import goal_of, limits_of
 from rollout_sim.study.recommend.candidates import undeployable
 from rollout_sim.views.cells import MedianDuration, Verdict
 from rollout_sim.views.plots.style import strategy_index
-from rollout_sim.views.sentences import assumed, choice, conclusion, key_figures, remarks, sentence
+from rollout_sim.views.sentences import assumed, choice, conclusion, holding, key_figures, remarks, sentence
 from rollout_sim.views.tables import comparison_table
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def _facts(scenario: Scenario) -> list[tuple[str, list[str]]]:
     facts.append(("SLO", [_objective(scenario, k) for k in range(len(scenario.slos))] or ["none"]))
     if scenario.rollout is not None:
         alarms = [f"{name}: {_alarm(scenario, name)}" for name in scenario.rollout.alarms]
+        if scenario.rollout.hold is not None:
+            alarms.append(holding(scenario.rollout.hold))
         facts.append(("Alarms", alarms or ["none: nothing stops the rollout"]))
     drawn = f" or up to {show_duration(scenario.period_of_phases)} later" if scenario.phase_is_drawn else ""
     what = f"{show_duration(scenario.horizon)}, the rollout from {show_duration(scenario.start)}{drawn} on"
