@@ -161,6 +161,8 @@ def erlang_b(servers: int, load: float) -> float:
     blocked = 1.0
     for k in range(1, servers + 1):
         blocked = load * blocked / (k + load * blocked)
+        if not blocked:  # too small for a number: it stays 0 however many servers there are
+            break
     return blocked
 
 

@@ -141,6 +141,7 @@ def test_erlang_b_is_the_truncated_poisson(servers: int, load: float) -> None:
 def test_erlang_b_neither_overflows_nor_divides_by_zero() -> None:
     assert erlang_b(5000, 5000) == pytest.approx(math.sqrt(2 / (math.pi * 5000)), rel=0.02)
     assert (erlang_b(0, 3), erlang_b(0, 0), erlang_b(3, 0)) == (1, 1, 0)
+    assert erlang_b(10**15, 40.0) == 0  # at once
 
 
 def test_infinite_servers_hold_a_poisson_number() -> None:

@@ -23,7 +23,7 @@ import yaml
 
 from rollout_sim.cli.main import app
 from rollout_sim.core.yaml_io import read_yaml
-from rollout_sim.errors import ScenarioError
+from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
 from rollout_sim.formats.manifests import from_manifests
 from rollout_sim.formats.rollouts import subjects_of
@@ -524,7 +524,7 @@ def command(rng: random.Random, folder: Path) -> Answer:
     except ScenarioError as error:
         return refused(error.problems)
     except click.ClickException as error:
-        return refused([error.format_message()])
+        return refused(map(legible, error.format_message().split("\n")))  # as `main` shows it
     except (click.Abort, SystemExit, click.exceptions.Exit):
         return Answer()
     except OSError as error:

@@ -249,3 +249,12 @@ def test_who_calls_and_what_is_provisioned(caller: dict[str, Any], kind: str, tm
     deployed = stack.read(name)
     assert [event.kind for event in deployed.events if event.every is None] == [kind]
     assert deployed.provisioned == 7
+
+
+@pytest.mark.parametrize(("field", "value"), [("timeout", 5e-324), ("reserved_concurrent_executions", 10**15)])
+def test_absurd_limits_are_an_answer_at_once(field: str, value: float, tmp_path: Path) -> None:
+    """The rate is guessed by both."""
+    resources = copy.deepcopy(RESOURCES)
+    resources[0]["values"][field] = value
+    results = every(read_terraform(saved(tmp_path, state(resources))))
+    assert len(results) == 1
