@@ -211,6 +211,19 @@ class Scenario(Displayed, Sections):
             return self
         return replace(self, rollout=replace(self.rollout, phase=phase))
 
+    def without_rollout(self) -> Scenario:
+        """The same traffic, faults and incidents at the same times, but nothing is deployed, and nobody acts.
+
+        The rollout stays for its alias and its start, from which faults count; what runs is `STEADY`.
+
+        Examples:
+            >>> scenario = Scenario.load("scenarios/checkout.yaml").without_rollout()
+            >>> scenario.start, list(scenario.strategies)
+            (600.0, [])
+        """
+        rollout = None if self.rollout is None else replace(self.rollout, alarms=(), hold=None)
+        return replace(self, rollout=rollout, strategies={}, on_call=None, goal=None, risk=None)
+
     def warnings(self) -> tuple[ScenarioWarning, ...]:
         """What is allowed and probably not meant, such as a threshold that the traffic cannot reach.
 

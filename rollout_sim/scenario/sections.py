@@ -297,7 +297,7 @@ class Sections:
 
     def chosen(self, strategy: str | None) -> str:
         """The name of the `strategy`, the only one for None. Raises ScenarioError naming those that there are."""
-        if self.rollout is None:
+        if self.rollout is None or not self.strategies:
             if strategy not in (None, STEADY):
                 raise ScenarioError([f"{self.name}: there is no rollout, so no strategy {strategy!r}"])
             return STEADY

@@ -17,6 +17,7 @@ from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.scenario.phases import BLOCK, PARTS, parts_of_period
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import NO_ROLLOUT
 from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.comparison import compare
 from rollout_sim.study.recommend.search import prepare
@@ -221,3 +222,18 @@ def test_best_cases_are_told() -> None:
     assert remarks_about(scenario(rollout__alarms=[])) == ()  # nothing acts
     for told in (compare(scenario(), 4, twin=False), simulate(scenario(horizon="11 min"), "canary")):
         assert sum(lag in note for note in told.approximations) == 1
+
+
+def test_the_run_without_the_rollout_has_its_incident_at_the_same_time() -> None:
+    other = {"source": "http", "alias": "test", "arrivals": {"poisson": "1/s"}}
+    found = scenario(
+        rollout__phase="random",
+        incident=[{"errors": "20%", "onset": "1 min", "until": "3 min"}],
+        function__aliases={"test": 1, "prod": 1},
+        traffic=[other, {"source": "http", "alias": "prod", "arrivals": {"poisson": "2/s"}}],
+    )
+    still = prepare(found).still
+    (bad,) = [columns["bad_requests"] for columns in compare(still, 4, twin=False, engine="simpy").columns.values()]
+    alone = [simulate(found, NO_ROLLOUT, replication=number).bad_requests for number in range(4)]
+    assert still.alias == "prod"
+    assert bad.tolist() == alone

@@ -111,7 +111,7 @@ def traffic_bypasses_the_alias(evidence: Evidence) -> Iterator[Match]:
     ]
     if not around:
         return
-    still = replace(scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
+    still = scenario.without_rollout()
     kept = replace(still, traffic=tuple(source for k, source in enumerate(scenario.traffic) if k not in around))
     whole, part = (_requests(evidence, varied) for varied in (still, kept))
     missed = mean_of(1 - part / np.maximum(whole, 1.0), tail=False)
@@ -332,7 +332,7 @@ def _retries(source: Source) -> bool:
 
 def _throttled(good: Comparison, strategy: str) -> Estimate | None:
     """Throttles that the rollout adds to those without one, on the same random numbers."""
-    still = replace(good.scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None)
+    still = good.scenario.without_rollout()
     quiet = compare(still, good.replications, seed=good.seed, engine=good.plane.engine, twin=False)
     return difference(column(good, strategy, "throttles"), column(quiet, STEADY, "throttles"))
 

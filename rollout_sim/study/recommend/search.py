@@ -369,9 +369,7 @@ class Search:
         self.hypotheses = self._stratified(STRATA)
         self.latency = risk.severity.latency is not None
         self.rate = scenario.rates[scenario.alias]
-        self.still = replace(
-            self.hypotheses[GOOD].scenario, rollout=None, strategies={}, on_call=None, goal=None, risk=None
-        )
+        self.still = self.hypotheses[GOOD].scenario.without_rollout()
         """The same traffic without a rollout. The alarms act no more, but their periods are what is counted by."""
         self.choices = alarms(scenario, latency=self.latency, few=few_counted(goal, self.rate, latency=self.latency))
         """The alarms that are tried."""

@@ -81,7 +81,7 @@ def _traffic(fitted: Fitted, ax: Axes) -> None:
     ax.set_ylim(0, ax.get_ylim()[1] * 1.15)
     ax.set_ylabel("requests / s")
     ax.tick_params(axis="x", rotation=0)
-    dates = AutoDateLocator(tz=UTC, maxticks=7)  # type: ignore[no-untyped-call]
+    dates = AutoDateLocator(tz=UTC, minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(dates)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(dates, tz=UTC))  # type: ignore[no-untyped-call]
     ax.legend(loc="upper right", ncols=2, fontsize=9)
