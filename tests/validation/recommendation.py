@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 from builders import scenario
 from numpy.typing import NDArray
+from scipy.stats import poisson
 from validation.rows import Ours, Row, share
 
 from rollout_sim.run.batch import stopped as rolled_back
@@ -120,7 +121,10 @@ def races(count: int = 200) -> Searched:
         for k, alarm in enumerate(judge.choices):
             if candidate.name in RACED and (alarm.of, alarm.threshold) in WATCHED and alarm.datapoints == "1 of 1":
                 grid.append(candidate.watched_by(alarm))
-                truth[grid[-1].label] = (screened.stopped[k, good], screened.stopped[k, catch], costs[k])
+                # On the alias it may be red before the start, by the old version's errors in the minute before.
+                red = float(poisson.sf(alarm.limit, 20 * 60 * 0.001)) if alarm.of == "alias" else 0.0
+                false = 1 - (1 - red) * (1 - screened.stopped[k, good])
+                truth[grid[-1].label] = (false, screened.stopped[k, catch], costs[k])
     best = min(cost for false, caught, cost in truth.values() if false <= 0.02 and caught >= 0.9)
     right, covered = [], {name: list[bool]() for name in ("false_rollback", "bad")}
     for seed in range(count):
