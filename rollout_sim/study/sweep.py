@@ -74,6 +74,8 @@ class Sweep(Plotted):
     """An entry per cell, strategy and estimate, in the order of the grid: by its name the label of each axis; `strategy`,
     `engine`, `estimate`, and `n`, `mean`, `low`, `high` and quantiles as in `Estimate.to_json`. With `twin` the estimates
     `good_version_stopped` and `good_version_blocked` are those of the same cell with a good version."""
+    sizes: tuple[int, ...]
+    """How many of the `rows` each cell has, in the order of `cells`."""
     described: Mapping[str, Any]
     """The scenario file's data, of which the axes set fields."""
     strategies: tuple[str, ...]
@@ -92,6 +94,12 @@ class Sweep(Plotted):
         import pandas as pd
 
         return pd.DataFrame(self.rows)
+
+    def by_cell(self) -> Iterator[tuple[Cell, tuple[dict[str, Any], ...]]]:
+        """Each cell with its `rows`, which an axis named like one of their columns cannot tell apart."""
+        rows = iter(self.rows)
+        for cell, size in zip(self.cells, self.sizes, strict=True):
+            yield cell, tuple(itertools.islice(rows, size))
 
     def __repr__(self) -> str:
         return (
@@ -139,6 +147,7 @@ class Grid:
             kept[key] = _keep(folder, key, _rows(waiting[key], columns))
         names = [varied.name for varied in self.axes]
         first = self.cells[0]
+        parts = [_cell_rows(cell, kept, twin=self.twin) for cell in self.cells]
         return Sweep(
             name=first.scenario.name,
             axes=self.axes,
@@ -147,9 +156,10 @@ class Grid:
             cells=self.cells,
             rows=tuple(
                 dict(zip(names, cell.labels, strict=True)) | row
-                for cell in self.cells
-                for row in _cell_rows(cell, kept, twin=self.twin)
+                for cell, part in zip(self.cells, parts, strict=True)
+                for row in part
             ),
+            sizes=tuple(map(len, parts)),
             twin=self.twin,
             described=self.described,
             strategies=self.strategies,

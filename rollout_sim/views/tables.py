@@ -527,18 +527,20 @@ SHOWN: Final = 40
 def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHOWN) -> Table:
     """One row per cell and strategy, the first `most` of them; `rest` says where all are."""
     names = [axis.name for axis in swept.axes]
-    scenarios = {cell.labels: cell.scenario for cell in swept.cells}
     lines: dict[tuple[str, ...], dict[str, Cell]] = {}
-    for row in swept.rows:
-        cells = lines.setdefault((*(row[name] for name in names), row["strategy"]), {"plane": Text(row["engine"])})
-        estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
-        is_share = row["estimate"] in ("stopped", "blocked", "good_version_stopped")
-        cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
+    for cell, cell_rows in swept.by_cell():
+        strategies: dict[str, dict[str, Cell]] = {}
+        for row in cell_rows:
+            cells = strategies.setdefault(row["strategy"], {"plane": Text(row["engine"])})
+            estimate = Estimate(n=row["n"], mean=row["mean"], low=row["low"], high=row["high"], quantiles={})
+            is_share = row["estimate"] in ("stopped", "blocked", "good_version_stopped")
+            cells[row["estimate"]] = EstimatedShare(estimate) if is_share else EstimatedNumber(estimate)
+        for strategy, cells in strategies.items():
+            _judge(cells, cell.scenario)
+            lines[*cell.labels, strategy] = cells
     blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
     twin = ("good_version_stopped",) if swept.twin else ()
     shown = ("stopped", *twin, *(("blocked",) if blocked else ()), "bad_requests", "plane")
-    for values, cells in lines.items():
-        _judge(cells, scenarios[values[:-1]])
     rows = tuple(
         (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
     )

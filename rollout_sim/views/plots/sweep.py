@@ -326,17 +326,14 @@ class _Point:
 
 def _points(sweep: Sweep) -> list[_Point]:
     """The points of all cells whose version is a bad one and has a good twin."""
-    names = _names(sweep)
-    estimates: dict[tuple[str, ...], dict[str, tuple[float, float, float]]] = {}
-    for row in sweep.rows:
-        key = (*(row[name] for name in names), row["strategy"])
-        estimates.setdefault(key, {})[row["estimate"]] = (row["mean"], row["low"], row["high"])
-    points = []
-    for cell in sweep.cells:
+    names, points = _names(sweep), list[_Point]()
+    for cell, rows in sweep.by_cell():
+        estimates: dict[str, dict[str, tuple[float, float, float]]] = {}
+        for row in rows:
+            estimates.setdefault(row["strategy"], {})[row["estimate"]] = (row["mean"], row["low"], row["high"])
         for strategy in cell.batches[0].strategies if cell.twin is not None else ():
             labels = dict(zip((*names, "strategy"), (*cell.labels, strategy), strict=True))
-            of = estimates[*cell.labels, strategy]
-            goal = cell.scenario.goal
+            of, goal = estimates[strategy], cell.scenario.goal
             points.append(_Point(labels=labels, good=of["good_version_stopped"], bad=of["stopped"], goal=goal))
     return points
 
