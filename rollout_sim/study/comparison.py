@@ -88,6 +88,12 @@ class Comparison(Plotted):
             self._estimates[strategy] = _estimated(self.columns[strategy], units_of(self.scenario))
         return self._estimates[strategy]
 
+    def beside(self, columns: Mapping[str, Samples], twin: Comparison | None) -> Comparison:
+        """The same with the `columns` of more strategies, and with that `twin`; what is estimated is not estimated again."""
+        wider = replace(self, columns=self.columns | dict(columns), twin=twin)
+        wider._estimates.update({strategy: self.estimates(strategy) for strategy in self.columns})  # noqa: SLF001 - of its own class
+        return wider
+
     def time_to_full(self, strategy: str) -> Estimate | None:
         """The time (s) from the rollout's start to full traffic under `strategy`, of the replications that were not stopped.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, choose_engine
+from rollout_sim.run.batch import Samples
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
@@ -149,19 +150,17 @@ def _with_recommended(
     name = _chosen(compared, recommendation)
     if recommended is None or name is None or name in compared.columns:
         return compared
-    sides: list[Comparison | None] = []
-    for side, extra in ((compared, recommended), (compared.twin, recommended.twin)):
-        if side is None or extra is None:
-            sides.append(None)
-            continue
-        (columns,) = extra.columns.values()
-        known = next(iter(side.columns.values()))
-        # Of an alarm that does not watch it, it is stopped never.
-        same = {key: columns[key] if key in columns else np.zeros_like(values) for key, values in known.items()}
-        sides.append(replace(side, columns=side.columns | {name: same}))
-    whole, twin = sides
-    assert whole is not None
-    return replace(whole, twin=twin)
+    twin = None
+    if compared.twin is not None and recommended.twin is not None:
+        twin = compared.twin.beside(_same_columns(recommended.twin, compared.twin, name), None)
+    return compared.beside(_same_columns(recommended, compared, name), twin)
+
+
+def _same_columns(recommended: Comparison, compared: Comparison, name: str) -> dict[str, Samples]:
+    """The only columns of `recommended` under that `name`, with what the others have: by an alarm of theirs it is not stopped."""
+    (columns,) = recommended.columns.values()
+    known = next(iter(compared.columns.values()))
+    return {name: {key: columns[key] if key in columns else np.zeros_like(values) for key, values in known.items()}}
 
 
 def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jobs: int) -> Search | str:
