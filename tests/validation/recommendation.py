@@ -38,6 +38,8 @@ RACED = ("Linear10PercentEvery1Minute", "linear 20% every 2 min")
 WATCHED = [("new_version", "> 2"), ("new_version", "> 5"), ("alias", "> 5")]
 """Of the races: a third cannot be had, for they stop a quarter of the good versions; the best two of the others differ by 8%."""
 SMALL = (Stage(strata=8, draws=2, each=64, others=64), *[Stage(strata=8, draws=2, each=64, others=256)] * 2)
+RACES = 200
+"""Races of a grid that can be enumerated."""
 RATE = 5.0
 """Requests per second."""
 
@@ -100,8 +102,8 @@ class Searched:
 
 
 @cache
-def races(count: int = 200) -> Searched:
-    """So many races of the six candidates, each with the confirmation of what it selects, on small samples.
+def races(count: int | None = None) -> Searched:
+    """So many races, `RACES` by default, of the six candidates, each with the confirmation of what it selects, on small samples.
 
     Poisson traffic, constant durations and one severity: minutes are independent, and the closed forms of the screen exact.
     """
@@ -127,7 +129,7 @@ def races(count: int = 200) -> Searched:
                 truth[grid[-1].label] = (false, screened.stopped[k, catch], costs[k])
     best = min(cost for false, caught, cost in truth.values() if false <= 0.02 and caught >= 0.9)
     right, covered = [], {name: list[bool]() for name in ("false_rollback", "bad")}
-    for seed in range(count):
+    for seed in range(RACES if count is None else count):
         racing = prepare(given, seed=seed)
         racing.stages = SMALL
         selected = racing.compete(grid)[0][0].candidate

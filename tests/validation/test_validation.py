@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from validation import unseen
+from validation import recommendation, unseen
 from validation.environments import MEASUREMENTS
 from validation.page import PAGE, ROWS, alarm_fired, bad, number, replicated, stats
 from validation.rows import Row, share
@@ -16,9 +16,10 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
-def _few_functions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first forty of the page's two hundred, each of which takes a third of a second."""
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first forty of the page's two hundred functions and of its races, each of which takes a third of a second."""
     monkeypatch.setattr(unseen, "FUNCTIONS", 40)
+    monkeypatch.setattr(recommendation, "RACES", 40)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.what}, {row.plane}" for row in ROWS])
