@@ -7,10 +7,12 @@ another one would, and is refused.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from rollout_sim.errors import ScenarioError
 
@@ -68,8 +70,18 @@ def _alive(client: Client) -> bool:
 
 
 def _gone(client: Client, address: str) -> ScenarioError:
-    who = "the last worker" if client.status == "running" else "the scheduler"
+    who = "the last worker" if client.status == "running" and _answers(address) else "the scheduler"
     return _lost(address, f"{who} is gone, and did not come back within {PATIENCE:.0f} s")
+
+
+def _answers(address: str) -> bool:
+    """Whether anything takes a connection at the scheduler's address; the client itself notices late that nothing does."""
+    place = urlsplit(address)
+    try:
+        with socket.create_connection((place.hostname or "", place.port or 0), timeout=_CHECK):
+            return True
+    except OSError:
+        return False
 
 
 def _result(client: Client, future: Any, address: str) -> Any:
