@@ -276,6 +276,24 @@ def test_names(name: str, column: str | None, of: str | None) -> None:
     assert (told.column, told.of) == (column, of)
 
 
+@pytest.mark.parametrize(
+    ("function", "name", "column", "of"),
+    [
+        ("error-handler", "error-handler Invocations", "invocations", None),
+        ("async-worker", "async-worker:prod Errors", "errors", "alias:prod"),
+        ("checkout-v2", "checkout-v2:prod Errors", "errors", "alias:prod"),
+        ("checkout-v2", "Resource: checkout-v2:prod, ExecutedVersion: 7, Errors", "errors", "version:7"),
+        ("orders-prod", "orders-prod Errors of function", "errors", "function"),
+        ("Errors", "Errors", "errors", None),
+    ],
+)
+def test_the_name_of_the_function_says_nothing_of_the_metric_or_the_scope(
+    function: str, name: str, column: str | None, of: str | None
+) -> None:
+    told = Names(function=function, alias="prod").told(name)
+    assert (told.column, told.of) == (column, of)
+
+
 def test_a_series_of_any_name_can_be_told(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", "time,A-series", ["2026-11-24T14:00:00Z,5", "2026-11-24T14:01:00Z,6"])
     with pytest.raises(ScenarioError, match="A-series"):
