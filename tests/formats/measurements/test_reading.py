@@ -319,6 +319,29 @@ def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path)
     assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
 
 
+@pytest.mark.parametrize("form", ["table", "prometheus"])
+def test_errors_that_are_seldom_there_are_by_minutes_like_their_invocations(tmp_path: Path, form: str) -> None:
+    seldom = (60, 120, 180)  # whole hours
+    if form == "table":
+        rows = [f"{stamp(START + 60 * k)},10,{3 if k in seldom else ''}" for k in range(240)]
+        path = write_csv(tmp_path / "a.csv", "time,checkout:prod Invocations,checkout:prod Errors", rows)
+    else:
+        result = [
+            {
+                "metric": {"__name__": name, "resource": "checkout:prod"},
+                "values": [[START + 60 * (k + 1), value] for k in at],
+            }
+            for name, at, value in (
+                ("aws_lambda_invocations_sum", range(240), "10"),
+                ("aws_lambda_errors_sum", seldom, "3"),
+            )
+        ]
+        path = write_json(tmp_path / "a.json", {"data": {"resultType": "matrix", "result": result}})
+    measured = alone(read(path))
+    assert measured.period == 60
+    assert np.flatnonzero(measured.columns["errors"] > 0).tolist() == list(seldom)
+
+
 def test_minutes_that_an_exporter_repeats_are_not_added_up(tmp_path: Path) -> None:
     series = [
         {"metric": {"__name__": "aws_lambda_invocations_sum"}, "values": [[START + 15 * k, "8"] for k in range(8)]}
