@@ -13,6 +13,7 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.errors import ScenarioError
 
 MINUTE: Final = 60
 KEPT: Final = (60, 300, 3600)
@@ -23,6 +24,10 @@ LARGEST: Final = 1e9
 """No count and no duration (ms) of a period is larger."""
 FIRST: Final = 1_000_000_000
 """The earliest time stamp (s since 1970) that is taken for one: 2001."""
+LAST: Final = 4_102_444_800
+"""The first one that is none any more: 2100."""
+MOST: Final = 2 * 366 * 1440
+"""Periods at most from the first to the last of a scope; CloudWatch keeps minutes for 15 days, and hours for 455."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,12 +96,22 @@ class Recording:
             self.remark(remark)
 
     def measured(self) -> list[Measured]:
-        """The table by scope and resolution: duplicates are merged, and at each time the finest resolution is kept."""
+        """The table by scope and resolution: duplicates are merged, and at each time the finest resolution is kept.
+
+        Raises ScenarioError for one that spans more periods than anybody keeps: a time stamp is wrong then.
+        """
         groups: dict[tuple[str, int], list[Series]] = {}
         for series in self.series:
             if series.times.size:
                 groups.setdefault((series.of, series.period), []).append(series)
         merged = [self._merged(of, period, groups[of, period]) for of, period in sorted(groups)]
+        for minutes in merged:
+            count = (minutes.end - int(minutes.times[0])) // minutes.period
+            if count > MOST:
+                what = (
+                    f"{minutes.of} spans {count:,} periods of {show_duration(float(minutes.period))}, {span(minutes)}"
+                )
+                raise ScenarioError([f"the recording cannot be used: {what}; allowed {MOST:,}"])
         return [minutes for minutes in self._finest(merged) if minutes.times.size]
 
     def _merged(self, of: str, period: int, group: list[Series]) -> Measured:
@@ -146,15 +161,18 @@ def checked(series: Series, remarks: list[str]) -> Series:
     times, values = series.times, series.values
     known = ~np.isnan(values)
     times, values = times[known], values[known]
+    beyond = (times < FIRST) | (times >= LAST)
+    if beyond.any():
+        first = int(times[np.argmax(beyond)])
+        what = "lies before 2001" if first < FIRST else "lies after 2099"
+        raise ValueError(
+            f"{series.source}: {series.column}: the time {first} {what}; allowed UTC or seconds or milliseconds since 1970"
+        )
     wrong = ~np.isfinite(values) | (values < 0) | (values > LARGEST)
     if wrong.any():
         first = int(np.argmax(wrong))
         what = f"{series.column} of {series.of} is {values[first]:g} at {stamp(int(times[first]))}"
         raise ValueError(f"{series.source}: {what}; allowed 0 to {LARGEST:,.0f}")
-    if times.size and int(times.min()) < FIRST:
-        raise ValueError(
-            f"{series.source}: {series.column}: the time {int(times.min())} lies before 2001; allowed UTC or seconds since 1970"
-        )
     period = series.period
     if period < MINUTE:
         remarks.append(f"{series.source}: {series.column} comes every {period} s; here it is by minutes")

@@ -240,6 +240,19 @@ def test_what_is_wrong_is_one_message_that_names_the_file(tmp_path: Path, name: 
     assert message in problem
 
 
+@pytest.mark.parametrize("time", ["9998-11-01 00:00", "900000000000000"])
+def test_a_time_that_nobody_has_seen_yet_is_refused(tmp_path: Path, time: str) -> None:
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations", ["2026-11-24T14:00:00Z,5", f"{time},5"])
+    with pytest.raises(ScenarioError, match=r"a.csv: invocations: the time \d+ lies after 2099"):
+        read(path)
+
+
+def test_a_recording_longer_than_anybody_keeps_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations", ["2026-11-24T14:01:00Z,5", "2016-11-24T14:00:00Z,5"])
+    with pytest.raises(ScenarioError, match=r"alias:prod spans 5,\d+,\d+ periods of 1 min"):
+        read(path).measured()
+
+
 def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
     paths = [tmp_path / "cut.csv", tmp_path / "broken.json", tmp_path / "missing.json"]
     for path in paths[:2]:
