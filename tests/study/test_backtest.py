@@ -176,6 +176,26 @@ def test_the_answer_names_a_strategy_that_catches_the_fault(tmp_path: Path) -> N
     assert len(lines) == 1
 
 
+def test_a_day_does_not_tell_in_what_it_differs(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 60)] * 200)
+    result = backtest(given(tmp_path), tmp_path, ["instant"], replications=8)
+    assert remarks(result)[-2:] == [
+        "instant: the scenario makes it less likely than the recording that a good version is stopped",
+        "a day was recorded at most, too little to tell in what it differs from the scenario",
+    ]
+
+
+def test_minutes_of_the_function_in_place_of_the_alias_are_told(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 0)] * 100)
+    of_alias = backtest(given(tmp_path), tmp_path, ["instant"], replications=4)
+    path = tmp_path / "minutes.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("alias:prod", "function"), encoding="utf-8")
+    of_function = backtest(given(tmp_path), tmp_path, ["instant"], replications=4)
+    told = "the alias prod is not in the recording: the minutes of the whole function are played"
+    assert told in of_function.notes
+    assert told not in of_alias.notes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("assumed", [{"mean": "2%", "dispersion": 0.03}, "2%"])
 def test_the_scenario_that_made_the_recording_agrees_with_it_and_an_even_one_does_not(
