@@ -327,7 +327,7 @@ def backtest(
             f"the alias {scenario.alias} is not in the recording: the minutes of the whole function are played"
         )
     if recording.coarser:
-        notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
+        notes.append(f"{recording.coarser:,} rows of other periods were passed over")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
         begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],

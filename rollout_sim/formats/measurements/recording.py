@@ -135,15 +135,24 @@ class Recording:
         return Measured(of=of, period=period, times=times, columns=columns)
 
     def _finest(self, merged: list[Measured]) -> Iterator[Measured]:
-        """Without the periods of a scope that lie in the span of a finer resolution, which tells the same in more detail."""
-        spans: dict[str, list[tuple[int, int]]] = {}
+        """Without the values of a scope that lie in the span of a finer resolution of the same column, which tells more."""
+        spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
         for minutes in merged:  # in each scope the finest first
-            keep = np.ones(minutes.times.size, bool)
-            for start, end in spans.get(minutes.of, []):
-                keep &= (minutes.times + minutes.period <= start) | (minutes.times >= end)
-            columns = {name: values[keep] for name, values in minutes.columns.items()}
-            yield Measured(of=minutes.of, period=minutes.period, times=minutes.times[keep], columns=columns)
-            spans.setdefault(minutes.of, []).append((int(minutes.times[0]), minutes.end))
+            columns = {}
+            for name, values in minutes.columns.items():
+                known = ~np.isnan(values)
+                keep = known.copy()
+                for start, end in spans.get((minutes.of, name), []):
+                    keep &= (minutes.times + minutes.period <= start) | (minutes.times >= end)
+                columns[name] = np.where(keep, values, np.nan)
+                if known.any():
+                    times = minutes.times[known]
+                    spans.setdefault((minutes.of, name), []).append((int(times[0]), int(times[-1]) + minutes.period))
+            some = np.any([~np.isnan(values) for values in columns.values()], axis=0)
+            yield Measured(
+                of=minutes.of, period=minutes.period, times=minutes.times[some],
+                columns={name: values[some] for name, values in columns.items()},
+            )  # fmt: skip
 
 
 def _contradictions(series: Series) -> int:

@@ -202,6 +202,21 @@ def test_coarser_data_stay_what_they_are_and_the_finest_is_kept(tmp_path: Path) 
     assert coarse.end <= START  # the hour that has minutes is not there twice
 
 
+def test_finer_durations_do_not_take_the_place_of_coarser_invocations(tmp_path: Path) -> None:
+    rows = [f"{stamp(START + 300 * k)},50,1" for k in range(12)]
+    counts = write_csv(tmp_path / "counts.csv", "time,prod invocations,prod errors", rows)
+    minutes = write_csv(
+        tmp_path / "p50.csv", "time,prod duration p50", [f"{stamp(START + 60 * k)},80" for k in range(60)]
+    )
+    fine, coarse = read(counts, minutes).measured()
+    assert (fine.period, np.nansum(fine.columns["duration_p50_ms"])) == (60, 60 * 80)
+    assert (coarse.period, np.nansum(coarse.columns["invocations"]), np.nansum(coarse.columns["errors"])) == (
+        300,
+        600,
+        12,
+    )
+
+
 def _data(**result: object) -> str:
     return json.dumps({"MetricDataResults": [result]})
 
