@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.files import quoted
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.errors import ScenarioError
@@ -245,4 +246,9 @@ def number(text: object) -> float:
     if isinstance(text, int | float):
         return float(text)
     stripped = str(text).strip()
-    return math.nan if stripped.lower() in ("", "nan", "null", "none", "undefined", "-") else float(stripped)
+    if stripped.lower() in ("", "nan", "null", "none", "undefined", "-"):
+        return math.nan
+    try:
+        return float(stripped)
+    except ValueError:
+        raise ValueError(f"needs a number, got {quoted(stripped)}") from None

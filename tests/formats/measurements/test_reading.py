@@ -240,6 +240,7 @@ WRONG = {
     "text.csv": ("time,invocations\n2026-11-24T14:00:00Z,many\n", ":2: invocations is a number, got text of 4 characters"),
     "minus.csv": ("time,invocations\n2026-11-24T14:00:00Z,-5\n", "invocations of alias:prod is -5 at 2026-11-24T14:00:00Z"),
     "binary.csv": ("\udcff\udcfe", "is no UTF-8 text"),
+    "words.json": ('[{"@duration": "abc"}]', "needs a number, got text of 3 characters"),
     "reports.json": ('[{"@timestamp": "x"}]', "no row has @duration; ask Logs Insights for: fields"),
 }  # fmt: skip
 
