@@ -34,7 +34,7 @@ class Minutes:
     """What was measured of one scope (`function`, `alias:prod`, `version:7`), minute by minute without a gap.
 
     The k-th minute begins `k * period` seconds after `start` (s since 1970, UTC). `columns` has an array of shape (minutes,)
-    for each of `COLUMNS`, NaN where nothing was measured. `coarser` is how many rows of longer periods were passed over.
+    for each of `COLUMNS`, NaN where nothing was measured. `coarser` is how many rows of other periods were passed over.
     """
 
     of: str
@@ -115,7 +115,7 @@ def moment_of(text: str) -> float:
 def read_minutes(path: Path, of: str) -> Minutes:
     """The rows of `minutes.csv` that are about one scope, in the order of time; minutes without a row are missing.
 
-    Where rows are of several periods, those of the shortest are read. Raises ValueError with file and line.
+    Where rows are of several periods, those of the shortest one that has invocations are read. Raises ValueError with file and line.
     """
     rows: dict[float, dict[float, list[float]]] = {}
     scopes: dict[str, None] = {}
@@ -165,8 +165,10 @@ def read_minutes(path: Path, of: str) -> Minutes:
 
 
 def _gathered(path: Path, of: str, rows: dict[float, dict[float, list[float]]]) -> Minutes:
-    """The rows of the shortest period, by their place in time; `rows` has them by period and moment (s)."""
-    period = min(rows)
+    """The rows of the shortest period with invocations, by their place in time; `rows` has them by period and moment (s)."""
+    place = COLUMNS.index("invocations")
+    counted = [lasting for lasting, some in rows.items() if not all(math.isnan(row[place]) for row in some.values())]
+    period = min(counted or rows)
     held = rows[period]
     moments = np.array(sorted(held))
     places = np.round((moments - moments[0]) / period).astype(np.int64)

@@ -43,7 +43,7 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
         for fault in scenario.faults_of(scenario.new)
         if fault.kind in _STATEFUL
     ]
-    period, durations = recording.period, not np.isnan(recording.columns["duration_p50_ms"]).all()
+    period = recording.period
     slower = any(f.latency is not None and f.share < 1 for f in scenario.faults_of(scenario.new))
     for name in scenario.evaluated:
         alarm = scenario.alarms[name]
@@ -57,6 +57,9 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
             reasons.append(f"alarm {name}: reads the budget of another alias")
         if any(slo.name == alarm.slo and slo.slices is not None for slo in scenario.slos):
             reasons.append(f"alarm {name}: reads a budget of time slices, which begin at no recorded moment")
+        for slo in scenario.slos:
+            if slo.name == alarm.slo and slo.latency is not None:
+                reasons += _unrecorded(name, recording, slo.objective)
         for reading in alarm.readings.values():
             wanted = reading.percentile
             if not reading.is_own and reading.metric not in _RECORDED:
@@ -64,8 +67,8 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
                 reasons.append(f"alarm {name}: reads {what}, which is not among the recorded figures")
             if reading.of == "function" and any(source.alias != scenario.alias for source in scenario.traffic):
                 reasons.append(f"alarm {name}: reads the function as a whole, with the traffic of other aliases")
-            if reading.kind == "duration" and not durations:
-                reasons.append(f"alarm {name}: reads durations, which were not recorded")
+            if reading.metric == "duration" and reading.statistic != "sample_count":
+                reasons += _unrecorded(name, recording, None if wanted is None else wanted.share)
             if wanted is not None and (wanted.trimmed or wanted.period != period or wanted.share < _KNOTS[0][0]):
                 reasons.append(
                     f"alarm {name}: reads more of durations than the percentiles of single minutes from p50 on"
@@ -73,6 +76,21 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
             if wanted is not None and slower:
                 reasons.append(f"alarm {name}: reads durations of which a share is slower")
     return tuple(dict.fromkeys(reasons))
+
+
+def _unrecorded(alarm: str, recording: Minutes, share: float | None) -> list[str]:
+    """Why an `alarm` cannot read the duration of a `share` of the invocations, or their average (None); empty where it can."""
+
+    def known(column: str) -> bool:
+        return not np.isnan(recording.columns[column]).all()
+
+    missing = ["duration_p50_ms"] if not known("duration_p50_ms") else []
+    if share is None and not known("duration_average_ms"):
+        missing.append("duration_average_ms")
+    above = [column for knot, column in _KNOTS if share is not None and knot >= share]
+    if above and not any(map(known, above)):
+        missing.append(" or ".join(above))
+    return [f"alarm {alarm}: reads durations, of which {column} was not recorded" for column in dict.fromkeys(missing)]
 
 
 def approximated(scenario: Scenario) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ class Backtest(Plotted):
         return self._share(self.good[strategy].blocked, strategy)
 
     def caught(self, strategy: str) -> Estimate | None:
-        """How often `strategy` would have caught the fault, of the deployments that began; None without a fault."""
+        """How often `strategy` would have caught the fault; one that does not begin catches nothing. None without a fault."""
         if not self.bad:
             return None
         return self._share(self.bad[strategy].stopped, strategy)
@@ -322,8 +322,12 @@ def backtest(
         notes.append("the scenario's incident is left out: what happened is in the recording")
     if scenario.on_call is not None:
         notes.append("on-call is left out: a rollout is played until its alarms no longer act")
+    if recording.of != f"alias:{scenario.alias}":
+        notes.append(
+            f"the alias {scenario.alias} is not in the recording: the minutes of the whole function are played"
+        )
     if recording.coarser:
-        notes.append(f"{recording.coarser:,} rows of longer periods were passed over")
+        notes.append(f"{recording.coarser:,} rows of other periods were passed over")
     return Backtest(
         scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
         begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],

@@ -19,6 +19,7 @@ from rollout_sim.core.files import FileReader
 from rollout_sim.core.minutes import DAY, HOUR
 from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_of
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
@@ -176,7 +177,7 @@ def when(
     moments = _moments(bad)
     if min(map(len, moments)) == 0:
         missing = ", ".join(f"{hour:02}:00" for hour, several in enumerate(moments) if not several)
-        raise ScenarioError([f"{scenario.name}: traffic: the recording has no room for a rollout at {missing} UTC"])
+        raise ScenarioError([f"{scenario.name}: the recording has no room for a rollout at {missing} UTC"])
     files, parts = FileReader(), dict(enumerate(moments))
 
     def told(start: float, end: float) -> Progress | None:
@@ -236,18 +237,25 @@ def with_fault(scenario: Scenario) -> tuple[Scenario, str]:
 
 def _moments(scenario: Scenario) -> list[list[float]]:
     """For each hour of the day the moments (s since 1970) at which a rollout may begin, on several recorded days."""
-    recordings = [
-        (source.arrivals.trace, source.arrivals.trace.recording)
-        for source in scenario.traffic
-        if source.arrivals.trace is not None
-    ]
-    if not recordings:
+    spans: list[tuple[float, float]] = []
+    for source in scenario.traffic:
+        trace = source.arrivals.trace
+        if trace is None:
+            continue
+        recording = trace.recording
+        if recording.start is None:
+            raise ScenarioError([f"{scenario.name}: traffic: the trace {trace.file} has no dates, so it has no hours"])
+        first, end = recording.start + scenario.start, recording.start + recording.length
+        last = min(end, end + scenario.start - recording.period)  # the simulation, too, begins at a recorded moment
+        spans.append((first, last if trace.repeat else end - (scenario.horizon - scenario.start)))
+    for spec in scenario.function.versions.values():
+        if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
+            minutes = spec.error_rate.recording
+            end = minutes.start + minutes.size * minutes.period
+            spans.append((minutes.start + scenario.start, min(end, end + scenario.start - minutes.period)))
+    if not spans:
         return [[hour * HOUR + DAY] for hour in range(HOURS)]  # any day
-    trace, recording = recordings[0]
-    if recording.start is None:
-        raise ScenarioError([f"{scenario.name}: traffic: the trace {trace.file} has no dates, so it has no hours"])
-    first = recording.start + scenario.start
-    last = recording.start + recording.length - (0.0 if trace.repeat else scenario.horizon - scenario.start)
+    first, last = max(first for first, _ in spans), min(last for _, last in spans)
     result = []
     for hour in range(HOURS):
         begin = math.ceil((first - hour * HOUR) / DAY) * DAY + hour * HOUR

@@ -10,6 +10,7 @@ from rollout_sim.core.formatting import share, share_with_interval
 from rollout_sim.core.minutes import DAY, stamp_of
 from rollout_sim.scenario.goals import Goal
 from rollout_sim.study.backtest import Backtest
+from rollout_sim.study.clumping import clumping
 from rollout_sim.study.recommend.limits import Kept, names
 from rollout_sim.study.recommend.recorded import Confirmation
 from rollout_sim.views.cells import Cell, EstimatedShare, MedianDuration, Text
@@ -78,12 +79,17 @@ def remarks(result: Backtest) -> list[str]:
     if apart:
         lines += [*apart, *(f"because {words}" for words in result.differences)]
         if not result.differences:
-            lines.append(
-                "the recording's rate and errors are those of the scenario; what differs must be durations or their hours"
-            )
+            lines.append(_why_not(result))
     elif result.differences:
         lines += [f"the recording differs from the scenario: {words}" for words in result.differences]
     return lines
+
+
+def _why_not(result: Backtest) -> str:
+    """What to think of it where nothing is told in which the recording differs."""
+    if clumping(result.recording).rate.low is None:
+        return "a day was recorded at most, too little to tell in what it differs from the scenario"
+    return "the recording's rate and errors are those of the scenario; what differs must be durations or their hours"
 
 
 def when_stopped(result: Backtest, strategy: str) -> str:

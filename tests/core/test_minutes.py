@@ -73,3 +73,14 @@ def test_a_moment_outside_of_the_recording_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"2026-11-24 14:01 is not recorded; allowed 2026-11-24 14:00 to 2026-11-24 14:01"
     ):
         minutes.index(moment_of("2026-11-24 14:01"))
+
+
+def test_of_several_periods_the_shortest_with_invocations_is_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "2026-11-24T14:00:00Z,alias:prod,,,,80,60\n"
+        "2026-11-24T14:01:00Z,alias:prod,,,,90,60\n"
+        "2026-11-24T14:00:00Z,alias:prod,50,1,0,,300\n",
+    )
+    minutes = read_minutes(path, "alias:prod")
+    assert (minutes.period, minutes.invocations.tolist(), minutes.coarser) == (300, [50], 2)

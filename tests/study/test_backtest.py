@@ -36,6 +36,9 @@ ALARM = {
     "missing": "not_breaching",
 }
 
+P99 = {"metric": "duration", "statistic": "p99", "threshold": "> 300 ms"}
+BURN = {"metric": "burn_rate", "slo": "fast", "long": "10 min", "short": "5 min", "threshold": "> 3"}
+
 
 def record(folder: Path, counts: list[tuple[int, int] | None], p99: float = 600.0) -> None:
     """Writes minutes with so many invocations and errors; None is a minute without a row."""
@@ -173,6 +176,26 @@ def test_the_answer_names_a_strategy_that_catches_the_fault(tmp_path: Path) -> N
     assert len(lines) == 1
 
 
+def test_a_day_does_not_tell_in_what_it_differs(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 60)] * 200)
+    result = backtest(given(tmp_path), tmp_path, ["instant"], replications=8)
+    assert remarks(result)[-2:] == [
+        "instant: the scenario makes it less likely than the recording that a good version is stopped",
+        "a day was recorded at most, too little to tell in what it differs from the scenario",
+    ]
+
+
+def test_minutes_of_the_function_in_place_of_the_alias_are_told(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 0)] * 100)
+    of_alias = backtest(given(tmp_path), tmp_path, ["instant"], replications=4)
+    path = tmp_path / "minutes.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("alias:prod", "function"), encoding="utf-8")
+    of_function = backtest(given(tmp_path), tmp_path, ["instant"], replications=4)
+    told = "the alias prod is not in the recording: the minutes of the whole function are played"
+    assert told in of_function.notes
+    assert told not in of_alias.notes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("assumed", [{"mean": "2%", "dispersion": 0.03}, "2%"])
 def test_the_scenario_that_made_the_recording_agrees_with_it_and_an_even_one_does_not(
@@ -218,6 +241,25 @@ def test_what_minutes_do_not_tell_is_refused(tmp_path: Path, changes: dict[str, 
     record(tmp_path, [(60, 0)] * 100)
     with pytest.raises(ScenarioError, match=message):
         backtest(given(tmp_path, **changes), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "alarm", "missing"),
+    [
+        (",80,220,600,1500", {"metric": "duration", "threshold": "> 50 ms"}, "duration_average_ms was"),
+        ("110,80,220,,", P99, "duration_p99_ms or duration_max_ms was"),
+        ("110,,,600,", P99, "duration_p50_ms was"),
+        ("110,,,,", BURN, "duration_p50_ms was"),
+    ],
+)  # fmt: skip
+def test_durations_that_were_not_recorded_are_not_taken_for_short_ones(
+    tmp_path: Path, recorded: str, alarm: dict[str, Any], missing: str
+) -> None:
+    rows = [f"{stamp_of(START + 60 * k)},alias:prod,60,0,0,{recorded}\n" for k in range(100)]
+    (tmp_path / "minutes.csv").write_text(HEAD + "".join(rows), encoding="utf-8")
+    slos = [{"name": "fast", "sli": {"latency": "100 ms"}, "objective": "99%", "window": "30 d"}]
+    with pytest.raises(ScenarioError, match=f"alarm errors: reads durations, of which {missing} not recorded"):
+        backtest(given(tmp_path, alarms={"errors": alarm}, slos=slos), tmp_path, ["instant"], replications=4)
 
 
 def test_a_recording_that_is_too_short_is_refused(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import scenario
+from builders import data, scenario
 
+from rollout_sim.core.minutes import stamp_of
 from rollout_sim.errors import ScenarioError
+from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.when import HOURS, Hours, when
 from rollout_sim.views.when import answers, when_table
 
 DAILY: dict[str, Any] = {"diurnal": {"mean": "3/s", "amplitude": "90%", "peak": "14 h"}}
+MONDAY = 1_763_337_600  # 2025-11-17, 00:00 UTC
 
 
 def given(**changes: Any) -> Any:
@@ -47,6 +51,21 @@ def test_hours_that_do_not_differ_are_not_told_apart() -> None:
     result = when(given(traffic=[{"source": "http", "alias": "prod", "arrivals": flat}]), ["canary"], replications=12)
     assert not result.told_apart("canary", "bad_requests_added")
     assert answers(result)[0].startswith("canary: no hour is better than another")
+
+
+@pytest.mark.parametrize("start", ["10 min", "0 s"])
+def test_recorded_errors_have_hours_without_a_trace(tmp_path: Path, start: str) -> None:
+    rows = [f"{stamp_of(MONDAY + 60 * k)},function,60,{0 if k < 720 else 6}\n" for k in range(1440)]
+    (tmp_path / "minutes.csv").write_text("time,of,invocations,errors\n" + "".join(rows), encoding="utf-8")
+    content = data(
+        function__versions__1__cold_start=None,
+        function__versions__1__error_rate={"minutes": "minutes.csv"},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "6/min"}}],
+        rollout__start=start,
+        horizon="30 min",
+    )
+    result = when(Scenario.from_dict(content, path=tmp_path / "s.yaml"), ["instant"], replications=2)
+    assert set(result.days) == {1}
 
 
 def test_without_a_clock_or_a_fault_there_is_no_best_hour() -> None:

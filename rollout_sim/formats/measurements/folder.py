@@ -223,6 +223,10 @@ def _remarks(
     if coarser:
         shown = ", ".join(f"{show_duration(float(measured.period))} ({span(measured)})" for measured in coarser)
         yield f"older data are coarser and stand in {MINUTES} alone: {shown}"
+    finer = [measured for measured in table if measured.of == used.of and measured.period < used.period]
+    for measured in finer:
+        names = ", ".join(name for name, values in measured.columns.items() if not np.isnan(values).all())
+        yield f"{names} by {show_duration(float(measured.period))} have no invocations beside them: they stand in {MINUTES} alone"
     if fitted.errors is not None and fitted.errors.goodness.verdict == "poor" and choices.errors == "fit":
         yield f"warning: errors: no description fits well ({_verdict(fitted.errors.goodness)}); replay them: --errors minutes"
     if fitted.arrivals.goodness.verdict == "poor" and choices.rate == "profile":

@@ -160,12 +160,13 @@ class _Reader:
                 results = page.get("MetricDataResults", [])
                 ended = not page.get("NextToken")
                 short |= {str(result.get("Id")) for result in results if result.get("StatusCode") in _SHORT and ended}
+                for result in results:
+                    if result.get("StatusCode") == "Forbidden":
+                        what = result.get("Label") or result.get("Id")
+                        self.recording.remark(f"AWS: {what}: CloudWatch answered Forbidden; it is left out")
+                results = [result for result in results if result.get("StatusCode") != "Forbidden"]
                 if attempt < _AGAIN:
-                    results = [
-                        result | {"StatusCode": "Complete"}
-                        for result in results
-                        if result.get("StatusCode") != "Forbidden"
-                    ]
+                    results = [result | {"StatusCode": "Complete"} for result in results]
                 told = {"MetricDataResults": results, "Messages": page.get("Messages")}
                 self.recording.extend(read_answer(told, "AWS", self.names, self.clock))
             again = [query for query in wanted if query["Id"] in short]

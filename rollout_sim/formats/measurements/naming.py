@@ -30,6 +30,8 @@ _STATISTICS: Final = (
     ("duration_max_ms", re.compile(r"max")),
     ("duration_average_ms", re.compile(r"average|\bavg\b|(?<![a-z])avg|mean")),
 )
+_METRIC: Final = re.compile("|".join(pattern.pattern for _, pattern in _METRICS))
+"""What names any of the metrics."""
 _AVERAGED: Final = re.compile(r"average|(?<![a-z])avg|mean|minimum|max|p\d\d")
 
 
@@ -80,26 +82,45 @@ class Names:
         label = LABEL.fullmatch(name.strip())
         if label is not None and label["column"] in COLUMNS:
             return Named(column=label["column"], of=label["of"], period=int(label["period"]))
-        lowered = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-        column = next((column for text, column in self.given if text == name), None) or column_of(lowered)
-        return Named(column=column, of=self._scope(name), scale=_scale(lowered))
+        column = next((column for text, column in self.given if text == name), None)
+        # A function called error-handler or checkout-v2 says nothing of the metric or the version; one called Errors is all there is.
+        rest = self._without_function(name)
+        lowered = _lowered(rest)
+        found = column_of(lowered)
+        if found is None and not _METRIC.search(lowered):
+            found = column_of(_lowered(name))
+        return Named(column=column or found, of=self._scope(name, rest), scale=_scale(lowered))
 
-    def _scope(self, name: str) -> str | None:
-        version = re.search(r"(?i)version[\s:=_\"'-]*(\d+)|\bv(\d+)\b", name)
+    def _without_function(self, name: str) -> str:
+        """A name without the function's own, where it stands by itself."""
+        if self.function is None:
+            return name
+        return re.sub(rf"(?i)(?<![a-z0-9]){re.escape(self.function)}(?![a-z0-9])", "", name)
+
+    def _scope(self, name: str, rest: str) -> str | None:
+        """The scope that a `name` says; `rest` is the same without the function's name."""
+        version = re.search(r"(?i)version[\s:=_\"'-]*(\d+)|\bv(\d+)\b", rest)
         if version is not None:
             return f"version:{version[1] or version[2]}"
-        if self.function is not None and f"{self.function}:{self.alias}" in name:
-            return f"alias:{self.alias}"
-        alias = re.search(r"(?i)alias[:=]\s*[\"']?([\w-]+)", name)
-        if alias is not None:
-            return f"alias:{alias[1]}"
-        if re.search(r"(?i)(?<![a-z])alias(?![a-z])", name) or re.search(
-            rf"(?<!\w){re.escape(self.alias)}(?!\w)", name
+        if self.function is not None and re.search(
+            rf"(?<![\w-]){re.escape(f'{self.function}:{self.alias}')}(?![\w-])", name
         ):
             return f"alias:{self.alias}"
-        if re.search(r"(?i)(?<![a-z])function(?!_?name|:)(?![a-z])", name):
+        alias = re.search(r"(?i)alias[:=]\s*[\"']?([\w-]+)", rest)
+        if alias is not None:
+            return f"alias:{alias[1]}"
+        if re.search(r"(?i)(?<![a-z])alias(?![a-z])", rest) or re.search(
+            rf"(?<!\w){re.escape(self.alias)}(?!\w)", rest
+        ):
+            return f"alias:{self.alias}"
+        if re.search(r"(?i)(?<![a-z])function(?!_?name|:)(?![a-z])", rest):
             return "function"
         return None
+
+
+def _lowered(name: str) -> str:
+    """A name in small letters, its words apart."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def column_of(lowered: str) -> str | None:

@@ -46,6 +46,8 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
     for entry in data["result"]:
         if not isinstance(entry, Mapping) or not _is_series(entry):
             raise ValueError(f"{source}: a series has a metric and values, got {shorten(repr(entry))}")
+    step = _step(data["result"], clock)
+    for entry in data["result"]:
         labels = {str(key): str(value) for key, value in inside(entry, "metric").items()}
         name = labels.get("__name__", "")
         written = " ".join([name, *(f"{key}={value}" for key, value in labels.items() if key != "__name__")])
@@ -62,7 +64,6 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
             continue
         order = np.argsort(times, kind="stable")
         times, values = times[order], values[order]
-        step = int(np.diff(np.unique(times)).min()) if np.unique(times).size > 1 else 60
         if step < MINUTE and name.startswith("aws_"):
             what = "an exporter of CloudWatch repeats each of its minutes"
             raise ValueError(f"{source}: {name} comes every {step} s, and {what}; ask query_range with step=60")
@@ -80,6 +81,12 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
     if not data["result"]:
         recording.remark(f"{source}: the query found no series")
     return _added_up(recording)
+
+
+def _step(entries: list[Mapping[str, Any]], clock: Clock) -> int:
+    """The step (s) of the query, which is that of all series: one that is seldom there does not show it."""
+    times = np.unique([time for entry in entries for time in clock.read([pair[0] for pair in entry["values"]])])
+    return int(np.diff(times).min()) if times.size > 1 else MINUTE
 
 
 def _is_series(entry: Mapping[str, Any]) -> bool:

@@ -11,8 +11,10 @@ from typing import Any, Final
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.files import quoted
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.errors import ScenarioError
 
 MINUTE: Final = 60
 KEPT: Final = (60, 300, 3600)
@@ -23,6 +25,10 @@ LARGEST: Final = 1e9
 """No count and no duration (ms) of a period is larger."""
 FIRST: Final = 1_000_000_000
 """The earliest time stamp (s since 1970) that is taken for one: 2001."""
+LAST: Final = 4_102_444_800
+"""The first one that is none any more: 2100."""
+MOST: Final = 2 * 366 * 1440
+"""Periods at most from the first to the last of a scope; CloudWatch keeps minutes for 15 days, and hours for 455."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,12 +97,22 @@ class Recording:
             self.remark(remark)
 
     def measured(self) -> list[Measured]:
-        """The table by scope and resolution: duplicates are merged, and at each time the finest resolution is kept."""
+        """The table by scope and resolution: duplicates are merged, and at each time the finest resolution is kept.
+
+        Raises ScenarioError for one that spans more periods than anybody keeps: a time stamp is wrong then.
+        """
         groups: dict[tuple[str, int], list[Series]] = {}
         for series in self.series:
             if series.times.size:
                 groups.setdefault((series.of, series.period), []).append(series)
         merged = [self._merged(of, period, groups[of, period]) for of, period in sorted(groups)]
+        for minutes in merged:
+            count = (minutes.end - int(minutes.times[0])) // minutes.period
+            if count > MOST:
+                what = (
+                    f"{minutes.of} spans {count:,} periods of {show_duration(float(minutes.period))}, {span(minutes)}"
+                )
+                raise ScenarioError([f"the recording cannot be used: {what}; allowed {MOST:,}"])
         return [minutes for minutes in self._finest(merged) if minutes.times.size]
 
     def _merged(self, of: str, period: int, group: list[Series]) -> Measured:
@@ -120,15 +136,24 @@ class Recording:
         return Measured(of=of, period=period, times=times, columns=columns)
 
     def _finest(self, merged: list[Measured]) -> Iterator[Measured]:
-        """Without the periods of a scope that lie in the span of a finer resolution, which tells the same in more detail."""
-        spans: dict[str, list[tuple[int, int]]] = {}
+        """Without the values of a scope that lie in the span of a finer resolution of the same column, which tells more."""
+        spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
         for minutes in merged:  # in each scope the finest first
-            keep = np.ones(minutes.times.size, bool)
-            for start, end in spans.get(minutes.of, []):
-                keep &= (minutes.times + minutes.period <= start) | (minutes.times >= end)
-            columns = {name: values[keep] for name, values in minutes.columns.items()}
-            yield Measured(of=minutes.of, period=minutes.period, times=minutes.times[keep], columns=columns)
-            spans.setdefault(minutes.of, []).append((int(minutes.times[0]), minutes.end))
+            columns = {}
+            for name, values in minutes.columns.items():
+                known = ~np.isnan(values)
+                keep = known.copy()
+                for start, end in spans.get((minutes.of, name), []):
+                    keep &= (minutes.times + minutes.period <= start) | (minutes.times >= end)
+                columns[name] = np.where(keep, values, np.nan)
+                if known.any():
+                    times = minutes.times[known]
+                    spans.setdefault((minutes.of, name), []).append((int(times[0]), int(times[-1]) + minutes.period))
+            some = np.any([~np.isnan(values) for values in columns.values()], axis=0)
+            yield Measured(
+                of=minutes.of, period=minutes.period, times=minutes.times[some],
+                columns={name: values[some] for name, values in columns.items()},
+            )  # fmt: skip
 
 
 def _contradictions(series: Series) -> int:
@@ -146,15 +171,18 @@ def checked(series: Series, remarks: list[str]) -> Series:
     times, values = series.times, series.values
     known = ~np.isnan(values)
     times, values = times[known], values[known]
+    beyond = (times < FIRST) | (times >= LAST)
+    if beyond.any():
+        first = int(times[np.argmax(beyond)])
+        what = "lies before 2001" if first < FIRST else "lies after 2099"
+        raise ValueError(
+            f"{series.source}: {series.column}: the time {first} {what}; allowed UTC or seconds or milliseconds since 1970"
+        )
     wrong = ~np.isfinite(values) | (values < 0) | (values > LARGEST)
     if wrong.any():
         first = int(np.argmax(wrong))
         what = f"{series.column} of {series.of} is {values[first]:g} at {stamp(int(times[first]))}"
         raise ValueError(f"{series.source}: {what}; allowed 0 to {LARGEST:,.0f}")
-    if times.size and int(times.min()) < FIRST:
-        raise ValueError(
-            f"{series.source}: {series.column}: the time {int(times.min())} lies before 2001; allowed UTC or seconds since 1970"
-        )
     period = series.period
     if period < MINUTE:
         remarks.append(f"{series.source}: {series.column} comes every {period} s; here it is by minutes")
@@ -218,4 +246,9 @@ def number(text: object) -> float:
     if isinstance(text, int | float):
         return float(text)
     stripped = str(text).strip()
-    return math.nan if stripped.lower() in ("", "nan", "null", "none", "undefined", "-") else float(stripped)
+    if stripped.lower() in ("", "nan", "null", "none", "undefined", "-"):
+        return math.nan
+    try:
+        return float(stripped)
+    except ValueError:
+        raise ValueError(f"needs a number, got {quoted(stripped)}") from None

@@ -10,17 +10,20 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.core.arrays import IntArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import quoted
+from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.units import UNITS
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.insights import read_reports
-from rollout_sim.formats.measurements.naming import Names, unknown_series
+from rollout_sim.formats.measurements.naming import Named, Names, unknown_series
 from rollout_sim.formats.measurements.recording import MINUTE, Recording, Series, checked, number, period_of
 
 _TIMES: Final = ("time", "timestamp", "date", "datetime", "@timestamp", "_time")
+_FILLED: Final = 0.9
+"""The share of the periods of its own grid that a series holds which is coarser than the table that it is in."""
 _LONG: Final = (("series", "metric", "name", "label", "scope", "group"), ("value", "values"))
 _FIGURE: Final = re.compile(r"([+-]?[\d.]+(?:[eE][+-]?\d+)?)\s*(us|µs|ms|s|min)")
 
@@ -50,13 +53,12 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
     long = _long(lowered)
     columns = _pivoted(rows, place, *long) if long is not None else _wide(rows, header, place)
     recording, unknown = Recording(), []
+    found: list[tuple[str, Named, IntArray, FloatArray]] = []
     for name, cells in columns.items():
         named = names.told(name, file=source, alone=len(columns) == 1)
         if named.column is None:
             unknown.append(name)
             continue
-        if named.of is None:
-            recording.remark(f"{source}: {name} names no scope and is taken to be of {names.scope}")
         kept = [(number, when, value) for number, when, value in cells if value.strip()]
         try:
             times: IntArray = np.array(clock.read([when for _, when, _ in kept]), np.int64)
@@ -65,16 +67,43 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
         values = [
             _value(value, named.column, named.scale, f"{source}:{number + line - 1}") for number, _, value in kept
         ]
+        found.append((name, named, times, np.array(values, float)))
+    every = np.unique(np.concatenate([times for _, _, times, _ in found])) if found else np.empty(0, np.int64)
+    for name, named, times, numbers in found:
+        if named.of is None:
+            recording.remark(f"{source}: {name} names no scope and is taken to be of {names.scope}")
+        period = named.period or _period(times, every, f"{source}: {name}", recording)
         series = Series(
-            column=named.column, of=named.of or names.scope, period=named.period or period_of(times), times=times,
-            values=np.array(values, float), source=source,
-        )  # fmt: skip
+            column=str(named.column),
+            of=named.of or names.scope,
+            period=period,
+            times=times,
+            values=numbers,
+            source=source,
+        )
         recording.series.append(checked(series, recording.remarks))
     if not recording.series:
         raise ValueError(unknown_series(source, unknown))
     for name in unknown:
         recording.remark(f"{source}: left out: the column {shorten(name)}, which is none of the metrics that are used")
     return recording
+
+
+def _period(times: IntArray, every: IntArray, what: str, recording: Recording) -> int:
+    """The period of a series at `times`, of a table with values at `every` time.
+
+    Errors that are only there where there were any may lie on hours or five minutes by chance: a series is coarser than the
+    table where it fills its own grid.
+    """
+    own, common = period_of(times), period_of(every)
+    if own <= common or (times.size > 1 and times.size >= _FILLED * ((every[-1] - every[0]) // own + 1)):
+        return own if times.size > 1 else common
+    if times.size > 1:
+        recording.remark(
+            f"{what} has values at {times.size:,} of {every.size:,} times, and is taken to be by "
+            f"{show_duration(float(common))} as the others are"
+        )
+    return common
 
 
 def _tidy(rows: list[list[str]], header: list[str], place: int, source: str, line: int, clock: Clock) -> Recording:

@@ -139,6 +139,23 @@ def test_data_that_stay_partial_are_told() -> None:
     )
 
 
+def test_a_metric_that_is_forbidden_is_told() -> None:
+    amazon = Amazon()
+    amazon.throttled = amazon.partial = 0
+
+    def refusing(given: dict[str, Any]) -> dict[str, Any]:
+        answer = amazon.get_metric_data(given)
+        for result in answer["MetricDataResults"]:
+            if result["Label"].startswith("errors of alias:prod"):
+                result |= {"StatusCode": "Forbidden", "Timestamps": [], "Values": []}
+        return answer
+
+    with answering(answers(amazon) | {"GetMetricData": refusing}) as (url, _):
+        recording = read(url)
+    told = [remark for remark in recording.remarks if "Forbidden" in remark]
+    assert told == ["AWS: errors of alias:prod every 60 s: CloudWatch answered Forbidden; it is left out"]
+
+
 def test_the_finest_resolution_that_is_still_kept_is_asked() -> None:
     amazon = Amazon()
     amazon.throttled = amazon.partial = 0

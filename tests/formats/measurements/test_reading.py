@@ -202,6 +202,21 @@ def test_coarser_data_stay_what_they_are_and_the_finest_is_kept(tmp_path: Path) 
     assert coarse.end <= START  # the hour that has minutes is not there twice
 
 
+def test_finer_durations_do_not_take_the_place_of_coarser_invocations(tmp_path: Path) -> None:
+    rows = [f"{stamp(START + 300 * k)},50,1" for k in range(12)]
+    counts = write_csv(tmp_path / "counts.csv", "time,prod invocations,prod errors", rows)
+    minutes = write_csv(
+        tmp_path / "p50.csv", "time,prod duration p50", [f"{stamp(START + 60 * k)},80" for k in range(60)]
+    )
+    fine, coarse = read(counts, minutes).measured()
+    assert (fine.period, np.nansum(fine.columns["duration_p50_ms"])) == (60, 60 * 80)
+    assert (coarse.period, np.nansum(coarse.columns["invocations"]), np.nansum(coarse.columns["errors"])) == (
+        300,
+        600,
+        12,
+    )
+
+
 def _data(**result: object) -> str:
     return json.dumps({"MetricDataResults": [result]})
 
@@ -225,6 +240,7 @@ WRONG = {
     "text.csv": ("time,invocations\n2026-11-24T14:00:00Z,many\n", ":2: invocations is a number, got text of 4 characters"),
     "minus.csv": ("time,invocations\n2026-11-24T14:00:00Z,-5\n", "invocations of alias:prod is -5 at 2026-11-24T14:00:00Z"),
     "binary.csv": ("\udcff\udcfe", "is no UTF-8 text"),
+    "words.json": ('[{"@duration": "abc"}]', "needs a number, got text of 3 characters"),
     "reports.json": ('[{"@timestamp": "x"}]', "no row has @duration; ask Logs Insights for: fields"),
 }  # fmt: skip
 
@@ -238,6 +254,19 @@ def test_what_is_wrong_is_one_message_that_names_the_file(tmp_path: Path, name: 
     (problem,) = caught.value.problems
     assert problem.startswith(f"{tmp_path / name}:")
     assert message in problem
+
+
+@pytest.mark.parametrize("time", ["9998-11-01 00:00", "900000000000000"])
+def test_a_time_that_nobody_has_seen_yet_is_refused(tmp_path: Path, time: str) -> None:
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations", ["2026-11-24T14:00:00Z,5", f"{time},5"])
+    with pytest.raises(ScenarioError, match=r"a.csv: invocations: the time \d+ lies after 2099"):
+        read(path)
+
+
+def test_a_recording_longer_than_anybody_keeps_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations", ["2026-11-24T14:01:00Z,5", "2016-11-24T14:00:00Z,5"])
+    with pytest.raises(ScenarioError, match=r"alias:prod spans 5,\d+,\d+ periods of 1 min"):
+        read(path).measured()
 
 
 def test_all_files_are_read_before_anything_is_said(tmp_path: Path) -> None:
@@ -276,6 +305,24 @@ def test_names(name: str, column: str | None, of: str | None) -> None:
     assert (told.column, told.of) == (column, of)
 
 
+@pytest.mark.parametrize(
+    ("function", "name", "column", "of"),
+    [
+        ("error-handler", "error-handler Invocations", "invocations", None),
+        ("async-worker", "async-worker:prod Errors", "errors", "alias:prod"),
+        ("checkout-v2", "checkout-v2:prod Errors", "errors", "alias:prod"),
+        ("checkout-v2", "Resource: checkout-v2:prod, ExecutedVersion: 7, Errors", "errors", "version:7"),
+        ("orders-prod", "orders-prod Errors of function", "errors", "function"),
+        ("Errors", "Errors", "errors", None),
+    ],
+)
+def test_the_name_of_the_function_says_nothing_of_the_metric_or_the_scope(
+    function: str, name: str, column: str | None, of: str | None
+) -> None:
+    told = Names(function=function, alias="prod").told(name)
+    assert (told.column, told.of) == (column, of)
+
+
 def test_a_series_of_any_name_can_be_told(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "a.csv", "time,A-series", ["2026-11-24T14:00:00Z,5", "2026-11-24T14:01:00Z,6"])
     with pytest.raises(ScenarioError, match="A-series"):
@@ -299,6 +346,29 @@ def test_seconds_of_a_quantile_of_prometheus_become_milliseconds(tmp_path: Path)
     series = [{"metric": metric, "values": [[START + 60 * k, "0.25"] for k in range(3)]}]
     path = write_json(tmp_path / "p.json", {"data": {"resultType": "matrix", "result": series}})
     assert alone(read(path)).columns["duration_p99_ms"].tolist() == [250.0] * 3
+
+
+@pytest.mark.parametrize("form", ["table", "prometheus"])
+def test_errors_that_are_seldom_there_are_by_minutes_like_their_invocations(tmp_path: Path, form: str) -> None:
+    seldom = (60, 120, 180)  # whole hours
+    if form == "table":
+        rows = [f"{stamp(START + 60 * k)},10,{3 if k in seldom else ''}" for k in range(240)]
+        path = write_csv(tmp_path / "a.csv", "time,checkout:prod Invocations,checkout:prod Errors", rows)
+    else:
+        result = [
+            {
+                "metric": {"__name__": name, "resource": "checkout:prod"},
+                "values": [[START + 60 * (k + 1), value] for k in at],
+            }
+            for name, at, value in (
+                ("aws_lambda_invocations_sum", range(240), "10"),
+                ("aws_lambda_errors_sum", seldom, "3"),
+            )
+        ]
+        path = write_json(tmp_path / "a.json", {"data": {"resultType": "matrix", "result": result}})
+    measured = alone(read(path))
+    assert measured.period == 60
+    assert np.flatnonzero(measured.columns["errors"] > 0).tolist() == list(seldom)
 
 
 def test_minutes_that_an_exporter_repeats_are_not_added_up(tmp_path: Path) -> None:
