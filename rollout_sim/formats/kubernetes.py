@@ -72,7 +72,8 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     alarms = {alarm: scenario.alarms[alarm] for alarm in (scenario.rollout.alarms if scenario.rollout else ())}
     hold = scenario.rollout.hold if scenario.rollout is not None else None
     m = hold.failures if hold is not None else max((alarm.m for alarm in alarms.values()), default=1)
-    interval = min(holds or {plan.bake or 60.0})
+    after = plan.bake + plan.steps[-1].hold if plan.steps[-1].weight == 1 else plan.bake
+    interval = min(holds or {after or 60.0})
     if hold is not None and holds and hold.every != interval:
         what = f"Flagger holds every step for the interval of its checks, got {interval:g} s for steps and {hold.every:g} s for checks"
         raise ScenarioError([f"strategies.{name}: {what}"])
@@ -112,7 +113,7 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
     if held:
         analysis["stepWeights"] = [_percent(name, step.weight) for step in held]
     else:
-        analysis["iterations"] = max(1, math.ceil(plan.bake / interval))
+        analysis["iterations"] = max(1, math.ceil(after / interval))
     analysis["metrics"] = metrics
     document = {
         "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": dashed(scenario.function.name)},
@@ -124,7 +125,7 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
             "checks: M of N becomes M in all, and a bad version stays at its weight until then; the simulation goes on to the "
             "next step, unless `rollout.hold` makes its alarms hold the weight, too"
         )
-    remarks += ["there is no bake after the last step: Flagger promotes at once"] if plan.bake and held else []
+    remarks += ["there is no bake after the last step: Flagger promotes at once"] if after and held else []
     remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []
     all_remarks = ("targetRef and service of the Canary are yours", *remarks)
     return Snippet(text=as_yaml(document, remarks=all_remarks), remarks=all_remarks)

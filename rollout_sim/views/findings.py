@@ -21,7 +21,7 @@ PAGE: Final = "check.html"
 WIDTH: Final = 100
 """Columns of the text."""
 _GITHUB: Final[Mapping[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
-NOTHING_MENDS: Final = "nothing that was tried mends it; `rollout-sim recommend` searches further"
+_NOTHING_MENDS: Final = "nothing that was tried mends it"
 
 
 def text(report: CheckReport) -> str:
@@ -31,7 +31,7 @@ def text(report: CheckReport) -> str:
         for finding in subject.loud:
             whose = _whose(report, subject)
             head = f"{finding.place}: {finding.severity} {finding.code} {finding.name}{f' ({whose})' if whose else ''}"
-            lines += [head, *_wrapped(finding.message, "  "), *_remedy_lines(finding), ""]
+            lines += [head, *_wrapped(finding.message, "  "), *_remedy_lines(subject, finding), ""]
         for finding in subject.findings:
             if finding.silenced is not None:
                 lines += [*_wrapped(f"{finding.place}: silenced {finding.code}: {finding.silenced}", ""), ""]
@@ -58,12 +58,17 @@ def _whose(report: CheckReport, subject: Checked) -> str:
     return escaped(subject.name) if several else ""
 
 
-def _remedy_lines(finding: Finding) -> Iterator[str]:
+def _unmended(subject: Checked) -> str:
+    """What is said in the place of a change that mends a finding; `recommend` only where it takes the scenario."""
+    return f"{_NOTHING_MENDS}; `rollout-sim recommend` searches further" if subject.searchable else _NOTHING_MENDS
+
+
+def _remedy_lines(subject: Checked, finding: Finding) -> Iterator[str]:
     if finding.remedy is not None:
         yield from _wrapped(f"mend: {finding.remedy.text}", "  ", "        ")
         yield from _wrapped(finding.remedy.effect, "        ")
     elif finding.severity != "note":
-        yield from _wrapped(f"mend: {NOTHING_MENDS}", "  ", "        ")
+        yield from _wrapped(f"mend: {_unmended(subject)}", "  ", "        ")
 
 
 def _wrapped(sentence: str, indent: str, below: str | None = None) -> list[str]:
@@ -245,7 +250,9 @@ def _markdown_of(subject: Checked) -> Iterator[str]:
         yield from ("| | finding | mend |", "|---|---|---|")
         for finding in subject.loud:
             mend = (
-                NOTHING_MENDS if finding.remedy is None else f"`{_code(finding.remedy.text)}`: {finding.remedy.effect}"
+                _unmended(subject)
+                if finding.remedy is None
+                else f"`{_code(finding.remedy.text)}`: {finding.remedy.effect}"
             )
             if finding.remedy is None and finding.severity == "note":
                 mend = ""

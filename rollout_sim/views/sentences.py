@@ -185,8 +185,12 @@ def _bad_version(compared: Comparison, twin: Comparison, best: str) -> tuple[str
         most = max(compared.columns, key=lambda name: _stopped(compared, name).mean)
         often = share_with_interval(_stopped(compared, most))
         as_often = f"and a good version in {share_with_interval(_stopped(twin, most))}"
+        if count > 1 and _stopped(compared, most).mean == 0:
+            stops = f"none stops it in any of the rollouts, {often}"
+        else:
+            stops = f"{most} stops it{' most often,' if count > 1 else ''} in {often} of the rollouts, {as_often}"
         return (
-            f"{who} version {version} from a good one: {most} stops it most often, in {often} of the rollouts, {as_often}.",
+            f"{who} version {version} from a good one: {stops}.",
             _cost(compared, best, f"With {best} it"),
         )
     stops = f"it stops version {version} in {share_with_interval(caught)} of the rollouts"

@@ -219,6 +219,16 @@ def test_flagger_holds_its_steps_as_long_as_it_waits_between_checks() -> None:
         kubernetes.export_flagger(given_, "canary")
 
 
+def test_flagger_has_no_hold_after_the_last_step() -> None:
+    steps = [{"weight": "10%", "hold": "1 min"}, {"weight": "100%", "hold": "5 min"}]
+    given_ = scenario(strategies={"s": {"type": "steps", "steps": steps}, "all": {"type": "steps", "steps": steps[1:]}})
+    assert any("no bake after the last step" in remark for remark in kubernetes.export_flagger(given_, "s").remarks)
+    whole = scenario(
+        strategies={"all": {"type": "steps", "steps": steps[1:]}}, rollout__hold={"every": "1 min", "failures": 3}
+    )
+    assert yaml.safe_load(kubernetes.export_flagger(whole).text)["spec"]["analysis"]["iterations"] == 5
+
+
 def test_what_others_do_instead_of_holding_is_told() -> None:
     given_ = scenario(rollout__hold={"every": "1 min", "failures": 3})
     for export in (kubernetes.export_argo, export_sam):

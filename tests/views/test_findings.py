@@ -137,11 +137,20 @@ def test_a_table_cell_of_markdown_holds_what_it_is_given() -> None:
     assert "- silenced: RS203, the hook runs everything" in text
 
 
+def test_recommend_is_named_only_where_it_takes_the_scenario() -> None:
+    (one,) = EVERY.checked
+    for form in ("text", "markdown"):
+        assert "`rollout-sim recommend` searches further" in FORMATS[form](EVERY)
+        refused = FORMATS[form](CheckReport(checked=(replace(one, searchable=False),)))
+        assert "nothing that was tried mends it" in refused
+        assert "recommend" not in refused
+
+
 def test_text_says_what_mends_it_and_what_is_silenced() -> None:
     text = FORMATS["text"](EVERY)
     assert text.startswith("rollouts/orders.yaml:16: warning RS102 alarm-hardly-fires\n  errors hardly fires")
     assert "  mend: alarms.errors.datapoints: 1 of 1\n        then it catches 7.2% errors in 99%" in text
-    assert "mend: nothing that was tried mends it" in text
+    assert "mend: nothing that was tried mends it; `rollout-sim recommend` searches further" in text
     assert "silenced RS203: the hook runs everything" in text
     assert "note: orders: something is guessed" in text
     assert text.endswith("1 rollout checked: 1 error, 1 warning, 1 note, 1 silenced\n")

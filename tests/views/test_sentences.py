@@ -71,6 +71,13 @@ def test_where_nothing_is_noticed_the_answer_is_that() -> None:
     assert conclusion(found)[0].startswith("None of the 2 strategies tells version 2 from a good one: canary")
 
 
+def test_where_nothing_is_stopped_no_strategy_stops_it_most_often() -> None:
+    found = compared({"instant": (0.0, 900.0), "canary": (0.0, 880.0)}, {"instant": 0.0, "canary": 0.0})
+    assert ": none stops it in any of the rollouts, 0% [0%, " in conclusion(found)[0]
+    alone = conclusion(compared({"canary": (0.0, 880.0)}, {"canary": 0.0}))[0]
+    assert alone.startswith("canary does not tell version 2 from a good one: canary stops it in 0% [")
+
+
 def test_a_good_version_is_best_left_alone() -> None:
     found = compared({"instant": (0.0, 10.0), "canary": (0.4, 10.0)})
     assert best_strategy(found) == "instant"

@@ -15,6 +15,7 @@ from rollout_sim.study.check.evidence import Evidence
 from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, Severity, Unread
 from rollout_sim.study.check.rule import Match, Rule
 from rollout_sim.study.check.rules import RULES
+from rollout_sim.study.recommend.search import obstacles
 
 EVERYWHERE: Final = "*"
 """The subject of a silence that holds for all."""
@@ -48,6 +49,8 @@ class Checked:
     """In the order of severity, place and code; silenced ones included."""
     notes: tuple[str, ...]
     """What was assumed, left out, or not looked at."""
+    searchable: bool = True
+    """Whether `recommend` takes the scenario as it is."""
 
     @property
     def loud(self) -> tuple[Finding, ...]:
@@ -166,6 +169,7 @@ def _checked(item: _Work) -> Checked:
         plane=f"{plane.engine}: {plane.reason}" if plane.reason else plane.engine,
         findings=tuple(findings),
         notes=notes,
+        searchable=not obstacles(subject.scenario),
     )
 
 

@@ -88,6 +88,11 @@ def _for_catching(goal: Goal, error_rate: float, rate: float) -> list[str]:
     share, sentences = goal.catch.at_least, []
     for errors in (1, 3):
         requests = needed_requests(error_rate, share, errors)
+        if math.isinf(requests):
+            sentences.append(
+                f"no number of requests shows {error_rate:.2%} errors with certainty, so ask for less than {share:.0%}"
+            )
+            break
         times = ", ".join(f"{show_duration(requests / rate / weight)} at {weight:.0%}" for weight in (0.1, 0.5, 1.0))
         word = "an error" if errors == 1 else f"{errors} errors"
         sentences.append(

@@ -296,7 +296,8 @@ def prepare(
     jobs: int = 1,
 ) -> Search:
     """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
-    _check(scenario)
+    if problems := obstacles(scenario):
+        raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
     goal = scenario.goal or default_goal(scenario)
     return Search(
         scenario,
@@ -331,7 +332,8 @@ def default_goal(scenario: Scenario) -> Goal:
     )
 
 
-def _check(scenario: Scenario) -> None:
+def obstacles(scenario: Scenario) -> list[str]:
+    """Why there is no recommendation for `scenario`: what it lacks, or what is not searched; empty where nothing is."""
     problems = []
     if scenario.rollout is None:
         problems.append("rollout: recommend needs one, to say which alias moves to which version")
@@ -343,8 +345,7 @@ def _check(scenario: Scenario) -> None:
         problems.append("rollout.hold: recommend searches rollouts whose alarms roll back at once; leave it out")
     if scenario.slos and scenario.slos[0].alias not in (None, scenario.alias):
         problems.append(f"slos[0].alias: recommend goes by the first SLO, which must be about {scenario.alias!r}")
-    if problems:
-        raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
+    return problems
 
 
 class Search:

@@ -103,6 +103,15 @@ def test_the_few_replications_of_a_service_with_state_decide_no_small_limit(chec
     assert "0% [0%, 8.76%]; open, because too few replications decide it" in sentence(unsure)
 
 
+def test_nothing_is_seen_with_certainty() -> None:
+    fault = Severity(error_rate=LogUniform(0.05, 0.05))
+    sure = Goal(catch=Catch(of=fault, at_least=1.0))
+    words = advise(sure, (), rate=20.0, feasible=False).remedies
+    assert words == ("no number of requests shows 5.00% errors with certainty, so ask for less than 100%",)
+    usual = replace(sure, catch=Catch(of=fault, at_least=0.95))
+    assert "to see 3 errors of 5.00% with 95%" in advise(usual, (), rate=20.0, feasible=False).remedies[1]
+
+
 @pytest.mark.slow
 def test_where_nothing_keeps_the_goal_for_want_of_replications_it_is_not_called_infeasible(
     checkout: Recommendation,
