@@ -338,7 +338,7 @@ def _without_batches(scenario: Scenario) -> Scenario | None:
 
 def _brief(scenario: Scenario) -> Scenario:
     """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
-    if scenario.rollout is None or scenario.on_call is not None:
+    if scenario.rollout is None or not scenario.strategies or scenario.on_call is not None:
         return scenario
     longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
     end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
