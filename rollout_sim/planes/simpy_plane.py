@@ -570,9 +570,10 @@ class SimpyPlane:
         )
         failed = [True] * len(batch.records) if outcomes is None else [outcome == ERROR for outcome in outcomes]
         polled.poller.done(t, batch, failed)
+        given_up = {record.number for record, _ in polled.poller.fates}  # over as well, and not handled
         records: list[PolledRecord] = batch.records  # type: ignore[assignment]
         for record, outcome in zip(records, outcomes or (), strict=outcomes is not None):
-            if record.over:
+            if record.over and record.number not in given_up:
                 wrong = outcome == FAILED_RESPONSE
                 polled.handled(t, record, wrong=wrong)
                 self._waiting -= 1

@@ -123,6 +123,18 @@ def test_the_conservation_notices_a_record_that_is_dropped(monkeypatch: pytest.M
     assert dropped.waiting > whole.waiting + 100
 
 
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int) -> None:
+    """With partial failures the invocation succeeds, and still what it could not handle may be out of retries then."""
+    source = STREAM | {"batch": {"partial_failures": True}, "retries": {"attempts": attempts}}
+    result = run(polled(source, old={"duration": "10 ms", "error_rate": "30%"}))
+    totals = result.polled[0]
+    assert totals.fates["discarded"] > 100
+    assert totals.ages.size == totals.fates["good"]
+    assert result.requests == totals.arrived - totals.waiting
+    assert result.pending == totals.waiting >= 0
+
+
 @pytest.mark.slow
 def test_a_batch_fails_as_a_whole_with_one_record() -> None:
     """1 - (1 - p)^size of the batches, the invocation failing where one of its records does."""
