@@ -579,7 +579,8 @@ class SimpyPlane:
                 self._waiting -= 1
                 self._counts.answer(record.first, record.arrived)
                 judged = source.strict if wrong else source.judged
-                self._judge_record(source, record, t, judged, failed=wrong)
+                failing = wrong and (bool(judged) or not source.judged)  # not where all objectives are about lost ones
+                self._judge_record(source, record, t, judged, failed=failing)
         if t < polled.woken_at:
             self._poll_at(source, t)
 

@@ -135,6 +135,17 @@ def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int
     assert result.pending == totals.waiting >= 0
 
 
+def test_a_wrong_result_is_bad_unless_all_objectives_are_about_lost_records() -> None:
+    versions = {"1": {"duration": "10 ms", "failed_responses": "10%"}, "2": {"like": "1"}}
+    kept = {"name": "kept", "sli": "lost", "objective": "99%"}
+    right = {"name": "right", "objective": "99%"}
+    for slos, counts in (([], True), ([kept], False), ([kept, right], True)):
+        result = run(polled(QUEUE, function__versions=versions, slos=slos))
+        wrong = result.polled[0].fates["wrong"]
+        assert wrong > 100
+        assert result.records_bad == result.bad_requests == wrong * counts
+
+
 @pytest.mark.slow
 def test_a_batch_fails_as_a_whole_with_one_record() -> None:
     """1 - (1 - p)^size of the batches, the invocation failing where one of its records does."""
