@@ -55,7 +55,7 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
-from rollout_sim.planes.polling import PolledRecord, PolledSource, sample_step
+from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.pollers import BatchOfRecords
@@ -230,7 +230,9 @@ class SimpyPlane:
             versions={number: (self._versions[number], at) for number, at in first.items()},
             judged=judged,
             exposes=source.owners is not None and source.alias == scenario.alias,
-            polled=PolledSource(source, draws, streams, f"traffic/{index}") if source.polled else None,
+            polled=PolledSource(source, draws, streams, f"traffic/{index}", label_of(scenario, index))
+            if source.polled
+            else None,
             strict=[(j, limit) for j, limit in judged if scenario.slos[j].sli != "lost"],
         )
 

@@ -304,3 +304,11 @@ def test_results_tell_records_by_fate_the_backlog_and_when_it_is_drained() -> No
     compared = compare(given_scenario, 1, twin=False).columns["instant"]
     for name in ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s"):
         assert compared[name].tolist() == [summary[name]], name
+
+
+def test_queues_without_names_are_told_apart_in_the_results() -> None:
+    """By their places, and what became of the records of each stands in the summary."""
+    result = run(polled(QUEUE, traffic=[QUEUE, QUEUE, QUEUE | {"name": "late"}]))
+    fates = result.summary["records_by_fate"]
+    assert list(fates) == ["traffic[0]", "traffic[1]", "late"]
+    assert sum(sum(of_source.values()) for of_source in fates.values()) == result.records
