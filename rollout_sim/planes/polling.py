@@ -30,7 +30,7 @@ class PolledTotals:
     """What became of one source's records up to the horizon, and how the backlog went."""
 
     source: str
-    """The source's name."""
+    """What the source is called, from `label_of`: no other polled source of the scenario is called so."""
     arrived: int
     """Records that came."""
     fates: dict[str, int]
@@ -61,6 +61,13 @@ class PolledTotals:
         return self.arrived - sum(self.fates.values())
 
 
+def label_of(scenario: Scenario, index: int) -> str:
+    """What a polled source is called in the results: its name, or its kind; its place where several are called so."""
+    called = [source.name or source.source for source in scenario.traffic if source.polled]
+    own = scenario.traffic[index].name or scenario.traffic[index].source
+    return own if called.count(own) == 1 else f"traffic[{index}]"
+
+
 def sample_step(scenario: Scenario) -> float:
     """Seconds from one look at the backlogs to the next: whole ones that divide the metrics' resolution."""
     resolution = round(scenario.resolution)
@@ -88,8 +95,9 @@ class PolledRecord(Record):
 class PolledSource:
     """One polled source at work: its poller, its records' places and draws, and what became of them."""
 
-    def __init__(self, source: Source, draws: Draws, streams: Streams, name: str) -> None:
+    def __init__(self, source: Source, draws: Draws, streams: Streams, name: str, label: str) -> None:
         self.source = source
+        self.label = label
         self.mapping = source.mapping
         self.poller: Poller = poller_of(self.mapping)
         self.arrived = 0
@@ -192,7 +200,7 @@ class PolledSource:
     def totals(self) -> PolledTotals:
         """What became of the records."""
         return PolledTotals(
-            source=self.source.name or self.source.source,
+            source=self.label,
             arrived=self.arrived,
             fates=dict(zip(FATES, self.fates, strict=True)),
             bad=self.bad,

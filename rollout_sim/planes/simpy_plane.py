@@ -55,7 +55,7 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
-from rollout_sim.planes.polling import PolledRecord, PolledSource, sample_step
+from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.pollers import BatchOfRecords
@@ -230,7 +230,9 @@ class SimpyPlane:
             versions={number: (self._versions[number], at) for number, at in first.items()},
             judged=judged,
             exposes=source.owners is not None and source.alias == scenario.alias,
-            polled=PolledSource(source, draws, streams, f"traffic/{index}") if source.polled else None,
+            polled=PolledSource(source, draws, streams, f"traffic/{index}", label_of(scenario, index))
+            if source.polled
+            else None,
             strict=[(j, limit) for j, limit in judged if scenario.slos[j].sli != "lost"],
         )
 
@@ -570,15 +572,17 @@ class SimpyPlane:
         )
         failed = [True] * len(batch.records) if outcomes is None else [outcome == ERROR for outcome in outcomes]
         polled.poller.done(t, batch, failed)
+        given_up = {record.number for record, _ in polled.poller.fates}  # over as well, and not handled
         records: list[PolledRecord] = batch.records  # type: ignore[assignment]
         for record, outcome in zip(records, outcomes or (), strict=outcomes is not None):
-            if record.over:
+            if record.over and record.number not in given_up:
                 wrong = outcome == FAILED_RESPONSE
                 polled.handled(t, record, wrong=wrong)
                 self._waiting -= 1
                 self._counts.answer(record.first, record.arrived)
                 judged = source.strict if wrong else source.judged
-                self._judge_record(source, record, t, judged, failed=wrong)
+                failing = wrong and (bool(judged) or not source.judged)  # not where all objectives are about lost ones
+                self._judge_record(source, record, t, judged, failed=failing)
         if t < polled.woken_at:
             self._poll_at(source, t)
 

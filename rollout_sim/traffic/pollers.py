@@ -481,10 +481,11 @@ class StreamPoller:
         return self._waiting
 
     def close(self, t: float) -> None:
-        """Loses the records that wait in their lanes and are too old; nothing goes on afterwards."""
+        """Loses the records that wait in their lanes and are too old, those that failed as well; nothing goes on afterwards."""
         for lane in self._lanes:
-            for record in lane.records:
-                self._lost_if_old(record, t)
+            for records in (*(batch.records for batch in lane.again), lane.records):
+                for record in records:
+                    self._lost_if_old(record, t)
 
     def _lost_if_old(self, record: Record, t: float) -> bool:
         """Whether a record is too old at `t`; then it is lost."""

@@ -123,6 +123,29 @@ def test_the_conservation_notices_a_record_that_is_dropped(monkeypatch: pytest.M
     assert dropped.waiting > whole.waiting + 100
 
 
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int) -> None:
+    """With partial failures the invocation succeeds, and still what it could not handle may be out of retries then."""
+    source = STREAM | {"batch": {"partial_failures": True}, "retries": {"attempts": attempts}}
+    result = run(polled(source, old={"duration": "10 ms", "error_rate": "30%"}))
+    totals = result.polled[0]
+    assert totals.fates["discarded"] > 100
+    assert totals.ages.size == totals.fates["good"]
+    assert result.requests == totals.arrived - totals.waiting
+    assert result.pending == totals.waiting >= 0
+
+
+def test_a_wrong_result_is_bad_unless_all_objectives_are_about_lost_records() -> None:
+    versions = {"1": {"duration": "10 ms", "failed_responses": "10%"}, "2": {"like": "1"}}
+    kept = {"name": "kept", "sli": "lost", "objective": "99%"}
+    right = {"name": "right", "objective": "99%"}
+    for slos, counts in (([], True), ([kept], False), ([kept, right], True)):
+        result = run(polled(QUEUE, function__versions=versions, slos=slos))
+        wrong = result.polled[0].fates["wrong"]
+        assert wrong > 100
+        assert result.records_bad == result.bad_requests == wrong * counts
+
+
 @pytest.mark.slow
 def test_a_batch_fails_as_a_whole_with_one_record() -> None:
     """1 - (1 - p)^size of the batches, the invocation failing where one of its records does."""
@@ -281,3 +304,11 @@ def test_results_tell_records_by_fate_the_backlog_and_when_it_is_drained() -> No
     compared = compare(given_scenario, 1, twin=False).columns["instant"]
     for name in ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s"):
         assert compared[name].tolist() == [summary[name]], name
+
+
+def test_queues_without_names_are_told_apart_in_the_results() -> None:
+    """By their places, and what became of the records of each stands in the summary."""
+    result = run(polled(QUEUE, traffic=[QUEUE, QUEUE, QUEUE | {"name": "late"}]))
+    fates = result.summary["records_by_fate"]
+    assert list(fates) == ["traffic[0]", "traffic[1]", "late"]
+    assert sum(sum(of_source.values()) for of_source in fates.values()) == result.records

@@ -336,6 +336,13 @@ def test_the_end_loses_what_is_too_old_and_was_not_looked_at() -> None:
     arrive(stream, 1, 5.0, first=4)
     stream.close(61.0)
     assert fates(stream) == [(3, DISCARDED)]
+    halves = StreamPoller(replace(STREAM, max_age=60.0, bisect=True))
+    arrive(halves, 2)
+    (batch,) = take_all(halves, 1.0)
+    halves.done(59.0, batch, [True, True])
+    assert numbers(halves.take(59.0)) == [0]
+    halves.close(61.0)
+    assert fates(halves) == [(1, DISCARDED)]  # it waited for the other half
 
 
 @pytest.mark.parametrize("mapping", [QUEUE, replace(QUEUE, groups=3), replace(STREAM, shards=2)])

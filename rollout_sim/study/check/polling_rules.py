@@ -24,7 +24,7 @@ MESSAGES: Final = 10_000.0
 """Messages of one look, about, at most."""
 LOOKS: Final = 12
 MUCH: Final = 2.0
-"""How many times as many messages must come back as fail."""
+"""How many times as many messages must come back as fail, and as come back with partial failures."""
 
 
 @rule(
@@ -64,6 +64,8 @@ def one_message_fails_its_batch(evidence: Evidence) -> Iterator[Match]:
             continue
         single = _coming_back(evidence, k, partial=True)
         assert single is not None
+        if whole.mean < MUCH * single.mean:
+            continue  # they are held back by their group, or by a queue that is too slow, and not by their batch
         edit = Edit(where=("traffic", k, "batch", "partial_failures"), value=True)
         effect = f"then {share_with_interval(single)} come back"
         name = source.name or f"traffic[{k}]"

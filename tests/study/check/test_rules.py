@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from checks import base, changed, checked, codes, example, finding, subject
@@ -13,6 +14,7 @@ from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.check.checking import Subject, check
 from rollout_sim.study.check.finding import edited
 from rollout_sim.study.check.rules import RULES
+from rollout_sim.study.comparison import compare
 
 SLOW = {"RS303", "RS304", "RS205"}
 CASES = [pytest.param(code, marks=[pytest.mark.slow] if code in SLOW else []) for code in RULES]
@@ -52,6 +54,23 @@ def test_a_rule_finds_its_example_and_its_remedy_mends_it(code, tmp_path) -> Non
     mended = edited(own.scenario, remedy.edits, path)
     (result,) = check([Subject(name="orders", scenario=mended, origin=own.origin)]).checked
     assert code not in codes(result)
+
+
+def test_messages_that_wait_for_their_group_are_not_hurt_by_their_batch(tmp_path) -> None:
+    """Of a FIFO queue with few groups one message holds its group back, with and without partial failures: RS306 is silent."""
+    queue = {"source": "queue", "alias": "live", "arrivals": {"poisson": "2/s"}, "batch": {"size": 3}}
+    path = changed(tmp_path, traffic=[queue | {"fifo": {"groups": 3}, "visibility_timeout": "60 s"}])
+    given = subject(path)
+    evidence = SimpleNamespace(
+        whole=given.scenario,
+        scenario=given.scenario,
+        origin=given.origin,
+        deployment=SimpleNamespace(new="2", alias="live"),
+        fault=Fault(errors=AIM),
+        fault_text="7.2% errors",
+        compare=lambda scenario, replications: compare(scenario, replications, twin=False),
+    )
+    assert list(RULES["RS306"].look(evidence)) == []
 
 
 def test_the_codes_are_in_order_and_their_names_are_words() -> None:
