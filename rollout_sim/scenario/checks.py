@@ -154,6 +154,9 @@ def _alarms(scenario: Sections) -> Iterator[Problem]:
         if any(slo.name == alarm.slo and isinstance(slo.sli, AgeSli) for slo in scenario.slos):
             what = f"the SLO {alarm.slo!r} is about the age of records, of which no metric tells a burn rate"
             yield ("alarms", name, "slo"), f"{what}; watch oldest_message_age or iterator_age instead"
+        if any(slo.name == alarm.slo and slo.sli == "lost" for slo in scenario.slos):
+            what = f"the SLO {alarm.slo!r} is about lost records, and failed invocations lose none as long as they are tried again"
+            yield ("alarms", name, "slo"), f"{what}; watch messages_in_dlq instead"
         alias = aliases.get(alarm.slo)
         if alarm.of != "alias" and scenario.traffic and alias not in (None, scenario.alias):
             what = f"the SLO {alarm.slo!r} is about {alias!r}, which the rollout does not move"

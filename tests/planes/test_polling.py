@@ -312,3 +312,10 @@ def test_queues_without_names_are_told_apart_in_the_results() -> None:
     fates = result.summary["records_by_fate"]
     assert list(fates) == ["traffic[0]", "traffic[1]", "late"]
     assert sum(sum(of_source.values()) for of_source in fates.values()) == result.records
+
+
+@pytest.mark.parametrize(("sli", "instead"), [("lost", "messages_in_dlq"), ({"age": "30 s"}, "oldest_message_age")])
+def test_no_burn_rate_is_told_of_what_no_invocation_shows(sli: Any, instead: str) -> None:
+    burning = {"metric": "burn_rate", "slo": "kept", "threshold": "> 14.4", "long": "1 h", "short": "5 min"}
+    with pytest.raises(ScenarioError, match=instead):
+        polled(QUEUE, slos=[{"name": "kept", "sli": sli, "objective": "99%"}], alarms={"errors": burning})
