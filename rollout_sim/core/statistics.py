@@ -7,7 +7,7 @@ too skewed for it), order statistics for quantiles.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -123,18 +123,42 @@ def quantile(ordered: FloatArray, share: float) -> tuple[float, float | None, fl
 
     A bound is None where even the first or the last of the values does not bound it with that confidence.
     """
-    from scipy.stats import binom
-
     n = ordered.size
     value = float(ordered[max(math.ceil(share * n - 1e-9), 1) - 1])
     # The number of values at or below the quantile is Binomial(n, share).
-    below = int(binom.ppf((1 - LEVEL) / 2, n, share))
-    above = int(binom.ppf((1 + LEVEL) / 2, n, share)) + 1
+    below = binomial_quantile((1 - LEVEL) / 2, n, share)
+    above = binomial_quantile((1 + LEVEL) / 2, n, share) + 1
     return (
         value,
         float(ordered[below - 1]) if below >= 1 else None,
         float(ordered[above - 1]) if above <= n else None,
     )
+
+
+def binomial_quantile(level: float, n: int, share: float) -> int:
+    """The least k with P(Binomial(`n`, `share`) <= k) >= `level`; `scipy.stats`, whose import takes half a second, has the same."""
+    from scipy.special import bdtr
+
+    return _least(lambda k: float(bdtr(k, n, share)) >= level, n)
+
+
+def poisson_beyond(chance: float, mean: float) -> int:
+    """The least k with P(Poisson(`mean`) > k) <= `chance`, above 0; likewise."""
+    from scipy.special import pdtrc
+
+    most = 1
+    while pdtrc(most, mean) > chance:
+        most *= 2
+    return _least(lambda k: float(pdtrc(k, mean)) <= chance, most)
+
+
+def _least(holds: Callable[[int], bool], most: int) -> int:
+    """The least whole number from 0 to `most` for which something holds that holds for all above it, and for `most`."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
 
 
 _RESAMPLES: Final = 2000

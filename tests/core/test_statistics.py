@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import stdtrit
 
 from rollout_sim.core.statistics import (
+    binomial_quantile,
     difference,
     mean_of,
+    poisson_beyond,
     quantile,
     ratio_in_blocks,
     share_in_blocks,
@@ -166,3 +172,24 @@ def test_what_was_never_seen_in_blocks_is_not_certain() -> None:
     assert (estimate.mean, estimate.low) == (0, 0)
     assert estimate.high == pytest.approx(wilson(0, 50)[1])
     assert ratio_in_blocks(np.ones(4), np.zeros(4), np.arange(4)) is None
+
+
+def test_discrete_quantiles_are_those_of_scipy() -> None:
+    for n in (1, 2, 7, 40, 400, 10_000):
+        for share in (0.05, 0.5, 0.95):
+            for level in (0.025, 0.975):
+                assert binomial_quantile(level, n, share) == stats.binom.ppf(level, n, share)
+    for mean in (0.0, 0.3, 7.0, 150.0, 40_000.0):
+        for chance in (0.5, 0.01, 1e-9):
+            assert poisson_beyond(chance, mean) == stats.poisson.isf(chance, mean)
+
+
+def test_a_comparison_does_without_scipy_stats() -> None:
+    """Its import takes as long as a thousand replications of a small scenario."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from builders import scenario; from rollout_sim import compare; "
+        "compare(scenario(), 40).estimates('canary'); print('scipy.stats' in sys.modules)"
+    )
+    tests = str(Path(__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code, tests], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -30,6 +30,7 @@ import numpy as np
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.statistics import poisson_beyond
 from rollout_sim.function.environments import SCALE_UP_WINDOW
 from rollout_sim.function.faults import CRASH_DURATION, Fault
 from rollout_sim.function.spec import INIT_LIMIT, VersionSpec
@@ -64,9 +65,7 @@ class Demand:
     @property
     def cold_share(self) -> float:
         """The share of cold starts that the keep-alive allows at most, apart from the time after a shift."""
-        from scipy.stats import poisson
-
-        at_once = float(poisson.isf(UNLIKELY / max(self.arrivals, 1.0), self.rate * self.cold))
+        at_once = poisson_beyond(UNLIKELY / max(self.arrivals, 1.0), self.rate * self.cold)
         return min(at_once / (self.rate * self.keep_alive) + self.destroying, 1.0) if self.rate > 0 else 1.0
 
     def blocked(self, limit: int, shift: float = 0.0) -> float:
@@ -81,18 +80,14 @@ class Demand:
 
     def new_environments(self) -> float:
         """How many environments start within `SCALE_UP_WINDOW` at most, but in one of 1 / `UNLIKELY` runs."""
-        from scipy.stats import poisson
-
         within = self.rate * SCALE_UP_WINDOW
         mean = self.rate * self.cold * (1 + SCALE_UP_WINDOW / self.keep_alive) + within * self.destroying
-        return float(poisson.isf(UNLIKELY / max(self.arrivals, 1.0), min(mean, within)))
+        return poisson_beyond(UNLIKELY / max(self.arrivals, 1.0), min(mean, within))
 
     def starting(self) -> float:
         """Environments that start per second in the long run, at most."""
-        from scipy.stats import poisson
-
         usual = 1 / max(self.rate * self.keep_alive, 2.0)
-        at_once = 1.0 + float(poisson.isf(usual, self.rate * self.warm))
+        at_once = 1.0 + poisson_beyond(usual, self.rate * self.warm)
         return min(at_once / self.keep_alive + self.rate * self.destroying, self.rate)
 
 
