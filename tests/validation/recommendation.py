@@ -77,18 +77,18 @@ def excess(seed: int) -> Ours:
 
 
 @cache
+def figures(seed: int, stage: int) -> Evaluation:
+    """The checkout's `SAM default` by a search with this seed, as much of it as the `stage` draws."""
+    given = Scenario.load(CHECKOUT)
+    chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, complexity=0)]
+    return Search(given, goal=default_goal(given), risk=Risk(), seed=seed).evaluations(chosen, stage, stage)[0]
+
+
 def covered(name: str) -> NDArray[np.bool_]:
     """For each of `SEEDS` seeds, whether the figure's interval holds the mean of `LARGE` far larger samples."""
-    given = Scenario.load(CHECKOUT)
-    goal = default_goal(given)
-    chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, complexity=0)]
-
-    def figure(seed: int, stage: int) -> Evaluation:
-        return Search(given, goal=goal, risk=Risk(), seed=seed).evaluations(chosen, stage, stage)[0]
-
-    truth = float(np.mean([getattr(figure(5000 + k, 2), name).mean for k in range(LARGE)]))
-    found = [getattr(figure(seed, 0), name) for seed in range(SEEDS)]
-    return np.array([one.low <= truth <= one.high for one in found])
+    truth = float(np.mean([getattr(figures(5000 + k, 2), name).mean for k in range(LARGE)]))
+    estimates = [getattr(figures(seed, 0), name) for seed in range(SEEDS)]
+    return np.array([estimate.low <= truth <= estimate.high for estimate in estimates])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

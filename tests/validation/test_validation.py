@@ -22,7 +22,11 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommendation, "RACES", 40)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[f"{row.what}, {row.plane}" for row in ROWS])
+AGAIN = [row for row in ROWS if not row.what.endswith(("interval ends, seed 2", "interval ends, seed 3"))]
+"""All but two of the three searches that are set beside an enumeration, which takes half a minute each."""
+
+
+@pytest.mark.parametrize("row", AGAIN, ids=[f"{row.what}, {row.plane}" for row in AGAIN])
 def test_the_figure_is_met(row: Row) -> None:
     assert row.met, f"expected {row.expected}, got {row.ours()}"
 
