@@ -202,6 +202,10 @@ class Sections:
         hold = self.rollout.hold if self.rollout is not None else None
         return plan.length + (0.0 if hold is None else hold.longest(plan))
 
+    def over_by(self, plan: Plan) -> float:
+        """When (s) the deployment of a `plan` is over at the latest, whatever its phase, a roll back at its end included."""
+        return self.starts[-1] + self.latest_end(plan) + (self.rollout.revert if self.rollout is not None else 0.0)
+
     @property
     def acting(self) -> tuple[str, ...]:
         """The alarms that do something: those that stop the rollout and those that page."""

@@ -227,8 +227,7 @@ class Evidence:
     def varied(self, edits: Sequence[Edit]) -> Scenario:
         """The scenario with the changes, long enough for its deployments. Raises ScenarioError."""
         scenario = edited(self.scenario, edits, self.origin.path) if edits else self.scenario
-        longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
-        end = scenario.starts[-1] + longest + self.deployment.revert + TAIL
+        end = _end(scenario)
         return scenario if end <= scenario.horizon else replace(scenario, horizon=math.ceil(end / 60) * 60.0)
 
     def compare(
@@ -340,9 +339,12 @@ def _brief(scenario: Scenario) -> Scenario:
     """The scenario until its deployments are over, where there is more: what a rule asks of it is decided by then."""
     if scenario.rollout is None or not scenario.strategies or scenario.on_call is not None:
         return scenario
-    longest = max(scenario.latest_end(strategy.plan) for strategy in scenario.strategies.values())
-    end = scenario.starts[-1] + longest + scenario.rollout.revert + TAIL
-    return replace(scenario, horizon=min(scenario.horizon, math.ceil(end / 60) * 60.0))
+    return replace(scenario, horizon=min(scenario.horizon, math.ceil(_end(scenario) / 60) * 60.0))
+
+
+def _end(scenario: Scenario) -> float:
+    """When (s) all deployments of the scenario are over and what they did is seen."""
+    return max(scenario.over_by(strategy.plan) for strategy in scenario.strategies.values()) + TAIL
 
 
 def exposed(plan: Plan) -> float:

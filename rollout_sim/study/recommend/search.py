@@ -564,8 +564,7 @@ class Search:
 
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
-        assert self.scenario.rollout is not None
-        return self.scenario.starts[-1] + self.scenario.latest_end(candidate.plan) + self.scenario.rollout.revert
+        return self.scenario.over_by(candidate.plan)
 
     def _until(self, candidates: Sequence[Candidate]) -> float:
         """Where the simulated time of these candidates ends (s): all are over, and a bad version has shown what it does.
