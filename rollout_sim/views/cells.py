@@ -119,17 +119,12 @@ class Duration(Cell):
         return {"": self.seconds}
 
 
-def _toned(limit: Limit | None) -> Tone:
-    """The tone of a value that a limit of the goal is about."""
-    return "" if limit is None else _TONES[limit.kept]
-
-
 _TONES: dict[Kept, Tone] = {"yes": "good", "no": "bad", "open": "open"}
 
 
 @dataclass(frozen=True, slots=True)
-class EstimatedShare(Cell):
-    """An estimate of a share (fraction), and the limit of the goal that is about it, if there is one."""
+class _Limited(Cell):
+    """An estimate, and the limit of the goal that is about it, if there is one."""
 
     estimate: Estimate | None
     limit: Limit | None = None
@@ -137,12 +132,17 @@ class EstimatedShare(Cell):
     @property
     def tone(self) -> Tone:
         """Whether the limit is kept."""
-        return _toned(self.limit)
+        return "" if self.limit is None else _TONES[self.limit.kept]
 
     @property
     def values(self) -> dict[str, object]:
-        """The mean and its interval."""
+        """The mean and its interval, in the unit of the value."""
         return _interval(self.estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedShare(_Limited):
+    """An estimate of a share (fraction)."""
 
     @property
     def text(self) -> str:
@@ -189,21 +189,8 @@ class EstimatedNumber(Cell):
 
 
 @dataclass(frozen=True, slots=True)
-class EstimatedDuration(Cell):
-    """An estimate of a time (s), and the limit of the goal that is about it, if there is one."""
-
-    estimate: Estimate | None
-    limit: Limit | None = None
-
-    @property
-    def tone(self) -> Tone:
-        """Whether the limit is kept."""
-        return _toned(self.limit)
-
-    @property
-    def values(self) -> dict[str, object]:
-        """The mean and its interval, in seconds."""
-        return _interval(self.estimate)
+class EstimatedDuration(_Limited):
+    """An estimate of a time (s)."""
 
     @property
     def text(self) -> str:
