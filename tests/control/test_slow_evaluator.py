@@ -278,14 +278,17 @@ def as_arrays(histories: list[History], alarms: Sequence[Alarm], resolution: int
     return metrics
 
 
+THEN = Before(
+    invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
+    durations=(Constant(TOOK),) * 3,
+    forecast=lambda start, end: np.array(RATES) * (end - start),
+)  # fmt: skip
+"""What came before the simulation."""
+
+
 def compared(cases: int, size: int, seed: int) -> Iterator[tuple[dict[str, Any], int, list[str], list[str]]]:
     """Alarms over `size` histories each: at every evaluation the states of both evaluators."""
     rng = random.Random(seed)
-    then = Before(
-        invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
-        durations=(Constant(TOOK),) * 3,
-        forecast=lambda start, end: np.array(RATES) * (end - start),
-    )  # fmt: skip
     for _ in range(cases):
         resolution = rng.choice([10, 60, 60])
         data = random_alarm(rng, resolution)
@@ -293,7 +296,7 @@ def compared(cases: int, size: int, seed: int) -> Iterator[tuple[dict[str, Any],
         histories = [History(rng, resolution) for _ in range(size)]
         created = rng.choice([0, 3 * resolution, 100])
         metrics = as_arrays(histories, [alarm], resolution)
-        fast = AlarmEvaluator({"a": alarm}, metrics=metrics, objectives={}, before=then, created=created)
+        fast = AlarmEvaluator({"a": alarm}, metrics=metrics, objectives={}, before=THEN, created=created)
         slow = [SlowAlarm(data, history, created) for history in histories]
         beat = 60 if alarm.period >= 60 else 10
         first = rng.choice([0, beat, 5 * beat])
@@ -312,11 +315,6 @@ def as_alarm(data: dict[str, Any]) -> Alarm:
 def composed(cases: int, size: int, seed: int) -> Iterator[tuple[str, list[str], list[str]]]:
     """Composite alarms over three random ones, one of them over another composite one, at every evaluation."""
     rng = random.Random(seed)
-    then = Before(
-        invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
-        durations=(Constant(TOOK),) * 3,
-        forecast=lambda start, end: np.array(RATES) * (end - start),
-    )  # fmt: skip
     for _ in range(cases):
         resolution = rng.choice([10, 60, 60])
         leaves = {name: random_alarm(rng, resolution) for name in ("a", "b", "c")}
@@ -327,7 +325,7 @@ def composed(cases: int, size: int, seed: int) -> Iterator[tuple[str, list[str],
         }
         histories, created = [History(rng, resolution) for _ in range(size)], rng.choice([0, 100])
         metrics = as_arrays(histories, [alarms[name] for name in leaves], resolution)
-        fast = AlarmEvaluator(alarms, metrics=metrics, objectives={}, before=then, created=created)
+        fast = AlarmEvaluator(alarms, metrics=metrics, objectives={}, before=THEN, created=created)
         slow = [{name: SlowAlarm(data, history, created) for name, data in leaves.items()} for history in histories]
         for t in range(0, min(8 * 60, CELLS * resolution) + 1, 10):
             fast.evaluate(float(t))
