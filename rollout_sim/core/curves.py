@@ -24,6 +24,8 @@ MEASURED: Final = {
 }  # fmt: skip
 """The share of a minute's invocations whose longest duration a column of the recording holds."""
 _AVERAGE: Final = "duration_average_ms"
+FEWEST: Final = 2
+"""Columns of `MEASURED` that a curve needs."""
 _PARTS: Final = 4
 """Straight parts between two measured figures."""
 _MARKS: Final = (0.0, *MEASURED.values())
@@ -95,7 +97,7 @@ def curves_of(recording: Minutes) -> DurationCurves:
     fewer than two of `MEASURED` were.
     """
     known = [name for name in MEASURED if not np.isnan(recording.columns[name]).all()]
-    if len(known) < 2:
+    if len(known) < FEWEST:
         have = listed(known) if known else "none of them"
         raise ValueError(f"a curve of durations needs two of {listed(MEASURED)}, and there is {have}")
     weights = recording.invocations
