@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import DAY
+from rollout_sim.core.minutes import DAY, iso_of
 from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
@@ -140,7 +140,10 @@ class Scenario(Displayed, Sections):
     def knows_time(self) -> bool:
         """Whether its traffic or its errors follow a recording, or the time of day, so that moments differ."""
         traffic = [source.arrivals for source in self.traffic]
-        daily = any(a.trace is not None or (a.diurnal is not None and a.diurnal.period == DAY) for a in traffic)
+        daily = any(
+            a.trace is not None or a.cron is not None or (a.diurnal is not None and a.diurnal.period == DAY)
+            for a in traffic
+        )
         rates = [spec.error_rate for spec in self.function.versions.values()]
         return daily or any(isinstance(rate, RecordedErrors) and rate.draw == "replay" for rate in rates)
 
@@ -168,6 +171,8 @@ class Scenario(Displayed, Sections):
                     raise ScenarioError(
                         [f"{self.name}: traffic.{i}: the begin{start} has no traffic: {error}"]
                     ) from None
+            elif arrivals.cron is not None:
+                arrivals = replace(arrivals, cron=replace(arrivals.cron, begin=iso_of(begin)))
             elif arrivals.diurnal is not None and arrivals.diurnal.period == DAY:
                 peak = (arrivals.diurnal.peak - begin) % DAY
                 arrivals = replace(arrivals, diurnal=replace(arrivals.diurnal, peak=peak))
