@@ -60,12 +60,12 @@ class PlaneTotals:
     """
 
     requests: IntArray
-    """Requests that were answered."""
+    """Requests that are known to be good or bad: answered, or waiting for longer than an objective allows at the horizon."""
     pending: IntArray
-    """Requests without an answer at the horizon."""
+    """Requests without an answer at the horizon that may still be good."""
     bad: IntArray
-    """Requests that are bad for any objective (failed, where there is none), with those of the `pending` that have waited longer
-    at the horizon than a latency objective allows."""
+    """Requests that are bad for any objective (failed, where there is none), with those that have waited longer
+    at the horizon than it allows."""
     bad_new_version: IntArray
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]

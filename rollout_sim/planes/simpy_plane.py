@@ -282,7 +282,7 @@ class SimpyPlane:
             assert source.polled is not None
             source.polled.poller.close(scenario.horizon)
             self._lose(source, scenario.horizon)
-        counts.requests.pending[0] = len(self._pending) + self._waiting
+        counts.requests.unanswered[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
             self._judge(request, first, scenario.horizon, failed=False, waiting=True)
         for source in self._mappings:
@@ -401,7 +401,8 @@ class SimpyPlane:
         if self._events is not None:
             self._log(request, version, invocation, t)
         if request.source.exposes and version.number == self._new and t >= self._start:
-            self._exposure.exposed(request.user, service(request.source.alias, version.number))
+            request.served = service(request.source.alias, version.number)
+            self._exposure.exposed(request.user, request.served)
         return invocation
 
     def _invoke(
@@ -538,7 +539,8 @@ class SimpyPlane:
             self._counts.iterator_age(first, period, t - records[-1].arrived)
         if source.exposes and version.number == self._new and t >= self._start:
             for record in records:
-                self._exposure.exposed(record.user, service(source.alias, version.number))
+                record.served = service(source.alias, version.number)
+                self._exposure.exposed(record.user, record.served)
         invocation = self._invoke_batch(version, environment, draws, index, t, len(records))
         outcomes = self._outcomes(polled, version, records, t) if invocation.outcome == OK else None
         if outcomes is not None and ERROR in outcomes and not polled.mapping.partial_failures:
