@@ -19,6 +19,8 @@ MAX_CONCURRENCY: Final = 1600
 MAX_ENVIRONMENTS: Final = 15_000
 MAX_PLACES: Final = 1_000_000
 """Invocations of one version that its environments may have places for: what fits into memory."""
+PER_VCPU: Final = {"nodejs": 64, "java": 32, "dotnet": 32, "python": 16, "provided": 8}
+"""By how a runtime's name begins, the `concurrency` that Lambda takes by default for each vCPU."""
 _EVEN: Final = 9
 """Decimals of a number of environments: what is one too many by rounding alone is none."""
 
