@@ -89,6 +89,16 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     provisioned = scenario.function.versions[scenario.old].provisioned
     if provisioned:
         properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
+    managed = scenario.function.managed
+    if managed is not None:
+        limits = scenario.function.limits_of(scenario.rollout.to)
+        template["Parameters"] |= {"CapacityProvider": {"Type": "String"}}
+        properties["CapacityProviderConfig"] = {
+            "Arn": Ref("CapacityProvider"), "PerExecutionEnvironmentMaxConcurrency": managed.concurrency,
+        }  # fmt: skip
+        properties["FunctionScalingConfig"] = {
+            "MinExecutionEnvironments": limits.minimum, "MaxExecutionEnvironments": limits.maximum,
+        }  # fmt: skip
     if scenario.function.timeout != properties["Timeout"]:
         remarks.append(
             f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"

@@ -12,6 +12,7 @@ from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count
 from rollout_sim.function.error_rates import ErrorRate, mean_of
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.function.managed import EnvironmentLimits, ManagedInstances
 from rollout_sim.function.recorded import (
     RecordedDurations,
     RecordedMinutes,
@@ -47,6 +48,8 @@ class VersionSpec:
     """Added to the duration for every record of a batch; `duration: {base: 20 ms, per_record: 5 ms}` says the same."""
     provisioned: int = 0
     """Environments of this version that are always warm."""
+    environments: EnvironmentLimits | None = None
+    """How many environments this version has on managed instances, instead of what `managed` says."""
     faults: tuple[Fault, ...] = ()
     """What is wrong with the version; may be empty."""
 
@@ -95,6 +98,9 @@ class FunctionSpec:
     throttled: Share | RecordedThrottles = 0.0
     """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
     always the same, or as recorded. A hook's tests are not."""
+    managed: ManagedInstances | None = None
+    """Lambda Managed Instances: environments that take several invocations at once, scale with the load and have no cold starts.
+    `keep_alive`, `scale_up`, `reuse` and the account's concurrency then mean nothing."""
 
     def __post_init__(self) -> None:
         if self.timeout > 900:
@@ -136,11 +142,21 @@ class FunctionSpec:
         }
         return replace(self, versions=versions, throttled=parts.get(("throttled",), self.throttled))
 
+    def limits_of(self, number: str) -> EnvironmentLimits:
+        """How many environments a version has on the managed instances that there are."""
+        assert self.managed is not None
+        return self.versions[number].environments or self.managed.environments
+
     def points_to(self, alias: str) -> str:
         """The version that an alias points to at time 0; what calls the function itself reaches `$LATEST`."""
         return LATEST if alias == LATEST else self.aliases[alias]
 
     @property
     def concurrency(self) -> int:
-        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
+        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved.
+
+        On managed instances 0, for there nothing but places in environments that are ready takes an invocation.
+        """
+        if self.managed is not None:
+            return 0
         return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency

@@ -28,7 +28,7 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
-from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
+from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet, ManagedPool
 from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
@@ -60,6 +60,7 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
+from rollout_sim.planes.managed import instants, scalings_of
 from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
@@ -197,6 +198,7 @@ class SimpyPlane:
         self._routing = Routing(scenario)
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
+        self._scalings = scalings_of(scenario)
         self._versions = {
             number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
@@ -220,8 +222,12 @@ class SimpyPlane:
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
-        pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
-        if spec.provisioned:
+        if function.managed is not None:
+            places = ManagedPool(self._fleet, function.managed.concurrency)
+            places.scale_to(self._scalings[number].ready, 0.0)
+            pool: EnvironmentPool = places
+        else:
+            pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
             pool.provision(spec.provisioned, 0.0)
         rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
         _, span = spans_of(spec.error_rate, self._scenario.horizon)
@@ -253,18 +259,26 @@ class SimpyPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
-        for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            if self._mappings:
-                self._run_with_samples(stop)
-            self._clock.run(until=At(self._clock, stop, CONTROL))
+        for end in self._routing.stretches(self._clock.now, until, float(weights[0])):
+            for stop in instants(self._scenario, self._clock.now, end):
+                if self._mappings:
+                    self._run_with_samples(stop)
+                self._clock.run(until=At(self._clock, stop, CONTROL))
+                self._scale(stop)
         if self._mappings:
             self._sample(until)
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
         """Warms up the new version's environments."""
-        if mask[0]:
-            self._new_version.pool.provision(count, self._clock.now)
+        if not mask[0]:
+            return
+        version = self._new_version
+        if isinstance(version.pool, ManagedPool):
+            self._scalings[version.number].raise_minimum(count)
+            version.pool.scale_to(self._scalings[version.number].ready, self._clock.now)
+        else:
+            version.pool.provision(count, self._clock.now)
 
     def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts a process for each of the hook's invocations."""
@@ -294,6 +308,14 @@ class SimpyPlane:
         users = self._exposure.users()
         polled = tuple(source.polled.totals() for source in self._mappings if source.polled is not None)
         return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
+
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` on the environments that its load comes to."""
+        for number, scaling in self._scalings.items():
+            pool = self._versions[number].pool
+            assert isinstance(pool, ManagedPool)
+            scaling.goes_on(t, pool.worked(t))
+            pool.scale_to(scaling.ready, t)
 
     @property
     def _new_version(self) -> _VersionState:

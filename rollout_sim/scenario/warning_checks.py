@@ -390,6 +390,18 @@ def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
 
 
+def _long_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A queue whose messages expire before they can be tried again."""
+    for i, source in enumerate(scenario.traffic):
+        mapping = source.mapping
+        if source.source == "queue" and mapping.visibility_timeout >= mapping.retention:
+            what = (
+                f"{text(mapping.visibility_timeout, 'duration')} is not less than the retention "
+                f"({text(mapping.retention, 'duration')}): a message that fails expires before it is visible again, and is lost"
+            )
+            yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
+
+
 def _blocked_shard(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A stream in which one record that always fails stops its shard until it expires."""
     for i, source in enumerate(scenario.traffic):
@@ -415,7 +427,44 @@ def _counted_retries(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="counted-retries", where=("alarms", name, "metric"), what=what)
 
 
-ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _blocked_shard, _counted_retries)
+def _outgrown(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """Steps of a rollout that the managed instances of the new version cannot scale to in time, or at all."""
+    managed, new = scenario.function.managed, scenario.new
+    if managed is None or new is None:
+        return
+    limits, window = scenario.function.limits_of(new), (scenario.start, scenario.start + managed.every)
+    behind = (source for source in scenario.traffic if source.alias == scenario.alias)
+    load = math.fsum(scenario.expected_load(source, new, *window) for source in behind)
+    if not load:
+        return
+    if load > limits.maximum * managed.concurrency:
+        what = (
+            f"{limits.maximum} environments have {limits.maximum * managed.concurrency} places, and some {load:.3g} "
+            f"invocations of version {new} run at once: the others are throttled for good"
+        )
+        yield ScenarioWarning(name="managed-maximum", where=("function", "managed", "environments"), what=what)
+        return
+    for name, strategy in scenario.strategies.items():
+        plan = strategy.plan
+        starts = [math.fsum(step.hold for step in plan.steps[:k]) for k in range(len(plan.steps))]
+        short = []
+        for t, step in zip(starts, plan.steps, strict=True):
+            before = [other.weight for at, other in zip(starts, plan.steps, strict=True) if at <= t - managed.reaction]
+            ready = max(limits.minimum + plan.provisioned, managed.needed(load * max(before, default=0.0)))
+            places = min(ready, limits.maximum) * managed.concurrency
+            short.append((1.0 - places / (load * step.weight), step.weight, places))
+        missing, weight, places = max(short)
+        if missing > 0:
+            enough = min(managed.needed(load), limits.maximum) - limits.minimum
+            what = (
+                f"at {text(weight, 'share')} of the traffic some {load * weight:.3g} invocations of version {new} run at once, and "
+                f"its environments have {places} places until they have scaled to it ({duration_text(managed.reaction)} or longer): "
+                f"some {missing:.0%} are throttled. Smaller or slower steps, or `provisioned: {enough}`, have room"
+            )
+            yield ScenarioWarning(name="managed-growth", where=("strategies", name), what=what)
+
+
+ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _long_visibility, _blocked_shard, _counted_retries)
 """Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
@@ -431,6 +480,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _late_fault,
     _short_trace,
     _silent_schedule,
+    _outgrown,
     *ABOUT_RECORDS,
 )
 """All checks, in the order in which people are told."""

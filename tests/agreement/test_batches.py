@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agreement.test_compiled import scenarios, strategies
+from agreement.test_compiled import on_managed_instances, scenarios, strategies
 from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,6 +93,12 @@ def with_several_strategies(draw: st.DrawFn) -> Scenario:
 @given(with_several_strategies(), st.sampled_from([1, 2, 3]))
 def test_equal_on_any_scenario(given_: Scenario, size: int) -> None:
     assert_same(in_batches(given_, size, 3), one_by_one(given_, 3))
+
+
+def test_equal_on_managed_instances() -> None:
+    """Their scaling goes on from the past that the strategies share, each with its own."""
+    given_ = on_managed_instances()
+    assert_same(in_batches(given_, 2, 2), one_by_one(given_, 2))
 
 
 BUSY: dict[str, Any] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +23,7 @@ from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS
+from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places
 from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
@@ -31,6 +32,7 @@ from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
+from rollout_sim.planes.managed import instants, scalings_of
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
@@ -138,10 +140,14 @@ class CompiledPlane:
         assert until >= self.now, "a past that reaches beyond the first instant of control"
         for weight in np.unique(weights).tolist():
             runs = [self.runs[number] for number in np.flatnonzero(weights == weight)]
-            for stop in self._routing.stretches(self.now, until, weight):
+            start = self.now
+            for end in self._routing.stretches(start, until, weight):
                 route = self._route()
-                for run in runs:
-                    run.advance(stop, route)
+                for stop in instants(self.scenario, start, end):
+                    for run in runs:
+                        run.advance(stop, route)
+                        run.scale(stop)
+                start = end
         self.now = until
         for run in self.runs:
             run.show(until)
@@ -220,12 +226,16 @@ class Run:
         self.specs = tuple(scenario.function.versions.values())
         self.events: list[tuple[Any, ...]] | None = [] if state.log.size else None
         self._route: Route | None = None
+        self._scalings = scalings_of(scenario)
+        self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
 
     def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
         """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
         state = copied(self.state, metrics, requests, self.number)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        return Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        run = Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        run._scalings, run._alive = deepcopy((self._scalings, self._alive))
+        return run
 
     def begin(self) -> None:
         """Time 0."""
@@ -234,6 +244,7 @@ class Run:
         for v, spec in enumerate(self.specs):
             if spec.provisioned:
                 self.provision(v, spec.provisioned, 0.0)
+        self._scale_to(0.0)
 
     def advance(self, until: float, route: Route) -> None:
         """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for."""
@@ -246,6 +257,24 @@ class Run:
         t = float(until)
         while (code := advance(self.state, t)) != k.DONE:
             self._answer(code)
+
+    def scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` (s) on the environments that its load comes to."""
+        for v, scaling in enumerate(self._scalings.values()):
+            scaling.goes_on(t, self._worked(v, t))
+        self._scale_to(t)
+
+    def _scale_to(self, t: float) -> None:
+        managed = self.scenario.function.managed
+        for v, (scaling, alive) in enumerate(zip(self._scalings.values(), self._alive.values(), strict=True)):
+            while len(alive) < scaling.ready:
+                assert managed is not None
+                self._make_room(managed.concurrency)
+                alive.append(int(self.state.n[k.MADE]))
+                add_places(self.state, v, t, managed.concurrency)
+            if len(alive) > scaling.ready:
+                remove_places(self.state, v, t, alive[scaling.ready :])
+                del alive[scaling.ready :]
 
     def _answer(self, code: int) -> None:
         """Gives the kernel what it came back for."""
@@ -282,8 +311,11 @@ class Run:
 
     def provision(self, v: int, count: int, t: float) -> None:
         """So many environments of version `v` are warm from `t` (s) on."""
-        while self.state.n[k.ENV_FREE] < count:
-            self._more_environments()
+        if self._scalings:
+            self._scalings[self.names[v]].raise_minimum(count)
+            self._scale_to(t)
+            return
+        self._make_room(count)
         self.state.n[k.LIMIT] -= count
         for _ in range(count):
             add_from_python(self.state, v, t)
@@ -362,13 +394,19 @@ class Run:
         waiting = s.environments[s.idle[v, k.FENCE :][:idle][::-1] % MAX_ENVIRONMENTS]
         for made, since in waiting[["created", "since"]].tolist():
             lived += min(since + keep_alive, horizon) - made if since < math.inf else horizon - made
+        places = 1 if self.scenario.function.managed is None else self.scenario.function.managed.concurrency
         return VersionTotals(
             invocations=int(version["invocations"]),
             errors=int(version["errors"]),
             cold_starts=int(version["cold"]),
-            environment_seconds=lived,
-            running_seconds=float(version["worked"]) + busy * horizon - float(version["started_busy"]),
+            environment_seconds=lived / places,
+            running_seconds=self._worked(v, horizon) / places,
         )
+
+    def _worked(self, v: int, t: float) -> float:
+        """Seconds that invocations of version `v` ran, from the start until `t` (s)."""
+        version = self.state.versions[v]
+        return float(version["worked"]) + int(version["busy"]) * t - float(version["started_busy"])
 
     @cached_property
     def _test_draws(self) -> np.random.Generator:
@@ -388,6 +426,11 @@ class Run:
             rows.append(np.array([[draws.fault[0], draws.slow[0], *times]]))
         self.state.n[k.TESTED] = 0
         self.state = self.state._replace(tests=np.concatenate(rows))
+
+    def _make_room(self, count: int) -> None:
+        """Room for so many more environments."""
+        while self.state.n[k.ENV_FREE] < count:
+            self._more_environments()
 
     def _more_environments(self) -> None:
         s = self.state

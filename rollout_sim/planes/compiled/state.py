@@ -43,7 +43,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 20
+_INTEGERS: Final = 21
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -64,6 +64,7 @@ _INTEGERS: Final = 20
     ENV_FREE,  # how many entries of `env_free` there are
     SLICE,  # bits of a time below its slice
     STARTED,  # environments whose start the scale-up limit counts
+    MANAGED,  # 1: no failure ends an environment
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
@@ -339,6 +340,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.n[FREE] = s.n[ENV_FREE] = room
     s.n[MOST_RECENT] = function.reuse == "most_recent"
     s.n[MOST_PENDING] = MAX_PENDING
+    s.n[MANAGED] = function.managed is not None
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
