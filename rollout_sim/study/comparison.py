@@ -256,7 +256,7 @@ def _run(
     work = {(side, end): [batch] for end, side, batch in sorted(ends, key=lambda entry: entry[:2])}
     results: dict[tuple[int, int], dict[str, Samples]] = {}
     try:
-        for key, result in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+        for key, result in run_all(work, jobs=jobs, cluster=cluster, together=True, progress=progress):
             results.update({key: result})  # what is there counts where it is interrupted
     except KeyboardInterrupt:
         if not _done(batches, results):

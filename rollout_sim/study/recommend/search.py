@@ -680,7 +680,7 @@ class Search:
             if draw.hypothesis.weight and draw.hypothesis.severity is not None:
                 work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
         self._spend(work.values())
-        results = dict(run_all(work, jobs=self.jobs, progress=progress))
+        results = dict(run_all(work, jobs=self.jobs, together=True, progress=progress))
         parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
         for k, draw in enumerate(draws):
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
