@@ -14,11 +14,11 @@ from rollout_sim.cli.options import (
     ENGINE,
     FORMAT,
     INTERRUPTED,
-    JOBS,
     JSON,
     OUT,
     REPLICATIONS,
     SEED,
+    SHARED_JOBS,
     STRATEGIES,
     ScenarioPath,
     Task,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @SEED
 @ENGINE
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
-@JOBS
+@SHARED_JOBS
 @CLUSTER
 @OUT
 @FORMAT
@@ -52,7 +52,7 @@ def compare(
     seed: int | None,
     engine: Engine | None,
     twin: bool,
-    jobs: int,
+    jobs: int | None,
     cluster: str | None,
     out: Path | None,
     suffix: str,
@@ -116,7 +116,7 @@ def _change(
     out: Path | None,
     suffix: str,
     *,
-    jobs: int,
+    jobs: int | None,
     as_json: bool,
     seed: int | None,
     **options: Any,

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.grid import Axis, SeverityAxis
 
+JobsT = TypeVar("JobsT", int, "int | None")
 PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
 INTERRUPTED = 130
@@ -159,10 +160,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 REPLICATIONS = click.option(
     "--replications",
     type=click.IntRange(1),
-    help="How many  [default: as many as take about ten seconds, at most 10,000]",
+    help="How many  [default: as many as take about ten seconds, at most 10,000; compare takes longer for up to 400]",
 )
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
+)
+SHARED_JOBS = click.option(
+    "--jobs", type=int, help="Processes on this machine  [default: all processors, 1 where it is over in seconds]"
 )
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
@@ -216,11 +220,12 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic in newer c
         return quantity if quantity > 0 else self.fail(f"must be above zero, got {value!r}", param, ctx)
 
 
-def checked_jobs(jobs: int) -> int:
-    """Raises ScenarioError for a number of processes that makes no sense."""
+def checked_jobs(jobs: JobsT) -> JobsT:
+    """Raises ScenarioError for a number of processes that makes no sense; None says none."""
     from rollout_sim.study.executor import check_jobs
 
-    check_jobs(jobs)
+    if jobs is not None:
+        check_jobs(jobs)
     return jobs
 
 

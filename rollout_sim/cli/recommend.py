@@ -15,10 +15,10 @@ from rollout_sim.cli.options import (
     ENGINE,
     FORMAT,
     INTERRUPTED,
-    JOBS,
     JSON,
     OUT,
     SEED,
+    SHARED_JOBS,
     Quantity,
     Task,
     checked_jobs,
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 )
 @SEED
 @ENGINE
-@JOBS
+@SHARED_JOBS
 @OUT
 @FORMAT
 @JSON
@@ -74,7 +74,7 @@ def recommend(
     data: Path | None,
     seed: int | None,
     engine: Engine | None,
-    jobs: int,
+    jobs: int | None,
     out: Path | None,
     suffix: str,
     as_json: bool,

@@ -17,6 +17,8 @@ from rollout_sim.run.simulate import Progress
 
 MAX_JOBS: Final = 1_024
 """Processes on one machine."""
+MUCH: Final = 15.0
+"""Nominal seconds from which on the start of further processes is little."""
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
 Numbered = tuple[int, Batch]
@@ -94,6 +96,11 @@ def check_jobs(jobs: int) -> None:
     """Raises ScenarioError for a number of processes that makes no sense."""
     if not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
         raise ScenarioError([f"--jobs: got {jobs}; allowed 1 to {MAX_JOBS:,}, or -1 for all processors"])
+
+
+def worth_sharing(seconds: float) -> int:
+    """The `jobs` for what nominally takes so many seconds, where nobody says: all processors, but not for the start of one."""
+    return -1 if seconds >= MUCH else 1
 
 
 def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
