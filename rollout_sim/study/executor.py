@@ -92,9 +92,9 @@ def _alike(batches: Sequence[Batch]) -> list[list[Numbered]]:
     return ordered
 
 
-def check_jobs(jobs: int) -> None:
-    """Raises ScenarioError for a number of processes that makes no sense."""
-    if not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
+def check_jobs(jobs: int | None) -> None:
+    """Raises ScenarioError for a number of processes that makes no sense; None is none."""
+    if jobs is not None and not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
         raise ScenarioError([f"--jobs: got {jobs}; allowed 1 to {MAX_JOBS:,}, or -1 for all processors"])
 
 
