@@ -48,7 +48,7 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
             task.strategies,
             seed=task.seed,
             replications=replications,
-            jobs=task.jobs,
+            jobs=task.jobs or 1,
             progress=progress,
         )
     task.deliver(result, named, lambda: _shown(result))

@@ -147,12 +147,13 @@ class SideBySide(Protocol):
     """What the runs of several strategies have in common, in a batch of replications: traffic, draws, and the past."""
 
     def plane(
-        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+        self, scenario: Scenario, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
     ) -> DataPlane:
-        """The plane of one more strategy, which writes into `metrics` and `requests`, of as many replications.
+        """The plane of one more strategy of a `scenario`, which writes into `metrics` and `requests`, of as many replications.
 
-        It is driven before the next one is asked for. Nothing is decided until `quiet` (s), and alarms read nothing of
-        periods that are over by `unread` (s); durations that they read are kept for `keep` seconds.
+        The scenario may have other faults and alarms than the others', no other traffic. It is driven before the next one is
+        asked for. Nothing is decided until `quiet` (s), and alarms read nothing of periods that are over by `unread` (s);
+        durations that they read are kept for `keep` seconds.
         """
         ...
 

@@ -7,7 +7,7 @@ for each replication; the runs of several strategies share their draws and their
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from copy import deepcopy
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import rows_of
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places
@@ -28,7 +29,7 @@ from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
-from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
+from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
@@ -57,7 +58,7 @@ class Replications:
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []
-        self._past: CompiledPlane | None = None
+        self._pasts: dict[Hashable, CompiledPlane] = {}
 
     def loaders(self, *, ahead: bool) -> list[Loader]:
         """Those that draw for the next strategy."""
@@ -76,15 +77,33 @@ class Replications:
         return self._loaders
 
     def plane(
-        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+        self, scenario: Scenario, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
     ) -> CompiledPlane:
-        """As `SideBySide` has it: what happens until `quiet` is simulated once."""
+        """As `SideBySide` has it: what happens until `quiet` is simulated once for all that count the same there."""
         if not self.keeps or quiet <= 0:
-            return CompiledPlane(self, metrics, requests, keep=keep, unread=unread)
-        if self._past is None:
-            self._past = CompiledPlane(self, metrics.emptied(), requests.emptied(), keep=keep, unread=unread)
-            self._past.advance(quiet, np.zeros(len(self.replications)))
-        return CompiledPlane(self, metrics, requests, keep=keep, unread=unread, past=self._past)
+            return CompiledPlane(self, metrics, requests, scenario=scenario, keep=keep, unread=unread)
+        kept = (tuple(metrics.percentiles), keep, unread) if metrics.percentiles else ()
+        whose = (scenario.alias, scenario.new, _faults_of_the_past(scenario))
+        key = (quiet, metrics.targets, metrics.resolution, metrics.periods, kept, whose)
+        if key not in self._pasts:
+            self._pasts[key] = past = CompiledPlane(
+                self, metrics.emptied(), requests.emptied(), scenario=scenario, keep=keep, unread=unread
+            )
+            past.advance(quiet, np.zeros(len(self.replications)))
+        return CompiledPlane(
+            self, metrics, requests, scenario=scenario, keep=keep, unread=unread, past=self._pasts[key]
+        )
+
+
+def _faults_of_the_past(scenario: Scenario) -> Hashable:
+    """The faults of the versions that serve before the rollout."""
+    function, new = scenario.function, scenario.new
+    serving = {*function.aliases.values(), *(promotion.to for promotion in scenario.promotions)}
+    return tuple(
+        rows_of(scenario.faults_of(name), scenario.start)
+        for name in function.versions
+        if name != new or name in serving
+    )
 
 
 class CompiledPlane:
@@ -99,13 +118,14 @@ class CompiledPlane:
         metrics: Metrics,
         requests: RequestCounts,
         *,
+        scenario: Scenario | None = None,
         keep: float = 0.0,
         unread: float = 0.0,
         events: bool = False,
         ahead: bool = False,
         past: CompiledPlane | None = None,
     ) -> None:
-        self.scenario = scenario = shared.scenario
+        self.scenario = scenario = scenario or shared.scenario
         self.metrics = metrics
         self.requests = requests
         self.now = 0.0
@@ -113,7 +133,7 @@ class CompiledPlane:
         self._routing = Routing(scenario)
         if past is not None:
             self.now = past.now
-            self.runs = [run.copied(metrics, requests) for run in past.runs]
+            self.runs = [run.copied(scenario, metrics, requests) for run in past.runs]
             return
         first = None
         for number, (streams, loader) in enumerate(zip(shared.replications, shared.loaders(ahead=ahead), strict=True)):
@@ -229,11 +249,11 @@ class Run:
         self._scalings = scalings_of(scenario)
         self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
 
-    def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
-        """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
-        state = copied(self.state, metrics, requests, self.number)
+    def copied(self, scenario: Scenario, metrics: Metrics, requests: RequestCounts) -> Run:
+        """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
+        state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        run = Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number)
         run._scalings, run._alive = deepcopy((self._scalings, self._alive))
         return run
 

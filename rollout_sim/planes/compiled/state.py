@@ -295,7 +295,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     function, sources = scenario.function, scenario.traffic
     names, specs = tuple(function.versions), tuple(function.versions.values())
     counts = len(metrics.targets) * metrics.periods
-    rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.users.count if source.users is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
     room = 1024  # a power of two, which the number of buckets is
@@ -311,7 +310,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((len(sources), attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
-        rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
+        rows=np.zeros((len(names), 1, 8), floats),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
@@ -348,18 +347,15 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.x[START_AT] = scenario.start
     if s.throttled.any():
         s.x[THROTTLED_STEP] = min(step_of(function.throttled), scenario.horizon)
-    for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
+    for v, (name, spec) in enumerate(zip(names, specs, strict=True)):
         version = s.versions[v]
         version["sweep_at"] = SWEEP
         version["cold_kind"] = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
-        version["rows"] = len(its_rows)
         version["new"] = name == scenario.new
-        version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
         version["error_rate"], version["failed_responses"] = spec.mean_error_rate, spec.failed_responses
         span = spans_of(spec.error_rate, scenario.horizon)[1]
         version["span"] = span if math.isfinite(span) else 0.0
         version["step"] = spec.duration.step if isinstance(spec.duration, RecordedDurations) else 0.0
-        s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]
         state["position"] = state["length"] = BLOCK  # the block before the first one is used up
@@ -386,4 +382,15 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
                 s.first_counts[number, names.index(target.version)] = k * metrics.periods
     s.async_waits[0, 1:3] = [async_error_delay(failures) for failures in (1, 2)]
     s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _THROTTLE_DELAYS)]
-    return s
+    return faulty(s, scenario)
+
+
+def faulty(state: State, scenario: Scenario) -> State:
+    """The same state with the faults that the scenario's versions have."""
+    rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in scenario.function.versions]
+    padded = np.zeros((len(rows), max(map(len, rows)) or 1, 8))
+    for version, its_rows, its_padded in zip(state.versions, rows, padded, strict=True):
+        version["rows"] = len(its_rows)
+        version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
+        its_padded[: len(its_rows)] = np.reshape(its_rows, (-1, 8))
+    return state._replace(rows=padded)
