@@ -15,9 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.slo import DAY, Objective
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import read_documents, shorten
+from rollout_sim.core.yaml_io import MISSHAPEN, read_documents, shorten, what_is_wrong
 from rollout_sim.errors import ScenarioError, legible
-from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
+from rollout_sim.formats.snippet import Snippet, dashed, numbered, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
 VERSION: Final = "openslo/v1"
@@ -66,7 +66,7 @@ def export(scenario: Scenario) -> Snippet:
         documents.append(_document(scenario, slo))
     if not documents:
         raise ScenarioError([f"{scenario.name}: slos: none of them can be said in OpenSLO: {'; '.join(remarks[1:])}"])
-    return Snippet(text=as_yaml(*documents, remarks=tuple(remarks)), remarks=tuple(remarks))
+    return snippet_of(*documents, remarks=remarks)
 
 
 def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
@@ -140,10 +140,11 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             remarks.append(f"document {number}: apiVersion: got {shorten(repr(version))}; allowed {allowed}")
         elif document.get("kind") == "SLO":
             try:
-                entries += [_apart(entry, entries) for entry in _entries(document, named, remarks)]
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
-                remarks.append(f"document {number}, {_name(document)}: {what}")
+                for entry in _entries(document, named, remarks):
+                    name = numbered(str(entry["name"]), [other["name"] for other in entries])
+                    entries.append(entry | {"name": name})
+            except MISSHAPEN as error:
+                remarks.append(f"document {number}, {_name(document)}: {what_is_wrong(error)}")
         elif document.get("kind") != "SLI":
             remarks.append(f"document {number}: a {document.get('kind')} is not read; allowed SLO, SLI")
     if not entries:
@@ -182,16 +183,6 @@ def _window_of_alpha(window: Any) -> Any:
     return {**window, "duration": f"{window.get('count', 1)}{_WORDS[str(window['unit']).title()]}"}
 
 
-def _apart(entry: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
-    """The entry under a name that none of the others has."""
-    names = [other["name"] for other in others]
-    name, number = str(entry["name"]), 1
-    while name in names:
-        number += 1
-        name = f"{entry['name']}-{number}"
-    return entry | {"name": name}
-
-
 def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: list[str]) -> Iterator[dict[str, Any]]:
     """The entries of one SLO document, one per objective; an objective that is not supported is a remark.
 
@@ -213,8 +204,8 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
             entry = _entry(spec, {**assumed, **objective}, label, named, remarks)
             if assumed and "slices" in entry and "timeSliceWindow" not in objective:
                 remarks.append(f"{label}: {ALPHA} does not say how long a time slice is: 1 min is a GUESS")
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            problems.append(f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error))
+        except MISSHAPEN as error:
+            problems.append(what_is_wrong(error))
             continue
         yield entry
     if len(problems) == len(objectives):

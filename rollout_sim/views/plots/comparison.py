@@ -18,7 +18,7 @@ from rollout_sim.views.plots.style import (
     axes_or_new,
     drawable,
     headline,
-    legend_below,
+    legend_of,
     look,
     percent_ticks,
     same,
@@ -200,9 +200,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         price(comparison, ax=axes[panels - 1])
         for ax in axes[panels:]:
             ax.set_visible(False)
-        handles, labels = axes[1 if slos else panels - 1].get_legend_handles_labels()
-        if labels:
-            legend_below(figure, handles, labels, width)
+        legend_of(figure, axes[1 if slos else panels - 1], width)
         headline(figure, f"{comparison.scenario.name}: {comparison.replications:,} replications of each strategy")
     return figure
 
