@@ -76,7 +76,7 @@ def run(
     if engine is not None:
         loaded = replace(loaded, engine=engine)
     choice = choose_for_runs(loaded, strategies, events=events)
-    console.announce_compiling(choice.engine)
+    console.announce_compiling(loaded, choice.engine)
     results: list[RunResult] = []
     interrupted = False
     try:

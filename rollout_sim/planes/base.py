@@ -4,9 +4,9 @@ Every plane implements `DataPlane`, which is all that the driver (`run.driver`) 
 promotions included, and decides nothing; the controller decides, and knows no plane.
 
 The order of an instant. At equal times completions come first, then control (datapoints, alarms, rollback, shifts), then
-arrivals, then retries, then what pollers do that were to be asked at that time, in the order of their sources. `DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which
-is where control stands; so an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives
-when the weight changes meets the new one.
+arrivals, then retries, then the pollers that are due, in the order of their sources. `DataPlane.advance` ends between the
+completions of its last instant and the arrivals of it, which is where control stands; so an invocation that ends when an
+alarm is evaluated is seen by it, and a request that arrives when the weight changes meets the new one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ CONTROL: Final = 3
 ARRIVAL: Final = 4
 RETRY: Final = 5
 POLL: Final = 6
-"""Ranks of the events of one instant; that of a source's poller is `POLL` and its number more. SimPy itself uses 0 and 1: a new process starts before anything else."""
+"""Ranks of the events of one instant, for a poller its source's number more. SimPy itself uses 0 and 1: a new process starts
+before anything else."""
 
 Answers = Callable[[], tuple[IntArray, FloatArray]]
 """How many of a hook's tests fail or are throttled, and when the last one is answered (s), which may lie ahead; both by
@@ -171,9 +172,9 @@ class PlaneSpec:
     """How many replications of so many expected invocations it takes at a time: what bounds the memory."""
     exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
     """The reasons why it is not exact for a scenario; none where it is."""
-    against: Callable[[float, int], str] = lambda _expected, _runs: ""
+    against: Callable[[Scenario, float, int], str] = lambda _scenario, _expected, _runs: ""
     """Why not to take it unasked for so many expected invocations in each of so many runs; empty where nothing says so."""
-    advantage: Callable[[], str] = str
+    advantage: Callable[[Scenario], str] = lambda _: ""
     """What speaks for it, where it is taken unasked."""
     asked_for: str = "asked for"
     """Why a single run takes it, where the scenario names it."""

@@ -244,7 +244,7 @@ class Evidence:
         if plane.engine != "aggregate":
             scenario = _brief(scenario)
         count = FEW if check_size(scenario) <= LARGE else FEW // 2
-        if scenario.polled:  # message by message, on the slowest plane
+        if scenario.polled:  # message by message
             count = FEW // 4
         if plane.engine == "aggregate":
             count = self._count(scenario) if runs != "quick" else min(self._count(scenario), QUICK)
