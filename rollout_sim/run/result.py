@@ -61,7 +61,7 @@ class Budget:
     bad: FloatArray
     """Bad requests by period of their arrival: shape (periods,)."""
     requests: FloatArray
-    """Answered requests by period of their arrival: shape (periods,)."""
+    """Requests that are known to be good or bad for it, by period of their arrival: shape (periods,)."""
     lost: FloatArray
     """What of the budget is gone by period: bad requests, or bad time slices in the last period of each: shape (periods,)."""
     resolution: float
@@ -165,12 +165,12 @@ class RunResult(Plotted):
 
     @property
     def requests(self) -> int:
-        """Requests that were answered, good or bad, over the whole horizon."""
-        return int(self.counts.requests[0].sum())
+        """Requests that are known to be good or bad: answered, or waiting for longer than an SLO allows at the horizon."""
+        return int(self.counts.judged[0].sum())
 
     @property
     def pending(self) -> int:
-        """Requests without an answer at the horizon."""
+        """Requests without an answer at the horizon that may still be good."""
         return int(self.counts.pending[0])
 
     @property
@@ -273,7 +273,7 @@ class RunResult(Plotted):
             objective=slo,
             whole=slo.budget(self.rates.get(alias, 0.0)),
             bad=self.counts.bad_by[j][0, targets].sum(axis=0).astype(float),
-            requests=self.counts.requests[0, targets].sum(axis=0).astype(float),
+            requests=self.counts.judged_for(j, targets)[0].astype(float),
             lost=self.counts.losses(slo, j, targets, self.metrics.resolution)[0],
             resolution=self.metrics.resolution,
         )
@@ -306,7 +306,7 @@ class RunResult(Plotted):
                 "version": target.version,
                 "time_s": starts - self.scenario.start,
                 "weight": self._share_of(target, starts),
-                "requests": counts.requests[0, k],
+                "requests": counts.judged[0, k],
                 "bad_requests": counts.bad[0, k],
                 **{f"bad_{slo.name}": counts.bad_by[j][0, k] for j, slo in enumerate(self.scenario.slos)},
                 "invocations": metrics.invocations[0, k],

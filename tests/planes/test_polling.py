@@ -150,6 +150,19 @@ def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int
     assert result.pending == totals.waiting >= 0
 
 
+def test_bad_records_are_among_those_that_count() -> None:
+    """Version 2 blocks its shard for good: what waits too long behind it is bad, and counts in the period of its arrival."""
+    slos = [{"name": "in time", "sli": {"age": "10 s"}, "objective": "99%"}]
+    versions = {"1": {"duration": "10 ms"}, "2": {"duration": "10 ms", "error_rate": "100%"}}
+    result = run(polled(STREAM | {"shards": 1}, function__versions=versions, slos=slos), "instant")
+    totals = result.polled[0]
+    assert result.bad_requests > 3000 > sum(totals.fates.values())
+    assert result.requests + result.pending == totals.arrived
+    budget = result.budget(result.scenario.slos[0])
+    assert (budget.bad <= budget.requests).all()
+    assert (budget.bad == budget.requests)[7:-2].all()
+
+
 def test_a_wrong_result_is_bad_unless_all_objectives_are_about_lost_records() -> None:
     versions = {"1": {"duration": "10 ms", "failed_responses": "10%"}, "2": {"like": "1"}}
     kept = {"name": "kept", "sli": "lost", "objective": "99%"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from rollout_sim.core import curves
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.function import faults
 from rollout_sim.function.spec import INIT_LIMIT
+from rollout_sim.planes import draws
 from rollout_sim.planes.base import COMPLETION
 from rollout_sim.planes.compiled.environments import micros, next_idle
 from rollout_sim.planes.compiled.jit import inlined, with_names
@@ -23,17 +25,20 @@ from rollout_sim.planes.compiled.state import (
     PERIOD_END,
     RESOLUTION,
     RUNNING,
+    THROTTLED_STEP,
     TIMEOUT,
     Index,
     State,
 )
-from rollout_sim.planes.draws import ROUTE, jitter
+from rollout_sim.planes.draws import ROUTE, SERVICE, jitter
 
 intensity = with_names(faults.intensity)
 failure_shares = with_names(faults.failure_shares, intensity=intensity)
 _slowdown = with_names(faults.slowdown, intensity=intensity)
 outcome_of = with_names(faults.outcome_of)
 jitter_of = with_names(jitter)
+_is_refused = with_names(draws.is_refused, jitter=jitter_of)
+_duration_at = with_names(curves.duration_at, tick=tick)
 resolve_invocation = with_names(
     faults.resolve_invocation, tick=tick, failure_shares=failure_shares, slowdown=_slowdown, outcome_of=outcome_of
 )
@@ -102,6 +107,21 @@ def error_rate_of(s: State, v: int, t: float) -> float:
 
 
 @inlined
+def service_of(s: State, v: int, t: float, drawn: float) -> float:
+    """Seconds that an invocation of version `v` takes which starts at `t`, before faults, by the `drawn` service time."""
+    if s.versions[v].step > 0.0:
+        return float(_duration_at(s.curves[Index(v), Index(t // s.versions[v].step)], drawn))
+    return drawn
+
+
+@inlined
+def refused(s: State, slot: int, j: int, t: float) -> bool:
+    """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
+    step = s.x[THROTTLED_STEP]
+    return bool(step > 0.0 and _is_refused(s.throttled[Index(t // step)], s.uniforms[slot, SERVICE, j]))
+
+
+@inlined
 def begin(
     s: State, r: int, v: int, t: float, rows: FloatArray, error_rate: float, failed_responses: float, u: float,
     u_slow: float, service: float, init: float, user_quantile: float,
@@ -131,7 +151,7 @@ def run(
         error_rate_of(s, v, t),
         s.versions[v].failed_responses,
     )
-    begin(s, r, v, t, rows, rate, failed_responses, u, u_slow, service, init, user_quantile)
+    begin(s, r, v, t, rows, rate, failed_responses, u, u_slow, service_of(s, v, t, service), init, user_quantile)
     if s.log.shape[0] > 0:
         log(s, r, t)
     push_event(s, micros(t + s.requests[r].init + s.requests[r].duration), np.int64(COMPLETION), r)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollout_sim.core import streams, units
+from rollout_sim.core import curves, streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
@@ -17,7 +17,7 @@ from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, requests, state
 from rollout_sim.planes.compiled.environments import leave, micros, take
-from rollout_sim.planes.compiled.invocations import jitter_of, needs, period_of, run
+from rollout_sim.planes.compiled.invocations import jitter_of, needs, period_of, refused, run
 from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept
 from rollout_sim.planes.compiled.pollers import (
     BATCH,
@@ -73,7 +73,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
         s.requests[r].jitter = jitter_of(s.uniforms[slot, ROUTE, j])
-    if not take(s, v, t, r):
+    if refused(s, slot, j, t) or not take(s, v, t, r):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -83,6 +83,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
         return
     user_quantile = s.user_quantiles[Index(user)] if s.sources[source].users > 0 else NO_USER_QUANTILE
     if s.versions[v].new == 1 and serves(s, source, t):
+        s.requests[r].served = s.sources[source].service
         mark_active(s, user, s.sources[source].service)
         s.marks[EXPOSED, user] = 1
         if s.sources[source].service == SPLIT:
@@ -294,7 +295,7 @@ def _advance(s: State, p: Polls | None, until: float) -> int:
 
 
 _SOURCES = (
-    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
+    units, curves, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
     invocations,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)

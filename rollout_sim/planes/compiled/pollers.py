@@ -27,6 +27,8 @@ from rollout_sim.planes.compiled.invocations import (
     needs_of,
     outcome_of,
     period_of,
+    refused,
+    service_of,
 )
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.polls import (
@@ -726,7 +728,7 @@ def _hand_over(s: State, p: Polls, source: Index, t: float) -> int:
     number = p.records[lead].number
     s.requests[r].source, s.requests[r].block, s.requests[r].index = source, number // BLOCK, number % BLOCK
     s.requests[r].attempt, s.requests[r].user, s.requests[r].version = p.records[lead].receives, p.records[lead].user, v
-    if not take(s, v, t, r):
+    if refused(s, slot, j, t) or not take(s, v, t, r):
         s.throttles[count_index] += 1
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
@@ -744,7 +746,7 @@ def _hand_over(s: State, p: Polls, source: Index, t: float) -> int:
         _expose(s, p, source, lead)
     s.requests[r].test, s.requests[r].lead, s.requests[r].period = BATCH, lead, period
     more, u_slow = size * p.versions[v].per_record, 0.0
-    service, init = s.services[slot, v, j], s.inits[slot, v, j]
+    service, init = service_of(s, v, t, s.services[slot, v, j]), s.inits[slot, v, j]
     if s.versions[v].cold_kind == 2 and s.requests[r].cold == 1:
         init = tick(init + more)
     else:
@@ -768,8 +770,9 @@ def _expose(s: State, p: Polls, source: Index, lead: Index) -> None:
     """The new version serves the users of a batch."""
     after = np.int64(lead)
     while after >= 0:
-        user = p.records[Index(after)].user
-        after = p.records[Index(after)].next
+        i = Index(after)
+        user, after = p.records[i].user, p.records[i].next
+        p.records[i].served = s.sources[source].service
         mark_active(s, user, s.sources[source].service)
         s.marks[EXPOSED, user] = 1
         if s.sources[source].service == SPLIT:
