@@ -91,7 +91,7 @@ def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes:
 def test_a_study_compiles_where_it_is_worth_it(
     rate: str, cached: bool, engine: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled, "_ready", lambda: cached)
+    monkeypatch.setattr(compiled, "_ready", lambda _: cached)
     monkeypatch.setattr(compiled, "_installed", lambda: True)
     choice = choose_engine(busy(rate))
     assert (choice.engine, choice.reason.split("; ", 1)[1]) == (engine, reason)

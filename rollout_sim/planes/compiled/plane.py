@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.control.metrics import GAUGES, Metrics, RequestCounts
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
@@ -23,10 +23,11 @@ from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import rows_of
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
+from rollout_sim.planes.compiled import polls
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places
 from rollout_sim.planes.compiled.feed import Loader
-from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
+from rollout_sim.planes.compiled.kernel import add_from_python, advance, advance_polled, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
 from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
@@ -149,7 +150,8 @@ class CompiledPlane:
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
                 for metric in ("duration", "latency")
             )
-            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number))
+            polled = polls.laid_out(scenario, metrics, streams, number, kept=loader.keeps > 0)
+            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number, polled))
         for run in self.runs:
             run.begin()
 
@@ -165,7 +167,7 @@ class CompiledPlane:
                 route = self._route()
                 for stop in instants(self.scenario, start, end):
                     for run in runs:
-                        run.advance(stop, route)
+                        run.advance(stop, route, last=stop == until)
                         run.scale(stop)
                 start = end
         self.now = until
@@ -198,7 +200,8 @@ class CompiledPlane:
             run.finish(self.requests)
         users = tuple(run.users() for run in self.runs)
         versions = tuple(run.versions() for run in self.runs)
-        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events)
+        polled = tuple(polls.totals(run.polls, self.scenario) for run in self.runs if run.polls is not None)
+        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events, polled)
 
     @property
     def _new(self) -> int:
@@ -234,8 +237,10 @@ class Run:
         kept: tuple[KeptDurations, ...],
         streams: Streams,
         number: int,
+        polled: polls.Polls | None,
     ) -> None:
         self.scenario = scenario
+        self.polls = polled
         self.metrics = metrics
         self.state = state._replace(**loader.arrays)
         self.loader = loader
@@ -253,7 +258,8 @@ class Run:
         """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
         state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        polled = None if self.polls is None else polls.copied(self.polls, metrics, self.number)
+        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
         run._scalings, run._alive = deepcopy((self._scalings, self._alive))
         return run
 
@@ -266,16 +272,24 @@ class Run:
                 self.provision(v, spec.provisioned, 0.0)
         self._scale_to(0.0)
 
-    def advance(self, until: float, route: Route) -> None:
-        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for."""
+    def advance(self, until: float, route: Route, *, last: bool = True) -> None:
+        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for.
+
+        Where the aliases move at `until` it is not the `last` part, and backlogs are looked at after that.
+        """
         if route != self._route:
             self._route = route
             for row, (primary, additional, weight, its_service) in zip(self.state.sources, route, strict=True):
                 row["primary"], row["additional"], row["weight"] = primary, additional, weight
                 if its_service is not None:
                     row["service"] = its_service
-        t = float(until)
-        while (code := advance(self.state, t)) != k.DONE:
+        if self.polls is not None:
+            self.polls.n[polls.SAMPLE_UNTIL] = micros(until) - (not last)
+        self._go_on(float(until))
+
+    def _go_on(self, until: float) -> None:
+        kernel = advance if self.polls is None else advance_polled
+        while (code := kernel(self.state, self.polls, until)) != k.DONE:
             self._answer(code)
 
     def scale(self, t: float) -> None:
@@ -310,7 +324,7 @@ class Run:
         if code not in loads:
             room = {
                 k.FULL_ENVIRONMENTS: self._more_environments, k.FULL_REQUESTS: self._more_requests,
-                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
+                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples, k.FULL_RECORDS: self._more_records,
             }  # fmt: skip
             room[code]()
             return
@@ -322,6 +336,9 @@ class Run:
         """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
         for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
             array[self.number] = counted.reshape(array[self.number].shape)
+        if self.polls is not None:
+            for name, gauge in zip(GAUGES, self.polls.gauges, strict=True):
+                self.metrics.gauges[name][self.number] = gauge
         if self.metrics.percentiles:
             self._drain_samples()
             for kept in self.kept:
@@ -368,9 +385,11 @@ class Run:
         """Takes the requests' counts out of the state."""
         if not self.loader.keeps:
             self.loader.close()
+        self._end_polls(1)
         s = self.state
         bad, bad_by = s.bad.copy(), s.bad_by.copy()
         self._judge_pending()
+        self._end_polls(2)
         for counted, array in (
             *zip(s.bad_by, requests.bad_by, strict=True),
             (s.bad - bad, requests.overdue),
@@ -386,6 +405,12 @@ class Run:
     def versions(self) -> dict[str, VersionTotals]:
         """What each version did."""
         return {name: self._totals(v) for v, name in enumerate(self.names)}
+
+    def _end_polls(self, step: int) -> None:
+        """What happens to records at the horizon (`polls.ENDING`)."""
+        if self.polls is not None:
+            self.polls.n[polls.ENDING] = step
+            self._go_on(self.scenario.horizon)
 
     def _judge_pending(self) -> None:
         """Counts the requests that have waited too long at the horizon, as the SimPy plane does."""
@@ -460,6 +485,10 @@ class Run:
         free = int(s.n[k.ENV_FREE])
         self.state.env_free[free : free + before] = np.arange(before, 2 * before)
         s.n[k.ENV_FREE] += before
+
+    def _more_records(self) -> None:
+        assert self.polls is not None
+        self.polls = polls.with_room(self.polls)
 
     def _more_requests(self) -> None:
         """Room for twice as many requests, and buckets for them."""

@@ -41,7 +41,7 @@ NEVER: Final = 1 << 62
 Index = np.uint32
 """An index into an array, cast where it is used: of every signed one Numba asks whether it counts from the end."""
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
-FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, TOO_MANY = range(6, 11)
+FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, FULL_RECORDS, TOO_MANY = range(6, 12)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
 _INTEGERS: Final = 21
 (
@@ -81,26 +81,27 @@ _NUMBERS: Final = 7
 """The numbers of the whole, `State.x`."""
 
 
-def _record(integers: str, numbers: str) -> np.dtype[np.void]:
+def columns(integers: str, numbers: str) -> np.dtype[np.void]:
+    """A record of so many integers and numbers, by their names."""
     return np.dtype(
         [*((name, np.int64) for name in integers.split()), *((name, np.float64) for name in numbers.split())]
     )
 
 
-REQUEST: Final = _record(
+REQUEST: Final = columns(
     "due next kind sequence source block index attempt errors throttles user version outcome cold env period "
-    "first_period test served",
+    "first_period test served lead",
     "arrived began init duration jitter",
 )
 """A request: what waits for it (`due` in µs, its `kind` of event), where it belongs, and its latest attempt."""
-ENVIRONMENT: Final = _record("priority", "created since")
+ENVIRONMENT: Final = columns("priority", "created since")
 """An environment; idle since then, unless it is busy."""
-VERSION: Final = _record(
+VERSION: Final = columns(
     "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
     "lived worked created_busy started_busy error_rate failed_responses span step",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
-SOURCE: Final = _record(
+SOURCE: Final = columns(
     "position length block primary additional synchronous attempts on_error on_throttle on_failed_response full_jitter users "
     "async_retries service slot",
     "weight max_age",
@@ -254,7 +255,7 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     sources, versions = scenario.traffic, len(scenario.function.versions)
     first = slots * len(sources)
     every = first + (RETRY_SLOTS if later_attempts(scenario) else 0)
-    users = any(source.users is not None for source in sources)
+    users = any(source.owners is not None for source in sources)
     ints, floats = np.int64, np.float64
     return {
         "arrivals": np.empty((first, BLOCK), floats),
@@ -295,7 +296,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     function, sources = scenario.function, scenario.traffic
     names, specs = tuple(function.versions), tuple(function.versions.values())
     counts = len(metrics.targets) * metrics.periods
-    users = [source.users.count if source.users is not None else 0 for source in sources]
+    users = [source.owners.count if source.owners is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
     room = 1024  # a power of two, which the number of buckets is
     ints, floats = np.int64, np.float64
