@@ -80,7 +80,7 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
         "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
@@ -132,7 +132,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": parameters,
         "Resources": {

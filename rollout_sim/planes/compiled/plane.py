@@ -258,7 +258,7 @@ class Run:
         """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
         state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        polled = None if self.polls is None else polls.copied(self.polls, metrics, self.number)
+        polled = None if self.polls is None else polls.copied(self.polls, scenario, metrics, self.number)
         run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
         run._scalings, run._alive = deepcopy((self._scalings, self._alive))
         return run

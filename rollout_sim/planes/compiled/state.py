@@ -389,9 +389,15 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
 def faulty(state: State, scenario: Scenario) -> State:
     """The same state with the faults that the scenario's versions have."""
     rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in scenario.function.versions]
-    padded = np.zeros((len(rows), max(map(len, rows)) or 1, 8))
-    for version, its_rows, its_padded in zip(state.versions, rows, padded, strict=True):
+    for version, its_rows in zip(state.versions, rows, strict=True):
         version["rows"] = len(its_rows)
         version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
+    return state._replace(rows=padded_rows(rows))
+
+
+def padded_rows(rows: Sequence[Sequence[faults.FaultRow]]) -> FloatArray:
+    """The fault rows of each version as an array of shape (versions, rows, 8), zeros behind those of versions with fewer."""
+    padded = np.zeros((len(rows), max(map(len, rows)) or 1, 8))
+    for its_rows, its_padded in zip(rows, padded, strict=True):
         its_padded[: len(its_rows)] = np.reshape(its_rows, (-1, 8))
-    return state._replace(rows=padded)
+    return padded
