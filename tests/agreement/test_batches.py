@@ -213,9 +213,19 @@ SERVED_BEFORE: dict[str, Any] = {
     "traffic": [*BUSY["traffic"], {"source": "http", "alias": "test", "arrivals": {"poisson": "5/s"}}],
 }
 """Another alias has version 2 all along, whose faults set in before the rollout."""
+QUEUED: dict[str, Any] = {
+    "traffic": [
+        *BUSY["traffic"],
+        {"source": "queue", "alias": "prod", "arrivals": {"poisson": "20/s"}, "visibility_timeout": "30 s", "max_receives": 2},
+    ],
+    "function__versions__2": {"like": "1", "faults": [{"errors": "10%"}, {"poison": "1%"}]},
+}  # fmt: skip
+"""A queue beside the other sources, with faults of single records."""
 
 
-@pytest.mark.parametrize("more", [{}, {"rollout__phase": "random"}, SERVED_BEFORE], ids=["plain", "phase", "served"])
+@pytest.mark.parametrize(
+    "more", [{}, {"rollout__phase": "random"}, SERVED_BEFORE, QUEUED], ids=["plain", "phase", "served", "queue"]
+)
 def test_batches_of_other_faults_and_alarms_share_what_they_have_in_common(more: dict[str, Any]) -> None:
     assert_alone_the_same(variants(scenario(**BUSY | more)))
 
