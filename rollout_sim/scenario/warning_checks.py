@@ -419,9 +419,7 @@ def _outgrown(scenario: Sections) -> Iterator[ScenarioWarning]:
     managed, new = scenario.function.managed, scenario.new
     if managed is None or new is None:
         return
-    limits, window = scenario.function.limits_of(new), (scenario.start, scenario.start + managed.every)
-    behind = (source for source in scenario.traffic if source.alias == scenario.alias)
-    load = math.fsum(scenario.expected_load(source, new, *window) for source in behind)
+    limits, load = scenario.function.limits_of(new), scenario.load_at_start
     if not load:
         return
     if load > limits.maximum * managed.concurrency:
