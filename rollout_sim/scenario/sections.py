@@ -301,7 +301,7 @@ class Sections:
 
     @property
     def load_at_start(self) -> float:
-        """How many invocations of the new version are expected to run at once if all of the alias goes to it when the rollout starts."""
+        """How many invocations of the new version are expected to run at once where the rollout starts with all of the traffic."""
         assert self.new is not None
         window = (self.start, self.start + _MINUTE)
         behind = (source for source in self.traffic if source.alias == self.alias)

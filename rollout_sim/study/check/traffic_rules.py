@@ -232,7 +232,9 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
         if extra is None or not above(extra, 0.0) or extra.mean < 1:
             continue
         function = evidence.scenario.function
-        why = f"the concurrency of {function.concurrency:,} is too little for the old and the new version's environments"
+        why = (
+            f"the concurrency of {function.concurrency:,} is too little for the old and the new version's environments"
+        )
         if function.managed is not None:
             why = "the new version's managed environments scale to its traffic only after it has come"
         yield Match(
