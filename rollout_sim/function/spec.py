@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
@@ -69,6 +69,19 @@ class VersionSpec:
 
 
 @section
+class AliasProvisioned:
+    """Provisioned concurrency of an alias: it is kept for the version that the alias points to alone."""
+
+    environments: int
+    """How many environments are kept warm."""
+    allocation: Seconds = 90.0
+    """How long allocating them takes after the alias has come to point to another version; one to two minutes are usual."""
+
+    def __post_init__(self) -> None:
+        check_count("environments", self.environments, 1, 100_000)
+
+
+@section
 class FunctionSpec:
     """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
 
@@ -95,6 +108,9 @@ class FunctionSpec:
     """Which idle environment takes the next request: the newest, or the one that was busy last."""
     propagation: Seconds = 0.0
     """How long an update of an alias takes to reach the router."""
+    provisioned: dict[str, AliasProvisioned] = field(default_factory=dict)
+    """Provisioned concurrency of aliases. While an alias has weights its second version has none of it; what the alias leaves
+    loses it at once, and the version that it points to alone has it when it is allocated."""
     managed: ManagedInstances | None = None
     """Lambda Managed Instances: environments that take several invocations at once, scale with the load and have no cold starts.
     `keep_alive`, `scale_up`, `reuse` and the account's concurrency then mean nothing."""

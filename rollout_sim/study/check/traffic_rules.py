@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_sim.core.formatting import number_with_interval, share_with_interval
 from rollout_sim.core.statistics import Estimate, difference, mean_of
+from rollout_sim.core.yaml_io import Where
 from rollout_sim.function.lambda_api import LATEST
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.evidence import FEW, Evidence, Runs, above, below, column, exposed, often
@@ -347,7 +348,8 @@ def _throttled(good: Comparison, strategy: str) -> Estimate | None:
 
 def _room(evidence: Evidence, strategy: str) -> Remedy | None:
     """Smaller steps, or more concurrency or managed environments: the first change with hardly any throttles."""
-    function, where = evidence.scenario.function, ("function", "reserved_concurrency")
+    function = evidence.scenario.function
+    where: Where = ("function", "reserved_concurrency")
     raised = [math.ceil(function.concurrency * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
     if function.managed is not None:
         where, most = _MINIMUM, function.managed.environments.maximum
