@@ -80,10 +80,11 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
-    template: dict[str, Any] = {
+    parameters = {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}}
+    template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
-        "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
+        "Parameters": parameters,
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
     provisioned = scenario.function.versions[scenario.old].provisioned
@@ -92,7 +93,7 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     managed = scenario.function.managed
     if managed is not None:
         limits = scenario.function.limits_of(scenario.rollout.to)
-        template["Parameters"] |= {"CapacityProvider": {"Type": "String"}}
+        parameters["CapacityProvider"] = {"Type": "String"}
         properties["CapacityProviderConfig"] = {
             "Arn": Ref("CapacityProvider"), "PerExecutionEnvironmentMaxConcurrency": managed.concurrency,
         }  # fmt: skip

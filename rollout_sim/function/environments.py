@@ -61,6 +61,7 @@ class EnvironmentPool:
 
     __slots__ = (
         "_created_busy",
+        "_leaving",
         "_lived",
         "_recent",
         "_returns",
@@ -80,6 +81,7 @@ class EnvironmentPool:
         self.busy = 0
         self._recent = most_recent
         self._sweep_at = SWEEP
+        self._leaving = 0  # provisioned environments that go as soon as nothing runs in them
         self._lived = 0.0
         self._worked = 0.0
         self._created_busy = 0.0
@@ -118,6 +120,10 @@ class EnvironmentPool:
         self._leave(environment, started, t)
         priority, since = environment[0], t
         if priority < _PROVISIONED // 2:
+            if self._leaving:
+                self._leaving -= 1
+                self._lived += t - environment[1]
+                return
             since = float("inf")
         elif self._recent:
             self._returns += 1
@@ -130,7 +136,11 @@ class EnvironmentPool:
         """The invocation that began at `started` (s) ended its `environment` at `t` (s); a provisioned one is replaced."""
         self._leave(environment, started, t)
         self._lived += t - environment[1]
-        if environment[0] < _PROVISIONED // 2:
+        if environment[0] >= _PROVISIONED // 2:
+            return
+        if self._leaving:
+            self._leaving -= 1
+        else:
             self._add_provisioned(t)
 
     def provision(self, count: int, t: float) -> None:
@@ -138,6 +148,16 @@ class EnvironmentPool:
         self.fleet.limit -= count
         for _ in range(count):
             self._add_provisioned(t)
+
+    def deprovision(self, count: int, t: float) -> None:
+        """Takes `count` provisioned environments away at `t` (s): idle ones, the oldest first, and then those that are done first."""
+        self.fleet.limit += count
+        idle = sorted(self.idle)
+        gone = [environment for environment in idle[:count] if environment[0] < _PROVISIONED // 2]
+        for environment in gone:
+            self._lived += t - environment[1]
+        self.idle = idle[len(gone) :]
+        self._leaving += count - len(gone)
 
     def seconds(self, t: float) -> tuple[float, float]:
         """Seconds that environments existed, and that invocations ran in them, from the start until `t` (s)."""

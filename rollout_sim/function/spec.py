@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
@@ -69,6 +69,19 @@ class VersionSpec:
 
 
 @section
+class AliasProvisioned:
+    """Provisioned concurrency of an alias: it is kept for the version that the alias points to alone."""
+
+    environments: int
+    """How many environments are kept warm."""
+    allocation: Seconds = 90.0
+    """How long allocating them takes after the alias has come to point to another version; one to two minutes are usual."""
+
+    def __post_init__(self) -> None:
+        check_count("environments", self.environments, 1, 100_000)
+
+
+@section
 class FunctionSpec:
     """A Lambda function: its limits, its versions (`$LATEST` among them) and what its aliases point to at time 0.
 
@@ -95,12 +108,15 @@ class FunctionSpec:
     """Which idle environment takes the next request: the newest, or the one that was busy last."""
     propagation: Seconds = 0.0
     """How long an update of an alias takes to reach the router."""
-    throttled: Share | RecordedThrottles = 0.0
-    """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
-    always the same, or as recorded. A hook's tests are not."""
+    provisioned: dict[str, AliasProvisioned] = field(default_factory=dict)
+    """Provisioned concurrency of aliases. While an alias has weights its second version has none of it; what the alias leaves
+    loses it at once, and the version that it points to alone has it when it is allocated."""
     managed: ManagedInstances | None = None
     """Lambda Managed Instances: environments that take several invocations at once, scale with the load and have no cold starts.
     `keep_alive`, `scale_up`, `reuse` and the account's concurrency then mean nothing."""
+    throttled: Share | RecordedThrottles = 0.0
+    """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
+    always the same, or as recorded. A hook's tests are not."""
 
     def __post_init__(self) -> None:
         if self.timeout > 900:
@@ -116,6 +132,11 @@ class FunctionSpec:
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
             if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
                 raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    def limits_of(self, number: str) -> EnvironmentLimits:
+        """How many environments a version has on the managed instances that there are."""
+        assert self.managed is not None
+        return self.versions[number].environments or self.managed.environments
 
     @property
     def mean_throttled(self) -> float:
@@ -141,11 +162,6 @@ class FunctionSpec:
             for number, spec in self.versions.items()
         }
         return replace(self, versions=versions, throttled=parts.get(("throttled",), self.throttled))
-
-    def limits_of(self, number: str) -> EnvironmentLimits:
-        """How many environments a version has on the managed instances that there are."""
-        assert self.managed is not None
-        return self.versions[number].environments or self.managed.environments
 
     def points_to(self, alias: str) -> str:
         """The version that an alias points to at time 0; what calls the function itself reaches `$LATEST`."""

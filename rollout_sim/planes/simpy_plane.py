@@ -60,7 +60,7 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
-from rollout_sim.planes.managed import instants, scalings_of
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
@@ -213,10 +213,12 @@ class SimpyPlane:
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
         self._scalings = scalings_of(scenario)
+        self._allocations = Allocations(scenario)
         self._versions = {
             number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
+        self._scale(0.0)
         self._throttled = throttles_of(scenario.function.throttled, streams, scenario.horizon)[0].tolist()
         self._throttled_step = step_of(scenario.function.throttled)
         people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
@@ -274,7 +276,9 @@ class SimpyPlane:
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
         for end in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            for stop in instants(self._scenario, self._clock.now, end):
+            for number, count in self._allocations.taken_away(self._clock.now, self._routing.aliases):
+                self._versions[number].pool.deprovision(count, self._clock.now)
+            for stop in instants(self._scenario, self._clock.now, end, self._allocations):
                 if self._mappings:
                     self._run_with_samples(stop)
                 self._clock.run(until=At(self._clock, stop, CONTROL))
@@ -324,7 +328,9 @@ class SimpyPlane:
         return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
 
     def _scale(self, t: float) -> None:
-        """What runs on managed instances has from `t` on the environments that its load comes to."""
+        """What runs on managed instances has from `t` on the environments that its load comes to; what is allocated is there."""
+        for number, count in self._allocations.allocated(t):
+            self._versions[number].pool.provision(count, t)
         for number, scaling in self._scalings.items():
             pool = self._versions[number].pool
             assert isinstance(pool, ManagedPool)

@@ -303,8 +303,19 @@ def _provisioned(scenario: Sections) -> Iterator[Problem]:
     """Provisioned environments belong to numbered versions and fit into the function's concurrency."""
     function = scenario.function
     if LATEST in function.versions and function.versions[LATEST].provisioned:
-        where = ("function", "versions", LATEST, "provisioned")
-        yield where, "provisioned concurrency belongs to a numbered version, never $LATEST"
+        yield (
+            ("function", "versions", LATEST, "provisioned"),
+            "provisioned concurrency belongs to a numbered version, never $LATEST",
+        )
+    for alias in function.provisioned:
+        where = ("function", "provisioned", alias)
+        yield from _unknown(where, "alias", alias, function.aliases)
+        if function.managed is not None:
+            yield where, "cannot stand beside `managed`; see `environments: {minimum: ...}`"
+        elif any(spec.provisioned for spec in function.versions.values()):
+            yield where, "cannot stand beside `provisioned` of a version: give it to the aliases or to the versions"
+        if function.aliases.get(alias) == LATEST:
+            yield where, "provisioned concurrency belongs to a numbered version, never $LATEST"
     provisioned = _environments(scenario)
     if function.managed is None and provisioned > function.concurrency:
         what = f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}"
@@ -348,6 +359,11 @@ def _strategies(scenario: Sections) -> Iterator[Problem]:
         own, allowed = limits.minimum, limits.maximum
     for name, strategy in scenario.strategies.items():
         provisioned = own + strategy.plan.provisioned
+        if strategy.plan.provisioned and function.provisioned:
+            yield (
+                ("strategies", name, "provisioned"),
+                "cannot stand beside `provisioned` of aliases; give it to the versions",
+            )
         if strategy.plan.provisioned and provisioned > allowed:
             what = f"with the versions' own makes {provisioned} provisioned environments; allowed {allowed}"
             yield ("strategies", name, "provisioned"), what
@@ -356,5 +372,7 @@ def _strategies(scenario: Sections) -> Iterator[Problem]:
 
 
 def _environments(scenario: Sections) -> int:
-    """Provisioned environments of all versions together."""
-    return sum(spec.provisioned for spec in scenario.function.versions.values())
+    """Provisioned environments of all versions and aliases together."""
+    function = scenario.function
+    own = sum(spec.provisioned for spec in function.versions.values())
+    return own + sum(provisioned.environments for provisioned in function.provisioned.values())

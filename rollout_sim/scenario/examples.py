@@ -10,7 +10,7 @@ from rollout_sim.control.readings import MetricQuery, OwnMetric
 from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function import error_rates, faults, managed, recorded
-from rollout_sim.function.spec import FunctionSpec, VersionSpec
+from rollout_sim.function.spec import AliasProvisioned, FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
 from rollout_sim.traffic import polling, source
 
@@ -21,6 +21,7 @@ _FUNCTION: Final = {
 _SOURCE: Final = {"source": "http", "alias": "prod", "arrivals": {"poisson": "50/s"}, "retry": "standard"}
 EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Sections: {"name": "checkout", "horizon": "60 min", "function": _FUNCTION, "traffic": [_SOURCE]},
+    AliasProvisioned: {"environments": 15, "allocation": "2 min"},
     Alarm: {
         "metric": "errors", "of": "new_version", "threshold": "> 2", "datapoints": "2 of 3", "missing": "not_breaching",
     },

@@ -299,6 +299,14 @@ class Sections:
             rates[source.alias] = rates.get(source.alias, 0.0) + process.long_run_rate
         return rates
 
+    @property
+    def load_at_start(self) -> float:
+        """How many invocations of the new version are expected to run at once where the rollout starts with all of the traffic."""
+        assert self.new is not None
+        window = (self.start, self.start + _MINUTE)
+        behind = (source for source in self.traffic if source.alias == self.alias)
+        return math.fsum(self.expected_load(source, self.new, *window) for source in behind)
+
     def expected_load(self, source: Source, version: str, start: float, end: float) -> float:
         """How many invocations of a `version` that all of a `source` goes to run at once, by what comes in [start, end) (s).
 

@@ -432,9 +432,7 @@ def _outgrown(scenario: Sections) -> Iterator[ScenarioWarning]:
     managed, new = scenario.function.managed, scenario.new
     if managed is None or new is None:
         return
-    limits, window = scenario.function.limits_of(new), (scenario.start, scenario.start + managed.every)
-    behind = (source for source in scenario.traffic if source.alias == scenario.alias)
-    load = math.fsum(scenario.expected_load(source, new, *window) for source in behind)
+    limits, load = scenario.function.limits_of(new), scenario.load_at_start
     if not load:
         return
     if load > limits.maximum * managed.concurrency:
@@ -464,6 +462,20 @@ def _outgrown(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="managed-growth", where=("strategies", name), what=what)
 
 
+def _weighted_provisioned(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """Provisioned concurrency of an alias, of which the new version has nothing while the alias has weights."""
+    provisioned = scenario.function.provisioned.get(scenario.alias)
+    if provisioned is None or scenario.rollout is None:
+        return
+    split = [name for name, strategy in scenario.strategies.items() if len(strategy.plan.steps) > 1]
+    meanwhile = f"while the alias has weights ({listed(split)}), and " if split else ""
+    what = (
+        f"version {scenario.rollout.to} has none of the {provisioned.environments} environments {meanwhile}for "
+        f"{duration_text(provisioned.allocation)} after the last shift; `provisioned` of each version is there beforehand"
+    )
+    yield ScenarioWarning(name="alias-provisioned", where=("function", "provisioned", scenario.alias), what=what)
+
+
 ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _long_visibility, _blocked_shard, _counted_retries)
 """Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
@@ -479,8 +491,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
-    _silent_schedule,
     _outgrown,
+    _weighted_provisioned,
+    _silent_schedule,
     *ABOUT_RECORDS,
 )
 """All checks, in the order in which people are told."""

@@ -249,6 +249,26 @@ def test_a_difference_in_the_law_of_managed_instances_would_be_noticed(wrong: di
         assert_equal(right, other)
 
 
+@pytest.mark.parametrize("strategy", ["instant", "canary"])
+def test_equal_with_provisioned_concurrency_of_an_alias(strategy: str) -> None:
+    """It moves with the alias, and back: what runs when it goes comes to its end, what crashes then is not replaced."""
+    found = scenario(
+        horizon="6 min", rollout__start="61 s", rollout__revert="7 s",
+        function__versions={
+            "1": {"duration": {"exponential": {"mean": "800 ms"}}, "cold_start": "700 ms"},
+            "2": {"like": "1", "faults": [{"crash": "9%"}]},
+        },
+        function__keep_alive="5 s", function__reserved_concurrency=30,
+        function__provisioned={"prod": {"environments": 6, "allocation": "20 s"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "10/s"}}],
+        strategies={"instant": {"type": "all_at_once", "bake": "2 min"},
+                    "canary": {"type": "canary", "percent": 30, "interval": "20 s", "bake": "2 min"}},
+    )  # fmt: skip
+    simpy, compiled = runs(found, strategy)
+    assert simpy.outcome == "rolled_back"
+    assert_equal(simpy, compiled)
+
+
 def test_hooks_that_follow_one_another_at_once() -> None:
     """The last test of one may begin after the next one has started: at the same microsecond control comes first."""
     hooks = {

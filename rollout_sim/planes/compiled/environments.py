@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from rollout_sim.core import units
+from rollout_sim.core.arrays import IntArray
 from rollout_sim.function.environments import PLACES, SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.faults import ERROR
 from rollout_sim.planes.compiled.jit import inlined, with_names
@@ -175,7 +176,10 @@ def leave(s: State, r: int, t: float) -> None:
     if s.requests[r].outcome > ERROR and s.n[MANAGED] == 0:
         _gone(s, v, env, t - created)
         if priority < _HALF:
-            add_provisioned(s, v, t)
+            if s.versions[v].leaving > 0:
+                s.versions[v].leaving -= 1
+            else:
+                add_provisioned(s, v, t)
         return
     if priority >= _HALF:
         s.environments[env].since = t
@@ -183,6 +187,10 @@ def leave(s: State, r: int, t: float) -> None:
             s.versions[v].returns += 1
             priority = -s.versions[v].returns
     elif s.environments[env].since == GOING:
+        _gone(s, v, env, t - created)
+        return
+    elif s.versions[v].leaving > 0:
+        s.versions[v].leaving -= 1
         _gone(s, v, env, t - created)
         return
     push_idle(s, v, priority, env)
@@ -209,15 +217,27 @@ def add_places(s: State, v: int, t: float, count: int) -> None:
 
 def remove_places(s: State, v: int, t: float, going: Sequence[int]) -> None:
     """The environments of those identities go: their idle places at `t` (s), the others as soon as nothing runs in them."""
-    every, version = s.environments, s.versions[v]
+    every = s.environments
     here = (every["priority"] < _HALF) & np.isin((every["priority"] - PROVISIONED) % PLACES, going)
     every["since"][here] = GOING
-    row = s.idle[v, FENCE:][: version["idle"]]
-    left = here[row % MAX_ENVIRONMENTS]
-    free = row[left][::-1] % MAX_ENVIRONMENTS
-    for created in every["created"][free].tolist():
+    _take_away(s, v, t, np.flatnonzero(here[s.idle[v, FENCE:][: s.versions[v]["idle"]] % MAX_ENVIRONMENTS]))
+
+
+def remove_provisioned(s: State, v: int, t: float, count: int) -> None:
+    """`EnvironmentPool.deprovision`, without the limit."""
+    idle = int(s.versions[v]["idle"])
+    provisioned = np.flatnonzero(s.idle[v, FENCE:][:idle] < _HALF * MAX_ENVIRONMENTS)[::-1][:count]
+    s.versions[v]["leaving"] += count - provisioned.size
+    _take_away(s, v, t, np.sort(provisioned))
+
+
+def _take_away(s: State, v: int, t: float, positions: IntArray) -> None:
+    """Environments of version `v` that are idle go at `t` (s): those at these `positions` of its row, in order."""
+    row, version = s.idle[v, FENCE:][: s.versions[v]["idle"]], s.versions[v]
+    free = row[positions][::-1] % MAX_ENVIRONMENTS
+    for created in s.environments["created"][free].tolist():
         version["lived"] += t - created
     s.env_free[s.n[ENV_FREE] :][: free.size] = free
     s.n[ENV_FREE] += free.size
     version["idle"] -= free.size
-    row[: version["idle"]] = row[~left]
+    row[: version["idle"]] = np.delete(row, positions)

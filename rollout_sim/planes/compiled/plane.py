@@ -7,7 +7,7 @@ for each replication; the runs of several strategies share their draws and their
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from typing import Any
@@ -22,10 +22,11 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import rows_of
+from rollout_sim.function.lambda_api import Alias
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import polls
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places
+from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places, remove_provisioned
 from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, advance_polled, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
@@ -34,7 +35,7 @@ from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
-from rollout_sim.planes.managed import instants, scalings_of
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
@@ -165,10 +166,8 @@ class CompiledPlane:
             start = self.now
             for end in self._routing.stretches(start, until, weight):
                 route = self._route()
-                for stop in instants(self.scenario, start, end):
-                    for run in runs:
-                        run.advance(stop, route, last=stop == until)
-                        run.scale(stop)
+                for run in runs:
+                    run.go_on(start, end, until, route, self._routing.aliases)
                 start = end
         self.now = until
         for run in self.runs:
@@ -253,6 +252,7 @@ class Run:
         self._route: Route | None = None
         self._scalings = scalings_of(scenario)
         self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
+        self._allocations = Allocations(scenario)
 
     def copied(self, scenario: Scenario, metrics: Metrics, requests: RequestCounts) -> Run:
         """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
@@ -260,7 +260,7 @@ class Run:
         kept = tuple(times.copied(metrics) for times in self.kept)
         polled = None if self.polls is None else polls.copied(self.polls, scenario, metrics, self.number)
         run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
-        run._scalings, run._alive = deepcopy((self._scalings, self._alive))
+        run._scalings, run._alive, run._allocations = deepcopy((self._scalings, self._alive, self._allocations))
         return run
 
     def begin(self) -> None:
@@ -271,6 +271,7 @@ class Run:
             if spec.provisioned:
                 self.provision(v, spec.provisioned, 0.0)
         self._scale_to(0.0)
+        self._allocate(0.0)
 
     def advance(self, until: float, route: Route, *, last: bool = True) -> None:
         """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for.
@@ -292,7 +293,24 @@ class Run:
         while (code := kernel(self.state, self.polls, until)) != k.DONE:
             self._answer(code)
 
-    def scale(self, t: float) -> None:
+    def go_on(self, start: float, end: float, until: float, route: Route, aliases: Mapping[str, Alias]) -> None:
+        """Goes from `start` to `end` (s), while the aliases stand as they do; environments come and go meanwhile.
+
+        Where the plane goes on beyond `end`, up to `until`, the aliases move at `end`.
+        """
+        for number, count in self._allocations.taken_away(start, aliases):
+            self.state.n[k.LIMIT] += count
+            remove_provisioned(self.state, self.names.index(number), start, count)
+        for stop in instants(self.scenario, start, end, self._allocations):
+            self.advance(stop, route, last=stop == until)
+            self._scale(stop)
+            self._allocate(stop)
+
+    def _allocate(self, t: float) -> None:
+        for number, count in self._allocations.allocated(t):
+            self.provision(self.names.index(number), count, t)
+
+    def _scale(self, t: float) -> None:
         """What runs on managed instances has from `t` (s) on the environments that its load comes to."""
         for v, scaling in enumerate(self._scalings.values()):
             scaling.goes_on(t, self._worked(v, t))

@@ -97,7 +97,7 @@ REQUEST: Final = columns(
 ENVIRONMENT: Final = columns("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = columns(
-    "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
+    "busy cold returns sweep_at idle leaving invocations errors cold_kind rows new good answered slow",
     "lived worked created_busy started_busy error_rate failed_responses span step",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
