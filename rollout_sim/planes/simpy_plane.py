@@ -38,6 +38,7 @@ from rollout_sim.planes.base import (
     ARRIVAL,
     COMPLETION,
     CONTROL,
+    POLL,
     RETRY,
     Answers,
     PlaneSpec,
@@ -281,7 +282,7 @@ class SimpyPlane:
             assert source.polled is not None
             source.polled.poller.close(scenario.horizon)
             self._lose(source, scenario.horizon)
-        counts.requests.pending[0] = len(self._pending) + self._waiting
+        counts.requests.unanswered[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
             self._judge(request, first, scenario.horizon, failed=False, waiting=True)
         for source in self._mappings:
@@ -400,7 +401,8 @@ class SimpyPlane:
         if self._events is not None:
             self._log(request, version, invocation, t)
         if request.source.exposes and version.number == self._new and t >= self._start:
-            self._exposure.exposed(request.user, service(request.source.alias, version.number))
+            request.served = service(request.source.alias, version.number)
+            self._exposure.exposed(request.user, request.served)
         return invocation
 
     def _invoke(
@@ -487,7 +489,10 @@ class SimpyPlane:
             if record.served != ABSENT:
                 self._exposure.active(record.user, record.served)
         source.polled.arrive(record)
-        self._poll(source, record.arrived)
+        if source.polled.poller.wake() <= record.arrived:
+            self._poll(source, record.arrived)
+        else:
+            self._plan(source)
 
     def _poll(self, source: _SourceState, t: float) -> None:
         """Hands over all batches that go at `t`, and sees to it that the poller is asked again in time."""
@@ -496,22 +501,23 @@ class SimpyPlane:
         while (batch := polled.poller.take(t)) is not None:
             self._hand_over(source, batch, t)
         self._lose(source, t)
-        due = polled.poller.wake()
-        if due < polled.woken_at:
-            self._poll_at(source, due)
+        self._plan(source)
 
-    def _poll_at(self, source: _SourceState, due: float) -> None:
-        """Has the poller asked at `due`, after the control and the arrivals of that instant."""
-        assert source.polled is not None
-        source.polled.woken_at = due
+    def _plan(self, source: _SourceState) -> None:
+        """Has the poller asked when it says so, unless it is asked before."""
+        polled = source.polled
+        assert polled is not None
+        due = polled.poller.wake()
+        if due >= polled.woken_at:
+            return
+        polled.woken_at = due
 
         def wake(_: Event) -> None:
-            assert source.polled is not None
-            if source.polled.woken_at == due:
-                source.polled.woken_at = math.inf
-            self._poll(source, due)
+            if polled.woken_at == due:  # and not planned anew since then
+                polled.woken_at = math.inf
+                self._poll(source, due)
 
-        At(self._clock, due, RETRY).callbacks.append(wake)
+        At(self._clock, due, POLL + source.index).callbacks.append(wake)
 
     def _hand_over(self, source: _SourceState, batch: BatchOfRecords, t: float) -> None:
         """An invocation with a batch: routed and run like any other, its records one by one inside it."""
@@ -533,7 +539,8 @@ class SimpyPlane:
             self._counts.iterator_age(first, period, t - records[-1].arrived)
         if source.exposes and version.number == self._new and t >= self._start:
             for record in records:
-                self._exposure.exposed(record.user, service(source.alias, version.number))
+                record.served = service(source.alias, version.number)
+                self._exposure.exposed(record.user, record.served)
         invocation = self._invoke_batch(version, environment, draws, index, t, len(records))
         outcomes = self._outcomes(polled, version, records, t) if invocation.outcome == OK else None
         if outcomes is not None and ERROR in outcomes and not polled.mapping.partial_failures:
@@ -605,8 +612,8 @@ class SimpyPlane:
                 judged = source.strict if wrong else source.judged
                 failing = wrong and (bool(judged) or not source.judged)  # not where all objectives are about lost ones
                 self._judge_record(source, record, t, judged, failed=failing)
-        if t < polled.woken_at:
-            self._poll_at(source, t)
+        self._lose(source, t)
+        self._plan(source)
 
     def _lose(self, source: _SourceState, t: float) -> None:
         """Records that were lost by `t` are bad."""
@@ -651,6 +658,8 @@ class SimpyPlane:
         ends_period = self._samples > 1 and t % self._counts.resolution == 0
         for source in self._mappings:
             assert source.polled is not None
+            source.polled.poller.settle(t)
+            self._lose(source, t)
             source.polled.sample(t)
             if ends_period:
                 source.polled.gauge(self._counts.metrics, source.queue, round(t / self._counts.resolution) - 1)

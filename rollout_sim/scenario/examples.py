@@ -34,6 +34,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Check: {"ignore": {"RS103": "the alarm is being replaced, see the runbook"}},
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
+    source.CronArrivals: {"expression": "0/5 8-17 ? * MON-FRI *", "zone": "Europe/Berlin", "begin": "2026-11-24 07:30"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
     error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},
     faults.Fault: {"errors": "4%", "onset": "2 min"},

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import DAY
+from rollout_sim.core.minutes import DAY, iso_of
 from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
@@ -150,7 +150,7 @@ class Scenario(Displayed, Sections):
     def knows_time(self) -> bool:
         """Whether anything of it follows a recording step by step, or the time of day, so that moments differ."""
         traffic = [source.arrivals for source in self.traffic]
-        daily = any(a.diurnal is not None and a.diurnal.period == DAY for a in traffic)
+        daily = any(a.cron is not None or (a.diurnal is not None and a.diurnal.period == DAY) for a in traffic)
         traces = [a.trace for a in traffic if a.trace is not None]
         draws = [*(trace.draw for trace in traces), *(part.draw for part in self.function.recorded().values())]
         return daily or "replay" in draws
@@ -179,6 +179,8 @@ class Scenario(Displayed, Sections):
                     raise ScenarioError(
                         [f"{self.name}: traffic.{i}: the begin{start} has no traffic: {error}"]
                     ) from None
+            elif arrivals.cron is not None:
+                arrivals = replace(arrivals, cron=replace(arrivals.cron, begin=iso_of(begin)))
             elif arrivals.diurnal is not None and arrivals.diurnal.period == DAY:
                 peak = (arrivals.diurnal.peak - begin) % DAY
                 arrivals = replace(arrivals, diurnal=replace(arrivals.diurnal, peak=peak))

@@ -16,7 +16,7 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import DAY, HOUR
+from rollout_sim.core.minutes import DAY, HOUR, moment_of
 from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, choose_engine
@@ -253,7 +253,9 @@ def _moments(scenario: Scenario) -> list[list[float]]:
             end = minutes.start + minutes.size * minutes.period
             spans.append((minutes.start + scenario.start, min(end, end + scenario.start - minutes.period)))
     if not spans:
-        return [[hour * HOUR + DAY] for hour in range(HOURS)]  # any day
+        clocks = (source.arrivals.cron for source in scenario.traffic if source.arrivals.cron is not None)
+        day = next((moment_of(clock.begin) // DAY * DAY for clock in clocks), DAY)  # any day where no calendar counts
+        return [[hour * HOUR + day] for hour in range(HOURS)]
     first, last = max(first for first, _ in spans), min(last for _, last in spans)
     result = []
     for hour in range(HOURS):

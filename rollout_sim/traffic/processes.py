@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from typing import Any, Final, Protocol
@@ -13,8 +14,8 @@ from rollout_sim.core.minutes import drawn_rows
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import ticks
 from rollout_sim.errors import ScenarioError
-from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
-from rollout_sim.traffic.traces import Trace
+from rollout_sim.traffic.source import Arrivals, Bursty, CronArrivals, Diurnal, TraceFile
+from rollout_sim.traffic.traces import MINUTE, Trace
 
 PRECISE: Final = 1e-9
 """To how many seconds a diurnal count is inverted: a thousandth of a tick."""
@@ -70,6 +71,8 @@ def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: fl
         return _Warped(_Switching(arrivals.bursty, streams, f"{name}/states"), streams, name)
     if arrivals.fixed is not None:
         return _Fixed(arrivals.fixed, arrivals.offset)
+    if arrivals.cron is not None:
+        return _Scheduled(arrivals.cron, streams, name, horizon)
     assert arrivals.trace is not None
     return _Replay(arrivals.trace, arrivals.trace.recording, streams, name, horizon)
 
@@ -244,6 +247,66 @@ class _Fixed:
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         del edges, replications, rng
         raise ValueError("fixed arrivals come at exact times")
+
+
+class _Scheduled:
+    """A schedule by the clock: the k-th of its moments makes one event, at most `within` later, in the order in which they come."""
+
+    def __init__(self, spec: CronArrivals, streams: Streams, name: str, horizon: float) -> None:
+        self.spec = spec
+        self.long_run_rate = spec.long_run_rate
+        self._streams = streams
+        self._name = name
+        self._moments = itertools.takewhile(lambda moment: moment < horizon, spec.moments())
+        self._due: list[float] = []
+        self._next = next(self._moments, math.inf)
+        self._taken = 0
+        self._delays: FloatArray = np.zeros(0)
+
+    def block(self, number: int) -> FloatArray:
+        del number  # asked in order
+        times: list[float] = []
+        while len(times) < BLOCK:
+            if self._next < math.inf and (not self._due or self._due[0] >= self._next):
+                heapq.heappush(self._due, self._next + self._delay())
+                self._next = next(self._moments, math.inf)
+            elif self._due:
+                t = heapq.heappop(self._due)
+                times += [t] if t >= 0 else []
+            else:
+                break
+        return ticks(np.array(times))
+
+    def _delay(self) -> float:
+        """How long after its moment the next event comes (s)."""
+        number, place = divmod(self._taken, BLOCK)
+        if not place:
+            self._delays = self._streams.generator(self._name, number).random(BLOCK) * self.spec.within
+        self._taken += 1
+        return float(self._delays[place])
+
+    def mean_count(self, start: float, end: float) -> float:
+        within = self.spec.within
+        total = 0.0
+        for moment in self.spec.moments():
+            if moment >= end:
+                break
+            if within > 0:
+                total += max(min(moment + within, end) - max(moment, start), 0.0) / within
+            else:
+                total += moment >= start
+        return total
+
+    def highest_rate(self, horizon: float) -> float:
+        """The events that may come in the densest `within`, a minute at least, over that time."""
+        span = max(self.spec.within, MINUTE)
+        moments = list(itertools.takewhile(lambda moment: moment < horizon, self.spec.moments()))
+        until = np.searchsorted(moments, np.array(moments) + span)
+        return float((until - np.arange(len(moments))).max(initial=0)) / span
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        del edges, replications, rng
+        raise ValueError("scheduled events come one by one")
 
 
 class _Replay:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from rollout_sim.traffic.polling import (
     StreamRetries,
     whole_batch,
 )
+from rollout_sim.traffic.schedules import Cron, Schedule, schedule_of
 from rollout_sim.traffic.traces import MINUTE, Layout, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -163,6 +165,68 @@ class TraceFile:
         return replace(self, begin=iso_of(moment))
 
 
+class _Shorthand:
+    """Lets a text stand for the fields that `unfold` makes of it."""
+
+    def __init__(self, unfold: Callable[[str], object]) -> None:
+        self.unfold = unfold
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def unfolded(value: object) -> object:
+            return self.unfold(value) if isinstance(value, str) else value
+
+        return core_schema.no_info_before_validator_function(unfolded, handler(source))
+
+
+@section
+class CronArrivals:
+    """Events at the moments of a schedule of EventBridge, each somewhere `within` a minute from then on.
+
+    Clocks of the `zone` that leave an hour out skip what falls into it; an hour that they repeat counts once.
+    """
+
+    expression: str
+    """Six fields as EventBridge has them (`0/5 8-17 ? * MON-FRI *`), or a `rate(5 minutes)`."""
+    zone: str = "UTC"
+    """The time zone of the clock, such as `Europe/Berlin`; EventBridge's rules go by UTC, its Scheduler by any."""
+    begin: str = "2026-01-05 00:00"
+    """The moment at which the simulation begins, in UTC unless it names a zone; by default a Monday at midnight."""
+    within: Seconds = 60.0
+    """How late an event may come, evenly: EventBridge promises the minute, not the second; or Scheduler's flexible window."""
+
+    def __post_init__(self) -> None:
+        try:
+            schedule_of(self.expression)
+        except ValueError as error:
+            raise ValueError(f"`expression` {error}") from None
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"`zone` needs a time zone such as Europe/Berlin, got {self.zone!r}") from None
+        moment_of(self.begin)
+        if self.within > DAY:
+            raise ValueError(f"`within` must be at most 1 d, got {self.within:g} s")
+
+    @property
+    def schedule(self) -> Schedule:
+        """When its events come."""
+        return schedule_of(self.expression)
+
+    @property
+    def long_run_rate(self) -> float:
+        """Events per second, on average over years."""
+        return self.schedule.mean_rate(moment_of(self.begin))
+
+    def moments(self) -> Iterator[float]:
+        """The moments of the schedule in seconds from the simulation's start, with those before it whose event may still come."""
+        begin, schedule = moment_of(self.begin), self.schedule
+        first = begin - self.within if isinstance(schedule, Cron) else begin
+        for moment in schedule.moments(first, ZoneInfo(self.zone)):
+            yield moment - begin
+
+
 MAX_PER_PERIOD = 20_000_000
 """Arrivals in one period of a trace that fit into memory."""
 
@@ -177,7 +241,7 @@ def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
     return recording
 
 
-KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "custom")
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "cron", "trace", "custom")
 
 
 @section
@@ -195,6 +259,8 @@ class Arrivals:
     """A rate that jumps between two states."""
     fixed: PositiveSeconds | None = None
     """The time from each arrival to the next, a fixed beat."""
+    cron: Annotated[CronArrivals, _Shorthand(lambda expression: {"expression": expression})] | None = None
+    """A schedule by the clock: six fields as EventBridge has them, or `rate(5 minutes)`."""
     trace: TraceFile | None = None
     """Recorded traffic."""
     custom: Annotated[Any, ByType(ARRIVALS)] | None = None
@@ -212,7 +278,7 @@ class Arrivals:
             check_custom_arrivals(self.custom)
 
     def scaled(self, factor: float) -> Arrivals:
-        """The same, `factor` times as dense. Raises ValueError for arrivals of one's own."""
+        """The same, `factor` times as dense. Raises ValueError for arrivals of one's own and for schedules by the clock."""
         if self.poisson is not None:
             return replace(self, poisson=self.poisson * factor)
         if self.diurnal is not None:
@@ -226,7 +292,7 @@ class Arrivals:
             trace = replace(self.trace, scale=self.trace.scale * factor)
             object.__setattr__(trace, "recording", self.trace.recording)  # not read again
             return replace(self, trace=trace)
-        kind = getattr(self.custom, "type", "custom")
+        kind = getattr(self.custom, "type", "cron")
         raise ValueError(f"arrivals of the type {kind} cannot be made denser")
 
     def with_files(self, folder: Path, files: FileReader) -> Arrivals:
@@ -354,23 +420,14 @@ botocore. A client that reaches the function over HTTP, through API Gateway or a
 """
 
 
-class _Preset:
-    """Lets `retry: standard` stand for the fields of botocore's mode."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        def unfold(value: object) -> object:
-            if isinstance(value, str):
-                if value not in PRESETS:
-                    raise ValueError(f"needs {' or '.join(PRESETS)}, or fields such as attempts, got {value!r}")
-                return PRESETS[value]
-            return value
-
-        return core_schema.no_info_before_validator_function(unfold, handler(source))
+def _preset(name: str) -> ClientRetry:
+    """What `retry: standard` stands for. Raises ValueError."""
+    if name not in PRESETS:
+        raise ValueError(f"needs {' or '.join(PRESETS)}, or fields such as attempts, got {name!r}")
+    return PRESETS[name]
 
 
-RetryField = Annotated[ClientRetry, _Preset()]
+RetryField = Annotated[ClientRetry, _Shorthand(_preset)]
 
 
 POLLED: Final = ("queue", "stream")

@@ -520,8 +520,9 @@ class AggregatePlane:
         later, in the same cell; None where no budget counts time slices.
         """
         over, waiting = drawn[:, :, :answered].sum(axis=(0, 1, 2)), drawn[:, :, answered:].sum(axis=(0, 1, 2))
-        self._requests += over
-        self._pending += waiting
+        late = any(overdue)
+        self._requests += over + waiting if late else over
+        self._pending += 0 if late else waiting
         bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
         judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
         for j, bad_here, too_long in zip(judged, bad_by, overdue, strict=True):

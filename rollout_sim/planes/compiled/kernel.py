@@ -177,6 +177,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
         return
     user_quantile = s.user_quantiles[Index(user)] if s.sources[source].users > 0 else NO_USER_QUANTILE
     if s.versions[v].new == 1 and serves(s, source, t):
+        s.requests[r].served = s.sources[source].service
         mark_active(s, user, s.sources[source].service)
         s.marks[EXPOSED, user] = 1
         if s.sources[source].service == SPLIT:

@@ -317,14 +317,15 @@ class Run:
         if not self.loader.keeps:
             self.loader.close()
         s = self.state
-        answered = s.bad_by.copy()
+        bad, bad_by = s.bad.copy(), s.bad_by.copy()
         self._judge_pending()
         for counted, array in (
             *zip(s.bad_by, requests.bad_by, strict=True),
-            *zip(s.bad_by - answered, requests.overdue_by, strict=True),
+            (s.bad - bad, requests.overdue),
+            *zip(s.bad_by - bad_by, requests.overdue_by, strict=True),
         ):
             array[self.number] = counted.reshape(array[self.number].shape)
-        requests.pending[self.number] = s.n[k.PENDING]
+        requests.unanswered[self.number] = s.n[k.PENDING]
 
     def users(self) -> Users:
         """The exposure of users."""
