@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -259,15 +260,7 @@ def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
     parts = {
         part: {
             "described_by": described or None,
-            "goodness": None
-            if goodness is None
-            else {
-                "verdict": goodness.verdict,
-                "figure": goodness.figure,
-                "value": goodness.value,
-                "low": goodness.low,
-                "high": goodness.high,
-            },
+            "goodness": None if goodness is None else asdict(goodness),
             **{name: value.to_json() for name, value in figures.items()},
         }
         for part, described, goodness, figures in _goodnesses(result)

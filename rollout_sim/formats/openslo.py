@@ -222,32 +222,32 @@ def _entry(
     if not 0 < float(target) < 1:
         raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
     entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
-    said: list[str] = []
+    assumed: list[str] = []
     if "thresholdMetric" in measured:
         if objective.get("op") not in ("lte", "lt"):
             raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
         value = float(objective["value"])
         seconds = _in_seconds(measured["thresholdMetric"], value)
         entry["sli"] = {"latency": text(round(value if seconds else value / 1000, 9), "duration")}
-        said.append(
+        assumed.append(
             f"{label}: the threshold {objective['value']} was taken as {'seconds' if seconds else 'milliseconds'}"
         )
     else:
-        said.append(f"{label}: the query is not read: bad are requests that fail")
-    entry["window"] = _window(spec, label, said)
-    entry |= _slices(spec, objective, label, said)
+        assumed.append(f"{label}: the query is not read: bad are requests that fail")
+    entry["window"] = _window(spec, label, assumed)
+    entry |= _slices(spec, objective, label, assumed)
     _check(entry)
     alias = _alias(measured)
-    remarks += said
+    remarks += assumed
     return entry | ({"alias": alias} if alias else {})
 
 
 def _in_seconds(metric: Any, value: float) -> bool:
     """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
-    said = str(metric).lower()
-    if "aws/lambda" in said or re.search(r"milli|_ms\b|\bms\b", said):
+    query = str(metric).lower()
+    if "aws/lambda" in query or re.search(r"milli|_ms\b|\bms\b", query):
         return False
-    return re.search(r"seconds|_s\b", said) is not None or value < QUICKEST
+    return re.search(r"seconds|_s\b", query) is not None or value < QUICKEST
 
 
 def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, remarks: list[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, rule
+from rollout_sim.study.check.rule import Match, rule
 from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.traffic.source import Source
 
@@ -300,15 +300,6 @@ def provisioned_concurrency_missing(evidence: Evidence) -> Iterator[Match]:
             figures={"cold_starts": had, "cold_starts_more": extra},
             remedy=search(evidence, [edits], judge),
         )
-
-
-RULES: Final[tuple[Rule, ...]] = (
-    canary_sees_few_requests,
-    traffic_bypasses_the_alias,
-    retries_hide_the_fault,
-    throttles_at_the_shift,
-    provisioned_concurrency_missing,
-)
 
 
 def _slower_and_keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:

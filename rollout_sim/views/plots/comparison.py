@@ -177,7 +177,7 @@ def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks([])
     ax.set_xlabel("minutes from start to rollback")
     ax.set_ylabel("bad requests in all")
-    unseen = [f"{why}: {', '.join(those)}" for why, those in absent.items()] if latest else []
+    unseen = [f"{why}: {', '.join(strategies)}" for why, strategies in absent.items()] if latest else []
     subtitle(ax, "When is it caught?", "; ".join(unseen))
     return ax
 
