@@ -11,7 +11,7 @@ import numpy as np
 from rollout_sim.core import streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED
 from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.planes import base, draws, exposure
 from rollout_sim.planes.base import ARRIVAL, COMPLETION
@@ -50,6 +50,7 @@ from rollout_sim.planes.compiled.state import (
     SAMPLED,
     SEQUENCE,
     SLICE,
+    START_AT,
     TESTED,
     TIMEOUT,
     TOO_MANY,
@@ -57,7 +58,9 @@ from rollout_sim.planes.compiled.state import (
     State,
 )
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
-from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.planes.exposure import ABSENT, EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.traffic import delivery
+from rollout_sim.traffic.delivery import TAKEN
 
 __all__ = ["add_from_python", "advance", "compiled_before", "push_from_python"]
 _intensity = with_names(faults.intensity)
@@ -65,6 +68,7 @@ _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
 _outcome_of = with_names(faults.outcome_of)
 _jitter = with_names(jitter)
+_refusal = with_names(delivery.refusal)
 _resolve_invocation = with_names(
     faults.resolve_invocation, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of
 )
@@ -155,6 +159,19 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
         s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
+    if s.sources[source].delivery > 0 and s.requests[r].errors + s.requests[r].throttles == 0:
+        permitted = s.sources[source].permitted == 1 or t < s.x[START_AT] or s.sources[source].service == ABSENT
+        refused = _refusal(
+            _jitter(s.uniforms[slot, ROUTE, j]), t, permitted, s.sources[source].refused,
+            s.sources[source].refused_from, s.sources[source].refused_until,
+        )  # fmt: skip
+        if refused != TAKEN:
+            s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = REFUSED, -1, 0
+            s.requests[r].init, s.requests[r].duration, s.requests[r].jitter = 0.0, 0.0, refused
+            if s.log.shape[0] > 0:
+                log(s, r, t)
+            after(s, r, t)
+            return
     if not take(s, v, t, r):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
@@ -344,7 +361,7 @@ def _advance(s: State, until: float) -> int:
 
 
 _SOURCES = (
-    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
+    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments, delivery,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
 add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
