@@ -4,9 +4,10 @@ Every plane implements `DataPlane`, which is all that the driver (`run.driver`) 
 promotions included, and decides nothing; the controller decides, and knows no plane.
 
 The order of an instant. At equal times completions come first, then control (datapoints, alarms, rollback, shifts), then
-arrivals, then retries. `DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which
-is where control stands; so an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives
-when the weight changes meets the new one.
+arrivals, then retries, then what pollers do that were to be asked at that time, in the order of their sources.
+`DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which is where control stands; so
+an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives when the weight changes meets the
+new one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ COMPLETION: Final = 2
 CONTROL: Final = 3
 ARRIVAL: Final = 4
 RETRY: Final = 5
-"""Ranks of the events of one instant. SimPy itself uses 0 and 1: a new process starts before anything else."""
+POLL: Final = 6
+"""Ranks of the events of one instant; that of a source's poller is `POLL` and its number more. SimPy itself uses 0 and 1: a new
+process starts before anything else."""
 
 Answers = Callable[[], tuple[IntArray, FloatArray]]
 """How many of a hook's tests fail or are throttled, and when the last one is answered (s), which may lie ahead; both by

@@ -14,6 +14,7 @@ from rollout_sim.control.slo import Objective, burn_rate
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.units import tick
+from rollout_sim.planes.polling import age_quantile
 from rollout_sim.run.backlog import Backlog
 from rollout_sim.scenario.scenario import Scenario
 
@@ -257,9 +258,11 @@ class RunResult(Plotted):
         return None if back is None or backlog is None else backlog.drained(back)
 
     def age_quantile(self, share: float) -> float | None:
-        """The age (s) from arrival to success that the `share` (fraction) of the handled records does not exceed; None without any."""
-        ages = np.concatenate([source.ages for source in self.polled]) if self.polled else np.zeros(0)
-        return float(np.quantile(ages, share, method="inverted_cdf")) if ages.size else None
+        """The age (s) from arrival to success that the `share` (fraction) of the handled records does not exceed; None without any.
+
+        At most a thousandth too long.
+        """
+        return age_quantile(np.sum([source.ages for source in self.polled], axis=0), share) if self.polled else None
 
     def budget(self, slo: Objective) -> Budget:
         """The error budget of `slo`, one of the scenario's."""

@@ -9,7 +9,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
 from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.function import error_rates, faults
+from rollout_sim.function import error_rates, faults, recorded
 from rollout_sim.function.spec import FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
 from rollout_sim.traffic import delivery, polling, source
@@ -58,7 +58,8 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Prices: {"bad_request": 0.02, "minute_of_delay": 1, "false_rollback": 500},
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
-    error_rates.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
+    recorded.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
+    recorded.RecordedThrottles: {"minutes": "minutes.csv", "of": "alias:prod"},
     sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "phase": "random", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
     Slices: {"every": "5 min", "target": "99%"},

@@ -19,7 +19,6 @@ from rollout_sim.core.files import FileReader
 from rollout_sim.core.minutes import DAY, HOUR, moment_of
 from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_of
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
@@ -240,7 +239,7 @@ def _moments(scenario: Scenario) -> list[list[float]]:
     spans: list[tuple[float, float]] = []
     for source in scenario.traffic:
         trace = source.arrivals.trace
-        if trace is None:
+        if trace is None or trace.draw != "replay":
             continue
         recording = trace.recording
         if recording.start is None:
@@ -248,9 +247,9 @@ def _moments(scenario: Scenario) -> list[list[float]]:
         first, end = recording.start + scenario.start, recording.start + recording.length
         last = min(end, end + scenario.start - recording.period)  # the simulation, too, begins at a recorded moment
         spans.append((first, last if trace.repeat else end - (scenario.horizon - scenario.start)))
-    for spec in scenario.function.versions.values():
-        if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
-            minutes = spec.error_rate.recording
+    for part in scenario.function.recorded().values():
+        if part.draw == "replay":
+            minutes = part.recording
             end = minutes.start + minutes.size * minutes.period
             spans.append((minutes.start + scenario.start, min(end, end + scenario.start - minutes.period)))
     if not spans:

@@ -74,8 +74,9 @@ class Bursty:
 class TraceFile:
     """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
 
-    Counts are spread uniformly within their period. A fractional scale keeps or adds each invocation by chance. Time stamps
-    that are kept stay where they are; copies of one come up to a second of the recording later, within its minute.
+    With `draw: blocks` each hour is drawn from it by chance. Counts are spread uniformly within their period. A fractional scale
+    keeps or adds each invocation by chance. Time stamps that are kept stay where they are; copies of one come up to a second of
+    the recording later, within its minute.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -83,9 +84,9 @@ class TraceFile:
     file: str
     """The file's name, relative to the scenario."""
     layout: Layout
-    """How the file is laid out: Azure's two, `counts` per `period`, or `timestamps`."""
+    """How the file is laid out: Azure's two, `counts` per `period`, `timestamps`, or the `minutes` of an import."""
     function: str | None = None
-    """The function's row in an Azure file."""
+    """The function's row in an Azure file; of `minutes` whose they are, such as `alias:prod` (`function` if not given)."""
     column: str | None = None
     """The column to read."""
     period: PositiveSeconds | None = None
@@ -96,16 +97,29 @@ class TraceFile:
     """How many times as dense it is replayed."""
     repeat: bool = False
     """Begin again at the end."""
+    draw: Literal["replay", "blocks"] = "replay"
+    """`replay` goes through the recording as time does; `blocks` draws each hour from it by chance, the same hours as for recorded
+    errors and durations of the same time."""
     begin: str | None = None
-    """The recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not given."""
+    """With `replay`: the recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not
+    given."""
+    end: str | None = None
+    """With `blocks`: the recorded moment before which they are drawn from, in UTC; the last one if not given."""
     folder: str = ""
     """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
-        if self.begin is not None:
-            moment_of(self.begin)
+        for name, moment, belongs in (("begin", self.begin, "replay"), ("end", self.end, "blocks")):
+            if moment is not None:
+                if self.draw != belongs:
+                    raise ValueError(f"`{name}` belongs to `draw: {belongs}`")
+                moment_of(moment)
+        if self.draw == "blocks" and (self.speed != 1 or self.repeat):
+            raise ValueError(
+                "`draw: blocks` has no end and is as fast as it was recorded: leave out `repeat` and `speed`"
+            )
         if self.period is not None and self.layout != "counts":
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
@@ -133,11 +147,13 @@ class TraceFile:
 
     def _usable(self, recording: Trace, path: Path) -> Trace:
         """The recording of `path` from where it is to begin. Raises ValueError where it cannot be used so."""
-        if self.begin is not None:
-            try:
+        try:
+            if self.begin is not None:
                 recording = recording.begun(moment_of(self.begin), repeat=self.repeat)
-            except ValueError as error:
-                raise ValueError(f"{path}: begin: {error}") from None
+            if self.end is not None:
+                recording = recording.ended(moment_of(self.end))
+        except ValueError as error:
+            raise ValueError(f"{path}: {'end' if self.begin is None else 'begin'}: {error}") from None
         return _not_too_dense(recording, self.scale, path)
 
     def beginning(self, moment: float) -> TraceFile:

@@ -27,7 +27,7 @@ from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
-from rollout_sim.planes.compiled.state import copied, error_rates_of, laid_out
+from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
@@ -121,7 +121,7 @@ class CompiledPlane:
                 state = copied(first, metrics, requests, number)
                 state = state._replace(
                     user_quantiles=user_quantiles(streams, state.user_quantiles.size),
-                    error_rates=error_rates_of(scenario, streams),
+                    **paths_in(scenario, streams),
                 )
             kept = tuple(
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
