@@ -83,7 +83,7 @@ def fates(results: Sequence[RunResult], *, ax: Axes | None = None) -> Axes:
         told = f"{result.records_bad:,} of {result.records:,}"
         ax.annotate(told, (end, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=9)
     ax.set_yticks(places, [wrapped(result.strategy, 14 if narrow(ax) else 24) for result in results])
-    ax.set_xlim(0, max(float(left.max()), 1.0) * (1.9 if narrow(ax) else 1.3))
+    ax.set_xlim(0, max(float(left.max()), 1.0) * (1.9 if narrow(ax) else 1.5))
     ax.set_xlabel("records")
     ax.xaxis.set_major_locator(MaxNLocator(3 if narrow(ax) else 6, integer=True))
     ax.grid(visible=False, axis="y")
