@@ -28,6 +28,7 @@ from rollout_sim.planes.draws import (
 )
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.delivery import EVENTBRIDGE_DELAYS, SNS_DELAYS, law_of
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
 
 BUCKETS_PER_REQUEST: Final = 8
@@ -103,8 +104,8 @@ VERSION: Final = columns(
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = columns(
     "position length block primary additional synchronous attempts on_error on_throttle on_failed_response full_jitter users "
-    "async_retries service slot",
-    "weight max_age",
+    "async_retries service slot delivery delivery_retries permitted",
+    "weight max_age delivery_age refused refused_from refused_until",
 )
 """A source: how far its requests have come, where its alias sends them, and how they are retried."""
 
@@ -140,7 +141,8 @@ class State(NamedTuple):
     waits: FloatArray
     """How long a client waits after its k-th attempt, before jitter: shape (sources, attempts + 1)."""
     async_waits: FloatArray
-    """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1)."""
+    """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1), and a service after its k-th refused
+    delivery, before jitter (row 2 and on, one for each source)."""
     rows: FloatArray
     """The fault rows (`faults.FaultRow`): shape (versions, rows, 8)."""
     error_rates: FloatArray
@@ -213,7 +215,8 @@ BATCH: Final = 2
 """Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
 SLOTS: Final = 2 * BATCH
 """Blocks of a source's first attempts that are held at a time: the one in use, those ready and those being drawn."""
-_THROTTLE_DELAYS: Final = 12
+_ASYNC_DELAYS: Final = 1 + max(12, len(SNS_DELAYS), len(EVENTBRIDGE_DELAYS))
+"""The delays of one row of `async_waits`, the last of which stands for all further ones."""
 
 
 _OWN: Final = (
@@ -310,7 +313,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         user_quantiles=user_quantiles(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((len(sources), attempts + 1), floats),
-        async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
+        async_waits=np.zeros((2 + len(sources), _ASYNC_DELAYS), floats),
         rows=np.zeros((len(names), 1, 8), floats),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
@@ -374,6 +377,14 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
             state[f"on_{name}"] = retry is not None and tries_again(retry, outcome)
         state["full_jitter"] = retry is not None and retry.jitter == "full"
         state["async_retries"], state["max_age"] = source.async_retries, source.max_event_age
+        moves = scenario.new is not None and source.alias == scenario.alias
+        law = law_of(source.delivery, source.source, scenario.start, moves=moves)
+        if law is not None:
+            state["delivery"], state["delivery_retries"], state["permitted"] = 2 + number, law.retries, law.permitted
+            state["delivery_age"] = law.max_age
+            state["refused"], state["refused_from"], state["refused_until"] = law.share, law.begin, law.end
+            s.async_waits[2 + number, 1:] = law.delays[-1]
+            s.async_waits[2 + number, 1 : 1 + len(law.delays)] = law.delays
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):
             s.latencies[number, j] = math.inf if latency is None else latency
         for attempt in range(1, retry.attempts + 1) if retry is not None else ():
@@ -382,7 +393,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
             if target.alias == source.alias:
                 s.first_counts[number, names.index(target.version)] = k * metrics.periods
     s.async_waits[0, 1:3] = [async_error_delay(failures) for failures in (1, 2)]
-    s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _THROTTLE_DELAYS)]
+    s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _ASYNC_DELAYS)]
     return faulty(s, scenario)
 
 

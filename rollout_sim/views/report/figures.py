@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
 from rollout_sim.errors import escaped
+from rollout_sim.views.plots import backlog as backlog_plots
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
@@ -122,6 +123,35 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
             figure.suptitle("")
         drawn.append(_inline(figure, key, alt))
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
+
+
+def records(runs: Sequence[RunResult]) -> list[Picture]:
+    """Of queues and streams, in one run of each strategy: the backlog, the age of the oldest record, and the records by fate."""
+    longest, ages, lost = [], [], []
+    for run in runs:
+        age = max(float(source.oldest.max(initial=0.0)) for source in run.polled)
+        told = ", ".join(f"{count:,} {fate}" for fate, count in backlog_plots.bad_by_fate(run).items() if count)
+        longest.append(f"{run.strategy} {max(int(run.backlog.records.max()), 0):,}" if run.backlog else run.strategy)
+        ages.append(f"{run.strategy} {show_duration(age)}")
+        lost.append(f"{run.strategy} {run.records_bad:,} of {run.records:,}{f' ({told})' if told else ''}")
+    drawn: list[tuple[str, Callable[..., Axes], str, float]] = [
+        ("backlog", backlog_plots.backlog, f"Records without a fate over time; at most: {'; '.join(longest)}.", 4.2),
+        ("oldest", backlog_plots.oldest, f"Age of the oldest record over time; at most: {'; '.join(ages)}.", 4.2),
+        (
+            "fates",
+            backlog_plots.fates,
+            f"Bad records by what became of them: {'; '.join(lost)}.",
+            1.9 + 0.45 * len(runs),
+        ),
+    ]
+
+    def painter(plot: Callable[..., Axes]) -> Callable[[Axes], None]:
+        def draw(ax: Axes) -> None:
+            plot(runs, ax=ax)
+
+        return draw
+
+    return [_chart(key, painter(plot), alt, height=height) for key, plot, alt, height in drawn]
 
 
 def candidates(recommendation: Recommendation) -> Picture:

@@ -321,6 +321,7 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
         "error_budget": [figures.error_budget(runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
         "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
         "traffic": [figures.traffic(runs)],
+        "records": figures.records(runs) if report.scenario.polled else [],
         "candidates": [] if report.recommendation is None else [figures.candidates(report.recommendation)],
         "power": [] if report.sensitivity is None else [figures.power(report.sensitivity)],
     }
