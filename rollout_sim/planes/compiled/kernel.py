@@ -17,8 +17,8 @@ from rollout_sim.planes import base, draws, exposure
 from rollout_sim.planes.base import ARRIVAL, COMPLETION
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import jit, queue, requests, state
-from rollout_sim.planes.compiled.environments import leave, micros, next_idle, take
-from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, next_idle, take
+from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
 from rollout_sim.planes.compiled.requests import after, log, mark_active, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
@@ -289,8 +289,9 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, until: float) -> int:
+def _advance(state: State, until: float) -> int:
     """Everything before `until` (s), and the completions at it; comes back early when it needs something."""
+    s = by_reference(state)
     end = micros(until)
     if seconds(end) < until:
         end += 1
@@ -342,9 +343,17 @@ def _advance(s: State, until: float) -> int:
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
+def _add(state: State, v: int, t: float) -> None:
+    add_provisioned(by_reference(state), v, t)
+
+
+def _push(state: State, due: int, kind: int, r: int) -> None:
+    push_event(by_reference(state), due, kind, r)
+
+
 _SOURCES = (
     units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
-add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
-push_from_python = kept(push_event, *_SOURCES)
+add_from_python = kept(_add, *_SOURCES)
+push_from_python = kept(_push, *_SOURCES)
