@@ -69,7 +69,7 @@ def choose_engine(
             continue
         if plane.single_run is not None and math.isnan(expected):
             expected = check_size(scenario, asked)
-        if against := plane.against(scenario, expected, 1 if single else STUDY):
+        if against := plane.against(scenario, expected, runs if single else STUDY, not single):
             reasons.append(against)
             continue
         if advantage := plane.advantage(scenario):

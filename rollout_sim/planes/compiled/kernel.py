@@ -16,9 +16,9 @@ from rollout_sim.planes import base, draws, exposure, polling
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, requests, state
-from rollout_sim.planes.compiled.environments import leave, micros, take
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
 from rollout_sim.planes.compiled.invocations import jitter_of, needs, period_of, refused, run
-from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
+from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.pollers import (
     BATCH,
     arrive_record,
@@ -226,7 +226,8 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, p: Polls | None, until: float) -> int:
+@inlined
+def _run_until(s: State, p: Polls | None, until: float) -> int:
     """Everything before `until` (s), and the completions at it; comes back early when it needs something.
 
     What is about queues and streams is compiled only where there are some (`p`).
@@ -311,14 +312,32 @@ def _advance(s: State, p: Polls | None, until: float) -> int:
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
+def _advance(state: State, polls: None, until: float) -> int:
+    """`_run_until` where nothing is polled."""
+    return int(_run_until(by_reference(state), polls, until))
+
+
+def _advance_polled(state: State, polls: Polls, until: float) -> int:
+    """`_run_until` with queues or streams."""
+    return int(_run_until(by_reference(state), by_reference(polls), until))
+
+
+def _add(state: State, v: int, t: float) -> None:
+    add_provisioned(by_reference(state), v, t)
+
+
+def _push(state: State, due: int, kind: int, r: int) -> None:
+    push_event(by_reference(state), due, kind, r)
+
+
 _SOURCES = (
     units, curves, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
     invocations, delivery,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
-advance_polled = kept(_advance, *_SOURCES, polls, pollers, polling, laws)
-add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
-push_from_python = kept(push_event, *_SOURCES)
+advance_polled = kept(_advance_polled, *_SOURCES, polls, pollers, polling, laws)
+add_from_python = kept(_add, *_SOURCES)
+push_from_python = kept(_push, *_SOURCES)
 
 
 def ready(*, polled: bool) -> bool:
