@@ -7,8 +7,8 @@ because a batch draws from nothing but its own numbers.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
@@ -24,6 +24,7 @@ Result = dict[str, Samples]
 Numbered = tuple[int, Batch]
 """A batch and its place among all."""
 Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
 
 
 def run_all(
@@ -90,6 +91,36 @@ def _alike(batches: Sequence[Batch]) -> list[list[Numbered]]:
             ordered.append(piece)
         piece.append((number, batch))
     return ordered
+
+
+def each_of(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made]:
+    """What each of the `calls` comes to, on so many processes; the longest ones first is the quickest."""
+    if jobs == 1:
+        return [call() for call in calls]
+    from joblib import Parallel, delayed
+
+    made: list[Made] = Parallel(n_jobs=jobs)(delayed(call)() for call in calls)
+    return made
+
+
+@contextmanager
+def starting(jobs: int) -> Iterator[None]:
+    """Starts the processes that `jobs` stands for, beside what is done here, so that nobody waits for them afterwards."""
+    if jobs == 1:
+        yield
+        return
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    started = Parallel(n_jobs=jobs, return_as="generator")(delayed(_import)() for _ in range(effective_n_jobs(jobs)))
+    try:
+        yield
+    finally:
+        for _ in started:
+            pass
+
+
+def _import() -> None:
+    """What a process has to load before it can draw counts: this module, and what a batch is run with."""
 
 
 def check_jobs(jobs: int | None) -> None:

@@ -125,33 +125,33 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
 
 
-def records(runs: Sequence[RunResult]) -> list[Picture]:
-    """Of queues and streams, in one run of each strategy: the backlog, the age of the oldest record, and the records by fate."""
-    longest, ages, lost = [], [], []
+def backlog(runs: Sequence[RunResult]) -> Picture:
+    """The backlogs of queues and streams together, in one run of each strategy."""
+    longest = (
+        f"{run.strategy} {max(int(run.backlog.records.max()), 0):,}" if run.backlog else run.strategy for run in runs
+    )
+    alt = f"Records without a fate over time; at most: {'; '.join(longest)}."
+    return _chart("backlog", partial(backlog_plots.backlog, runs), alt, height=4.2)
+
+
+def oldest(runs: Sequence[RunResult]) -> Picture:
+    """How old the oldest record of queues and streams is, in one run of each strategy."""
+    ages = (
+        f"{run.strategy} {show_duration(max(float(source.oldest.max(initial=0.0)) for source in run.polled))}"
+        for run in runs
+    )
+    alt = f"Age of the oldest record over time; at most: {'; '.join(ages)}."
+    return _chart("oldest", partial(backlog_plots.oldest, runs), alt, height=4.2)
+
+
+def fates(runs: Sequence[RunResult]) -> Picture:
+    """The bad records by what became of them, in one run of each strategy."""
+    lost = []
     for run in runs:
-        age = max(float(source.oldest.max(initial=0.0)) for source in run.polled)
         told = ", ".join(f"{count:,} {fate}" for fate, count in backlog_plots.bad_by_fate(run).items() if count)
-        longest.append(f"{run.strategy} {max(int(run.backlog.records.max()), 0):,}" if run.backlog else run.strategy)
-        ages.append(f"{run.strategy} {show_duration(age)}")
         lost.append(f"{run.strategy} {run.records_bad:,} of {run.records:,}{f' ({told})' if told else ''}")
-    drawn: list[tuple[str, Callable[..., Axes], str, float]] = [
-        ("backlog", backlog_plots.backlog, f"Records without a fate over time; at most: {'; '.join(longest)}.", 4.2),
-        ("oldest", backlog_plots.oldest, f"Age of the oldest record over time; at most: {'; '.join(ages)}.", 4.2),
-        (
-            "fates",
-            backlog_plots.fates,
-            f"Bad records by what became of them: {'; '.join(lost)}.",
-            1.9 + 0.45 * len(runs),
-        ),
-    ]
-
-    def painter(plot: Callable[..., Axes]) -> Callable[[Axes], None]:
-        def draw(ax: Axes) -> None:
-            plot(runs, ax=ax)
-
-        return draw
-
-    return [_chart(key, painter(plot), alt, height=height) for key, plot, alt, height in drawn]
+    alt = f"Bad records by what became of them: {'; '.join(lost)}."
+    return _chart("fates", partial(backlog_plots.fates, runs), alt, height=1.9 + 0.45 * len(runs))
 
 
 def candidates(recommendation: Recommendation) -> Picture:
