@@ -11,7 +11,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import Resources, alarm_ids, needed
 from rollout_sim.formats.codedeploy import config_name, remarks_of
-from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, dashed, logical
+from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, dashed, logical, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
 HOOK_CODE: Final = """\
@@ -104,12 +104,8 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         remarks.append(
             f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
         )
-    all_remarks = (
-        *remarks_of(plan),
-        *remarks,
-        "Handler, Runtime and CodeUri are placeholders: keep your function's own",
-    )
-    return Snippet(text=as_yaml(template, remarks=all_remarks), remarks=all_remarks)
+    placeholders = "Handler, Runtime and CodeUri are placeholders: keep your function's own"
+    return snippet_of(template, remarks=[*remarks_of(plan), *remarks, placeholders])
 
 
 def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Snippet:
@@ -137,7 +133,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": parameters,
         "Resources": {
@@ -155,7 +151,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         all_remarks.append(
             "hooks belong there too (BeforeAllowTrafficHook, AfterAllowTrafficHook): see export sam for their code"
         )
-    return Snippet(text=as_yaml(template, remarks=tuple(all_remarks)), remarks=tuple(all_remarks))
+    return snippet_of(template, remarks=all_remarks)
 
 
 def _config(scenario: Scenario, name: str, plan: Plan) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
 from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet, ManagedPool
 from rollout_sim.function.error_rates import paths_of, spans_of
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.recorded import RecordedDurations, step_of, throttles_of
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
@@ -64,6 +64,7 @@ from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.delivery import TAKEN, DeliveryLaw, law_of, refusal
 from rollout_sim.traffic.pollers import BatchOfRecords
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
@@ -84,6 +85,20 @@ class At(Event):
         self._value = None
         self._ok = True
         heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
+
+
+def _begin(steps: Generator[At, None, None]) -> None:
+    """Starts a process, which goes on whenever what it waits for happens.
+
+    SimPy's own `Process` starts and ends by events that others can wait for. Nobody does, and they would be half of all events.
+    """
+
+    def go_on(_: Event | None) -> None:
+        happens = next(steps, None)
+        if happens is not None:
+            happens.callbacks.append(go_on)
+
+    go_on(None)
 
 
 @dataclass(slots=True, eq=False)
@@ -114,6 +129,7 @@ class _SourceState:
 
     `versions` are those that its alias can point to, each with the count index (`planes.counts`) of its first period.
     `judged` are the objectives that its requests fall under, `exposes` says whether its users are those of the rollout.
+    `law` is that of deliveries that may be refused; None where Lambda takes them all.
     Of a queue (number `queue` among them) or stream `polled` is what is kept of it, and `strict` are those of the objectives under
     which a record that was handled with a wrong result is bad.
     """
@@ -125,6 +141,7 @@ class _SourceState:
     versions: dict[str, tuple[_VersionState, int]]
     judged: list[tuple[int, float | None]]
     exposes: bool
+    law: DeliveryLaw | None
     polled: PolledSource | None = None
     strict: list[tuple[int, float | None]] = field(default_factory=list)
     queue: int = -1
@@ -145,7 +162,7 @@ class _Request:
 
     It is number `index` of the source's block `block`; `draws` are those of its attempt. `user` is -1 and
     `user_quantile` above 1 where the source has no users. `served` says what the alias sent to the new version when it
-    arrived, `ABSENT` where nobody looks at that.
+    arrived, `ABSENT` where nobody looks at that. `refusal` is what became of its latest delivery (`traffic.delivery`).
     """
 
     source: _SourceState
@@ -159,6 +176,7 @@ class _Request:
     attempt: int = 1
     errors: int = 0
     throttles: int = 0
+    refusal: float = TAKEN
 
 
 @dataclass(slots=True, eq=False)
@@ -243,6 +261,7 @@ class SimpyPlane:
         first = {t.version: k * metrics.periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
         draws = Draws.of(source, streams, f"traffic/{index}", scenario.horizon)
         judged = judging(scenario.slos, source.alias, scenario.alias)
+        moves = self._new is not None and source.alias == scenario.alias
         return _SourceState(
             index=index,
             source=source,
@@ -251,6 +270,7 @@ class SimpyPlane:
             versions={number: (self._versions[number], at) for number, at in first.items()},
             judged=judged,
             exposes=source.owners is not None and source.alias == scenario.alias,
+            law=law_of(source.delivery, source.source, self._start, moves=moves),
             polled=PolledSource(source, draws, streams, f"traffic/{index}", label_of(scenario, index))
             if source.polled
             else None,
@@ -290,7 +310,7 @@ class SimpyPlane:
             return lambda: (np.zeros(1, np.int64), np.zeros(1))
         answers: list[tuple[float, bool]] = []
         for number, start in enumerate(hook.starts(self._clock.now)):
-            self._clock.process(self._test(self._new_version, number, start, answers))
+            _begin(self._test(self._new_version, number, start, answers))
         return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
@@ -341,7 +361,7 @@ class SimpyPlane:
             if isinstance(request, _Arrival):
                 self._record(request.source, request.record)
             else:
-                self._clock.process(self._request(request))
+                _begin(self._request(request))
 
     def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""
@@ -381,8 +401,9 @@ class SimpyPlane:
             version, first = self._route(request)
             self._pending[request] = first
             period = int(t // self._counts.resolution)
-            invocation = self._run(version, request, t)
-            if invocation is None:
+            if self._is_undelivered(version, request, t):
+                outcome = REFUSED
+            elif (invocation := self._run(version, request, t)) is None:
                 outcome = THROTTLED
                 self._counts.throttle(first, period)
             else:
@@ -417,6 +438,18 @@ class SimpyPlane:
     def _route(self, request: _Request) -> tuple[_VersionState, int]:
         """The version that the alias chooses for this attempt, and the count index of its first period."""
         return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
+
+    def _is_undelivered(self, version: _VersionState, request: _Request, t: float) -> bool:
+        """Whether Lambda does not take the event from the service that delivers it; once it has, its own retries act."""
+        law = request.source.law
+        if law is None or request.errors + request.throttles > 0:
+            return False
+        permitted = law.permitted or t < self._start or service(request.source.alias, self._new) == ABSENT
+        u = jitter(request.draws.route[request.index])
+        request.refusal = refusal(u, t, permitted, law.share, law.begin, law.end)
+        if request.refusal != TAKEN and self._events is not None:
+            self._log(request, version, None, t, REFUSED)
+        return request.refusal != TAKEN
 
     def _run(self, version: _VersionState, request: _Request, t: float) -> _Invocation | None:
         """Starts an attempt at `t` in one of the version's environments; None where there is none: a throttle."""
@@ -483,6 +516,11 @@ class SimpyPlane:
             return retry.delay(request.attempt, jitter(request.draws.route[request.index]))
         if outcome == FAILED_RESPONSE:  # Lambda retries, but for what it takes for a success
             return None
+        if outcome == REFUSED:  # the service that delivers
+            law = request.source.law
+            assert law is not None
+            delay = law.delay(request.attempt, request.refusal)
+            return delay if delay is not None and tick(t + delay) <= tick(request.arrived + law.max_age) else None
         if outcome == THROTTLED:
             request.throttles += 1
             delay = async_throttle_delay(request.throttles)
@@ -729,7 +767,14 @@ class SimpyPlane:
         yield At(self._clock, invocation.end, COMPLETION)
         self._end(invocation)
 
-    def _log(self, origin: _Request | int, version: _VersionState, invocation: _Invocation | None, t: float) -> None:
+    def _log(
+        self,
+        origin: _Request | int,
+        version: _VersionState,
+        invocation: _Invocation | None,
+        t: float,
+        outcome: int = THROTTLED,
+    ) -> None:
         """Keeps an attempt as a row of the events: a request's, or that of a hook's test by its number."""
         assert self._events is not None
         if isinstance(origin, int):
@@ -737,7 +782,7 @@ class SimpyPlane:
         else:
             source, alias = origin.source.source.name, origin.source.source.alias
             number, attempt, user = origin.block * BLOCK + origin.index, origin.attempt, origin.user
-        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, THROTTLED)
+        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, outcome)
         if invocation is not None:
             identity = invocation.environment[2]
             what = (identity, invocation.cold, t, invocation.init, invocation.duration, invocation.outcome)

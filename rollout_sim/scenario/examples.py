@@ -12,7 +12,7 @@ from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function import error_rates, faults, managed, recorded
 from rollout_sim.function.spec import AliasProvisioned, FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
-from rollout_sim.traffic import polling, source
+from rollout_sim.traffic import delivery, polling, source
 
 _DURATION: Final = {"lognormal": {"median": "80 ms", "p99": "600 ms"}}
 _FUNCTION: Final = {
@@ -35,6 +35,8 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Check: {"ignore": {"RS103": "the alarm is being replaced, see the runbook"}},
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
+    delivery.Delivery: {"retries": 185, "max_age": "24 h", "outage": {"share": "30%", "onset": "2 min", "until": "12 min"}},
+    delivery.Outage: {"share": "30%", "onset": "2 min", "until": "12 min"},
     source.CronArrivals: {"expression": "0/5 8-17 ? * MON-FRI *", "zone": "Europe/Berlin", "begin": "2026-11-24 07:30"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
     error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},

@@ -352,7 +352,7 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
     until = min(scenario.starts[-1] + longest, scenario.horizon)
     for i, source in enumerate(scenario.traffic):
         trace = source.arrivals.trace
-        if trace is None or trace.repeat or source.alias != scenario.alias:
+        if trace is None or trace.endless or source.alias != scenario.alias:
             continue
         end = trace.recording.length / trace.speed
         if end < until:

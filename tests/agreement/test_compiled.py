@@ -26,8 +26,7 @@ from rollout_sim.scenario.sections import Engine
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 pytestmark = pytest.mark.long
 
-FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
-SHIPPED = [path for path in FILES if not Scenario.load(path).polled]  # the kernel knows no pollers
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 
 def runs(given_: Scenario, strategy: str, *, events: bool = True) -> list[RunResult]:
@@ -92,6 +91,7 @@ arrivals = st.one_of(
     st.sampled_from(["1/s", "9/s", "40/s"]).map(lambda x: {"poisson": x}),
     st.sampled_from(["100 ms", "1 s", "333 ms"]).map(lambda x: {"fixed": x}),
     st.just({"diurnal": {"mean": "6/s", "amplitude": "90%", "period": "2 min"}}),
+    st.just({"cron": {"expression": "* * * * ? *", "within": "3 min"}}),
     st.just({"bursty": {"low": "1/s", "high": "40/s", "stay_low": "20 s", "stay_high": "5 s"}}),
 )
 retries = st.one_of(
@@ -101,15 +101,23 @@ retries = st.one_of(
     st.just({"attempts": 3, "on": ["error"], "base": "1 s"}),
     st.just({"attempts": 3, "on": ["failed_response", "throttle"], "base": "1 s"}),
 )
+services = st.sampled_from(
+    [
+        {"source": "data"},
+        {"source": "sns", "delivery": {"outage": {"share": "70%", "until": "80 s"}}},
+        {"source": "eventbridge", "delivery": {"retries": 3, "max_age": "1 min", "outage": {"share": "40%"}}},
+        {"source": "s3", "delivery": {"permission": "missing"}},
+    ]
+)
 sources = st.one_of(
     st.builds(
         lambda a, r, u: {"source": "http", "alias": "prod", "arrivals": a, "users": u} | ({"retry": r} if r else {}),
         arrivals, retries, st.just({"count": 40, "zipf": 0.9}),
     ),
     st.builds(
-        lambda a, n, age, size: {"source": "data", "alias": "prod", "arrivals": a, "async_retries": n,
-                                 "max_event_age": age} | ({"size": {"uniform": {"low": "0 MB", "high": "9 MB"}}} if size else {}),
-        arrivals, st.integers(0, 2), st.sampled_from(["30 s", "6 h"]), st.booleans(),
+        lambda a, n, age, size, service: {"alias": "prod", "arrivals": a, "async_retries": n, "max_event_age": age} | service | (
+            {"size": {"uniform": {"low": "0 MB", "high": "9 MB"}}} if size else {}),
+        arrivals, st.integers(0, 2), st.sampled_from(["30 s", "6 h"]), st.booleans(), services,
     ),
 )  # fmt: skip
 strategies = st.sampled_from(

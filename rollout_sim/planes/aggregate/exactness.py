@@ -63,6 +63,10 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
             reasons.append(f"{name}: Lambda retries asynchronous events")
         elif source.source != "http" and scenario.function.throttled:
             reasons.append(f"{name}: Lambda retries events that are throttled")
+        if source.delivery is not None and (
+            source.delivery.outage is not None or source.delivery.permission == "missing"
+        ):
+            reasons.append(f"{name}: Lambda does not take every delivery")
         if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)

@@ -7,7 +7,7 @@ for each replication; the runs of several strategies share their draws and their
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
 from typing import Any
@@ -15,21 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.control.metrics import GAUGES, Metrics, RequestCounts
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import rows_of
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
+from rollout_sim.planes.compiled import polls
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places, remove_provisioned
 from rollout_sim.planes.compiled.feed import Loader
-from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
+from rollout_sim.planes.compiled.kernel import add_from_python, advance, advance_polled, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
-from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
+from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
@@ -58,7 +60,7 @@ class Replications:
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []
-        self._past: CompiledPlane | None = None
+        self._pasts: dict[Hashable, CompiledPlane] = {}
 
     def loaders(self, *, ahead: bool) -> list[Loader]:
         """Those that draw for the next strategy."""
@@ -77,15 +79,33 @@ class Replications:
         return self._loaders
 
     def plane(
-        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+        self, scenario: Scenario, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
     ) -> CompiledPlane:
-        """As `SideBySide` has it: what happens until `quiet` is simulated once."""
+        """As `SideBySide` has it: what happens until `quiet` is simulated once for all that count the same there."""
         if not self.keeps or quiet <= 0:
-            return CompiledPlane(self, metrics, requests, keep=keep, unread=unread)
-        if self._past is None:
-            self._past = CompiledPlane(self, metrics.emptied(), requests.emptied(), keep=keep, unread=unread)
-            self._past.advance(quiet, np.zeros(len(self.replications)))
-        return CompiledPlane(self, metrics, requests, keep=keep, unread=unread, past=self._past)
+            return CompiledPlane(self, metrics, requests, scenario=scenario, keep=keep, unread=unread)
+        kept = (tuple(metrics.percentiles), keep, unread) if metrics.percentiles else ()
+        whose = (scenario.alias, scenario.new, _faults_of_the_past(scenario))
+        key = (quiet, metrics.targets, metrics.resolution, metrics.periods, kept, whose)
+        if key not in self._pasts:
+            self._pasts[key] = past = CompiledPlane(
+                self, metrics.emptied(), requests.emptied(), scenario=scenario, keep=keep, unread=unread
+            )
+            past.advance(quiet, np.zeros(len(self.replications)))
+        return CompiledPlane(
+            self, metrics, requests, scenario=scenario, keep=keep, unread=unread, past=self._pasts[key]
+        )
+
+
+def _faults_of_the_past(scenario: Scenario) -> Hashable:
+    """The faults of the versions that serve before the rollout."""
+    function, new = scenario.function, scenario.new
+    serving = {*function.aliases.values(), *(promotion.to for promotion in scenario.promotions)}
+    return tuple(
+        rows_of(scenario.faults_of(name), scenario.start)
+        for name in function.versions
+        if name != new or name in serving
+    )
 
 
 class CompiledPlane:
@@ -100,13 +120,14 @@ class CompiledPlane:
         metrics: Metrics,
         requests: RequestCounts,
         *,
+        scenario: Scenario | None = None,
         keep: float = 0.0,
         unread: float = 0.0,
         events: bool = False,
         ahead: bool = False,
         past: CompiledPlane | None = None,
     ) -> None:
-        self.scenario = scenario = shared.scenario
+        self.scenario = scenario = scenario or shared.scenario
         self.metrics = metrics
         self.requests = requests
         self.now = 0.0
@@ -114,7 +135,7 @@ class CompiledPlane:
         self._routing = Routing(scenario)
         if past is not None:
             self.now = past.now
-            self.runs = [run.copied(metrics, requests) for run in past.runs]
+            self.runs = [run.copied(scenario, metrics, requests) for run in past.runs]
             return
         first = None
         for number, (streams, loader) in enumerate(zip(shared.replications, shared.loaders(ahead=ahead), strict=True)):
@@ -130,7 +151,8 @@ class CompiledPlane:
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
                 for metric in ("duration", "latency")
             )
-            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number))
+            polled = polls.laid_out(scenario, metrics, streams, number, kept=loader.keeps > 0)
+            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number, polled))
         for run in self.runs:
             run.begin()
 
@@ -145,7 +167,7 @@ class CompiledPlane:
             for end in self._routing.stretches(start, until, weight):
                 route = self._route()
                 for run in runs:
-                    run.go_on(start, end, route, self._routing.aliases)
+                    run.go_on(start, end, until, route, self._routing.aliases)
                 start = end
         self.now = until
         for run in self.runs:
@@ -177,7 +199,8 @@ class CompiledPlane:
             run.finish(self.requests)
         users = tuple(run.users() for run in self.runs)
         versions = tuple(run.versions() for run in self.runs)
-        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events)
+        polled = tuple(polls.totals(run.polls, self.scenario) for run in self.runs if run.polls is not None)
+        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events, polled)
 
     @property
     def _new(self) -> int:
@@ -213,8 +236,10 @@ class Run:
         kept: tuple[KeptDurations, ...],
         streams: Streams,
         number: int,
+        polled: polls.Polls | None,
     ) -> None:
         self.scenario = scenario
+        self.polls = polled
         self.metrics = metrics
         self.state = state._replace(**loader.arrays)
         self.loader = loader
@@ -229,11 +254,12 @@ class Run:
         self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
         self._allocations = Allocations(scenario)
 
-    def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
-        """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
-        state = copied(self.state, metrics, requests, self.number)
+    def copied(self, scenario: Scenario, metrics: Metrics, requests: RequestCounts) -> Run:
+        """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
+        state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        run = Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        polled = None if self.polls is None else polls.copied(self.polls, scenario, metrics, self.number)
+        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
         run._scalings, run._alive, run._allocations = deepcopy((self._scalings, self._alive, self._allocations))
         return run
 
@@ -247,25 +273,36 @@ class Run:
         self._scale_to(0.0)
         self._allocate(0.0)
 
-    def advance(self, until: float, route: Route) -> None:
-        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for."""
+    def advance(self, until: float, route: Route, *, last: bool = True) -> None:
+        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for.
+
+        Where the aliases move at `until` it is not the `last` part, and backlogs are looked at after that.
+        """
         if route != self._route:
             self._route = route
             for row, (primary, additional, weight, its_service) in zip(self.state.sources, route, strict=True):
                 row["primary"], row["additional"], row["weight"] = primary, additional, weight
                 if its_service is not None:
                     row["service"] = its_service
-        t = float(until)
-        while (code := advance(self.state, t)) != k.DONE:
+        if self.polls is not None:
+            self.polls.n[polls.SAMPLE_UNTIL] = micros(until) - (not last)
+        self._go_on(float(until))
+
+    def _go_on(self, until: float) -> None:
+        kernel = advance if self.polls is None else advance_polled
+        while (code := kernel(self.state, self.polls, until)) != k.DONE:
             self._answer(code)
 
-    def go_on(self, start: float, end: float, route: Route, aliases: Mapping[str, Alias]) -> None:
-        """Goes from `start` to `end` (s), while the aliases stand as they do; environments come and go meanwhile."""
+    def go_on(self, start: float, end: float, until: float, route: Route, aliases: Mapping[str, Alias]) -> None:
+        """Goes from `start` to `end` (s), while the aliases stand as they do; environments come and go meanwhile.
+
+        Where the plane goes on beyond `end`, up to `until`, the aliases move at `end`.
+        """
         for number, count in self._allocations.taken_away(start, aliases):
             self.state.n[k.LIMIT] += count
             remove_provisioned(self.state, self.names.index(number), start, count)
         for stop in instants(self.scenario, start, end, self._allocations):
-            self.advance(stop, route)
+            self.advance(stop, route, last=stop == until)
             self._scale(stop)
             self._allocate(stop)
 
@@ -305,7 +342,7 @@ class Run:
         if code not in loads:
             room = {
                 k.FULL_ENVIRONMENTS: self._more_environments, k.FULL_REQUESTS: self._more_requests,
-                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
+                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples, k.FULL_RECORDS: self._more_records,
             }  # fmt: skip
             room[code]()
             return
@@ -317,6 +354,9 @@ class Run:
         """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
         for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
             array[self.number] = counted.reshape(array[self.number].shape)
+        if self.polls is not None:
+            for name, gauge in zip(GAUGES, self.polls.gauges, strict=True):
+                self.metrics.gauges[name][self.number] = gauge
         if self.metrics.percentiles:
             self._drain_samples()
             for kept in self.kept:
@@ -363,9 +403,11 @@ class Run:
         """Takes the requests' counts out of the state."""
         if not self.loader.keeps:
             self.loader.close()
+        self._end_polls(1)
         s = self.state
         bad, bad_by = s.bad.copy(), s.bad_by.copy()
         self._judge_pending()
+        self._end_polls(2)
         for counted, array in (
             *zip(s.bad_by, requests.bad_by, strict=True),
             (s.bad - bad, requests.overdue),
@@ -381,6 +423,12 @@ class Run:
     def versions(self) -> dict[str, VersionTotals]:
         """What each version did."""
         return {name: self._totals(v) for v, name in enumerate(self.names)}
+
+    def _end_polls(self, step: int) -> None:
+        """What happens to records at the horizon (`polls.ENDING`)."""
+        if self.polls is not None:
+            self.polls.n[polls.ENDING] = step
+            self._go_on(self.scenario.horizon)
 
     def _judge_pending(self) -> None:
         """Counts the requests that have waited too long at the horizon, as the SimPy plane does."""
@@ -455,6 +503,10 @@ class Run:
         free = int(s.n[k.ENV_FREE])
         self.state.env_free[free : free + before] = np.arange(before, 2 * before)
         s.n[k.ENV_FREE] += before
+
+    def _more_records(self) -> None:
+        assert self.polls is not None
+        self.polls = polls.with_room(self.polls)
 
     def _more_requests(self) -> None:
         """Room for twice as many requests, and buckets for them."""

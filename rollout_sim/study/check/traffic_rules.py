@@ -14,6 +14,7 @@ from rollout_sim.core.formatting import number_with_interval, share_with_interva
 from rollout_sim.core.statistics import Estimate, difference, mean_of
 from rollout_sim.core.yaml_io import Where
 from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.evidence import FEW, Evidence, Runs, above, below, column, exposed, often
 from rollout_sim.study.check.finding import Edit, Remedy
@@ -28,8 +29,8 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, rule
-from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.check.rule import Match, rule
+from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.traffic.source import Source
 
 HANDFUL: Final = 5.0
@@ -301,15 +302,6 @@ def provisioned_concurrency_missing(evidence: Evidence) -> Iterator[Match]:
         )
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    canary_sees_few_requests,
-    traffic_bypasses_the_alias,
-    retries_hide_the_fault,
-    throttles_at_the_shift,
-    provisioned_concurrency_missing,
-)
-
-
 def _slower_and_keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:
     others = list(strategy_changes(evidence, strategy))
     yield from _keener(evidence, strategy)
@@ -340,9 +332,13 @@ _MINIMUM: Final = ("function", "managed", "environments", "minimum")
 
 
 def _throttled(good: Comparison, strategy: str) -> Estimate | None:
-    """Throttles that the rollout adds to those without one, on the same random numbers."""
+    """Throttles that the rollout adds to those without one, on the same random numbers; None where there are none at all."""
+    if not column(good, strategy, "throttles").any():
+        return None
     still = good.scenario.without_rollout()
-    quiet = compare(still, good.replications, seed=good.seed, engine=good.plane.engine, twin=False)
+    quiet = part_of_study(
+        still, good.replications, seed=good.seed, plane=choose_engine(still, good.plane.engine), added=False
+    )
     return difference(column(good, strategy, "throttles"), column(quiet, STEADY, "throttles"))
 
 
@@ -376,7 +372,7 @@ def _roomy(evidence: Evidence, strategy: str, edits: Edits, runs: Runs) -> Verdi
     if good.plane.engine == "aggregate":  # the concurrency cannot bind
         left = mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
     else:
-        left = _throttled(good, strategy)
+        left = _throttled(good, strategy) or mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
     if left is None or left.mean >= 1:
         return Verdict(grade=0, effect="", figures={})
     effect = f"then it throttles {number_with_interval(left)} requests"
