@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -220,24 +221,12 @@ def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[
         f"dispersion_{span * fitted.arrivals.period}s": value for span, value in fitted.arrivals.dispersions.items()
     }
     described = "replayed" if result.choices.rate == "trace" else f"Poisson by the hour of the {fitted.arrivals.cycle}"
-    parts.append(
-        (
-            "traffic",
-            described,
-            fitted.arrivals.goodness if result.choices.rate == "profile" else None,
-            rate | dispersions,
-        )
-    )
+    how_well = fitted.arrivals.goodness if result.choices.rate == "profile" else None
+    parts.append(("traffic", described, how_well, rate | dispersions))
     if fitted.errors is not None:
         replayed = result.choices.errors == "minutes"
-        parts.append(
-            (
-                "errors",
-                "recorded minutes" if replayed else fitted.errors.kind,
-                None if replayed else fitted.errors.goodness,
-                dict(fitted.errors.parameters),
-            )
-        )
+        described, how_well = ("recorded minutes", None) if replayed else (fitted.errors.kind, fitted.errors.goodness)
+        parts.append(("errors", described, how_well, dict(fitted.errors.parameters)))
     for name, part in (("durations", fitted.durations), ("cold starts", fitted.cold_starts)):
         if part is not None:
             parts.append((name, f"lognormal by {part.source}", part.goodness, dict(part.parameters)))
@@ -253,8 +242,7 @@ _TIMES: Final = ("median", "p99", "spell", "every")
 def _table(result: Imported) -> Table:
     """What was fitted, with intervals, and how well."""
     from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
-    from rollout_sim.views.cells import Text
-    from rollout_sim.views.tables import Column, Table
+    from rollout_sim.views.tables import words_table
 
     def shown(name: str, value: Estimate) -> str:
         if name in _SHARES:
@@ -270,9 +258,7 @@ def _table(result: Imported) -> Table:
         for number, (name, value) in enumerate(figures.items()):
             first, last = (title if number == 0 else described if number == 1 else "", fit if number == 0 else "")
             rows.append((first, name.replace("_", " "), shown(name, value), last))
-    titles = ("part", "figure", "measured [95%]", "fit")
-    columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
-    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+    return words_table(("part", "figure", "measured [95%]", "fit"), rows)
 
 
 def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
@@ -283,15 +269,7 @@ def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
     parts = {
         part: {
             "described_by": described or None,
-            "goodness": None
-            if goodness is None
-            else {
-                "verdict": goodness.verdict,
-                "figure": goodness.figure,
-                "value": goodness.value,
-                "low": goodness.low,
-                "high": goodness.high,
-            },
+            "goodness": None if goodness is None else asdict(goodness),
             **{name: value.to_json() for name, value in figures.items()},
         }
         for part, described, goodness, figures in _goodnesses(result)

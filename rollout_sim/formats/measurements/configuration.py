@@ -79,7 +79,8 @@ def configured(recording: Recording, function: str, alias: str) -> Deployed | No
 def _function(recording: Recording, function: str) -> dict[str, Any]:
     given = next((entry for entry in recording.documents.get("function", []) if _is_of(entry, function)), {})
     properties: dict[str, Any] = {"FunctionName": function}
-    properties |= {key: given[key] for key in ("Timeout", "Runtime", "MemorySize", "EphemeralStorage") if key in given}
+    taken = ("Timeout", "Runtime", "MemorySize", "EphemeralStorage", "CapacityProviderConfig")
+    properties |= {key: given[key] for key in taken if key in given}
     snap = given.get("SnapStart")
     if isinstance(snap, Mapping):
         properties["SnapStart"] = {"ApplyOn": snap.get("ApplyOn", "None")}

@@ -353,6 +353,9 @@ class _Sections:
             function["reserved_concurrency"] = deployed.reserved
         if deployed is not None and deployed.provisioned:
             first["provisioned"] = deployed.provisioned
+        if deployed is not None and deployed.managed:
+            function["managed"] = deployed.managed
+            del first["cold_start"]
         self.timeout = str(function["timeout"])
         lines.append(f"version 2: GUESS, version 1 with {text(fault, 'share')} more errors.")
         function |= {

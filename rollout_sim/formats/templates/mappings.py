@@ -42,8 +42,9 @@ def source_fields(name: str, kind: str, properties: Properties, source: Any, tim
     if kind not in (*QUEUES, *STREAMS):
         return None
     target = properties.resolver.text(source)
-    found = properties.resolver.resources.get(target.partition(".")[0])
-    given = found.get("Properties", {}) if isinstance(found, Mapping) and found.get("Type") in _TYPES else None
+    resource = properties.resolver.resources.get(target.partition(".")[0])
+    of_source = isinstance(resource, Mapping) and resource.get("Type") in _TYPES
+    given = as_mapping(resource).get("Properties", {}) if of_source else None
     behind = Properties(properties.resolver, given or {}, properties.remarks, f"{target.partition('.')[0]}.")
     batch = _batch(properties)
     if kind in QUEUES:
@@ -113,8 +114,8 @@ def _redrive(queue: Properties) -> int | None:
     given = queue.given["RedrivePolicy"]
     if isinstance(given, Mapping) and "maxReceiveCount" in given:  # the rest may not be known before the deployment
         return int(queue.inside("RedrivePolicy").take("maxReceiveCount", int, 1))
-    found: int | None = queue.take("RedrivePolicy", receives, None)
-    return found
+    count: int | None = queue.take("RedrivePolicy", receives, None)
+    return count
 
 
 def _of_stream(

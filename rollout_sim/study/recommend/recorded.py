@@ -73,7 +73,7 @@ def recommend_recorded(
     time: float | None = None,
     precision: float | None = None,
     runs: Sequence[int] | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> tuple[Recommendation, Confirmation | None]:
     """The rollout to use by the first two thirds of the recorded days in the folder `data`, and what it does on the rest.
@@ -98,7 +98,7 @@ def recommend_recorded(
         return found, None
     chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])
     (strategy,) = chosen.strategies
-    played = backtest(chosen, data, seed=seed, first=split, jobs=jobs)
+    played = backtest(chosen, data, seed=seed, first=split, jobs=1 if jobs is None else jobs)
     return found, Confirmation(played=played, strategy=strategy, until=iso_of(end))
 
 
