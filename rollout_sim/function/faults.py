@@ -423,9 +423,10 @@ class BatchFaults(NamedTuple):
 
 def is_poison(rows: tuple[FaultRow, ...], t: float, trait: float) -> bool:
     """Whether a record fails at `t` because it is poison; `trait` in [0, 1) is the record's, the same at every try."""
-    return any(
-        row[KIND] == POISON and trait < row[SHARE] * intensity(t, row[ONSET], row[RAMP], row[UNTIL]) for row in rows
-    )
+    for row in rows:  # noqa: SIM110 - compiled, too
+        if row[KIND] == POISON and trait < row[SHARE] * intensity(t, row[ONSET], row[RAMP], row[UNTIL]):
+            return True
+    return False
 
 
 MAX_PIECES: Final = 500

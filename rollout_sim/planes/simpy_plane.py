@@ -28,7 +28,7 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
-from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
+from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet, ManagedPool
 from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
@@ -60,6 +60,7 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
@@ -84,6 +85,20 @@ class At(Event):
         self._value = None
         self._ok = True
         heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
+
+
+def _begin(steps: Generator[At, None, None]) -> None:
+    """Starts a process, which goes on whenever what it waits for happens.
+
+    SimPy's own `Process` starts and ends by events that others can wait for. Nobody does, and they would be half of all events.
+    """
+
+    def go_on(_: Event | None) -> None:
+        happens = next(steps, None)
+        if happens is not None:
+            happens.callbacks.append(go_on)
+
+    go_on(None)
 
 
 @dataclass(slots=True, eq=False)
@@ -201,10 +216,13 @@ class SimpyPlane:
         self._routing = Routing(scenario)
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
+        self._scalings = scalings_of(scenario)
+        self._allocations = Allocations(scenario)
         self._versions = {
             number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
+        self._scale(0.0)
         self._throttled = throttles_of(scenario.function.throttled, streams, scenario.horizon)[0].tolist()
         self._throttled_step = step_of(scenario.function.throttled)
         people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
@@ -224,8 +242,12 @@ class SimpyPlane:
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
-        pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
-        if spec.provisioned:
+        if function.managed is not None:
+            places = ManagedPool(self._fleet, function.managed.concurrency)
+            places.scale_to(self._scalings[number].ready, 0.0)
+            pool: EnvironmentPool = places
+        else:
+            pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
             pool.provision(spec.provisioned, 0.0)
         rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
         _, span = spans_of(spec.error_rate, self._scenario.horizon)
@@ -259,18 +281,28 @@ class SimpyPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
-        for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            if self._mappings:
-                self._run_with_samples(stop)
-            self._clock.run(until=At(self._clock, stop, CONTROL))
+        for end in self._routing.stretches(self._clock.now, until, float(weights[0])):
+            for number, count in self._allocations.taken_away(self._clock.now, self._routing.aliases):
+                self._versions[number].pool.deprovision(count, self._clock.now)
+            for stop in instants(self._scenario, self._clock.now, end, self._allocations):
+                if self._mappings:
+                    self._run_with_samples(stop)
+                self._clock.run(until=At(self._clock, stop, CONTROL))
+                self._scale(stop)
         if self._mappings:
             self._sample(until)
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
         """Warms up the new version's environments."""
-        if mask[0]:
-            self._new_version.pool.provision(count, self._clock.now)
+        if not mask[0]:
+            return
+        version = self._new_version
+        if isinstance(version.pool, ManagedPool):
+            self._scalings[version.number].raise_minimum(count)
+            version.pool.scale_to(self._scalings[version.number].ready, self._clock.now)
+        else:
+            version.pool.provision(count, self._clock.now)
 
     def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts a process for each of the hook's invocations."""
@@ -278,7 +310,7 @@ class SimpyPlane:
             return lambda: (np.zeros(1, np.int64), np.zeros(1))
         answers: list[tuple[float, bool]] = []
         for number, start in enumerate(hook.starts(self._clock.now)):
-            self._clock.process(self._test(self._new_version, number, start, answers))
+            _begin(self._test(self._new_version, number, start, answers))
         return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
@@ -301,6 +333,16 @@ class SimpyPlane:
         polled = tuple(source.polled.totals() for source in self._mappings if source.polled is not None)
         return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
 
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` on the environments that its load comes to; what is allocated is there."""
+        for number, count in self._allocations.allocated(t):
+            self._versions[number].pool.provision(count, t)
+        for number, scaling in self._scalings.items():
+            pool = self._versions[number].pool
+            assert isinstance(pool, ManagedPool)
+            scaling.goes_on(t, pool.worked(t))
+            pool.scale_to(scaling.ready, t)
+
     @property
     def _new_version(self) -> _VersionState:
         assert self._new is not None
@@ -319,7 +361,7 @@ class SimpyPlane:
             if isinstance(request, _Arrival):
                 self._record(request.source, request.record)
             else:
-                self._clock.process(self._request(request))
+                _begin(self._request(request))
 
     def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""

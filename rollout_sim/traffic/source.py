@@ -124,6 +124,11 @@ class TraceFile:
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
     @property
+    def endless(self) -> bool:
+        """Whether traffic goes on after all of it was replayed once."""
+        return self.repeat or self.draw == "blocks"
+
+    @property
     def path(self) -> Path:
         """The file, its name taken relative to `folder`."""
         return Path(self.folder) / self.file

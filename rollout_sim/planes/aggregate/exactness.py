@@ -34,6 +34,8 @@ def inexactness(scenario: Scenario) -> tuple[str, ...]:
         arrival_process(source.arrivals, Streams(seed=0), "exactness", scenario.horizon) for source in scenario.traffic
     ]
     reasons = [*_of_sources(scenario, processes), *_of_versions(scenario), *_of_alarms(scenario)]
+    if scenario.function.managed is not None:
+        reasons.append("managed instances throttle what comes before they have scaled to it")
     if not reasons:
         reasons += of_limits(scenario, processes)
     if scenario.rollout is not None and scenario.function.propagation > 0:
