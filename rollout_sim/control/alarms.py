@@ -39,18 +39,6 @@ from rollout_sim.core.distributions import Distribution, DurationDistribution
 from rollout_sim.core.fields import Codec, PositiveSeconds, Quantity, Seconds
 from rollout_sim.core.units import MAXIMA, parse
 
-__all__ = [
-    "Alarm",
-    "Metric",
-    "MetricQuery",
-    "Missing",
-    "States",
-    "alarm_state",
-    "describe",
-    "evaluate_range",
-    "evaluation_range",
-]
-
 States = NDArray[np.int8]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
 """The names of the state codes 0, 1 and 2."""
