@@ -46,7 +46,7 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
             task.strategies,
             seed=task.seed,
             replications=replications,
-            jobs=task.jobs,
+            jobs=task.jobs or 1,
             progress=progress,
         )
     task.deliver(result, named, lambda: _shown(result))

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.repeatable
-@options.replications("How many  [default: as many as take about ten seconds, at most 10,000]")
+@options.replications("How many  [default: as many as take about ten seconds, at most 10,000; longer for up to 400]")
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
-@options.JOBS
+@options.SHARED_JOBS
 @options.CLUSTER
 @options.results
 @click.argument("other", type=options.ScenarioPath(), required=False)

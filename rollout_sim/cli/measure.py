@@ -56,7 +56,7 @@ _DAYS: Final = 14.0
     "named",
     metavar="NAME=COLUMN",
     multiple=True,
-    help="Which column of minutes.csv a series of a file is, by its name.",
+    help="Which column of minutes.csv a series of a file is, by its name; `records` of a queue or stream are one, too.",
 )
 @click.option(
     "--rate",
@@ -152,13 +152,14 @@ def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, optio
 def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
     from rollout_sim.core.minutes import COLUMNS
     from rollout_sim.formats.measurements.naming import Names
+    from rollout_sim.formats.measurements.recording import RECORDS
 
     given = []
     for pair in named:
         name, _, column = pair.rpartition("=")
-        if not name or column not in COLUMNS:
+        if not name or column not in (*COLUMNS, RECORDS):
             raise click.BadParameter(
-                f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join(COLUMNS)}", param_hint="--series"
+                f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join((*COLUMNS, RECORDS))}", param_hint="--series"
             )
         given.append((name, column))
     return Names(function=function, alias=alias, given=tuple(given))

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @options.SEED
 @options.ENGINE
-@options.JOBS
+@options.SHARED_JOBS
 @options.results
 def recommend(
     task: options.Task,

@@ -27,7 +27,7 @@ def when(task: options.Task, replications: int) -> None:
     loaded, named = task.prepare(WHEN_FILES)
     with console.studying(loaded, choose_engine(loaded)) as progress:
         result = by_hours(
-            loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs, progress=progress
+            loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs or 1, progress=progress
         )
     head = f"{loaded.name}  {result.fault}, {replications:,} runs of each strategy and hour, seed {result.seed}"
     plane = f"plane {result.plane.engine}: {result.plane.reason}"

@@ -80,15 +80,26 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
+    parameters = {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
-        "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
+        "Parameters": parameters,
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
     provisioned = scenario.function.versions[scenario.old].provisioned
     if provisioned:
         properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
+    managed = scenario.function.managed
+    if managed is not None:
+        limits = scenario.function.limits_of(scenario.rollout.to)
+        parameters["CapacityProvider"] = {"Type": "String"}
+        properties["CapacityProviderConfig"] = {
+            "Arn": Ref("CapacityProvider"), "PerExecutionEnvironmentMaxConcurrency": managed.concurrency,
+        }  # fmt: skip
+        properties["FunctionScalingConfig"] = {
+            "MinExecutionEnvironments": limits.minimum, "MaxExecutionEnvironments": limits.maximum,
+        }  # fmt: skip
     if scenario.function.timeout != properties["Timeout"]:
         remarks.append(
             f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
@@ -122,7 +133,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": parameters,
         "Resources": {

@@ -78,7 +78,8 @@ def _of_queue(
         )
         visible = timeout
     fields: dict[str, Any] = {"visibility_timeout": text(visible, "duration")}
-    fifo = queue.take("FifoQueue", as_switch, False)
+    named_so = properties.text("EventSourceArn").endswith(".fifo")  # which AWS asks of a FIFO queue's name
+    fifo = queue.take("FifoQueue", as_switch, False) or named_so
     if fifo:
         fields["fifo"] = {"groups": _GROUPS}
         remarks.append(f"{name}: its FIFO queue has {_GROUPS} message groups: a GUESS")

@@ -65,6 +65,7 @@ _RENAMED: Final = {
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
     "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
+    "capacity_provider_config", "lambda_managed_instances_capacity_provider_config",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}

@@ -70,7 +70,7 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
         ]
         if not silent:
             continue
-        stopped = often(next(iter(evidence.worst(name).values())), silent[0])
+        stopped = often(next(evidence.worst(name))[1], silent[0])
         reason = _why_silent(evidence, alarm, silent[0])
         yield Match(
             where=("alarms", name),
@@ -291,7 +291,7 @@ def _fires(evidence: Evidence, name: str, strategy: str) -> bool:
         return True
     studies = (evidence.bad, evidence.good)
     return any(often(study(name), strategy, "hindered").mean > 0 for study in studies) or any(
-        often(compared, strategy, "hindered").mean > 0 for compared in evidence.worst(name).values()
+        often(compared, strategy, "hindered").mean > 0 for _, compared in evidence.worst(name)
     )
 
 

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
 from rollout_sim.errors import escaped
+from rollout_sim.views.plots import backlog as backlog_plots
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
@@ -123,6 +124,35 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
             figure.suptitle("")
         drawn.append(_inline(figure, key, alt))
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
+
+
+def backlog(runs: Sequence[RunResult]) -> Picture:
+    """The backlogs of queues and streams together, in one run of each strategy."""
+    longest = (
+        f"{run.strategy} {max(int(run.backlog.records.max()), 0):,}" if run.backlog else run.strategy for run in runs
+    )
+    alt = f"Records without a fate over time; at most: {'; '.join(longest)}."
+    return _chart("backlog", partial(backlog_plots.backlog, runs), alt, height=4.2)
+
+
+def oldest(runs: Sequence[RunResult]) -> Picture:
+    """How old the oldest record of queues and streams is, in one run of each strategy."""
+    ages = (
+        f"{run.strategy} {show_duration(max(float(source.oldest.max(initial=0.0)) for source in run.polled))}"
+        for run in runs
+    )
+    alt = f"Age of the oldest record over time; at most: {'; '.join(ages)}."
+    return _chart("oldest", partial(backlog_plots.oldest, runs), alt, height=4.2)
+
+
+def fates(runs: Sequence[RunResult]) -> Picture:
+    """The bad records by what became of them, in one run of each strategy."""
+    lost = []
+    for run in runs:
+        told = ", ".join(f"{count:,} {fate}" for fate, count in backlog_plots.bad_by_fate(run).items() if count)
+        lost.append(f"{run.strategy} {run.records_bad:,} of {run.records:,}{f' ({told})' if told else ''}")
+    alt = f"Bad records by what became of them: {'; '.join(lost)}."
+    return _chart("fates", partial(backlog_plots.fates, runs), alt, height=1.9 + 0.45 * len(runs))
 
 
 def candidates(recommendation: Recommendation) -> Picture:
