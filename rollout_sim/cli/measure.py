@@ -262,7 +262,7 @@ def _table(result: Imported) -> Table:
 
 
 def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
-    """The same as one JSON document."""
+    """The table of `_table`, with the span and the counts of what was used, as the document that `--json` prints."""
     from rollout_sim.formats.measurements.recording import stamp
 
     used = result.used

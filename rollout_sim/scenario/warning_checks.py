@@ -135,7 +135,7 @@ def _is_part(reading: Reading, whole: Reading) -> bool:
 
 
 def _highest_of(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
-    """The same of an alarm on one metric, a burn rate included."""
+    """The highest value that the metric of an alarm can take, a burn rate included, and why."""
     if alarm.metric == "burn_rate":
         objective = next(slo.objective for slo in scenario.slos if slo.name == alarm.slo)
         most = 1 / (1 - objective)

@@ -92,7 +92,7 @@ def _bad(requests: int) -> str:
 
 
 def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
-    """That deployments do not begin, for an alarm is red already, and how often at most; empty where hardly any is blocked."""
+    """A sentence on how often deployments do not begin, because an alarm is red already; none where hardly any is blocked."""
     shares = {name: compared.estimates(name)["blocked"] for name in compared.columns}
     often = {name: estimate for name, estimate in shares.items() if estimate is not None and estimate.mean > RARELY}
     if not often or compared.scenario.rollout is None:
