@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.readings import TIMES
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.snippet import Ref, Sub, logical
 
@@ -34,7 +35,10 @@ STREAM_METRICS: Final = {"iterator_age": "IteratorAge"}
 STATISTICS: Final = {
     "sum": "Sum", "average": "Average", "minimum": "Minimum", "maximum": "Maximum", "sample_count": "SampleCount",
 }  # fmt: skip
-_LAMBDA: Final = METRICS | STREAM_METRICS
+LAMBDA_METRICS: Final = METRICS | STREAM_METRICS
+"""All that Lambda publishes of what a scenario has."""
+MILLISECONDS: Final = (*TIMES, *STREAM_METRICS)
+"""The metrics that Lambda and the front door publish in milliseconds; SQS's ages are in seconds."""
 _RATE: Final = "errors / invocations"
 _PARTS: Final = ("errors", "invocations")
 _NAMES: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
@@ -133,7 +137,7 @@ class Resources:
         statistic = str(alarm.statistic)
         which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
         return {
-            "Namespace": "AWS/Lambda", "MetricName": _LAMBDA[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
+            "Namespace": "AWS/Lambda", "MetricName": LAMBDA_METRICS[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
             "Period": period, **which,
         }  # fmt: skip
 
@@ -154,7 +158,7 @@ class Resources:
         return {"Metrics": [{"Id": _free(stats), "Expression": expression, **label, "ReturnData": True}, *stats]}
 
     def _stat(self, identity: str, metric: str, statistic: str, of: str, period: int) -> dict[str, Any]:
-        named = {"Namespace": "AWS/Lambda", "MetricName": _LAMBDA[metric], "Dimensions": self._dimensions(of)}
+        named = {"Namespace": "AWS/Lambda", "MetricName": LAMBDA_METRICS[metric], "Dimensions": self._dimensions(of)}
         stat = {"Metric": named, "Period": period, "Stat": STATISTICS.get(statistic, statistic)}
         return {"Id": identity, "ReturnData": False, "MetricStat": stat}
 

@@ -32,8 +32,6 @@ from rollout_sim.traffic.source import Source
 
 _PUBLISHED: Final = 60.0
 """Lambda publishes its metrics once in so many seconds."""
-_TIMEOUTS: Final = 6
-"""Timeouts of the function that AWS advises a visibility timeout to be, at least."""
 _LOWEST_OBJECTIVE: Final = 0.5
 _TIMED_OUT: Final = 0.01
 _PERCENT: Final = 100.0
@@ -368,7 +366,7 @@ def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
     for i, source in enumerate(scenario.traffic):
         if source.source != "queue":
             continue
-        advised = _TIMEOUTS * scenario.function.timeout + source.mapping.window
+        advised = source.mapping.advised_visibility(scenario.function.timeout)
         if source.mapping.visibility_timeout < advised:
             what = (
                 f"{text(source.mapping.visibility_timeout, 'duration')} is less than six timeouts and the window "
@@ -402,8 +400,6 @@ def _counted_retries(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="counted-retries", where=("alarms", name, "metric"), what=what)
 
 
-ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _blocked_shard, _counted_retries)
-"""Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
@@ -417,6 +413,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
-    *ABOUT_RECORDS,
+    _short_visibility,
+    _blocked_shard,
+    _counted_retries,
 )
 """All checks, in the order in which people are told."""

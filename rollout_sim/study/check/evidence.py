@@ -27,7 +27,6 @@ from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY
-from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.study.recommend.candidates import Candidate
@@ -105,7 +104,6 @@ class Evidence:
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
-        self.notes += [str(warning) for warning in warnings_about(scenario, ABOUT_RECORDS)]
         self.whole = scenario
         """The scenario with its queues and streams as they are."""
         if (plain := _without_batches(scenario)) is not None:
@@ -148,6 +146,12 @@ class Evidence:
     def fault_text(self) -> str:
         """The goal's fault for people: `1.44% errors`."""
         return self.catch.of.show(self.severity)
+
+    def called(self, k: int) -> str:
+        """What a source is called in a sentence: its name, or what it is where it is the only one, or its place."""
+        source = self.whole.traffic[k]
+        alone = [other.source for other in self.whole.traffic].count(source.source) == 1
+        return source.name or (f"the {source.source}" if alone and source.polled else f"traffic[{k}]")
 
     def label(self, strategy: str) -> str:
         """` (canary 10%)` where there are several strategies to tell apart."""
