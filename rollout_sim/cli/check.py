@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from rollout_sim.cli import console
-from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, RATE, checked_jobs, template_values
+from rollout_sim.cli import console, options
 
 if TYPE_CHECKING:
     from rollout_sim.study.check.finding import Severity
@@ -21,11 +20,11 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path, exists=True, dir_okay=False), nargs=-1, required=True)
 @click.option(
-    "--goal", "goal_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--goal", "goal_file", type=options.FILE, metavar="FILE",
     help="What rollouts must keep, instead of the scenarios' own: YAML with the section `goal`, and `risk`.",
 )  # fmt: skip
 @click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--config", type=options.FILE, metavar="FILE",
     help="Silences findings: YAML with `ignore: {RS103: reason}`, or for one function {RS103: {Orders: reason}}.",
 )  # fmt: skip
 @click.option(
@@ -36,12 +35,12 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
     help="From which severity on the exit status is 1.",
 )  # fmt: skip
 @click.option("--function", metavar="LOGICAL_ID", help="Only this one of a template.")
-@PARAMETER
-@PARAMETERS
-@ENVIRONMENT
-@RATE
+@options.PARAMETER
+@options.PARAMETERS
+@options.ENVIRONMENT
+@options.RATE
 @click.option("--jobs", type=int, default=1, show_default=True, help="Processes; -1: all processors.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+@options.OUT_FILE
 def check(
     files: tuple[Path, ...],
     goal_file: Path | None,
@@ -63,17 +62,17 @@ def check(
 
     Exit status: 0 nothing that --fail-on names is found, 1 something is, 2 the input is wrong.
     """
-    from rollout_sim.core.files import write_file
     from rollout_sim.errors import ScenarioError
     from rollout_sim.formats.rollouts import is_template, subjects_of
     from rollout_sim.study.check.checking import Subject
     from rollout_sim.study.check.checking import check as check_all
     from rollout_sim.study.check.settings import read_goal, read_silences
+    from rollout_sim.study.executor import check_jobs
     from rollout_sim.views.findings import FORMATS
 
     if rate is not None and not any(map(is_template, files)):
         raise click.UsageError("--rate is for templates; a scenario says how many events come")
-    values = template_values(given, parameters, environment)
+    values = options.template_values(given, parameters, environment)
     goal = None if goal_file is None else read_goal(goal_file)
     silences = None if config is None else read_silences(config)
     subjects: list[Subject] = []
@@ -85,19 +84,17 @@ def check(
             problems += error.problems
     if problems:
         raise ScenarioError(problems)
+    check_jobs(jobs)
     with console.progress("checking") as progress:
         report = check_all(
             subjects,
             goal=None if goal is None else goal.goal,
             risk=None if goal is None else goal.risk,
             silences=silences,
-            jobs=checked_jobs(jobs),
+            jobs=jobs,
             progress=progress,
         )
     text = FORMATS[output](report)
-    if out is None:
-        click.echo(text, nl=False)
-    else:
-        write_file(out, text)
+    console.put(text, out)
     if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
         raise SystemExit(FOUND)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_sim.core.files import write_file
 from rollout_sim.errors import legible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rollout_sim.planes.selection import EngineChoice
     from rollout_sim.run.simulate import Progress
     from rollout_sim.scenario.scenario import Scenario
@@ -105,6 +108,21 @@ def deliver(write: Callable[[], object], shown: Callable[[], None], where: str |
         raise problem
     if where is not None:
         show(where)
+
+
+def put(text: str, file: Path | None) -> None:
+    """Writes a text into a `file`, or to standard output where there is none."""
+    if file is None:
+        click.echo(text, nl=False)
+    else:
+        write_file(file, text)
+
+
+def echo_json(document: object, indent: int = 1) -> None:
+    """Prints one JSON document."""
+    import json
+
+    click.echo(json.dumps(document, indent=indent))
 
 
 def show(*parts: Any) -> None:

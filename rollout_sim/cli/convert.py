@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rollout_sim.cli import console, options
 from rollout_sim.cli.measure import cloudwatch
-from rollout_sim.cli.options import ENVIRONMENT, PARAMETER, PARAMETERS, RATE, SCENARIO, template_values
-from rollout_sim.core.files import write_file
 
 if TYPE_CHECKING:
+    from rollout_sim.formats.snippet import Snippet
     from rollout_sim.formats.templates.sam import Imported
     from rollout_sim.formats.templates.stack import Stack
     from rollout_sim.views.tables import Table
@@ -22,9 +22,9 @@ TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "ope
 
 @click.command()
 @click.argument("target", type=click.Choice(TARGETS))
-@SCENARIO
+@options.SCENARIO
 @click.option("--strategy", metavar="NAME", help="Which one, where the file has several.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
+@options.OUT_FILE
 def export(target: str, scenario: Path, strategy: str | None, out: Path | None) -> None:
     """Print a scenario's rollout for the tool that carries it out, or its SLOs as OpenSLO documents.
 
@@ -33,21 +33,16 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
     from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
     from rollout_sim.scenario.scenario import Scenario
 
-    loaded = Scenario.load(scenario)
-    if target == "openslo":
-        snippet = openslo.export(loaded)
-    else:
-        snippet = {
-            "sam": cloudformation.export_sam,
-            "cloudformation": cloudformation.export_cloudformation,
-            "codedeploy": codedeploy.export,
-            "argo": kubernetes.export_argo,
-            "flagger": kubernetes.export_flagger,
-        }[target](loaded, strategy)
-    if out is None:
-        click.echo(snippet.text, nl=False)
-    else:
-        write_file(out, snippet.text)
+    exports: dict[str, Callable[[Scenario, str | None], Snippet]] = {
+        "sam": cloudformation.export_sam,
+        "cloudformation": cloudformation.export_cloudformation,
+        "codedeploy": codedeploy.export,
+        "argo": kubernetes.export_argo,
+        "flagger": kubernetes.export_flagger,
+        "openslo": lambda loaded, _: openslo.export(loaded),
+    }
+    snippet = exports[target](Scenario.load(scenario), strategy)
+    console.put(snippet.text, out)
     if out is not None or not snippet.text.startswith("#"):
         for remark in snippet.remarks:
             click.echo(f"note: {remark}", err=True)
@@ -55,7 +50,6 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
 
 WARNING: Final = "warning: "
 FILE = click.argument("file", type=click.Path(path_type=Path))
-OUT = click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of standard output.")
 FUNCTION = click.option("--function", metavar="NAME", help="Which one, where the file rolls out several.")
 ALL = click.option(
     "--all", "every", is_flag=True, help="Each function that is rolled out, into a file of its own in --out."
@@ -65,15 +59,16 @@ OUT_OR_FOLDER = click.option(
 )
 
 
-def template_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of whatever reads a template with parameters."""
-    options = (
-        FUNCTION, ALL,
-        PARAMETER, PARAMETERS, ENVIRONMENT, RATE, OUT_OR_FOLDER,
-    )  # fmt: skip
-    for option in reversed(options):
+def stack_options(command: Callable[..., None], *further: Callable[..., Any]) -> Callable[..., None]:
+    """The options of whatever reads functions that are rolled out, with `further` ones of the file's format."""
+    for option in reversed((FUNCTION, ALL, *further, options.RATE, OUT_OR_FOLDER)):
         command = option(command)
     return command
+
+
+def template_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of whatever reads a template with parameters."""
+    return stack_options(command, options.PARAMETER, options.PARAMETERS, options.ENVIRONMENT)
 
 
 @click.group("import")
@@ -84,71 +79,62 @@ def import_() -> None:
 @import_.command()
 @FILE
 @template_options
-def sam(**options: Any) -> None:
+def sam(**chosen: Any) -> None:
     """Print a SAM template's rollout as a scenario file.
 
     It takes the function, its events, deployment preference, hooks and alarms. What the template cannot know is marked GUESS in the
     file; what of it is left out stands there, too.
     """
-    _template(**options)
+    _template(**chosen)
 
 
 @import_.command()
 @FILE
 @template_options
-def cloudformation(**options: Any) -> None:
+def cloudformation(**chosen: Any) -> None:
     """Print a CloudFormation rollout as a scenario file.
 
     It takes an alias, its deployment group and alarms.
     What CDK, the Serverless Framework and SAM's transform write is such a template; SAM templates are read alike.
     """
-    _template(**options)
+    _template(**chosen)
 
 
 @import_.command()
 @FILE
-@FUNCTION
-@ALL
-@RATE
-@OUT_OR_FOLDER
-def terraform(file: Path, function: str | None, every: bool, rate: float | None, out: Path | None) -> None:
+@stack_options
+def terraform(file: Path, rate: float | None, **chosen: Any) -> None:
     """Print a Terraform plan's rollout as a scenario file.
 
     It takes an alias, its deployment group and alarms. FILE is what `terraform show -json` prints of a plan or of the state.
     """
     from rollout_sim.formats.templates.terraform import read_terraform
 
-    _check_all(function, every=every, out=out)
-    _import_stack(read_terraform(file, rate), function, every=every, out=out)
+    _import_stack(lambda: read_terraform(file, rate), **chosen)
 
 
 def _template(
-    file: Path, function: str | None, every: bool, given: tuple[str, ...], parameters: Path | None, environment: str,
-    rate: float | None, out: Path | None,
-) -> None:  # fmt: skip
+    file: Path, given: tuple[str, ...], parameters: Path | None, environment: str, rate: float | None, **chosen: Any
+) -> None:
     from rollout_sim.formats.templates.sam import stack_of
 
-    values = template_values(given, parameters, environment)
-    _check_all(function, every=every, out=out)
-    _import_stack(stack_of(file, values, rate), function, every=every, out=out)
+    values = options.template_values(given, parameters, environment)
+    _import_stack(lambda: stack_of(file, values, rate), **chosen)
 
 
-def _check_all(function: str | None, *, every: bool, out: Path | None) -> None:
+def _import_stack(read: Callable[[], Stack], *, function: str | None, every: bool, out: Path | None) -> None:
+    """The scenario file of one function of the stack that is `read`, or of each with a table of what came through."""
+    from rollout_sim.core.files import atomic_folder
+    from rollout_sim.errors import ScenarioError
+    from rollout_sim.formats.templates import sam as reader
+
     if every and out is None:
         raise click.UsageError("--all writes several files and needs a folder for them: --out DIR")
     if every and function is not None:
         raise click.UsageError("--all and --function exclude each other")
     if not every and out is not None and out.is_dir():
         raise click.BadParameter(f"{out} is a folder; allowed a file, or a folder with --all", param_hint="--out")
-
-
-def _import_stack(stack: Stack, function: str | None, *, every: bool, out: Path | None) -> None:
-    """The scenario file of one function, or of each with a table of what came through."""
-    from rollout_sim.cli.console import show
-    from rollout_sim.core.files import atomic_folder
-    from rollout_sim.errors import ScenarioError
-    from rollout_sim.formats.templates import sam as reader
-
+    stack = read()
     if not every:
         _deliver(*reader.of_stack(stack, function), out)
         return
@@ -163,7 +149,7 @@ def _import_stack(stack: Stack, function: str | None, *, every: bool, out: Path 
                 (folder / result.file).write_text(result.text, encoding="utf-8", newline="\n")
     for problem in problems:
         click.echo(f"left out: {problem}", err=True)
-    show(_summary(results), f"what was left out or assumed stands at the head of each file in {out}")
+    console.show(_summary(results), f"what was left out or assumed stands at the head of each file in {out}")
 
 
 def _summary(results: list[Imported]) -> Table:
@@ -191,32 +177,31 @@ import_.add_command(cloudwatch)
 FILES = click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 
 
+def manifest_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options of whatever reads manifests."""
+    return FILES(FUNCTION(options.RATE(options.OUT_FILE(command))))
+
+
 @import_.command()
-@FILES
-@FUNCTION
-@RATE
-@OUT
-def argo(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
+@manifest_options
+def argo(**chosen: Any) -> None:
     """Print an Argo Rollout as a scenario file.
 
     It takes the steps and the analyses.
     Its AnalysisTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(files, function, rate, out)
+    _manifests(**chosen)
 
 
 @import_.command()
-@FILES
-@FUNCTION
-@RATE
-@OUT
-def flagger(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
+@manifest_options
+def flagger(**chosen: Any) -> None:
     """Print a Flagger Canary as a scenario file.
 
     It takes the weights and the checks.
     Its MetricTemplates may stand in the same file or in others; what their queries measure is a GUESS.
     """
-    _manifests(files, function, rate, out)
+    _manifests(**chosen)
 
 
 def _manifests(files: tuple[Path, ...], function: str | None, rate: float | None, out: Path | None) -> None:
@@ -227,7 +212,7 @@ def _manifests(files: tuple[Path, ...], function: str | None, rate: float | None
 
 @import_.command()
 @FILE
-@OUT
+@options.OUT_FILE
 def openslo(file: Path, out: Path | None) -> None:
     """Print OpenSLO documents as the `slos:` of a scenario file."""
     from rollout_sim.core.yaml_io import commented
@@ -238,10 +223,9 @@ def openslo(file: Path, out: Path | None) -> None:
 
 
 def _deliver(text: str, remarks: list[str], out: Path | None) -> None:
-    if out is None:
-        click.echo(text, nl=False)
-        remarks = [remark for remark in remarks if remark.startswith(WARNING)]  # the others stand in the text
-    else:
-        write_file(out, text)
+    console.put(text, out)
     for remark in remarks:
-        click.echo(remark if remark.startswith(WARNING) else f"note: {remark}", err=True)
+        if remark.startswith(WARNING):
+            click.echo(remark, err=True)
+        elif out is not None:  # else it stands in the text
+            click.echo(f"note: {remark}", err=True)

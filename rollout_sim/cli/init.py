@@ -9,26 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_sim.cli.options import FILE, Quantity, check_alias
+
 if TYPE_CHECKING:
     from rollout_sim.scenario.template import ScenarioTemplate
 
 
-class _Answer(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
+def _answer(question: str, metavar: str) -> Quantity:
     """A quantity as `template.QUESTIONS` allows it; the question's unit is taken for a bare number."""
 
-    def __init__(self, question: str, metavar: str) -> None:
-        self.question = question
-        self.name = metavar
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def read(text: str) -> float:
         from rollout_sim.scenario.template import QUESTIONS
 
-        if isinstance(value, float):
-            return value
-        try:
-            return QUESTIONS[self.question].read(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        return QUESTIONS[question].read(text)
+
+    return Quantity(metavar, read)
 
 
 _ASKED = {
@@ -44,48 +39,41 @@ _ASKED = {
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default="scenario.yaml")
+@click.argument("file", type=FILE, default="scenario.yaml")
 @click.option("--name", help="What the function is called.")
 @click.option("--alias", help="The alias that clients call.  [default: prod]")
-@click.option("--rate", type=_Answer("rate", "RATE"), help="Requests, such as 50/s or 10/min.")
+@click.option("--rate", type=_answer("rate", "RATE"), help="Requests, such as 50/s or 10/min.")
 @click.option(
     "--swing",
-    type=_Answer("swing", "SHARE"),
+    type=_answer("swing", "SHARE"),
     help="By how much the rate swings over a day, such as 40%; steady without.",
 )
-@click.option("--error-rate", type=_Answer("error_rate", "SHARE"), help="The share that fails today, such as 0.1%.")
+@click.option("--error-rate", type=_answer("error_rate", "SHARE"), help="The share that fails today, such as 0.1%.")
 @click.option(
-    "--objective", type=_Answer("objective", "SHARE"), help="The SLO's share of good requests, such as 99.9%."
+    "--objective", type=_answer("objective", "SHARE"), help="The SLO's share of good requests, such as 99.9%."
 )
-@click.option("--window", type=_Answer("window", "TIME"), help="The SLO's window, such as 30d.")
-@click.option("--duration", type=_Answer("duration", "TIME"), help="The median duration, such as 80ms.")
-@click.option("--p99", type=_Answer("p99", "TIME"), help="The 99th percentile of the duration, such as 600ms.")
-@click.option("--timeout", type=_Answer("timeout", "TIME"), help="The function's timeout, such as 10s.")
+@click.option("--window", type=_answer("window", "TIME"), help="The SLO's window, such as 30d.")
+@click.option("--duration", type=_answer("duration", "TIME"), help="The median duration, such as 80ms.")
+@click.option("--p99", type=_answer("p99", "TIME"), help="The 99th percentile of the duration, such as 600ms.")
+@click.option("--timeout", type=_answer("timeout", "TIME"), help="The function's timeout, such as 10s.")
 @click.option("--concurrency", type=click.IntRange(1), help="The function's reserved concurrency, if it has one.")
 @click.option("--yes", is_flag=True, help="Ask nothing; guess what is not given, and say so.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it is there.")
 def init(
     file: Path,
-    name: str | None,
-    alias: str | None,
-    concurrency: int | None,
     yes: bool,
     force: bool,
-    **given: float | None,
+    **given: Any,
 ) -> None:
     """Write a commented scenario to start from into FILE (scenario.yaml), asking for what it needs to know.
 
     Away from a terminal nothing is asked.
     """
+    from rollout_sim.core.files import write_file
     from rollout_sim.scenario.template import QUESTIONS, ScenarioTemplate
 
     _check_free(file, force)
     answers: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    answers |= {
-        key: value
-        for key, value in (("name", name), ("alias", alias), ("concurrency", concurrency))
-        if value is not None
-    }
     _check(answers)
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         if "name" not in answers:
@@ -100,9 +88,12 @@ def init(
             answers |= {"concurrency": reserved} if reserved else {}
         _check(answers)
     starter = _starter(answers)
-    _write(file, starter.text(), force)
+    _check_free(file, force)  # again: answering takes a while
+    write_file(file, starter.text())
     guesses = [
-        f"{_flag(key)} {QUESTIONS[key].write(getattr(starter, key))}" for key in QUESTIONS if key in starter.guessed
+        f"--{key.replace('_', '-')} {QUESTIONS[key].write(getattr(starter, key))}"
+        for key in QUESTIONS
+        if key in starter.guessed
     ]
     if guesses:
         click.echo(f"not given, so guessed: {', '.join(guesses)}")
@@ -114,7 +105,7 @@ def _ask(key: str, question: str, answers: dict[str, Any]) -> float:
     from rollout_sim.scenario.template import QUESTIONS
 
     guess = QUESTIONS[key].write(getattr(_starter(answers), key))
-    answer: float = click.prompt(question, default=guess, type=_Answer(key, key), err=True)
+    answer: float = click.prompt(question, default=guess, type=_answer(key, key), err=True)
     return answer
 
 
@@ -130,30 +121,12 @@ def _starter(answers: dict[str, Any]) -> ScenarioTemplate:
 
 def _check(answers: dict[str, Any]) -> None:
     """Raises click's error for a name or alias that no scenario may have."""
-    from rollout_sim.errors import ValidationException
-    from rollout_sim.function.lambda_api import check_alias_name
-
-    try:
-        check_alias_name(answers.get("alias", "prod"))
-    except ValidationException:
-        what = f"got {answers['alias']!r}; allowed letters, digits, - and _, not digits alone"
-        raise click.BadParameter(what, param_hint="--alias") from None
+    check_alias(answers.get("alias", "prod"))
     name: str = answers.get("name", "-")
     if not name.strip() or not name.isprintable():
         raise click.BadParameter(f"got {name!r}; allowed printable text", param_hint="--name")
 
 
-def _write(file: Path, text: str, force: bool) -> None:
-    from rollout_sim.core.files import write_file
-
-    _check_free(file, force)  # again: answering takes a while
-    write_file(file, text)
-
-
 def _check_free(file: Path, force: bool) -> None:
     if file.exists() and not force:
         raise click.UsageError(f"{file} is there already; choose another name, or overwrite it with --force")
-
-
-def _flag(key: str) -> str:
-    return "--" + key.replace("_", "-")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from rollout_sim.cli.options import JSON
+from rollout_sim.cli import console
+from rollout_sim.cli.options import FILE, FOLDER, JSON, check_alias
 
 if TYPE_CHECKING:
     from rollout_sim.core.statistics import Estimate
@@ -24,10 +25,10 @@ _DAYS: Final = 14.0
 
 
 @click.command()
-@click.argument("files", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
+@click.argument("files", type=FILE, nargs=-1)
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     multiple=True,
     help="A file to read instead of AWS; FILES are more of them.",
 )
@@ -42,7 +43,7 @@ _DAYS: Final = 14.0
 )
 @click.option(
     "--reports",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     multiple=True,
     help="REPORT lines that Logs Insights exported, beside what AWS is asked: cold starts are in them.",
 )
@@ -71,9 +72,7 @@ _DAYS: Final = 14.0
     help="The fitted error rate, or the recorded minutes.",
 )
 @click.option("--print-commands", is_flag=True, help="Only print the aws commands whose output --data takes.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), help="The folder  [default: the function's name]"
-)
+@click.option("--out", type=FOLDER, help="The folder  [default: the function's name]")
 @JSON
 def cloudwatch(
     files: tuple[Path, ...],
@@ -93,7 +92,7 @@ def cloudwatch(
     from rollout_sim.core.files import check_writable
     from rollout_sim.formats.measurements.folder import FILES, Choices, imported
 
-    _check_alias(alias)
+    check_alias(alias)
     function = _function_name(function)
     if print_commands:
         _print_commands(function, alias, days, options["region"], options["profile"])
@@ -127,17 +126,6 @@ def _function_name(given: str | None) -> str | None:
         what = f"got {given!r}; allowed a function's name (letters, digits, - and _) or its ARN"
         raise click.BadParameter(what, param_hint="--function")
     return name
-
-
-def _check_alias(alias: str) -> None:
-    from rollout_sim.errors import ValidationException
-    from rollout_sim.function.lambda_api import check_alias_name
-
-    try:
-        check_alias_name(alias)
-    except ValidationException:
-        what = f"got {alias!r}; allowed letters, digits, - and _, not digits alone"
-        raise click.BadParameter(what, param_hint="--alias") from None
 
 
 def _print_commands(function: str | None, alias: str, days: float, region: str | None, profile: str | None) -> None:
@@ -176,7 +164,6 @@ def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
 
 
 def _from_aws(function: str, alias: str, days: float, options: dict[str, Any]) -> Recording:
-    from rollout_sim.cli.console import progress
     from rollout_sim.formats.measurements.live import Wanted, read_live
 
     group = options["group"]
@@ -186,18 +173,15 @@ def _from_aws(function: str, alias: str, days: float, options: dict[str, Any]) -
         function=function, alias=alias, days=days, region=options["region"], profile=options["profile"],
         endpoint=options["endpoint_url"], group=group,
     )  # fmt: skip
-    with progress(f"reading {function} from AWS") as report:
+    with console.progress(f"reading {function} from AWS") as report:
         return read_live(wanted, report)
 
 
 def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
     """Writes the folder, and says what is in it."""
-    import json
-
-    from rollout_sim.cli.console import import_pictures, show
     from rollout_sim.formats.measurements.folder import PICTURE, write
 
-    import_pictures()
+    console.import_pictures()
 
     def picture(folder: Path) -> None:
         from rollout_sim.views.plots import fit
@@ -209,9 +193,9 @@ def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
     for remark in result.remarks:
         click.echo(remark if remark.startswith("warning: ") else f"note: {remark}", err=True)
     if as_json:
-        click.echo(json.dumps(_summary(result, out, scenario), indent=2))
+        console.echo_json(_summary(result, out, scenario), indent=2)
         return
-    show(
+    console.show(
         _table(result),
         f"wrote {out}: scenario.yaml, traffic.csv, minutes.csv, {PICTURE}.png; next: rollout-sim compare {out / 'scenario.yaml'}",
     )

@@ -9,7 +9,7 @@ import functools
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,12 +18,15 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from rollout_sim.cli import console
 from rollout_sim.core.files import FORMATS
 
 if TYPE_CHECKING:
     from rollout_sim.core.yaml_io import YamlDocument
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.scenario.sections import Engine
     from rollout_sim.study.grid import Axis, SeverityAxis
+    from rollout_sim.views.recipe import Result
 
 PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
@@ -103,11 +106,13 @@ def _item(text: str) -> CompletionItem:
     return CompletionItem(shlex.quote(text) if bash else text)
 
 
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 SCENARIO = click.argument("scenario", type=ScenarioPath())
 RUN_AGAIN = click.argument("scenario", type=ScenarioPath(), required=False)
 RECIPE = click.option(
     "--recipe",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, into its folder if without --out.",
 )
@@ -124,11 +129,8 @@ SEED = click.option("--seed", type=click.IntRange(0), help="Instead of the scena
 ENGINE = click.option(
     "--engine", type=click.Choice(["auto", "simpy", "compiled", "aggregate"]), help="Instead of the scenario's."
 )
-OUT = click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files  [default: results/<scenario>]",
-)
+OUT = click.option("--out", type=FOLDER, help="Folder for the files  [default: results/<scenario>]")
+OUT_FILE = click.option("--out", type=FILE, help="A file instead of standard output.")
 MARKDOWN: Final = "markdown"
 
 
@@ -156,15 +158,17 @@ FORMAT = click.option(
     help="Of the pictures; markdown prints the tables in Markdown.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-REPLICATIONS = click.option(
-    "--replications",
-    type=click.IntRange(1),
-    help="How many  [default: as many as take about ten seconds, at most 10,000]",
-)
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
 )
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
+
+
+def replications(help_text: str, default: int | None = None, least: int = 1) -> Callable[..., Any]:
+    """The option `--replications`; one without a `default` tells in its help how many there are without it."""
+    return click.option(
+        "--replications", type=click.IntRange(least), default=default, show_default=default is not None, help=help_text
+    )
 
 
 def moment(text: str) -> float:
@@ -197,48 +201,74 @@ def data_folder(task: Task, data: Path | str | None, minutes: str | None) -> Pat
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic in newer click only
-    """A text with a unit, such as `2 min`: a number above zero and up to `most`, in the package's own unit."""
+    """A text that `read` makes a number of, which raises ValueError where it cannot."""
 
-    def __init__(self, kind: str, most: float) -> None:
-        self.name = kind
-        self.most = most
+    def __init__(self, name: str, read: Callable[[str], float]) -> None:
+        self.name = name
+        self.read = read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The quantity in a text."""
-        from rollout_sim.core.units import parse
-
-        if isinstance(value, float):
-            return value
+        """The number in a text."""
         try:
-            quantity = parse(value, self.name, self.most)
+            return value if isinstance(value, float) else self.read(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        return quantity if quantity > 0 else self.fail(f"must be above zero, got {value!r}", param, ctx)
 
 
-def checked_jobs(jobs: int) -> int:
-    """Raises ScenarioError for a number of processes that makes no sense."""
-    from rollout_sim.study.executor import check_jobs
+def above_zero(kind: str, most: float | None = None) -> Quantity:
+    """A text with a unit, such as `2 min`: a number above 0 and up to `most`, in the package's own unit."""
 
-    check_jobs(jobs)
-    return jobs
+    def read(text: str) -> float:
+        from rollout_sim.core.units import parse
+
+        quantity = parse(text, kind, most)
+        if quantity <= 0:
+            raise ValueError(f"must be above 0, got {text!r}")
+        return quantity
+
+    return Quantity(kind, read)
+
+
+def check_alias(alias: str) -> None:
+    """Raises click's error for a name that no alias may have."""
+    from rollout_sim.errors import ValidationException
+    from rollout_sim.function.lambda_api import check_alias_name
+
+    try:
+        check_alias_name(alias)
+    except ValidationException:
+        what = f"got {alias!r}; allowed letters, digits, - and _, not digits alone"
+        raise click.BadParameter(what, param_hint="--alias") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a command works on.
+    """What a command works on, and what it is told by the options that several commands share.
 
-    `path` is the file that it was read from, `document` the scenario's, `out` the folder for results where none is
-    given; with `strict`, warnings are errors. `named` is the recipe's part about files and `axes` a sweep's, where a
-    recipe is run again; None where a scenario file is.
+    `path` is the file that it was read from, `document` the scenario's, `home` the folder for results where no other one is
+    given as `out`; with `strict`, warnings are errors. `named` is the recipe's part about files and `axes` a sweep's, where a
+    recipe is run again; None where a scenario file is. Of the pictures `suffix` is the format.
     """
 
     path: Path
     document: YamlDocument
-    out: Path
+    home: Path
     strict: bool = False
     named: Mapping[str, Any] | None = None
     axes: tuple[Axis | SeverityAxis, ...] | None = None
+    strategies: tuple[str, ...] = ()
+    seed: int | None = None
+    engine: Engine | None = None
+    jobs: int = 1
+    cluster: str | None = None
+    out: Path | None = None
+    suffix: str = FORMATS[0]
+    as_json: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go."""
+        return self.out or self.home
 
     def load(self) -> Scenario:
         """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
@@ -264,6 +294,36 @@ class Task:
 
         return named_files(self.document.path.parent, self.document.data, axes) if self.named is None else self.named
 
+    def prepare(self, files: Sequence[str]) -> tuple[Scenario, Mapping[str, Any]]:
+        """The scenario and its `named_files`, once it is known that the folder takes `files` and the computer `jobs`."""
+        from rollout_sim.core.files import check_writable
+        from rollout_sim.study.executor import check_jobs
+
+        loaded, named = self.load(), self.named_files()
+        check_writable(self.folder, files)
+        check_jobs(self.jobs)
+        return loaded, named
+
+    def deliver(
+        self,
+        result: Result,
+        named: Mapping[str, Any],
+        shown: Callable[[], Iterable[Any]],
+        document: Callable[[], object] | None = None,
+    ) -> None:
+        """Writes the files of a result, and prints what is `shown` of it (lines and tables), or one JSON document."""
+        from rollout_sim.views.output import to_json, write
+
+        console.deliver(
+            lambda: write(result, self.folder, self.suffix, named),
+            lambda: (
+                console.echo_json(document() if document else to_json(result))
+                if self.as_json
+                else console.show(*shown())
+            ),
+            None if self.as_json else f"files in {self.folder}",
+        )
+
 
 def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool) -> None:
     """Says on standard error what in the `document` of a scenario is probably not meant.
@@ -282,10 +342,15 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool) -
 
 _ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
 """Options that change no file, and so may stand beside a recipe."""
+_SHARED: Final = ("strategies", "seed", "engine", "jobs", "cluster", "out", "suffix", "as_json")
+"""Options that are fields of the `Task`."""
 
 
 def repeatable(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command SCENARIO or `--recipe`: it is called with a `Task`, and a recipe's choices are its options."""
+    """Gives a command SCENARIO or `--recipe`: it is called with a `Task`, and the options that are its own.
+
+    A recipe's choices take the place of options.
+    """
 
     @RUN_AGAIN
     @RECIPE
@@ -294,7 +359,7 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     def called(scenario: Path | None, recipe: Path | None, strict: bool, **options: Any) -> None:
         context = click.get_current_context()
         if recipe is None:
-            command(replace(_task_of_file(context, scenario), strict=strict), **options)
+            start(_task_of_file(context, scenario), strict, options)
             return
         if scenario is not None:
             raise click.UsageError(f"got both SCENARIO ({scenario}) and --recipe ({recipe}); allowed one of them")
@@ -306,7 +371,12 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
                     f"--recipe: {what}; allowed --out, --jobs, --cluster, --json and --strict, where there are any"
                 )
         task, choices = _task_of_recipe(recipe, str(context.command.name))
-        command(replace(task, strict=strict), **options | choices)
+        start(task, strict, options | choices)
+
+    def start(task: Task, strict: bool, options: dict[str, Any]) -> None:
+        console.import_pictures()
+        shared = {name: options.pop(name) for name in _SHARED if name in options}
+        command(replace(task, strict=strict, **shared), **options)
 
     return called
 
@@ -326,7 +396,7 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
     if path is None:
         argument = next(parameter for parameter in context.command.params if parameter.name == "scenario")
         raise click.MissingParameter(ctx=context, param=argument, param_hint="'SCENARIO'")
-    return Task(path=path, document=read_yaml(path), out=Path("results") / path.stem)
+    return Task(path=path, document=read_yaml(path), home=Path("results") / path.stem)
 
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
@@ -342,24 +412,11 @@ def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     choices["suffix"] = choices.pop("format")
     if "strategies" in choices:
         choices["strategies"] = tuple(choices["strategies"])
-    return Task(path=path, document=recipe.document, out=path.parent, named=recipe.named, axes=axes), choices
-
-
-def _rate(_context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    """A rate per second. Raises BadParameter."""
-    from rollout_sim.core.units import parse
-
-    try:
-        rate = None if value is None else parse(value, "rate")
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=parameter) from None
-    if rate == 0:
-        raise click.BadParameter(f"must be above 0, got {value!r}", param=parameter)
-    return rate
+    return Task(path=path, document=recipe.document, home=path.parent, named=recipe.named, axes=axes), choices
 
 
 RATE: Final = click.option(
-    "--rate", callback=_rate, metavar="RATE",
+    "--rate", type=above_zero("rate"), metavar="RATE",
     help="Events that come to each function, such as 50/s, instead of a guess; schedules keep their own.",
 )  # fmt: skip
 PARAMETER: Final = click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -10,29 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.cli import console
-from rollout_sim.cli.options import (
-    ENGINE,
-    FORMAT,
-    INTERRUPTED,
-    JOBS,
-    JSON,
-    OUT,
-    SEED,
-    Quantity,
-    Task,
-    checked_jobs,
-    data_folder,
-    repeatable,
-)
+from rollout_sim.cli import console, options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rollout_sim.scenario.goals import DeployWith
-    from rollout_sim.scenario.sections import Engine
+    from rollout_sim.study.recommend.recorded import Confirmation
+    from rollout_sim.study.recommend.search import Recommendation
 
 
 @click.command()
-@repeatable
+@options.repeatable
 @click.option("--keep-alarms", is_flag=True, help="Search strategies only, watched by the file's own alarms.")
 @click.option(
     "--deploy-with",
@@ -42,42 +30,36 @@ if TYPE_CHECKING:
 @click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
 @click.option(
     "--time",
-    type=Quantity("duration", 86400.0),
+    type=options.above_zero("duration", 86400.0),
     help="How long to search, by the clock, such as '2 min'; the recipe keeps where that ended.  [default: an amount of work "
     "that is the same on all machines, and takes seconds]",
 )
 @click.option(
     "--precision",
-    type=Quantity("share", 0.5),
+    type=options.above_zero("share", 0.5),
     help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
     "[default: until the limits are decided]",
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.FOLDER,
     metavar="FOLDER",
     help="Search on the first two thirds of the recorded days in this folder's minutes.csv, and confirm on the rest.",
 )
-@SEED
-@ENGINE
-@JOBS
-@OUT
-@FORMAT
-@JSON
+@options.SEED
+@options.ENGINE
+@options.JOBS
+@options.OUT
+@options.FORMAT
+@options.JSON
 def recommend(
-    task: Task,
+    task: options.Task,
     keep_alarms: bool,
     deploy_with: DeployWith | None,
     codedeploy: bool,
     time: float | None,
     precision: float | None,
     data: Path | None,
-    seed: int | None,
-    engine: Engine | None,
-    jobs: int,
-    out: Path | None,
-    suffix: str,
-    as_json: bool,
     runs: list[int] | None = None,
     minutes: str | None = None,
 ) -> None:
@@ -86,60 +68,62 @@ def recommend(
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until it is decided, or the effort is
     spent, and says what it would take.
     """
-    console.import_pictures()
-    from rollout_sim.control.codedeploy import shortcoming
-    from rollout_sim.core.files import check_writable
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.recommend.recorded import recommend_recorded
     from rollout_sim.study.recommend.search import prepare
-    from rollout_sim.views.backtest import confirmation_json, confirmed
-    from rollout_sim.views.output import RECOMMENDATION_FILES, to_json, write
-    from rollout_sim.views.sentences import assumed, remarks, sentence
-    from rollout_sim.views.tables import contender_table
+    from rollout_sim.views.output import RECOMMENDATION_FILES
 
-    loaded, named, folder = task.load(), task.named_files(), out or task.out
-    check_writable(folder, RECOMMENDATION_FILES)
+    loaded, named = task.prepare(RECOMMENDATION_FILES)
     confirmation = None
-    chosen: DeployWith | None = "codedeploy" if codedeploy else deploy_with
-    jobs = checked_jobs(jobs)
+    chosen: dict[str, Any] = {
+        "deploy_with": "codedeploy" if codedeploy else deploy_with,
+        "seed": task.seed,
+        "engine": task.engine,
+        "jobs": task.jobs,
+    }
+    effort: dict[str, Any] = {"keep_alarms": keep_alarms, "time": time, "precision": precision, "runs": runs}
     if data is None:
-        search = prepare(loaded, deploy_with=chosen, seed=seed, engine=engine, jobs=jobs)
+        search = prepare(loaded, **chosen)
         with console.studying(loaded, search.plane) as progress:
-            recommendation = search.recommend(
-                keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
-            )
+            recommendation = search.recommend(**effort, progress=progress)
     else:
-        with console.studying(loaded, choose_engine(loaded, engine)) as progress:
-            recommendation, confirmation = recommend_recorded(
-                loaded, data_folder(task, data, minutes), keep_alarms=keep_alarms, deploy_with=chosen, seed=seed,
-                engine=engine, time=time, precision=precision, runs=runs, jobs=jobs, progress=progress,
-            )  # fmt: skip
-    answer = f"{loaded.name}: {sentence(recommendation)}"
-    plane = recommendation.plane
-    planes = f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"
-    notes = [f"note: {note}" for note in recommendation.notes]
-    if recommendation.winner is not None:
-        target = "argo" if shortcoming(replace(recommendation.winner.plan, bake=0.0)) else "sam"
-        notes.append(f"to paste: rollout-sim export {target} {shlex.quote(str(folder / 'recommended.yaml'))}")
-    parts = [
-        *remarks(recommendation),
-        *assumed(recommendation),
-        contender_table(recommendation),
-        planes,
-        *notes,
-        *([] if confirmation is None else confirmed(confirmation, recommendation.goal)),
-        answer,  # last: a table and its notes may be longer than the screen
-    ]
-
-    def document() -> dict[str, Any]:
-        unseen = {} if confirmation is None else {"unseen": confirmation_json(confirmation, recommendation.goal)}
-        return to_json(recommendation) | unseen
-
-    console.deliver(
-        lambda: write(recommendation, folder, suffix, named),
-        lambda: click.echo(json.dumps(document(), indent=1)) if as_json else console.show(*parts),
-        None if as_json else f"files in {folder}",
+        with console.studying(loaded, choose_engine(loaded, task.engine)) as progress:
+            folder = options.data_folder(task, data, minutes)
+            recommendation, confirmation = recommend_recorded(loaded, folder, **chosen, **effort, progress=progress)
+    task.deliver(
+        recommendation,
+        named,
+        lambda: _shown(task, recommendation, confirmation),
+        lambda: _document(recommendation, confirmation),
     )
     if recommendation.interrupted:
         click.echo(f"interrupted {recommendation.interrupted}", err=True)
-        raise SystemExit(INTERRUPTED)
+        raise SystemExit(options.INTERRUPTED)
+
+
+def _shown(task: options.Task, recommendation: Recommendation, confirmation: Confirmation | None) -> Iterator[Any]:
+    from rollout_sim.control.codedeploy import shortcoming
+    from rollout_sim.views.backtest import confirmed
+    from rollout_sim.views.sentences import assumed, remarks, sentence
+    from rollout_sim.views.tables import contender_table
+
+    yield from remarks(recommendation)
+    yield from assumed(recommendation)
+    yield contender_table(recommendation)
+    plane = recommendation.plane
+    yield f"{recommendation.searched:,} candidates, seed {recommendation.seed}, plane {plane.engine}: {plane.reason}"
+    yield from (f"note: {note}" for note in recommendation.notes)
+    if recommendation.winner is not None:
+        target = "argo" if shortcoming(replace(recommendation.winner.plan, bake=0.0)) else "sam"
+        yield f"to paste: rollout-sim export {target} {shlex.quote(str(task.folder / 'recommended.yaml'))}"
+    if confirmation is not None:
+        yield from confirmed(confirmation, recommendation.goal)
+    yield f"{recommendation.scenario.name}: {sentence(recommendation)}"  # last: what is above may be longer than the screen
+
+
+def _document(recommendation: Recommendation, confirmation: Confirmation | None) -> dict[str, Any]:
+    from rollout_sim.views.backtest import confirmation_json
+    from rollout_sim.views.output import to_json
+
+    unseen = {} if confirmation is None else {"unseen": confirmation_json(confirmation, recommendation.goal)}
+    return to_json(recommendation) | unseen

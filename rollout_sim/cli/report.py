@@ -7,30 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_sim.cli import console
-from rollout_sim.cli.options import ENGINE, JOBS, SCENARIO, SEED, STRATEGIES, STRICT, checked_jobs, tell_warnings
+from rollout_sim.cli import console, options
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.sections import Engine
 
 
 @click.command()
-@SCENARIO
-@click.option(
-    "--replications",
-    type=click.IntRange(1),
-    help="How many  [default: what takes seconds on the plane, at most 10,000]",
-)
-@STRATEGIES
-@SEED
-@ENGINE
-@JOBS
-@STRICT
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file  [default: results/<scenario>/report.html]",
-)
+@options.SCENARIO
+@options.replications("How many  [default: what takes seconds on the plane, at most 10,000]")
+@options.STRATEGIES
+@options.SEED
+@options.ENGINE
+@options.JOBS
+@options.STRICT
+@click.option("--out", type=options.FILE, help="The file  [default: results/<scenario>/report.html]")
 def report(
     scenario: Path,
     replications: int | None,
@@ -47,19 +38,21 @@ def report(
     from rollout_sim.core.yaml_io import read_yaml
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
+    from rollout_sim.study.executor import check_jobs
     from rollout_sim.views.report.build import make_report
     from rollout_sim.views.report.page import write_report
     from rollout_sim.views.sentences import conclusion
 
     document, file = read_yaml(scenario), out or Path("results") / scenario.stem / "report.html"
     loaded = Scenario.parse(document)
-    tell_warnings(loaded, document, strict=strict)
+    options.tell_warnings(loaded, document, strict=strict)
     check_writable(file.parent, [file.name])
+    check_jobs(jobs)
     plane = choose_engine(loaded, engine)
     with console.studying(loaded, plane) as progress:
         page = make_report(
             scenario, strategies=strategies, replications=replications,
-            seed=seed, engine=engine, jobs=checked_jobs(jobs), progress=progress, plane=plane,
+            seed=seed, engine=engine, jobs=jobs, progress=progress, plane=plane,
         )  # fmt: skip
     console.deliver(
         lambda: write_report(page, file), lambda: console.show(*conclusion(page.compared)), f"report in {file}"

@@ -29,7 +29,7 @@ from rollout_sim.control.metrics import Metrics, Scope
 from rollout_sim.control.readings import POLLED, STATISTICS, TIMES, OwnMetric, Reading, samples_needed
 from rollout_sim.control.slo import Slices
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
-from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.distributions import Distribution, Times
 from rollout_sim.core.streams import Streams
 
 ROUNDING: Final = 1e-6
@@ -72,7 +72,7 @@ class Before:
     errors: FloatArray
     bad: FloatArray
     """Errors and failed responses."""
-    durations: tuple[Distribution | None, ...]
+    durations: tuple[Times | None, ...]
     """How long the invocations of each target take; None where there are none."""
     forecast: Callable[[float, float], FloatArray]
 
@@ -88,7 +88,7 @@ class Before:
         rates = self.invocations
         return np.divide(per_second, rates, out=np.zeros_like(rates), where=rates > 0)
 
-    def main(self, targets: tuple[int, ...]) -> Distribution | None:
+    def main(self, targets: tuple[int, ...]) -> Times | None:
         """The durations of that of the targets which has most of the traffic."""
         busiest = max(targets, key=lambda target: self.invocations[target])
         return self.durations[busiest] if self.invocations[busiest] > 0 else None
@@ -507,7 +507,7 @@ def _statistic(statistic: str, value: FloatArray, samples: FloatArray) -> FloatA
     return np.asarray(np.round(mean, 9), np.float64)
 
 
-def _usual_duration(durations: Distribution, reading: Reading) -> float:
+def _usual_duration(durations: Times, reading: Reading) -> float:
     """The percentile or trimmed mean of a distribution that a reading asks for."""
     assert reading.percentile is not None
     share = reading.percentile.share

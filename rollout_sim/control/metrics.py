@@ -174,15 +174,16 @@ class RequestCounts:
 
     A request counts once, when it is answered for good, at the version of its last attempt. `bad` holds
     requests that are bad for any objective; `bad_by[j]` those that are bad for objective j. Shapes:
-    (replications, targets, periods); `pending` (replications,) counts requests without an answer at the horizon, and `overdue_by`
-    those of `bad_by` among them.
+    (replications, targets, periods). `unanswered` (replications,) counts requests without an answer at the horizon; `overdue`
+    and `overdue_by` are those of `bad` and `bad_by` among them, which are bad already since they have waited too long.
     """
 
     requests: IntArray
     bad: IntArray
     bad_by: tuple[IntArray, ...]
+    overdue: IntArray
     overdue_by: tuple[IntArray, ...]
-    pending: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
+    unanswered: IntArray = field(default_factory=lambda: np.zeros(1, np.int64))
 
     @classmethod
     def empty(cls, *, replications: int, targets: int, periods: int, objectives: int) -> RequestCounts:
@@ -192,15 +193,31 @@ class RequestCounts:
             requests=np.zeros(shape, np.int64),
             bad=np.zeros(shape, np.int64),
             bad_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
+            overdue=np.zeros(shape, np.int64),
             overdue_by=tuple(np.zeros(shape, np.int64) for _ in range(objectives)),
-            pending=np.zeros(replications, np.int64),
+            unanswered=np.zeros(replications, np.int64),
         )
+
+    @property
+    def judged(self) -> IntArray:
+        """Requests that are known to be good or bad: answered, or overdue at the horizon. The shape of `requests`."""
+        return self.requests + self.overdue
+
+    @property
+    def pending(self) -> IntArray:
+        """Requests without an answer at the horizon that may still be good: shape (replications,)."""
+        pending: IntArray = self.unanswered - self.overdue.sum(axis=(1, 2))
+        return pending
+
+    def judged_for(self, number: int, targets: Sequence[int]) -> IntArray:
+        """Requests behind `targets` that count for the objective of that `number`, by period: (replications, periods)."""
+        judged: IntArray = (self.requests[:, targets] + self.overdue_by[number][:, targets]).sum(axis=1)
+        return judged
 
     def losses(self, objective: Objective, number: int, targets: Sequence[int], resolution: float) -> FloatArray:
         """What the budget of the objective of that `number` loses by period to requests behind `targets`: (replications, periods)."""
         bad = self.bad_by[number][:, targets].sum(axis=1)
-        judged = self.requests[:, targets].sum(axis=1) + self.overdue_by[number][:, targets].sum(axis=1)
-        return objective.losses(bad, judged, resolution)
+        return objective.losses(bad, self.judged_for(number, targets), resolution)
 
     def emptied(self) -> RequestCounts:
         """Counts of the same shape, all zero."""

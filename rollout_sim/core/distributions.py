@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,23 @@ class Distribution:
         return Distribution("empirical", (), samples, self.file)
 
 
+class Times(Protocol):
+    """What there is to know of how long something takes: a `Distribution` (s), or all that was recorded together."""
+
+    @property
+    def mean(self) -> float:
+        """As `Distribution.mean`."""
+        ...
+
+    def ppf(self, u: FloatArray) -> FloatArray:
+        """As `Distribution.ppf`."""
+        ...
+
+    def cdf(self, x: FloatArray) -> FloatArray:
+        """As `Distribution.cdf`."""
+        ...
+
+
 def Constant(value: float) -> Distribution:  # noqa: N802 - reads like the other distributions
     """The distribution that is always `value` (s or MB)."""
     return Distribution("constant", (value,))
@@ -177,7 +194,7 @@ def read_samples(path: Path, column: str, unit: str) -> tuple[float, ...]:
     return tuple(sorted(samples))
 
 
-class _DistributionCodec(Codec):
+class DistributionCodec(Codec):
     """`350 ms` (always that long) or `{lognormal: {...}}` for a `Distribution`; `kind` is a key of `units.UNITS`."""
 
     def __init__(self, kind: str, example: str) -> None:
@@ -262,5 +279,5 @@ class _DistributionCodec(Codec):
         return {"anyOf": [text, {"const": 0}, *shapes]}
 
 
-DurationDistribution = Annotated[Distribution, _DistributionCodec("duration", "350 ms")]
-SizeDistribution = Annotated[Distribution, _DistributionCodec("size", "3 MB")]
+DurationDistribution = Annotated[Distribution, DistributionCodec("duration", "350 ms")]
+SizeDistribution = Annotated[Distribution, DistributionCodec("size", "3 MB")]

@@ -12,8 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import open_regular, quoted
+from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import listed, suggest
 
 MINUTE: Final = 60.0
@@ -74,6 +75,16 @@ class Minutes:
         invocations = self.invocations
         return np.where(invocations > 0, self.errors / np.maximum(invocations, 1.0), self.error_share)
 
+    @property
+    def throttles(self) -> FloatArray:
+        """Throttled attempts of each minute: shape (minutes,)."""
+        return np.nan_to_num(self.columns["throttles"])
+
+    @property
+    def throttle_shares(self) -> FloatArray:
+        """The share of each minute's attempts that was throttled: shape (minutes,); 0 where nobody called."""
+        return self.throttles / np.maximum(self.invocations + self.throttles, 1.0)
+
     def index(self, moment: float) -> int:
         """The minute that holds a moment (s since 1970). Raises ValueError for one outside of the recording."""
         k = math.floor((moment - self.start) / self.period)
@@ -86,6 +97,18 @@ class Minutes:
         """The minutes [first, stop) alone."""
         columns = {name: column[first:stop].copy() for name, column in self.columns.items()}
         return Minutes(of=self.of, start=self.start + first * self.period, period=self.period, columns=columns)
+
+
+def drawn_rows(streams: Streams, spans: int, size: int, period: float, replications: int = 1) -> IntArray:
+    """Which of `size` recorded periods (s) each of the first `spans` simulated ones is: shape (replications, spans).
+
+    An hour is recorded periods one after the other, from any of them on; after the last one comes the first. Whatever draws from a
+    recording (traffic, errors, durations, throttles) does it by the same draws, so that what was recorded together stays together.
+    """
+    together, places = max(round(HOUR / period), 1), np.arange(spans)
+    hours = streams.generator("recorded hours").random(((spans - 1) // together + 1, replications)).T
+    begins = (hours * size).astype(np.int64)
+    return np.asarray((begins[:, places // together] + places % together) % size)
 
 
 def stamp_of(moment: float) -> str:

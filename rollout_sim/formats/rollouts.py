@@ -118,7 +118,7 @@ def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scen
     data["function"]["versions"]["$LATEST"] = data["function"]["versions"][scenario.old]
     data["function"]["aliases"][names[0]] = "$LATEST"
     for event in deployed.past:
-        (source,) = sources([event], names[0], deployed.rate, {"async_retries": 0})
+        (source,) = sources([event], names[0], deployed.rate, {"async_retries": 0}, deployed.begin)
         data["traffic"].append({**source, "name": event.name})
     return Scenario.from_dict(data, path=path)
 

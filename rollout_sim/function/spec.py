@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
 from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count, section
 from rollout_sim.function.error_rates import ErrorRate, mean_of
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.function.recorded import (
+    RecordedDurations,
+    RecordedMinutes,
+    RecordedThrottles,
+    ServiceTime,
+)
 
 MAX_VERSION: Final = 10_000
 INIT_LIMIT: Final = 10.0
@@ -20,8 +28,9 @@ INIT_LIMIT: Final = 10.0
 class VersionSpec:
     """How one version behaves: how long it runs, how long its cold starts take, how often it fails, its faults."""
 
-    duration: DurationDistribution
-    """How long an invocation runs, without the init of a cold start."""
+    duration: ServiceTime
+    """How long an invocation runs, without the init of a cold start: a distribution, or as recorded by the minute of its start,
+    `{minutes: minutes.csv, of: "alias:prod"}`, with `draw`, `begin` and `end` as recorded errors have them."""
     cold_start: DurationDistribution | None = None
     """The init that a cold invocation waits for before its duration."""
     cold_duration: DurationDistribution | None = None
@@ -47,6 +56,8 @@ class VersionSpec:
                 "`cold_start` (the init alone) and `cold_duration` (the whole cold invocation) exclude each other"
             )
         check_count("provisioned", self.provisioned, 0, 100_000)
+        if isinstance(self.duration, RecordedDurations) and (self.per_mb or self.per_record):
+            raise ValueError("recorded durations hold what `per_mb` and `per_record` would add")
 
     @property
     def mean_error_rate(self) -> float:
@@ -81,6 +92,9 @@ class FunctionSpec:
     """Which idle environment takes the next request: the newest, or the one that was busy last."""
     propagation: Seconds = 0.0
     """How long an update of an alias takes to reach the router."""
+    throttled: Share | RecordedThrottles = 0.0
+    """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
+    always the same, or as recorded. A hook's tests are not."""
 
     def __post_init__(self) -> None:
         if self.timeout > 900:
@@ -96,6 +110,31 @@ class FunctionSpec:
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
             if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
                 raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    @property
+    def mean_throttled(self) -> float:
+        """The share of attempts that others' use of the account throttles, in the long run."""
+        return self.throttled.mean if isinstance(self.throttled, RecordedThrottles) else self.throttled
+
+    def recorded(self) -> dict[tuple[str, ...], RecordedMinutes]:
+        """All that follows recorded minutes, by where it stands in the function."""
+        parts: dict[tuple[str, ...], Any] = {("throttled",): self.throttled}
+        for number, spec in self.versions.items():
+            parts |= {
+                ("versions", number, "duration"): spec.duration,
+                ("versions", number, "error_rate"): spec.error_rate,
+            }
+        return {where: part for where, part in parts.items() if isinstance(part, RecordedMinutes)}
+
+    def with_recorded(self, parts: Mapping[tuple[str, ...], Any]) -> FunctionSpec:
+        """The same with other `parts` in place of those of `recorded`."""
+        versions = {
+            number: replace(
+                spec, **{where[-1]: part for where, part in parts.items() if where[:-1] == ("versions", number)}
+            )
+            for number, spec in self.versions.items()
+        }
+        return replace(self, versions=versions, throttled=parts.get(("throttled",), self.throttled))
 
     def points_to(self, alias: str) -> str:
         """The version that an alias points to at time 0; what calls the function itself reaches `$LATEST`."""

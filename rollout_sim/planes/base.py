@@ -4,9 +4,10 @@ Every plane implements `DataPlane`, which is all that the driver (`run.driver`) 
 promotions included, and decides nothing; the controller decides, and knows no plane.
 
 The order of an instant. At equal times completions come first, then control (datapoints, alarms, rollback, shifts), then
-arrivals, then retries. `DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which
-is where control stands; so an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives
-when the weight changes meets the new one.
+arrivals, then retries, then what pollers do that were to be asked at that time, in the order of their sources.
+`DataPlane.advance` ends between the completions of its last instant and the arrivals of it, which is where control stands; so
+an invocation that ends when an alarm is evaluated is seen by it, and a request that arrives when the weight changes meets the
+new one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ COMPLETION: Final = 2
 CONTROL: Final = 3
 ARRIVAL: Final = 4
 RETRY: Final = 5
-"""Ranks of the events of one instant. SimPy itself uses 0 and 1: a new process starts before anything else."""
+POLL: Final = 6
+"""Ranks of the events of one instant; that of a source's poller is `POLL` and its number more. SimPy itself uses 0 and 1: a new
+process starts before anything else."""
 
 Answers = Callable[[], tuple[IntArray, FloatArray]]
 """How many of a hook's tests fail or are throttled, and when the last one is answered (s), which may lie ahead; both by
@@ -59,12 +62,12 @@ class PlaneTotals:
     """
 
     requests: IntArray
-    """Requests that were answered."""
+    """Requests that are known to be good or bad: answered, or waiting for longer than an objective allows at the horizon."""
     pending: IntArray
-    """Requests without an answer at the horizon."""
+    """Requests without an answer at the horizon that may still be good."""
     bad: IntArray
-    """Requests that are bad for any objective (failed, where there is none), with those of the `pending` that have waited longer
-    at the horizon than a latency objective allows."""
+    """Requests that are bad for any objective (failed, where there is none), with those that have waited longer
+    at the horizon than it allows."""
     bad_new_version: IntArray
     """Those of them that went to the new version of the rollout's alias."""
     bad_by: tuple[IntArray, ...]

@@ -152,6 +152,7 @@ class PeriodCounts:
         self._slow = [[0] * size for _ in metrics.slow_thresholds]
         self._answered = [0] * size
         self._bad = [0] * size
+        self._overdue = [0] * size
         self._bad_by = [[0] * size for _ in requests.bad_by]
         self._overdue_by = [[0] * size for _ in requests.bad_by]
         self._durations_matter = bool(metrics.percentiles or metrics.slow_thresholds)
@@ -209,6 +210,7 @@ class PeriodCounts:
                 bad = True
         if bad:
             self._bad[count_index] += 1
+            self._overdue[count_index] += waiting
         return bad
 
     def _observe(self, count_index: int, duration: float, latency: float) -> None:
@@ -258,6 +260,7 @@ class PeriodCounts:
         shape = self.requests.requests.shape[1:]
         self.requests.requests[0] = np.reshape(self._answered, shape)
         self.requests.bad[0] = np.reshape(self._bad, shape)
+        self.requests.overdue[0] = np.reshape(self._overdue, shape)
         for counts, totals in (
             *zip(self._bad_by, self.requests.bad_by, strict=True),
             *zip(self._overdue_by, self.requests.overdue_by, strict=True),
@@ -281,7 +284,7 @@ def totals_of(
         for slo in scenario.slos
     ]
     return PlaneTotals(
-        requests=requests.requests.sum(axis=(1, 2)),
+        requests=requests.judged.sum(axis=(1, 2)),
         pending=requests.pending,
         bad=requests.bad.sum(axis=(1, 2)),
         bad_new_version=requests.bad[:, new].sum(axis=(1, 2)),

@@ -25,6 +25,7 @@ from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import MAXIMA, ticks
 from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.function.recorded import RecordedDurations
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
 from rollout_sim.traffic.source import ClientRetry, Source
@@ -62,8 +63,8 @@ class AttemptDraws:
         self.slow: list[float] = uniforms[SLOW].tolist()
         self.times: dict[tuple[str, bool], list[float]] = {}
 
-    def durations(self, version: str, duration: Distribution, per_mb: float) -> list[float]:
-        """Seconds that each invocation takes on `version`, before faults; by inverse transform of one uniform."""
+    def durations(self, version: str, duration: Distribution | RecordedDurations, per_mb: float) -> list[float]:
+        """Seconds that each invocation takes on `version`, before faults: `service_times`."""
         key = (version, False)
         times = self.times.get(key)
         if times is None:
@@ -139,8 +140,15 @@ class Draws:
         return self.source.size.ppf(self.streams.generator(f"{self.name}/size", block).random(BLOCK))
 
 
-def service_times(duration: Distribution, per_mb: float, u: FloatArray, sizes: FloatArray | None) -> FloatArray:
-    """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults."""
+def service_times(
+    duration: Distribution | RecordedDurations, per_mb: float, u: FloatArray, sizes: FloatArray | None
+) -> FloatArray:
+    """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults.
+
+    Of recorded durations the uniforms themselves: how long it takes is known when it starts (`curves.duration_at`).
+    """
+    if isinstance(duration, RecordedDurations):
+        return u
     seconds = duration.ppf(u)
     return ticks(np.minimum(seconds + per_mb * sizes if per_mb and sizes is not None else seconds, _LONGEST))
 
@@ -157,6 +165,14 @@ def jitter(u: float) -> float:
     """
     digits = u * _HALF_OF_THE_DIGITS
     return digits - math.floor(digits)
+
+
+def is_refused(share: float, u: float) -> bool:
+    """Whether an attempt is throttled by others, as a `share` of them is: by the lower half of the digits of its service draw `u`.
+
+    How long it takes looks at the upper ones, and nobody needs them where it does not start.
+    """
+    return share > 0.0 and jitter(u) < share
 
 
 def tries_again(retry: ClientRetry, outcome: int) -> bool:

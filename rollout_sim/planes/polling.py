@@ -13,6 +13,7 @@ import numpy as np
 from rollout_sim.control.metrics import Metrics
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import TICK, micros, seconds
 from rollout_sim.planes.draws import AttemptDraws, Draws, jitter
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.pollers import DEAD_LETTER, FATES, GOOD, LOST, WRONG, Poller, Record, poller_of
@@ -20,6 +21,10 @@ from rollout_sim.traffic.source import Source
 
 MOST_SAMPLES: Final = 20_000
 """Samples of a backlog in a run, about."""
+AGE_DIGITS: Final = 10
+"""Binary digits to which ages are told apart from 2,048 us on: to a thousandth of them."""
+AGE_BINS: Final = 48 << AGE_DIGITS
+"""Bins of ages, the longest of which are 2,000 years."""
 _KEPT_BLOCKS: Final = 64
 _AGAIN: Final = 2
 """The attempt whose draws serve, one after the other, whatever is handed over again."""
@@ -37,8 +42,10 @@ class PolledTotals:
     """How many met each of `pollers.FATES`."""
     bad: int
     """Records that are bad for any objective (lost or wrong, where there is none), with those that have waited too long."""
-    ages: FloatArray
-    """Seconds from arrival to success of the records that were handled, in the order of their successes."""
+    ages: IntArray
+    """How many records were handled in each bin of ages (`age_bin`), from arrival to success: shape (AGE_BINS,)."""
+    mean_age: float
+    """Seconds from arrival to success, on average; NaN without any."""
     times: FloatArray
     """When the backlog was looked at (s)."""
     backlog: IntArray
@@ -52,13 +59,38 @@ class PolledTotals:
         return sum(self.fates[fate] for fate in LOST)
 
     def age_quantile(self, share: float) -> float | None:
-        """The age (s) at success that this share of the handled records does not exceed; None without any."""
-        return float(np.quantile(self.ages, share, method="inverted_cdf")) if self.ages.size else None
+        """`age_quantile` of its own records."""
+        return age_quantile(self.ages, share)
 
     @property
     def waiting(self) -> int:
         """Records without a fate at the horizon."""
         return self.arrived - sum(self.fates.values())
+
+
+def age_bin(age: int) -> int:
+    """The bin of an age (us): each up to 2,047 us has its own, later ones share theirs with others within a thousandth."""
+    shift = max(math.frexp(age)[1] - (AGE_DIGITS + 1), 0)
+    return (shift << AGE_DIGITS) + (age >> shift)
+
+
+def mean_age(total: int, ages: IntArray) -> float:
+    """Seconds on average of the records counted in `ages`, whose ages (us) come to a `total`; NaN without any."""
+    handled = int(ages.sum())
+    return total / handled * TICK if handled else math.nan
+
+
+def age_quantile(ages: IntArray, share: float) -> float | None:
+    """The age (s) that this share of the records counted in `ages` (AGE_BINS,) does not exceed; None without any.
+
+    The end of its bin: at most a thousandth too long.
+    """
+    counted = ages.cumsum()
+    if not counted[-1]:
+        return None
+    number = int(np.searchsorted(counted, share * counted[-1]))
+    shift = max((number >> AGE_DIGITS) - 1, 0)
+    return seconds(((number - (shift << AGE_DIGITS) + 1) << shift) - 1)
 
 
 def label_of(scenario: Scenario, index: int) -> str:
@@ -108,7 +140,8 @@ class PolledSource:
         self._draws = draws
         self._again = 0
         self._firsts: dict[int, AttemptDraws] = {}
-        self._ages = array("d")
+        self._ages = np.zeros(AGE_BINS, np.int64)
+        self._age_sum = 0  # us
         self._unfinished: deque[PolledRecord] = deque()  # in the order of their arrivals, with some that are over
         self._times = array("d")
         self._backlog = array("q")
@@ -164,7 +197,9 @@ class PolledSource:
     def handled(self, t: float, record: PolledRecord, *, wrong: bool) -> None:
         """A record was handled at `t`, with a wrong result or a good one."""
         self.fates[WRONG if wrong else GOOD] += 1
-        self._ages.append(t - record.arrived)
+        age = micros(t) - micros(record.arrived)
+        self._ages[age_bin(age)] += 1
+        self._age_sum += age
 
     def lost(self) -> list[tuple[PolledRecord, int]]:
         """The records that were lost since the last time, each with its fate."""
@@ -177,21 +212,19 @@ class PolledSource:
         return lost  # type: ignore[return-value]  # the poller hands back the records that it was given
 
     def sample(self, t: float) -> None:
-        """Looks at the backlog at `t`."""
-        self.poller.settle(t)
+        """Looks at the backlog at `t`, up to which the poller has settled everything."""
         while self._unfinished and self._unfinished[0].over:
             self._unfinished.popleft()
         self._times.append(t)
-        self._backlog.append(self.arrived - sum(self.fates) - len(self.poller.fates))
+        self._backlog.append(self.arrived - sum(self.fates))
         self._oldest.append(t - self._unfinished[0].arrived if self._unfinished else 0.0)
 
     def gauge(self, metrics: Metrics, queue: int, period: int) -> None:
         """Writes what CloudWatch samples of a queue at the end of a period, after `sample`, into replication 0."""
         if queue >= 0 and period < metrics.periods:
-            put_aside = self.fates[DEAD_LETTER] + sum(fate == DEAD_LETTER for _, fate in self.poller.fates)
             metrics.gauges["messages_visible"][0, queue, period] = self.poller.visible()
             metrics.gauges["oldest_message_age"][0, queue, period] = self._oldest[-1]
-            metrics.gauges["messages_in_dlq"][0, queue, period] = put_aside
+            metrics.gauges["messages_in_dlq"][0, queue, period] = self.fates[DEAD_LETTER]
 
     def unfinished(self) -> list[PolledRecord]:
         """The records without a fate."""
@@ -204,7 +237,8 @@ class PolledSource:
             arrived=self.arrived,
             fates=dict(zip(FATES, self.fates, strict=True)),
             bad=self.bad,
-            ages=np.array(self._ages),
+            ages=self._ages,
+            mean_age=mean_age(self._age_sum, self._ages),
             times=np.array(self._times),
             backlog=np.array(self._backlog, np.int64),
             oldest=np.array(self._oldest),

@@ -6,7 +6,7 @@ the invocations, of the errors among them a hypergeometric one), and what a faul
 rules of `function.faults`. So a new version without faults is exactly as good as what served the recorded requests.
 
 What a recorded minute does not tell is approximated, or `shortcomings` says that it cannot be done: invocations are over by the
-end of their minute; durations lie on a curve through the minute's recorded percentiles, straight in their logarithm.
+end of their minute; durations lie on a curve through the minute's recorded figures (`core.curves`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from rollout_sim.control.metrics import Metrics, Percentile
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
+from rollout_sim.core.curves import FEWEST, MEASURED, DurationCurves, curves_of
 from rollout_sim.core.minutes import Minutes
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
@@ -27,10 +28,6 @@ from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
 
 _ROUNDING: Final = TICK / 2
-_KNOTS: Final = (
-    (0.5, "duration_p50_ms"), (0.9, "duration_p90_ms"), (0.99, "duration_p99_ms"), (1.0, "duration_max_ms"),
-)  # fmt: skip
-"""The shares of a minute's invocations whose longest duration is recorded, and in which column."""
 _RECORDED: Final = ("invocations", "errors", "throttles", "error_rate", "duration", "responses_5xx", "burn_rate")
 _STATEFUL: Final = {"leak": "leaks", "load": "load", "subset": "users", "init": "cold starts"}
 
@@ -69,7 +66,9 @@ def shortcomings(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
                 reasons.append(f"alarm {name}: reads the function as a whole, with the traffic of other aliases")
             if reading.metric == "duration" and reading.statistic != "sample_count":
                 reasons += _unrecorded(name, recording, None if wanted is None else wanted.share)
-            if wanted is not None and (wanted.trimmed or wanted.period != period or wanted.share < _KNOTS[0][0]):
+            if wanted is not None and (
+                wanted.trimmed or wanted.period != period or wanted.share < min(MEASURED.values())
+            ):
                 reasons.append(
                     f"alarm {name}: reads more of durations than the percentiles of single minutes from p50 on"
                 )
@@ -87,18 +86,26 @@ def _unrecorded(alarm: str, recording: Minutes, share: float | None) -> list[str
     missing = ["duration_p50_ms"] if not known("duration_p50_ms") else []
     if share is None and not known("duration_average_ms"):
         missing.append("duration_average_ms")
-    above = [column for knot, column in _KNOTS if share is not None and knot >= share]
+    above = [column for column, at in MEASURED.items() if share is not None and at >= share]
     if above and not any(map(known, above)):
         missing.append(" or ".join(above))
     return [f"alarm {alarm}: reads durations, of which {column} was not recorded" for column in dict.fromkeys(missing)]
 
 
-def approximated(scenario: Scenario) -> tuple[str, ...]:
+def approximated(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
     """What recorded minutes leave open and is assumed, a sentence each."""
     notes = ["a recorded invocation counts as over by the end of its minute"]
-    readings = [reading for name in scenario.evaluated for reading in scenario.alarms[name].readings.values()]
-    if any(reading.kind == "duration" for reading in readings):
-        notes.append("durations lie on a curve through each minute's recorded percentiles")
+    alarms = [scenario.alarms[name] for name in scenario.evaluated]
+    readings = [reading for alarm in alarms for reading in alarm.readings.values()]
+    late = {slo.name for slo in scenario.slos if slo.latency is not None}
+    if any(reading.kind == "duration" for reading in readings) or any(alarm.slo in late for alarm in alarms):
+        notes.append("durations lie on a curve through each minute's recorded figures")
+        if (curves := _curves(recording)) is not None:
+            called = int((recording.invocations > 0).sum())
+            notes += [
+                f"{column} is missing in {count:,} of {called:,} minutes with invocations, and taken from what else is known of them"
+                for column, count in curves.missing.items()
+            ]
     if any(reading.metric == "responses_5xx" for reading in readings):
         notes.append("failed responses are not among the recorded figures: 5xx counts errors and throttles")
     return tuple(notes)
@@ -126,6 +133,9 @@ class RecordedPlane:
         self._counts = tuple(
             np.nan_to_num(recording.columns[name]).astype(np.int64) for name in ("invocations", "errors", "throttles")
         )
+        self._curves = _curves(recording)
+        average = recording.columns["duration_average_ms"] / 1000
+        self._means = average if self._curves is None else np.where(np.isnan(average), self._curves.means, average)
         self._left: tuple[IntArray, ...] = ()
         size = begins.size
         self._requests, self._bad, self._bad_new, self._added = (np.zeros(size, np.int64) for _ in range(4))
@@ -212,31 +222,31 @@ class RecordedPlane:
         self._added += more + answered_badly
         self._bad += errors + throttles + more + answered_badly
         self._bad_new += failed + more + answered_badly + refused
-        if not np.isnan(self._recording.columns["duration_p50_ms"]).all():
-            self._durations(minute, middle, served, invocations)
+        self._durations(minute, middle, served, invocations)
 
     def _durations(self, minute: int, t: float, served: IntArray, invocations: IntArray) -> None:
         """How long they take, as far as anything is read of it; what a fault slows down, it slows down on the new version."""
-        metrics, recording = self._metrics, self._recording
+        metrics, curves = self._metrics, self._curves
         factor, add, _, _ = faults.slowdown(self._rows, t, 0.0, 0, 0.0)
         rows = self._begins + minute
-        mean = np.nan_to_num(recording.columns["duration_average_ms"][rows]) / 1000
+        mean = np.nan_to_num(self._means[rows])
         parts = ((self._new, served, factor, add), (self._old, invocations - served, 1.0, 0.0))
         for target, n, times, more in parts:
             metrics.duration_sum[:, target, minute] += n * (mean * times + more)
-        if not metrics.percentiles and not metrics.slow:
+        if curves is None or not (metrics.percentiles or metrics.slow):
             return
-        curve = _Curve(recording, rows)
         for j, limit in enumerate(metrics.slow_thresholds):
             for target, n, times, more in parts:
-                above = 1 - curve.share_below(np.full(n.size, (limit - more) / times))
-                metrics.slow[j][:, target, minute] += self._rng.binomial(n, np.clip(np.nan_to_num(above), 0.0, 1.0))
+                above = 1 - curves.share_below(rows, np.full(n.size, (limit - more) / times))
+                metrics.slow[j][:, target, minute] += self._rng.binomial(n, np.clip(above, 0.0, 1.0))
         for key, column in metrics.percentiles.items():
             members = metrics.scopes[key.of]
-            column[:, minute] = self._percentile(key, curve, [p for p in parts if p[0] in members], invocations, minute)
+            some = [p for p in parts if p[0] in members]
+            column[:, minute] = self._percentile(key, curves, rows, some, invocations, minute)
 
     def _percentile(
-        self, key: Percentile, curve: _Curve, parts: list[tuple[int, IntArray, float, float]], all_of_it: IntArray, minute: int
+        self, key: Percentile, curves: DurationCurves, rows: IntArray, parts: list[tuple[int, IntArray, float, float]],
+        all_of_it: IntArray, minute: int,
     ) -> FloatArray:  # fmt: skip
         """A percentile of the durations of some versions' invocations: as recorded, where it is that of all of them unslowed.
 
@@ -252,53 +262,26 @@ class RecordedPlane:
         share = np.where(complete, key.share, drawn)
         if len({(times, more) for _, n, times, more in parts if n.any()}) <= 1:
             _, _, times, more = next((p for p in parts if p[1].any()), (0, total, 1.0, 0.0))
-            value = curve.longest(share) * times + more
+            value = curves.longest(rows, share) * times + more
         else:
             low, high = (
                 np.zeros(total.size),
-                curve.longest(np.ones(total.size)) * max(p[2] for p in parts) + max(p[3] for p in parts),
+                curves.longest(rows, np.ones(total.size)) * max(p[2] for p in parts) + max(p[3] for p in parts),
             )
             for _ in range(40):
                 middle = (low + high) / 2
-                below = sum(n * curve.share_below((middle - more) / times) for _, n, times, more in parts)
+                below = sum(n * curves.share_below(rows, (middle - more) / times) for _, n, times, more in parts)
                 inside = below >= share * total
                 low, high = np.where(inside, low, middle), np.where(inside, middle, high)
             value = high
         return np.where(total > 0, value, np.nan)
 
 
-class _Curve:
-    """The distribution of the durations (s) of some recorded minutes: straight in the logarithm between recorded percentiles."""
-
-    def __init__(self, recording: Minutes, rows: IntArray) -> None:
-        values = np.array([recording.columns[name][rows] for _, name in _KNOTS]) / 1000
-        shares = np.array([share for share, _ in _KNOTS])
-        for k in range(1, len(_KNOTS)):  # what is missing is like the percentile below it
-            values[k] = np.where(np.isnan(values[k]), values[k - 1], values[k])
-        values = np.maximum.accumulate(np.maximum(values, 1e-6), axis=0)
-        lowest = values[0] ** 2 / values[1]  # below the median as far as above it
-        self._logs = np.log(np.vstack([lowest, values]))
-        self._shares = np.concatenate([[0.0], shares])
-
-    def longest(self, share: FloatArray) -> FloatArray:
-        """The duration (s) below which a share of each minute's invocations lies: shape (minutes,)."""
-        segment = np.clip(np.searchsorted(self._shares, share, side="right") - 1, 0, self._shares.size - 2)
-        column = np.arange(share.size)
-        low, high = self._logs[segment, column], self._logs[segment + 1, column]
-        part = (share - self._shares[segment]) / np.diff(self._shares)[segment]
-        return np.asarray(np.exp(low + (high - low) * part))
-
-    def share_below(self, duration: FloatArray) -> FloatArray:
-        """The share of each minute's invocations up to a duration (s): shape (minutes,)."""
-        logs = np.log(np.maximum(duration, 1e-12))
-        result = np.zeros(duration.size)
-        for k in range(self._shares.size - 1):
-            low, high = self._logs[k], self._logs[k + 1]
-            part = np.where(
-                high > low, (logs - low) / np.where(high > low, high - low, 1.0), (logs >= low).astype(float)
-            )
-            result += np.clip(part, 0.0, 1.0) * (self._shares[k + 1] - self._shares[k])
-        return result
+def _curves(recording: Minutes) -> DurationCurves | None:
+    """The recording's curves of durations; None where too little of them was recorded, which `shortcomings` tells where it matters."""
+    if sum(not np.isnan(recording.columns[name]).all() for name in MEASURED) < FEWEST:
+        return None
+    return curves_of(recording)
 
 
 def _among(rng: np.random.Generator, marked: IntArray, total: IntArray, taken: IntArray) -> IntArray:

@@ -23,6 +23,7 @@ from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.control.slo import judging
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, Mask
+from rollout_sim.core.curves import duration_at
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
@@ -31,11 +32,13 @@ from rollout_sim.function.environments import Environment, EnvironmentPool, Flee
 from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
+from rollout_sim.function.recorded import RecordedDurations, step_of, throttles_of
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
 from rollout_sim.planes.base import (
     ARRIVAL,
     COMPLETION,
     CONTROL,
+    POLL,
     RETRY,
     Answers,
     PlaneSpec,
@@ -48,8 +51,10 @@ from rollout_sim.planes.draws import (
     HOOK_TEST,
     MAX_PENDING,
     NO_USER_QUANTILE,
+    SERVICE,
     AttemptDraws,
     Draws,
+    is_refused,
     jitter,
     tries_again,
     user_quantiles,
@@ -84,7 +89,8 @@ class At(Event):
 class _VersionState:
     """One version at work: its behaviour in numbers, its pool of environments, and what it has done.
 
-    The k-th of `error_rates` holds for invocations that start within the k-th `span` (s).
+    The k-th of `error_rates` holds for invocations that start within the k-th `span` (s). Where durations are recorded the k-th of
+    `curves`, of shape (steps, shares), holds for those that start within the k-th `step` (s).
     """
 
     number: str
@@ -94,6 +100,8 @@ class _VersionState:
     pool: EnvironmentPool
     error_rates: list[float]
     span: float
+    curves: FloatArray | None = None
+    step: float = math.inf
     invocations: int = 0
     errors: int = 0
     cold_starts: int = 0
@@ -193,6 +201,8 @@ class SimpyPlane:
             number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
+        self._throttled = throttles_of(scenario.function.throttled, streams, scenario.horizon)[0].tolist()
+        self._throttled_step = step_of(scenario.function.throttled)
         people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
         self._user_quantiles = array("d", user_quantiles(streams, people).tobytes())
         self._exposure = UserExposure(people)
@@ -215,7 +225,10 @@ class SimpyPlane:
             pool.provision(spec.provisioned, 0.0)
         rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
         _, span = spans_of(spec.error_rate, self._scenario.horizon)
-        return _VersionState(number, spec, rows, BatchFaults.of(rows), pool, rates, span)
+        state = _VersionState(number, spec, rows, BatchFaults.of(rows), pool, rates, span)
+        if isinstance(spec.duration, RecordedDurations):
+            state.curves, state.step = spec.duration.path(streams, self._scenario.horizon), spec.duration.step
+        return state
 
     def _source(self, index: int, source: Source, streams: Streams) -> _SourceState:
         scenario, metrics = self._scenario, self._counts.metrics
@@ -269,7 +282,7 @@ class SimpyPlane:
             assert source.polled is not None
             source.polled.poller.close(scenario.horizon)
             self._lose(source, scenario.horizon)
-        counts.requests.pending[0] = len(self._pending) + self._waiting
+        counts.requests.unanswered[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
             self._judge(request, first, scenario.horizon, failed=False, waiting=True)
         for source in self._mappings:
@@ -379,7 +392,7 @@ class SimpyPlane:
 
     def _run(self, version: _VersionState, request: _Request, t: float) -> _Invocation | None:
         """Starts an attempt at `t` in one of the version's environments; None where there is none: a throttle."""
-        environment = version.pool.take(t)
+        environment = None if self._refused(request.draws, request.index, t) else version.pool.take(t)
         if environment is None:
             if self._events is not None:
                 self._log(request, version, None, t)
@@ -388,7 +401,8 @@ class SimpyPlane:
         if self._events is not None:
             self._log(request, version, invocation, t)
         if request.source.exposes and version.number == self._new and t >= self._start:
-            self._exposure.exposed(request.user, service(request.source.alias, version.number))
+            request.served = service(request.source.alias, version.number)
+            self._exposure.exposed(request.user, request.served)
         return invocation
 
     def _invoke(
@@ -400,7 +414,7 @@ class SimpyPlane:
         if cold and spec.cold_duration is not None:
             duration = draws.inits(number, spec.cold_duration)[index]
         else:
-            duration = draws.durations(number, spec.duration, spec.per_mb)[index]
+            duration = self._service(version, draws, index, t, spec.per_mb)
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
         error_rate = version.error_rates[int(t // version.span)]
@@ -409,6 +423,16 @@ class SimpyPlane:
             draws.slow[index], t, cold, t - environment[1], self._fleet.running, user_quantile, duration, init,
         )  # fmt: skip
         return _Invocation(version, environment, cold, t, init, duration, outcome, tick(t + init + duration))
+
+    @staticmethod
+    def _service(version: _VersionState, draws: AttemptDraws, index: int, t: float, per_mb: float) -> float:
+        """Seconds that an invocation takes which starts at `t`, before faults."""
+        drawn = draws.durations(version.number, version.spec.duration, per_mb)[index]
+        return drawn if version.curves is None else float(duration_at(version.curves[int(t // version.step)], drawn))
+
+    def _refused(self, draws: AttemptDraws, index: int, t: float) -> bool:
+        """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
+        return is_refused(self._throttled[int(t // self._throttled_step)], float(draws.uniforms[SERVICE, index]))
 
     def _end(self, invocation: _Invocation) -> None:
         """The environment is idle again, or gone after a crash, a failed init or a timeout."""
@@ -465,7 +489,10 @@ class SimpyPlane:
             if record.served != ABSENT:
                 self._exposure.active(record.user, record.served)
         source.polled.arrive(record)
-        self._poll(source, record.arrived)
+        if source.polled.poller.wake() <= record.arrived:
+            self._poll(source, record.arrived)
+        else:
+            self._plan(source)
 
     def _poll(self, source: _SourceState, t: float) -> None:
         """Hands over all batches that go at `t`, and sees to it that the poller is asked again in time."""
@@ -474,22 +501,23 @@ class SimpyPlane:
         while (batch := polled.poller.take(t)) is not None:
             self._hand_over(source, batch, t)
         self._lose(source, t)
-        due = polled.poller.wake()
-        if due < polled.woken_at:
-            self._poll_at(source, due)
+        self._plan(source)
 
-    def _poll_at(self, source: _SourceState, due: float) -> None:
-        """Has the poller asked at `due`, after the control and the arrivals of that instant."""
-        assert source.polled is not None
-        source.polled.woken_at = due
+    def _plan(self, source: _SourceState) -> None:
+        """Has the poller asked when it says so, unless it is asked before."""
+        polled = source.polled
+        assert polled is not None
+        due = polled.poller.wake()
+        if due >= polled.woken_at:
+            return
+        polled.woken_at = due
 
         def wake(_: Event) -> None:
-            assert source.polled is not None
-            if source.polled.woken_at == due:
-                source.polled.woken_at = math.inf
-            self._poll(source, due)
+            if polled.woken_at == due:  # and not planned anew since then
+                polled.woken_at = math.inf
+                self._poll(source, due)
 
-        At(self._clock, due, RETRY).callbacks.append(wake)
+        At(self._clock, due, POLL + source.index).callbacks.append(wake)
 
     def _hand_over(self, source: _SourceState, batch: BatchOfRecords, t: float) -> None:
         """An invocation with a batch: routed and run like any other, its records one by one inside it."""
@@ -501,7 +529,7 @@ class SimpyPlane:
         period = int(t // self._counts.resolution)
         for record in records:
             record.first = first
-        environment = version.pool.take(t)
+        environment = None if self._refused(draws, index, t) else version.pool.take(t)
         if environment is None:
             self._counts.throttle(first, period)
             self._log_batch(source, records[0], version, None, t)
@@ -511,7 +539,8 @@ class SimpyPlane:
             self._counts.iterator_age(first, period, t - records[-1].arrived)
         if source.exposes and version.number == self._new and t >= self._start:
             for record in records:
-                self._exposure.exposed(record.user, service(source.alias, version.number))
+                record.served = service(source.alias, version.number)
+                self._exposure.exposed(record.user, record.served)
         invocation = self._invoke_batch(version, environment, draws, index, t, len(records))
         outcomes = self._outcomes(polled, version, records, t) if invocation.outcome == OK else None
         if outcomes is not None and ERROR in outcomes and not polled.mapping.partial_failures:
@@ -529,7 +558,7 @@ class SimpyPlane:
         if cold and spec.cold_duration is not None:
             duration = draws.inits(number, spec.cold_duration)[index]
         else:
-            duration = draws.durations(number, spec.duration, 0.0)[index]
+            duration = self._service(version, draws, index, t, 0.0)
             if cold and spec.cold_start is not None:
                 init = draws.inits(number, spec.cold_start)[index]
         # The upper digits of the fault draw are the first record's.
@@ -583,8 +612,8 @@ class SimpyPlane:
                 judged = source.strict if wrong else source.judged
                 failing = wrong and (bool(judged) or not source.judged)  # not where all objectives are about lost ones
                 self._judge_record(source, record, t, judged, failed=failing)
-        if t < polled.woken_at:
-            self._poll_at(source, t)
+        self._lose(source, t)
+        self._plan(source)
 
     def _lose(self, source: _SourceState, t: float) -> None:
         """Records that were lost by `t` are bad."""
@@ -629,6 +658,8 @@ class SimpyPlane:
         ends_period = self._samples > 1 and t % self._counts.resolution == 0
         for source in self._mappings:
             assert source.polled is not None
+            source.polled.poller.settle(t)
+            self._lose(source, t)
             source.polled.sample(t)
             if ends_period:
                 source.polled.gauge(self._counts.metrics, source.queue, round(t / self._counts.resolution) - 1)

@@ -16,6 +16,7 @@ from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.function.spec import FunctionSpec, VersionSpec
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import ArrivalProcess, arrival_process
 from rollout_sim.traffic.source import Arrivals
@@ -77,13 +78,19 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
             [counts[target.alias] if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
         )
 
+    run = usual * (1.0 - function.mean_throttled)
     return Before(
-        invocations=usual,
-        errors=usual * np.array([spec.mean_error_rate for spec in specs]),
-        bad=usual * np.array([1.0 - (1.0 - spec.mean_error_rate) * (1.0 - spec.failed_responses) for spec in specs]),
+        invocations=run,
+        errors=run * np.array([spec.mean_error_rate for spec in specs]),
+        bad=usual * np.array([_mean_bad(function, spec) for spec in specs]),
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
+
+
+def _mean_bad(function: FunctionSpec, version: VersionSpec) -> float:
+    """The share of requests that fail for their clients in the long run, faults apart: throttles by others, errors, wrong answers."""
+    return 1.0 - (1.0 - function.mean_throttled) * (1.0 - version.mean_error_rate) * (1.0 - version.failed_responses)
 
 
 def _expected(scenario: Scenario) -> Callable[[float, float], dict[str, float]]:
@@ -206,7 +213,7 @@ def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSo
     if alias != scenario.alias:
         targets = tuple(k for k, target in enumerate(metrics.targets) if target.alias == alias)
     if slo.latency is None:
-        bad = 1.0 - (1.0 - version.mean_error_rate) * (1.0 - version.failed_responses)
+        bad = _mean_bad(scenario.function, version)
         return BurnSource(objective=slo.objective, slices=slo.slices, history=history, history_bad=bad, targets=targets)
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(

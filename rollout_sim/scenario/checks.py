@@ -12,8 +12,9 @@ from typing import Final
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.readings import POLLED, STATISTICS, Reading, plain
 from rollout_sim.control.slo import AgeSli
+from rollout_sim.core.minutes import stamp_of
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import Where, listed, suggest
+from rollout_sim.core.yaml_io import Where, dotted, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
@@ -35,7 +36,17 @@ def inconsistencies(scenario: Sections) -> list[Problem]:
     problems = list(_custom_classes(scenario))
     if problems:
         return problems
-    for check in (_aliases, _traffic, _slos, _own_metrics, _alarms, _promotions, _on_call, _rollout_names):
+    for check in (
+        _aliases,
+        _traffic,
+        _drawn_hours,
+        _slos,
+        _own_metrics,
+        _alarms,
+        _promotions,
+        _on_call,
+        _rollout_names,
+    ):
         problems += check(scenario)
     if scenario.rollout is not None and not problems:
         problems += _rollout(scenario, scenario.rollout)
@@ -115,6 +126,37 @@ def _traffic(scenario: Sections) -> Iterator[Problem]:
         if stays > MAX_STAYS:
             what = f"makes {stays:.3g} stays until the horizon; allowed {MAX_STAYS:.3g}"
             yield ("traffic", i, "arrivals", "bursty"), what
+
+
+def _drawn_hours(scenario: Sections) -> Iterator[Problem]:
+    """Recordings that are drawn from hour by hour are of the same time, for the same draw has to mean the same hour."""
+    drawn: dict[Where, tuple[float | None, float, int]] = {}
+    for i, source in enumerate(scenario.traffic):
+        trace = source.arrivals.trace
+        if trace is not None and trace.draw == "blocks":
+            recording = trace.recording
+            periods = round(recording.length / recording.period)
+            drawn["traffic", i, "arrivals", "trace"] = (recording.start, recording.period, periods)
+    for place, part in scenario.function.recorded().items():
+        if part.draw == "blocks":
+            drawn["function", *place] = (part.recording.start, part.recording.period, part.recording.size)
+    for where, span in drawn.items():
+        first, its_span = next(iter(drawn.items()))
+        undated = None in (span[0], its_span[0])
+        if span[undated:] != its_span[undated:]:
+            yield (
+                where,
+                (
+                    f"drawn hours fall together only where all recordings are of the same time, got {_spans(span)} here and "
+                    f"{_spans(its_span)} in {dotted(first)}; see `end`"
+                ),
+            )
+
+
+def _spans(span: tuple[float | None, float, int]) -> str:
+    start, period, periods = span
+    when = "" if start is None else f" from {stamp_of(start)} on"
+    return f"{periods:,} periods of {period:g} s{when}"
 
 
 def _slos(scenario: Sections) -> Iterator[Problem]:

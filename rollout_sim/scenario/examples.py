@@ -9,7 +9,7 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
 from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.function import error_rates, faults
+from rollout_sim.function import error_rates, faults, recorded
 from rollout_sim.function.spec import FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
 from rollout_sim.traffic import polling, source
@@ -34,6 +34,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Check: {"ignore": {"RS103": "the alarm is being replaced, see the runbook"}},
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
+    source.CronArrivals: {"expression": "0/5 8-17 ? * MON-FRI *", "zone": "Europe/Berlin", "begin": "2026-11-24 07:30"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
     error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},
     faults.Fault: {"errors": "4%", "onset": "2 min"},
@@ -55,7 +56,8 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     goals.Prices: {"bad_request": 0.02, "minute_of_delay": 1, "false_rollback": 500},
     sections.Promotion: {"at": "30 min", "alias": "test", "to": 2},
     goals.Risk: {"p_bad": "15%", "severity": {"error_rate": {"loguniform": ["0.2%", "50%"]}}},
-    error_rates.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
+    recorded.RecordedErrors: {"minutes": "minutes.csv", "of": "alias:prod", "draw": "blocks"},
+    recorded.RecordedThrottles: {"minutes": "minutes.csv", "of": "alias:prod"},
     sections.Rollout: {"alias": "prod", "to": 2, "start": "10 min", "phase": "random", "alarms": ["new-version-errors"]},
     goals.Severity: {"error_rate": "1%"},
     Slices: {"every": "5 min", "target": "99%"},

@@ -45,6 +45,8 @@ def json_schema() -> dict[str, Any]:
     definitions["FunctionSpec"]["properties"]["aliases"]["additionalProperties"] = number
     for name in ("Rollout", "Promotion"):
         definitions[name]["properties"]["to"] |= number
+    cron = definitions["Arrivals"]["properties"]["cron"]
+    cron["anyOf"] = [{"type": "string"}, *cron["anyOf"]]
     retry = definitions["Source"]["properties"]["retry"]
     retry["anyOf"] = [{"enum": list(PRESETS)}, *retry["anyOf"]]
     names = [f"{prefix}{name}" for name in PREDEFINED for prefix in ("", PREFIX)]

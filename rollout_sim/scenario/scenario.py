@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rollout_sim.core.display import Displayed
+from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import DAY
+from rollout_sim.core.minutes import DAY, iso_of
 from rollout_sim.core.registry import registered
 from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.scenario.checks import inconsistencies
@@ -101,9 +101,13 @@ class Scenario(Displayed, Sections):
             source["arrivals"].get("trace", {}).pop("folder", None)  # where the file was found is not part of the file
             if source.get("function"):
                 source.pop("alias")
-        for version in data["function"]["versions"].values():
-            if isinstance(version.get("error_rate"), dict):
-                version["error_rate"].pop("folder", None)
+        function = data["function"]
+        for recorded in (
+            function.get("throttled"),
+            *(spec.get("error_rate") for spec in function["versions"].values()),
+        ):
+            if isinstance(recorded, dict):
+                recorded.pop("folder", None)
         return data
 
     def with_files(self, document: YamlDocument) -> Scenario:
@@ -119,30 +123,37 @@ class Scenario(Displayed, Sections):
                 sources.append(source.with_files(folder, files))
             except ValueError as error:
                 problems.append(problem(document.path, locate(document, ("traffic", i)), ("traffic", i), str(error)))
+        function = self.function
+        for where, part in self.function.recorded().items():
+            try:
+                function = function.with_recorded({where: part.with_files(folder, files)})
+            except ValueError as error:
+                place = ("function", *where)
+                problems.append(problem(document.path, locate(document, place), place, str(error)))
         versions = {}
-        for number, spec in self.function.versions.items():
+        for number, spec in function.versions.items():
             try:
                 times: dict[str, Any] = {
-                    name: None if (time := getattr(spec, name)) is None else time.with_files(folder, "s", files)
+                    name: time.with_files(folder, "s", files)
                     for name in ("duration", "cold_start", "cold_duration")
+                    if isinstance(time := getattr(spec, name), Distribution)
                 }
-                if isinstance(spec.error_rate, RecordedErrors):
-                    times["error_rate"] = spec.error_rate.with_files(folder, files)
                 versions[number] = replace(spec, **times)
             except ValueError as error:
-                where = ("function", "versions", number)
-                problems.append(problem(document.path, locate(document, where), where, str(error)))
+                place = ("function", "versions", number)
+                problems.append(problem(document.path, locate(document, place), place, str(error)))
         if problems:
             raise ScenarioError(problems)
-        return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+        return replace(self, traffic=tuple(sources), function=replace(function, versions=versions))
 
     @property
     def knows_time(self) -> bool:
-        """Whether its traffic or its errors follow a recording, or the time of day, so that moments differ."""
+        """Whether anything of it follows a recording step by step, or the time of day, so that moments differ."""
         traffic = [source.arrivals for source in self.traffic]
-        daily = any(a.trace is not None or (a.diurnal is not None and a.diurnal.period == DAY) for a in traffic)
-        rates = [spec.error_rate for spec in self.function.versions.values()]
-        return daily or any(isinstance(rate, RecordedErrors) and rate.draw == "replay" for rate in rates)
+        daily = any(a.cron is not None or (a.diurnal is not None and a.diurnal.period == DAY) for a in traffic)
+        traces = [a.trace for a in traffic if a.trace is not None]
+        draws = [*(trace.draw for trace in traces), *(part.draw for part in self.function.recorded().values())]
+        return daily or "replay" in draws
 
     def at(self, moment: float, files: FileReader | None = None) -> Scenario:
         """The same with its rollout (or, without one, the simulation) beginning at a recorded `moment` (s since 1970).
@@ -158,7 +169,7 @@ class Scenario(Displayed, Sections):
         sources = []
         for i, source in enumerate(self.traffic):
             arrivals = source.arrivals
-            if arrivals.trace is not None:
+            if arrivals.trace is not None and arrivals.trace.draw == "replay":
                 try:
                     trace = arrivals.trace.beginning(begin)
                     arrivals = replace(arrivals, trace=trace.with_files(Path(trace.folder), files))
@@ -168,19 +179,19 @@ class Scenario(Displayed, Sections):
                     raise ScenarioError(
                         [f"{self.name}: traffic.{i}: the begin{start} has no traffic: {error}"]
                     ) from None
+            elif arrivals.cron is not None:
+                arrivals = replace(arrivals, cron=replace(arrivals.cron, begin=iso_of(begin)))
             elif arrivals.diurnal is not None and arrivals.diurnal.period == DAY:
                 peak = (arrivals.diurnal.peak - begin) % DAY
                 arrivals = replace(arrivals, diurnal=replace(arrivals.diurnal, peak=peak))
             sources.append(replace(source, arrivals=arrivals))
-        versions = dict(self.function.versions)
-        for number, spec in versions.items():
-            if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
-                rate = spec.error_rate.beginning(begin)
-                try:
-                    versions[number] = replace(spec, error_rate=rate.with_files(Path(rate.folder), files))
-                except ValueError as error:
-                    raise ScenarioError([f"{self.name}: function.versions.{number}.error_rate: {error}"]) from None
-        return replace(self, traffic=tuple(sources), function=replace(self.function, versions=versions))
+        parts = {}
+        for where, part in self.function.recorded().items():
+            try:
+                parts[where] = part.beginning(begin, files)
+            except ValueError as error:
+                raise ScenarioError([f"{self.name}: function.{'.'.join(where)}: {error}"]) from None
+        return replace(self, traffic=tuple(sources), function=self.function.with_recorded(parts))
 
     def with_faults(self, version: str, faults: Sequence[Fault]) -> Scenario:
         """The same scenario with `faults` in place of those of `version`; incidents stay.

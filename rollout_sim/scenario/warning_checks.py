@@ -21,6 +21,7 @@ from rollout_sim.control.ranges import Range, range_of
 from rollout_sim.control.readings import POLLED, TIMES, Reading
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.formatting import show_duration as duration_text
+from rollout_sim.core.minutes import moment_of, stamp_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import Where, dotted, listed
@@ -361,6 +362,18 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="trace", where=("traffic", i, "arrivals", "trace"), what=what)
 
 
+def _silent_schedule(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A schedule by the clock that does not come while the simulation lasts."""
+    for i, source in enumerate(scenario.traffic):
+        cron = source.arrivals.cron
+        if cron is None or next(cron.moments(), math.inf) < scenario.horizon:
+            continue
+        first = next(cron.moments(), math.inf)
+        again = f"comes at {stamp_of(moment_of(cron.begin) + first)}" if math.isfinite(first) else "never comes again"
+        what = f"begins at {cron.begin} and {again}, after the horizon; give a `begin`, or `--at`"
+        yield ScenarioWarning(name="schedule", where=("traffic", i, "arrivals", "cron"), what=what)
+
+
 def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A queue whose messages return before its batches can be tried again."""
     for i, source in enumerate(scenario.traffic):
@@ -413,6 +426,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
+    _silent_schedule,
     _short_visibility,
     _blocked_shard,
     _counted_retries,

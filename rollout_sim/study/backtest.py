@@ -317,7 +317,7 @@ def backtest(
     )
     if progress is not None:
         progress(1.0)
-    notes = [*approximated(scenario), *([why] if why else [])]
+    notes = [*approximated(scenario, recording), *([why] if why else [])]
     if scenario.incident:
         notes.append("the scenario's incident is left out: what happened is in the recording")
     if scenario.on_call is not None:

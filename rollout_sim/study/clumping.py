@@ -12,7 +12,8 @@ from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.formatting import share
 from rollout_sim.core.minutes import DAY, HOUR, Minutes
 from rollout_sim.core.statistics import Estimate, ratio_in_blocks
-from rollout_sim.function.error_rates import Dispersed, RecordedErrors, Spells
+from rollout_sim.function.error_rates import Dispersed, Spells
+from rollout_sim.function.recorded import RecordedErrors
 from rollout_sim.scenario.scenario import Scenario
 
 _HOURLY: Final = 2.0

@@ -319,16 +319,17 @@ def _scenarios(
 def _document(source: YamlDocument | Scenario) -> YamlDocument:
     """The document whose fields are varied. Raises ScenarioError for a scenario that names files of samples.
 
-    A scenario keeps the folder of its traces, not that of its samples.
+    A scenario keeps the folder of its traces and of its recorded minutes, not that of its samples.
     """
     if isinstance(source, YamlDocument):
         return source
     times = [(spec.duration, spec.cold_start, spec.cold_duration) for spec in source.function.versions.values()]
-    sampled = [time for spec in times for time in spec if time is not None and time.samples]
+    sampled = [time for spec in times for time in spec if getattr(time, "samples", ())]
     if sampled or any(traffic.size is not None and traffic.size.samples for traffic in source.traffic):
         what = "fields are varied in a file where there are samples, got a scenario; allowed the file's path"
         raise ScenarioError([f"{source.name}: sweep: {what}"])
     folders = [traffic.arrivals.trace.folder for traffic in source.traffic if traffic.arrivals.trace is not None]
+    folders += [part.folder for part in source.function.recorded().values()]
     plain = json.loads(json.dumps(source.dump()))
     return YamlDocument(data=plain, lines={}, path=Path(*folders[:1]) / "scenario")
 
@@ -357,9 +358,11 @@ def _files(scenario: Scenario, reader: FileReader) -> list[str]:
         if (trace := source.arrivals.trace) is not None:
             prints.append(reader.read(digest, Path(trace.folder) / trace.file, traces.MAX_BYTES))
         prints += [repr(source.size.samples)] if source.size is not None and source.size.samples else []
+    for part in scenario.function.recorded().values():
+        prints.append(reader.read(digest, Path(part.folder) / part.minutes, traces.MAX_BYTES))
     for spec in scenario.function.versions.values():
-        times = (spec.duration, spec.cold_start, spec.cold_duration)
-        prints += [hashlib.sha256(repr(time.samples).encode()).hexdigest() for time in times if time and time.samples]
+        sampled = [getattr(time, "samples", ()) for time in (spec.duration, spec.cold_start, spec.cold_duration)]
+        prints += [hashlib.sha256(repr(samples).encode()).hexdigest() for samples in sampled if samples]
     return prints
 
 

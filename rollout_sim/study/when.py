@@ -16,10 +16,9 @@ import numpy as np
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.files import FileReader
-from rollout_sim.core.minutes import DAY, HOUR
+from rollout_sim.core.minutes import DAY, HOUR, moment_of
 from rollout_sim.core.statistics import Estimate, mean_of, ratio_in_blocks, share_of
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.error_rates import RecordedErrors
 from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
@@ -240,7 +239,7 @@ def _moments(scenario: Scenario) -> list[list[float]]:
     spans: list[tuple[float, float]] = []
     for source in scenario.traffic:
         trace = source.arrivals.trace
-        if trace is None:
+        if trace is None or trace.draw != "replay":
             continue
         recording = trace.recording
         if recording.start is None:
@@ -248,13 +247,15 @@ def _moments(scenario: Scenario) -> list[list[float]]:
         first, end = recording.start + scenario.start, recording.start + recording.length
         last = min(end, end + scenario.start - recording.period)  # the simulation, too, begins at a recorded moment
         spans.append((first, last if trace.repeat else end - (scenario.horizon - scenario.start)))
-    for spec in scenario.function.versions.values():
-        if isinstance(spec.error_rate, RecordedErrors) and spec.error_rate.draw == "replay":
-            minutes = spec.error_rate.recording
+    for part in scenario.function.recorded().values():
+        if part.draw == "replay":
+            minutes = part.recording
             end = minutes.start + minutes.size * minutes.period
             spans.append((minutes.start + scenario.start, min(end, end + scenario.start - minutes.period)))
     if not spans:
-        return [[hour * HOUR + DAY] for hour in range(HOURS)]  # any day
+        clocks = (source.arrivals.cron for source in scenario.traffic if source.arrivals.cron is not None)
+        day = next((moment_of(clock.begin) // DAY * DAY for clock in clocks), DAY)  # any day where no calendar counts
+        return [[hour * HOUR + day] for hour in range(HOURS)]
     first, last = max(first for first, _ in spans), min(last for _, last in spans)
     result = []
     for hour in range(HOURS):

@@ -77,7 +77,7 @@ class Poller(Protocol):
     """Records that were lost since this list was last emptied, each with its fate; those that were handled are not among them."""
 
     def arrive(self, t: float, record: Record) -> None:
-        """A record comes at `t`."""
+        """A record comes at `t`; `take` is to be asked then only where `wake` says so."""
         ...
 
     def take(self, t: float) -> BatchOfRecords | None:
@@ -140,8 +140,7 @@ class Scaling:
     def advance(self, t: float) -> int:
         """Batches that may run at once at `t` (s)."""
         now = micros(t)
-        change = now - self._at if self.rising else self._at - now
-        self._credit = min(max(self._credit + change, 0), (self.most - self.first) * self.interval)
+        self._credit = credit(self._credit, now - self._at, self.rising, (self.most - self.first) * self.interval)
         self._at = now
         return self.first + self._credit // self.interval
 
@@ -150,6 +149,16 @@ class Scaling:
         if not self.rising or self._credit >= (self.most - self.first) * self.interval:
             return math.inf
         return seconds(self._at + self.interval - self._credit % self.interval)
+
+
+def credit(before: int, passed: int, rising: bool, most: int) -> int:
+    """For how long (us) the number of batches has risen, less how long it has fallen, after so many more microseconds."""
+    return min(max(before + passed if rising else before - passed, 0), most)
+
+
+def next_look(t: float) -> float:
+    """When a shard at rest is polled after `t` (s)."""
+    return tick((math.floor(t / STREAM_POLL) + 1) * STREAM_POLL)
 
 
 class _Standard:
@@ -263,15 +272,18 @@ class QueuePoller:
         self._invisible: list[tuple[float, int, Record]] = []  # until when, in which order, which
         self._order = 0
         self._deadline = math.inf  # when the batch that is being gathered goes at the latest
+        self._changed = math.inf  # since when there may be a batch that `take` was not asked for
 
     def arrive(self, t: float, record: Record) -> None:
-        """A message comes."""
-        del t  # it says so itself
+        """A message comes; where others wait for a place already it waits with them."""
         self._backlog.add(record)
+        if not self.scaling.rising:
+            self._changed = t
 
     def take(self, t: float) -> BatchOfRecords | None:
         """The next batch that goes, where there is a place for it and it is full or gathered long enough."""
         self.settle(t)
+        self._changed = math.inf
         places = self.scaling.advance(t)
         while len(self._backlog) and self.in_flight < places:
             if self._gathering(t):
@@ -322,6 +334,8 @@ class QueuePoller:
             else:
                 record.over = True
                 self._backlog.finished(record)
+        if len(self._backlog):
+            self._changed = t
 
     def settle(self, t: float) -> None:
         """Messages whose visibility timeout is over come back."""
@@ -335,9 +349,9 @@ class QueuePoller:
                 self._backlog.put_back(record)
 
     def wake(self) -> float:
-        """When a message comes back, a batch was gathered long enough, or there is one more place."""
+        """When a message comes back, a batch was gathered long enough, or there is one more place; at once after a change."""
         comes_back = self._invisible[0][0] if self._invisible else math.inf
-        return min(comes_back, self._deadline, self.scaling.next_rise())
+        return min(self._changed, comes_back, self._deadline, self.scaling.next_rise())
 
     def visible(self) -> int:
         """Messages that could be fetched; those of a FIFO group that is held back could not."""
@@ -395,7 +409,7 @@ class StreamPoller:
         self._waiting += 1
         if lane.busy or lane.again:
             return
-        polled = tick((math.floor(t / STREAM_POLL) + 1) * STREAM_POLL)
+        polled = next_look(t)
         if lane.due == math.inf:
             self._plan(record.place, tick(polled + self._mapping.window))
         if self._mapping.window and len(lane.records) >= self._mapping.size and polled < lane.due:

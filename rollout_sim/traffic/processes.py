@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from typing import Any, Final, Protocol
@@ -9,11 +10,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.minutes import drawn_rows
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import ticks
 from rollout_sim.errors import ScenarioError
-from rollout_sim.traffic.source import Arrivals, Bursty, Diurnal, TraceFile
-from rollout_sim.traffic.traces import Trace
+from rollout_sim.traffic.source import Arrivals, Bursty, CronArrivals, Diurnal, TraceFile
+from rollout_sim.traffic.traces import MINUTE, Trace
 
 PRECISE: Final = 1e-9
 """To how many seconds a diurnal count is inverted: a thousandth of a tick."""
@@ -69,8 +71,10 @@ def arrival_process(arrivals: Arrivals, streams: Streams, name: str, horizon: fl
         return _Warped(_Switching(arrivals.bursty, streams, f"{name}/states"), streams, name)
     if arrivals.fixed is not None:
         return _Fixed(arrivals.fixed, arrivals.offset)
+    if arrivals.cron is not None:
+        return _Scheduled(arrivals.cron, streams, name, horizon)
     assert arrivals.trace is not None
-    return _Replay(arrivals.trace, arrivals.trace.recording, streams, name)
+    return _Replay(arrivals.trace, arrivals.trace.recording, streams, name, horizon)
 
 
 class _Intensity(Protocol):
@@ -245,13 +249,74 @@ class _Fixed:
         raise ValueError("fixed arrivals come at exact times")
 
 
-class _Replay:
-    """A trace, pass by pass and period by period; each period has its own stream."""
+class _Scheduled:
+    """A schedule by the clock: the k-th of its moments makes one event, at most `within` later, in the order in which they come."""
 
-    def __init__(self, spec: TraceFile, trace: Trace, streams: Streams, name: str) -> None:
+    def __init__(self, spec: CronArrivals, streams: Streams, name: str, horizon: float) -> None:
+        self.spec = spec
+        self.long_run_rate = spec.long_run_rate
+        self._streams = streams
+        self._name = name
+        self._moments = itertools.takewhile(lambda moment: moment < horizon, spec.moments())
+        self._due: list[float] = []
+        self._next = next(self._moments, math.inf)
+        self._taken = 0
+        self._delays: FloatArray = np.zeros(0)
+
+    def block(self, number: int) -> FloatArray:
+        del number  # asked in order
+        times: list[float] = []
+        while len(times) < BLOCK:
+            if self._next < math.inf and (not self._due or self._due[0] >= self._next):
+                heapq.heappush(self._due, self._next + self._delay())
+                self._next = next(self._moments, math.inf)
+            elif self._due:
+                t = heapq.heappop(self._due)
+                times += [t] if t >= 0 else []
+            else:
+                break
+        return ticks(np.array(times))
+
+    def _delay(self) -> float:
+        """How long after its moment the next event comes (s)."""
+        number, place = divmod(self._taken, BLOCK)
+        if not place:
+            self._delays = self._streams.generator(self._name, number).random(BLOCK) * self.spec.within
+        self._taken += 1
+        return float(self._delays[place])
+
+    def mean_count(self, start: float, end: float) -> float:
+        within = self.spec.within
+        total = 0.0
+        for moment in self.spec.moments():
+            if moment >= end:
+                break
+            if within > 0:
+                total += max(min(moment + within, end) - max(moment, start), 0.0) / within
+            else:
+                total += moment >= start
+        return total
+
+    def highest_rate(self, horizon: float) -> float:
+        """The events that may come in the densest `within`, a minute at least, over that time."""
+        span = max(self.spec.within, MINUTE)
+        moments = list(itertools.takewhile(lambda moment: moment < horizon, self.spec.moments()))
+        until = np.searchsorted(moments, np.array(moments) + span)
+        return float((until - np.arange(len(moments))).max(initial=0)) / span
+
+    def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
+        del edges, replications, rng
+        raise ValueError("scheduled events come one by one")
+
+
+class _Replay:
+    """A trace, period by period, each with its own stream: pass by pass, or hours of it as `drawn_rows` draws them."""
+
+    def __init__(self, spec: TraceFile, trace: Trace, streams: Streams, name: str, horizon: float) -> None:
         self.spec = spec
         self._streams = streams
         self._name = name
+        self._horizon = horizon
         self._length = trace.length
         self._period = trace.period
         self._periods = round(trace.length / trace.period)
@@ -263,23 +328,45 @@ class _Replay:
         self.long_run_rate = float(self._per_period.sum()) * spec.scale * spec.speed / trace.length
         self._served = 0
         self._left: FloatArray = np.zeros(0)
+        self._drawn: IntArray = np.zeros((0, 0), np.int64)
 
     def block(self, number: int) -> FloatArray:
         del number  # asked in order
         parts = [self._left]
         held = self._left.size
-        while held < BLOCK and self._busy.size and (self.spec.repeat or self._served < self._busy.size):
-            lap, place = divmod(self._served, self._busy.size)
-            times = self._of_period(lap * self._periods + int(self._busy[place]))
-            self._served += 1
+        while held < BLOCK and (period := self._next()) is not None:
+            times = self._of_period(*period)
             parts.append(times)
             held += times.size
         everything = np.concatenate(parts)
         self._left = everything[BLOCK:]
         return everything[:BLOCK]
 
-    def _of_period(self, number: int) -> FloatArray:
-        lap, place = divmod(number, self._periods)
+    def _next(self) -> tuple[int, int, float] | None:
+        """The next period in which anything may come: its number, which recorded one it is, and by how many seconds it comes later."""
+        self._served += 1
+        if self.spec.draw == "blocks":
+            rows = self._rows(1)[0]
+            while self._served <= rows.size:
+                place = int(rows[self._served - 1])
+                if self._per_period[place]:
+                    return self._served - 1, place, (self._served - 1 - place) * self._period
+                self._served += 1
+            return None
+        if not self._busy.size or (self._served > self._busy.size and not self.spec.repeat):
+            return None
+        lap, which = divmod(self._served - 1, self._busy.size)
+        place = int(self._busy[which])
+        return lap * self._periods + place, place, lap * self._length
+
+    def _rows(self, replications: int) -> IntArray:
+        """With `draw: blocks`, which recorded period each one up to the horizon is: shape (replications, periods)."""
+        if self._drawn.shape[0] != replications:
+            periods = max(math.ceil(self._horizon / self._period), 1)
+            self._drawn = drawn_rows(self._streams, periods, self._periods, self._period, replications)
+        return self._drawn
+
+    def _of_period(self, number: int, place: int, later: float) -> FloatArray:
         rng = self._streams.generator(self._name, number)
         whole, part = divmod(self.spec.scale, 1.0)
         count = int(self._per_period[place])
@@ -292,9 +379,11 @@ class _Replay:
             copied = np.arange(times.size) > np.repeat(np.cumsum(copies) - copies, copies)
             room = (place + 1) * self._period - times
             times = times + copied * rng.random(times.size) * np.minimum(1.0, room)
-        return ticks(np.sort(lap * self._length + times) / self.spec.speed)
+        return ticks(np.sort(later + times) / self.spec.speed)
 
     def mean_count(self, start: float, end: float) -> float:
+        if self.spec.draw == "blocks":
+            return self.long_run_rate * (end - start)
         edges = np.arange(self._periods + 1) * self._period
         counts = np.concatenate([[0.0], np.cumsum(self._per_period)]) * self.spec.scale
 
@@ -307,8 +396,8 @@ class _Replay:
         return until(end) - until(start)
 
     def highest_rate(self, horizon: float) -> float:
-        periods = self._per_period[: math.ceil(horizon * self.spec.speed / self._period)]
-        return float(periods.max(initial=0)) * self.spec.scale * self.spec.speed / self._period
+        last = None if self.spec.draw == "blocks" else math.ceil(horizon * self.spec.speed / self._period)
+        return float(self._per_period[:last].max(initial=0)) * self.spec.scale * self.spec.speed / self._period
 
     def counts(self, edges: FloatArray, replications: int, rng: np.random.Generator) -> IntArray:
         if self._times is not None:
@@ -322,10 +411,14 @@ class _Replay:
             )
         whole, part = divmod(self.spec.scale, 1.0)
         for number in np.unique(periods):
-            lap, place = divmod(int(number), self._periods)
-            if lap and not self.spec.repeat:
-                break
-            given = int(self._per_period[place])
+            given: Any
+            if self.spec.draw == "blocks":
+                given = self._per_period[self._rows(replications)[:, number]]
+            else:
+                lap, place = divmod(int(number), self._periods)
+                if lap and not self.spec.repeat:
+                    break
+                given = int(self._per_period[place])
             copies = given * int(whole) + rng.binomial(given, part, replications)
             bins = np.flatnonzero(periods == number)
             shares = (edges[bins + 1] - edges[bins]) / lasting

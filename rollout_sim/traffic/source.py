@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from rollout_sim.traffic.polling import (
     StreamRetries,
     whole_batch,
 )
+from rollout_sim.traffic.schedules import Cron, Schedule, schedule_of
 from rollout_sim.traffic.traces import MINUTE, Layout, Trace, read_trace
 
 if TYPE_CHECKING:
@@ -72,8 +74,9 @@ class Bursty:
 class TraceFile:
     """A trace to replay `speed` times as fast and `scale` times as dense; over at its end unless `repeat`.
 
-    Counts are spread uniformly within their period. A fractional scale keeps or adds each invocation by chance. Time stamps
-    that are kept stay where they are; copies of one come up to a second of the recording later, within its minute.
+    With `draw: blocks` each hour is drawn from it by chance. Counts are spread uniformly within their period. A fractional scale
+    keeps or adds each invocation by chance. Time stamps that are kept stay where they are; copies of one come up to a second of
+    the recording later, within its minute.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -81,9 +84,9 @@ class TraceFile:
     file: str
     """The file's name, relative to the scenario."""
     layout: Layout
-    """How the file is laid out: Azure's two, `counts` per `period`, or `timestamps`."""
+    """How the file is laid out: Azure's two, `counts` per `period`, `timestamps`, or the `minutes` of an import."""
     function: str | None = None
-    """The function's row in an Azure file."""
+    """The function's row in an Azure file; of `minutes` whose they are, such as `alias:prod` (`function` if not given)."""
     column: str | None = None
     """The column to read."""
     period: PositiveSeconds | None = None
@@ -94,16 +97,29 @@ class TraceFile:
     """How many times as dense it is replayed."""
     repeat: bool = False
     """Begin again at the end."""
+    draw: Literal["replay", "blocks"] = "replay"
+    """`replay` goes through the recording as time does; `blocks` draws each hour from it by chance, the same hours as for recorded
+    errors and durations of the same time."""
     begin: str | None = None
-    """The recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not given."""
+    """With `replay`: the recorded moment at which the simulation begins, such as `2026-11-24 14:00`, in UTC; the first one if not
+    given."""
+    end: str | None = None
+    """With `blocks`: the recorded moment before which they are drawn from, in UTC; the last one if not given."""
     folder: str = ""
     """Where relative names begin; the scenario's own folder."""
 
     def __post_init__(self) -> None:
         if self.speed <= 0 or self.scale <= 0:
             raise ValueError(f"`speed` and `scale` must be above 0, got {self.speed:g}x and {self.scale:g}x")
-        if self.begin is not None:
-            moment_of(self.begin)
+        for name, moment, belongs in (("begin", self.begin, "replay"), ("end", self.end, "blocks")):
+            if moment is not None:
+                if self.draw != belongs:
+                    raise ValueError(f"`{name}` belongs to `draw: {belongs}`")
+                moment_of(moment)
+        if self.draw == "blocks" and (self.speed != 1 or self.repeat):
+            raise ValueError(
+                "`draw: blocks` has no end and is as fast as it was recorded: leave out `repeat` and `speed`"
+            )
         if self.period is not None and self.layout != "counts":
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
 
@@ -131,16 +147,80 @@ class TraceFile:
 
     def _usable(self, recording: Trace, path: Path) -> Trace:
         """The recording of `path` from where it is to begin. Raises ValueError where it cannot be used so."""
-        if self.begin is not None:
-            try:
+        try:
+            if self.begin is not None:
                 recording = recording.begun(moment_of(self.begin), repeat=self.repeat)
-            except ValueError as error:
-                raise ValueError(f"{path}: begin: {error}") from None
+            if self.end is not None:
+                recording = recording.ended(moment_of(self.end))
+        except ValueError as error:
+            raise ValueError(f"{path}: {'end' if self.begin is None else 'begin'}: {error}") from None
         return _not_too_dense(recording, self.scale, path)
 
     def beginning(self, moment: float) -> TraceFile:
         """The same from another recorded `moment` on (s since 1970). Raises ValueError for one that is not recorded."""
         return replace(self, begin=iso_of(moment))
+
+
+class _Shorthand:
+    """Lets a text stand for the fields that `unfold` makes of it."""
+
+    def __init__(self, unfold: Callable[[str], object]) -> None:
+        self.unfold = unfold
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        def unfolded(value: object) -> object:
+            return self.unfold(value) if isinstance(value, str) else value
+
+        return core_schema.no_info_before_validator_function(unfolded, handler(source))
+
+
+@section
+class CronArrivals:
+    """Events at the moments of a schedule of EventBridge, each somewhere `within` a minute from then on.
+
+    Clocks of the `zone` that leave an hour out skip what falls into it; an hour that they repeat counts once.
+    """
+
+    expression: str
+    """Six fields as EventBridge has them (`0/5 8-17 ? * MON-FRI *`), or a `rate(5 minutes)`."""
+    zone: str = "UTC"
+    """The time zone of the clock, such as `Europe/Berlin`; EventBridge's rules go by UTC, its Scheduler by any."""
+    begin: str = "2026-01-05 00:00"
+    """The moment at which the simulation begins, in UTC unless it names a zone; by default a Monday at midnight."""
+    within: Seconds = 60.0
+    """How late an event may come, evenly: EventBridge promises the minute, not the second; or Scheduler's flexible window."""
+
+    def __post_init__(self) -> None:
+        try:
+            schedule_of(self.expression)
+        except ValueError as error:
+            raise ValueError(f"`expression` {error}") from None
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"`zone` needs a time zone such as Europe/Berlin, got {self.zone!r}") from None
+        moment_of(self.begin)
+        if self.within > DAY:
+            raise ValueError(f"`within` must be at most 1 d, got {self.within:g} s")
+
+    @property
+    def schedule(self) -> Schedule:
+        """When its events come."""
+        return schedule_of(self.expression)
+
+    @property
+    def long_run_rate(self) -> float:
+        """Events per second, on average over years."""
+        return self.schedule.mean_rate(moment_of(self.begin))
+
+    def moments(self) -> Iterator[float]:
+        """The moments of the schedule in seconds from the simulation's start, with those before it whose event may still come."""
+        begin, schedule = moment_of(self.begin), self.schedule
+        first = begin - self.within if isinstance(schedule, Cron) else begin
+        for moment in schedule.moments(first, ZoneInfo(self.zone)):
+            yield moment - begin
 
 
 MAX_PER_PERIOD = 20_000_000
@@ -157,7 +237,7 @@ def _not_too_dense(recording: Trace, scale: float, path: Path) -> Trace:
     return recording
 
 
-KINDS = ("poisson", "diurnal", "bursty", "fixed", "trace", "custom")
+KINDS = ("poisson", "diurnal", "bursty", "fixed", "cron", "trace", "custom")
 
 
 @section
@@ -175,6 +255,8 @@ class Arrivals:
     """A rate that jumps between two states."""
     fixed: PositiveSeconds | None = None
     """The time from each arrival to the next, a fixed beat."""
+    cron: Annotated[CronArrivals, _Shorthand(lambda expression: {"expression": expression})] | None = None
+    """A schedule by the clock: six fields as EventBridge has them, or `rate(5 minutes)`."""
     trace: TraceFile | None = None
     """Recorded traffic."""
     custom: Annotated[Any, ByType(ARRIVALS)] | None = None
@@ -192,7 +274,7 @@ class Arrivals:
             check_custom_arrivals(self.custom)
 
     def scaled(self, factor: float) -> Arrivals:
-        """The same, `factor` times as dense. Raises ValueError for arrivals of one's own."""
+        """The same, `factor` times as dense. Raises ValueError for arrivals of one's own and for schedules by the clock."""
         if self.poisson is not None:
             return replace(self, poisson=self.poisson * factor)
         if self.diurnal is not None:
@@ -206,7 +288,7 @@ class Arrivals:
             trace = replace(self.trace, scale=self.trace.scale * factor)
             object.__setattr__(trace, "recording", self.trace.recording)  # not read again
             return replace(self, trace=trace)
-        kind = getattr(self.custom, "type", "custom")
+        kind = getattr(self.custom, "type", "cron")
         raise ValueError(f"arrivals of the type {kind} cannot be made denser")
 
     def with_files(self, folder: Path, files: FileReader) -> Arrivals:
@@ -334,23 +416,14 @@ botocore. A client that reaches the function over HTTP, through API Gateway or a
 """
 
 
-class _Preset:
-    """Lets `retry: standard` stand for the fields of botocore's mode."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema
-
-        def unfold(value: object) -> object:
-            if isinstance(value, str):
-                if value not in PRESETS:
-                    raise ValueError(f"needs {' or '.join(PRESETS)}, or fields such as attempts, got {value!r}")
-                return PRESETS[value]
-            return value
-
-        return core_schema.no_info_before_validator_function(unfold, handler(source))
+def _preset(name: str) -> ClientRetry:
+    """What `retry: standard` stands for. Raises ValueError."""
+    if name not in PRESETS:
+        raise ValueError(f"needs {' or '.join(PRESETS)}, or fields such as attempts, got {name!r}")
+    return PRESETS[name]
 
 
-RetryField = Annotated[ClientRetry, _Preset()]
+RetryField = Annotated[ClientRetry, _Shorthand(_preset)]
 
 
 POLLED: Final = ("queue", "stream")

@@ -14,11 +14,11 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.files import open_regular, quoted
-from rollout_sim.core.minutes import moment_of, stamp_of
+from rollout_sim.core.minutes import moment_of, read_minutes, stamp_of
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import suggest
 
-Layout = Literal["azure2019", "azure2021", "counts", "timestamps"]
+Layout = Literal["azure2019", "azure2021", "counts", "timestamps", "minutes"]
 MAX_BYTES: Final = 1 << 30
 MAX_ROWS: Final = 10_000_000
 MAX_INVOCATIONS: Final = 100_000_000
@@ -53,6 +53,21 @@ class Trace:
             assert self.counts is not None
             return self.counts
         return np.diff(np.searchsorted(self.times, np.arange(round(self.length / self.period) + 1) * self.period))
+
+    def ended(self, moment: float) -> Trace:
+        """What was recorded before a `moment` (s since 1970).
+
+        Raises ValueError for a trace without dates, or where that is nothing.
+        """
+        if self.start is None:
+            raise ValueError("the trace has no dates, so it cannot `end` at one; needs rows with ISO 8601 time stamps")
+        periods = math.floor((moment - self.start) / self.period)
+        if not 0 < periods <= round(self.length / self.period):
+            end = stamp_of(self.start + self.length)
+            raise ValueError(f"`end` at {stamp_of(moment)}; allowed {stamp_of(self.start + self.period)} to {end}")
+        counts = None if self.counts is None else self.counts[:periods].copy()
+        times = None if self.times is None else self.times[self.times < periods * self.period].copy()
+        return Trace(counts=counts, times=times, length=periods * self.period, period=self.period, start=self.start)
 
     def begun(self, moment: float, *, repeat: bool) -> Trace:
         """The same from a `moment` on (s since 1970); with `repeat` what came before it follows its end.
@@ -104,8 +119,11 @@ def read_trace(
     of `function`. `azure2021`: app, func, end_timestamp, duration (s); start = end - duration; `function` is `func` or
     `app/func`. `counts`: one count per row and `period` (s, a minute where None); where the first column holds ISO 8601
     time stamps they say which period a row is about, and periods without a row are empty. `timestamps`: seconds or
-    ISO 8601. Time stamps are in UTC where no zone is named. The last two take `column`.
+    ISO 8601. Time stamps are in UTC where no zone is named. These two take `column`. `minutes`: a `minutes.csv`, of which
+    `function` is the scope; its counts are all attempts, those that were throttled among them.
     """
+    if layout == "minutes":
+        return _not_too_long(path, _minutes(path, function or "function"))
     wanted = _Wanted(path=path, function=function, column=column, period=period)
     try:
         # Excel puts a byte order mark before the first column's name.
@@ -117,10 +135,22 @@ def read_trace(
         raise ValueError(f"{path}: is not a CSV file: no UTF-8 text") from None
     except csv.Error as error:
         raise ValueError(f"{path}: is not a CSV file: {error}") from None
+    return _not_too_long(path, trace)
+
+
+def _not_too_long(path: Path, trace: Trace) -> Trace:
     total = trace.counts.sum() if trace.counts is not None else len(trace.times if trace.times is not None else ())
     if total > MAX_INVOCATIONS:
         raise ValueError(f"{path}: holds {total:,} invocations; allowed {MAX_INVOCATIONS:,}")
     return trace
+
+
+def _minutes(path: Path, of: str) -> Trace:
+    recording = read_minutes(path, of)
+    counts = (recording.invocations + recording.throttles).astype(np.int64)
+    return Trace(
+        counts=counts, times=None, length=counts.size * recording.period, period=recording.period, start=recording.start
+    )
 
 
 Rows = Iterator[tuple[int, list[str]]]

@@ -145,7 +145,8 @@ def test_a_copied_run_shares_only_what_no_run_changes() -> None:
     other = state.copied(first, metrics.emptied(), requests.emptied(), 0)
     shared = {name for name in state.State._fields if getattr(first, name) is getattr(other, name)}
     constant = {
-        "first_counts", "user_quantiles", "error_rates", "waits", "async_waits", "rows", "slow_limits", "latencies",
+        "first_counts", "user_quantiles", "error_rates", "curves", "throttled", "waits", "async_waits", "rows", "slow_limits",
+        "latencies",
     }  # fmt: skip
     assert shared == constant | set(state.empty_draws(given_, 1))
 

@@ -80,6 +80,31 @@ def test_user_k_is_the_same_person_in_every_source() -> None:
     assert run.users.active == 300
 
 
+FAILING: dict[str, Any] = {"duration": "10 ms", "error_rate": "100%"}
+WRONG: dict[str, Any] = {"duration": "10 ms", "failed_responses": "100%"}
+
+
+@pytest.mark.parametrize(
+    ("source", "old", "engine"),
+    [
+        ({"source": "data", "users": {"count": 9}}, FAILING, "simpy"),
+        ({"source": "data", "users": {"count": 9}}, FAILING, "auto"),
+        ({"source": "stream", "keys": {"count": 9}}, WRONG, "auto"),
+    ],
+)
+def test_who_came_before_the_rollout_and_meets_the_new_version_counts(
+    source: dict[str, Any], old: dict[str, Any], engine: str
+) -> None:
+    """One request, half a second before version 2 has all traffic, which is the first to give it a (wrong) answer."""
+    only = {"alias": "prod", "arrivals": {"fixed": "20 min", "offset": "299.5 s"}}
+    versions = {"1": old, "2": WRONG}
+    run = simulate(
+        scenario(function__versions=versions, traffic=[source | only], rollout__alarms=[], engine=engine), "instant"
+    )
+    assert run.bad_requests_new_version == 1
+    assert run.users == Users(active=1, exposed=1, affected=1, split_active=0, split_exposed=0)
+
+
 def test_without_a_rollout_everybody_counts() -> None:
     run = simulate(steady(traffic=[WEB]))
     assert run.users is not None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rollout_sim.core.statistics import share_of
 from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.polling import AGE_BINS, age_bin, age_quantile
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate
@@ -100,8 +101,8 @@ def test_records_are_conserved(source: dict[str, Any], faults: list[dict[str, An
     lost = sum(totals.fates[fate] for fate in FATES[2:])
     any_bad, kept_bad = (int(bad.sum()) for bad in result.counts.bad_by)
     assert (kept_bad, any_bad) == (lost, lost + totals.fates["wrong"])
-    assert totals.ages.size == totals.fates["good"] + totals.fates["wrong"]
-    assert (totals.ages >= 0).all()
+    assert totals.ages.sum() == totals.fates["good"] + totals.fates["wrong"]
+    assert not totals.ages.sum() or totals.mean_age >= 0
     assert (totals.backlog >= 0).all()
     assert (result.metrics.invocations >= result.metrics.errors).all()
 
@@ -123,6 +124,20 @@ def test_the_conservation_notices_a_record_that_is_dropped(monkeypatch: pytest.M
     assert dropped.waiting > whole.waiting + 100
 
 
+def test_ages_are_counted_to_within_a_thousandth() -> None:
+    """A quantile of the counts is that of the ages, or a thousandth longer at most; short ages and their mean are exact."""
+    rng = np.random.default_rng(7)
+    ages = np.exp(rng.uniform(0, 32, 2000)).astype(np.int64)
+    counts = np.bincount([age_bin(int(age)) for age in ages], minlength=AGE_BINS)
+    for share in (0.01, 0.2, 0.5, 0.95, 1.0):
+        exact = np.quantile(ages, share, method="inverted_cdf") / 1e6
+        found = age_quantile(counts, share)
+        assert found is not None
+        assert exact <= found <= exact * 1.001
+        assert found == exact or exact > 2047e-6
+    assert age_quantile(np.zeros(AGE_BINS, np.int64), 0.5) is None
+
+
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int) -> None:
     """With partial failures the invocation succeeds, and still what it could not handle may be out of retries then."""
@@ -130,9 +145,22 @@ def test_a_record_that_its_mapping_gives_up_is_not_handled_as_well(attempts: int
     result = run(polled(source, old={"duration": "10 ms", "error_rate": "30%"}))
     totals = result.polled[0]
     assert totals.fates["discarded"] > 100
-    assert totals.ages.size == totals.fates["good"]
+    assert totals.ages.sum() == totals.fates["good"]
     assert result.requests == totals.arrived - totals.waiting
     assert result.pending == totals.waiting >= 0
+
+
+def test_bad_records_are_among_those_that_count() -> None:
+    """Version 2 blocks its shard for good: what waits too long behind it is bad, and counts in the period of its arrival."""
+    slos = [{"name": "in time", "sli": {"age": "10 s"}, "objective": "99%"}]
+    versions = {"1": {"duration": "10 ms"}, "2": {"duration": "10 ms", "error_rate": "100%"}}
+    result = run(polled(STREAM | {"shards": 1}, function__versions=versions, slos=slos), "instant")
+    totals = result.polled[0]
+    assert result.bad_requests > 3000 > sum(totals.fates.values())
+    assert result.requests + result.pending == totals.arrived
+    budget = result.budget(result.scenario.slos[0])
+    assert (budget.bad <= budget.requests).all()
+    assert (budget.bad == budget.requests)[7:-2].all()
 
 
 def test_a_wrong_result_is_bad_unless_all_objectives_are_about_lost_records() -> None:

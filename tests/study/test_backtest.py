@@ -229,6 +229,27 @@ def test_percentiles_of_all_requests_are_those_recorded(tmp_path: Path) -> None:
     assert stops("610 ms", {"latency": "3x"}, "new_version") == 1
 
 
+@pytest.mark.slow
+def test_figures_that_single_minutes_lack_are_said_and_taken_from_the_rest(tmp_path: Path) -> None:
+    """Every tenth minute has no p99 and no average: there it is as long as in the others, not missing, and not 0."""
+    record(tmp_path, [(60, 0)] * 200)
+    path = tmp_path / "minutes.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines[1::10] = [line.replace(",110,", ",,").replace(",600.0,", ",,") for line in lines[1::10]]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    fast = {"metric": "duration", "of": "alias", "datapoints": "1 of 1", "missing": "breaching"}
+    alarms = {
+        "errors": {**fast, "statistic": "p99", "threshold": "< 550 ms"},
+        "mean": {**fast, "statistic": "average", "threshold": "< 90 ms"},
+    }
+    scenario = given(tmp_path, alarms=alarms, rollout__alarms=["errors", "mean"], on_call=None)
+    result = backtest(scenario, tmp_path, ["instant"], replications=4)
+    assert result.stopped_for_nothing("instant").mean == 0
+    for column in ("duration_p99_ms", "duration_average_ms"):
+        told = f"{column} is missing in 20 of 200 minutes with invocations, and taken from what else is known of them"
+        assert told in result.notes
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

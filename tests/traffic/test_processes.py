@@ -155,7 +155,7 @@ def test_counts_of_any_period(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (Arrivals, "exactly one of poisson, diurnal, bursty, fixed, trace, custom, got none"),
+        (Arrivals, "exactly one of poisson, diurnal, bursty, fixed, cron, trace, custom, got none"),
         (lambda: Arrivals(poisson=1.0, fixed=1.0), "got poisson and fixed"),
         (lambda: Arrivals(poisson=1.0, offset=1.0), "`offset` belongs to fixed arrivals"),
         (lambda: Bursty(low=2.0, high=1.0, stay_low=1.0, stay_high=1.0), "`high` must lie above `low`"),

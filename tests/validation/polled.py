@@ -85,7 +85,7 @@ def lost_after_three() -> NDArray[np.float64]:
 
 
 def ages() -> NDArray[np.float64]:
-    return np.array([result.polled[0].ages.mean() for result in runs("waits")])
+    return np.array([result.polled[0].mean_age for result in runs("waits")])
 
 
 def drains() -> NDArray[np.float64]:

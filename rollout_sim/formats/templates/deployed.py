@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.control.strategies import ALLOCATION
+from rollout_sim.core.minutes import MINUTE, iso_of
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import commented
 from rollout_sim.errors import legible
-from rollout_sim.formats.templates.events import Event, sources
+from rollout_sim.formats.templates.events import Event, first_call, sources
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import erlang_b
 
@@ -131,9 +132,9 @@ class Deployed:
 
         It is guessed as what the reserved concurrency takes without throttling.
         """
-        unknown = max(1, sum(event.every is None for event in self.events))
+        unknown = max(1, sum(event.arrivals is None for event in self.events))
         if self.given is not None:
-            past = sum(event.every is None for event in self.past)
+            past = sum(event.arrivals is None for event in self.past)
             return text(round(self.given / (unknown + past), 9), "rate")
         if not self.reserved:
             return RATES[0]
@@ -145,6 +146,12 @@ class Deployed:
             if erlang_b(self.reserved, load) <= _THROTTLED:
                 return rate
         return RATES[-1]
+
+    @property
+    def begin(self) -> str | None:
+        """The moment at which the simulation begins, so that the rarest schedule by the clock comes a minute into the rollout."""
+        first = first_call([*self.events, *self.past])
+        return None if first is None else iso_of(first - START - MINUTE)
 
     @property
     def allocated(self) -> tuple[int, int]:
@@ -221,10 +228,10 @@ class Deployed:
             ("\n".join(head), {"name": self.name, "seed": 1, "horizon": text(horizon, "duration")}),
             (f"{GUESS}{guessed}", {"function": function}),
             (
-                f"{GUESS}how many events come, unless a schedule tells."
+                f"{GUESS}how many events come, unless a schedule tells{'; the day on which the rollout starts' if self.begin else ''}."
                 if self.given is None
                 else f"As given: {text(self.given, 'rate')} in all, as much from each source; a schedule tells its own.",
-                {"traffic": sources(self.events, self.alias, self.rate, self.retries)},
+                {"traffic": sources(self.events, self.alias, self.rate, self.retries, self.begin)},
             ),
             (f"{GUESS}the SLO.", {"slos": [slo]}),
             (

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from rollout_sim.core.minutes import moment_of
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.snippet import dashed
 from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, as_switch
 from rollout_sim.formats.templates.mappings import kind_of, source_fields
-from rollout_sim.formats.templates.schedules import beat
+from rollout_sim.traffic.schedules import Rate, schedule_of
+from rollout_sim.traffic.source import CronArrivals
 
 Kind = Literal["http", "data", "schedule"]
 SYNCHRONOUS: Final = ("Api", "HttpApi", "AlexaSkill", "Cognito", "WebSocketApi")
@@ -35,11 +37,12 @@ PRINCIPALS: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event of a function: what it is called, how it calls, and every how many seconds where a schedule tells."""
+    """One event of a function: what it is called, how it calls, and when where a schedule tells."""
 
     name: str
     kind: Kind
-    every: float | None = None
+    arrivals: Mapping[str, Any] | None = None
+    """Of a schedule: the `arrivals` of its source, for one by the clock without the moment at which the simulation begins."""
     polled: bool = False
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -103,7 +106,7 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
             remarks.append(f"the event {name} is switched off")
         elif kind in SCHEDULED:
             expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
-            events += _scheduled(name, expression, remarks)
+            events += _scheduled(name, expression, properties)
         else:
             source = properties.given.get("Queue" if kind == "SQS" else "Stream", "")
             fields = source_fields(name, kind, properties, source, timeout)
@@ -132,7 +135,9 @@ def _off(properties: Properties) -> bool:
     return properties.text("State").upper() == "DISABLED"
 
 
-def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
+def _scheduled(name: str, expression: str, properties: Properties) -> list[Event]:
+    """A schedule as an event; none for one that comes once. `properties` are those of the rule or of Scheduler's schedule."""
+    remarks, guess = properties.remarks, Event(name=name, kind="schedule", arrivals={"fixed": "1 h"})
     if expression.startswith("at("):
         remarks.append(f"the schedule {name} comes once: {shorten(expression)}; it is left out")
         return []
@@ -140,15 +145,20 @@ def _scheduled(name: str, expression: str, remarks: list[str]) -> list[Event]:
         remarks.append(
             f"the schedule {name}: {expression} is not known before the deployment; its interval of 1 h is a GUESS"
         )
-        return [Event(name=name, kind="schedule", every=3600.0)]
+        return [guess]
+    zone = properties.text("ScheduleExpressionTimezone")
+    window = properties.inside("FlexibleTimeWindow").take("MaximumWindowInMinutes", float, 0.0)
+    cron = {"expression": expression} | ({"zone": zone} if zone else {})
+    cron |= {"within": text(window * 60, "duration")} if window else {}
     try:
-        every, even = beat(expression)
+        schedule = schedule_of(expression)
+        if isinstance(schedule, Rate) and not window:
+            return [Event(name=name, kind="schedule", arrivals={"fixed": text(schedule.every, "duration")})]
+        CronArrivals(expression=expression, zone=zone or "UTC")
     except ValueError as error:
         remarks.append(f"the schedule {name}: {shorten(str(error))}; its interval of 1 h is a GUESS")
-        return [Event(name=name, kind="schedule", every=3600.0)]
-    if not even:
-        remarks.append(f"the schedule {name}, {expression}, is uneven: here it comes at its mean interval")
-    return [Event(name=name, kind="schedule", every=float(round(every)))]
+        return [guess]
+    return [Event(name=name, kind="schedule", arrivals={"cron": cron})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +316,7 @@ class Around:
             self.remarks.append(f"the event {name} is switched off")
             return
         expression = properties.text("ScheduleExpression")
-        events = _scheduled(name, expression, self.remarks) if expression else [Event(name=name, kind="data")]
+        events = _scheduled(name, expression, properties) if expression else [Event(name=name, kind="data")]
         for event in events:
             self._add(event, target, what)
 
@@ -348,15 +358,32 @@ def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:
         return True
 
 
-def sources(events: list[Event], alias: str, rate: str, retries: Mapping[str, Any]) -> list[dict[str, Any]]:
+def first_call(events: Iterable[Event]) -> float | None:
+    """When the rarest schedule by the clock among the events first comes (s since 1970); None where there is none."""
+    schedules = [event.arrivals["cron"] for event in events if event.arrivals is not None and "cron" in event.arrivals]
+    clocks = [
+        CronArrivals(expression=cron["expression"], zone=cron.get("zone", "UTC"), within=0.0) for cron in schedules
+    ]
+    if not clocks:
+        return None
+    rarest = min(clocks, key=lambda clock: clock.long_run_rate)
+    return moment_of(rarest.begin) + next(rarest.moments())
+
+
+def sources(
+    events: list[Event], alias: str, rate: str, retries: Mapping[str, Any], begin: str | None = None
+) -> list[dict[str, Any]]:
     """The `traffic` of a scenario: a source for each event, by name where there are several.
 
-    `rate` is that of each source whose own is not known; `retries` is what Lambda does with asynchronous events, which polled
+    `rate` is that of each source whose own is not known; `begin` is the moment at which the simulation begins, for schedules by
+    the clock; `retries` is what Lambda does with asynchronous events, which polled
     ones are not.
     """
     result: list[dict[str, Any]] = []
     for event in events or [Event(name="", kind="http")]:
-        arrivals = {"poisson": rate} if event.every is None else {"fixed": text(event.every, "duration")}
+        arrivals: dict[str, Any] = {"poisson": rate} if event.arrivals is None else dict(event.arrivals)
+        if "cron" in arrivals and begin is not None:
+            arrivals["cron"] = {**arrivals["cron"], "begin": begin}
         source = {"source": event.kind, "alias": alias, "arrivals": arrivals} | dict(event.fields)
         taken = [other.get("name") for other in result]
         name = dashed(event.name)

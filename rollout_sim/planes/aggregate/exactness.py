@@ -15,6 +15,7 @@ import numpy as np
 from rollout_sim.control.readings import Reading
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.streams import Streams
+from rollout_sim.function.recorded import RecordedDurations
 from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.planes.aggregate.arrivals import cells_of
 from rollout_sim.planes.aggregate.limits import of_limits
@@ -29,7 +30,9 @@ def inexactness(scenario: Scenario) -> tuple[str, ...]:
 
     Environments that are scarce, cold or still starting count where `limits` says that they could be seen.
     """
-    processes = [arrival_process(source.arrivals, Streams(seed=0), "exactness") for source in scenario.traffic]
+    processes = [
+        arrival_process(source.arrivals, Streams(seed=0), "exactness", scenario.horizon) for source in scenario.traffic
+    ]
     reasons = [*_of_sources(scenario, processes), *_of_versions(scenario), *_of_alarms(scenario)]
     if not reasons:
         reasons += of_limits(scenario, processes)
@@ -46,13 +49,18 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
             reasons.append(f"{name}: batches and their retries link the records of a {source.source}")
             continue
         if source.retry is not None and source.retry.attempts > 1:
-            again = [
-                kind for kind in source.retry.on if kind == "error" or (kind == "failed_response" and _fails(scenario))
-            ]
+            happens = {
+                "error": True,
+                "failed_response": _fails(scenario),
+                "throttle": bool(scenario.function.throttled),
+            }
+            again = [kind for kind in source.retry.on if happens[kind]]
             if again:
                 reasons.append(f"{name}: clients retry {' and '.join(f'{kind}s' for kind in again).replace('_', ' ')}")
         if source.source != "http" and source.async_retries > 0:
             reasons.append(f"{name}: Lambda retries asynchronous events")
+        elif source.source != "http" and scenario.function.throttled:
+            reasons.append(f"{name}: Lambda retries events that are throttled")
         if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)
@@ -78,6 +86,8 @@ def _of_versions(scenario: Scenario) -> list[str]:
     )
     for number, spec in scenario.function.versions.items():
         rows = scenario.faults_of(number)
+        if isinstance(spec.duration, RecordedDurations):
+            reasons.append(f"version {number}: durations change from one recorded minute to the next")
         reasons += [f"version {number}: failures depend on {kinds[f.kind]}" for f in rows if f.kind in kinds]
         if latency and spec.cold_start is not None:
             reasons.append(f"version {number}: a latency SLO sees its cold starts")

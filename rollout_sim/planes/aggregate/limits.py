@@ -29,7 +29,7 @@ import numpy as np
 
 from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.arrays import FloatArray
-from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.distributions import Times
 from rollout_sim.core.statistics import poisson_beyond
 from rollout_sim.function.environments import SCALE_UP_WINDOW
 from rollout_sim.function.faults import CRASH_DURATION, Fault
@@ -239,7 +239,7 @@ def _hanging(faults: tuple[Fault, ...]) -> float:
     return 1.0 - math.prod(1.0 - fault.hang for fault in faults if fault.hang is not None)
 
 
-def _late(duration: Distribution, left: FloatArray, factor: float, add: float, timeout: float) -> FloatArray:
+def _late(duration: Times, left: FloatArray, factor: float, add: float, timeout: float) -> FloatArray:
     """P(an invocation takes longer than each of the seconds `left`), at most."""
     slower = 1.0 - duration.cdf((left - add) / factor) if factor > 0 else (left < add).astype(float)
     return np.where(left < timeout, slower, 0.0)
@@ -306,6 +306,6 @@ def _slowest(faults: tuple[Fault, ...]) -> tuple[float, float]:
     return factor, add
 
 
-def _highest(distribution: Distribution | None) -> float:
+def _highest(distribution: Times | None) -> float:
     """The longest time (s) that a run is likely to see; 0 where there is none."""
     return 0.0 if distribution is None else float(distribution.ppf(np.array([1 - 1e-9]))[0])

@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -31,12 +31,16 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.core.units import TICK
 from rollout_sim.function import faults
 from rollout_sim.function.error_rates import paths_of, spans_of
+from rollout_sim.function.recorded import step_of, throttles_of
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
 from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, outcome_probabilities, test_answers
 from rollout_sim.planes.base import Answers, PlaneTotals
 from rollout_sim.planes.routing import pointing
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
+
+if TYPE_CHECKING:
+    from rollout_sim.core.distributions import Distribution
 
 Key = tuple[object, ...]
 _ROUNDING: Final = TICK / 2
@@ -59,7 +63,7 @@ class SharedTraffic:
         self.edges = tuple(sorted(edges))
         self.behaviours = {
             number: VersionBehaviour(
-                duration=spec.duration,
+                duration=cast("Distribution", spec.duration),  # recorded ones are not exact here
                 error_rate=spec.mean_error_rate,
                 failed_responses=spec.failed_responses,
                 timeout=scenario.function.timeout,
@@ -77,9 +81,13 @@ class SharedTraffic:
             number: spans_of(spec.error_rate, scenario.horizon)[1]
             for number, spec in scenario.function.versions.items()
         }
+        throttled = scenario.function.throttled
+        self.throttled = throttles_of(throttled, streams, scenario.horizon, replications) if throttled else None
+        """The share of attempts that others throttle in each step of `throttled_step` (s): (replications, steps); None: none is."""
+        self.throttled_step = step_of(throttled)
         self.arrivals = []
         for i, source in enumerate(scenario.traffic):
-            process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals")
+            process = arrival_process(source.arrivals, streams, f"traffic/{i}/arrivals", scenario.horizon)
             cells = cells_of(source.arrivals, resolution)
             assert cells is not None
             self.arrivals.append(
@@ -89,6 +97,12 @@ class SharedTraffic:
                 )
             )  # fmt: skip
         self._probabilities: dict[Key, FloatArray] = {}
+
+    def throttled_share(self, t: float) -> FloatArray | None:
+        """The share of attempts from `t` (s) on that others throttle: shape (replications,); None where none is."""
+        if self.throttled is None:
+            return None
+        return self.throttled[:, cell_of(t, self.throttled_step) if math.isfinite(self.throttled_step) else 0]
 
     def error_rate(self, version: str, t: float) -> FloatArray:
         """The share of a version's invocations from `t` (s) on that ends in an error: shape (replications,)."""
@@ -192,8 +206,8 @@ class AggregatePlane:
                 self._reads.setdefault(target, []).append(alarm)
         self._read_aliases = {metrics.targets[target].alias for target in self._reads}
         self._targets = {(target.alias, target.version): k for k, target in enumerate(metrics.targets)}
-        size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(5))
-        self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned = none
+        size, none = metrics.replications, (np.zeros(metrics.replications, np.int64) for _ in range(6))
+        self._requests, self._pending, self._bad, self._bad_new_version, self._provisioned, self._throttles = none
         self._bad_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
         self._added = np.zeros(size, np.int64)
         self._added_by = tuple(np.zeros(size, np.int64) for _ in self.scenario.slos)
@@ -267,7 +281,7 @@ class AggregatePlane:
                 added.astype(float) if counts is None else counts.added_by_rollout()
                 for added, counts in zip(self._added_by, slices, strict=True)
             ),
-            throttles=np.zeros(self._requests.size, np.int64),
+            throttles=self._throttles,
         )
 
     # Drawing
@@ -276,7 +290,7 @@ class AggregatePlane:
         """[start, end) cut into the intervals that are drawn one by one, in order.
 
         It is cut where the alias is promoted, where the alarms begin and end to read, a latency limit before the horizon, and where
-        the share of errors of a version changes.
+        the share of errors of a version, or of throttles, changes.
         Within these parts the intervals are the cells of the source's grid (s), because alarms read whole periods and budgets may
         count time slices, but for one exception: where neither does and no fault is on the rise, all up to the next change of a
         fault is one interval, since its invocations have the same probabilities. It ends a timeout before the horizon, for later
@@ -289,7 +303,8 @@ class AggregatePlane:
         grid, horizon = self.traffic.arrivals[source].grid, self.scenario.horizon
         alias = self.scenario.traffic[source].alias
         cuts = [p.at for p in self.scenario.promotions if p.alias == alias]
-        for span in {self.traffic.spans[version] for version in self._behind(source)} - {math.inf}:
+        spans = {self.traffic.spans[version] for version in self._behind(source)} | {self.traffic.throttled_step}
+        for span in spans - {math.inf}:
             cuts += (np.arange(cell_of(start, span), cell_of(end, span) + 1) * span).tolist()
         # What is unanswered at the horizon is bad where it has waited longer than an objective allows.
         cuts += [horizon - limit for limit in self._limits(alias)]
@@ -340,9 +355,27 @@ class AggregatePlane:
         self._run(source, alias, self.scenario.old, start, end, arrived - new)
 
     def _run(self, source: int, alias: str, version: str, start: float, end: float, counts: IntArray) -> None:
-        """`counts` invocations of a version that start in [start, end): drawn now where they are read, else pooled."""
+        """`counts` attempts on a version in [start, end): drawn now where they are read, else pooled."""
+        share = self.traffic.throttled_share(start)
+        if share is not None:
+            counts = counts - self._throttle(alias, version, start, self._rng.binomial(counts, share))
         for failing, failed_before, part in self._by_error_rate(alias, version, start, counts):
             self._run_alike(source, alias, version, start, end, part, failing, failed_before)
+
+    def _throttle(self, alias: str, version: str, start: float, counts: IntArray) -> IntArray:
+        """So many attempts from `start` (s) on are throttled, whichever version they would have met: failed, and nothing ran."""
+        if self._read_at(alias, start):
+            self.metrics.throttles[:, self._targets[alias, version], cell_of(start, self.metrics.resolution)] += counts
+        self._throttles += counts
+        self._requests += counts
+        self._bad += counts
+        if (alias, version) == (self.scenario.alias, self.scenario.new):
+            self._bad_new_version += counts
+        for j, _ in judging(self.scenario.slos, alias, self.scenario.alias):
+            self._bad_by[j][:] += counts
+            if j in self._slices:
+                self._slices[j].add(start, counts, counts)
+        return counts
 
     def _by_error_rate(
         self, alias: str, version: str, start: float, counts: IntArray
@@ -487,8 +520,9 @@ class AggregatePlane:
         later, in the same cell; None where no budget counts time slices.
         """
         over, waiting = drawn[:, :, :answered].sum(axis=(0, 1, 2)), drawn[:, :, answered:].sum(axis=(0, 1, 2))
-        self._requests += over
-        self._pending += waiting
+        late = any(overdue)
+        self._requests += over + waiting if late else over
+        self._pending += 0 if late else waiting
         bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
         judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
         for j, bad_here, too_long in zip(judged, bad_by, overdue, strict=True):

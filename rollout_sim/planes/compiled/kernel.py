@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rollout_sim.core import streams, units
+from rollout_sim.core import curves, streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
@@ -51,12 +51,13 @@ from rollout_sim.planes.compiled.state import (
     SEQUENCE,
     SLICE,
     TESTED,
+    THROTTLED_STEP,
     TIMEOUT,
     TOO_MANY,
     Index,
     State,
 )
-from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW, jitter
+from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SERVICE, SLOW, jitter
 from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
 
 __all__ = ["add_from_python", "advance", "compiled_before", "push_from_python"]
@@ -65,6 +66,8 @@ _failure_shares = with_names(faults.failure_shares, intensity=_intensity)
 _slowdown = with_names(faults.slowdown, intensity=_intensity)
 _outcome_of = with_names(faults.outcome_of)
 _jitter = with_names(jitter)
+_is_refused = with_names(draws.is_refused, jitter=_jitter)
+_duration_at = with_names(curves.duration_at, tick=tick)
 _resolve_invocation = with_names(
     faults.resolve_invocation, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of
 )
@@ -120,6 +123,8 @@ def _run(
     """Lets request `r`, which has its environment, run from `t` on."""
     cold = s.requests[r].cold == 1
     duration = service
+    if s.versions[v].step > 0.0:
+        duration = _duration_at(s.curves[Index(v), Index(t // s.versions[v].step)], service)
     if cold and s.versions[v].cold_kind == 2:
         duration, init = init, 0.0
     elif not cold:
@@ -149,13 +154,20 @@ def _period(s: State, t: float) -> int:
 
 
 @inlined
+def _refused(s: State, slot: int, j: int, t: float) -> bool:
+    """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
+    step = s.x[THROTTLED_STEP]
+    return bool(step > 0.0 and _is_refused(s.throttled[Index(t // step)], s.uniforms[slot, SERVICE, j]))
+
+
+@inlined
 def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, user: int) -> None:
     """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
     period = _period(s, t)
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
         s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
-    if not take(s, v, t, r):
+    if _refused(s, slot, j, t) or not take(s, v, t, r):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -165,6 +177,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
         return
     user_quantile = s.user_quantiles[Index(user)] if s.sources[source].users > 0 else NO_USER_QUANTILE
     if s.versions[v].new == 1 and serves(s, source, t):
+        s.requests[r].served = s.sources[source].service
         mark_active(s, user, s.sources[source].service)
         s.marks[EXPOSED, user] = 1
         if s.sources[source].service == SPLIT:
@@ -343,7 +356,7 @@ def _advance(s: State, until: float) -> int:
 
 
 _SOURCES = (
-    units, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
+    units, curves, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
 add_from_python = kept(array_environments.add_provisioned, *_SOURCES)

@@ -27,7 +27,7 @@ from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
-from rollout_sim.planes.compiled.state import copied, error_rates_of, laid_out
+from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
@@ -121,7 +121,7 @@ class CompiledPlane:
                 state = copied(first, metrics, requests, number)
                 state = state._replace(
                     user_quantiles=user_quantiles(streams, state.user_quantiles.size),
-                    error_rates=error_rates_of(scenario, streams),
+                    **paths_in(scenario, streams),
                 )
             kept = tuple(
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
@@ -317,14 +317,15 @@ class Run:
         if not self.loader.keeps:
             self.loader.close()
         s = self.state
-        answered = s.bad_by.copy()
+        bad, bad_by = s.bad.copy(), s.bad_by.copy()
         self._judge_pending()
         for counted, array in (
             *zip(s.bad_by, requests.bad_by, strict=True),
-            *zip(s.bad_by - answered, requests.overdue_by, strict=True),
+            (s.bad - bad, requests.overdue),
+            *zip(s.bad_by - bad_by, requests.overdue_by, strict=True),
         ):
             array[self.number] = counted.reshape(array[self.number].shape)
-        requests.pending[self.number] = s.n[k.PENDING]
+        requests.unanswered[self.number] = s.n[k.PENDING]
 
     def users(self) -> Users:
         """The exposure of users."""

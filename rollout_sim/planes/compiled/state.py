@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
+from rollout_sim.core.curves import SHARES
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.error_rates import paths_of, spans_of
+from rollout_sim.function.recorded import RecordedDurations, step_of, throttles_of
 from rollout_sim.planes.draws import (
     COLUMNS,
     MAX_PENDING,
@@ -64,7 +67,7 @@ _INTEGERS: Final = 20
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
-_NUMBERS: Final = 6
+_NUMBERS: Final = 7
 (
     KEEP_ALIVE,  # seconds
     TIMEOUT,  # seconds
@@ -72,6 +75,7 @@ _NUMBERS: Final = 6
     HORIZON,  # seconds
     START_AT,  # when the rollout starts (s)
     PERIOD_END,  # when PERIOD ends (s)
+    THROTTLED_STEP,  # for how long a share of attempts is throttled by others (s); 0: none is
 ) = range(_NUMBERS)
 """The numbers of the whole, `State.x`."""
 
@@ -92,7 +96,7 @@ ENVIRONMENT: Final = _record("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = _record(
     "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
-    "lived worked created_busy started_busy error_rate failed_responses span",
+    "lived worked created_busy started_busy error_rate failed_responses span step",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = _record(
@@ -139,6 +143,10 @@ class State(NamedTuple):
     """The fault rows (`faults.FaultRow`): shape (versions, rows, 8)."""
     error_rates: FloatArray
     """Of a version whose share of errors changes every `span` (s, 0: never), those shares: shape (versions, spans)."""
+    curves: FloatArray
+    """Of a version whose durations are recorded, their curve in each `step` (s, 0: not recorded): shape (versions, steps, shares)."""
+    throttled: FloatArray
+    """The share of attempts that are throttled by others in each step of `x[THROTTLED_STEP]`."""
     uniforms: FloatArray
     """The draws of a block: shape (slots, COLUMNS, BLOCK)."""
     services: FloatArray
@@ -258,13 +266,27 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     }
 
 
-def error_rates_of(scenario: Scenario, streams: Streams) -> FloatArray:
-    """The share of errors of each version in each of its spans in one replication: `State.error_rates`."""
-    paths = [paths_of(spec.error_rate, streams, scenario.horizon)[0] for spec in scenario.function.versions.values()]
-    rates = np.zeros((len(paths), max(path.size for path in paths)))
-    for its_rates, path in zip(rates, paths, strict=True):
-        its_rates[: path.size] = path
-    return rates
+def paths_in(scenario: Scenario, streams: Streams) -> dict[str, NDArray[Any]]:
+    """The fields that change from minute to minute in one replication: `error_rates`, `curves`, `throttled`."""
+    function, horizon = scenario.function, scenario.horizon
+    specs = function.versions.values()
+    nothing = np.zeros((1, len(SHARES)))
+    curves = [
+        s.duration.path(streams, horizon) if isinstance(s.duration, RecordedDurations) else nothing for s in specs
+    ]
+    return {
+        "error_rates": _stacked([paths_of(spec.error_rate, streams, horizon)[0] for spec in specs]),
+        "curves": _stacked(curves),
+        "throttled": throttles_of(function.throttled, streams, horizon)[0].copy(),
+    }
+
+
+def _stacked(paths: Sequence[FloatArray]) -> FloatArray:
+    """Paths of different lengths as one array, zeros behind the shorter ones."""
+    stacked = np.zeros((len(paths), max(map(len, paths)), *paths[0].shape[1:]))
+    for row, path in zip(stacked, paths, strict=True):
+        row[: len(path)] = path
+    return stacked
 
 
 def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, streams: Streams, *, events: bool) -> State:
@@ -289,7 +311,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         waits=np.zeros((len(sources), attempts + 1), floats),
         async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
         rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
-        error_rates=error_rates_of(scenario, streams),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
@@ -310,6 +331,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         tests=np.zeros((0, 4), floats),
         **empty_draws(scenario, SLOTS),
         **counts_in(metrics, counted, 0),
+        **paths_in(scenario, streams),
     )
     s.idle[:, :FENCE] = np.iinfo(ints).max
     s.n[FIRST] = -1
@@ -322,6 +344,8 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.x[RESOLUTION] = metrics.resolution
     s.x[HORIZON] = scenario.horizon
     s.x[START_AT] = scenario.start
+    if s.throttled.any():
+        s.x[THROTTLED_STEP] = min(step_of(function.throttled), scenario.horizon)
     for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
         version = s.versions[v]
         version["sweep_at"] = SWEEP
@@ -332,6 +356,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         version["error_rate"], version["failed_responses"] = spec.mean_error_rate, spec.failed_responses
         span = spans_of(spec.error_rate, scenario.horizon)[1]
         version["span"] = span if math.isfinite(span) else 0.0
+        version["step"] = spec.duration.step if isinstance(spec.duration, RecordedDurations) else 0.0
         s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from rollout_sim.core.files import FileReader
 from rollout_sim.core.minutes import DAY, Minutes, iso_of
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.error_rates import RecordedErrors
+from rollout_sim.function.recorded import RecordedErrors
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit

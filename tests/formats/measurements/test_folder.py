@@ -19,7 +19,8 @@ from rollout_sim.formats.measurements.history import releases
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.formats.measurements.recording import stamp
-from rollout_sim.function.error_rates import RecordedErrors, mean_of
+from rollout_sim.function.error_rates import mean_of
+from rollout_sim.function.recorded import RecordedErrors
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.fit.error_rates import Scattered, Spells

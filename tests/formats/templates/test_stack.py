@@ -19,6 +19,7 @@ from rollout_sim.formats.cloudformation import export_cloudformation, export_sam
 from rollout_sim.formats.templates.sam import every, from_sam, stack_of
 from rollout_sim.formats.templates.template import read_parameters
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.source import CronArrivals
 
 ERRORS: dict[str, Any] = {
     "Type": "AWS::CloudWatch::Alarm",
@@ -363,13 +364,40 @@ def test_a_source_for_each_event(tmp_path: Path) -> None:
     assert sources(loaded) == [
         ("web", "http"), ("jobs", "queue"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
     ]  # fmt: skip
-    assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, 86400, None, None]
+    assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, None, None, None]
+    nightly = loaded.traffic[3].arrivals.cron
+    assert (nightly.expression, nightly.begin) == ("cron(15 3 * * ? *)", "2026-01-05 03:04")
+    assert next(nightly.moments()) == loaded.start + 60
     for part in (
         "the event Off is switched off",
         "the event Away is switched off",
         "Jobs: its queue is not in the template",
     ):
         assert any(part in remark for remark in remarks)
+
+
+def test_a_schedule_by_the_clock_keeps_its_zone_and_window(tmp_path: Path) -> None:
+    """The simulation begins so that the rarer one comes a minute into the rollout."""
+    often = {"Schedule": "cron(0/5 * * * ? *)"}
+    by_night = {
+        "ScheduleExpression": "cron(0 2 ? * SUN *)", "ScheduleExpressionTimezone": "Europe/Berlin",
+        "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
+    }  # fmt: skip
+    events = {
+        "Often": {"Type": "Schedule", "Properties": often},
+        "Weekly": {"Type": "ScheduleV2", "Properties": by_night},
+    }
+    loaded, remarks = imported(tmp_path, sam(None, events))
+    frequent, weekly = (source.arrivals.cron for source in loaded.traffic)
+    assert weekly == CronArrivals(
+        expression="cron(0 2 ? * SUN *)", zone="Europe/Berlin", within=900.0, begin="2026-01-11 00:49"
+    )
+    assert (frequent.begin, frequent.within) == (weekly.begin, 60.0)
+    assert not any("schedule" in remark for remark in remarks)
+    _, remarks = imported(
+        tmp_path, sam(None, {"Bad": {"Type": "Schedule", "Properties": {"Schedule": "cron(0 9 * * *)"}}})
+    )
+    assert any(remark.startswith("the schedule Bad: needs the six fields") for remark in remarks)
 
 
 def test_retries_of_queued_events(tmp_path: Path) -> None:
@@ -553,7 +581,7 @@ EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
     "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "queue", None),
     "Bucket": ({"Type": "S3", "Properties": {}}, "data", None),
     "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
-    "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", 86400.0),
+    "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", None),
 }
 CALLERS: dict[str, tuple[dict[str, Any], str]] = {
     "Flow": (

@@ -11,7 +11,8 @@ from study.test_backtest import START, drawn, given, record
 
 from rollout_sim.core.minutes import DAY, moment_of
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.error_rates import Dispersed, RecordedErrors
+from rollout_sim.function.error_rates import Dispersed
+from rollout_sim.function.recorded import RecordedErrors
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
 from rollout_sim.study.backtest import recorded
 from rollout_sim.study.recommend import search
