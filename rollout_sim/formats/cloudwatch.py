@@ -9,7 +9,7 @@ from typing import Any, Final
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import TIMES
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.snippet import Ref, Sub, logical
+from rollout_sim.formats.snippet import GetAtt, Ref, Sub, logical
 
 OPERATORS: Final = {
     ">": "GreaterThanThreshold",
@@ -47,8 +47,17 @@ _NAMES: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
 class Resources:
     """The alarms of one scenario as resources; `function` and `version` stand for the function's name and the new version."""
 
-    def __init__(self, alarms: Mapping[str, Alarm], function: Ref, alias: str, version: Any) -> None:
+    def __init__(
+        self,
+        alarms: Mapping[str, Alarm],
+        function: Ref,
+        alias: str,
+        version: Any,
+        queues: Mapping[str, str] | None = None,
+    ) -> None:
         self.alarms = alarms
+        self.queues = queues or {}
+        """By the metric of a queue, the logical id of the only queue that it may be of."""
         self.function = function
         self.alias = alias
         self.version = version
@@ -70,11 +79,11 @@ class Resources:
                 ["an alarm on the old version has no fixed dimension: its number changes with every release"]
             )
         queued = sorted({reading.metric for reading in alarm.readings.values()} & {*QUEUE_METRICS})
-        if queued:
-            what = f"AWS/SQS {QUEUE_METRICS[queued[0]]}, whose dimension QueueName no scenario holds: write it yourself"
+        if queued and (set(queued) - {*self.queues} or alarm.expression is not None or alarm.band is not None):
+            what = f"AWS/SQS {QUEUE_METRICS[queued[0]]}, whose dimension QueueName is not told: write it yourself"
             raise ScenarioError([f"an alarm on {queued[0]} is one on {what}"])
         others = sorted(
-            {reading.metric for reading in alarm.readings.values()} - {*METRICS, *STREAM_METRICS, "error_rate"}
+            {reading.metric for reading in alarm.readings.values()} - {*LAMBDA_METRICS, *self.queues, "error_rate"}
         )
         if others:
             what = "a metric of your own: write it with that metric's namespace and dimensions"
@@ -136,6 +145,10 @@ class Resources:
             return self._maths(alarm, "m", [self._stat("m", str(alarm.metric), str(alarm.statistic), alarm.of, period)])
         statistic = str(alarm.statistic)
         which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
+        if (metric := str(alarm.metric)) in self.queues:
+            queue = {"Name": "QueueName", "Value": GetAtt(f"{self.queues[metric]}.QueueName")}
+            named = QUEUE_METRICS[metric].partition(" ")[0]
+            return {"Namespace": "AWS/SQS", "MetricName": named, "Dimensions": [queue], "Period": period, **which}
         return {
             "Namespace": "AWS/Lambda", "MetricName": LAMBDA_METRICS[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
             "Period": period, **which,

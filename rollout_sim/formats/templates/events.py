@@ -47,6 +47,8 @@ class Event:
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Of a queue or stream that scenarios know: the fields of its source."""
+    behind: str = ""
+    """The same: what stands for the queue or stream, as `mappings.resource_behind` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
                     f"{name} comes through a queue (SqsSubscription), which is not read; here it is asynchronous"
                 )
             called: Kind = "http" if kind in SYNCHRONOUS else "data"
-            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}))
+            behind = function.resolver.text(source)
+            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}, behind=behind))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -293,7 +296,7 @@ class Around:
         source = properties.given.get("EventSourceArn", "")
         kind = kind_of(self.resolver, source)
         fields = source_fields(name, kind, properties, source, self.callee.timeout) if kind is not None else None
-        event = Event(name=name, kind="data", polled=True, fields=fields or {})
+        event = Event(name=name, kind="data", polled=True, fields=fields or {}, behind=self.resolver.text(source))
         self._add(event, target, "this event source mapping")
         if target == "alias" and fields is None:
             self.remarks.append(_polled(name, "an event source mapping"))

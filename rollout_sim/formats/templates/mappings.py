@@ -24,6 +24,8 @@ _LEFT_OUT: Final = {
 _SERVICE: Final = re.compile(r"\b(sqs|kinesis|dynamodb)\b|_(sqs|kinesis|dynamodb)_")
 _NAMES: Final = {"sqs": "SQS", "kinesis": "Kinesis", "dynamodb": "DynamoDB"}
 _GROUPS: Final = 100
+ON_DEMAND: Final = 4
+"""Shards of a Kinesis stream on demand when it is made."""
 
 
 def kind_of(resolver: Resolver, source: Any) -> str | None:
@@ -68,6 +70,24 @@ def source_fields(name: str, kind: str, properties: Properties, source: Any, tim
     if kind in QUEUES:
         return {"source": "queue"} | _of_queue(name, properties, behind, batch, timeout, known=given is not None)
     return {"source": "stream"} | _of_stream(name, kind, properties, behind, batch, known=given is not None)
+
+
+def same_queue(resolver: Resolver, source: Any, name: str) -> bool:
+    """Whether a queue (a reference, an ARN) is the one of this `name`, or reference."""
+    behind = resource_behind(resolver, source)
+    last = re.split(r"[:/]", resolver.text(source))[-1]
+    return resource_behind(resolver, name) == behind if behind is not None else last == name != ""
+
+
+def dead_letter_queue(resolver: Resolver, source: Any) -> Any:
+    """What stands for the dead-letter queue of a queue that is in the template; empty where there is none."""
+    behind = resource_behind(resolver, source)
+    policy = resolver.resources[behind].get("Properties", {}).get("RedrivePolicy") if behind is not None else None
+    try:
+        policy = json.loads(policy) if isinstance(policy, str) else policy
+    except ValueError:
+        return ""
+    return policy.get("deadLetterTargetArn", "") if isinstance(policy, Mapping) else ""
 
 
 def _leave_out(name: str, properties: Properties) -> None:
@@ -145,9 +165,15 @@ def _redrive(queue: Properties) -> int | None:
 def _of_stream(
     name: str, kind: str, properties: Properties, stream: Properties, batch: dict[str, Any], *, known: bool
 ) -> dict[str, Any]:
+    on_demand = stream.inside("StreamModeDetails").text("StreamMode") == "ON_DEMAND"
     shards = stream.take("ShardCount", int, 1) if kind == "Kinesis" else 1
-    if kind == "DynamoDB" or not known or not stream.has("ShardCount"):
+    if on_demand:
+        shards = ON_DEMAND
+        properties.remarks.append(f"{name}: its stream is on demand; the {ON_DEMAND} shards of its start are a GUESS")
+    elif kind == "DynamoDB" or not known or not stream.has("ShardCount"):
         properties.remarks.append(f"{name}: its stream has one shard: a GUESS")
+    hours = stream.take("RetentionPeriodHours", float, 24.0) if kind == "Kinesis" else 24.0
+    kept = {} if hours == 24 else {"retention": text(hours * 3600, "duration")}
     if (parallel := properties.take("ParallelizationFactor", int, 1)) > 1:
         batch["parallelization"] = parallel
     if properties.take("BisectBatchOnFunctionError", as_switch, False):
@@ -159,4 +185,4 @@ def _of_stream(
         retries["max_age"] = text(oldest, "duration")
     if properties.inside("DestinationConfig").has("OnFailure"):
         retries["destination"] = True
-    return ({"batch": batch} if batch else {}) | {"shards": shards} | ({"retries": retries} if retries else {})
+    return ({"batch": batch} if batch else {}) | {"shards": shards} | kept | ({"retries": retries} if retries else {})

@@ -17,6 +17,7 @@ from typing import Any, Final
 from rollout_sim.core.files import read_regular
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.templates.intrinsics import Resolver
+from rollout_sim.formats.templates.mappings import resource_behind
 from rollout_sim.formats.templates.stack import Stack, is_of_lambda
 from rollout_sim.formats.templates.template import Template
 
@@ -51,6 +52,8 @@ _KINDS: Final = {
 }
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
+    ("aws_sqs_queue", "name"): "QueueName",
+    ("aws_kinesis_stream", "retention_period"): "RetentionPeriodHours",
     ("aws_sqs_queue", "visibility_timeout_seconds"): "VisibilityTimeout",
     ("aws_sqs_queue", "message_retention_seconds"): "MessageRetentionPeriod",
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
@@ -65,6 +68,7 @@ _RENAMED: Final = {
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
     "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
+    "stream_mode_details",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}
@@ -73,6 +77,7 @@ _PROVISIONED: Final = "aws_lambda_provisioned_concurrency_config"
 _NAMELESS: Final = ("this", "main", "default", "function", "lambda")
 """What modules call their only resource of a kind."""
 _TARGET: Final = "aws_cloudwatch_event_target"
+_REDRIVE: Final = "aws_sqs_queue_redrive_policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +111,7 @@ def read_terraform(path: Path, rate: float | None = None) -> Stack:
     translated = {names[resource.address]: _translate(resource, resources, names) for resource in resources}
     _targets(resources, names, translated)
     _provisioned(resources, names, translated)
+    _redriven(resources, names, translated)
     _couple(translated)
     template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
     addresses = {names[resource.address]: resource.address for resource in resources}
@@ -155,6 +161,7 @@ def _resources(
                 *_KINDS,
                 _TARGET,
                 _PROVISIONED,
+                _REDRIVE,
             ):
                 address = str(resource.get("address"))
                 index = f"_{resource['index']}" if "index" in resource else ""
@@ -298,6 +305,7 @@ def _dimensions(
     wanted: Mapping[str, Callable[[str], bool]] = {
         "FunctionName": lambda attribute: attribute in ("function_name", "id"),
         "ExecutedVersion": lambda attribute: attribute in ("version", "function_version"),
+        "QueueName": lambda attribute: attribute == "name",
     }
     later = unknown if isinstance(unknown, Mapping) else {}
     for name in later:
@@ -362,6 +370,17 @@ def _provisioned(resources: list[_Resource], names: Mapping[str, str], translate
                 if candidate["Type"] == _KINDS["aws_lambda_alias"] and same and wanted[1] in (alias, name):
                     count = given.get("ProvisionedConcurrentExecutions")
                     own["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": count}
+
+
+def _redriven(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
+    """Puts redrive policies, which may be resources of their own, to their queues."""
+    resolver = Resolver({"Resources": translated}, {})
+    for resource in resources:
+        if resource.kind == _REDRIVE:
+            given = translated.pop(names[resource.address])["Properties"]
+            queue = resource_behind(resolver, given.get("QueueUrl", ""))
+            if queue is not None:
+                translated[queue]["Properties"]["RedrivePolicy"] = given.get("RedrivePolicy")
 
 
 def _couple(translated: dict[str, Any]) -> None:
