@@ -247,7 +247,7 @@ def test_who_calls_and_what_is_provisioned(caller: dict[str, Any], kind: str, tm
     stack = read_terraform(saved(tmp_path, state([*others, PROVISIONED, caller])))
     (name,) = stack.rollouts
     deployed = stack.read(name)
-    assert [event.kind for event in deployed.events if event.every is None] == [kind]
+    assert [event.kind for event in deployed.events if event.arrivals is None] == [kind]
     assert deployed.provisioned == 7
 
 
