@@ -23,8 +23,8 @@ from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
-from rollout_sim.study.executor import run_all
-from rollout_sim.study.replications import FEWEST, nominally_affordable
+from rollout_sim.study.executor import run_all, worth_sharing
+from rollout_sim.study.replications import FEWEST, compared_by_default, nominal_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,15 +198,16 @@ def compare(
     seed: int | None = None,
     engine: Engine | None = None,
     twin: bool = True,
-    jobs: int = 1,
+    jobs: int | None = 1,
     cluster: str | None = None,
     progress: Progress | None = None,
     plane: EngineChoice | None = None,
 ) -> Comparison:
     """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
-    Without `replications` as many as the plane nominally manages in ten seconds (`study.replications`). `seed` and
-    `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
+    Without `replications` as many as the plane nominally manages in ten seconds, and where every invocation is simulated up
+    to 400, as far as a hundred go (`study.replications`). `seed` and `engine` replace the scenario's; `jobs` processes (None:
+    as many as there are processors, where it is worth it), or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. What is interrupted from the keyboard returns the replications that
     are done by then, if there are any, and says so. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
@@ -221,11 +222,14 @@ def compare(
     plane = choose_engine(scenario, engine) if plane is None else plane
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
+    runs = len(names) * len(sides)
     if plane.engine != "aggregate":
-        check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
+        check_size(scenario, plane.engine, runs=runs * (replications or FEWEST))
     check_memory(len(names), replications or FEWEST)
     if replications is None:
-        replications = nominally_affordable(scenario, plane, len(names) * len(sides))
+        replications = compared_by_default(scenario, plane, runs)
+    if jobs is None:
+        jobs = worth_sharing(nominal_seconds(scenario, plane, runs * replications))
     columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=True)
     compared = [
         Comparison(
@@ -274,7 +278,7 @@ def _run(
     work = {(side, end): [batch] for end, side, batch in sorted(ends, key=lambda entry: entry[:2])}
     results: dict[tuple[int, int], dict[str, Samples]] = {}
     try:
-        for key, result in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+        for key, result in run_all(work, jobs=jobs, cluster=cluster, together=True, progress=progress):
             results.update({key: result})  # what is there counts where it is interrupted
     except KeyboardInterrupt:
         if not (keep and _done(batches, results)):

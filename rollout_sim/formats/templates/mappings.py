@@ -123,7 +123,8 @@ def _of_queue(
         )
         visible = timeout
     fields: dict[str, Any] = {"visibility_timeout": text(visible, "duration")}
-    fifo = queue.take("FifoQueue", as_switch, False)
+    named_so = properties.text("EventSourceArn").endswith(".fifo")  # which AWS asks of a FIFO queue's name
+    fifo = queue.take("FifoQueue", as_switch, False) or named_so
     if fifo:
         fields["fifo"] = {"groups": _GROUPS}
         remarks.append(f"{name}: its FIFO queue has {_GROUPS} message groups: a GUESS")
@@ -158,8 +159,8 @@ def _redrive(queue: Properties) -> int | None:
     given = queue.given["RedrivePolicy"]
     if isinstance(given, Mapping) and "maxReceiveCount" in given:  # the rest may not be known before the deployment
         return int(queue.inside("RedrivePolicy").take("maxReceiveCount", int, 1))
-    found: int | None = queue.take("RedrivePolicy", receives, None)
-    return found
+    count: int | None = queue.take("RedrivePolicy", receives, None)
+    return count
 
 
 def _of_stream(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.formatting import share, share_with_interval, show_duration
@@ -26,7 +25,7 @@ from rollout_sim.study.check.remedies import (
     replacing_changes,
     search,
 )
-from rollout_sim.study.check.rule import Match, Rule, among, rule
+from rollout_sim.study.check.rule import Match, among, rule
 
 
 @rule(
@@ -284,16 +283,6 @@ def alarm_blocks_the_rollout(evidence: Evidence) -> Iterator[Match]:
             figures={"blocked": blocked},
             remedy=_alarm_remedy(evidence, name, blocking),
         )
-
-
-RULES: Final[tuple[Rule, ...]] = (
-    alarm_cannot_fire,
-    alarm_hardly_fires,
-    alarm_stops_good_versions,
-    alarm_diluted_on_the_alias,
-    missing_data_decides,
-    alarm_blocks_the_rollout,
-)
 
 
 def _fires(evidence: Evidence, name: str, strategy: str) -> bool:

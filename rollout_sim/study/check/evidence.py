@@ -27,6 +27,7 @@ from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY
+from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.study.recommend.candidates import Candidate
@@ -104,6 +105,7 @@ class Evidence:
         if not scenario.slos:
             scenario = replace(scenario, slos=(Objective(name="availability", objective=0.999),))
             self.notes.append("there is no SLO: one of 99.9% is taken")
+        self.notes += [str(warning) for warning in warnings_about(scenario, ABOUT_RECORDS)]
         self.whole = scenario
         """The scenario with its queues and streams as they are."""
         if (plain := _without_batches(scenario)) is not None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from rollout_sim.core.formatting import number_with_interval, share_with_interval
 from rollout_sim.core.statistics import Estimate, difference, mean_of
+from rollout_sim.core.yaml_io import Where
 from rollout_sim.function.lambda_api import LATEST
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.scenario.sections import STEADY
@@ -28,7 +29,7 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, rule
+from rollout_sim.study.check.rule import Match, rule
 from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.traffic.source import Source
 
@@ -218,7 +219,8 @@ def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
       rollout: {type: all_at_once, bake: 10 min}
     """,
     mend="""
-    Shift in smaller steps, or reserve more concurrency for as long as both versions run.
+    Shift in smaller steps, or reserve more concurrency for as long as both versions run. On managed instances keep more
+    environments of the new version.
     """,
 )
 def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
@@ -226,7 +228,7 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
 
     A new version starts without a warm environment. While the old version's calls still run, each request to the new one
     waits for an init and holds an environment for that long as well: for some seconds the function needs up to twice
-    its concurrency.
+    its concurrency. Managed instances have no cold starts, and room for twice the traffic of the step before.
     """
     good = evidence.good()
     if good.plane.engine == "aggregate":  # which it is only where the concurrency cannot bind
@@ -235,12 +237,15 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
         extra = _throttled(good, name)
         if extra is None or not above(extra, 0.0) or extra.mean < 1:
             continue
+        function = evidence.scenario.function
+        why = (
+            f"the concurrency of {function.concurrency:,} is too little for the old and the new version's environments"
+        )
+        if function.managed is not None:
+            why = "the new version's managed environments scale to its traffic only after it has come"
         yield Match(
-            where=("function", "reserved_concurrency"),
-            message=(
-                f"the shift of {name} throttles {number_with_interval(extra)} requests of a good version: the concurrency of "
-                f"{evidence.scenario.function.concurrency:,} is too little for the old and the new version's environments"
-            ),
+            where=("function", "reserved_concurrency") if function.managed is None else _MINIMUM,
+            message=f"the shift of {name} throttles {number_with_interval(extra)} requests of a good version: {why}",
             figures={"throttles": extra},
             remedy=_room(evidence, name),
         )
@@ -301,15 +306,6 @@ def provisioned_concurrency_missing(evidence: Evidence) -> Iterator[Match]:
         )
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    canary_sees_few_requests,
-    traffic_bypasses_the_alias,
-    retries_hide_the_fault,
-    throttles_at_the_shift,
-    provisioned_concurrency_missing,
-)
-
-
 def _slower_and_keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:
     others = list(strategy_changes(evidence, strategy))
     yield from _keener(evidence, strategy)
@@ -335,6 +331,10 @@ def _retries(source: Source) -> bool:
     return client or (source.source != "http" and not source.polled and source.async_retries > 0)
 
 
+_MINIMUM: Final = ("function", "managed", "environments", "minimum")
+"""Where the environments stand that each version on managed instances has at least."""
+
+
 def _throttled(good: Comparison, strategy: str) -> Estimate | None:
     """Throttles that the rollout adds to those without one, on the same random numbers; None where there are none at all."""
     if not column(good, strategy, "throttles").any():
@@ -347,13 +347,18 @@ def _throttled(good: Comparison, strategy: str) -> Estimate | None:
 
 
 def _room(evidence: Evidence, strategy: str) -> Remedy | None:
-    """Smaller steps, or more concurrency: the first change with hardly any throttles."""
-    now = evidence.scenario.function.concurrency
-    raised = [math.ceil(now * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
+    """Smaller steps, or more concurrency or managed environments: the first change with hardly any throttles."""
+    function = evidence.scenario.function
+    where: Where = ("function", "reserved_concurrency")
+    raised = [math.ceil(function.concurrency * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
+    if function.managed is not None:
+        where, most = _MINIMUM, function.managed.environments.maximum
+        needed = function.managed.needed(evidence.scenario.load_at_start)
+        raised = sorted({min(math.ceil(needed * factor), most) for factor in (0.6, 0.8, 1.0)})
     tries: list[Edits] = [
-        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[:1]),
+        *((Edit(where=where, value=count),) for count in raised[:1]),
         *strategy_changes(evidence, strategy),
-        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[1:]),
+        *((Edit(where=where, value=count),) for count in raised[1:]),
     ]
     for edits in tries:
         if not _roomy(evidence, strategy, edits, "quick").grade:
