@@ -133,7 +133,7 @@ def _stand_in(evidence: Evidence) -> Evidence | None:
 
 
 def _without_retries(source: Source) -> Source:
-    return replace(source, retry=None, async_retries=0)
+    return source if source.polled else replace(source, retry=None, async_retries=0)
 
 
 # ---------------------------------------------------------------------- judges
