@@ -97,7 +97,8 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "Parameters": parameters,
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
-    provisioned = scenario.function.versions[scenario.old].provisioned
+    of_alias = scenario.function.provisioned.get(scenario.rollout.alias)
+    provisioned = scenario.function.versions[scenario.old].provisioned if of_alias is None else of_alias.environments
     if provisioned:
         properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
     managed = scenario.function.managed
