@@ -147,6 +147,7 @@ def test_the_compiled_plane_replays_them_to_the_same_bit(draw: str, tmp_path: Pa
     traffic = [
         {"source": "http", "alias": "prod", "arrivals": trace, "retry": retry, "users": {"count": 20}},
         {"source": "data", "alias": "prod", "arrivals": {"poisson": "30/min"}},
+        {"source": "queue", "alias": "prod", "arrivals": trace, "batch": {"size": 4, "window": "2 s"}},
     ]
     hooks = {"before_allow_traffic": {"invocations": 5, "over": "9 s", "max_failures": 4}}
     faults = [{"latency": "2x", "share": "40%"}, {"crash": "5%"}]
