@@ -20,9 +20,9 @@ from numba.core.typing.templates import AttributeTemplate
 
 _njit: Any = numba.njit
 _config: Any = numba.config
+_folders: dict[Any, Path] = {}
 _extending: Any = extending
 _cgutils: Any = cgutils
-_folders: list[Path] = []
 
 
 def inlined(function: Any) -> Any:
@@ -122,15 +122,17 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
     try:
         if folder is not None:
             _config.CACHE_DIR = str(folder)
-            _folders.append(folder)
-        return _njit(function, cache=folder is not None, nogil=True, _nrt=False, no_cfunc_wrapper=True)
+        compiled = _njit(function, cache=folder is not None, nogil=True, _nrt=False, no_cfunc_wrapper=True)
+        if folder is not None:
+            _folders[compiled] = folder
+        return compiled
     finally:
         _config.CACHE_DIR = before
 
 
-def compiled_before() -> bool:
-    """Whether all that is kept is there already, so that nobody has to wait for the compiler."""
-    return bool(_folders) and all(any(folder.rglob("*.nbc")) for folder in _folders)
+def compiled_before(function: Any) -> bool:
+    """Whether a function that is `kept`, and others of the same sources, are there already: nobody has to wait for the compiler."""
+    return function in _folders and any(_folders[function].rglob("*.nbc"))
 
 
 def _cache_folder(sources: tuple[ModuleType, ...]) -> Path | None:
