@@ -491,6 +491,7 @@ SLOW = {"severity": {"latency": "50x"}}
         ({"alarms__errors__period": "10 s"}, "aggregate"),
     ],
 )
+@pytest.mark.slow
 def test_one_plane_runs_all_of_a_study(
     changes: dict[str, object], engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
