@@ -19,6 +19,7 @@ from rollout_sim.study.replications import (
     MOST,
     PATIENCE,
     compared_by_default,
+    nominal_cost,
     nominal_seconds,
     nominally_affordable,
 )
@@ -50,6 +51,18 @@ def test_a_comparison_of_each_shipped_scenario_has_enough_replications_by_defaul
     count = compared_by_default(given, plane, runs)
     assert count >= (1000 if plane.engine == "aggregate" else ENOUGH)
     assert nominal_seconds(given, plane, runs * count) <= PATIENCE
+
+
+def test_what_all_strategies_share_is_counted_once() -> None:
+    """Draws and a past are shared where runs stand side by side; more of them where the rollout starts late."""
+    costs = {
+        engine: nominal_cost(scenario(), EngineChoice(engine=engine, reason="", batch=1))
+        for engine in ("aggregate", "compiled", "simpy")
+    }
+    assert costs["aggregate"].shared == costs["simpy"].shared == 0
+    late = nominal_cost(scenario(rollout__start="10 min"), EngineChoice(engine="compiled", reason="", batch=1))
+    assert late.shared > costs["compiled"].shared > 0
+    assert late.run + late.shared == pytest.approx(costs["compiled"].run + costs["compiled"].shared)
 
 
 def test_nobody_waits_for_more_than_enough() -> None:
