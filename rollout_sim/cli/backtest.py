@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @options.replications("Of the prediction that stands beside the recording.", default=1000, least=2)
 @options.SEED
 @options.JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 def backtest(task: options.Task, data: Path | None, replications: int, minutes: str | None = None) -> None:
     """Play the rollouts on recorded minutes, and say how often they would have been stopped for nothing.
 

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
 @options.SHARED_JOBS
 @options.CLUSTER
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 @click.argument("other", type=options.ScenarioPath(), required=False)
 def compare(task: options.Task, other: Path | None, replications: int | None, twin: bool) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one.

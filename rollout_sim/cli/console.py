@@ -77,18 +77,18 @@ def progress(label: str) -> Iterator[Progress]:
 @contextmanager
 def studying(scenario: Scenario, *planes: EngineChoice) -> Iterator[Progress]:
     """A study's bar, after a word about compiling where one of the `planes` needs it."""
-    announce_compiling(*(plane.engine for plane in planes))
+    announce_compiling(scenario, *(plane.engine for plane in planes))
     with progress(scenario.name) as report:
         yield report
 
 
-def announce_compiling(*engines: str) -> None:
+def announce_compiling(scenario: Scenario, *engines: str) -> None:
     """Says what the wait is where the first use of the compiled plane compiles its kernel."""
     if "compiled" in engines:
-        from rollout_sim.planes.compiled.kernel import compiled_before
+        from rollout_sim.planes.compiled.kernel import ready
 
-        if not compiled_before():
-            click.echo("compiling the kernel of the compiled plane: about half a minute, once", err=True)
+        if not ready(polled=scenario.polled):
+            click.echo("compiling the kernel of the compiled plane: about ten seconds, once", err=True)
 
 
 def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:

@@ -167,6 +167,11 @@ SHARED_JOBS = click.option(
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 
+def results(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever writes results and prints them."""
+    return OUT(FORMAT(JSON(command)))
+
+
 def replications(help_text: str, default: int | None = None, least: int = 1) -> Callable[..., Any]:
     """The option `--replications`; one without a `default` tells in its help how many there are without it."""
     return click.option(

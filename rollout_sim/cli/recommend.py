@@ -49,9 +49,7 @@ if TYPE_CHECKING:
 @options.SEED
 @options.ENGINE
 @options.SHARED_JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 def recommend(
     task: options.Task,
     keep_alarms: bool,

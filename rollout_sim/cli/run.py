@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 @click.option(
     "--explain",
     metavar="STRATEGY",
@@ -47,7 +45,7 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     if task.engine is not None:
         loaded = replace(loaded, engine=task.engine)
     choice = choose_for_runs(loaded, strategies, events=events)
-    console.announce_compiling(choice.engine)
+    console.announce_compiling(loaded, choice.engine)
     results: list[RunResult] = []
     interrupted = False
     try:

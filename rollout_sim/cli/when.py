@@ -13,9 +13,7 @@ from rollout_sim.cli import console, options
 @options.replications("Of each strategy and hour.", default=200, least=2)
 @options.SEED
 @options.JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 def when(task: options.Task, replications: int) -> None:
     """Find the best and the worst hour to deploy, by bad requests and by the time until a bad version is stopped.
 

@@ -174,9 +174,12 @@ class PlaneSpec:
     """How many replications of so many expected invocations it takes at a time: what bounds the memory."""
     exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
     """The reasons why it is not exact for a scenario; none where it is."""
-    against: Callable[[float, int], str] = lambda _expected, _runs: ""
-    """Why not to take it unasked for so many expected invocations in each of so many runs; empty where nothing says so."""
-    advantage: Callable[[], str] = str
+    against: Callable[[Scenario, float, int, bool], str] = lambda _scenario, _expected, _runs, _study: ""
+    """Why not to take it unasked for so many expected invocations in each of so many runs, of a study or looked at one by one.
+
+    Empty where nothing says so.
+    """
+    advantage: Callable[[Scenario], str] = lambda _: ""
     """What speaks for it, where it is taken unasked."""
     asked_for: str = "asked for"
     """Why a single run takes it, where the scenario names it."""

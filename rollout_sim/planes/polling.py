@@ -26,7 +26,7 @@ AGE_DIGITS: Final = 10
 AGE_BINS: Final = 48 << AGE_DIGITS
 """Bins of ages, the longest of which are 2,000 years."""
 _KEPT_BLOCKS: Final = 64
-_AGAIN: Final = 2
+AGAIN: Final = 2
 """The attempt whose draws serve, one after the other, whatever is handed over again."""
 
 
@@ -107,6 +107,15 @@ def sample_step(scenario: Scenario) -> float:
     return float(next((step for step in steps if scenario.horizon / step <= MOST_SAMPLES), resolution))
 
 
+def lanes_of_keys(source: Source, streams: Streams, name: str) -> IntArray:
+    """The lane of each key of a stream whose random streams begin with `name`; empty where there are none."""
+    if source.keys is None:
+        return np.zeros(0, np.int64)
+    lanes = source.mapping.lanes
+    quantiles = streams.generator(f"{name}/keys").random(source.keys.count)
+    return np.minimum(quantiles * lanes, lanes - 1).astype(np.int64)
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class PolledRecord(Record):
     """A record with what the plane knows of it beside the poller.
@@ -146,10 +155,7 @@ class PolledSource:
         self._times = array("d")
         self._backlog = array("q")
         self._oldest = array("d")
-        self._lanes: list[int] = []
-        if self.mapping.stream and source.keys is not None:
-            quantiles = streams.generator(f"{name}/keys").random(source.keys.count)
-            self._lanes = np.minimum(quantiles * self.mapping.lanes, self.mapping.lanes - 1).astype(int).tolist()
+        self._lanes: list[int] = lanes_of_keys(source, streams, name).tolist()
 
     def place(self, user: int, slow: float) -> int:
         """The lane or message group of a record of this key; without keys that of the draw `slow` of its first handling."""
@@ -192,7 +198,7 @@ class PolledSource:
     def _next_again(self) -> tuple[AttemptDraws, int]:
         block, index = divmod(self._again, BLOCK)
         self._again += 1
-        return self._draws.attempt(block, _AGAIN), index
+        return self._draws.attempt(block, AGAIN), index
 
     def handled(self, t: float, record: PolledRecord, *, wrong: bool) -> None:
         """A record was handled at `t`, with a wrong result or a good one."""

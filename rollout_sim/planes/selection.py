@@ -69,10 +69,10 @@ def choose_engine(
             continue
         if plane.single_run is not None and math.isnan(expected):
             expected = check_size(scenario, asked)
-        if against := plane.against(expected, 1 if single else STUDY):
+        if against := plane.against(scenario, expected, runs if single else STUDY, not single):
             reasons.append(against)
             continue
-        if advantage := plane.advantage():
+        if advantage := plane.advantage(scenario):
             reasons.append(advantage)
         return EngineChoice(engine=plane.engine, reason="; ".join(reasons), batch=_batch(scenario, plane))
     raise AssertionError("the last plane runs everything")

@@ -230,7 +230,7 @@ def compare(
         replications = compared_by_default(scenario, plane, runs)
     if jobs is None:
         jobs = worth_sharing(nominal_seconds(scenario, plane, runs * replications))
-    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress)
+    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=True)
     compared = [
         Comparison(
             scenario=varied, seed=seed, replications=done, plane=its_plane, columns=its_columns, asked=engine,
@@ -241,18 +241,36 @@ def compare(
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
 
 
+def part_of_study(
+    scenario: Scenario, replications: int, strategies: Sequence[str] = (), *, seed: int, plane: EngineChoice | None = None,
+    jobs: int = 1, added: bool = True,
+) -> Comparison:  # fmt: skip
+    """The same for a study that consists of several, without a twin: one that is interrupted ends it with KeyboardInterrupt.
+
+    Without `added` nothing is said of what a rollout adds, which takes runs without one on some planes. The other parameters
+    and the errors are those of `compare`.
+    """
+    names = studied(scenario, strategies, replications)
+    plane = choose_engine(scenario) if plane is None else plane
+    if plane.engine != "aggregate":
+        check_size(scenario, plane.engine, runs=len(names) * replications)
+    check_memory(len(names), replications)
+    (columns,), _ = _run([(scenario, plane)], names, seed, replications, jobs=jobs, added=added)
+    return Comparison(scenario=scenario, seed=seed, replications=replications, plane=plane, columns=columns)
+
+
 def _run(
-    sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int,
-    *, jobs: int, cluster: str | None, progress: Progress | None,
+    sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int, *, jobs: int,
+    cluster: str | None = None, progress: Progress | None = None, added: bool = True, keep: bool = False,
 ) -> tuple[list[dict[str, Samples]], int]:  # fmt: skip
-    """The columns of each side, and how many replications of all sides are done: fewer where it is interrupted.
+    """The columns of each side, and how many replications of all sides are done: with `keep` fewer where it is interrupted.
 
     The work is in the order of the replications, so that what is done of one side is done of the others. Where a plane does
-    not say itself what a rollout adds, the same replications are run without one, once for all sides.
+    not say itself what a rollout adds, the same replications are run without one (with `added`), once for all sides.
     """
     first = sides[0][0]
     runs: list[tuple[Scenario, EngineChoice, tuple[str, ...]]] = [(*side, names) for side in sides]
-    if first.rollout is not None and any(plane.engine != "aggregate" for _, plane in sides):
+    if added and first.rollout is not None and any(plane.engine != "aggregate" for _, plane in sides):
         single = next(plane for _, plane in sides if plane.engine != "aggregate")
         runs.append((first, single, (NO_ROLLOUT,)))
     batches = [batches_of(scenario, plane, chosen, seed, replications) for scenario, plane, chosen in runs]
@@ -263,7 +281,7 @@ def _run(
         for key, result in run_all(work, jobs=jobs, cluster=cluster, together=True, progress=progress):
             results.update({key: result})  # what is there counts where it is interrupted
     except KeyboardInterrupt:
-        if not _done(batches, results):
+        if not (keep and _done(batches, results)):
             raise
     done = _done(batches, results)
     columns = [

@@ -156,6 +156,16 @@ def credit(before: int, passed: int, rising: bool, most: int) -> int:
     return min(max(before + passed if rising else before - passed, 0), most)
 
 
+def longest_age(mapping: Mapping) -> float:
+    """The age (s) from which records are lost, at the latest when they expire."""
+    return min(mapping.retention, mapping.max_age or math.inf)
+
+
+def given_up(mapping: Mapping) -> int:
+    """The fate of records of a stream that the mapping gives up."""
+    return DEAD_LETTER if mapping.destination else DISCARDED
+
+
 def next_look(t: float) -> float:
     """When a shard at rest is polled after `t` (s)."""
     return tick((math.floor(t / STREAM_POLL) + 1) * STREAM_POLL)
@@ -398,8 +408,8 @@ class StreamPoller:
         self._mapping = mapping
         self._lanes = [_Lane() for _ in range(mapping.lanes)]
         self._ready: list[tuple[float, int]] = []
-        self._limit = min(mapping.retention, mapping.max_age or math.inf)
-        self._given_up = DEAD_LETTER if mapping.destination else DISCARDED
+        self._limit = longest_age(mapping)
+        self._given_up = given_up(mapping)
         self._waiting = 0
 
     def arrive(self, t: float, record: Record) -> None:

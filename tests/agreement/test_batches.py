@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agreement.test_compiled import scenarios, strategies
+from agreement.test_compiled import on_managed_instances, scenarios, strategies
 from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -59,6 +59,9 @@ def figures(result: RunResult) -> dict[str, float]:
         "throttles": result.throttles,
         "users_affected": result.users_affected,
     }
+    if result.scenario.polled:
+        names = ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
+        values |= {name: result.summary[name] for name in names}
     if result.scenario.rollout is not None:
         values |= {f"stopped_by.{name}": name in result.stopped_by for name in result.scenario.rollout.alarms}
     return {name: math.nan if value is None else float(value) for name, value in values.items()}
@@ -93,6 +96,12 @@ def with_several_strategies(draw: st.DrawFn) -> Scenario:
 @given(with_several_strategies(), st.sampled_from([1, 2, 3]))
 def test_equal_on_any_scenario(given_: Scenario, size: int) -> None:
     assert_same(in_batches(given_, size, 3), one_by_one(given_, 3))
+
+
+def test_equal_on_managed_instances() -> None:
+    """Their scaling goes on from the past that the strategies share, each with its own."""
+    given_ = on_managed_instances()
+    assert_same(in_batches(given_, 2, 2), one_by_one(given_, 2))
 
 
 BUSY: dict[str, Any] = {
@@ -207,9 +216,19 @@ SERVED_BEFORE: dict[str, Any] = {
     "traffic": [*BUSY["traffic"], {"source": "http", "alias": "test", "arrivals": {"poisson": "5/s"}}],
 }
 """Another alias has version 2 all along, whose faults set in before the rollout."""
+QUEUED: dict[str, Any] = {
+    "traffic": [
+        *BUSY["traffic"],
+        {"source": "queue", "alias": "prod", "arrivals": {"poisson": "20/s"}, "visibility_timeout": "30 s", "max_receives": 2},
+    ],
+    "function__versions__2": {"like": "1", "faults": [{"errors": "10%"}, {"poison": "1%"}]},
+}  # fmt: skip
+"""A queue beside the other sources, with faults of single records."""
 
 
-@pytest.mark.parametrize("more", [{}, {"rollout__phase": "random"}, SERVED_BEFORE], ids=["plain", "phase", "served"])
+@pytest.mark.parametrize(
+    "more", [{}, {"rollout__phase": "random"}, SERVED_BEFORE, QUEUED], ids=["plain", "phase", "served", "queue"]
+)
 def test_batches_of_other_faults_and_alarms_share_what_they_have_in_common(more: dict[str, Any]) -> None:
     assert_alone_the_same(variants(scenario(**BUSY | more)))
 

@@ -291,14 +291,11 @@ def test_a_mapping_that_names_the_function_is_not_touched_by_a_rollout() -> None
     assert result.versions["2"].invocations < 400  # those over HTTP alone
 
 
-def test_other_planes_refuse_with_the_reason() -> None:
+def test_the_aggregate_plane_refuses_with_the_reason() -> None:
     given_scenario = polled(QUEUE)
-    choice = choose_engine(given_scenario)
-    assert choice.engine == "simpy"
-    assert "batches and their retries link the records of a queue" in choice.reason
-    assert "it knows no pollers, and there is a queue" in choice.reason
-    with pytest.raises(ScenarioError, match="engine: compiled is not exact here: it knows no pollers"):
-        choose_engine(given_scenario, "compiled", single=True)
+    assert choose_engine(given_scenario).engine in ("simpy", "compiled")
+    with pytest.raises(ScenarioError, match="batches and their retries link the records of a queue"):
+        choose_engine(given_scenario, "aggregate")
 
 
 def test_zipf_keys_make_a_hot_shard() -> None:
@@ -347,3 +344,23 @@ def test_no_burn_rate_is_told_of_what_no_invocation_shows(sli: Any, instead: str
     burning = {"metric": "burn_rate", "slo": "kept", "threshold": "> 14.4", "long": "1 h", "short": "5 min"}
     with pytest.raises(ScenarioError, match=instead):
         polled(QUEUE, slos=[{"name": "kept", "sli": sli, "objective": "99%"}], alarms={"errors": burning})
+
+
+def test_batches_take_places_on_managed_instances() -> None:
+    """Two places for batches that each run for a second: a third one is throttled, and its messages come back."""
+    version = {"duration": "1 s"}
+    settled = run(
+        polled(
+            QUEUE | {"arrivals": {"fixed": "100 ms"}, "batch": {"size": 1}, "visibility_timeout": "30 s"},
+            old=version,
+            function__managed={"concurrency": 2, "environments": {"minimum": 1, "maximum": 1}},
+        ),
+        "canary",
+        events=True,
+    )
+    assert settled.events is not None
+    ran = settled.events[settled.events.outcome != "throttled"]
+    assert not ran.cold.any()
+    for _, starts in ran.start_s.groupby(ran.version):
+        assert (starts.to_numpy()[2:] - starts.to_numpy()[:-2]).min() > 1 - 1e-6
+    assert settled.summary["throttles"] > 0

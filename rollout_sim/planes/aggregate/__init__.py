@@ -17,6 +17,6 @@ SPEC: Final = PlaneSpec(
     engine="aggregate",
     speed=math.inf,
     exact_for=inexactness,
-    advantage=lambda: _EXACT,
+    advantage=lambda _: _EXACT,
     asked_for=_EXACT,
 )

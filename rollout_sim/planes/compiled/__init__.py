@@ -1,8 +1,8 @@
 """The compiled plane: the model of `simpy_plane` as one loop compiled by Numba, equal to it in every bit.
 
-The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events and requests
-(`environments`, `queue`, `requests`), what draws the random variates ahead (`feed`) and their generators (`sfc64`), and
-Numba (`jit`).
+The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events, attempts and requests
+(`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, and in arrays `polls`), what draws the random
+variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
 Begin with `kernel`.
 """
 
@@ -22,8 +22,9 @@ from rollout_sim.scenario.scenario import Scenario
 WORTH_RUNNING: Final = 2_000
 """Expected invocations of a run from which on this plane is the faster one in a study."""
 WORTH_LOADING: Final = 20_000
-WORTH_COMPILING: Final = 10_000_000
-"""Expected invocations in all from which on it is taken: when the kernel is compiled already, and when not."""
+"""Expected invocations of a study, or of each run that is looked at, from which on loading the compiled kernel takes less time."""
+WORTH_COMPILING: Final = 1_500_000
+"""Expected invocations in all, which take the SimPy plane as long as the compiler takes: where the kernel is not compiled yet."""
 
 LARGEST: Final = 16
 """Replications that go forward together at most: more of them save nothing."""
@@ -41,27 +42,27 @@ def _installed() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def _ready() -> bool:
+def _ready(scenario: Scenario) -> bool:
     """Whether the kernel is compiled already."""
-    from rollout_sim.planes.compiled.kernel import compiled_before
+    from rollout_sim.planes.compiled.kernel import ready
 
-    return compiled_before()
+    return ready(polled=scenario.polled)
 
 
-def _against(expected: float, runs: int) -> str:
-    if runs > 1 and expected < WORTH_RUNNING:
+def _against(scenario: Scenario, expected: float, runs: int, study: bool) -> str:
+    if study and expected < WORTH_RUNNING:
         return "runs are too small for the compiled plane"
     if not _installed():
         return "Numba is not installed"
-    if expected * runs < WORTH_LOADING:
+    if expected * (runs if study else 1) < WORTH_LOADING:
         return "too small to be worth loading the compiled kernel"
-    if expected * runs < WORTH_COMPILING and not _ready():
+    if expected * runs < WORTH_COMPILING and not _ready(scenario):
         return "too small to be worth compiling the kernel, which is not cached yet"
     return ""
 
 
-def _advantage() -> str:
-    if _ready():
+def _advantage(scenario: Scenario) -> str:
+    if _ready(scenario):
         return "equal to the simpy plane, invocation by invocation"
     return "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once"
 
@@ -96,19 +97,12 @@ def _block_bytes(scenario: Scenario) -> int:
     return 8 * BLOCK * (2 + COLUMNS + 2 * len(scenario.function.versions))
 
 
-def _exact_for(scenario: Scenario) -> tuple[str, ...]:
-    """The kernel knows requests, and no pollers."""
-    kinds = dict.fromkeys(source.source for source in scenario.traffic if source.polled)
-    return tuple(f"it knows no pollers, and there is a {kind}" for kind in kinds)
-
-
 SPEC: Final = PlaneSpec(
     engine="compiled",
     speed=8_000_000,
     single_run=_single_run,
     side_by_side=_side_by_side,
     together=_together,
-    exact_for=_exact_for,
     against=_against,
     advantage=_advantage,
     missing=_missing,

@@ -60,8 +60,8 @@ class Loader:
         self.specs = tuple(scenario.function.versions.values())
         self.ahead = ahead
         self.keeps = keeps
-        self.held = keeps or (SLOTS if ahead else 1)
-        """How many blocks of first attempts of each source there are slots for."""
+        self.held = keeps or (SLOTS if ahead else 1) + scenario.polled
+        """How many blocks of first attempts of each source there are slots for; of what is polled also the one before the latest."""
         self.arrays = empty_draws(scenario, self.held)
         """The fields of the state that it writes; a state has these in place of its own."""
         self._as_fast = [
@@ -180,6 +180,8 @@ class Loader:
         Half of the slots are left to what the kernel asks for itself.
         """
         later: dict[Block, int] = {}
+        if self.sources[source].source.polled:  # whose blocks of second attempts do not go with those of first ones
+            return later
         held = self.arrays["keys"][len(self.arrays["arrivals"]) :]
         used = (held[:, 0] == source) & (held[:, 3] == 1)
         held[used, 3] = 0

@@ -11,14 +11,26 @@ import numpy as np
 from rollout_sim.core import curves, streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
-from rollout_sim.function.spec import INIT_LIMIT
-from rollout_sim.planes import base, draws, exposure
-from rollout_sim.planes.base import ARRIVAL, COMPLETION
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED
+from rollout_sim.planes import base, draws, exposure, polling
+from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
-from rollout_sim.planes.compiled import jit, queue, requests, state
-from rollout_sim.planes.compiled.environments import leave, micros, next_idle, take
-from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept, with_names
+from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, requests, state
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
+from rollout_sim.planes.compiled.invocations import jitter_of, needs, period_of, refused, run
+from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
+from rollout_sim.planes.compiled.pollers import (
+    BATCH,
+    arrive_record,
+    batch_over,
+    full_heap,
+    go_on,
+    looks_on,
+    next_stop,
+    record_needs,
+    wake,
+)
+from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
 from rollout_sim.planes.compiled.requests import after, log, mark_active, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
@@ -30,144 +42,55 @@ from rollout_sim.planes.compiled.state import (
     FREE,
     FULL_ENVIRONMENTS,
     FULL_LOG,
+    FULL_RECORDS,
     FULL_REQUESTS,
     FULL_SAMPLES,
     HORIZON,
-    KEEP_ALIVE,
     LOGGED,
     MOST_PENDING,
-    NEED_ALL_DRAWS,
     NEED_BLOCK,
-    NEED_DRAWS,
-    NEED_INITS,
-    NEED_TIMES,
     NEVER,
     PENDING,
-    PERIOD,
-    PERIOD_END,
-    RESOLUTION,
-    RUNNING,
     SAMPLED,
     SEQUENCE,
     SLICE,
+    START_AT,
     TESTED,
-    THROTTLED_STEP,
-    TIMEOUT,
     TOO_MANY,
     Index,
     State,
 )
-from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SERVICE, SLOW, jitter
-from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW
+from rollout_sim.planes.exposure import ABSENT, EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.traffic import delivery
+from rollout_sim.traffic import pollers as laws
+from rollout_sim.traffic.delivery import TAKEN
 
-__all__ = ["add_from_python", "advance", "compiled_before", "push_from_python"]
-_intensity = with_names(faults.intensity)
-_failure_shares = with_names(faults.failure_shares, intensity=_intensity)
-_slowdown = with_names(faults.slowdown, intensity=_intensity)
-_outcome_of = with_names(faults.outcome_of)
-_jitter = with_names(jitter)
-_is_refused = with_names(draws.is_refused, jitter=_jitter)
-_duration_at = with_names(curves.duration_at, tick=tick)
-_resolve_invocation = with_names(
-    faults.resolve_invocation, tick=tick, failure_shares=_failure_shares, slowdown=_slowdown, outcome_of=_outcome_of
-)
-
-
-@inlined
-def _slot(s: State, source: int, attempt: int, block: int) -> int:
-    """Where the draws of a block's attempt are; -1: not loaded."""
-    if attempt == 1:
-        return int(s.sources[source].slot)
-    for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
-        if s.keys[slot, 0] == source and s.keys[slot, 1] == attempt and s.keys[slot, 2] == block:
-            s.keys[slot, 3] = 1
-            return slot
-    return -1
-
-
-@inlined
-def _version_of(s: State, source: int, u: float) -> int:
-    """The alias's routing rule."""
-    additional = s.sources[source].additional
-    return int(s.sources[source].primary if additional < 0 or u >= s.sources[source].weight else additional)
-
-
-@inlined
-def _needs(s: State, source: Index, block: int, j: Index, attempt: int, t: float) -> tuple[int, Index, Index]:
-    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
-    loaded, v, code = _slot(s, source, attempt, block), Index(0), DONE
-    slot = Index(loaded)
-    if loaded < 0:
-        code = NEED_DRAWS
-    else:
-        v = Index(_version_of(s, source, s.uniforms[slot, ROUTE, j]))
-        if s.loaded[slot, 0] == 0 and s.versions[v].slow == 1:
-            code = NEED_ALL_DRAWS
-        elif s.loaded[slot, Index(1 + v)] == 0:
-            code = NEED_TIMES
-        elif (
-            s.versions[v].cold_kind > 0
-            and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0
-            and (s.versions[v].idle == 0 or s.environments[next_idle(s, v)].since + s.x[KEEP_ALIVE] < t)
-        ):
-            code = NEED_INITS
-    if code != DONE:
-        s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = source, attempt, block, loaded, v
-    return code, slot, v
-
-
-@inlined
-def _run(
-    s: State, r: int, v: int, t: float, u: float, u_slow: float, service: float, init: float, user_quantile: float
-) -> None:
-    """Lets request `r`, which has its environment, run from `t` on."""
-    cold = s.requests[r].cold == 1
-    duration = service
-    if s.versions[v].step > 0.0:
-        duration = _duration_at(s.curves[Index(v), Index(t // s.versions[v].step)], service)
-    if cold and s.versions[v].cold_kind == 2:
-        duration, init = init, 0.0
-    elif not cold:
-        init = 0.0
-    error_rate = s.versions[v].error_rate
-    if s.versions[v].span > 0.0:
-        error_rate = s.error_rates[Index(v), Index(t // s.versions[v].span)]
-    outcome, init, duration = _resolve_invocation(
-        s.rows[v, : s.versions[v].rows], error_rate, s.versions[v].failed_responses,
-        s.x[TIMEOUT], INIT_LIMIT, u, u_slow, t,
-        cold, t - s.environments[Index(s.requests[r].env)].created, s.n[RUNNING], user_quantile, duration, init,
-    )  # fmt: skip
-    s.requests[r].outcome = outcome
-    s.requests[r].began, s.requests[r].init, s.requests[r].duration = t, init, duration
-    if s.log.shape[0] > 0:
-        log(s, r, t)
-    push_event(s, micros(t + init + duration), np.int64(COMPLETION), r)
-
-
-@inlined
-def _period(s: State, t: float) -> int:
-    """The period that contains `t`; attempts start in the order of time, so it is nearly always the last one's."""
-    if t >= s.x[PERIOD_END]:
-        s.n[PERIOD] = int(t // s.x[RESOLUTION])
-        s.x[PERIOD_END] = (s.n[PERIOD] + 1) * s.x[RESOLUTION]
-    return int(s.n[PERIOD])
-
-
-@inlined
-def _refused(s: State, slot: int, j: int, t: float) -> bool:
-    """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
-    step = s.x[THROTTLED_STEP]
-    return bool(step > 0.0 and _is_refused(s.throttled[Index(t // step)], s.uniforms[slot, SERVICE, j]))
+__all__ = ["add_from_python", "advance", "advance_polled", "push_from_python", "ready"]
+_refusal = with_names(delivery.refusal)
 
 
 @inlined
 def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, user: int) -> None:
     """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
-    period = _period(s, t)
+    period = period_of(s, t)
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
-        s.requests[r].jitter = _jitter(s.uniforms[slot, ROUTE, j])
-    if _refused(s, slot, j, t) or not take(s, v, t, r):
+        s.requests[r].jitter = jitter_of(s.uniforms[slot, ROUTE, j])
+    if s.sources[source].delivery > 0 and s.requests[r].errors + s.requests[r].throttles == 0:
+        permitted = s.sources[source].permitted == 1 or t < s.x[START_AT] or s.sources[source].service == ABSENT
+        refusal = _refusal(
+            jitter_of(s.uniforms[slot, ROUTE, j]), t, permitted, s.sources[source].refused,
+            s.sources[source].refused_from, s.sources[source].refused_until,
+        )  # fmt: skip
+        if refusal != TAKEN:
+            s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = REFUSED, -1, 0
+            s.requests[r].init, s.requests[r].duration, s.requests[r].jitter = 0.0, 0.0, refusal
+            if s.log.shape[0] > 0:
+                log(s, r, t)
+            after(s, r, t)
+            return
+    if refused(s, slot, j, t) or not take(s, v, t, r):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -185,7 +108,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
     u, u_slow = s.uniforms[slot, FAULT, j], 0.0
     if s.versions[v].slow == 1:
         u_slow = s.uniforms[slot, SLOW, j]
-    _run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], user_quantile)
+    run(s, r, v, t, u, u_slow, s.services[slot, v, j], s.inits[slot, v, j], user_quantile)
 
 
 @inlined
@@ -208,7 +131,7 @@ def _start_test(s: State, r: int, t: float) -> None:
         return
     u = s.tests[s.n[TESTED]]
     s.n[TESTED] += 1
-    _run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_QUANTILE)
+    run(s, r, v, t, u[0], u[1], u[2], u[3], NO_USER_QUANTILE)
     s.versions[v].answered = max(s.versions[v].answered, s.requests[r].due)
     if s.requests[r].outcome == OK:
         s.versions[v].good += 1
@@ -216,7 +139,7 @@ def _start_test(s: State, r: int, t: float) -> None:
 
 @inlined
 def _complete(s: State, r: int, t: float) -> None:
-    """The invocation of request `r` ends at `t`."""
+    """The invocation of request `r`, which may be a hook's test or a batch, ends at `t`."""
     v, outcome = Index(s.requests[r].version), s.requests[r].outcome
     leave(s, r, t)
     s.versions[v].invocations += 1
@@ -250,7 +173,8 @@ def _complete(s: State, r: int, t: float) -> None:
         s.sample_indices[s.n[SAMPLED]], s.samples[s.n[SAMPLED]] = count_index, duration
         s.latency_samples[s.n[SAMPLED]] = latency
         s.n[SAMPLED] += 1
-    after(s, r, t)
+    if s.requests[r].test == 0:
+        after(s, r, t)
 
 
 @inlined
@@ -290,7 +214,7 @@ def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
             s.requests[r].served = s.sources[source].service
             mark_active(s, user, s.sources[source].service)
     s.requests[r].user = user
-    s.requests[r].arrived, s.requests[r].first_period = t, _period(s, t)
+    s.requests[r].arrived, s.requests[r].first_period = t, period_of(s, t)
     _start(s, r, t, source, j, slot, v, user)
 
 
@@ -302,40 +226,73 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, until: float) -> int:
-    """Everything before `until` (s), and the completions at it; comes back early when it needs something."""
+@inlined
+def _run_until(s: State, p: Polls | None, until: float) -> int:
+    """Everything before `until` (s), and the completions at it; comes back early when it needs something.
+
+    What is about queues and streams is compiled only where there are some (`p`).
+    """
     end = micros(until)
     if seconds(end) < until:
         end += 1
     closed = seconds(end) == until
     source, arrival = _next_arrival(s)
     while True:
+        stop, poll_due = end, NEVER
+        if p is not None:
+            code = go_on(s, p)
+            if code != DONE:
+                return int(code)
+            poll_due, stop = p.n[WAKE], next_stop(p, end)
         if source == -2:
             return NEED_BLOCK
-        if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= min(arrival, end):
-            find_event(s, min(arrival, end) >> s.n[SLICE])
+        soonest = min(arrival, poll_due, stop)
+        if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= soonest:
+            find_event(s, soonest >> s.n[SLICE])
         due, kind, r = arrival, ARRIVAL, -1
         if s.n[FIRST] >= 0 and (s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s))):
             due, r = s.n[FIRST_DUE], s.n[FIRST]
             kind = s.requests[Index(r)].kind
-        if due >= end and not (due == end and closed and kind == COMPLETION):
+        if p is not None and poll_due < due:
+            due, kind, r = poll_due, POLL, -1
+        if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):
+            if p is not None and looks_on(s, p, until):
+                continue
             return DONE
         t = seconds(due)
+        if p is not None:
+            p.n[NOW] = due
+            if kind == POLL:
+                wake(p)
+                continue
         if kind == COMPLETION:
             if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
                 return FULL_SAMPLES
+            if p is not None and full_heap(s, p, Index(r)):
+                return FULL_RECORDS
             pop_event(s)
             _complete(s, Index(r), t)
+            if p is not None and s.requests[Index(r)].test == BATCH:
+                batch_over(s, p, Index(r), t)
             continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
         if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
             return FULL_LOG
-        if r < 0:
+        if r < 0 and p is not None and p.sources[Index(source)].polled == 1:
+            code = record_needs(s, p, Index(source))
+            if code != DONE:
+                return int(code)
+            arrive_record(s, p, Index(source), t)
+            if s.n[PENDING] > s.n[MOST_PENDING]:
+                s.want[0] = due
+                return TOO_MANY
+            source, arrival = _next_arrival(s)
+        elif r < 0:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
-            code, slot, v = _needs(s, new, s.sources[new].block, Index(s.sources[new].position), np.int64(1), t)
+            code, slot, v = needs(s, new, s.sources[new].block, Index(s.sources[new].position), np.int64(1), t)
             if code != DONE:
                 return int(code)
             _arrive(s, new, t, slot, v)
@@ -348,16 +305,41 @@ def _advance(s: State, until: float) -> int:
             _start_test(s, Index(r), t)
         else:
             owner, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
-            code, slot, v = _needs(s, owner, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
+            code, slot, v = needs(s, owner, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
+def _advance(state: State, polls: None, until: float) -> int:
+    """`_run_until` where nothing is polled."""
+    return int(_run_until(by_reference(state), polls, until))
+
+
+def _advance_polled(state: State, polls: Polls, until: float) -> int:
+    """`_run_until` with queues or streams."""
+    return int(_run_until(by_reference(state), by_reference(polls), until))
+
+
+def _add(state: State, v: int, t: float) -> None:
+    add_provisioned(by_reference(state), v, t)
+
+
+def _push(state: State, due: int, kind: int, r: int) -> None:
+    push_event(by_reference(state), due, kind, r)
+
+
 _SOURCES = (
     units, curves, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
+    invocations, delivery,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
-add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
-push_from_python = kept(push_event, *_SOURCES)
+advance_polled = kept(_advance_polled, *_SOURCES, polls, pollers, polling, laws)
+add_from_python = kept(_add, *_SOURCES)
+push_from_python = kept(_push, *_SOURCES)
+
+
+def ready(*, polled: bool) -> bool:
+    """Whether the kernel is compiled already: that for queues and streams as well, or the one without."""
+    return compiled_before(advance_polled if polled else advance)

@@ -7,31 +7,35 @@ for each replication; the runs of several strategies share their draws and their
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.control.metrics import GAUGES, Metrics, RequestCounts
 from rollout_sim.control.strategies import Hook
 from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import rows_of
+from rollout_sim.function.lambda_api import Alias
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
+from rollout_sim.planes.compiled import polls
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS
+from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places, remove_provisioned
 from rollout_sim.planes.compiled.feed import Loader
-from rollout_sim.planes.compiled.kernel import add_from_python, advance, push_from_python
+from rollout_sim.planes.compiled.kernel import add_from_python, advance, advance_polled, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
 from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
@@ -147,7 +151,8 @@ class CompiledPlane:
                 KeptDurations(metrics, keep, metric, replication=number, first=unread)
                 for metric in ("duration", "latency")
             )
-            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number))
+            polled = polls.laid_out(scenario, metrics, streams, number, kept=loader.keeps > 0)
+            self.runs.append(Run(scenario, state, loader, metrics, kept, streams, number, polled))
         for run in self.runs:
             run.begin()
 
@@ -158,10 +163,12 @@ class CompiledPlane:
         assert until >= self.now, "a past that reaches beyond the first instant of control"
         for weight in np.unique(weights).tolist():
             runs = [self.runs[number] for number in np.flatnonzero(weights == weight)]
-            for stop in self._routing.stretches(self.now, until, weight):
+            start = self.now
+            for end in self._routing.stretches(start, until, weight):
                 route = self._route()
                 for run in runs:
-                    run.advance(stop, route)
+                    run.go_on(start, end, until, route, self._routing.aliases)
+                start = end
         self.now = until
         for run in self.runs:
             run.show(until)
@@ -192,7 +199,8 @@ class CompiledPlane:
             run.finish(self.requests)
         users = tuple(run.users() for run in self.runs)
         versions = tuple(run.versions() for run in self.runs)
-        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events)
+        polled = tuple(polls.totals(run.polls, self.scenario) for run in self.runs if run.polls is not None)
+        return totals_of(self.scenario, self.metrics, self.requests, users, versions, self.runs[0].events, polled)
 
     @property
     def _new(self) -> int:
@@ -228,8 +236,10 @@ class Run:
         kept: tuple[KeptDurations, ...],
         streams: Streams,
         number: int,
+        polled: polls.Polls | None,
     ) -> None:
         self.scenario = scenario
+        self.polls = polled
         self.metrics = metrics
         self.state = state._replace(**loader.arrays)
         self.loader = loader
@@ -240,12 +250,18 @@ class Run:
         self.specs = tuple(scenario.function.versions.values())
         self.events: list[tuple[Any, ...]] | None = [] if state.log.size else None
         self._route: Route | None = None
+        self._scalings = scalings_of(scenario)
+        self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
+        self._allocations = Allocations(scenario)
 
     def copied(self, scenario: Scenario, metrics: Metrics, requests: RequestCounts) -> Run:
         """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
         state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        return Run(scenario, state, self.loader, metrics, kept, self.streams, self.number)
+        polled = None if self.polls is None else polls.copied(self.polls, scenario, metrics, self.number)
+        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
+        run._scalings, run._alive, run._allocations = deepcopy((self._scalings, self._alive, self._allocations))
+        return run
 
     def begin(self) -> None:
         """Time 0."""
@@ -254,18 +270,63 @@ class Run:
         for v, spec in enumerate(self.specs):
             if spec.provisioned:
                 self.provision(v, spec.provisioned, 0.0)
+        self._scale_to(0.0)
+        self._allocate(0.0)
 
-    def advance(self, until: float, route: Route) -> None:
-        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for."""
+    def advance(self, until: float, route: Route, *, last: bool = True) -> None:
+        """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for.
+
+        Where the aliases move at `until` it is not the `last` part, and backlogs are looked at after that.
+        """
         if route != self._route:
             self._route = route
             for row, (primary, additional, weight, its_service) in zip(self.state.sources, route, strict=True):
                 row["primary"], row["additional"], row["weight"] = primary, additional, weight
                 if its_service is not None:
                     row["service"] = its_service
-        t = float(until)
-        while (code := advance(self.state, t)) != k.DONE:
+        if self.polls is not None:
+            self.polls.n[polls.SAMPLE_UNTIL] = micros(until) - (not last)
+        self._go_on(float(until))
+
+    def _go_on(self, until: float) -> None:
+        kernel = advance if self.polls is None else advance_polled
+        while (code := kernel(self.state, self.polls, until)) != k.DONE:
             self._answer(code)
+
+    def go_on(self, start: float, end: float, until: float, route: Route, aliases: Mapping[str, Alias]) -> None:
+        """Goes from `start` to `end` (s), while the aliases stand as they do; environments come and go meanwhile.
+
+        Where the plane goes on beyond `end`, up to `until`, the aliases move at `end`.
+        """
+        for number, count in self._allocations.taken_away(start, aliases):
+            self.state.n[k.LIMIT] += count
+            remove_provisioned(self.state, self.names.index(number), start, count)
+        for stop in instants(self.scenario, start, end, self._allocations):
+            self.advance(stop, route, last=stop == until)
+            self._scale(stop)
+            self._allocate(stop)
+
+    def _allocate(self, t: float) -> None:
+        for number, count in self._allocations.allocated(t):
+            self.provision(self.names.index(number), count, t)
+
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` (s) on the environments that its load comes to."""
+        for v, scaling in enumerate(self._scalings.values()):
+            scaling.goes_on(t, self._worked(v, t))
+        self._scale_to(t)
+
+    def _scale_to(self, t: float) -> None:
+        managed = self.scenario.function.managed
+        for v, (scaling, alive) in enumerate(zip(self._scalings.values(), self._alive.values(), strict=True)):
+            while len(alive) < scaling.ready:
+                assert managed is not None
+                self._make_room(managed.concurrency)
+                alive.append(int(self.state.n[k.MADE]))
+                add_places(self.state, v, t, managed.concurrency)
+            if len(alive) > scaling.ready:
+                remove_places(self.state, v, t, alive[scaling.ready :])
+                del alive[scaling.ready :]
 
     def _answer(self, code: int) -> None:
         """Gives the kernel what it came back for."""
@@ -281,7 +342,7 @@ class Run:
         if code not in loads:
             room = {
                 k.FULL_ENVIRONMENTS: self._more_environments, k.FULL_REQUESTS: self._more_requests,
-                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples,
+                k.FULL_LOG: self._drain_log, k.FULL_SAMPLES: self._drain_samples, k.FULL_RECORDS: self._more_records,
             }  # fmt: skip
             room[code]()
             return
@@ -293,6 +354,9 @@ class Run:
         """Shows the metrics what is over by `t` (s): what the kernel does not write there itself."""
         for counted, array in zip(self.state.slow, self.metrics.slow, strict=True):
             array[self.number] = counted.reshape(array[self.number].shape)
+        if self.polls is not None:
+            for name, gauge in zip(GAUGES, self.polls.gauges, strict=True):
+                self.metrics.gauges[name][self.number] = gauge
         if self.metrics.percentiles:
             self._drain_samples()
             for kept in self.kept:
@@ -302,8 +366,11 @@ class Run:
 
     def provision(self, v: int, count: int, t: float) -> None:
         """So many environments of version `v` are warm from `t` (s) on."""
-        while self.state.n[k.ENV_FREE] < count:
-            self._more_environments()
+        if self._scalings:
+            self._scalings[self.names[v]].raise_minimum(count)
+            self._scale_to(t)
+            return
+        self._make_room(count)
         self.state.n[k.LIMIT] -= count
         for _ in range(count):
             add_from_python(self.state, v, t)
@@ -336,9 +403,11 @@ class Run:
         """Takes the requests' counts out of the state."""
         if not self.loader.keeps:
             self.loader.close()
+        self._end_polls(1)
         s = self.state
         bad, bad_by = s.bad.copy(), s.bad_by.copy()
         self._judge_pending()
+        self._end_polls(2)
         for counted, array in (
             *zip(s.bad_by, requests.bad_by, strict=True),
             (s.bad - bad, requests.overdue),
@@ -354,6 +423,12 @@ class Run:
     def versions(self) -> dict[str, VersionTotals]:
         """What each version did."""
         return {name: self._totals(v) for v, name in enumerate(self.names)}
+
+    def _end_polls(self, step: int) -> None:
+        """What happens to records at the horizon (`polls.ENDING`)."""
+        if self.polls is not None:
+            self.polls.n[polls.ENDING] = step
+            self._go_on(self.scenario.horizon)
 
     def _judge_pending(self) -> None:
         """Counts the requests that have waited too long at the horizon, as the SimPy plane does."""
@@ -382,13 +457,19 @@ class Run:
         waiting = s.environments[s.idle[v, k.FENCE :][:idle][::-1] % MAX_ENVIRONMENTS]
         for made, since in waiting[["created", "since"]].tolist():
             lived += min(since + keep_alive, horizon) - made if since < math.inf else horizon - made
+        places = 1 if self.scenario.function.managed is None else self.scenario.function.managed.concurrency
         return VersionTotals(
             invocations=int(version["invocations"]),
             errors=int(version["errors"]),
             cold_starts=int(version["cold"]),
-            environment_seconds=lived,
-            running_seconds=float(version["worked"]) + busy * horizon - float(version["started_busy"]),
+            environment_seconds=lived / places,
+            running_seconds=self._worked(v, horizon) / places,
         )
+
+    def _worked(self, v: int, t: float) -> float:
+        """Seconds that invocations of version `v` ran, from the start until `t` (s)."""
+        version = self.state.versions[v]
+        return float(version["worked"]) + int(version["busy"]) * t - float(version["started_busy"])
 
     @cached_property
     def _test_draws(self) -> np.random.Generator:
@@ -409,6 +490,11 @@ class Run:
         self.state.n[k.TESTED] = 0
         self.state = self.state._replace(tests=np.concatenate(rows))
 
+    def _make_room(self, count: int) -> None:
+        """Room for so many more environments."""
+        while self.state.n[k.ENV_FREE] < count:
+            self._more_environments()
+
     def _more_environments(self) -> None:
         s = self.state
         before = s.env_free.size
@@ -417,6 +503,10 @@ class Run:
         free = int(s.n[k.ENV_FREE])
         self.state.env_free[free : free + before] = np.arange(before, 2 * before)
         s.n[k.ENV_FREE] += before
+
+    def _more_records(self) -> None:
+        assert self.polls is not None
+        self.polls = polls.with_room(self.polls)
 
     def _more_requests(self) -> None:
         """Room for twice as many requests, and buckets for them."""

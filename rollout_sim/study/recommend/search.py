@@ -574,7 +574,7 @@ class Search:
             for source in self.scenario.traffic
             if source.alias == self.scenario.alias and source.arrivals.trace is not None
         ]
-        return min((trace.recording.length / trace.speed for trace in traces if not trace.repeat), default=math.inf)
+        return min((trace.recording.length / trace.speed for trace in traces if not trace.endless), default=math.inf)
 
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""

@@ -316,8 +316,10 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
     from rollout_sim.views.report import figures
 
     slos, runs, compared = report.scenario.slos, report.runs, report.shown
+    records = (figures.backlog, figures.oldest, figures.fates)
     calls: dict[str, list[Callable[[], Picture]]] = {
         "traffic": [partial(figures.traffic, runs)],
+        "records": [partial(draw, runs) for draw in records] if report.scenario.polled else [],
         "power": [] if report.sensitivity is None else [partial(figures.power, report.sensitivity)],
         "candidates": [] if report.recommendation is None else [partial(figures.candidates, report.recommendation)],
         "stopping": [] if report.scenario.rollout is None else [partial(figures.stopping, compared)],
