@@ -45,8 +45,6 @@ def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
 def test_a_comparison_of_each_shipped_scenario_has_enough_replications_by_default(path: Path) -> None:
     given = Scenario.load(path)
     plane = choose_engine(given)
-    if given.polled and plane.engine == "simpy":
-        pytest.skip("the fast planes know no pollers")
     runs = len(given.strategies) * (1 if good_twin(given) is None else 2)
     count = compared_by_default(given, plane, runs)
     assert count >= (1000 if plane.engine == "aggregate" else ENOUGH)
