@@ -965,6 +965,8 @@ class Search:
                 return None if failed else first.candidate, ties, beside
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
         self.unconfirmed = len(remaining)
+        if remaining:
+            self.effort.end(DECIDING)
         return None, [], self._compared(obvious)
 
     def _may_confirm(self, remaining: Sequence[Candidate], at_first: int) -> bool:
