@@ -308,7 +308,7 @@ class Sections:
         return math.fsum(self.expected_load(source, self.new, *window) for source in behind)
 
     def expected_load(self, source: Source, version: str, start: float, end: float) -> float:
-        """How many invocations of a `version` that all of a `source` goes to run at once, by what comes in [start, end) (s).
+        """How many invocations of a `version` that all of a `source` goes to run at once, by what comes in [`start`, `end`) (s).
 
         The mean that is expected without faults; batches count as full.
         """

@@ -116,7 +116,7 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
     files, folder, function = FileReader(), Path(data), scenario.function
     called = [i for i, source in enumerate(scenario.traffic) if source.alias == scenario.alias and not source.polled]
     rates = [arrival_process(source.arrivals, Streams(seed=0), "rates").long_run_rate for source in scenario.traffic]
-    sources, whole = list(scenario.traffic), sum(rates[i] for i in called)
+    sources, whole = list(scenario.traffic), math.fsum(rates[i] for i in called)
     for i in called:
         trace = TraceFile(
             file=MINUTES_FILE, layout="minutes", function=recording.of, draw="blocks", end=iso_of(end), scale=rates[i] / whole

@@ -177,7 +177,7 @@ def test_what_takes_long_is_simulated_less_often() -> None:
         patched.setattr("rollout_sim.study.check.evidence.part_of_study", counted)
         for rate in ("1/s", "20/s", "2000/s"):
             source = queue | {"arrivals": {"poisson": rate}}
-            evidence = Evidence(scenario(traffic=[source], function__versions=versions), origin=origin)
+            evidence = Evidence(scenario(engine="simpy", traffic=[source], function__versions=versions), origin=origin)
             evidence.good()
     few, fewer, fewest = counts
     assert few > fewer > fewest == FEWEST
