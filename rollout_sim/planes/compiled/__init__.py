@@ -1,8 +1,8 @@
 """The compiled plane: the model of `simpy_plane` as one loop compiled by Numba, equal to it in every bit.
 
 The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events, attempts and requests
-(`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, and in arrays `polls`), what draws the random
-variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
+(`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, `records`, in arrays `polls`), what draws the
+random variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
 Begin with `kernel`.
 """
 
