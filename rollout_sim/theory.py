@@ -26,6 +26,7 @@ __all__ = [
     "cold_burst",
     "detection_probability",
     "erlang_b",
+    "managed_recovery_time",
     "mean_run_length",
     "mg_infinity_mean",
     "mg_infinity_pmf",
@@ -164,6 +165,25 @@ def erlang_b(servers: int, load: float) -> float:
         if not blocked:  # too small for a number: it stays 0 however many servers there are
             break
     return blocked
+
+
+def managed_recovery_time(step: float, *, target: float, reaction: float) -> float:
+    """Seconds until managed instances throttle nothing any more after a load has grown `step`-fold at once.
+
+    For a load that scaling for the share `target` of the places had settled to, and no limit on environments. There is room for
+    1 / `target` times the load; from then on each `reaction` (s, `every` + `launch`) brings 1 / `target` times as many environments,
+    since what is throttled loads none of them. Infinite for a `target` of 1 and a load that grows.
+
+    Examples:
+        >>> managed_recovery_time(10, target=0.5, reaction=240.0)  # a canary from 10% to 100%
+        720.0
+    """
+    _check_shares(target=target)
+    if step * target <= 1 + _ROUNDING:
+        return 0.0
+    if target == 1:
+        return math.inf
+    return math.ceil(math.log(step * target) / -math.log(target) - _ROUNDING) * reaction
 
 
 def mg_infinity_mean(rate: float, mean_service: float) -> float:

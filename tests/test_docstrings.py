@@ -34,7 +34,10 @@ MODULES = {
 """Modules, and in how many docstrings each has examples at least."""
 
 
-@pytest.mark.parametrize(("module", "least"), MODULES.items())
+@pytest.mark.parametrize(
+    ("module", "least"),
+    [pytest.param(*item, marks=[pytest.mark.slow] if "recommend" in item[0] else []) for item in MODULES.items()],
+)
 def test_examples_run(module: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1])
     loaded = import_module(f"rollout_sim.{module}".rstrip("."))

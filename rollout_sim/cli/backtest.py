@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @options.replications("Of the prediction that stands beside the recording.", default=1000, least=2)
 @options.SEED
 @options.JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 def backtest(task: options.Task, data: Path | None, replications: int, minutes: str | None = None) -> None:
     """Play the rollouts on recorded minutes, and say how often they would have been stopped for nothing.
 
@@ -48,7 +46,7 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
             task.strategies,
             seed=task.seed,
             replications=replications,
-            jobs=task.jobs,
+            jobs=task.jobs or 1,
             progress=progress,
         )
     task.deliver(result, named, lambda: _shown(result))

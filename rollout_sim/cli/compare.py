@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.repeatable
-@options.replications("How many  [default: as many as take about ten seconds, at most 10,000]")
+@options.replications("How many  [default: as many as take about ten seconds, at most 10,000; longer for up to 400]")
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
-@options.JOBS
+@options.SHARED_JOBS
 @options.CLUSTER
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 @click.argument("other", type=options.ScenarioPath(), required=False)
 def compare(task: options.Task, other: Path | None, replications: int | None, twin: bool) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one.

@@ -88,7 +88,7 @@ def announce_compiling(scenario: Scenario, *engines: str) -> None:
         from rollout_sim.planes.compiled.kernel import ready
 
         if not ready(polled=scenario.polled):
-            click.echo("compiling the kernel of the compiled plane: about half a minute, once", err=True)
+            click.echo("compiling the kernel of the compiled plane: about ten seconds, once", err=True)
 
 
 def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:

@@ -154,8 +154,7 @@ def _import_stack(read: Callable[[], Stack], *, function: str | None, every: boo
 
 def _summary(results: list[Imported]) -> Table:
     """What came through of each function."""
-    from rollout_sim.views.cells import Text
-    from rollout_sim.views.tables import Column, Table
+    from rollout_sim.views.tables import words_table
 
     rows = []
     for result in results:
@@ -168,8 +167,7 @@ def _summary(results: list[Imported]) -> Table:
         sources = ", ".join(dict.fromkeys(event.kind for event in deployed.events)) or "http (GUESS)"
         rows.append((result.identity, result.file, deployed.shift, sources, alarms, str(left)))
     titles = ("function", "file", "shift", "traffic", "alarms", "left out")
-    columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
-    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+    return words_table(titles, rows)
 
 
 import_.add_command(cloudwatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -55,7 +56,7 @@ _DAYS: Final = 14.0
     "named",
     metavar="NAME=COLUMN",
     multiple=True,
-    help="Which column of minutes.csv a series of a file is, by its name.",
+    help="Which column of minutes.csv a series of a file is, by its name; `records` of a queue or stream are one, too.",
 )
 @click.option(
     "--rate",
@@ -151,13 +152,14 @@ def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, optio
 def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
     from rollout_sim.core.minutes import COLUMNS
     from rollout_sim.formats.measurements.naming import Names
+    from rollout_sim.formats.measurements.recording import RECORDS
 
     given = []
     for pair in named:
         name, _, column = pair.rpartition("=")
-        if not name or column not in COLUMNS:
+        if not name or column not in (*COLUMNS, RECORDS):
             raise click.BadParameter(
-                f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join(COLUMNS)}", param_hint="--series"
+                f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join((*COLUMNS, RECORDS))}", param_hint="--series"
             )
         given.append((name, column))
     return Names(function=function, alias=alias, given=tuple(given))
@@ -210,24 +212,12 @@ def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[
         f"dispersion_{span * fitted.arrivals.period}s": value for span, value in fitted.arrivals.dispersions.items()
     }
     described = "replayed" if result.choices.rate == "trace" else f"Poisson by the hour of the {fitted.arrivals.cycle}"
-    parts.append(
-        (
-            "traffic",
-            described,
-            fitted.arrivals.goodness if result.choices.rate == "profile" else None,
-            rate | dispersions,
-        )
-    )
+    how_well = fitted.arrivals.goodness if result.choices.rate == "profile" else None
+    parts.append(("traffic", described, how_well, rate | dispersions))
     if fitted.errors is not None:
         replayed = result.choices.errors == "minutes"
-        parts.append(
-            (
-                "errors",
-                "recorded minutes" if replayed else fitted.errors.kind,
-                None if replayed else fitted.errors.goodness,
-                dict(fitted.errors.parameters),
-            )
-        )
+        described, how_well = ("recorded minutes", None) if replayed else (fitted.errors.kind, fitted.errors.goodness)
+        parts.append(("errors", described, how_well, dict(fitted.errors.parameters)))
     for name, part in (("durations", fitted.durations), ("cold starts", fitted.cold_starts)):
         if part is not None:
             parts.append((name, f"lognormal by {part.source}", part.goodness, dict(part.parameters)))
@@ -243,8 +233,7 @@ _TIMES: Final = ("median", "p99", "spell", "every")
 def _table(result: Imported) -> Table:
     """What was fitted, with intervals, and how well."""
     from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
-    from rollout_sim.views.cells import Text
-    from rollout_sim.views.tables import Column, Table
+    from rollout_sim.views.tables import words_table
 
     def shown(name: str, value: Estimate) -> str:
         if name in _SHARES:
@@ -260,9 +249,7 @@ def _table(result: Imported) -> Table:
         for number, (name, value) in enumerate(figures.items()):
             first, last = (title if number == 0 else described if number == 1 else "", fit if number == 0 else "")
             rows.append((first, name.replace("_", " "), shown(name, value), last))
-    titles = ("part", "figure", "measured [95%]", "fit")
-    columns = tuple(Column(title=title, names=number == 0) for number, title in enumerate(titles))
-    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+    return words_table(("part", "figure", "measured [95%]", "fit"), rows)
 
 
 def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
@@ -273,15 +260,7 @@ def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
     parts = {
         part: {
             "described_by": described or None,
-            "goodness": None
-            if goodness is None
-            else {
-                "verdict": goodness.verdict,
-                "figure": goodness.figure,
-                "value": goodness.value,
-                "low": goodness.low,
-                "high": goodness.high,
-            },
+            "goodness": None if goodness is None else asdict(goodness),
             **{name: value.to_json() for name, value in figures.items()},
         }
         for part, described, goodness, figures in _goodnesses(result)

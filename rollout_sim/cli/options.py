@@ -161,7 +161,15 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
 )
+SHARED_JOBS = click.option(
+    "--jobs", type=int, help="Processes on this machine  [default: all processors, 1 where it is over in seconds]"
+)
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
+
+
+def results(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever writes results and prints them."""
+    return OUT(FORMAT(JSON(command)))
 
 
 def replications(help_text: str, default: int | None = None, least: int = 1) -> Callable[..., Any]:
@@ -259,7 +267,7 @@ class Task:
     strategies: tuple[str, ...] = ()
     seed: int | None = None
     engine: Engine | None = None
-    jobs: int = 1
+    jobs: int | None = 1
     cluster: str | None = None
     out: Path | None = None
     suffix: str = FORMATS[0]

@@ -48,10 +48,8 @@ if TYPE_CHECKING:
 )
 @options.SEED
 @options.ENGINE
-@options.JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.SHARED_JOBS
+@options.results
 def recommend(
     task: options.Task,
     keep_alarms: bool,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.JOBS
+@options.SHARED_JOBS
 @options.STRICT
 @click.option("--out", type=options.FILE, help="The file  [default: results/<scenario>/report.html]")
 def report(
@@ -28,7 +28,7 @@ def report(
     strategies: tuple[str, ...],
     seed: int | None,
     engine: Engine | None,
-    jobs: int,
+    jobs: int | None,
     strict: bool,
     out: Path | None,
 ) -> None:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 @click.option(
     "--explain",
     metavar="STRATEGY",

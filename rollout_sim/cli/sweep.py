@@ -63,7 +63,7 @@ def sweep(
         loaded = task.load()
         grid = prepare(document, varied, replications, strategies, seed=task.seed, engine=task.engine, twin=twin)
         with console.studying(loaded, *grid.planes) as progress:
-            swept = grid.run(jobs=task.jobs, cluster=task.cluster, out=task.folder, progress=progress)
+            swept = grid.run(jobs=task.jobs or 1, cluster=task.cluster, out=task.folder, progress=progress)
     except KeyboardInterrupt:
         kept = f"{len(list(cells.glob('*.json')))} cells are kept in {task.folder}"
         click.echo(f"interrupted: {kept}; the same command goes on from there", err=True)

@@ -13,9 +13,7 @@ from rollout_sim.cli import console, options
 @options.replications("Of each strategy and hour.", default=200, least=2)
 @options.SEED
 @options.JOBS
-@options.OUT
-@options.FORMAT
-@options.JSON
+@options.results
 def when(task: options.Task, replications: int) -> None:
     """Find the best and the worst hour to deploy, by bad requests and by the time until a bad version is stopped.
 
@@ -29,7 +27,7 @@ def when(task: options.Task, replications: int) -> None:
     loaded, named = task.prepare(WHEN_FILES)
     with console.studying(loaded, choose_engine(loaded)) as progress:
         result = by_hours(
-            loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs, progress=progress
+            loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs or 1, progress=progress
         )
     head = f"{loaded.name}  {result.fault}, {replications:,} runs of each strategy and hour, seed {result.seed}"
     plane = f"plane {result.plane.engine}: {result.plane.reason}"

@@ -399,9 +399,9 @@ class AlarmEvaluator:
         stop = max(min(round(end / metrics.resolution), metrics.periods), 0)
         low = min(max(round((end - length) / metrics.resolution), 0), stop)
         result, part = np.zeros_like(counts), counts[:, :, low:stop]
-        some = part > 0
+        occupied = part > 0
         draws = self._draws[name][:, :, low:stop]
-        result[:, :, low:stop][some] = binom.ppf(draws[some], part[some], own.share)
+        result[:, :, low:stop][occupied] = binom.ppf(draws[occupied], part[occupied], own.share)
         return result
 
     @staticmethod

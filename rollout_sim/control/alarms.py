@@ -285,9 +285,7 @@ class Alarm(_Parsed):
             value = getattr(self, name)
             if value is None:
                 continue
-            if name == "missing" and plain(value) not in get_args(kind):
-                raise ValueError(f"missing: no such treatment, got {value!r}; allowed {', '.join(get_args(kind))}")
-            object.__setattr__(self, name, word_of(name, value, kind))
+            object.__setattr__(self, name, _treatment(value) if name == "missing" else word_of(name, value, kind))
 
     def _only(self, what: str, taken: tuple[str, ...]) -> None:
         """Raises ValueError where a field other than these is given that such an alarm does not take."""

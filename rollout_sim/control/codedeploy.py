@@ -8,7 +8,10 @@ from rollout_sim.control.strategies import CODEDEPLOY_LIMIT, PREDEFINED, Plan, P
 from rollout_sim.errors import ScenarioError
 
 MINUTE: Final = 60.0
-_BAKE: Final = "CodeDeploy has no bake after the last shift: its alarms stop acting there; a canary of 99% for that long comes nearest"
+NO_BAKE: Final = (
+    "CodeDeploy has no bake after the last shift: its alarms stop acting there; "
+    "a canary of 99% for that long comes nearest"
+)
 
 
 def predefined_name(plan: Plan) -> str | None:
@@ -56,4 +59,4 @@ def shortcoming(plan: Plan) -> str | None:
         routing("it", plan)
     except ScenarioError as error:
         return error.problems[0].partition(": ")[2]
-    return _BAKE if plan.bake else None
+    return NO_BAKE if plan.bake else None

@@ -371,11 +371,7 @@ class Controller:
             if serving.any():
                 self._start_revert(serving, now, FAILED)
                 self._finish_reverts(now)
-            passed = judged & ~failed
-            if phase == TESTING_BEFORE:
-                self._enter(passed, SHIFTING, now)
-            else:
-                self._enter(passed, BAKING, now + plan.bake)
+            self._enter_hook_or_next(judged & ~failed, None, phase, now)
 
     def _next_step(self, mask: Mask, now: float) -> None:
         if not mask.any():

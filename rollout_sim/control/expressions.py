@@ -487,6 +487,14 @@ class _RuleReader:
         return ValueError(f"rule: column {column + 1} of {self.text!r}: {what}")
 
 
+_NAMED: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
+
+
+def renamed(rule: str, names: Mapping[str, str]) -> str:
+    """A rule in which other names stand for those of `names`, in quotes or not."""
+    return _NAMED.sub(lambda match: names.get(match[2] if match[1] is None else match[1], match[0]), rule)
+
+
 def in_order(rules: Mapping[str, Iterable[str]]) -> list[str]:
     """The names of `rules`, each after those that it reads. Raises ValueError for a rule that reads itself."""
     done: list[str] = []

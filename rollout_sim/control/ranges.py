@@ -44,8 +44,8 @@ def range_of(expression: Expression, metrics: Mapping[str, Range]) -> Range:
     Examples:
         >>> from rollout_sim.control.expressions import parse_expression
         >>> counts = {"calls": Range(low=0, high=math.inf), "errors": Range(low=0, high=math.inf, at_most={"calls": 1.0})}
-        >>> found = range_of(parse_expression("100 * (1 - errors / calls)", list(counts)), counts)
-        >>> found.low, found.high
+        >>> values = range_of(parse_expression("100 * (1 - errors / calls)", list(counts)), counts)
+        >>> values.low, values.high
         (0.0, 100.0)
     """
     named = {
@@ -85,8 +85,8 @@ class _Ranges:
 
     def listed(self, parts: Sequence[ast.expr]) -> list[Range]:
         """The ranges of several series, lists inside of the list opened."""
-        found = [self.of(part) for part in parts]
-        return [inner for part in found for inner in (part if isinstance(part, list) else [part])]
+        ranges = [self.of(part) for part in parts]
+        return [inner for part in ranges for inner in (part if isinstance(part, list) else [part])]
 
     def called(self, name: str, arguments: Sequence[ast.expr]) -> Part:
         """The range of a function of CloudWatch's."""

@@ -163,12 +163,9 @@ class MetricQuery:
 
 def check_scope(metric: str | None, of: Scope) -> None:
     """Raises ValueError for a metric of the front door or of a queue that is asked for of one version."""
-    if metric in GAUGES and of not in ("alias", "function"):
-        raise ValueError(f"of: {metric} is the queue's, which knows no versions, got {of}; allowed alias, function")
-    if metric in FRONT_DOOR and of not in ("alias", "function"):
-        raise ValueError(
-            f"of: {metric} is the front door's, which knows no versions, got {of}; allowed alias, function"
-        )
+    whose = "the queue's" if metric in GAUGES else "the front door's" if metric in FRONT_DOOR else None
+    if whose is not None and of not in ("alias", "function"):
+        raise ValueError(f"of: {metric} is {whose}, which knows no versions, got {of}; allowed alias, function")
 
 
 def metric_of(name: str) -> str:

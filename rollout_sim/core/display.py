@@ -47,7 +47,7 @@ class Plotted(Displayed):
         """
         from rollout_sim.views import display
 
-        return display.plot(self, ax, **choice)
+        return display.plot(self, ax=ax, **choice)
 
 
 def text(result: object) -> str:

@@ -164,33 +164,45 @@ def _least(holds: Callable[[int], bool], most: int) -> int:
 _RESAMPLES: Final = 2000
 
 
-def ratio_in_blocks(parts: FloatArray, wholes: FloatArray, blocks: IntArray) -> Estimate | None:
+def ratio_in_blocks(
+    parts: FloatArray, wholes: FloatArray, blocks: IntArray, *,
+    base: tuple[FloatArray, FloatArray] | None = None, largest_of: int = 1,
+) -> Estimate | None:  # fmt: skip
     """The sum of `parts` over the sum of `wholes`, of values that depend on one another within blocks, such as days.
 
-    All of shape (values,); `blocks` says which one each belongs to. The interval is that of a bootstrap of whole blocks, with the
-    percentiles widened to those of Student's t, since few blocks scatter less than they should (Hesterberg 2015, section 4.2).
-    None where the wholes are 0; no interval with a single block.
+    All of shape (values,); `blocks` says which one each belongs to. With a `base`, other parts and wholes, it is divided by their
+    ratio. One that was chosen as the `largest_of` so many has the interval that all of them have at once (Bonferroni). The interval
+    is that of a bootstrap of whole blocks, with the percentiles widened to those of Student's t, since few blocks scatter less than
+    they should (Hesterberg 2015, section 4.2). None where the wholes are 0; no interval with a single block.
     """
     from scipy.special import ndtr
 
     _, place = np.unique(blocks, return_inverse=True)
     size = int(place.max()) + 1 if place.size else 0
-    sums = np.array([np.bincount(place, weights=values, minlength=size) for values in (parts, wholes)])
-    total = sums.sum(axis=1)
+    # times the wholes of the base, over its parts
+    sums = np.array(
+        [np.bincount(place, weights=values, minlength=size) for values in (parts, wholes, *(base or ())[::-1])]
+    )
+    total = _products(sums.sum(axis=1)[None, :])[0]
     if not total[1]:
         return None
     low = high = None
     if size > 1:
         counts = np.random.default_rng(size).multinomial(size, np.full(size, 1 / size), _RESAMPLES)
-        drawn = counts @ sums.T
+        drawn = _products(counts @ sums.T)
         ratios = drawn[drawn[:, 1] != 0]
-        tail = float(ndtr(-math.sqrt(size / (size - 1)) * _t(size - 1)))
+        tail = float(ndtr(-math.sqrt(size / (size - 1)) * _t(size - 1, largest_of)))
         low, high = (float(end) for end in np.quantile(ratios[:, 0] / ratios[:, 1], [tail, 1 - tail]))
     mean = float(total[0] / total[1])
     return Estimate(
         n=place.size, mean=mean, low=None if low is None else min(low, mean), high=None if high is None else max(high, mean),
         quantiles={},
     )  # fmt: skip
+
+
+def _products(sums: FloatArray) -> FloatArray:
+    """What is divided by what, from sums of shape (..., 2 or 4): shape (..., 2)."""
+    return np.asarray(sums.reshape(len(sums), -1, 2).prod(axis=1))
 
 
 def share_in_blocks(hits: BoolArray, blocks: IntArray, independent: float) -> Estimate:
@@ -209,10 +221,10 @@ def share_in_blocks(hits: BoolArray, blocks: IntArray, independent: float) -> Es
     return Estimate(n=estimate.n, mean=estimate.mean, low=max(ends[0], 0.0), high=min(ends[1], 1.0), quantiles={})
 
 
-def _t(freedom: float) -> float:
+def _t(freedom: float, intervals: int = 1) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+    return float(stdtrit(freedom, 1 - (1 - LEVEL) / 2 / intervals))
 
 
 @cache

@@ -12,7 +12,7 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ MAX_NODES: Final = 30_000
 Where = tuple[str | int, ...]
 """The way to a value: `("function", "versions", "1", "faults", 0, "errors")`."""
 _TAG: Final = "tag:yaml.org,2002:"
+_PLAIN_TAGS: Final[Mapping[type, str]] = {yaml.MappingNode: f"{_TAG}map", yaml.SequenceNode: f"{_TAG}seq"}
 _SCALARS: Final = tuple(f"{_TAG}{name}" for name in ("str", "null", "bool", "int", "float"))
 _SHOWN: Final = 60
 _NAMES: Final = 100
@@ -102,17 +103,8 @@ def read_yaml(path: Path) -> YamlDocument:
     anything but one mapping of plain values; nested deeper than `MAX_DEPTH`, with a key twice, or with aliases
     that contain themselves or come to more than `MAX_NODES` values.
     """
-    root = next(iter(_compose(path, _text_of(path), single=True)), None)
-    if root is None:
-        raise ScenarioError([f"{path}:1: the file is empty; a scenario is a mapping of fields"])
-    reader = _Reader(path=path)
-    reader.check_size(root)
-    if not isinstance(root, yaml.MappingNode):
-        raise ScenarioError([f"{path}:{_line(root)}: a scenario is a mapping of fields, got {_kind(root)}"])
-    data = reader.value(root, ())
-    if reader.problems:
-        raise ScenarioError(reader.problems)
-    return YamlDocument(data=data, lines=reader.lines, path=path)
+    empty = "the file is empty; a scenario is a mapping of fields"
+    return _Reader(path=path).document(_text_of(path), "a scenario", empty)
 
 
 def read_documents(path: Path) -> list[Any]:
@@ -120,13 +112,7 @@ def read_documents(path: Path) -> list[Any]:
 
     Raises ScenarioError as `read_yaml` does, but the documents may be anything plain, and several.
     """
-    reader = _Reader(path=path)
-    roots = _compose(path, _text_of(path))
-    reader.check_size(*roots)
-    documents = [reader.value(root, (number,)) for number, root in enumerate(roots)]
-    if reader.problems:
-        raise ScenarioError(reader.problems)
-    return documents
+    return _Reader(path=path).values(_compose(path, _text_of(path)))
 
 
 def read_tagged(path: Path, key_of: Callable[[str], str], what: str) -> YamlDocument:
@@ -138,24 +124,7 @@ def read_tagged(path: Path, key_of: Callable[[str], str], what: str) -> YamlDocu
     text = _text_of(path)
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # JSON is indented with tabs, too; YAML is not, and JSON has none inside text
-    root = next(iter(_compose(path, text, single=True)), None)
-    reader = _Reader(path=path, key_of=key_of)
-    if not isinstance(root, yaml.MappingNode):
-        kind = "an empty file" if root is None else _kind(root)
-        raise ScenarioError([f"{path}:{1 if root is None else _line(root)}: {what} is a mapping of fields, got {kind}"])
-    reader.check_size(root)
-    data = reader.value(root, ())
-    if reader.problems:
-        raise ScenarioError(reader.problems)
-    return YamlDocument(data=data, lines=reader.lines, path=path)
-
-
-def _nodes(loader: _Loader) -> Iterator[yaml.Node]:
-    """The documents of a file, together within the limit on values."""
-    while loader.check_node():
-        node: yaml.Node | None = loader.get_node()
-        if node is not None:
-            yield node
+    return _Reader(path=path, key_of=key_of).document(text, what, f"{what} is a mapping of fields, got an empty file")
 
 
 def _text_of(path: Path) -> str:
@@ -174,10 +143,10 @@ def _compose(path: Path, text: str, *, single: bool = False) -> list[yaml.Node]:
     """The documents in a file's text; with `single` at most one is allowed. Raises ScenarioError."""
     try:
         loader = _Loader(text)
-        if single:
-            root: yaml.Node | None = loader.get_single_node()
-            return [] if root is None else [root]
-        return list(_nodes(loader))
+        roots: list[yaml.Node | None] = [loader.get_single_node()] if single else []
+        while not single and loader.check_node():
+            roots.append(loader.get_node())
+        return [root for root in roots if root is not None]
     except _LimitError as error:
         raise ScenarioError([problem(path, error.line, (), error.what)]) from None
     except yaml.reader.ReaderError as error:
@@ -201,6 +170,26 @@ class _Reader:
     """Makes the key of a mapping of a value's tag, where a file may have tags of its own; merge keys are taken there."""
     lines: dict[Where, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+
+    def document(self, text: str, what: str, empty: str) -> YamlDocument:
+        """The one mapping in a file's text; `what` is what such a file is called, `empty` is said of one without anything."""
+        roots = _compose(self.path, text, single=True)
+        if not roots:
+            raise ScenarioError([f"{self.path}:1: {empty}"])
+        if not isinstance(roots[0], yaml.MappingNode):
+            self.check_size(roots[0])
+            where = f"{self.path}:{_line(roots[0])}"
+            raise ScenarioError([f"{where}: {what} is a mapping of fields, got {_kind(roots[0])}"])
+        (data,) = self.values(roots, single=True)
+        return YamlDocument(data=data, lines=self.lines, path=self.path)
+
+    def values(self, roots: Sequence[yaml.Node], *, single: bool = False) -> list[Any]:
+        """The plain data of each document; the places in several begin with their numbers. Raises ScenarioError."""
+        self.check_size(*roots)
+        data = [self.value(root, () if single else (number,)) for number, root in enumerate(roots)]
+        if self.problems:
+            raise ScenarioError(self.problems)
+        return data
 
     def refuse(self, node: yaml.Node, where: Where, what: str) -> None:
         self.problems.append(problem(self.path, _line(node), where, what))
@@ -233,28 +222,24 @@ class _Reader:
 
     def value(self, node: yaml.Node, where: Where) -> Any:
         self.lines.setdefault(where, _line(node))
-        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-            return self.mapping(node, where)
-        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-            return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag in _SCALARS:
             return self.scalar(node, where)
-        if self.key_of is not None and node.tag.startswith("!"):
-            return self.tagged(node, (*where, self.key_of(node.tag)))
+        if node.tag == _PLAIN_TAGS.get(type(node)):
+            return self.content(node, where)
+        if self.key_of is not None and node.tag.startswith("!"):  # the mapping of the tag's key to what it is put to
+            key = self.key_of(node.tag)
+            self.lines.setdefault((*where, key), _line(node))
+            return {key: self.content(node, (*where, key))}
         self.refuse(node, where, f"tags are not allowed, got {node.tag.replace(_TAG, '!!')}; write plain values")
         return None
 
-    def tagged(self, node: yaml.Node, where: Where) -> dict[str, Any]:
-        """A value with a tag, as the mapping of the tag's key (the end of `where`) to the value without it."""
-        self.lines.setdefault(where, _line(node))
-        inner: Any
+    def content(self, node: yaml.Node, where: Where) -> Any:
+        """A value, whatever its tag; a single one as text."""
         if isinstance(node, yaml.MappingNode):
-            inner = self.mapping(node, where)
-        elif isinstance(node, yaml.SequenceNode):
-            inner = [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
-        else:
-            inner = node.value
-        return {str(where[-1]): inner}
+            return self.mapping(node, where)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(child, (*where, i)) for i, child in enumerate(node.value)]
+        return node.value
 
     def merged(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
         """The pairs of a mapping, those of its merge keys first and without the keys that it has itself."""
@@ -370,17 +355,21 @@ def _line(node: yaml.Node) -> int:
 
 
 def _kind(node: yaml.Node) -> str:
-    return (
-        "a mapping"
-        if isinstance(node, yaml.MappingNode)
-        else "a list"
-        if isinstance(node, yaml.SequenceNode)
-        else "a single value"
-    )
+    kinds: dict[type, str] = {yaml.MappingNode: "a mapping", yaml.SequenceNode: "a list"}
+    return kinds.get(type(node), "a single value")
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_ ]+", "_", name).lower()
+
+
+MISSHAPEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+"""The errors that come of plain data in another form than the one that is expected."""
+
+
+def what_is_wrong(error: Exception, missing: str = ": missing") -> str:
+    """What one of these errors says; that of a key which is not there is the key and `missing`."""
+    return f"{error.args[0]}{missing}" if isinstance(error, KeyError) else str(error)
 
 
 def shorten(text: str) -> str:

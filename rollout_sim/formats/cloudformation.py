@@ -11,7 +11,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import Resources, alarm_ids, needed
 from rollout_sim.formats.codedeploy import config_name, remarks_of
-from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, as_yaml, dashed, logical
+from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, dashed, logical, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
 HOOK_CODE: Final = """\
@@ -80,25 +80,32 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
+    parameters = {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Transform": "AWS::Serverless-2016-10-31",
-        "Parameters": {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}},
+        "Parameters": parameters,
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
     provisioned = scenario.function.versions[scenario.old].provisioned
     if provisioned:
         properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
+    managed = scenario.function.managed
+    if managed is not None:
+        limits = scenario.function.limits_of(scenario.rollout.to)
+        parameters["CapacityProvider"] = {"Type": "String"}
+        properties["CapacityProviderConfig"] = {
+            "Arn": Ref("CapacityProvider"), "PerExecutionEnvironmentMaxConcurrency": managed.concurrency,
+        }  # fmt: skip
+        properties["FunctionScalingConfig"] = {
+            "MinExecutionEnvironments": limits.minimum, "MaxExecutionEnvironments": limits.maximum,
+        }  # fmt: skip
     if scenario.function.timeout != properties["Timeout"]:
         remarks.append(
             f"Lambda's Timeout is whole seconds: {scenario.function.timeout:g} s became {properties['Timeout']} s"
         )
-    all_remarks = (
-        *remarks_of(plan),
-        *remarks,
-        "Handler, Runtime and CodeUri are placeholders: keep your function's own",
-    )
-    return Snippet(text=as_yaml(template, remarks=all_remarks), remarks=all_remarks)
+    placeholders = "Handler, Runtime and CodeUri are placeholders: keep your function's own"
+    return snippet_of(template, remarks=[*remarks_of(plan), *remarks, placeholders])
 
 
 def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Snippet:
@@ -126,7 +133,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
     if not alarms:
         parameters.pop("FunctionName")
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": parameters,
         "Resources": {
@@ -144,7 +151,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
         all_remarks.append(
             "hooks belong there too (BeforeAllowTrafficHook, AfterAllowTrafficHook): see export sam for their code"
         )
-    return Snippet(text=as_yaml(template, remarks=tuple(all_remarks)), remarks=tuple(all_remarks))
+    return snippet_of(template, remarks=all_remarks)
 
 
 def _config(scenario: Scenario, name: str, plan: Plan) -> dict[str, Any]:

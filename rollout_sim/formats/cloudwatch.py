@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.control.expressions import renamed
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.snippet import Ref, Sub, logical
 
@@ -22,6 +22,8 @@ BANDS: Final = {
     "outside": "LessThanLowerOrGreaterThanUpperThreshold",
 }
 """The comparisons of anomaly alarms."""
+MIRRORED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
+"""The comparisons of the same values, the sides changed."""
 MISSING: Final = {"missing": "missing", "ignore": "ignore", "breaching": "breaching", "not_breaching": "notBreaching"}
 METRICS: Final = {"invocations": "Invocations", "errors": "Errors", "throttles": "Throttles", "duration": "Duration"}
 QUEUE_METRICS: Final = {
@@ -37,7 +39,6 @@ STATISTICS: Final = {
 _LAMBDA: Final = METRICS | STREAM_METRICS
 _RATE: Final = "errors / invocations"
 _PARTS: Final = ("errors", "invocations")
-_NAMES: Final = re.compile(r'"([^"]*)"|([^\s(),"]+)')
 
 
 class Resources:
@@ -97,12 +98,7 @@ class Resources:
         gone = [name for name in alarm.composite.names if name not in ids]
         if gone:
             raise ScenarioError([f"its rule reads {gone[0]}, which is left out"])
-
-        def named(match: re.Match[str]) -> str:
-            name = match[1] if match[1] is not None else match[2]
-            return f'"${{{ids[name]}}}"' if name in ids else match[0]
-
-        rule = Sub(_NAMES.sub(named, alarm.composite.text))
+        rule = Sub(renamed(alarm.composite.text, {name: f'"${{{identity}}}"' for name, identity in ids.items()}))
         return {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}}, ()
 
     def _watched(self, alarm: Alarm) -> dict[str, Any]:
@@ -169,9 +165,7 @@ class Resources:
 
 def _is_ok(alarm: Alarm, value: float) -> bool:
     """Whether a datapoint of this value does not breach."""
-    return not {
-        ">": value > alarm.limit, ">=": value >= alarm.limit, "<": value < alarm.limit, "<=": value <= alarm.limit,
-    }[alarm.comparator]  # fmt: skip
+    return not COMPARE[alarm.comparator](value, alarm.limit)
 
 
 def _free(stats: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from rollout_sim.control.codedeploy import _BAKE, predefined_name, routing
+from rollout_sim.control.codedeploy import NO_BAKE, predefined_name, routing
 from rollout_sim.control.strategies import PREDEFINED, Plan
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.snippet import Snippet, dashed
@@ -20,7 +20,7 @@ def config_name(scenario: Scenario, strategy: str) -> str:
 
 def remarks_of(plan: Plan) -> tuple[str, ...]:
     """What the plan asks for and CodeDeploy does not do."""
-    remarks = [_BAKE] if plan.bake else []
+    remarks = [NO_BAKE] if plan.bake else []
     if plan.provisioned:
         remarks.append(
             f"warm up {plan.provisioned} provisioned environments of the new version yourself, before the deployment"

@@ -10,7 +10,7 @@ from rollout_sim.control.alarms import Alarm, describe
 from rollout_sim.control.strategies import Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import STATISTICS
-from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
+from rollout_sim.formats.snippet import Snippet, dashed, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
 _ANALYSED: Final = ("errors", "error_rate", "duration")
@@ -55,8 +55,7 @@ def export_argo(scenario: Scenario, strategy: str | None = None) -> Snippet:
     }  # fmt: skip
     remarks += [_HOOKS] if plan.before or plan.after else []
     remarks += ["the queries read Lambda's metrics: put in the namespace and dimensions of yours"] if metrics else []
-    all_remarks = ("selector and pod template of the Rollout are yours", *remarks)
-    return Snippet(text=as_yaml(rollout, *documents, remarks=all_remarks), remarks=all_remarks)
+    return snippet_of(rollout, *documents, remarks=["selector and pod template of the Rollout are yours", *remarks])
 
 
 def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
@@ -127,8 +126,7 @@ def export_flagger(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     remarks += ["there is no bake after the last step: Flagger promotes at once"] if after and held else []
     remarks += ["hooks are left out: add a pre-rollout webhook"] if plan.before or plan.after else []
-    all_remarks = ("targetRef and service of the Canary are yours", *remarks)
-    return Snippet(text=as_yaml(document, remarks=all_remarks), remarks=all_remarks)
+    return snippet_of(document, remarks=["targetRef and service of the Canary are yours", *remarks])
 
 
 def _argo_metrics(scenario: Scenario) -> tuple[list[dict[str, Any]], list[str]]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import read_documents, shorten
+from rollout_sim.core.yaml_io import MISSHAPEN, read_documents, shorten, what_is_wrong
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import METRICS
-from rollout_sim.formats.snippet import dashed
+from rollout_sim.formats.snippet import dashed, numbered
 from rollout_sim.formats.templates.deployed import LAG, Deployed
 from rollout_sim.formats.templates.watching import check
 
@@ -33,11 +33,21 @@ _GUARD: Final = re.compile(r"\blen\([^)]*\)\s*[<>=!]+\s*\d+\s*(&&|\|\|)?|\bisNaN
 """The part of a condition that asks whether there are data at all."""
 _MIRRORED: Final = {">": "<=", ">=": "<", "<": ">=", "<=": ">"}
 """What holds where a condition does not."""
-_SUCCESS: Final = re.compile(r"success|availab|good|2xx", re.IGNORECASE)
-_ERRORS: Final = re.compile(r"err|fail|5xx|bad", re.IGNORECASE)
-_DURATION: Final = re.compile(r"latenc|duration|response.?time|p9\d", re.IGNORECASE)
+_KINDS: Final = {
+    "duration": re.compile(r"latenc|duration|response.?time|p9\d", re.IGNORECASE),
+    "success": re.compile(r"success|availab|good|2xx", re.IGNORECASE),
+    "errors": re.compile(r"err|fail|5xx|bad", re.IGNORECASE),
+}
+"""What a measurement is about, by the words in its name or its query; the first that is there."""
 _PERCENT: Final = re.compile(r"[*-]\s*100\b|\b100(\.0)?\s*[*-]")
 _PROMOTION: Final = 100
+_NOT_READ: Final = {
+    "stepWeightPromotion": "the promotion is one step here",
+    "mirror": "no copy of the traffic is sent here",
+    "sessionAffinity": "each request draws its version anew here",
+    "match": "who is routed by headers or cookies is a share of all here",
+}
+"""What of a Canary's analysis is not read, and what is instead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +98,8 @@ def from_manifests(
     deployed = Deployed(identity=chosen, name=chosen, origin="Argo Rollout" if argo else "Flagger Canary", given=rate)
     try:
         (_argo if argo else _flagger)(deployed, document, documents)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
-        raise ScenarioError([f"{path}: {chosen}: {what}"]) from None
+    except MISSHAPEN as error:
+        raise ScenarioError([f"{path}: {chosen}: {what_is_wrong(error)}"]) from None
     deployed.remarks.append(
         "the workload runs in pods: timeout, cold starts and concurrency are those of a function here, a GUESS"
     )
@@ -301,7 +310,7 @@ def _checks(deployed: Deployed, metrics: list[Mapping[str, Any]]) -> None:
         try:
             _watch(deployed, _check_of(name, metric))
             deployed.remarks += [f"{name}: {what}" for what in _unlike(metric)]
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except MISSHAPEN as error:
             deployed.remarks.append(f"left out: {name}: {error}")
 
 
@@ -377,14 +386,7 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
             f"{iterations} iterations without weights: blue/green; what Flagger tests before the switch is a GUESS"
         )
         deployed.strategy = {"type": "blue_green", "bake": text(interval * iterations, "duration")}
-    if analysis.get("stepWeightPromotion"):
-        remarks.append("stepWeightPromotion is left out: the promotion is one step here")
-    if analysis.get("mirror"):
-        remarks.append("mirror is left out: no copy of the traffic is sent here")
-    if analysis.get("sessionAffinity"):
-        remarks.append("sessionAffinity is left out: each request draws its version anew here")
-    if analysis.get("match"):
-        remarks.append("match is left out: who is routed by headers or cookies is a share of all here")
+    remarks += [f"{name} is left out: {what}" for name, what in _NOT_READ.items() if analysis.get(name)]
     if analysis.get("webhooks") or spec.get("webhooks"):
         remarks.append("webhooks are left out")
     threshold = max(1, int(analysis.get("threshold") or 1))
@@ -402,7 +404,7 @@ def _flagger(deployed: Deployed, document: Mapping[str, Any], documents: list[Ma
                     clue=_query(metric, documents), lag=SCRAPED,
                 )  # fmt: skip
                 _watch(deployed, analysis)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except MISSHAPEN as error:
             remarks.append(f"left out: {name}: {error}")
 
 
@@ -440,17 +442,11 @@ def _watch(deployed: Deployed, analysis: Check) -> None:
     fields = {"of": "new_version", "period": text(period, "duration"), **_meaning(analysis)}
     fields |= {"datapoints": f"{m} of {min(n, max(m, 1000))}", "missing": "not_breaching", "lag": analysis.lag}
     check(fields)
-    base = dashed(analysis.name)
-    name, number = base, 1
-    while name in deployed.alarms:
-        number += 1
-        name = f"{base}-{number}"
+    name = numbered(dashed(analysis.name), deployed.alarms)
     deployed.alarms[name] = fields
     deployed.acting.append(name)
     if analysis.known is None and analysis.name not in ("request-success-rate", "request-duration"):
-        what = {"error_rate": "the new version's error rate", "duration": "the new version's duration"}.get(
-            str(fields["metric"]), f"the new version's {fields['metric']}"
-        )
+        what = f"the new version's {str(fields['metric']).replace('_', ' ')}"
         deployed.remarks.append(f"{analysis.name}: its query is not read: that it measures {what} is a GUESS")
 
 
@@ -466,8 +462,8 @@ def _meaning(analysis: Check) -> dict[str, Any]:
         return {**analysis.known, "threshold": f"{analysis.comparator} {limit}"}
     about = f"{analysis.name} {analysis.clue}"
     kind = next(
-        (kind for source in (analysis.name, about) for kind, pattern in _KINDS if pattern.search(source)), None
-    )  # fmt: skip
+        (kind for source in (analysis.name, about) for kind, sign in _KINDS.items() if sign.search(source)), None
+    )
     if kind == "duration":
         milliseconds = analysis.limit >= 20 or analysis.name == "request-duration"
         slowest = text(round(analysis.limit / 1000 if milliseconds else analysis.limit, 9), "duration")
@@ -489,6 +485,3 @@ def _meaning(analysis: Check) -> dict[str, Any]:
             return {"metric": "errors", "threshold": f"{analysis.comparator} {analysis.limit:.12g}"}
         return {"metric": "error_rate", "threshold": f"{analysis.comparator} {text(round(share, 12), 'share')}"}
     raise ValueError(f"nothing tells what it measures; its limit is {analysis.comparator} {analysis.limit:g}")
-
-
-_KINDS: Final = (("duration", _DURATION), ("success", _SUCCESS), ("errors", _ERRORS))

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.slo import DAY, Objective
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import read_documents, shorten
+from rollout_sim.core.yaml_io import MISSHAPEN, read_documents, shorten, what_is_wrong
 from rollout_sim.errors import ScenarioError, legible
-from rollout_sim.formats.snippet import Snippet, as_yaml, dashed
+from rollout_sim.formats.snippet import Snippet, dashed, numbered, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
 VERSION: Final = "openslo/v1"
@@ -66,7 +66,7 @@ def export(scenario: Scenario) -> Snippet:
         documents.append(_document(scenario, slo))
     if not documents:
         raise ScenarioError([f"{scenario.name}: slos: none of them can be said in OpenSLO: {'; '.join(remarks[1:])}"])
-    return Snippet(text=as_yaml(*documents, remarks=tuple(remarks)), remarks=tuple(remarks))
+    return snippet_of(*documents, remarks=remarks)
 
 
 def _document(scenario: Scenario, slo: Objective) -> dict[str, Any]:
@@ -140,10 +140,11 @@ def read(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
             remarks.append(f"document {number}: apiVersion: got {shorten(repr(version))}; allowed {allowed}")
         elif document.get("kind") == "SLO":
             try:
-                entries += [_apart(entry, entries) for entry in _entries(document, named, remarks)]
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                what = f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error)
-                remarks.append(f"document {number}, {_name(document)}: {what}")
+                for entry in _entries(document, named, remarks):
+                    name = numbered(str(entry["name"]), [other["name"] for other in entries])
+                    entries.append(entry | {"name": name})
+            except MISSHAPEN as error:
+                remarks.append(f"document {number}, {_name(document)}: {what_is_wrong(error)}")
         elif document.get("kind") != "SLI":
             remarks.append(f"document {number}: a {document.get('kind')} is not read; allowed SLO, SLI")
     if not entries:
@@ -182,16 +183,6 @@ def _window_of_alpha(window: Any) -> Any:
     return {**window, "duration": f"{window.get('count', 1)}{_WORDS[str(window['unit']).title()]}"}
 
 
-def _apart(entry: dict[str, Any], others: list[dict[str, Any]]) -> dict[str, Any]:
-    """The entry under a name that none of the others has."""
-    names = [other["name"] for other in others]
-    name, number = str(entry["name"]), 1
-    while name in names:
-        number += 1
-        name = f"{entry['name']}-{number}"
-    return entry | {"name": name}
-
-
 def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: list[str]) -> Iterator[dict[str, Any]]:
     """The entries of one SLO document, one per objective; an objective that is not supported is a remark.
 
@@ -213,8 +204,8 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
             entry = _entry(spec, {**assumed, **objective}, label, named, remarks)
             if assumed and "slices" in entry and "timeSliceWindow" not in objective:
                 remarks.append(f"{label}: {ALPHA} does not say how long a time slice is: 1 min is a GUESS")
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            problems.append(f"{error.args[0]}: missing" if isinstance(error, KeyError) else str(error))
+        except MISSHAPEN as error:
+            problems.append(what_is_wrong(error))
             continue
         yield entry
     if len(problems) == len(objectives):
@@ -231,32 +222,32 @@ def _entry(
     if not 0 < float(target) < 1:
         raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
     entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
-    said: list[str] = []
+    assumed: list[str] = []
     if "thresholdMetric" in measured:
         if objective.get("op") not in ("lte", "lt"):
             raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
         value = float(objective["value"])
         seconds = _in_seconds(measured["thresholdMetric"], value)
         entry["sli"] = {"latency": text(round(value if seconds else value / 1000, 9), "duration")}
-        said.append(
+        assumed.append(
             f"{label}: the threshold {objective['value']} was taken as {'seconds' if seconds else 'milliseconds'}"
         )
     else:
-        said.append(f"{label}: the query is not read: bad are requests that fail")
-    entry["window"] = _window(spec, label, said)
-    entry |= _slices(spec, objective, label, said)
+        assumed.append(f"{label}: the query is not read: bad are requests that fail")
+    entry["window"] = _window(spec, label, assumed)
+    entry |= _slices(spec, objective, label, assumed)
     _check(entry)
     alias = _alias(measured)
-    remarks += said
+    remarks += assumed
     return entry | ({"alias": alias} if alias else {})
 
 
 def _in_seconds(metric: Any, value: float) -> bool:
     """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
-    said = str(metric).lower()
-    if "aws/lambda" in said or re.search(r"milli|_ms\b|\bms\b", said):
+    query = str(metric).lower()
+    if "aws/lambda" in query or re.search(r"milli|_ms\b|\bms\b", query):
         return False
-    return re.search(r"seconds|_s\b", said) is not None or value < QUICKEST
+    return re.search(r"seconds|_s\b", query) is not None or value < QUICKEST
 
 
 def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, remarks: list[str]) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class TemplateFile:
             return wording.reserved(value)
         if where[-1:] == ("provisioned",):
             return wording.provisioned(value)
+        if where[-2:] == ("environments", "minimum"):
+            return f"FunctionScalingConfig: {wording.properties({'MinExecutionEnvironments': value})}"
         return spelled(scenario, edit)
 
 

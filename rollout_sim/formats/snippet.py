@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +49,18 @@ def as_yaml(*documents: dict[str, Any], remarks: tuple[str, ...] = ()) -> str:
     """YAML documents, the remarks as comments before them: no name in them ends a comment."""
     head = "".join(comment_lines(remark, width=math.inf) for remark in remarks)
     return head + to_yaml(*documents, layout="block")
+
+
+def snippet_of(*documents: dict[str, Any], remarks: Iterable[str]) -> Snippet:
+    """YAML documents with their remarks."""
+    remarks = tuple(remarks)
+    return Snippet(text=as_yaml(*documents, remarks=remarks), remarks=remarks)
+
+
+def numbered(name: str, taken: Container[str]) -> str:
+    """The name itself, or with a number behind it (`-2`, `-3`, ...) where it is taken."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(other for other in names if other not in taken)
 
 
 def logical(name: str) -> str:

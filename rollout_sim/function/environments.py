@@ -1,6 +1,7 @@
 """Execution environments: which one takes an invocation, when a new one starts, when an idle one dies.
 
-`Fleet` holds what all versions of a function share (concurrency, scale-up), `EnvironmentPool` the environments of one version.
+`Fleet` holds what all versions of a function share (concurrency, scale-up), `EnvironmentPool` the environments of one version,
+`ManagedPool` those of one on managed instances.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ SCALE_UP_WINDOW: Final = 10.0
 SCALE_UP_MICROS: Final = micros(SCALE_UP_WINDOW)
 """The same in whole microseconds."""
 _PROVISIONED: Final = -(1 << 62)
+PLACES: Final = 1 << 24
+"""What tells two places in an environment on managed instances apart in their priorities: more than environments are ever made."""
 SWEEP: Final = 1024
 """Idle environments of one version from which on those that died are looked for and dropped."""
 Environment = tuple[int, float, int, float]
@@ -58,6 +61,7 @@ class EnvironmentPool:
 
     __slots__ = (
         "_created_busy",
+        "_leaving",
         "_lived",
         "_recent",
         "_returns",
@@ -77,6 +81,7 @@ class EnvironmentPool:
         self.busy = 0
         self._recent = most_recent
         self._sweep_at = SWEEP
+        self._leaving = 0  # provisioned environments that go as soon as nothing runs in them
         self._lived = 0.0
         self._worked = 0.0
         self._created_busy = 0.0
@@ -115,6 +120,10 @@ class EnvironmentPool:
         self._leave(environment, started, t)
         priority, since = environment[0], t
         if priority < _PROVISIONED // 2:
+            if self._leaving:
+                self._leaving -= 1
+                self._lived += t - environment[1]
+                return
             since = float("inf")
         elif self._recent:
             self._returns += 1
@@ -127,7 +136,11 @@ class EnvironmentPool:
         """The invocation that began at `started` (s) ended its `environment` at `t` (s); a provisioned one is replaced."""
         self._leave(environment, started, t)
         self._lived += t - environment[1]
-        if environment[0] < _PROVISIONED // 2:
+        if environment[0] >= _PROVISIONED // 2:
+            return
+        if self._leaving:
+            self._leaving -= 1
+        else:
             self._add_provisioned(t)
 
     def provision(self, count: int, t: float) -> None:
@@ -136,12 +149,26 @@ class EnvironmentPool:
         for _ in range(count):
             self._add_provisioned(t)
 
+    def deprovision(self, count: int, t: float) -> None:
+        """Takes `count` provisioned environments away at `t` (s): idle ones, the oldest first, and then those that are done first."""
+        self.fleet.limit += count
+        idle = sorted(self.idle)
+        gone = [environment for environment in idle[:count] if environment[0] < _PROVISIONED // 2]
+        for environment in gone:
+            self._lived += t - environment[1]
+        self.idle = idle[len(gone) :]
+        self._leaving += count - len(gone)
+
     def seconds(self, t: float) -> tuple[float, float]:
         """Seconds that environments existed, and that invocations ran in them, from the start until `t` (s)."""
         lived = self._lived + self.busy * t - self._created_busy
         for _, created, _, since in sorted(self.idle):
             lived += min(since + self.keep_alive, t) - created if since < float("inf") else t - created
-        return lived, self._worked + self.busy * t - self._started_busy
+        return lived, self.worked(t)
+
+    def worked(self, t: float) -> float:
+        """Seconds that invocations ran, from the start until `t` (s)."""
+        return self._worked + self.busy * t - self._started_busy
 
     def _add_provisioned(self, t: float) -> None:
         identity = self.fleet.made
@@ -167,3 +194,54 @@ class EnvironmentPool:
                 self._lived += environment[3] + self.keep_alive - environment[1]
         self.idle = alive
         self._sweep_at = max(SWEEP, 2 * len(alive))
+
+
+class ManagedPool(EnvironmentPool):
+    """The environments of one version on managed instances: each has so many `places`, an invocation takes one of them.
+
+    A place is taken as a provisioned environment is, the first one of each environment before the second one of any. There is
+    nothing else, so the fleet has to have a concurrency of 0. No failure ends an environment.
+    """
+
+    __slots__ = ("_alive", "_left", "places")
+
+    def __init__(self, fleet: Fleet, places: int) -> None:
+        super().__init__(fleet, float("inf"), most_recent=False)
+        self.places = places
+        self._alive: list[int] = []  # identities, the oldest first
+        self._left: set[int] = set()  # of those that go as soon as nothing runs in them
+
+    def scale_to(self, count: int, t: float) -> None:
+        """There are `count` environments from `t` (s) on; the newest go first, what runs in them comes to its end."""
+        while len(self._alive) < count:
+            identity = self.fleet.made
+            self.fleet.made = identity + 1
+            self._alive.append(identity)
+            for place in range(self.places):
+                heappush(self.idle, (_PROVISIONED + place * PLACES + identity, t, identity, float("inf")))
+        going = set(self._alive[count:])
+        if not going:
+            return
+        del self._alive[count:]
+        self._left |= going
+        for environment in sorted(self.idle):
+            if environment[2] in going:
+                self._lived += t - environment[1]
+        self.idle = sorted(environment for environment in self.idle if environment[2] not in going)
+
+    def give_back(self, environment: Environment, started: float, t: float) -> None:
+        """The invocation that began at `started` (s) ended at `t` (s); its place is free from then on."""
+        self._leave(environment, started, t)
+        if environment[2] in self._left:
+            self._lived += t - environment[1]
+        else:
+            heappush(self.idle, environment)
+
+    def destroy(self, environment: Environment, started: float, t: float) -> None:
+        """An invocation that crashes or runs into its timeout ends, and nothing else does."""
+        self.give_back(environment, started, t)
+
+    def seconds(self, t: float) -> tuple[float, float]:
+        """Seconds that environments existed, and that their places were taken over the number of places: how many were full."""
+        lived, worked = super().seconds(t)
+        return lived / self.places, worked / self.places

@@ -21,8 +21,8 @@ KINDS: Final = ("errors", "latency", "crash", "hang", "responses", "init", "leak
 OF_RECORDS: Final = ("errors", "responses", "subset", "poison")
 """The kinds that hit single records of a batch; the others hit the invocation."""
 CUSTOM: Final = "custom"
-OK, FAILED_RESPONSE, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED = range(7)
-OUTCOMES: Final = ("ok", "failed_response", "error", "crash", "init_error", "timeout", "throttled")
+OK, FAILED_RESPONSE, ERROR, CRASHED, INIT_FAILED, TIMED_OUT, THROTTLED, REFUSED = range(8)
+OUTCOMES: Final = ("ok", "failed_response", "error", "crash", "init_error", "timeout", "throttled", "refused")
 """What becomes of an attempt: only `ok` is a good answer, from `error` on Lambda counts it, above it the environment is gone."""
 CRASH_DURATION: Final = 0.01
 """Seconds from the start of an invocation to the exit of a process that crashes at once. AWS does not document it; a guess."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
 from rollout_sim.core.distributions import DurationDistribution
@@ -12,6 +12,7 @@ from rollout_sim.core.fields import PositiveSeconds, Seconds, Share, check_count
 from rollout_sim.function.error_rates import ErrorRate, mean_of
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.function.managed import EnvironmentLimits, ManagedInstances
 from rollout_sim.function.recorded import (
     RecordedDurations,
     RecordedMinutes,
@@ -47,6 +48,8 @@ class VersionSpec:
     """Added to the duration for every record of a batch; `duration: {base: 20 ms, per_record: 5 ms}` says the same."""
     provisioned: int = 0
     """Environments of this version that are always warm."""
+    environments: EnvironmentLimits | None = None
+    """How many environments this version has on managed instances, instead of what `managed` says."""
     faults: tuple[Fault, ...] = ()
     """What is wrong with the version; may be empty."""
 
@@ -63,6 +66,19 @@ class VersionSpec:
     def mean_error_rate(self) -> float:
         """The share of invocations that end in a handled exception, in the long run."""
         return mean_of(self.error_rate)
+
+
+@section
+class AliasProvisioned:
+    """Provisioned concurrency of an alias: it is kept for the version that the alias points to alone."""
+
+    environments: int
+    """How many environments are kept warm."""
+    allocation: Seconds = 90.0
+    """How long allocating them takes after the alias has come to point to another version; one to two minutes are usual."""
+
+    def __post_init__(self) -> None:
+        check_count("environments", self.environments, 1, 100_000)
 
 
 @section
@@ -92,6 +108,12 @@ class FunctionSpec:
     """Which idle environment takes the next request: the newest, or the one that was busy last."""
     propagation: Seconds = 0.0
     """How long an update of an alias takes to reach the router."""
+    provisioned: dict[str, AliasProvisioned] = field(default_factory=dict)
+    """Provisioned concurrency of aliases. While an alias has weights its second version has none of it; what the alias leaves
+    loses it at once, and the version that it points to alone has it when it is allocated."""
+    managed: ManagedInstances | None = None
+    """Lambda Managed Instances: environments that take several invocations at once, scale with the load and have no cold starts.
+    `keep_alive`, `scale_up`, `reuse` and the account's concurrency then mean nothing."""
     throttled: Share | RecordedThrottles = 0.0
     """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
     always the same, or as recorded. A hook's tests are not."""
@@ -110,6 +132,11 @@ class FunctionSpec:
                 raise ValueError(f"a version is a whole number from 1 or $LATEST, got {number!r}")
             if number != LATEST and (len(number) > 6 or int(number) > MAX_VERSION):
                 raise ValueError(f"a version's number is at most {MAX_VERSION}, got {number!r}")
+
+    def limits_of(self, number: str) -> EnvironmentLimits:
+        """How many environments a version has on the managed instances that there are."""
+        assert self.managed is not None
+        return self.versions[number].environments or self.managed.environments
 
     @property
     def mean_throttled(self) -> float:
@@ -142,5 +169,10 @@ class FunctionSpec:
 
     @property
     def concurrency(self) -> int:
-        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved."""
+        """Invocations that may run at once: the reserved concurrency, or the account's where none is reserved.
+
+        On managed instances 0, for there nothing but places in environments that are ready takes an invocation.
+        """
+        if self.managed is not None:
+            return 0
         return self.account_concurrency if self.reserved_concurrency is None else self.reserved_concurrency

@@ -147,12 +147,13 @@ class SideBySide(Protocol):
     """What the runs of several strategies have in common, in a batch of replications: traffic, draws, and the past."""
 
     def plane(
-        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+        self, scenario: Scenario, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
     ) -> DataPlane:
-        """The plane of one more strategy, which writes into `metrics` and `requests`, of as many replications.
+        """The plane of one more strategy of a `scenario`, which writes into `metrics` and `requests`, of as many replications.
 
-        It is driven before the next one is asked for. Nothing is decided until `quiet` (s), and alarms read nothing of
-        periods that are over by `unread` (s); durations that they read are kept for `keep` seconds.
+        The scenario may have other faults and alarms than the others', no other traffic. It is driven before the next one is
+        asked for. Nothing is decided until `quiet` (s), and alarms read nothing of periods that are over by `unread` (s);
+        durations that they read are kept for `keep` seconds.
         """
         ...
 
@@ -173,8 +174,11 @@ class PlaneSpec:
     """How many replications of so many expected invocations it takes at a time: what bounds the memory."""
     exact_for: Callable[[Scenario], tuple[str, ...]] = lambda _: ()
     """The reasons why it is not exact for a scenario; none where it is."""
-    against: Callable[[Scenario, float, int], str] = lambda _scenario, _expected, _runs: ""
-    """Why not to take it unasked for so many expected invocations in each of so many runs; empty where nothing says so."""
+    against: Callable[[Scenario, float, int, bool], str] = lambda _scenario, _expected, _runs, _study: ""
+    """Why not to take it unasked for so many expected invocations in each of so many runs, of a study or looked at one by one.
+
+    Empty where nothing says so.
+    """
     advantage: Callable[[Scenario], str] = lambda _: ""
     """What speaks for it, where it is taken unasked."""
     asked_for: str = "asked for"

@@ -27,8 +27,8 @@ MAX_COUNTS: Final = 20_000_000
 """Periods x targets x runs whose counts fit into memory."""
 MAX_EVENTS: Final = 5_000_000
 """Invocations that can be kept one by one (about 500 bytes each)."""
-STUDY: Final = 100
-"""Runs that a study has at least, for deciding whether a plane is worth its start."""
+STUDY: Final = 600
+"""Runs that a study has where nobody says how many, for deciding whether a plane is worth its start."""
 LARGEST_BATCH: Final = 1024
 """Replications of one batch at most."""
 PHASED: Final = 4
@@ -69,7 +69,7 @@ def choose_engine(
             continue
         if plane.single_run is not None and math.isnan(expected):
             expected = check_size(scenario, asked)
-        if against := plane.against(scenario, expected, 1 if single else STUDY):
+        if against := plane.against(scenario, expected, runs if single else STUDY, not single):
             reasons.append(against)
             continue
         if advantage := plane.advantage(scenario):

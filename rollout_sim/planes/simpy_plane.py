@@ -28,9 +28,9 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import tick
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function import faults
-from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet
+from rollout_sim.function.environments import Environment, EnvironmentPool, Fleet, ManagedPool
 from rollout_sim.function.error_rates import paths_of, spans_of
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED, BatchFaults
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED, BatchFaults
 from rollout_sim.function.lambda_api import Alias
 from rollout_sim.function.recorded import RecordedDurations, step_of, throttles_of
 from rollout_sim.function.spec import INIT_LIMIT, FunctionSpec, VersionSpec
@@ -60,9 +60,11 @@ from rollout_sim.planes.draws import (
     user_quantiles,
 )
 from rollout_sim.planes.exposure import ABSENT, UserExposure, service
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.polling import PolledRecord, PolledSource, label_of, sample_step
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.delivery import TAKEN, DeliveryLaw, law_of, refusal
 from rollout_sim.traffic.pollers import BatchOfRecords
 from rollout_sim.traffic.source import Source, async_error_delay, async_throttle_delay
 
@@ -83,6 +85,20 @@ class At(Event):
         self._value = None
         self._ok = True
         heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
+
+
+def _begin(steps: Generator[At, None, None]) -> None:
+    """Starts a process, which goes on whenever what it waits for happens.
+
+    SimPy's own `Process` starts and ends by events that others can wait for. Nobody does, and they would be half of all events.
+    """
+
+    def go_on(_: Event | None) -> None:
+        happens = next(steps, None)
+        if happens is not None:
+            happens.callbacks.append(go_on)
+
+    go_on(None)
 
 
 @dataclass(slots=True, eq=False)
@@ -113,6 +129,7 @@ class _SourceState:
 
     `versions` are those that its alias can point to, each with the count index (`planes.counts`) of its first period.
     `judged` are the objectives that its requests fall under, `exposes` says whether its users are those of the rollout.
+    `law` is that of deliveries that may be refused; None where Lambda takes them all.
     Of a queue (number `queue` among them) or stream `polled` is what is kept of it, and `strict` are those of the objectives under
     which a record that was handled with a wrong result is bad.
     """
@@ -124,6 +141,7 @@ class _SourceState:
     versions: dict[str, tuple[_VersionState, int]]
     judged: list[tuple[int, float | None]]
     exposes: bool
+    law: DeliveryLaw | None
     polled: PolledSource | None = None
     strict: list[tuple[int, float | None]] = field(default_factory=list)
     queue: int = -1
@@ -144,7 +162,7 @@ class _Request:
 
     It is number `index` of the source's block `block`; `draws` are those of its attempt. `user` is -1 and
     `user_quantile` above 1 where the source has no users. `served` says what the alias sent to the new version when it
-    arrived, `ABSENT` where nobody looks at that.
+    arrived, `ABSENT` where nobody looks at that. `refusal` is what became of its latest delivery (`traffic.delivery`).
     """
 
     source: _SourceState
@@ -158,6 +176,7 @@ class _Request:
     attempt: int = 1
     errors: int = 0
     throttles: int = 0
+    refusal: float = TAKEN
 
 
 @dataclass(slots=True, eq=False)
@@ -197,10 +216,13 @@ class SimpyPlane:
         self._routing = Routing(scenario)
         self._counts = PeriodCounts(metrics, requests, keep)
         self._fleet = Fleet(scenario.function.concurrency, scenario.function.scale_up)
+        self._scalings = scalings_of(scenario)
+        self._allocations = Allocations(scenario)
         self._versions = {
             number: self._version(number, spec, scenario.function, streams)
             for number, spec in scenario.function.versions.items()
         }
+        self._scale(0.0)
         self._throttled = throttles_of(scenario.function.throttled, streams, scenario.horizon)[0].tolist()
         self._throttled_step = step_of(scenario.function.throttled)
         people = max((source.owners.count for source in scenario.traffic if source.owners is not None), default=0)
@@ -220,8 +242,12 @@ class SimpyPlane:
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
-        pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
-        if spec.provisioned:
+        if function.managed is not None:
+            places = ManagedPool(self._fleet, function.managed.concurrency)
+            places.scale_to(self._scalings[number].ready, 0.0)
+            pool: EnvironmentPool = places
+        else:
+            pool = EnvironmentPool(self._fleet, function.keep_alive, most_recent=function.reuse == "most_recent")
             pool.provision(spec.provisioned, 0.0)
         rates = paths_of(spec.error_rate, streams, self._scenario.horizon)[0].tolist()
         _, span = spans_of(spec.error_rate, self._scenario.horizon)
@@ -235,6 +261,7 @@ class SimpyPlane:
         first = {t.version: k * metrics.periods for k, t in enumerate(metrics.targets) if t.alias == source.alias}
         draws = Draws.of(source, streams, f"traffic/{index}", scenario.horizon)
         judged = judging(scenario.slos, source.alias, scenario.alias)
+        moves = self._new is not None and source.alias == scenario.alias
         return _SourceState(
             index=index,
             source=source,
@@ -243,6 +270,7 @@ class SimpyPlane:
             versions={number: (self._versions[number], at) for number, at in first.items()},
             judged=judged,
             exposes=source.owners is not None and source.alias == scenario.alias,
+            law=law_of(source.delivery, source.source, self._start, moves=moves),
             polled=PolledSource(source, draws, streams, f"traffic/{index}", label_of(scenario, index))
             if source.polled
             else None,
@@ -253,18 +281,28 @@ class SimpyPlane:
 
     def advance(self, until: float, weights: FloatArray) -> None:
         """Runs the processes up to `until`, where SimPy stops at an event of the rank `CONTROL`."""
-        for stop in self._routing.stretches(self._clock.now, until, float(weights[0])):
-            if self._mappings:
-                self._run_with_samples(stop)
-            self._clock.run(until=At(self._clock, stop, CONTROL))
+        for end in self._routing.stretches(self._clock.now, until, float(weights[0])):
+            for number, count in self._allocations.taken_away(self._clock.now, self._routing.aliases):
+                self._versions[number].pool.deprovision(count, self._clock.now)
+            for stop in instants(self._scenario, self._clock.now, end, self._allocations):
+                if self._mappings:
+                    self._run_with_samples(stop)
+                self._clock.run(until=At(self._clock, stop, CONTROL))
+                self._scale(stop)
         if self._mappings:
             self._sample(until)
         self._counts.hand_over(until)
 
     def provision(self, count: int, mask: Mask) -> None:
         """Warms up the new version's environments."""
-        if mask[0]:
-            self._new_version.pool.provision(count, self._clock.now)
+        if not mask[0]:
+            return
+        version = self._new_version
+        if isinstance(version.pool, ManagedPool):
+            self._scalings[version.number].raise_minimum(count)
+            version.pool.scale_to(self._scalings[version.number].ready, self._clock.now)
+        else:
+            version.pool.provision(count, self._clock.now)
 
     def test(self, hook: Hook, mask: Mask) -> Answers:
         """Starts a process for each of the hook's invocations."""
@@ -272,7 +310,7 @@ class SimpyPlane:
             return lambda: (np.zeros(1, np.int64), np.zeros(1))
         answers: list[tuple[float, bool]] = []
         for number, start in enumerate(hook.starts(self._clock.now)):
-            self._clock.process(self._test(self._new_version, number, start, answers))
+            _begin(self._test(self._new_version, number, start, answers))
         return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
@@ -295,6 +333,16 @@ class SimpyPlane:
         polled = tuple(source.polled.totals() for source in self._mappings if source.polled is not None)
         return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
 
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` on the environments that its load comes to; what is allocated is there."""
+        for number, count in self._allocations.allocated(t):
+            self._versions[number].pool.provision(count, t)
+        for number, scaling in self._scalings.items():
+            pool = self._versions[number].pool
+            assert isinstance(pool, ManagedPool)
+            scaling.goes_on(t, pool.worked(t))
+            pool.scale_to(scaling.ready, t)
+
     @property
     def _new_version(self) -> _VersionState:
         assert self._new is not None
@@ -313,7 +361,7 @@ class SimpyPlane:
             if isinstance(request, _Arrival):
                 self._record(request.source, request.record)
             else:
-                self._clock.process(self._request(request))
+                _begin(self._request(request))
 
     def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""
@@ -353,8 +401,9 @@ class SimpyPlane:
             version, first = self._route(request)
             self._pending[request] = first
             period = int(t // self._counts.resolution)
-            invocation = self._run(version, request, t)
-            if invocation is None:
+            if self._is_undelivered(version, request, t):
+                outcome = REFUSED
+            elif (invocation := self._run(version, request, t)) is None:
                 outcome = THROTTLED
                 self._counts.throttle(first, period)
             else:
@@ -389,6 +438,18 @@ class SimpyPlane:
     def _route(self, request: _Request) -> tuple[_VersionState, int]:
         """The version that the alias chooses for this attempt, and the count index of its first period."""
         return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
+
+    def _is_undelivered(self, version: _VersionState, request: _Request, t: float) -> bool:
+        """Whether Lambda does not take the event from the service that delivers it; once it has, its own retries act."""
+        law = request.source.law
+        if law is None or request.errors + request.throttles > 0:
+            return False
+        permitted = law.permitted or t < self._start or service(request.source.alias, self._new) == ABSENT
+        u = jitter(request.draws.route[request.index])
+        request.refusal = refusal(u, t, permitted, law.share, law.begin, law.end)
+        if request.refusal != TAKEN and self._events is not None:
+            self._log(request, version, None, t, REFUSED)
+        return request.refusal != TAKEN
 
     def _run(self, version: _VersionState, request: _Request, t: float) -> _Invocation | None:
         """Starts an attempt at `t` in one of the version's environments; None where there is none: a throttle."""
@@ -455,6 +516,11 @@ class SimpyPlane:
             return retry.delay(request.attempt, jitter(request.draws.route[request.index]))
         if outcome == FAILED_RESPONSE:  # Lambda retries, but for what it takes for a success
             return None
+        if outcome == REFUSED:  # the service that delivers
+            law = request.source.law
+            assert law is not None
+            delay = law.delay(request.attempt, request.refusal)
+            return delay if delay is not None and tick(t + delay) <= tick(request.arrived + law.max_age) else None
         if outcome == THROTTLED:
             request.throttles += 1
             delay = async_throttle_delay(request.throttles)
@@ -701,7 +767,14 @@ class SimpyPlane:
         yield At(self._clock, invocation.end, COMPLETION)
         self._end(invocation)
 
-    def _log(self, origin: _Request | int, version: _VersionState, invocation: _Invocation | None, t: float) -> None:
+    def _log(
+        self,
+        origin: _Request | int,
+        version: _VersionState,
+        invocation: _Invocation | None,
+        t: float,
+        outcome: int = THROTTLED,
+    ) -> None:
         """Keeps an attempt as a row of the events: a request's, or that of a hook's test by its number."""
         assert self._events is not None
         if isinstance(origin, int):
@@ -709,7 +782,7 @@ class SimpyPlane:
         else:
             source, alias = origin.source.source.name, origin.source.source.alias
             number, attempt, user = origin.block * BLOCK + origin.index, origin.attempt, origin.user
-        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, THROTTLED)
+        what: tuple[Any, ...] = (-1, False, t, 0.0, 0.0, outcome)
         if invocation is not None:
             identity = invocation.environment[2]
             what = (identity, invocation.cold, t, invocation.init, invocation.duration, invocation.outcome)

@@ -16,9 +16,10 @@ from rollout_sim.control.controller import OUTCOMES, Controller
 from rollout_sim.control.metrics import RequestCounts
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
 from rollout_sim.core.streams import Streams
+from rollout_sim.function.spec import FunctionSpec
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
-from rollout_sim.planes.base import PlaneTotals
+from rollout_sim.planes.base import PlaneTotals, SideBySide
 from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.backlog import Backlog
 from rollout_sim.run.driver import Driver
@@ -43,42 +44,74 @@ class Batch:
 
 def run_batch(batch: Batch) -> dict[str, Samples]:
     """The columns of each strategy's replications in `batch`, as many at a time as its plane takes."""
-    size, end = batch.plane.batch, batch.first + batch.count
-    if PLANES[batch.plane.engine].single_run is None:
-        result = _together(batch, size)
-        return {
-            name: {key: column[: batch.count] for key, column in columns.items()} for name, columns in result.items()
-        }
+    (result,) = run_alike([batch])
+    return result
+
+
+def run_alike(batches: Sequence[Batch]) -> list[dict[str, Samples]]:
+    """The same of each of several batches that are `alike`: what their runs have in common is made once."""
+    first = batches[0]
+    size, end = first.plane.batch, first.first + first.count
+    if PLANES[first.plane.engine].single_run is None:
+        return [
+            {name: {key: column[: batch.count] for key, column in columns.items()} for name, columns in result.items()}
+            for batch in batches
+            for result in _together([batch], size)
+        ]
     parts = [
-        _together(replace(batch, first=k, count=min(size, end - k)), min(size, end - k))
-        for k in range(batch.first, end, size)
+        _together([replace(batch, first=k, count=min(size, end - k)) for batch in batches], min(size, end - k))
+        for k in range(first.first, end, size)
     ]
-    return {name: concatenate([part[name] for part in parts]) for name in batch.strategies}
+    return [
+        {name: concatenate([part[number][name] for part in parts]) for name in batch.strategies}
+        for number, batch in enumerate(batches)
+    ]
 
 
-def _together(batch: Batch, count: int) -> dict[str, Samples]:
-    """The first `count` replications of `batch`, those that start at the same phase side by side.
+def alike(one: Batch, other: Batch) -> bool:
+    """Whether two batches are the same replications of the same traffic to the same function, but for its versions' faults.
+
+    Their runs draw the same numbers. They may differ in what else there is: alarms, strategies, who is on call.
+    """
+    first, second = one.scenario, other.scenario
+    return (
+        (one.plane, one.seed, one.first, one.count) == (other.plane, other.seed, other.first, other.count)
+        and (first.traffic, first.horizon, first.slos) == (second.traffic, second.horizon, second.slos)
+        and (first.start, first.phase_is_drawn) == (second.start, second.phase_is_drawn)
+        and (first.promotions, first.incident) == (second.promotions, second.incident)
+        and _faultless(first.function) == _faultless(second.function)
+    )
+
+
+def _faultless(function: FunctionSpec) -> FunctionSpec:
+    return replace(function, versions={number: replace(spec, faults=()) for number, spec in function.versions.items()})
+
+
+def _together(batches: Sequence[Batch], count: int) -> list[dict[str, Samples]]:
+    """The first `count` replications of batches that are `alike`, those that start at the same phase side by side.
 
     On the aggregate plane they are a whole batch, and each phase of it draws from streams of its own.
     """
-    numbers = np.arange(batch.first, batch.first + count)
-    streams = Streams(seed=batch.seed, replication=batch.first // batch.plane.batch)
-    counted = PLANES[batch.plane.engine].single_run is None
-    if not batch.scenario.phase_is_drawn:
-        return _counted(batch, numbers, streams) if counted else _simulated(batch, numbers)
-    phases = batch.scenario.phases(batch.seed, numbers)
-    result: dict[str, Samples] = {name: {} for name in batch.strategies}
+    first = batches[0]
+    numbers = np.arange(first.first, first.first + count)
+    streams = Streams(seed=first.seed, replication=first.first // first.plane.batch)
+    counted = PLANES[first.plane.engine].single_run is None
+    if not first.scenario.phase_is_drawn:
+        return [_counted(first, numbers, streams)] if counted else _simulated(batches, numbers)
+    phases = first.scenario.phases(first.seed, numbers)
+    results: list[dict[str, Samples]] = [{name: {} for name in batch.strategies} for batch in batches]
     for k, phase in enumerate(np.unique(phases)):
         members = phases == phase
-        started = replace(batch, scenario=batch.scenario.with_phase(float(phase)))
+        started = [replace(batch, scenario=batch.scenario.with_phase(float(phase))) for batch in batches]
         if counted:
-            samples = _counted(started, numbers[members], replace(streams, prefix=f"phase {k}/"))
+            several = [_counted(started[0], numbers[members], replace(streams, prefix=f"phase {k}/"))]
         else:
-            samples = _simulated(started, numbers[members])
-        for name, columns in samples.items():
-            for key, column in columns.items():
-                result[name].setdefault(key, np.empty(count))[members] = column
-    return result
+            several = _simulated(started, numbers[members])
+        for result, samples in zip(results, several, strict=True):
+            for name, columns in samples.items():
+                for key, column in columns.items():
+                    result[name].setdefault(key, np.empty(count))[members] = column
+    return results
 
 
 def concatenate(parts: Sequence[Mapping[str, FloatArray]]) -> Samples:
@@ -110,25 +143,32 @@ def _counted(batch: Batch, numbers: IntArray, streams: Streams) -> dict[str, Sam
     return result
 
 
-def _simulated(batch: Batch, numbers: IntArray) -> dict[str, Samples]:
-    """The replications of these `numbers`, of which every invocation is simulated, side by side."""
-    scenario, rates = batch.scenario, batch.scenario.rates
-    replications = [Streams(seed=batch.seed, replication=int(number)) for number in numbers]
-    spec = PLANES[batch.plane.engine]
-    shared = spec.side_by_side and spec.side_by_side(scenario, replications, len(batch.strategies))
+def _simulated(batches: Sequence[Batch], numbers: IntArray) -> list[dict[str, Samples]]:
+    """The replications of these `numbers` of batches that are `alike`, of which every invocation is simulated, side by side."""
+    first = batches[0]
+    replications = [Streams(seed=first.seed, replication=int(number)) for number in numbers]
+    side_by_side = PLANES[first.plane.engine].side_by_side
+    runs = sum(len(batch.strategies) for batch in batches)
+    shared = None if side_by_side is None else side_by_side(first.scenario, replications, runs)
+    return [_each_simulated(batch, replications, shared) for batch in batches]
+
+
+def _each_simulated(batch: Batch, replications: Sequence[Streams], shared: SideBySide | None) -> dict[str, Samples]:
+    """The replications of one of them, with what they have in common."""
+    scenario, rates, spec = batch.scenario, batch.scenario.rates, PLANES[batch.plane.engine]
     result = {}
     for name in batch.strategies:
         control = _Control(scenario, name, replications, rates, horizon=scenario.horizon)
         metrics = control.metrics
         requests = RequestCounts.empty(
-            replications=numbers.size,
+            replications=len(replications),
             targets=len(metrics.targets),
             periods=metrics.periods,
             objectives=len(scenario.slos),
         )
         keep = control.keep
         if shared is not None:
-            plane = shared.plane(metrics, requests, keep=keep, quiet=control.quiet, unread=control.unread)
+            plane = shared.plane(scenario, metrics, requests, keep=keep, quiet=control.quiet, unread=control.unread)
         else:
             assert spec.single_run is not None
             (streams,) = replications  # such a plane has batches of one
@@ -160,7 +200,7 @@ class _Control:
         start = scenario.start
         # A state that is kept through gaps depends on all that came before.
         remembered = any(alarm.missing == "ignore" or alarm.low_samples == "ignore" for alarm in self.alarms)
-        self.quiet = 0.0 if remembered or self.plan is None else max(start - 60.0, 0.0)
+        self.quiet = 0.0 if remembered else max(start - 60.0, 0.0)
         self.unread = 0.0 if remembered else max(start - lookback(self.alarms, scenario.slos), 0.0)
         self.over = 0.0
         if self.plan is not None:

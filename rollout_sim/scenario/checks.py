@@ -18,6 +18,7 @@ from rollout_sim.core.yaml_io import Where, dotted, listed, suggest
 from rollout_sim.errors import ValidationException
 from rollout_sim.function.faults import Fault, Slowdown, unfolded
 from rollout_sim.function.lambda_api import LATEST, check_alias_name
+from rollout_sim.function.managed import MAX_PLACES
 from rollout_sim.scenario.sections import NO_ROLLOUT, Rollout, Sections
 from rollout_sim.traffic.processes import check_expected
 from rollout_sim.traffic.source import MAX_USERS
@@ -50,7 +51,7 @@ def inconsistencies(scenario: Sections) -> list[Problem]:
         problems += check(scenario)
     if scenario.rollout is not None and not problems:
         problems += _rollout(scenario, scenario.rollout)
-    for check in (_faults, _provisioned, _strategies):
+    for check in (_faults, _provisioned, _managed, _strategies):
         problems += check(scenario)
     return problems
 
@@ -302,26 +303,76 @@ def _provisioned(scenario: Sections) -> Iterator[Problem]:
     """Provisioned environments belong to numbered versions and fit into the function's concurrency."""
     function = scenario.function
     if LATEST in function.versions and function.versions[LATEST].provisioned:
-        where = ("function", "versions", LATEST, "provisioned")
-        yield where, "provisioned concurrency belongs to a numbered version, never $LATEST"
+        yield (
+            ("function", "versions", LATEST, "provisioned"),
+            "provisioned concurrency belongs to a numbered version, never $LATEST",
+        )
+    for alias in function.provisioned:
+        where = ("function", "provisioned", alias)
+        yield from _unknown(where, "alias", alias, function.aliases)
+        if function.managed is not None:
+            yield where, "cannot stand beside `managed`; see `environments: {minimum: ...}`"
+        elif any(spec.provisioned for spec in function.versions.values()):
+            yield where, "cannot stand beside `provisioned` of a version: give it to the aliases or to the versions"
+        if function.aliases.get(alias) == LATEST:
+            yield where, "provisioned concurrency belongs to a numbered version, never $LATEST"
     provisioned = _environments(scenario)
-    if provisioned > function.concurrency:
+    if function.managed is None and provisioned > function.concurrency:
         what = f"{provisioned} provisioned environments exceed the concurrency of {function.concurrency}"
         yield ("function",), what
 
 
+def _managed(scenario: Sections) -> Iterator[Problem]:
+    """What is about environments that start when an invocation comes is not given together with managed instances, and the reverse."""
+    function, where = scenario.function, ("function", "versions")
+    managed = function.managed
+    if managed is None:
+        for number, spec in function.versions.items():
+            if spec.environments is not None:
+                yield (*where, number, "environments"), "needs `managed` of the function, which is not given"
+        return
+    if function.reserved_concurrency is not None:
+        yield (
+            ("function", "reserved_concurrency"),
+            "cannot stand beside `managed`; `environments` bounds what runs at once",
+        )
+    for number, spec in function.versions.items():
+        init = "cannot stand beside `managed`: no invocation waits for an init; see `managed.launch`"
+        if spec.cold_start is not None:
+            yield (*where, number, "cold_start"), init
+        if spec.cold_duration is not None:
+            yield (*where, number, "cold_duration"), init
+        if any(fault.init is not None for fault in scenario.faults_of(number)):
+            yield (*where, number, "faults"), "an init fault hits cold starts, and managed instances have none"
+        if spec.provisioned:
+            yield (*where, number, "provisioned"), "cannot stand beside `managed`; see `environments: {minimum: ...}`"
+        places = function.limits_of(number).maximum * managed.concurrency
+        if places > MAX_PLACES:
+            yield ("function", "managed"), f"gives version {number} {places:,} places; allowed {MAX_PLACES:,}"
+
+
 def _strategies(scenario: Sections) -> Iterator[Problem]:
     """Strategies leave room for the environments that they provision, and the name of the paired run free."""
-    concurrency = scenario.function.concurrency
+    function, own, allowed = scenario.function, _environments(scenario), scenario.function.concurrency
+    if function.managed is not None and scenario.new is not None:
+        limits = function.limits_of(scenario.new)
+        own, allowed = limits.minimum, limits.maximum
     for name, strategy in scenario.strategies.items():
-        provisioned = _environments(scenario) + strategy.plan.provisioned
-        if strategy.plan.provisioned and provisioned > concurrency:
-            what = f"with the versions' own makes {provisioned} provisioned environments; allowed {concurrency}"
+        provisioned = own + strategy.plan.provisioned
+        if strategy.plan.provisioned and function.provisioned:
+            yield (
+                ("strategies", name, "provisioned"),
+                "cannot stand beside `provisioned` of aliases; give it to the versions",
+            )
+        if strategy.plan.provisioned and provisioned > allowed:
+            what = f"with the versions' own makes {provisioned} provisioned environments; allowed {allowed}"
             yield ("strategies", name, "provisioned"), what
         if name == NO_ROLLOUT:
             yield ("strategies", name), "the name stands for the run without a rollout; choose another"
 
 
 def _environments(scenario: Sections) -> int:
-    """Provisioned environments of all versions together."""
-    return sum(spec.provisioned for spec in scenario.function.versions.values())
+    """Provisioned environments of all versions and aliases together."""
+    function = scenario.function
+    own = sum(spec.provisioned for spec in function.versions.values())
+    return own + sum(provisioned.environments for provisioned in function.provisioned.values())

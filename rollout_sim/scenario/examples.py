@@ -9,10 +9,10 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.readings import MetricQuery, OwnMetric
 from rollout_sim.control.slo import AgeSli, LatencySli, Objective, Slices
 from rollout_sim.core.yaml_io import to_yaml
-from rollout_sim.function import error_rates, faults, recorded
-from rollout_sim.function.spec import FunctionSpec, VersionSpec
+from rollout_sim.function import error_rates, faults, managed, recorded
+from rollout_sim.function.spec import AliasProvisioned, FunctionSpec, VersionSpec
 from rollout_sim.scenario import goals, sections
-from rollout_sim.traffic import polling, source
+from rollout_sim.traffic import delivery, polling, source
 
 _DURATION: Final = {"lognormal": {"median": "80 ms", "p99": "600 ms"}}
 _FUNCTION: Final = {
@@ -21,6 +21,7 @@ _FUNCTION: Final = {
 _SOURCE: Final = {"source": "http", "alias": "prod", "arrivals": {"poisson": "50/s"}, "retry": "standard"}
 EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Sections: {"name": "checkout", "horizon": "60 min", "function": _FUNCTION, "traffic": [_SOURCE]},
+    AliasProvisioned: {"environments": 15, "allocation": "2 min"},
     Alarm: {
         "metric": "errors", "of": "new_version", "threshold": "> 2", "datapoints": "2 of 3", "missing": "not_breaching",
     },
@@ -34,10 +35,13 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     sections.Check: {"ignore": {"RS103": "the alarm is being replaced, see the runbook"}},
     goals.Catch: {"of": {"error_rate": "1%"}, "at_least": "95%"},
     source.ClientRetry: {"attempts": 3, "on": ["throttle", "error"], "base": "100 ms", "cap": "20 s"},
+    delivery.Delivery: {"retries": 185, "max_age": "24 h", "outage": {"share": "30%", "onset": "2 min", "until": "12 min"}},
+    delivery.Outage: {"share": "30%", "onset": "2 min", "until": "12 min"},
     source.CronArrivals: {"expression": "0/5 8-17 ? * MON-FRI *", "zone": "Europe/Berlin", "begin": "2026-11-24 07:30"},
     source.Diurnal: {"mean": "30/s", "amplitude": "40%", "peak": "14 h"},
     error_rates.Dispersed: {"mean": "0.1%", "dispersion": 0.002, "every": "1 min"},
     faults.Fault: {"errors": "4%", "onset": "2 min"},
+    managed.EnvironmentLimits: {"minimum": 3, "maximum": 100},
     FunctionSpec: _FUNCTION,
     goals.Goal: {"catch": {"of": {"error_rate": "1%"}}, "false_rollback": {"at_most": "1%"}},
     strategies.Hold: {"every": "15 s", "failures": 10},
@@ -48,6 +52,7 @@ EXAMPLES: Final[dict[type, dict[str, Any]]] = {
     faults.Leak: {"per": "10 min", "errors": "1%"},
     strategies.Linear: {"type": "linear", "percent": 10, "interval": "1 min"},
     faults.Load: {"above": 20, "latency": "2x"},
+    managed.ManagedInstances: {"concurrency": 16, "environments": {"minimum": 3, "maximum": 100}},
     MetricQuery: {"metric": "errors", "statistic": "sum", "of": "new_version"},
     OwnMetric: {"counts": "bad_requests", "share": "80%", "of": "alias"},
     Objective: {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"},

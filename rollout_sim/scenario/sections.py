@@ -299,6 +299,30 @@ class Sections:
             rates[source.alias] = rates.get(source.alias, 0.0) + process.long_run_rate
         return rates
 
+    @property
+    def load_at_start(self) -> float:
+        """How many invocations of the new version are expected to run at once where the rollout starts with all of the traffic."""
+        assert self.new is not None
+        window = (self.start, self.start + _MINUTE)
+        behind = (source for source in self.traffic if source.alias == self.alias)
+        return math.fsum(self.expected_load(source, self.new, *window) for source in behind)
+
+    def expected_load(self, source: Source, version: str, start: float, end: float) -> float:
+        """How many invocations of a `version` that all of a `source` goes to run at once, by what comes in [`start`, `end`) (s).
+
+        The mean that is expected without faults; batches count as full.
+        """
+        process, spec = arrival_process(source.arrivals, Streams(seed=0), "load"), self.function.versions[version]
+        even = source.arrivals.bursty is not None
+        rate = process.long_run_rate if even else process.mean_count(start, end) / (end - start)
+        duration = spec.duration.mean
+        if source.polled:
+            size = source.mapping.size
+            rate, duration = rate / size, duration + size * spec.per_record
+        elif source.size is not None:
+            duration += spec.per_mb * source.size.mean
+        return rate * min(duration, self.function.timeout)
+
     def chosen(self, strategy: str | None) -> str:
         """The name of the `strategy`, the only one for None. Raises ScenarioError naming those that there are."""
         if self.rollout is None or not self.strategies:

@@ -352,7 +352,7 @@ def _short_trace(scenario: Sections) -> Iterator[ScenarioWarning]:
     until = min(scenario.starts[-1] + longest, scenario.horizon)
     for i, source in enumerate(scenario.traffic):
         trace = source.arrivals.trace
-        if trace is None or trace.repeat or source.alias != scenario.alias:
+        if trace is None or trace.endless or source.alias != scenario.alias:
             continue
         end = trace.recording.length / trace.speed
         if end < until:
@@ -390,6 +390,18 @@ def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
 
 
+def _long_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A queue whose messages expire before they can be tried again."""
+    for i, source in enumerate(scenario.traffic):
+        mapping = source.mapping
+        if source.source == "queue" and mapping.visibility_timeout >= mapping.retention:
+            what = (
+                f"{text(mapping.visibility_timeout, 'duration')} is not less than the retention "
+                f"({text(mapping.retention, 'duration')}): a message that fails expires before it is visible again, and is lost"
+            )
+            yield ScenarioWarning(name="visibility", where=("traffic", i, "visibility_timeout"), what=what)
+
+
 def _blocked_shard(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A stream in which one record that always fails stops its shard until it expires."""
     for i, source in enumerate(scenario.traffic):
@@ -415,7 +427,56 @@ def _counted_retries(scenario: Sections) -> Iterator[ScenarioWarning]:
             yield ScenarioWarning(name="counted-retries", where=("alarms", name, "metric"), what=what)
 
 
-ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _blocked_shard, _counted_retries)
+def _outgrown(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """Steps of a rollout that the managed instances of the new version cannot scale to in time, or at all."""
+    managed, new = scenario.function.managed, scenario.new
+    if managed is None or new is None:
+        return
+    limits, load = scenario.function.limits_of(new), scenario.load_at_start
+    if not load:
+        return
+    if load > limits.maximum * managed.concurrency:
+        what = (
+            f"{limits.maximum} environments have {limits.maximum * managed.concurrency} places, and some {load:.3g} "
+            f"invocations of version {new} run at once: the others are throttled for good"
+        )
+        yield ScenarioWarning(name="managed-maximum", where=("function", "managed", "environments"), what=what)
+        return
+    for name, strategy in scenario.strategies.items():
+        plan = strategy.plan
+        starts = [math.fsum(step.hold for step in plan.steps[:k]) for k in range(len(plan.steps))]
+        short = []
+        for t, step in zip(starts, plan.steps, strict=True):
+            before = [other.weight for at, other in zip(starts, plan.steps, strict=True) if at <= t - managed.reaction]
+            ready = max(limits.minimum + plan.provisioned, managed.needed(load * max(before, default=0.0)))
+            places = min(ready, limits.maximum) * managed.concurrency
+            short.append((1.0 - places / (load * step.weight), step.weight, places))
+        missing, weight, places = max(short)
+        if missing > 0:
+            enough = min(managed.needed(load), limits.maximum) - limits.minimum
+            what = (
+                f"at {text(weight, 'share')} of the traffic some {load * weight:.3g} invocations of version {new} run at once, and "
+                f"its environments have {places} places until they have scaled to it ({duration_text(managed.reaction)} or longer): "
+                f"some {missing:.0%} are throttled. Smaller or slower steps, or `provisioned: {enough}`, have room"
+            )
+            yield ScenarioWarning(name="managed-growth", where=("strategies", name), what=what)
+
+
+def _weighted_provisioned(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """Provisioned concurrency of an alias, of which the new version has nothing while the alias has weights."""
+    provisioned = scenario.function.provisioned.get(scenario.alias)
+    if provisioned is None or scenario.rollout is None:
+        return
+    split = [name for name, strategy in scenario.strategies.items() if len(strategy.plan.steps) > 1]
+    meanwhile = f"while the alias has weights ({listed(split)}), and " if split else ""
+    what = (
+        f"version {scenario.rollout.to} has none of the {provisioned.environments} environments {meanwhile}for "
+        f"{duration_text(provisioned.allocation)} after the last shift; `provisioned` of each version is there beforehand"
+    )
+    yield ScenarioWarning(name="alias-provisioned", where=("function", "provisioned", scenario.alias), what=what)
+
+
+ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _long_visibility, _blocked_shard, _counted_retries)
 """Those about queues and streams."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
@@ -430,6 +491,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     _short_horizon,
     _late_fault,
     _short_trace,
+    _outgrown,
+    _weighted_provisioned,
     _silent_schedule,
     *ABOUT_RECORDS,
 )

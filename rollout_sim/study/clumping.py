@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.formatting import share
 from rollout_sim.core.minutes import DAY, HOUR, Minutes
 from rollout_sim.core.statistics import Estimate, ratio_in_blocks
@@ -95,18 +95,19 @@ def _always(estimate: Estimate | None) -> Estimate:
 
 
 def _worst_hour(
-    moments: FloatArray, n: FloatArray, errors: FloatArray, days: FloatArray, p: float
+    moments: FloatArray, n: FloatArray, errors: FloatArray, days: IntArray, p: float
 ) -> tuple[int, Estimate] | None:
     """The hour with the largest share of errors, if every hour was recorded on several days."""
     if p == 0:
         return None
-    hours = (moments % DAY // HOUR).astype(np.int64)
+    hours: IntArray = (moments % DAY // HOUR).astype(np.int64)
     served = np.bincount(hours, weights=n, minlength=24)
     if (served == 0).any() or np.unique(days).size < 3:
         return None
     hour = int(np.argmax(np.bincount(hours, weights=errors, minlength=24) / served))
     here = hours == hour
-    estimate = ratio_in_blocks(errors[here] / p, n[here], days[here])
+    parts = (errors * here).astype(np.float64), (n * here).astype(np.float64)
+    estimate = ratio_in_blocks(parts[0], parts[1], days, base=(errors, n), largest_of=24)
     return None if estimate is None else (hour, estimate)
 
 

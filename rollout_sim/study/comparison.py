@@ -23,8 +23,8 @@ from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
-from rollout_sim.study.executor import run_all
-from rollout_sim.study.replications import FEWEST, nominally_affordable
+from rollout_sim.study.executor import run_all, worth_sharing
+from rollout_sim.study.replications import FEWEST, compared_by_default, nominal_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,15 +198,16 @@ def compare(
     seed: int | None = None,
     engine: Engine | None = None,
     twin: bool = True,
-    jobs: int = 1,
+    jobs: int | None = 1,
     cluster: str | None = None,
     progress: Progress | None = None,
     plane: EngineChoice | None = None,
 ) -> Comparison:
     """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
-    Without `replications` as many as the plane nominally manages in ten seconds (`study.replications`). `seed` and
-    `engine` replace the scenario's; `jobs` processes, or the Dask scheduler at the address `cluster`, share the work.
+    Without `replications` as many as the plane nominally manages in ten seconds, and where every invocation is simulated up
+    to 400, as far as a hundred go (`study.replications`). `seed` and `engine` replace the scenario's; `jobs` processes (None:
+    as many as there are processors, where it is worth it), or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. What is interrupted from the keyboard returns the replications that
     are done by then, if there are any, and says so. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
@@ -221,12 +222,15 @@ def compare(
     plane = choose_engine(scenario, engine) if plane is None else plane
     good = good_twin(scenario) if twin else None
     sides = [(scenario, plane)] if good is None else [(scenario, plane), (good, choose_engine(good, engine))]
+    runs = len(names) * len(sides)
     if plane.engine != "aggregate":
-        check_size(scenario, plane.engine, runs=len(names) * len(sides) * (replications or FEWEST))
+        check_size(scenario, plane.engine, runs=runs * (replications or FEWEST))
     check_memory(len(names), replications or FEWEST)
     if replications is None:
-        replications = nominally_affordable(scenario, plane, len(names) * len(sides))
-    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress)
+        replications = compared_by_default(scenario, plane, runs)
+    if jobs is None:
+        jobs = worth_sharing(nominal_seconds(scenario, plane, runs * replications))
+    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=True)
     compared = [
         Comparison(
             scenario=varied, seed=seed, replications=done, plane=its_plane, columns=its_columns, asked=engine,
@@ -237,18 +241,36 @@ def compare(
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
 
 
+def part_of_study(
+    scenario: Scenario, replications: int, strategies: Sequence[str] = (), *, seed: int, plane: EngineChoice | None = None,
+    jobs: int = 1, added: bool = True,
+) -> Comparison:  # fmt: skip
+    """The same for a study that consists of several, without a twin: one that is interrupted ends it with KeyboardInterrupt.
+
+    Without `added` nothing is said of what a rollout adds, which takes runs without one on some planes. The other parameters
+    and the errors are those of `compare`.
+    """
+    names = studied(scenario, strategies, replications)
+    plane = choose_engine(scenario) if plane is None else plane
+    if plane.engine != "aggregate":
+        check_size(scenario, plane.engine, runs=len(names) * replications)
+    check_memory(len(names), replications)
+    (columns,), _ = _run([(scenario, plane)], names, seed, replications, jobs=jobs, added=added)
+    return Comparison(scenario=scenario, seed=seed, replications=replications, plane=plane, columns=columns)
+
+
 def _run(
-    sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int,
-    *, jobs: int, cluster: str | None, progress: Progress | None,
+    sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int, *, jobs: int,
+    cluster: str | None = None, progress: Progress | None = None, added: bool = True, keep: bool = False,
 ) -> tuple[list[dict[str, Samples]], int]:  # fmt: skip
-    """The columns of each side, and how many replications of all sides are done: fewer where it is interrupted.
+    """The columns of each side, and how many replications of all sides are done: with `keep` fewer where it is interrupted.
 
     The work is in the order of the replications, so that what is done of one side is done of the others. Where a plane does
-    not say itself what a rollout adds, the same replications are run without one, once for all sides.
+    not say itself what a rollout adds, the same replications are run without one (with `added`), once for all sides.
     """
     first = sides[0][0]
     runs: list[tuple[Scenario, EngineChoice, tuple[str, ...]]] = [(*side, names) for side in sides]
-    if first.rollout is not None and any(plane.engine != "aggregate" for _, plane in sides):
+    if added and first.rollout is not None and any(plane.engine != "aggregate" for _, plane in sides):
         single = next(plane for _, plane in sides if plane.engine != "aggregate")
         runs.append((first, single, (NO_ROLLOUT,)))
     batches = [batches_of(scenario, plane, chosen, seed, replications) for scenario, plane, chosen in runs]
@@ -256,10 +278,10 @@ def _run(
     work = {(side, end): [batch] for end, side, batch in sorted(ends, key=lambda entry: entry[:2])}
     results: dict[tuple[int, int], dict[str, Samples]] = {}
     try:
-        for key, result in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
+        for key, result in run_all(work, jobs=jobs, cluster=cluster, together=True, progress=progress):
             results.update({key: result})  # what is there counts where it is interrupted
     except KeyboardInterrupt:
-        if not _done(batches, results):
+        if not (keep and _done(batches, results)):
             raise
     done = _done(batches, results)
     columns = [

@@ -6,19 +6,25 @@ because a batch draws from nothing but its own numbers.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import closing
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.run.batch import Batch, Samples, concatenate, run_batch
+from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
 from rollout_sim.run.simulate import Progress
 
 MAX_JOBS: Final = 1_024
 """Processes on one machine."""
+MUCH: Final = 15.0
+"""Nominal seconds from which on the start of further processes is little."""
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
+Numbered = tuple[int, Batch]
+"""A batch and its place among all."""
 Key = TypeVar("Key", bound=Hashable)
+Made = TypeVar("Made")
 
 
 def run_all(
@@ -26,18 +32,19 @@ def run_all(
     *,
     jobs: int = 1,
     cluster: str | None = None,
+    together: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[Key, Result]]:
     """Runs all batches; yields the key of each piece of work and its result as soon as its last batch is done.
 
     The batches of a piece of work are of the same strategies; its result has their replications one after the other, in
-    the order of the batches. `progress` is called with the share of all batches that is done; `jobs` and `cluster` are
-    those of `run_batches`, and so are the errors.
+    the order of the batches. `progress` is called with the share of all batches that is done; `jobs`, `cluster` and
+    `together` are those of `run_batches`, and so are the errors.
     """
     places = [(key, position) for key, batches in work.items() for position in range(len(batches))]
     unfinished: dict[Key, dict[int, Result]] = {key: {} for key in work}
     every = [batch for batches in work.values() for batch in batches]
-    for done, (number, result) in enumerate(run_batches(every, jobs=jobs, cluster=cluster), 1):
+    for done, (number, result) in enumerate(run_batches(every, jobs=jobs, cluster=cluster, together=together), 1):
         key, position = places[number]
         unfinished[key][position] = result
         if progress is not None:
@@ -48,28 +55,83 @@ def run_all(
             yield key, {strategy: concatenate([part[strategy] for part in ordered]) for strategy in ordered[0]}
 
 
-def run_batches(batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None = None) -> Iterator[tuple[int, Result]]:
+def run_batches(
+    batches: Sequence[Batch], *, jobs: int = 1, cluster: str | None = None, together: bool = False
+) -> Iterator[tuple[int, Result]]:
     """Each batch's number and result, as soon as it is done.
 
     `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster` (`tcp://host:port`),
-    which needs the extra `cluster`. Raises ScenarioError for a cluster that does not answer, see `study.cluster`.
+    which needs the extra `cluster`. Batches that are alike go `together`, where that is asked for: what they have in common
+    is made once, and they are done at the same time. Raises ScenarioError for a cluster that does not answer, see
+    `study.cluster`.
     """
     check_jobs(jobs)
+    pieces = _alike(batches) if together else [[pair] for pair in enumerate(batches)]
     if cluster is not None:
         from rollout_sim.study.cluster import on_cluster
 
-        yield from on_cluster(list(enumerate(batches)), numbered, cluster)
-    elif jobs == 1 or len(batches) <= 1:
-        for number, batch in enumerate(batches):
-            yield number, run_batch(batch)
+        done: Iterator[list[tuple[int, Result]]] = on_cluster(pieces, _run, cluster)
+    elif jobs == 1 or len(pieces) <= 1:
+        done = map(_run, pieces)
     else:
-        yield from _on_processes(batches, jobs)
+        done = _on_processes(pieces, jobs)
+    return itertools.chain.from_iterable(done)
 
 
-def check_jobs(jobs: int) -> None:
-    """Raises ScenarioError for a number of processes that makes no sense."""
-    if not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
+def _alike(batches: Sequence[Batch]) -> list[list[Numbered]]:
+    """The numbered batches, those that are alike as one piece of work, in the order of their first ones."""
+    pieces: dict[tuple[int, int], list[list[Numbered]]] = {}
+    ordered = []
+    for number, batch in enumerate(batches):
+        candidates = pieces.setdefault((batch.first, batch.count), [])
+        piece = next((piece for piece in candidates if alike(piece[0][1], batch)), None)
+        if piece is None:
+            piece = []
+            candidates.append(piece)
+            ordered.append(piece)
+        piece.append((number, batch))
+    return ordered
+
+
+def each_of(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made]:
+    """What each of the `calls` comes to, on so many processes; the longest ones first is the quickest."""
+    if jobs == 1:
+        return [call() for call in calls]
+    from joblib import Parallel, delayed
+
+    made: list[Made] = Parallel(n_jobs=jobs)(delayed(call)() for call in calls)
+    return made
+
+
+@contextmanager
+def starting(jobs: int) -> Iterator[None]:
+    """Starts the processes that `jobs` stands for, beside what is done here, so that nobody waits for them afterwards."""
+    if jobs == 1:
+        yield
+        return
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    started = Parallel(n_jobs=jobs, return_as="generator")(delayed(_import)() for _ in range(effective_n_jobs(jobs)))
+    try:
+        yield
+    finally:
+        for _ in started:
+            pass
+
+
+def _import() -> None:
+    """What a process has to load before it can draw counts: this module, and what a batch is run with."""
+
+
+def check_jobs(jobs: int | None) -> None:
+    """Raises ScenarioError for a number of processes that makes no sense; None is none."""
+    if jobs is not None and not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
         raise ScenarioError([f"--jobs: got {jobs}; allowed 1 to {MAX_JOBS:,}, or -1 for all processors"])
+
+
+def worth_sharing(seconds: float) -> int:
+    """The `jobs` for what nominally takes so many seconds, where nobody says: all processors, but not for the start of one."""
+    return -1 if seconds >= MUCH else 1
 
 
 def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
@@ -79,22 +141,23 @@ def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
     return count // digit * digit
 
 
-def _on_processes(batches: Sequence[Batch], jobs: int) -> Iterator[tuple[int, Result]]:
+def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[tuple[int, Result]]]:
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:
-        with closing(parallel(delayed(numbered)(pair) for pair in enumerate(batches))) as results:
+        with closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
             for result in results:
                 yield result
                 done += 1
     finally:
-        if done < len(batches):  # joblib's processes would finish their batches, and wait for others
+        if done < len(pieces):  # joblib's processes would finish their batches, and wait for others
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
 
 
-def numbered(pair: tuple[int, Batch]) -> tuple[int, Result]:
-    """A batch's number and its result."""
-    return pair[0], run_batch(pair[1])
+def _run(piece: Sequence[Numbered]) -> list[tuple[int, Result]]:
+    """The numbers of batches that are alike, and their results."""
+    numbers, batches = zip(*piece, strict=True)
+    return list(zip(numbers, run_alike(batches), strict=True))

@@ -18,6 +18,11 @@ FEWEST: Final = 20
 """Replications at most and at least."""
 SECONDS: Final = 10.0
 """What a study is meant to take, by the planes' nominal speed."""
+ENOUGH, PATIENCE = 400, 100.0
+"""Replications that tell most strategies apart, and the nominal seconds at most that a comparison takes to have as many.
+
+Its runs share draws and a past, which no nominal speed knows of: half a minute on two cores.
+"""
 PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.002
 """Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
 
@@ -29,16 +34,31 @@ PER_WARPED: Final = 1.5e-7
 """Beside that, of an arrival whose time follows from a rate that swings."""
 
 
-def nominally_affordable(scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST) -> int:
-    """Replications, each of so many `runs` (strategies, with their good twins), that take `SECONDS` nominally.
+def nominally_affordable(
+    scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST, *, seconds: float = SECONDS
+) -> int:
+    """Replications, each of so many `runs` (strategies, with their good twins), that nominally take so many `seconds`.
 
     From `FEWEST` to `most`, rounded down to one digit.
     """
+    return affordable(seconds, runs * _seconds_of_a_run(scenario, plane), fewest=FEWEST, most=most)
+
+
+def compared_by_default(scenario: Scenario, plane: EngineChoice, runs: int) -> int:
+    """Replications of a comparison: those of `SECONDS`, but up to `ENOUGH` as many as `PATIENCE` has room for."""
+    patient = nominally_affordable(scenario, plane, runs, ENOUGH, seconds=PATIENCE)
+    return max(nominally_affordable(scenario, plane, runs), patient)
+
+
+def nominal_seconds(scenario: Scenario, plane: EngineChoice, runs: int) -> float:
+    """What so many runs nominally take, on one core."""
+    return runs * _seconds_of_a_run(scenario, plane)
+
+
+def _seconds_of_a_run(scenario: Scenario, plane: EngineChoice) -> float:
     if plane.engine == "aggregate":
-        each = PER_BATCHED + PER_COUNT * counts_of(scenario)
-    else:
-        each = PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
-    return affordable(SECONDS, runs * each, fewest=FEWEST, most=most)
+        return PER_BATCHED + PER_COUNT * counts_of(scenario)
+    return PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
 
 
 def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from rollout_sim.core.files import FileReader
 from rollout_sim.core.minutes import iso_of, moment_of
 from rollout_sim.core.registry import ARRIVALS, ByType
 from rollout_sim.core.units import text
+from rollout_sim.traffic.delivery import Delivery
 from rollout_sim.traffic.polling import (
     DAY,
     Batch,
@@ -121,6 +122,11 @@ class TraceFile:
             )
         if self.period is not None and self.layout != "counts":
             raise ValueError(f"`period` belongs to `layout: counts`, got it with {self.layout}")
+
+    @property
+    def endless(self) -> bool:
+        """Whether traffic goes on after all of it was replayed once."""
+        return self.repeat or self.draw == "blocks"
 
     @property
     def path(self) -> Path:
@@ -438,9 +444,9 @@ _OF_POLLED: Final = ("batch", "retention", *_OF_QUEUES, *_OF_STREAMS)
 class Source:
     """One stream of events to one alias: calls of clients, data events (an upload, say), a schedule, a queue or a stream."""
 
-    source: Literal["http", "data", "schedule", "queue", "stream"]
-    """`http` waits for its answer; `data` and `schedule` are queued and retried by Lambda; `queue` (SQS) and `stream`
-    (Kinesis, DynamoDB) are polled, and their records come in batches."""
+    source: Literal["http", "data", "sns", "eventbridge", "s3", "schedule", "queue", "stream"]
+    """`http` waits for its answer; `data` (any asynchronous call), `sns`, `eventbridge`, `s3` and `schedule` are queued and retried
+    by Lambda; `queue` (SQS) and `stream` (Kinesis, DynamoDB) are polled, and their records come in batches."""
     alias: str = ""
     """The alias that it calls."""
     function: bool = False
@@ -459,6 +465,8 @@ class Source:
     """How often Lambda retries a function error of a queued event."""
     max_event_age: Seconds = 21600.0
     """How long Lambda retries a throttled event."""
+    delivery: Delivery | None = None
+    """Of `sns`, `eventbridge`, `s3` and `schedule`: how they deliver to Lambda, and when it does not take what they deliver."""
     batch: Batch | None = None
     """Of a `queue` or `stream`: how its records come to an invocation."""
     retention: PositiveSeconds | None = None
@@ -492,6 +500,8 @@ class Source:
             raise ValueError(f"`retry` is a synchronous client's; Lambda itself retries {self.source} events (`{own}`)")
         if not 0 <= self.async_retries <= 2:
             raise ValueError(f"`async_retries` must be 0 to 2, got {self.async_retries}")
+        if self.delivery is not None:
+            self.delivery.check(self.source)
         taken = {"queue": ("batch", "retention", *_OF_QUEUES), "stream": ("batch", "retention", *_OF_STREAMS)}
         for name in _OF_POLLED:
             if getattr(self, name) is not None and name not in taken.get(self.source, ()):

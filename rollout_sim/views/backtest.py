@@ -13,8 +13,8 @@ from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.clumping import clumping
 from rollout_sim.study.recommend.limits import Kept, names
 from rollout_sim.study.recommend.recorded import Confirmation
-from rollout_sim.views.cells import Cell, EstimatedShare, MedianDuration, Text
-from rollout_sim.views.tables import Column, Table
+from rollout_sim.views.cells import EstimatedShare, MedianDuration, Text
+from rollout_sim.views.tables import Column, Field, Table, table_of
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _ENOUGH: Final = 0.95
@@ -25,35 +25,28 @@ _DAYS: Final = 3
 
 def backtest_table(result: Backtest) -> Table:
     """A row per strategy: how often it is stopped for nothing and catches the fault, each beside what the scenario predicts."""
-    columns = [
-        Column(title="strategy", names=True),
-        Column(title="stopped\nfor nothing", interval=True),
-        Column(title="as\npredicted", interval=True),
-        Column(title="did not\nbegin", interval=True),
+    fields: list[Field[str]] = [
+        (Column(title="strategy", names=True), Text),
+        (
+            Column(title="stopped\nfor nothing", interval=True),
+            lambda name: EstimatedShare(result.stopped_for_nothing(name)),
+        ),
+        (
+            Column(title="as\npredicted", interval=True),
+            lambda name: EstimatedShare(result.predicted_stops(name, good=True)),
+        ),
+        (Column(title="did not\nbegin", interval=True), lambda name: EstimatedShare(result.blocked(name))),
     ]
     if result.bad:
-        columns += [
-            Column(title="fault\ncaught", interval=True),
-            Column(title="caught as\npredicted", interval=True),
-            Column(title="caught after\nmedian / p95"),
+        fields += [
+            (Column(title="fault\ncaught", interval=True), lambda name: EstimatedShare(result.caught(name))),
+            (
+                Column(title="caught as\npredicted", interval=True),
+                lambda name: EstimatedShare(result.predicted_stops(name, good=False)),
+            ),
+            (Column(title="caught after\nmedian / p95"), lambda name: MedianDuration(result.time_to_stop(name))),
         ]
-    return Table(columns=tuple(columns), rows=tuple(_row(result, name) for name in result.good))
-
-
-def _row(result: Backtest, strategy: str) -> tuple[Cell, ...]:
-    cells: list[Cell] = [
-        Text(strategy),
-        EstimatedShare(result.stopped_for_nothing(strategy)),
-        EstimatedShare(result.predicted_stops(strategy, good=True)),
-        EstimatedShare(result.blocked(strategy)),
-    ]
-    if result.bad:
-        cells += [
-            EstimatedShare(result.caught(strategy)),
-            EstimatedShare(result.predicted_stops(strategy, good=False)),
-            MedianDuration(result.time_to_stop(strategy)),
-        ]
-    return tuple(cells)
+    return table_of(result.good, fields)
 
 
 def heading(result: Backtest) -> str:

@@ -137,7 +137,8 @@ class _Limited(Cell):
     @property
     def values(self) -> dict[str, object]:
         """The mean and its interval, in the unit of the value."""
-        return _interval(self.estimate)
+        parts = (("", "mean"), (" low", "low"), (" high", "high"))
+        return {ending: getattr(self.estimate, part, None) for ending, part in parts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +164,8 @@ class EstimatedShare(_Limited):
 
 
 @dataclass(frozen=True, slots=True)
-class EstimatedNumber(Cell):
+class EstimatedNumber(_Limited):
     """An estimate of a number."""
-
-    estimate: Estimate | None
-
-    @property
-    def values(self) -> dict[str, object]:
-        """The mean and its interval."""
-        return _interval(self.estimate)
 
     @property
     def text(self) -> str:
@@ -283,9 +277,3 @@ _JUDGEMENTS: dict[tuple[str, bool], tuple[str, Tone]] = {
     ("rolled_back", False): ("false alarm", "bad"),
     ("failed", False): ("false alarm", "bad"),
 }
-
-
-def _interval(estimate: Estimate | None) -> dict[str, object]:
-    return {
-        ending: getattr(estimate, part, None) for ending, part in (("", "mean"), (" low", "low"), (" high", "high"))
-    }

@@ -44,40 +44,18 @@ def plot(result: object, ax: Axes | None = None) -> Axes:
     raise TypeError(f"{type(result).__name__} has no picture; {ax} stays as it is")
 
 
-@plot.register(RunResult)
-def _(result: RunResult, ax: Axes | None = None) -> Axes:
-    """The remaining error budget over time."""
-    return error_budget([result], ax=ax)
-
-
-@plot.register(Comparison)
-def _(result: Comparison, ax: Axes | None = None) -> Axes:
-    """How often each strategy stops the bad version, and the good one."""
-    return stopping(result, ax=ax)
-
-
-@plot.register(Sweep)
-def _(result: Sweep, ax: Axes | None = None, **where: str) -> Axes:
-    """The power curves where severities vary, else a heat map of how often the version is stopped, or a line."""
-    return picture(result, where, ax=ax)
-
-
-@plot.register(Recommendation)
-def _(result: Recommendation, ax: Axes | None = None) -> Axes:
-    """The contenders' expected bad requests against the time to full traffic."""
-    return pareto(result, ax=ax)
-
-
-@plot.register(Backtest)
-def _(result: Backtest, ax: Axes | None = None, **choice: str) -> Axes:
-    """When a good version would have been stopped, by weekday and hour, of the `strategy` that is named or stopped most often."""
-    return week_map(result, choice.get("strategy"), ax=ax)
-
-
-@plot.register(Hours)
-def _(result: Hours, ax: Axes | None = None, **choice: str) -> Axes:
-    """The bad requests, or another `measure`, by the hour at which the rollout begins."""
-    return by_hour(result, choice.get("measure", "bad_requests_added"), ax=ax)
+# The remaining error budget over time:
+plot.register(RunResult, lambda result, ax=None: error_budget([result], ax=ax))
+# How often each strategy stops the bad version, and the good one:
+plot.register(Comparison, stopping)
+# The power curves where severities vary, else a heat map of how often the version is stopped, or a line:
+plot.register(Sweep, lambda result, ax=None, **where: picture(result, where, ax=ax))
+# The contenders' expected bad requests against the time to full traffic:
+plot.register(Recommendation, pareto)
+# When a good version would have been stopped, by weekday and hour, of the `strategy` that is named or stopped most often:
+plot.register(Backtest, lambda result, ax=None, strategy=None: week_map(result, strategy, ax=ax))
+# The bad requests, or another `measure`, by the hour at which the rollout begins:
+plot.register(Hours, lambda result, ax=None, measure="bad_requests_added": by_hour(result, measure, ax=ax))
 
 
 @singledispatch

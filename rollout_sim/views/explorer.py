@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Canary
@@ -27,7 +27,7 @@ from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import compare
 from rollout_sim.study.replications import nominally_affordable
-from rollout_sim.views.plots.style import GREY, look, styled
+from rollout_sim.views.plots.style import GREY, look, probability_axis, styled
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
@@ -138,8 +138,7 @@ class Explorer:
             figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
             self._panel(axes[0], "stopped", setting, dict(zip(severities, curve, strict=True)), here, good)
             self._panel(axes[1], "bad_requests", setting, dict(zip(severities, curve, strict=True)), here, good)
-            axes[0].set_ylim(-0.03, 1.03)
-            axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
+            probability_axis(axes[0])
             axes[0].set_title("How often is it stopped?")
             axes[1].set_ylim(0, 1.25 * max(point["bad_requests"].high or 0.0 for point in (*curve, here, good)) or 1)
             axes[1].set_title(f"Bad requests in {show_duration(self.scenario.horizon)}, mean")

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import singledispatch
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,14 +62,15 @@ _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|mi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Contents:
-    """What is written of a result: `names` are all files that its command may write, in the order in which they are listed."""
+    """What is written of a result.
+
+    `names` are all files that its command may write, in the order in which they are listed; one of them is the recipe.
+    """
 
     names: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
-    pictures: Mapping[str, Callable[[], Figure | None]]
-    """By the name without the suffix; None for one that there is nothing to draw for."""
-    recipe: str
-    """The name of the recipe's file."""
+    pictures: Mapping[str, Callable[[Any], Figure | None]]
+    """By the name without the suffix what draws the result; None for one that there is nothing to draw for."""
     scenarios: Mapping[str, Scenario] = field(default_factory=dict)
 
 
@@ -84,19 +85,21 @@ def write(result: Result, out: Path, suffix: str = "png", named: Mapping[str, An
     with atomic_folder(out, contents.names) as folder:
         for name, table in contents.tables.items():
             _without_formulas(table).to_csv(folder / name, index=False, lineterminator="\n")
-        for name, draw in contents.pictures.items():
+        for name, draw in pictures_of(result).items():
             if (figure := draw()) is not None:
                 save(figure, folder / f"{name}.{suffix}")
         for name, scenario in contents.scenarios.items():
             (folder / name).write_text(to_yaml(scenario.dump()), encoding="utf-8")
-        recipe = recipe_of(result, suffix, named or {})
-        (folder / contents.recipe).write_text(json.dumps(recipe, indent=1) + "\n", encoding="utf-8")
+        recipe = json.dumps(recipe_of(result, suffix, named or {}), indent=1) + "\n"
+        (folder / next(name for name in contents.names if name.endswith("recipe.json"))).write_text(
+            recipe, encoding="utf-8"
+        )
     return [out / name for name in contents.names if (out / name).exists()]
 
 
 def pictures_of(result: Result) -> Mapping[str, Callable[[], Figure | None]]:
     """The pictures of a result, each drawn when it is called, by the names of their files without the suffix."""
-    return _contents(result).pictures
+    return {name: partial(draw, result) for name, draw in _contents(result).pictures.items()}
 
 
 def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
@@ -131,15 +134,12 @@ def _(results: Sequence[RunResult]) -> _Contents:
     events = [result.events for result in results if result.events is not None]
     if events:
         tables["events.csv"] = pd.concat(events, ignore_index=True)
-    drawn: dict[str, Callable[[], Figure]] = {"traffic": lambda: traffic(results)}
+    drawn: dict[str, Callable[[Any], Figure]] = {"traffic": traffic}
     if results[0].polled:
-        drawn["backlog"] = lambda: backlog_figure(results)
+        drawn["backlog"] = backlog_figure
     if results[0].scenario.slos:
-        drawn |= {
-            "error_budget": lambda: error_budget_figure(results),
-            "burn_rate": lambda: burn_rate_figure(results),
-        }
-    return _Contents(names=RUN_FILES, tables=tables, pictures=drawn, recipe="recipe.json")
+        drawn |= {"error_budget": error_budget_figure, "burn_rate": burn_rate_figure}
+    return _Contents(names=RUN_FILES, tables=tables, pictures=drawn)
 
 
 @_contents.register(Comparison)
@@ -155,44 +155,25 @@ def _(compared: Comparison) -> _Contents:
     return _Contents(
         names=COMPARISON_FILES,
         tables={"estimates.csv": compared.frame, "replications.csv": replications},
-        pictures={"comparison": lambda: comparison_figure(compared)},
-        recipe="comparison_recipe.json",
+        pictures={"comparison": comparison_figure},
     )
 
 
 @_contents.register(Sweep)
 def _(swept: Sweep) -> _Contents:
-    return _Contents(
-        names=SWEEP_FILES,
-        tables={"sweep.csv": swept.frame},
-        pictures={
-            "heat_maps": lambda: heat_map_figure(swept),
-            "power": lambda: power_figure(swept),
-            "trend": lambda: trend_figure(swept),
-            "trade_off": lambda: trade_off_figure(swept),
-        },
-        recipe="sweep_recipe.json",
-    )
+    drawn = {"heat_maps": heat_map_figure, "power": power_figure, "trend": trend_figure, "trade_off": trade_off_figure}
+    return _Contents(names=SWEEP_FILES, tables={"sweep.csv": swept.frame}, pictures=drawn)
 
 
 @_contents.register(Backtest)
 def _(result: Backtest) -> _Contents:
-    return _Contents(
-        names=BACKTEST_FILES,
-        tables={"backtest.csv": result.frame},
-        pictures={"week": lambda: week_figure(result), "prediction": lambda: prediction_figure(result)},
-        recipe="backtest_recipe.json",
-    )
+    drawn = {"week": week_figure, "prediction": prediction_figure}
+    return _Contents(names=BACKTEST_FILES, tables={"backtest.csv": result.frame}, pictures=drawn)
 
 
 @_contents.register(Hours)
 def _(result: Hours) -> _Contents:
-    return _Contents(
-        names=WHEN_FILES,
-        tables={"when.csv": result.frame},
-        pictures={"when": lambda: when_figure(result)},
-        recipe="when_recipe.json",
-    )
+    return _Contents(names=WHEN_FILES, tables={"when.csv": result.frame}, pictures={"when": when_figure})
 
 
 @_contents.register(Recommendation)
@@ -201,19 +182,15 @@ def _(recommendation: Recommendation) -> _Contents:
     return _Contents(
         names=RECOMMENDATION_FILES,
         tables={"contenders.csv": recommendation.frame},
-        pictures={
-            "pareto": lambda: _alone(lambda: pareto(recommendation)),
-            "recommended_power": lambda: _alone(lambda: power(recommendation)),
-        },
-        recipe="recommendation_recipe.json",
+        pictures={"pareto": partial(_alone, pareto), "recommended_power": partial(_alone, power)},
         scenarios=chosen,
     )
 
 
-def _alone(draw: Callable[[], Axes]) -> Figure:
+def _alone(draw: Callable[[Any], Axes], result: Result) -> Figure:
     """The figure of a picture that has it to itself."""
     with styled():
-        figure = draw().figure
+        figure = draw(result).figure
     assert isinstance(figure, Figure)
     return figure
 
@@ -239,8 +216,10 @@ def _(results: Sequence[RunResult]) -> dict[str, Any]:
 
 
 @to_json.register(Comparison)
-def _(compared: Comparison) -> dict[str, Any]:
-    return compared.to_json()
+@to_json.register(Backtest)
+@to_json.register(Hours)
+def _(result: Comparison | Backtest | Hours) -> dict[str, Any]:
+    return result.to_json()
 
 
 @to_json.register(Recommendation)

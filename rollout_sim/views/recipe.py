@@ -90,82 +90,34 @@ def recipe_of(result: Result, picture_format: str, named: Mapping[str, Any]) -> 
 
     `picture_format` is a suffix, `named` the part about files (`named_files`).
     """
-    command, scenario, choices = _result_choices(result)
+    command, scenario, chosen = _result_choices(result)
+    choices = {
+        name: chosen[name] if name in chosen else getattr(result, name) for name in CHOICES[command] if name != "format"
+    }
     recipe = scenario.recipe(command=command, **choices, format=picture_format, **named)
     # An axis sets fields of the file, from which others may be inherited.
     return {**recipe, "scenario": result.described} if isinstance(result, Sweep) else recipe
 
 
 def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
-    """The command, the scenario (a sweep's first) and the choices besides the format."""
+    """The command, the scenario (a sweep's first), and the choices that are no attributes of the result with their names."""
     if isinstance(result, Comparison):
-        return (
-            "compare",
-            result.scenario,
-            {
-                "strategies": list(result.columns),
-                "seed": result.seed,
-                "engine": result.asked or result.scenario.engine,
-                "replications": result.replications,
-                "twin": result.twin is not None,
-            },
-        )
+        engine, twin = result.asked or result.scenario.engine, result.twin is not None
+        return "compare", result.scenario, {"strategies": list(result.columns), "engine": engine, "twin": twin}
     if isinstance(result, Sweep):  # a seed or an engine of None is each cell's own
-        return (
-            "sweep",
-            result.cells[0].scenario,
-            {
-                "axes": [asdict(axis) for axis in result.axes],
-                "strategies": list(result.strategies),
-                "seed": result.asked_seed,
-                "engine": result.asked,
-                "replications": result.replications,
-                "twin": result.twin,
-            },
-        )
+        chosen: dict[str, Any] = {"axes": [asdict(axis) for axis in result.axes], "strategies": list(result.strategies)}
+        return "sweep", result.cells[0].scenario, {**chosen, "seed": result.asked_seed, "engine": result.asked}
     if isinstance(result, Recommendation):
-        return (
-            "recommend",
-            result.described or result.scenario,
-            {
-                "keep_alarms": result.keep_alarms,
-                "deploy_with": result.deploy_with,
-                "seed": result.seed,
-                "engine": result.asked or result.scenario.engine,
-                "time": result.time,
-                "precision": result.precision,
-                "runs": None if result.time is None else list(result.runs),
-                **_recorded(result.data),
-            },
-        )
+        runs = None if result.time is None else list(result.runs)
+        chosen = {"engine": result.asked or result.scenario.engine, "runs": runs, **_recorded(result.data)}
+        return "recommend", result.described or result.scenario, chosen
     if isinstance(result, Backtest):
-        return (
-            "backtest",
-            result.scenario,
-            {
-                **_recorded(result.folder),
-                "strategies": list(result.good),
-                "seed": result.seed,
-                "replications": result.replications,
-            },
-        )
+        return "backtest", result.scenario, {**_recorded(result.folder), "strategies": list(result.good)}
     if isinstance(result, Hours):
-        return (
-            "when",
-            result.scenario,
-            {"strategies": list(result.columns), "seed": result.seed, "replications": result.replications},
-        )
+        return "when", result.scenario, {"strategies": list(result.columns)}
     first = result[0]
-    return (
-        "run",
-        first.scenario,
-        {
-            "strategies": [run.strategy for run in result],
-            "seed": first.seed,
-            "engine": first.scenario.engine,
-            "events": first.events is not None,
-        },
-    )
+    chosen = {"strategies": [run.strategy for run in result], "seed": first.seed, "engine": first.scenario.engine}
+    return "run", first.scenario, {**chosen, "events": first.events is not None}
 
 
 def _recorded(folder: str | None) -> dict[str, str | None]:

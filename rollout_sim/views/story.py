@@ -42,7 +42,7 @@ def story(result: RunResult) -> list[str]:
     if result.on_call_rollback_s is not None:
         told.append((result.on_call_rollback_s, "on-call points the alias back"))
     told.sort(key=lambda line: (line[0], "fires" not in line[1]))  # an alarm comes before what it does
-    lines = [f"{_clock(at):>10}  {text}" for at, text in told]
+    lines = [f"{show_duration(at):>10}  {text}" for at, text in told]
     bad = f"{result.bad_requests:,} of {result.requests:,} requests are bad, {result.bad_requests_new_version:,} of them by {version}"
     if result.baseline is not None:
         bad += f"; {result.bad_requests - result.baseline.bad_requests:,} more than without the rollout"
@@ -63,10 +63,6 @@ def _shifted(version: str, weight: float, reason: str, *, back: bool) -> str:
     if back:
         return f"{version} is down to {share(weight)} of the traffic: {reason}"
     return f"{version} gets {share(weight)} of the traffic" + (f": {reason}" if reason else "")
-
-
-def _clock(seconds: float) -> str:
-    return show_duration(seconds)
 
 
 def _seen(result: RunResult, name: str, at: float) -> str:

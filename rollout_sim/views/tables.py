@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rollout_sim.core.formatting import NONE
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
-from rollout_sim.run.result import RunResult
-from rollout_sim.scenario.goals import Goal
+from rollout_sim.planes.polling import PolledTotals
+from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.change import Change
 from rollout_sim.study.comparison import Comparison
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
+
+    from rollout_sim.control.slo import Objective
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,101 +336,112 @@ _ALIKE: Final = 4
 """A row of more cells than this may differ in one and is the same all the same."""
 
 
+Field = tuple[Column, Callable[[T], Cell]]
+"""A column, and how its cell is made of what a row is about."""
+
+
+def table_of(items: Iterable[T], fields: Sequence[Field[T]], caption: str = "") -> Table:
+    """A table with a row for each item."""
+    rows = tuple(tuple(cell(item) for _, cell in fields) for item in items)
+    return Table(columns=tuple(column for column, _ in fields), rows=rows, caption=caption)
+
+
+def words_table(titles: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> Table:
+    """A table of texts; that many columns to the left are names."""
+    columns = tuple(Column(title=title, names=number < names) for number, title in enumerate(titles))
+    return Table(columns=columns, rows=tuple(tuple(map(Text, row)) for row in rows))
+
+
 def run_table(results: Sequence[RunResult]) -> Table:
     """What came out of one run per strategy; last, whether the outcome is the right one for the version."""
-    first = results[0]
-    new = first.scenario.new
-    with_baseline = first.baseline is not None
-    with_users = any(result.users is not None for result in results)
-    columns = [
-        Column(title="strategy", names=True),
-        Column(title="outcome", names=True),
-        Column(title="rolled back\nafter", below="after"),
-        Column(title="all traffic\nafter", below="full after"),
-        Column(title="requests"),
-        Column(title="bad\nrequests"),
+    scenario = results[0].scenario
+    new = scenario.new
+    fields: list[Field[RunResult]] = [
+        (Column(title="strategy", names=True), lambda run: Text(run.strategy)),
+        (Column(title="outcome", names=True), lambda run: Text(run.outcome_text)),
+        (Column(title="rolled back\nafter", below="after"), _rolled_back_after),
+        (Column(title="all traffic\nafter", below="full after"), lambda run: Duration(run.time_to_full_s)),
+        (Column(title="requests"), lambda run: Count(run.requests)),
+        (Column(title="bad\nrequests"), lambda run: Count(run.bad_requests)),
     ]
-    columns += [] if new is None else [Column(title=f"of them by\nversion {new}", below="new")]
-    for slo in first.scenario.slos:
-        columns.append(Column(title=f"{escaped(slo.name)}\nbudget spent"))
-        columns += [Column(title="added by\nthe rollout", below="added")] if with_baseline else []
-    columns += [Column(title="cold\nstarts"), Column(title="throttled", below="throttled")]
-    if with_users:
-        columns += [
-            Column(title="users\nreached"),
-            Column(title="reached\nwhile split", below="while split"),
-            Column(title="users with a\nbad request", below="bad for"),
+    if new is not None:
+        fields.append((Column(title=f"of them by\nversion {new}", below="new"), _bad_by_new_version))
+    for slo in scenario.slos:
+        spent = Column(title=f"{escaped(slo.name)}\nbudget spent")
+        fields.append((spent, partial(_budget_spent, slo)))
+        if results[0].baseline is not None:
+            added = Column(title="added by\nthe rollout", below="added")
+            fields.append((added, partial(_budget_added, slo)))
+    fields += [
+        (Column(title="cold\nstarts"), lambda run: Count(run.cold_starts)),
+        (Column(title="throttled", below="throttled"), lambda run: Count(run.throttles)),
+    ]
+    if any(result.users is not None for result in results):
+        split = Column(title="reached\nwhile split", below="while split")
+        fields += [
+            (Column(title="users\nreached"), lambda run: Share(run.users_reached)),
+            (split, lambda run: Share(run.users_reached_while_split)),
+            (Column(title="users with a\nbad request", below="bad for"), lambda run: Share(run.users_affected)),
         ]
-    columns += [] if new is None else [Column(title="verdict")]
-    rows: list[tuple[Cell, ...]] = []
-    for result in results:
-        back = result.time_to_rollback_s if result.on_call_rollback_s is None else result.on_call_rollback_s
-        by_new = result.bad_requests_new_version / result.bad_requests if result.bad_requests else None
-        cells: list[Cell] = [Text(result.strategy), Text(result.outcome_text)]
-        cells += [Duration(back), Duration(result.time_to_full_s)]
-        cells += [Count(result.requests), Count(result.bad_requests)]
-        cells += [] if new is None else [Share(by_new)]
-        for slo in first.scenario.slos:
-            cells.append(Share(result.budget(slo).spent))
-            cells += [Share(result.caused(slo))] if with_baseline else []
-        cells += [Count(result.cold_starts), Count(result.throttles)]
-        if with_users:
-            cells += [Share(result.users_reached), Share(result.users_reached_while_split)]
-            cells += [Share(result.users_affected)]
-        if new is not None:
-            cells.append(Judgement(result.outcome, bool(first.scenario.function.versions[new].faults)))
-        rows.append(tuple(cells))
-    return Table(columns=tuple(columns), rows=tuple(rows), caption=repeated(columns, rows))
+    if new is not None:
+        bad = bool(scenario.function.versions[new].faults)
+        fields.append((Column(title="verdict"), lambda run: Judgement(run.outcome, bad)))
+    table = table_of(results, fields)
+    return replace(table, caption=repeated(table.columns, table.rows))
+
+
+def _rolled_back_after(run: RunResult) -> Cell:
+    return Duration(run.time_to_rollback_s if run.on_call_rollback_s is None else run.on_call_rollback_s)
+
+
+def _budget_spent(slo: Objective, run: RunResult) -> Cell:
+    return Share(run.budget(slo).spent)
+
+
+def _budget_added(slo: Objective, run: RunResult) -> Cell:
+    return Share(run.caused(slo))
+
+
+def _bad_by_new_version(run: RunResult) -> Cell:
+    return Share(run.bad_requests_new_version / run.bad_requests if run.bad_requests else None)
 
 
 def record_table(results: Sequence[RunResult]) -> Table:
     """What became of the records of queues and streams: by strategy, or by strategy and source where there are several."""
     several = len(results[0].polled) > 1
-    columns = [Column(title="strategy", names=True), *([Column(title="source", names=True)] if several else [])]
-    columns += [Column(title=title) for title in ("records", "bad", "lost", "waiting")]
-    columns += [Column(title="age\np50"), Column(title="age\np95", below="p95"), Column(title="longest\nbacklog")]
-    columns += [Column(title="at the\nrollback", below="at the rollback"), Column(title="drained\nafter")]
-    rows: list[tuple[Cell, ...]] = []
-    for result in results:
-        for source in result.polled:
-            ages = [Duration(source.age_quantile(share)) for share in (0.5, 0.95)]
-            rows.append((
-                Text(result.strategy), *([Text(source.source)] if several else []),
-                Count(source.arrived), Count(source.bad), Count(source.lost), Count(source.waiting), *ages,
-                Count(int(source.backlog.max())), Count(result.backlog_at_rollback), Duration(result.drain_time_s),
-            ))  # fmt: skip
-    several_note = "at the rollback, drained after: all sources together" if several else ""
-    return Table(columns=tuple(columns), rows=tuple(rows), caption=several_note)
+    fields: list[Field[tuple[RunResult, PolledTotals]]] = [
+        (Column(title="strategy", names=True), lambda row: Text(row[0].strategy)),
+        (Column(title="source", names=True), lambda row: Text(row[1].source)),
+        (Column(title="records"), lambda row: Count(row[1].arrived)),
+        (Column(title="bad"), lambda row: Count(row[1].bad)),
+        (Column(title="lost"), lambda row: Count(row[1].lost)),
+        (Column(title="waiting"), lambda row: Count(row[1].waiting)),
+        (Column(title="age\np50"), lambda row: Duration(row[1].age_quantile(0.5))),
+        (Column(title="age\np95", below="p95"), lambda row: Duration(row[1].age_quantile(0.95))),
+        (Column(title="longest\nbacklog"), lambda row: Count(int(row[1].backlog.max()))),
+        (Column(title="at the\nrollback", below="at the rollback"), lambda row: Count(row[0].backlog_at_rollback)),
+        (Column(title="drained\nafter"), lambda row: Duration(row[0].drain_time_s)),
+    ]
+    if not several:
+        del fields[1]
+    rows = [(result, source) for result in results for source in result.polled]
+    return table_of(rows, fields, "at the rollback, drained after: all sources together" if several else "")
 
 
 def version_table(results: Sequence[RunResult]) -> Table:
     """Each version's invocations and environments, averaged over the run."""
-    columns = (
-        Column(title="strategy", names=True),
-        Column(title="version", names=True),
-        Column(title="invocations"),
-        Column(title="errors"),
-        Column(title="cold\nstarts"),
-        Column(title="cold per\ninvocation"),
-        Column(title="environments\non average"),
-        Column(title="of them\nbusy", below="busy"),
-    )
-    rows: list[tuple[Cell, ...]] = [
-        (
-            Text(result.strategy),
-            Text(number),
-            Count(version.invocations),
-            Count(version.errors),
-            Count(version.cold_starts),
-            Share(version.cold_start_probability),
-            Average(version.environments),
-            Average(version.running),
-        )
-        for result in results
-        for number, version in result.versions.items()
-        if version.invocations
+    fields: list[Field[tuple[str, str, VersionSummary]]] = [
+        (Column(title="strategy", names=True), lambda row: Text(row[0])),
+        (Column(title="version", names=True), lambda row: Text(row[1])),
+        (Column(title="invocations"), lambda row: Count(row[2].invocations)),
+        (Column(title="errors"), lambda row: Count(row[2].errors)),
+        (Column(title="cold\nstarts"), lambda row: Count(row[2].cold_starts)),
+        (Column(title="cold per\ninvocation"), lambda row: Share(row[2].cold_start_probability)),
+        (Column(title="environments\non average"), lambda row: Average(row[2].environments)),
+        (Column(title="of them\nbusy", below="busy"), lambda row: Average(row[2].running)),
     ]
-    return Table(columns=columns, rows=tuple(rows))
+    versions = [(result.strategy, number, totals) for result in results for number, totals in result.versions.items()]
+    return table_of([row for row in versions if row[2].invocations], fields)
 
 
 def scenario_table(scenario: Scenario) -> Table:
@@ -441,10 +457,7 @@ def scenario_table(scenario: Scenario) -> Table:
     lines += [(part, name, _one_line(value)) for part, values in named.items() for name, value in values.items()]
     for part in ("rollout", "incident", "on_call", "promotions", "risk", "goal"):
         lines += [(part, "", _one_line(data[part]))] if part in data else []
-    return Table(
-        columns=tuple(Column(title=title, names=True) for title in ("part", "name", "description")),
-        rows=tuple(tuple(map(Text, line)) for line in lines),
-    )
+    return words_table(("part", "name", "description"), lines, names=3)
 
 
 def _one_line(value: Any) -> str:
@@ -459,65 +472,87 @@ MANY_WAITING: Final = 0.01
 """The share of requests without an answer at the horizon from which on a table of estimates has a column for them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Strategy:
+    """A strategy of a comparison: its name, its estimates, and by name the limits of the goal that are about them."""
+
+    name: str
+    estimates: Mapping[str, Estimate | None]
+    limits: Mapping[str, Limit]
+    file: str = ""
+    """Of several files the one that it is in."""
+
+    def share(self, estimate: str, limit: str = "") -> EstimatedShare:
+        """The cell of an estimate that is a share."""
+        return EstimatedShare(self.estimates[estimate], self.limits.get(limit))
+
+    def high(self, estimate: str) -> Share:
+        """The cell of the 95th percentile of an estimate that is a share."""
+        value = self.estimates[estimate]
+        return Share(None if value is None else value.quantiles["p95"][0])
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """One row per strategy; each cell an estimate with its 95% interval, judged by the limit of the goal that is about it."""
-    slos, twin = comparison.scenario.slos, comparison.twin
-    waiting = any(
-        columns["pending"].mean() > MANY_WAITING * (columns["requests"] + columns["pending"]).mean()
-        for columns in comparison.columns.values()
-    )
-    columns = [Column(title="strategy", names=True), Column(title="stopped", interval=True)]
-    blocked = any(_blocked(comparison.estimates(name)["blocked"]) for name in comparison.columns)
-    columns += [Column(title="blocked", interval=True)] if blocked else []
-    columns += [] if twin is None else [Column(title="good version\nstopped", interval=True)]
+    twin, columns = comparison.twin, comparison.columns.values()
+    rows = [
+        _Strategy(name=name, estimates=comparison.estimates(name), limits=judged(comparison, name))
+        for name in comparison.columns
+    ]
+    fields: list[Field[_Strategy]] = [
+        (Column(title="strategy", names=True), lambda row: Text(row.name)),
+        (  # without a twin, the version may be a good one
+            Column(title="stopped", interval=True),
+            lambda row: row.share(
+                "stopped", "false_rollback" if twin is None and "false_rollback" in row.limits else "catch"
+            ),
+        ),
+    ]
+    if any((blocked := row.estimates["blocked"]) is not None and blocked.mean > 0 for row in rows):
+        fields.append((Column(title="blocked", interval=True), lambda row: row.share("blocked")))
+    if twin is not None:
+        fields.append((
+            Column(title="good version\nstopped", interval=True),
+            lambda row: EstimatedShare(twin.estimates(row.name)["stopped"], row.limits.get("false_rollback")),
+        ))  # fmt: skip
     rolled_out = comparison.scenario.rollout is not None
-    columns += [Column(title="full traffic\nafter", interval=True, below="full")] if rolled_out else []
-    added = all("bad_requests_added" in columns for columns in comparison.columns.values())
-    columns += [Column(title="rolled back after\nmedian / p95")]
-    columns += [Column(title="bad requests\nadded", interval=True)] if added else []
-    in_all = "bad requests\nin all"
-    columns += [Column(title=in_all, below="in all") if added else Column(title=in_all, interval=True)]
-    for slo in slos:
-        columns += [
-            Column(title=f"{escaped(slo.name)} budget\nmean", interval=True),
-            Column(title=f"{escaped(slo.name)}\np95", below="p95"),
-        ]
-    columns += [Column(title="unanswered\nat the end", interval=True)] if waiting else []
-    rows: list[tuple[Cell, ...]] = []
-    for name in comparison.columns:
-        estimates = comparison.estimates(name)
-        limits = judged(comparison, name)
-        cells: list[Cell] = [Text(name), EstimatedShare(estimates["stopped"], limits.get("catch"))]
-        cells += [EstimatedShare(estimates["blocked"])] if blocked else []
-        if twin is not None:
-            cells.append(EstimatedShare(twin.estimates(name)["stopped"], limits.get("false_rollback")))
-        elif "false_rollback" in limits:  # the version is a good one
-            cells[1] = EstimatedShare(estimates["stopped"], limits["false_rollback"])
-        if rolled_out:
-            cells.append(EstimatedDuration((twin or comparison).time_to_full(name), limits.get("time_to_full")))
-        cells += [MedianDuration(estimates["time_to_rollback_s"])]
-        cells += [EstimatedNumber(estimates["bad_requests_added"])] if added else []
-        whole = estimates["bad_requests"]
-        cells += [Average(None if whole is None else whole.mean) if added else EstimatedNumber(whole)]
-        for slo in slos:
-            budget = estimates[f"budget_spent.{slo.name}"]
-            cells += [EstimatedShare(budget), Share(None if budget is None else budget.quantiles["p95"][0])]
-        cells += [EstimatedNumber(estimates["pending"])] if waiting else []
-        rows.append(tuple(cells))
+    if rolled_out:
+        fields.append((
+            Column(title="full traffic\nafter", interval=True, below="full"),
+            lambda row: EstimatedDuration((twin or comparison).time_to_full(row.name), row.limits.get("time_to_full")),
+        ))  # fmt: skip
+    back = Column(title="rolled back after\nmedian / p95")
+    fields.append((back, lambda row: MedianDuration(row.estimates["time_to_rollback_s"])))
+    in_all = Column(title="bad requests\nin all", interval=True)
+    if all("bad_requests_added" in of_strategy for of_strategy in columns):
+        added = Column(title="bad requests\nadded", interval=True)
+        fields.append((added, lambda row: EstimatedNumber(row.estimates["bad_requests_added"])))
+        in_all = Column(title=in_all.title, below="in all")
+        fields.append((in_all, lambda row: Average(getattr(row.estimates["bad_requests"], "mean", None))))
+    else:
+        fields.append((in_all, lambda row: EstimatedNumber(row.estimates["bad_requests"])))
+    for slo in comparison.scenario.slos:
+        budget = f"budget_spent.{slo.name}"
+        mean = Column(title=f"{escaped(slo.name)} budget\nmean", interval=True)
+        fields.append((mean, partial(_Strategy.share, estimate=budget)))
+        high = Column(title=f"{escaped(slo.name)}\np95", below="p95")
+        fields.append((high, partial(_Strategy.high, estimate=budget)))
+    if any(
+        of_strategy["pending"].mean() > MANY_WAITING * (of_strategy["requests"] + of_strategy["pending"]).mean()
+        for of_strategy in columns
+    ):
+        waiting = Column(title="unanswered\nat the end", interval=True)
+        fields.append((waiting, lambda row: EstimatedNumber(row.estimates["pending"])))
+    table = table_of(rows, fields)
     whose = "the" if twin is None else "a good"
     full = f"full: {whose} version has all traffic after this time, if it is not stopped" if rolled_out else ""
-    caption = "\n".join(filter(None, (full, repeated(columns, rows), comparison.undecided)))
-    return Table(columns=tuple(columns), rows=tuple(rows), caption=caption)
+    notes = (full, repeated(table.columns, table.rows), comparison.undecided)
+    return replace(table, caption="\n".join(filter(None, notes)))
 
 
 def judged(comparison: Comparison, strategy: str) -> dict[str, Limit]:
     """By name the limits of the scenario's goal that a strategy's estimates are about."""
     return {limit.name: limit for limit in limits_of(comparison, strategy, goal_of(comparison.scenario))}
-
-
-def _blocked(estimate: Estimate | None) -> bool:
-    """Whether any deployment did not begin, because an alarm was in ALARM already."""
-    return estimate is not None and estimate.mean > 0
 
 
 SHOWN: Final = 40
@@ -526,7 +561,6 @@ SHOWN: Final = 40
 
 def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHOWN) -> Table:
     """One row per cell and strategy, the first `most` of them; `rest` says where all are."""
-    names = [axis.name for axis in swept.axes]
     lines: dict[tuple[str, ...], dict[str, Cell]] = {}
     for cell, cell_rows in swept.by_cell():
         strategies: dict[str, dict[str, Cell]] = {}
@@ -538,24 +572,20 @@ def sweep_table(swept: Sweep, rest: str = "sweep.csv", *, most: int | None = SHO
         for strategy, cells in strategies.items():
             _judge(cells, cell.scenario)
             lines[*cell.labels, strategy] = cells
-    blocked = any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows)
-    twin = ("good_version_stopped",) if swept.twin else ()
-    shown = ("stopped", *twin, *(("blocked",) if blocked else ()), "bad_requests", "plane")
+    titles = {"stopped": "stopped", "good_version_stopped": "good version\nstopped", "blocked": "blocked"}
+    if not swept.twin:
+        del titles["good_version_stopped"]
+    if not any(row["estimate"] == "blocked" and row["mean"] > 0 for row in swept.rows):
+        del titles["blocked"]
+    titles["bad_requests"] = "bad requests\nin all"
+    columns = [Column(title=name, names=True) for name in (*(axis.name for axis in swept.axes), "strategy")]
+    columns += [*(Column(title=title, interval=True) for title in titles.values()), Column(title="plane")]
     rows = tuple(
-        (*map(Text, values), *(cells.get(name, Text("-")) for name in shown)) for values, cells in lines.items()
+        (*map(Text, values), *(cells.get(name, Text("-")) for name in (*titles, "plane")))
+        for values, cells in lines.items()
     )
-    return Table(
-        columns=(
-            *(Column(title=name, names=True) for name in (*names, "strategy")),
-            Column(title="stopped", interval=True),
-            *((Column(title="good version\nstopped", interval=True),) if twin else ()),
-            *((Column(title="blocked", interval=True),) if blocked else ()),
-            Column(title="bad requests\nin all", interval=True),
-            Column(title="plane"),
-        ),
-        rows=rows[:most],
-        caption=f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else "",
-    )
+    caption = f"{len(rows) - most:,} more rows in {rest}" if most is not None and len(rows) > most else ""
+    return Table(columns=tuple(columns), rows=rows[:most], caption=caption)
 
 
 def _judge(cells: dict[str, Cell], scenario: Scenario) -> None:
@@ -570,74 +600,55 @@ def _judge(cells: dict[str, Cell], scenario: Scenario) -> None:
 
 def change_table(change: Change, names: tuple[str, str]) -> Table:
     """For each strategy a row of each of two files, called `names`, and one of what the second changes."""
-    sides = (change.before, change.after)
     slos = [slo.name for slo in change.before.scenario.slos if slo in change.after.scenario.slos]
-    columns = (
-        Column(title="strategy", names=True),
-        Column(title="file", names=True),
-        Column(title="stopped", interval=True),
-        Column(title="good version\nstopped", interval=True),
-        Column(title="rolled back after\nmedian / p95"),
-        Column(title="bad requests\nmean", interval=True),
-        *(Column(title=f"{escaped(slo)} budget\nmean", interval=True) for slo in slos),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for strategy in change.strategies:
-        for name, side in zip(names, sides, strict=True):
-            estimates, limits = side.estimates(strategy), judged(side, strategy)
-            good = None if side.twin is None else side.twin.estimates(strategy)["stopped"]
-            rows.append((
-                Text(strategy),
-                Text(name),
-                EstimatedShare(estimates["stopped"], limits.get("catch")),
-                EstimatedShare(good, limits.get("false_rollback")),
-                MedianDuration(estimates["time_to_rollback_s"]),
-                EstimatedNumber(estimates["bad_requests"]),
-                *(EstimatedShare(estimates[f"budget_spent.{slo}"]) for slo in slos),
-            ))  # fmt: skip
-        apart = change.differences(strategy)
-        rows.append((
-            Text(strategy),
-            Text("change"),
-            EstimatedShare(apart["stopped"]),
-            EstimatedShare(apart["good_version_stopped"]),
-            Text(NONE),
-            EstimatedNumber(apart["bad_requests"]),
-            *(EstimatedShare(apart[f"budget_spent.{slo}"]) for slo in slos),
-        ))  # fmt: skip
+    fields: list[Field[_Strategy]] = [
+        (Column(title="strategy", names=True), lambda row: Text(row.name)),
+        (Column(title="file", names=True), lambda row: Text(row.file)),
+        (Column(title="stopped", interval=True), lambda row: row.share("stopped", "catch")),
+        (
+            Column(title="good version\nstopped", interval=True),
+            lambda row: row.share("good_version_stopped", "false_rollback"),
+        ),
+        (
+            Column(title="rolled back after\nmedian / p95"),
+            lambda row: MedianDuration(row.estimates.get("time_to_rollback_s")),
+        ),
+        (Column(title="bad requests\nmean", interval=True), lambda row: EstimatedNumber(row.estimates["bad_requests"])),
+    ]
+    for slo in slos:
+        budget = Column(title=f"{escaped(slo)} budget\nmean", interval=True)
+        fields.append((budget, partial(_Strategy.share, estimate=f"budget_spent.{slo}")))
+    rows: list[_Strategy] = []
+    for name in change.strategies:
+        for file, side in zip(names, (change.before, change.after), strict=True):
+            good = None if side.twin is None else side.twin.estimates(name)["stopped"]
+            estimates = {**side.estimates(name), "good_version_stopped": good}
+            rows.append(_Strategy(name=name, file=file, estimates=estimates, limits=judged(side, name)))
+        rows.append(_Strategy(name=name, file="change", estimates=change.differences(name), limits={}))
     paired = "replications are paired: both files meet the same traffic" if change.paired else ""
-    caption = paired or "replications are not paired: the traffic or the data plane is another"
-    return Table(columns=columns, rows=tuple(rows), caption=caption)
+    return table_of(rows, fields, paired or "replications are not paired: the traffic or the data plane is another")
 
 
 def contender_table(recommendation: Recommendation) -> Table:
     """The confirmed candidates and the contenders, each estimate with its 95% interval; the verdict by the intervals last."""
-    columns = (
-        Column(title="strategy", names=True),
-        Column(title="alarm", names=True),
-        Column(title="caught", interval=True),
-        Column(title="good version\nstopped", interval=True),
-        Column(title="bad requests added\nmean", interval=True),
-        Column(title="budget\np95", interval=True),
-        Column(title="full after"),
-        Column(title="limits of\nthe goal"),
-    )
-    confirmed = recommendation.confirmed
+    goal, confirmed = recommendation.goal, recommendation.confirmed
     fresh = {evaluation.candidate.label for evaluation in confirmed}
     others = [evaluation for evaluation in recommendation.contenders if evaluation.candidate.label not in fresh]
-    return Table(columns=columns, rows=tuple(_contender(row, recommendation.goal) for row in (*confirmed, *others)))
 
+    def limit(evaluation: Evaluation, name: str) -> Limit | None:
+        return next((limit for limit in evaluation.limits(goal) if limit.name == name), None)
 
-def _contender(evaluation: Evaluation, goal: Goal) -> tuple[Cell, ...]:
-    limits = evaluation.limits(goal)
-    about = {limit.name: limit for limit in limits}
-    return (
-        Text(evaluation.candidate.name),
-        Text(evaluation.candidate.alarm_text),
-        EstimatedShare(evaluation.caught, about.get("catch")),
-        EstimatedShare(evaluation.false_rollback, about.get("false_rollback")),
-        EstimatedNumber(evaluation.bad),
-        EstimatedShare(evaluation.budget, about.get("budget")),
-        Duration(evaluation.time_to_full),
-        Verdict(limits),
-    )
+    fields: list[Field[Evaluation]] = [
+        (Column(title="strategy", names=True), lambda row: Text(row.candidate.name)),
+        (Column(title="alarm", names=True), lambda row: Text(row.candidate.alarm_text)),
+        (Column(title="caught", interval=True), lambda row: EstimatedShare(row.caught, limit(row, "catch"))),
+        (
+            Column(title="good version\nstopped", interval=True),
+            lambda row: EstimatedShare(row.false_rollback, limit(row, "false_rollback")),
+        ),
+        (Column(title="bad requests added\nmean", interval=True), lambda row: EstimatedNumber(row.bad)),
+        (Column(title="budget\np95", interval=True), lambda row: EstimatedShare(row.budget, limit(row, "budget"))),
+        (Column(title="full after"), lambda row: Duration(row.time_to_full)),
+        (Column(title="limits of\nthe goal"), lambda row: Verdict(row.limits(goal))),
+    ]
+    return table_of((*confirmed, *others), fields)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agreement.test_compiled import scenarios, strategies
+from agreement.test_compiled import on_managed_instances, scenarios, strategies
 from builders import scenario
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,12 +18,12 @@ from rollout_sim.control.metrics import RequestCounts
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.planes import compiled
 from rollout_sim.planes.selection import EngineChoice
-from rollout_sim.run.batch import Batch, Samples, run_batch
+from rollout_sim.run.batch import Batch, Samples, alike, run_alike, run_batch
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate
 from rollout_sim.run.wiring import build_metrics
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.scenario.sections import Engine
+from rollout_sim.scenario.sections import NO_ROLLOUT, Engine
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 pytestmark = pytest.mark.long
@@ -96,6 +96,12 @@ def with_several_strategies(draw: st.DrawFn) -> Scenario:
 @given(with_several_strategies(), st.sampled_from([1, 2, 3]))
 def test_equal_on_any_scenario(given_: Scenario, size: int) -> None:
     assert_same(in_batches(given_, size, 3), one_by_one(given_, 3))
+
+
+def test_equal_on_managed_instances() -> None:
+    """Their scaling goes on from the past that the strategies share, each with its own."""
+    given_ = on_managed_instances()
+    assert_same(in_batches(given_, 2, 2), one_by_one(given_, 2))
 
 
 BUSY: dict[str, Any] = {
@@ -175,3 +181,80 @@ def test_a_past_that_reaches_into_the_rollout_would_be_noticed(monkeypatch: pyte
     monkeypatch.setattr(batch._Control, "__init__", late)
     with pytest.raises(AssertionError):
         assert_same(in_batches(scenario(**BUSY), 2, 2), one_by_one(scenario(**BUSY), 2, "compiled"))
+
+
+def variants(given_: Scenario) -> list[Batch]:
+    """The scenario with faults, without, with another alarm, and another fault: batches of the same replications."""
+    choice = EngineChoice(engine="compiled", reason="", batch=2)
+    slower = scenario(function__versions__2={"like": "1", "faults": [{"latency": "3x"}]}).function.versions["2"]
+    others = [
+        given_,
+        given_.with_faults("2", ()),
+        replace(given_, alarms=scenario(**BUSY | {"alarms__errors": {"metric": "errors", "threshold": "> 2"}}).alarms),
+        given_.with_faults("2", slower.faults),
+    ]
+    names = (tuple(given_.strategies), (NO_ROLLOUT, "canary"), ("canary",), ("canary",))
+    return [
+        Batch(scenario=other, strategies=chosen, plane=choice, seed=5, first=2, count=2)
+        for other, chosen in zip(others, names, strict=True)
+    ]
+
+
+def assert_alone_the_same(batches: list[Batch]) -> None:
+    assert all(alike(batches[0], batch) for batch in batches)
+    for batch, together in zip(batches, run_alike(batches), strict=True):
+        alone = run_batch(batch)
+        assert together.keys() == alone.keys()
+        for strategy, columns in alone.items():
+            for name, values in columns.items():
+                np.testing.assert_array_equal(together[strategy][name], values, f"{strategy}: {name}")
+
+
+SERVED_BEFORE: dict[str, Any] = {
+    "function__versions__2": {"like": "1", "faults": [{"errors": "20%", "onset": "-4 min"}]},
+    "function__aliases": {"prod": "1", "test": "2"},
+    "traffic": [*BUSY["traffic"], {"source": "http", "alias": "test", "arrivals": {"poisson": "5/s"}}],
+}
+"""Another alias has version 2 all along, whose faults set in before the rollout."""
+QUEUED: dict[str, Any] = {
+    "traffic": [
+        *BUSY["traffic"],
+        {"source": "queue", "alias": "prod", "arrivals": {"poisson": "20/s"}, "visibility_timeout": "30 s", "max_receives": 2},
+    ],
+    "function__versions__2": {"like": "1", "faults": [{"errors": "10%"}, {"poison": "1%"}]},
+}  # fmt: skip
+"""A queue beside the other sources, with faults of single records."""
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"rollout__phase": "random"}, SERVED_BEFORE, QUEUED], ids=["plain", "phase", "served", "queue"]
+)
+def test_batches_of_other_faults_and_alarms_share_what_they_have_in_common(more: dict[str, Any]) -> None:
+    assert_alone_the_same(variants(scenario(**BUSY | more)))
+
+
+def test_faults_that_are_at_work_before_the_rollout_are_part_of_its_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rollout_sim.planes.compiled import plane
+
+    monkeypatch.setattr(plane, "_faults_of_the_past", lambda _: ())
+    with pytest.raises(AssertionError):
+        assert_alone_the_same(variants(scenario(**BUSY | SERVED_BEFORE)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"traffic": BUSY["traffic"][:1]}, {"horizon": "16 min"}, {"rollout__start": "6 min"},
+        {"function__versions__2__duration": "77 ms"},
+    ],
+    ids=["traffic", "horizon", "start", "durations"],
+)  # fmt: skip
+def test_batches_of_other_draws_are_not_alike(other: dict[str, Any]) -> None:
+    choice = EngineChoice(engine="compiled", reason="", batch=2)
+    given_, changed = (
+        Batch(scenario=scenario(**BUSY | more), strategies=("canary",), plane=choice, seed=5, first=0, count=2)
+        for more in ({}, other)
+    )
+    assert alike(given_, given_)
+    assert not alike(given_, changed)
+    assert not alike(given_, replace(given_, first=2))

@@ -91,6 +91,7 @@ arrivals = st.one_of(
     st.sampled_from(["1/s", "9/s", "40/s"]).map(lambda x: {"poisson": x}),
     st.sampled_from(["100 ms", "1 s", "333 ms"]).map(lambda x: {"fixed": x}),
     st.just({"diurnal": {"mean": "6/s", "amplitude": "90%", "period": "2 min"}}),
+    st.just({"cron": {"expression": "* * * * ? *", "within": "3 min"}}),
     st.just({"bursty": {"low": "1/s", "high": "40/s", "stay_low": "20 s", "stay_high": "5 s"}}),
 )
 retries = st.one_of(
@@ -100,15 +101,23 @@ retries = st.one_of(
     st.just({"attempts": 3, "on": ["error"], "base": "1 s"}),
     st.just({"attempts": 3, "on": ["failed_response", "throttle"], "base": "1 s"}),
 )
+services = st.sampled_from(
+    [
+        {"source": "data"},
+        {"source": "sns", "delivery": {"outage": {"share": "70%", "until": "80 s"}}},
+        {"source": "eventbridge", "delivery": {"retries": 3, "max_age": "1 min", "outage": {"share": "40%"}}},
+        {"source": "s3", "delivery": {"permission": "missing"}},
+    ]
+)
 sources = st.one_of(
     st.builds(
         lambda a, r, u: {"source": "http", "alias": "prod", "arrivals": a, "users": u} | ({"retry": r} if r else {}),
         arrivals, retries, st.just({"count": 40, "zipf": 0.9}),
     ),
     st.builds(
-        lambda a, n, age, size: {"source": "data", "alias": "prod", "arrivals": a, "async_retries": n,
-                                 "max_event_age": age} | ({"size": {"uniform": {"low": "0 MB", "high": "9 MB"}}} if size else {}),
-        arrivals, st.integers(0, 2), st.sampled_from(["30 s", "6 h"]), st.booleans(),
+        lambda a, n, age, size, service: {"alias": "prod", "arrivals": a, "async_retries": n, "max_event_age": age} | service | (
+            {"size": {"uniform": {"low": "0 MB", "high": "9 MB"}}} if size else {}),
+        arrivals, st.integers(0, 2), st.sampled_from(["30 s", "6 h"]), st.booleans(), services,
     ),
 )  # fmt: skip
 strategies = st.sampled_from(
@@ -199,6 +208,73 @@ def test_retries_far_off_after_the_traffic_has_ceased_are_not_lost(tmp_path: Pat
     assert simpy.events is not None
     late = simpy.events.query("attempt > 1")["start_s"]
     assert late.max() - late.min() > 40 * 60
+    assert_equal(simpy, compiled)
+
+
+MANAGED = {
+    "concurrency": 4, "environments": {"minimum": 2, "maximum": 30}, "every": "10 s", "launch": "25 s", "scale_down_after": "40 s",
+}  # fmt: skip
+
+
+def on_managed_instances(**changes: Any) -> Scenario:
+    """Versions on managed instances that throttle, grow and shrink, with failures that would end an environment elsewhere."""
+    faults = [{"crash": "2%"}, {"hang": "2%"}, {"leak": {"per": "30 s", "errors": "1%"}}]
+    whole = {
+        "horizon": "6 min", "rollout__start": "61 s", "rollout__alarms": [], "function__managed": MANAGED,
+        "function__versions": {"1": {"duration": {"exponential": {"mean": "700 ms"}}}, "2": {"like": "1", "faults": faults}},
+        "traffic": [
+            {"source": "http", "alias": "prod", "retry": "standard", "users": {"count": 40},
+             "arrivals": {"bursty": {"low": "9/s", "high": "60/s", "stay_low": "40 s", "stay_high": "20 s"}}},
+            {"source": "data", "alias": "prod", "arrivals": {"poisson": "5/s"}},
+        ],
+        "strategies": {
+            "canary": {"type": "canary", "percent": 20, "interval": "1 min"},
+            "blue/green": {"type": "blue_green", "provisioned": 5, "allocation": "15 s",
+                           "hooks": {"before_allow_traffic": {"invocations": 20, "over": "9 s", "max_failures": 19}}},
+        },
+    }  # fmt: skip
+    return scenario(**(whole | changes))
+
+
+@pytest.mark.parametrize("strategy", ["canary", "blue/green"])
+def test_equal_on_managed_instances(strategy: str) -> None:
+    simpy, compiled = runs(on_managed_instances(), strategy)
+    assert simpy.summary["throttles"] > 100
+    assert_equal(simpy, compiled)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"concurrency": 5}, {"launch": "24 s"}, {"every": "11 s"}, {"scale_down_after": "30 s"}, {"target": "49%"},
+     {"environments": {"minimum": 2, "maximum": 15}}],
+    ids=lambda wrong: next(iter(wrong)),
+)  # fmt: skip
+def test_a_difference_in_the_law_of_managed_instances_would_be_noticed(wrong: dict[str, Any]) -> None:
+    right = simulate(replace(on_managed_instances(), engine="simpy"), "canary", events=True)
+    other = simulate(
+        replace(on_managed_instances(function__managed=MANAGED | wrong), engine="compiled"), "canary", events=True
+    )
+    with pytest.raises(AssertionError):
+        assert_equal(right, other)
+
+
+@pytest.mark.parametrize("strategy", ["instant", "canary"])
+def test_equal_with_provisioned_concurrency_of_an_alias(strategy: str) -> None:
+    """It moves with the alias, and back: what runs when it goes comes to its end, what crashes then is not replaced."""
+    found = scenario(
+        horizon="6 min", rollout__start="61 s", rollout__revert="7 s",
+        function__versions={
+            "1": {"duration": {"exponential": {"mean": "800 ms"}}, "cold_start": "700 ms"},
+            "2": {"like": "1", "faults": [{"crash": "9%"}]},
+        },
+        function__keep_alive="5 s", function__reserved_concurrency=30,
+        function__provisioned={"prod": {"environments": 6, "allocation": "20 s"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "10/s"}}],
+        strategies={"instant": {"type": "all_at_once", "bake": "2 min"},
+                    "canary": {"type": "canary", "percent": 30, "interval": "20 s", "bake": "2 min"}},
+    )  # fmt: skip
+    simpy, compiled = runs(found, strategy)
+    assert simpy.outcome == "rolled_back"
     assert_equal(simpy, compiled)
 
 

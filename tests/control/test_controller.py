@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator
@@ -268,6 +268,7 @@ def test_without_a_plan_alarms_are_watched_and_nothing_moves() -> None:
     st.lists(st.dictionaries(st.integers(0, 40), st.integers(0, 2), max_size=4), min_size=2, max_size=5),
     st.sampled_from([0.0, 45.0]),
 )
+@settings(max_examples=40)
 def test_every_replication_of_a_batch_goes_as_it_would_alone(errors: list[dict[int, int]], revert: float) -> None:
     plan = Linear(percent=0.3, interval=3 * MINUTE, bake=4 * MINUTE).plan
     batch = deploy(plan, replications=len(errors), revert=revert, record=False)

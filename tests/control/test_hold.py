@@ -74,6 +74,7 @@ def slowly(states: list[tuple[float, bool]], plan: Plan, hold: Hold) -> tuple[li
     raise AssertionError
 
 
+SOME = {"source": "http", "alias": "prod", "arrivals": {"poisson": "40/s"}}
 CASES: dict[str, dict[str, Any]] = {
     "it fails from the start": {},
     "it fails for a while": {"onset": "40 s", "until": "100 s"},
@@ -92,7 +93,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("engine", SINGLE)
 @pytest.mark.parametrize("case", CASES)
 def test_looks_hold_the_weight_and_are_counted(case: str, engine: Any) -> None:
-    given = held(engine=engine, **CASES[case])
+    given = held(engine=engine, traffic=[SOME], **CASES[case])
     (name,) = given.strategies
     result = simulate(given, name)
     states = [(-1.0, False), *((at - given.start, new == "ALARM") for at, _, _, new in result.alarm_log)]

@@ -375,8 +375,8 @@ def test_both_evaluators_agree() -> None:
 
 
 @pytest.mark.slow
-def test_both_evaluators_agree_on_a_hundred_thousand_histories() -> None:
-    assert min(agree(cases=2000, size=50, seed=2).values()) > 10_000
+def test_both_evaluators_agree_on_twenty_thousand_histories() -> None:
+    assert min(agree(cases=400, size=50, seed=2).values()) > 2_000
 
 
 def test_the_comparison_notices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,3 +193,23 @@ def test_a_comparison_does_without_scipy_stats() -> None:
     tests = str(Path(__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", code, tests], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_largest_of_many_ratios_has_an_interval_that_all_of_them_have_at_once() -> None:
+    """The worst of 24 hours that are alike: how often its interval begins above the mean."""
+    days, hours = np.repeat(np.arange(14), 24), np.tile(np.arange(24), 14)
+    wrong = {1: 0, 24: 0}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n = np.full(days.size, 3600.0)
+        errors = rng.binomial(3600, rng.beta(1.0, 99.0, days.size)).astype(float)
+        worst = int(np.argmax(np.bincount(hours, weights=errors)))
+        here = hours == worst
+        for largest_of in wrong:
+            estimate = ratio_in_blocks(errors * here, n * here, days, base=(errors, n), largest_of=largest_of)
+            assert estimate is not None
+            assert estimate.low is not None
+            assert estimate.mean == pytest.approx(errors[here].mean() / errors.mean())
+            wrong[largest_of] += estimate.low > 1
+    assert wrong[24] <= 6
+    assert wrong[1] > 8

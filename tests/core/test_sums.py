@@ -18,6 +18,8 @@ WHOLE = {
     "len(item.value) + 2", "1 for hypothesis", "batch.count for", "part.size for part",
     "size for size, _ in measures", "source.users.count for", "remark.startswith(", "hook.invocations for",
     "widths[k] + _BETWEEN for", "source.bad for", "source.lost for", "source.arrived for",
+    "counted.values(", "count for _, count in self._launching", "provisioned.environments for", "not np.isnan(",
+    "source.fates[fate] for", "lost.values(",
     "source.owners.count for", "part.replications for", "release.bad for", "map(box.overlaps, ",
 }  # fmt: skip
 """What whole numbers are summed of."""

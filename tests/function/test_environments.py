@@ -114,3 +114,17 @@ def test_environments_that_died_unseen_are_dropped_and_counted() -> None:
     environments.give_back(newest, 0, 99)
     assert environments.idle == [(-SWEEP, 0.0, SWEEP, 99)]
     assert environments.seconds(100) == (SWEEP * 6 + 100, SWEEP * 1 + 99)
+
+
+def test_provisioned_ones_that_are_taken_away_go_idle_first_and_the_others_when_they_are_done() -> None:
+    environments = pool(concurrency=5, keep_alive=1)
+    environments.provision(3, 0.0)
+    taken = [environments.take(10.0) for _ in range(2)]
+    environments.deprovision(3, 20.0)
+    assert environments.fleet.limit == 5
+    assert environments.idle == []
+    assert all(environment is not None for environment in taken)
+    environments.destroy(taken[0], 10.0, 30.0)  # type: ignore[arg-type]
+    environments.give_back(taken[1], 10.0, 40.0)  # type: ignore[arg-type]
+    assert environments.seconds(50.0) == (20.0 + 30.0 + 40.0, 20.0 + 30.0)
+    assert invoke(environments, 50, 51) == (3, True)

@@ -344,3 +344,23 @@ def test_no_burn_rate_is_told_of_what_no_invocation_shows(sli: Any, instead: str
     burning = {"metric": "burn_rate", "slo": "kept", "threshold": "> 14.4", "long": "1 h", "short": "5 min"}
     with pytest.raises(ScenarioError, match=instead):
         polled(QUEUE, slos=[{"name": "kept", "sli": sli, "objective": "99%"}], alarms={"errors": burning})
+
+
+def test_batches_take_places_on_managed_instances() -> None:
+    """Two places for batches that each run for a second: a third one is throttled, and its messages come back."""
+    version = {"duration": "1 s"}
+    settled = run(
+        polled(
+            QUEUE | {"arrivals": {"fixed": "100 ms"}, "batch": {"size": 1}, "visibility_timeout": "30 s"},
+            old=version,
+            function__managed={"concurrency": 2, "environments": {"minimum": 1, "maximum": 1}},
+        ),
+        "canary",
+        events=True,
+    )
+    assert settled.events is not None
+    ran = settled.events[settled.events.outcome != "throttled"]
+    assert not ran.cold.any()
+    for _, starts in ran.start_s.groupby(ran.version):
+        assert (starts.to_numpy()[2:] - starts.to_numpy()[:-2]).min() > 1 - 1e-6
+    assert settled.summary["throttles"] > 0

@@ -79,7 +79,7 @@ def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes:
     [
         ("1/s", True, "simpy", "runs are too small for the compiled plane"),
         ("5/s", True, "compiled", "equal to the simpy plane, invocation by invocation"),
-        ("5/s", False, "simpy", "too small to be worth compiling the kernel, which is not cached yet"),
+        ("2/s", False, "simpy", "too small to be worth compiling the kernel, which is not cached yet"),
         (
             "500/s",
             False,
@@ -95,6 +95,14 @@ def test_a_study_compiles_where_it_is_worth_it(
     monkeypatch.setattr(compiled, "_installed", lambda: True)
     choice = choose_engine(busy(rate))
     assert (choice.engine, choice.reason.split("; ", 1)[1]) == (engine, reason)
+
+
+def test_runs_that_are_looked_at_compile_for_all_of_them_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """480,000 invocations take the SimPy plane three seconds, and four such runs longer than the compiler takes."""
+    monkeypatch.setattr(compiled, "_ready", lambda _: False)
+    monkeypatch.setattr(compiled, "_installed", lambda: True)
+    engines = [choose_engine(busy("400/s"), single=True, runs=runs).engine for runs in (1, 3, 4)]
+    assert engines == ["simpy", "simpy", "compiled"]
 
 
 def test_a_single_run_takes_the_reference_where_it_is_small(numba: bool) -> None:

@@ -24,6 +24,7 @@ from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.errors import ScenarioError
 from rollout_sim.study.comparison import best_strategy
+from rollout_sim.study.executor import starting
 from rollout_sim.study.judgement import limits_of
 from rollout_sim.views.report.build import Report, make_report
 from rollout_sim.views.report.page import _answer as page_of
@@ -186,6 +187,13 @@ def test_the_same_scenario_and_seed_make_the_same_bytes(folder: Path) -> None:
     assert first != other
 
 
+@pytest.mark.slow
+def test_pictures_that_several_processes_draw_are_the_same(file: Path, made: Report) -> None:
+    with starting(2):
+        pass
+    assert html(replace(made, jobs=2)) == file.read_text(encoding="utf-8")
+
+
 def test_the_command_on_the_page_writes_the_page(folder: Path) -> None:
     path = write(folder, slos=None)
     call("report", path.name, "--seed", "3", "--replications", "30", "--out", "a/b.html", cwd=folder)
@@ -219,7 +227,7 @@ def test_what_a_file_says_is_text_and_never_markup(folder: Path) -> None:
         ({"rollout": None, "strategies": None, "alarms": None}, "No recommendation: nothing is rolled out."),
         ({"slos": None}, "No recommendation: the scenario has no SLO"),
         ({"rollout__alarms": []}, "No recommendation: no alarm watches the rollout"),
-        ({"function__versions__2": {"like": "1"}}, "Nothing is wrong with version 2."),
+        ({"function__versions__2": {"like": "1"}, "slos": None}, "Nothing is wrong with version 2."),
         ({"function__reserved_concurrency": 2}, "a search takes half a minute here"),
         ({"engine": "aggregate", "slos": None}, "Comparison: aggregate plane"),
     ],

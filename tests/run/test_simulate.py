@@ -97,7 +97,7 @@ def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:
     ),
     st.sampled_from(["instant", "canary", "linear"]),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_counts_are_conserved(changes: dict[str, Any], strategy: str) -> None:
     """Every arrival is answered or pending, every attempt is in the metrics, and every event in both."""
     given_ = scenario(horizon="12 min", **changes)

@@ -91,11 +91,11 @@ def test_an_own_metric_counts_its_share_on_every_plane() -> None:
     caught = 1 - math.exp(-5 * 0.2 * 120 * (1 - 0.99 * 0.99) * 0.8)
     assert 0.7 < caught < 0.9
     rows = {}
-    for engine, count in (("simpy", 200), ("compiled", 200), ("aggregate", 10_000)):
+    for engine, count in (("simpy", 40), ("compiled", 200), ("aggregate", 10_000)):
         rows[engine] = compare(replace(given, engine=engine), count, twin=False).columns["one"]
         error = math.sqrt(caught * (1 - caught) / count)
         assert (rows[engine]["outcome"] == 2).mean() == pytest.approx(caught, abs=4.5 * error)
-    assert rows["simpy"]["outcome"].tolist() == rows["compiled"]["outcome"].tolist()
+    assert rows["simpy"]["outcome"].tolist() == rows["compiled"]["outcome"][:40].tolist()
 
 
 def test_an_own_metric_of_all_is_the_metric_itself() -> None:

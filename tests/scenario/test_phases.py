@@ -107,8 +107,8 @@ def test_what_is_no_phase(changes: dict[str, Any], problem: str) -> None:
 
 def test_run_is_replication_0_of_compare_and_strategies_start_together() -> None:
     found = replace(scenario(rollout__phase="random", horizon="12 min"), engine="simpy")
-    compared = compare(found, 3, twin=False)
-    for k in range(3):
+    compared = compare(found, 2, twin=False)
+    for k in range(2):
         results = [simulate(found, name, replication=k) for name in found.strategies]
         assert len({result.scenario.start for result in results}) == 1
         for result in results:

@@ -76,12 +76,12 @@ def test_the_schema_names_every_field_of_the_top_level() -> None:
     ("stem", "strategy", "told"),
     [
         ("orders-queue", "instant", ("a backlog of {backlog_at_rollback}", "takes {drain_time_s:.0f} s", "{records_lost} orders")),
+        ("managed-instances", "SAM default", ("{throttles:,} are throttled in 8 min",)),
+        ("managed-instances", "linear 10%", ("({throttles} request is throttled)",)),
         ("ledger-stream", "SAM default", ("{records_bad:,} of {records:,} entries", "{versions[2][errors]:,} errors")),
     ],
 )  # fmt: skip
-def test_the_answers_about_queues_and_streams_are_what_comes_out(
-    stem: str, strategy: str, told: tuple[str, ...]
-) -> None:
+def test_the_answers_are_what_comes_out(stem: str, strategy: str, told: tuple[str, ...]) -> None:
     path = FOLDER / f"{stem}.yaml"
     summary = simulate(Scenario.load(path), strategy).summary
     summary["versions"] = {int(number): version for number, version in summary["versions"].items()}

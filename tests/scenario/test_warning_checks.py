@@ -35,6 +35,33 @@ def test_what_a_queue_or_a_stream_is_not_meant_to_be() -> None:
     assert names(traffic=[stream | {"retries": {"attempts": 3}}]) == [("counted-retries", "alarms.errors.metric")]
     assert names(traffic=[queue | {"visibility_timeout": "31 s"}]) == [("visibility", "traffic[0].visibility_timeout")]
     assert names(traffic=[queue | {"visibility_timeout": "32 s"}]) == []
+    visibility = ("visibility", "traffic[0].visibility_timeout")
+    assert names(traffic=[queue | {"visibility_timeout": "2 min", "retention": "2 min"}]) == [visibility]
+    assert names(traffic=[queue | {"visibility_timeout": "119 s", "retention": "2 min"}]) == []
+
+
+def managed(load: float, **changes: Any) -> list[tuple[str, str]]:
+    """The warnings about versions with a minimum of 30 places, for so many requests of a second at once."""
+    spec = {"duration": "1 s"}
+    settings = {
+        "traffic": http(poisson=f"{load}/s"), "function__versions": {"1": spec, "2": {"like": "1"}},
+        "function__managed": {"concurrency": 10, "environments": {"minimum": 3, "maximum": 20}},
+    }  # fmt: skip
+    return names(**(settings | changes))
+
+
+def test_steps_that_managed_instances_cannot_follow_are_told() -> None:
+    steps = {"canary": {"type": "canary", "percent": 10, "interval": "1 h"}}
+    slow, quick = ({"linear": {"type": "linear", "percent": 10, "interval": every}} for every in ("2 min", "119 s"))
+    warned = [("managed-growth", "strategies.canary")]
+    assert managed(30, horizon="3 h", strategies=steps) == []
+    assert managed(31, horizon="3 h", strategies=steps) == warned
+    assert managed(100, horizon="3 h", strategies=slow) == []
+    assert managed(100, horizon="3 h", strategies=quick) == [("managed-growth", "strategies.linear")]
+    ready = {"canary": {**steps["canary"], "provisioned": 7, "allocation": "5 min"}}
+    assert managed(100, horizon="3 h", strategies=ready) == []
+    assert managed(101, horizon="3 h", strategies=ready) == warned
+    assert managed(201) == [("managed-maximum", "function.managed.environments")]
 
 
 def test_an_ordinary_scenario_has_no_warnings() -> None:
@@ -46,6 +73,8 @@ def test_shipped_scenarios_have_none_but_the_one_that_is_meant(path: Path) -> No
     meant: list[tuple[str, object]] = []
     if path.stem == "latency-regression":
         meant = [("unused-alarm", "p99-alias")]
+    if path.stem == "managed-instances":  # whose question they answer
+        meant = [("managed-growth", "instant"), ("managed-growth", "SAM default")]
     if path.stem == "ledger-stream":  # which is about them
         meant = [("blocked-shard", 0), ("counted-retries", "errors")]
     assert [(warning.name, warning.where[1]) for warning in Scenario.load(path).warnings()] == meant

@@ -9,12 +9,23 @@ from unittest.mock import patch
 import pytest
 from builders import scenario
 
-from rollout_sim.planes.selection import choose_engine
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.comparison import WIDE, compare
-from rollout_sim.study.replications import FEWEST, MOST, nominally_affordable
+from rollout_sim.study import replications
+from rollout_sim.study.comparison import WIDE, compare, good_twin
+from rollout_sim.study.replications import (
+    ENOUGH,
+    FEWEST,
+    MOST,
+    PATIENCE,
+    compared_by_default,
+    nominal_seconds,
+    nominally_affordable,
+)
 from rollout_sim.views.sentences import conclusion
 from rollout_sim.views.tables import comparison_table
+
+SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 
 
 def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
@@ -29,15 +40,39 @@ def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
     assert counts["simpy"] == FEWEST  # not fewer, however slow
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_comparison_of_each_shipped_scenario_has_enough_replications_by_default(path: Path) -> None:
+    given = Scenario.load(path)
+    plane = choose_engine(given)
+    if given.polled and plane.engine == "simpy":
+        pytest.skip("the fast planes know no pollers")
+    runs = len(given.strategies) * (1 if good_twin(given) is None else 2)
+    count = compared_by_default(given, plane, runs)
+    assert count >= (1000 if plane.engine == "aggregate" else ENOUGH)
+    assert nominal_seconds(given, plane, runs * count) <= PATIENCE
+
+
+def test_nobody_waits_for_more_than_enough() -> None:
+    """What is over in seconds has more than enough; beyond them, nothing is simulated that does not lead there."""
+    given = scenario()
+    plane = EngineChoice(engine="compiled", reason="", batch=1)
+    counts = [compared_by_default(given, plane, runs) for runs in (1, 10, 20, 40, 10_000)]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > ENOUGH == counts[2]
+    assert counts[-1] == FEWEST
+
+
 @pytest.mark.parametrize("speed", [1.0, 1000.0])
-@pytest.mark.slow
-def test_the_default_of_compare_looks_at_no_clock(speed: float) -> None:
+def test_the_default_of_compare_looks_at_no_clock(speed: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is a thousand times as slow makes as many replications."""
-    given = scenario(horizon="8 min", rollout__start="1 min")
+    calls = [{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/s"}}]
+    given = scenario(horizon="8 min", rollout__start="1 min", traffic=calls)
     plane = choose_engine(given, "simpy")
+    monkeypatch.setattr(replications, "PER_RUN", 0.1)
+    monkeypatch.setattr(replications, "ENOUGH", FEWEST)
     with patch.object(time, "perf_counter", side_effect=lambda: time.time() * speed):
         compared = compare(given, strategies=["canary"], engine="simpy")
-    assert compared.replications == nominally_affordable(given, plane, 2)
+    assert compared.replications == compared_by_default(given, plane, 2)
 
 
 def test_too_few_replications_are_called_that_everywhere() -> None:

@@ -36,19 +36,27 @@ def distribution(words: str) -> Any:
 
 @cache
 def runs(
-    rate: float, warm: str, cold: str | None = None, *, limit: int = 1000, horizon: str = "100000 s", count: int = RUNS
-) -> tuple[RunResult, ...]:
-    """Steady runs of one version from empty; `warm` and `cold` as `distribution` takes them."""
+    rate: float, warm: str, cold: str | None = None, *, limit: int = 1000, horizon: str = "100000 s", count: int = RUNS,
+    places: int = 0,
+) -> tuple[RunResult, ...]:  # fmt: skip
+    """Steady runs of one version from empty; `warm` and `cold` as `distribution` takes them.
+
+    With `places` its environments are that large and run on managed instances, as many of them as the `limit` has room for.
+    """
 
     version: dict[str, Any] = {"duration": distribution(warm)}
     if cold is not None:
         version["cold_duration"] = distribution(cold)
+    managed = None
+    if places:
+        managed = {"concurrency": places, "environments": {"minimum": limit // places, "maximum": limit // places}}
     given = steady(
         function__versions={"1": version},
         function__timeout="15 min",
         function__keep_alive="600 s",
         function__account_concurrency=max(limit, 1000),
-        function__reserved_concurrency=limit,
+        function__reserved_concurrency=None if places else limit,
+        function__managed=managed,
         traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": f"{rate}/s"}}],
         slos=[],
         horizon=horizon,
@@ -86,6 +94,14 @@ def environments() -> Iterator[Row]:
             group=GROUP, expected=erlang_b(servers, 0.9 * 1.991), decimals=None, plane="compiled",
             what=f"Erlang B: share throttled by a concurrency of {servers} at 0.9 × 1.991 erlang (simulated elsewhere: {other})",
             ours=mean(lambda servers=servers: throttled(runs(0.9, "exponential 1.991", limit=servers))),
+        )  # fmt: skip
+    for servers, places in ((6, 3), (40, 20)):
+        load = 0.8 * servers
+        yield Row(
+            group=GROUP, expected=erlang_b(servers, load), decimals=None, plane="compiled",
+            what=f"Erlang B: share throttled by {servers // places} managed environments of {places} places at {load:.3g} erlang",
+            ours=mean(lambda servers=servers, load=load, places=places: throttled(
+                runs(load, "exponential 1", limit=servers, places=places, horizon="20000 s"))),
         )  # fmt: skip
     busy = mean(
         lambda: np.array([run.throttles for run in runs(212.2, "60 s", limit=10_000, horizon="10 s", count=200)])

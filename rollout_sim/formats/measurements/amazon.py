@@ -11,7 +11,7 @@ from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.naming import Names, unknown_series
-from rollout_sim.formats.measurements.recording import Recording, Series, checked, number, period_of
+from rollout_sim.formats.measurements.recording import RECORDS, Recording, Series, checked, number, period_of
 
 DOCUMENTS: Final[Mapping[str, str]] = {
     "MetricAlarms": "alarms",
@@ -31,14 +31,21 @@ DOCUMENTS: Final[Mapping[str, str]] = {
 }
 """The kind of an answer by a key that only it has; the first that is there counts."""
 _SHORT: Final = ("PartialData", "InternalError")
-_SUMS: Final = {"invocations": "Sum", "errors": "Sum", "throttles": "Sum", "concurrent_executions": "Maximum"}
+_SUMS: Final = {
+    "invocations": "Sum",
+    "errors": "Sum",
+    "throttles": "Sum",
+    "concurrent_executions": "Maximum",
+    RECORDS: "Sum",
+}
 _DURATIONS: Final = {
     "Average": "duration_average_ms", "Maximum": "duration_max_ms", "p50": "duration_p50_ms", "p90": "duration_p90_ms",
     "p99": "duration_p99_ms",
 }  # fmt: skip
 _METRICS: Final = {
     "Invocations": "invocations", "Errors": "errors", "Throttles": "throttles", "Duration": "duration",
-    "ConcurrentExecutions": "concurrent_executions",
+    "ConcurrentExecutions": "concurrent_executions", "NumberOfMessagesSent": RECORDS, "IncomingRecords": RECORDS,
+    "PolledEventCount": RECORDS,
 }  # fmt: skip
 
 

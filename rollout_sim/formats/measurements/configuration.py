@@ -26,6 +26,12 @@ _ALARM: Final = (
     "ThresholdMetricId", "AlarmRule",
 )  # fmt: skip
 """What describe-alarms and a template call by the same names."""
+_MAPPING: Final = (
+    "EventSourceArn", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ParallelizationFactor",
+    "BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "DestinationConfig", "ScalingConfig",
+    "ProvisionedPollerConfig",
+)  # fmt: skip
+"""Likewise of list-event-source-mappings."""
 
 
 def configured(recording: Recording, function: str, alias: str) -> Deployed | None:
@@ -56,7 +62,11 @@ def configured(recording: Recording, function: str, alias: str) -> Deployed | No
     stack = Stack(Template(path=Path("AWS"), data=data, lines={}, addresses=addresses), {}, "configuration in AWS")
     deployed = stack.read(stack.chosen(None))
     # Who calls it is not asked; the traffic's section says that its kind is a guess.
-    deployed.remarks[:] = [remark for remark in deployed.remarks if not remark.startswith("who calls the alias")]
+    deployed.remarks[:] = [
+        remark.replace("is not in the template", "is not known")
+        for remark in deployed.remarks
+        if not remark.startswith("who calls the alias")
+    ]
     deployed.name = function
     deployed.alias = alias
     if group is None:
@@ -69,7 +79,8 @@ def configured(recording: Recording, function: str, alias: str) -> Deployed | No
 def _function(recording: Recording, function: str) -> dict[str, Any]:
     given = next((entry for entry in recording.documents.get("function", []) if _is_of(entry, function)), {})
     properties: dict[str, Any] = {"FunctionName": function}
-    properties |= {key: given[key] for key in ("Timeout", "Runtime", "MemorySize", "EphemeralStorage") if key in given}
+    taken = ("Timeout", "Runtime", "MemorySize", "EphemeralStorage", "CapacityProviderConfig")
+    properties |= {key: given[key] for key in taken if key in given}
     snap = given.get("SnapStart")
     if isinstance(snap, Mapping):
         properties["SnapStart"] = {"ApplyOn": snap.get("ApplyOn", "None")}
@@ -128,7 +139,9 @@ def _mappings(recording: Recording, function: str) -> Iterator[tuple[str, dict[s
         source = str(entry.get("EventSourceArn", "")).rpartition(":")[2] or f"mapping{number}"
         called = str(entry.get("FunctionArn", function))
         target = called.partition(":function:")[2] or called
-        properties = {
+        # AWS answers with an empty OnFailure where there is none.
+        given = {key: entry[key] for key in _MAPPING if entry.get(key) not in (None, {"OnFailure": {}})}
+        properties = given | {
             "FunctionName": target,
             "Enabled": entry.get("State", "Enabled") in ("Enabled", "Enabling", "Creating", "Updating"),
         }

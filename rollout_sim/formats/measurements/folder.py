@@ -16,14 +16,15 @@ from rollout_sim.core.files import atomic_folder, pictures
 from rollout_sim.core.formatting import number_with_interval, share_with_interval, show_duration
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.statistics import Estimate
-from rollout_sim.core.units import text
+from rollout_sim.core.units import parse, text
 from rollout_sim.core.yaml_io import commented, suggest, to_yaml
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.measurements.amazon import entries, inside
 from rollout_sim.formats.measurements.configuration import configured
 from rollout_sim.formats.measurements.history import described, releases
-from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Measured, Recording, span, stamp
+from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, RECORDS, Measured, Recording, span, stamp
 from rollout_sim.formats.templates.deployed import AFTER, COLD_START, LAG, RESTORE, START, Deployed
+from rollout_sim.formats.templates.events import Event
 from rollout_sim.scenario.goals import FOUND_AFTER
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.template import ScenarioTemplate
@@ -76,6 +77,19 @@ class Imported:
     used: Measured
     remarks: tuple[str, ...]
     choices: Choices
+    per_batch: float | None = None
+    """Of what is polled: how many records came for each invocation; None where no metric of the queue or stream was there."""
+
+    @property
+    def polled(self) -> Event | None:
+        """The queue or stream whose batches are all that was measured; None where others call the alias, too, or nothing is known."""
+        events = [] if self.deployed is None else self.deployed.events
+        return events[0] if len(events) == 1 and events[0].polled and events[0].fields else None
+
+    @property
+    def records(self) -> float:
+        """Records of a batch: as measured, or one for want of knowing."""
+        return 1.0 if self.per_batch is None else self.per_batch
 
 
 def imported(recording: Recording, choices: Choices) -> Imported:
@@ -95,7 +109,7 @@ def imported(recording: Recording, choices: Choices) -> Imported:
         recording.remark(remark)
     return Imported(
         fitted=fitted, deployed=deployed, known=frozenset(recording.documents), table=table, used=used,
-        remarks=tuple(map(legible, recording.remarks)), choices=choices,
+        remarks=tuple(map(legible, recording.remarks)), choices=choices, per_batch=recording.per_invocation(RECORDS, used),
     )  # fmt: skip
 
 
@@ -208,7 +222,7 @@ def _remarks(
         newest = stamp(int(used.times[kept][0]))
         yield f"{TRAFFIC} begins at {newest}: a trace takes at most {MAX_INVOCATIONS:,} invocations; --rate profile takes all of them"
     if deployed is not None and any(event.polled for event in deployed.events):
-        yield "Lambda polls a queue or stream for it: what is measured, and what comes here, are batches, not their messages"
+        yield "Lambda polls a queue or stream for it: what is measured are batches, not their records"
     throttled = float(np.nansum(used.columns["throttles"]))
     if throttled:
         yield f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone"
@@ -274,6 +288,7 @@ class _Sections:
         self.choices = result.choices
         self.when = span(result.used)
         self.measured = f"measured {self.when}"
+        self.timeout = "3 s"
 
     def all(self) -> list[tuple[str, dict[str, Any]]]:
         """All of them, in the order of a scenario file."""
@@ -338,6 +353,10 @@ class _Sections:
             function["reserved_concurrency"] = deployed.reserved
         if deployed is not None and deployed.provisioned:
             first["provisioned"] = deployed.provisioned
+        if deployed is not None and deployed.managed:
+            function["managed"] = deployed.managed
+            del first["cold_start"]
+        self.timeout = str(function["timeout"])
         lines.append(f"version 2: GUESS, version 1 with {text(fault, 'share')} more errors.")
         function |= {
             "versions": {"1": first, "2": {"like": "1", "faults": [{"errors": text(fault, "share")}]}},
@@ -397,6 +416,16 @@ class _Sections:
             f"error_rate: {self.measured}, {int(self.fitted.observed.errors.sum()):,} errors. {_described(fitted)}, which was "
             f"chosen by {fitted.reason}. Fit: {fitted.goodness.verdict} ({_verdict(fitted.goodness)})."
         )
+        if self.result.polled is not None:
+            part = self.result.polled.fields.get("batch", {})
+            apart = isinstance(part, Mapping) and bool(part.get("partial_failures"))
+            of_records = 1.0 if apart else self.result.records
+            what = (
+                "only those that fail as a whole are counted"
+                if apart
+                else "a batch fails where one of its records does"
+            )
+            return _rate(fitted, of_records), f"{about}\nThese are errors of batches; {what}."
         recorded = {"minutes": MINUTES, "of": self.result.used.of}
         if self.choices.errors == "minutes":
             return recorded, f"{about}\nHere the recorded minutes themselves are replayed."
@@ -411,9 +440,9 @@ class _Sections:
             f"{number_with_interval(value)} over {show_duration(float(spans * arrivals.period))}"
             for spans, value in arrivals.dispersions.items()
         )
-        rate = arrivals.rate
+        rate, calls = arrivals.rate, "requests" if self.result.polled is None else "batches"
         about = (
-            f"traffic: {self.measured}: {number_with_interval(rate)} requests a second on average. Index of dispersion around "
+            f"traffic: {self.measured}: {number_with_interval(rate)} {calls} a second on average. Index of dispersion around "
             f"its slow changes (Poisson: 1): {dispersions or 'too few periods'}."
         )
         kept = _kept(self.result.used)
@@ -435,12 +464,29 @@ class _Sections:
                 f"{text(START, 'duration')} later; `rollout-sim run --at` takes another moment. Periods without a datapoint "
                 "had no request."
             )
+        if self.result.polled is not None:
+            return self._polled(self.result.polled, about, trace)
         kinds = [] if self.deployed is None else list(dict.fromkeys(event.kind for event in self.deployed.events))
         kinds = [kind if kind in ("http", "schedule") else "data" for kind in kinds]
         kinds = [kind for kind in dict.fromkeys(kinds) if kind != "schedule"]
         source: dict[str, Any] = {"source": kinds[0] if len(kinds) == 1 else "http", "alias": self.choices.alias}
         about += f"\nsource: {'as configured' if len(kinds) == 1 else 'GUESS'}."
         return about, {"traffic": [source | {"arrivals": {"trace": trace}}]}
+
+    def _polled(self, event: Event, about: str, trace: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The source of a queue or stream, whose records are the batches that were measured, times the records of each."""
+        records, known = self.result.records, self.result.per_batch is not None
+        factor = 1.0 / _density(self.result) if self.choices.rate == "profile" else 1.0
+        if records * factor != 1:
+            trace["scale"] = f"{records * factor:.12g}x"
+        source = dict(event.fields) | {"alias": self.choices.alias, "arrivals": {"trace": trace}}
+        if source["source"] == "queue" and "function" not in self.result.known:
+            source["visibility_timeout"] = text(min(6 * parse(self.timeout, "duration"), 43_200.0), "duration")
+        told = f"{records:.3g} records a batch, measured" if known else (
+            "one record a batch, a GUESS; give NumberOfMessagesSent of the queue or IncomingRecords of the stream to have it measured"
+        )  # fmt: skip
+        about += f"\nsource: the event source mapping as configured; {told}. Batches are made anew from the records."
+        return about, {"traffic": [source]}
 
     def _slo(self) -> tuple[str, dict[str, Any]]:
         objective = next((value for value in _OBJECTIVES[2:] if self._mean < (1 - value) / 2), _OBJECTIVES[-1])
@@ -583,17 +629,21 @@ def _time(value: Estimate) -> str:
     return f"{show_duration(value.mean)} [{show_duration(value.low)}, {show_duration(value.high)}]"
 
 
-def _rate(fitted: ErrorFit) -> Any:
-    """The field `error_rate` of a version."""
+def _rate(fitted: ErrorFit, records: float = 1.0) -> Any:
+    """The field `error_rate` of a version, of which one in so many `records` that fails makes an error."""
+
+    def of_record(share: float) -> str:
+        return _share(share if records == 1 else 1 - (1 - share) ** (1 / records))
+
     described = fitted.description
     if isinstance(described, Scattered):
         dispersion = float(f"{described.dispersion:.4g}")
-        return {"mean": _share(described.mean), "dispersion": dispersion, "every": _every(fitted)}
+        return {"mean": of_record(described.mean), "dispersion": dispersion, "every": _every(fitted)}
     if isinstance(described, Spells):
         lengths = {"spell": described.spell * fitted.period, "every": described.every * fitted.period}
         written = {name: text(float(max(round(length), MINUTE)), "duration") for name, length in lengths.items()}
-        return {"calm": _share(described.calm), "spells": _share(described.bad), **written}
-    return _share(described.mean) if described.mean else "0%"
+        return {"calm": of_record(described.calm), "spells": of_record(described.bad), **written}
+    return of_record(described.mean) if described.mean else "0%"
 
 
 # --- the other files ----------------------------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.measurements.amazon import read_answer
+from rollout_sim.formats.measurements.amazon import inside, read_answer
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.commands import DAY, pieces, queries, scopes, windows
 from rollout_sim.formats.measurements.naming import Names
@@ -168,17 +169,26 @@ class _Reader:
                 if attempt < _AGAIN:
                     results = [result | {"StatusCode": "Complete"} for result in results]
                 told = {"MetricDataResults": results, "Messages": page.get("Messages")}
-                self.recording.extend(read_answer(told, "AWS", self.names, self.clock))
+                with _legible("GetMetricData"):
+                    self.recording.extend(read_answer(told, "AWS", self.names, self.clock))
             again = [query for query in wanted if query["Id"] in short]
             if not again:
                 return
 
     def _pages(self, wanted: list[dict[str, Any]], start: int, end: int) -> Iterator[Mapping[str, Any]]:
         paginator = self.clients["cloudwatch"].get_paginator("get_metric_data")
-        yield from paginator.paginate(
+        pages = iter(paginator.paginate(
             MetricDataQueries=wanted, ScanBy="TimestampAscending",
             StartTime=datetime.fromtimestamp(start, UTC), EndTime=datetime.fromtimestamp(end, UTC),
-        )  # fmt: skip
+        ))  # fmt: skip
+        while True:
+            with _legible("GetMetricData"):
+                page = next(pages, None)
+                if page is None:
+                    return
+                if "MetricDataResults" not in page:
+                    raise ValueError("there are no MetricDataResults in it")
+            yield page
 
     # --- alarms and deployments ---------------------------------------------------------------------------------------
 
@@ -203,7 +213,7 @@ class _Reader:
         answer = self._asked(codedeploy, "get_deployment_group", "deployment group", **named)
         if answer is None:
             return
-        config = str(answer["deploymentGroupInfo"].get("deploymentConfigName", ""))
+        config = str(inside(answer, "deploymentGroupInfo").get("deploymentConfigName", ""))
         if not config.startswith("CodeDeployDefault."):
             self._asked(codedeploy, "get_deployment_config", "deployment configuration", deploymentConfigName=config)
         identities = self._paged(
@@ -241,7 +251,8 @@ class _Reader:
         from botocore.exceptions import ClientError
 
         try:
-            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+            with _legible(operation):
+                answer: dict[str, Any] = getattr(client, operation)(**arguments)
         except ClientError as error:
             self.recording.remark(f"{error.operation_name}: {_told(error)}; it is left out")
             return None
@@ -257,14 +268,27 @@ class _Reader:
         from botocore.exceptions import ClientError
 
         try:
-            pages = client.get_paginator(operation).paginate(**arguments)
-            found = [entry for page in pages for entry in page.get(key) or []]
+            with _legible(operation):
+                pages = client.get_paginator(operation).paginate(**arguments)
+                found = [entry for page in pages for entry in page.get(key) or []]
         except ClientError as error:
             self.recording.remark(f"{error.operation_name}: {_told(error)}; it is left out")
             return None
         if kind is not None and found:
             self.recording.documents.setdefault(kind, []).append({key: found})
         return found
+
+
+@contextmanager
+def _legible(operation: str) -> Iterator[None]:
+    """While an answer is taken in: one that is not as AWS describes it raises ScenarioError, which names the operation."""
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, KeyError, ResponseParserError) as error:
+        what = str(error).removeprefix("AWS: ")
+        raise ScenarioError([f"AWS: {operation}: the answer cannot be read: {shorten(what)}"]) from None
 
 
 def _told(error: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.formats.measurements.recording import RECORDS
 
 LABEL: Final = re.compile(r"(?P<column>\w+) of (?P<of>function|alias:[\w-]+|version:\d+) every (?P<period>\d+) s")
 """The label of the queries that `commands` prints and `live` asks."""
@@ -17,6 +18,7 @@ _OTHERS: Final = re.compile(
 )
 """Metrics that are none of ours, however like one their names look; a rate of errors is no count."""
 _METRICS: Final = (
+    (RECORDS, re.compile(r"messages?.?(?:sent|added)|incoming.?records|polled.?event.?count")),
     ("concurrent_executions", re.compile(r"concurrent")),
     ("throttles", re.compile(r"throttle|\b429\b")),
     ("errors", re.compile(r"error|failure|\b5xx\b")),
@@ -130,7 +132,7 @@ def column_of(lowered: str) -> str | None:
     metric = next((column for column, pattern in _METRICS if pattern.search(lowered)), None)
     if metric == "duration":
         return next((column for column, pattern in _STATISTICS if pattern.search(lowered)), None)
-    if metric in ("errors", "throttles", "invocations") and _AVERAGED.search(_AGGREGATOR.sub("", lowered)):
+    if metric in ("errors", "throttles", "invocations", RECORDS) and _AVERAGED.search(_AGGREGATOR.sub("", lowered)):
         return None
     return metric
 

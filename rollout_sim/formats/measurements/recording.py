@@ -19,7 +19,9 @@ from rollout_sim.errors import ScenarioError
 MINUTE: Final = 60
 KEPT: Final = (60, 300, 3600)
 """The periods (s) in which CloudWatch keeps a metric: for 15, 63 and 455 days."""
-COUNTS: Final = ("invocations", "errors", "throttles")
+RECORDS: Final = "records"
+"""What a queue or stream took in, beside the columns of the table: it tells how many records a batch held."""
+COUNTS: Final = ("invocations", "errors", "throttles", RECORDS)
 """Columns that are whole numbers, and that add up over time."""
 LARGEST: Final = 1e9
 """No count and no duration (ms) of a period is larger."""
@@ -103,7 +105,7 @@ class Recording:
         """
         groups: dict[tuple[str, int], list[Series]] = {}
         for series in self.series:
-            if series.times.size:
+            if series.times.size and series.column in COLUMNS:
                 groups.setdefault((series.of, series.period), []).append(series)
         merged = [self._merged(of, period, groups[of, period]) for of, period in sorted(groups)]
         for minutes in merged:
@@ -114,6 +116,19 @@ class Recording:
                 )
                 raise ScenarioError([f"the recording cannot be used: {what}; allowed {MOST:,}"])
         return [minutes for minutes in self._finest(merged) if minutes.times.size]
+
+    def per_invocation(self, column: str, used: Measured) -> float | None:
+        """How many of what a series beside the table counts came for each invocation of `used`, over its time; None without any."""
+        start, end = int(used.times[0]), used.end
+        counted = {
+            time: value
+            for series in self.series
+            if series.column == column
+            for time, value in zip(series.times.tolist(), series.values.tolist(), strict=True)
+            if start <= time < end
+        }
+        calls = float(np.nansum(used.columns["invocations"]))
+        return sum(counted.values()) / calls if counted and calls else None
 
     def _merged(self, of: str, period: int, group: list[Series]) -> Measured:
         times = np.unique(np.concatenate([series.times for series in group]))

@@ -77,6 +77,8 @@ class Deployed:
     timeout: float = 3.0
     reserved: int | None = None
     provisioned: int = 0
+    managed: dict[str, Any] = field(default_factory=dict)
+    """What `function.managed` is of a function on managed instances, empty for any other."""
     snap_start: bool = False
     described: list[str] = field(default_factory=list)
     """What else matters for durations and cold starts: runtime, memory, storage."""
@@ -162,6 +164,13 @@ class Deployed:
 
     def warn(self) -> None:
         """Adds the warnings that are about the whole of it."""
+        if self.managed:
+            self.remarks.append(
+                "how managed instances scale (managed.target, every, launch, scale_down_after) is a GUESS"
+            )
+            if self.provisioned or self.reserved is not None:
+                self.provisioned, self.reserved = 0, None
+                self.remarks.append("provisioned and reserved concurrency are not for managed instances: left out")
         first, second = self.allocated
         if second < self.provisioned:
             self.remarks.append(
@@ -195,9 +204,9 @@ class Deployed:
     def _sections(self, horizon: float) -> list[tuple[str, dict[str, Any]]]:
         """The comments and fields of the scenario; `horizon` is where the simulation ends (s)."""
         median, slow = (f"{value * 1000:.6g} ms" for value in self.duration)
+        cold = {} if self.managed else {"cold_start": RESTORE if self.snap_start else COLD_START}
         first: dict[str, Any] = {
-            "duration": {"lognormal": {"median": median, "p99": slow}},
-            "cold_start": RESTORE if self.snap_start else COLD_START, "error_rate": "0.1%",
+            "duration": {"lognormal": {"median": median, "p99": slow}}, **cold, "error_rate": "0.1%",
         }  # fmt: skip
         second: dict[str, Any] = {"like": "1"}
         if self.provisioned:
@@ -206,6 +215,8 @@ class Deployed:
         function: dict[str, Any] = {"name": self.name, "timeout": text(self.timeout, "duration")}
         if self.reserved is not None:
             function["reserved_concurrency"] = self.reserved
+        if self.managed:
+            function["managed"] = self.managed
         function |= {
             "versions": {"1": first, "2": {**second, "faults": [{"errors": "5%"}]}},
             "aliases": {self.alias: "1"},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from rollout_sim.core.minutes import moment_of
@@ -19,18 +19,21 @@ from rollout_sim.formats.templates.mappings import kind_of, source_fields
 from rollout_sim.traffic.schedules import Rate, schedule_of
 from rollout_sim.traffic.source import CronArrivals
 
-Kind = Literal["http", "data", "schedule"]
+Kind = Literal["http", "data", "sns", "eventbridge", "s3", "schedule"]
 SYNCHRONOUS: Final = ("Api", "HttpApi", "AlexaSkill", "Cognito", "WebSocketApi")
 """The events of a SAM function whose sender waits for the answer."""
 POLLED: Final = ("SQS", "Kinesis", "DynamoDB", "MSK", "MQ", "SelfManagedKafka", "DocumentDB")
 """Those that Lambda polls and hands over in batches."""
-QUEUED: Final = ("S3", "SNS", "EventBridgeRule", "CloudWatchEvent", "CloudWatchLogs", "IoTRule")
-"""Those that Lambda queues."""
+QUEUED: Final[Mapping[str, Kind]] = {
+    "S3": "s3", "SNS": "sns", "EventBridgeRule": "eventbridge", "CloudWatchEvent": "eventbridge", "CloudWatchLogs": "data",
+    "IoTRule": "data",
+}  # fmt: skip
+"""Those that Lambda queues, and how they call."""
 SCHEDULED: Final = ("Schedule", "ScheduleV2")
 PRINCIPALS: Final[Mapping[str, Kind]] = {
     "apigateway": "http", "elasticloadbalancing": "http", "alexa-appkit": "http", "cognito-idp": "http", "lex": "http",
-    "lexv2": "http", "bedrock": "http", "s3": "data", "sns": "data", "logs": "data", "iot": "data", "ses": "data",
-    "config": "data", "codecommit": "data", "events": "data",
+    "lexv2": "http", "bedrock": "http", "s3": "s3", "sns": "sns", "logs": "data", "iot": "data", "ses": "data",
+    "config": "data", "codecommit": "data", "events": "eventbridge",
 }  # fmt: skip
 """Services that are permitted to call a function, and how they call it."""
 
@@ -46,7 +49,7 @@ class Event:
     polled: bool = False
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
     fields: Mapping[str, Any] = field(default_factory=dict)
-    """Of a queue or stream that scenarios know: the fields of its source."""
+    """What else is known: of a queue or stream the fields of its source, of a rule or schedule how it delivers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +109,7 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
             remarks.append(f"the event {name} is switched off")
         elif kind in SCHEDULED:
             expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
-            events += _scheduled(name, expression, properties)
+            events += _scheduled(name, expression, properties, _delivery(properties))
         else:
             source = properties.given.get("Queue" if kind == "SQS" else "Stream", "")
             fields = source_fields(name, kind, properties, source, timeout)
@@ -118,8 +121,9 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
                 remarks.append(
                     f"{name} comes through a queue (SqsSubscription), which is not read; here it is asynchronous"
                 )
-            called: Kind = "http" if kind in SYNCHRONOUS else "data"
-            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields or {}))
+            called: Kind = "http" if kind in SYNCHRONOUS else QUEUED.get(kind, "data")
+            fields = fields or (_delivery(properties) if called == "eventbridge" else {})
+            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -135,9 +139,23 @@ def _off(properties: Properties) -> bool:
     return properties.text("State").upper() == "DISABLED"
 
 
-def _scheduled(name: str, expression: str, properties: Properties) -> list[Event]:
+def _delivery(target: Properties) -> dict[str, Any]:
+    """The `RetryPolicy` of EventBridge's target as fields of a source."""
+    policy = target.inside("RetryPolicy")
+    retries, oldest = (
+        policy.take("MaximumRetryAttempts", int, None),
+        policy.take("MaximumEventAgeInSeconds", float, None),
+    )
+    fields = ({} if retries is None else {"retries": retries}) | (
+        {} if oldest is None else {"max_age": text(oldest, "duration")}
+    )
+    return {"delivery": fields} if fields else {}
+
+
+def _scheduled(name: str, expression: str, properties: Properties, delivery: Mapping[str, Any]) -> list[Event]:
     """A schedule as an event; none for one that comes once. `properties` are those of the rule or of Scheduler's schedule."""
-    remarks, guess = properties.remarks, Event(name=name, kind="schedule", arrivals={"fixed": "1 h"})
+    remarks = properties.remarks
+    known = Event(name=name, kind="schedule", arrivals={"fixed": "1 h"}, fields=delivery)
     if expression.startswith("at("):
         remarks.append(f"the schedule {name} comes once: {shorten(expression)}; it is left out")
         return []
@@ -145,7 +163,7 @@ def _scheduled(name: str, expression: str, properties: Properties) -> list[Event
         remarks.append(
             f"the schedule {name}: {expression} is not known before the deployment; its interval of 1 h is a GUESS"
         )
-        return [guess]
+        return [known]
     zone = properties.text("ScheduleExpressionTimezone")
     window = properties.inside("FlexibleTimeWindow").take("MaximumWindowInMinutes", float, 0.0)
     cron = {"expression": expression} | ({"zone": zone} if zone else {})
@@ -153,12 +171,12 @@ def _scheduled(name: str, expression: str, properties: Properties) -> list[Event
     try:
         schedule = schedule_of(expression)
         if isinstance(schedule, Rate) and not window:
-            return [Event(name=name, kind="schedule", arrivals={"fixed": text(schedule.every, "duration")})]
+            return [replace(known, arrivals={"fixed": text(schedule.every, "duration")})]
         CronArrivals(expression=expression, zone=zone or "UTC")
     except ValueError as error:
         remarks.append(f"the schedule {name}: {shorten(str(error))}; its interval of 1 h is a GUESS")
-        return [guess]
-    return [Event(name=name, kind="schedule", arrivals={"cron": cron})]
+        return [known]
+    return [replace(known, arrivals={"cron": cron})]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +208,7 @@ CALLERS: Final[Mapping[str, Caller]] = {
     "AWS::ElasticLoadBalancingV2::TargetGroup": Caller(service="elasticloadbalancing", kind="http", where=("Targets",)),
     "AWS::Cognito::UserPool": Caller(service="cognito-idp", kind="http", where=("LambdaConfig",)),
     "AWS::Pipes::Pipe": Caller(service="pipes", kind="data", where=("Target", "Enrichment"), polled=True),
-    "AWS::S3::Bucket": Caller(service="s3", kind="data", where=("NotificationConfiguration",)),
+    "AWS::S3::Bucket": Caller(service="s3", kind="s3", where=("NotificationConfiguration",)),
     "AWS::Logs::SubscriptionFilter": Caller(service="logs", kind="data", where=("DestinationArn",)),
     "AWS::IoT::TopicRule": Caller(service="iot", kind="data", where=("TopicRulePayload",)),
     "AWS::SES::ReceiptRule": Caller(service="ses", kind="data", where=("Rule",)),
@@ -300,30 +318,32 @@ class Around:
 
     def _rule(self, name: str, properties: Properties) -> None:
         self.services.add("events")
-        targets = [self._target(item) for item in properties.items("Targets")]
-        self._beats(name, properties, next((target for target in targets if target is not None), None), "this rule")
+        self._beats(name, properties, properties.items("Targets"), "this rule")
 
     def _schedule(self, name: str, properties: Properties) -> None:
-        self._beats(name, properties, self._target(properties.given.get("Target")), "this schedule")
+        self._beats(name, properties, [properties.given.get("Target")], "this schedule")
 
-    def _target(self, target: Any) -> str | None:
-        return self.callee.called(self.resolver, target.get("Arn")) if isinstance(target, Mapping) else None
-
-    def _beats(self, name: str, properties: Properties, target: str | None, what: str) -> None:
+    def _beats(self, name: str, properties: Properties, targets: Iterable[Any], what: str) -> None:
+        named = [
+            (self.callee.called(self.resolver, item.get("Arn")), item) for item in targets if isinstance(item, Mapping)
+        ]
+        target, given = next(((target, item) for target, item in named if target is not None), (None, {}))
         if target is None:
             return
         if _off(properties):
             self.remarks.append(f"the event {name} is switched off")
             return
         expression = properties.text("ScheduleExpression")
-        events = _scheduled(name, expression, properties) if expression else [Event(name=name, kind="data")]
+        delivery = _delivery(Properties(self.resolver, given, self.remarks, f"{name}."))
+        rule = Event(name=name, kind="eventbridge", fields=delivery)
+        events = _scheduled(name, expression, properties, delivery) if expression else [rule]
         for event in events:
             self._add(event, target, what)
 
     def _subscription(self, name: str, properties: Properties) -> None:
         self.services.add("sns")
         target = self.callee.called(self.resolver, properties.given.get("Endpoint"))
-        self._add(Event(name=name, kind="data"), target, "this subscription")
+        self._add(Event(name=name, kind="sns"), target, "this subscription")
 
     def _url(self, name: str, properties: Properties) -> None:
         target = properties.given.get("TargetFunctionArn")

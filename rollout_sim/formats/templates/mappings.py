@@ -42,8 +42,9 @@ def source_fields(name: str, kind: str, properties: Properties, source: Any, tim
     if kind not in (*QUEUES, *STREAMS):
         return None
     target = properties.resolver.text(source)
-    found = properties.resolver.resources.get(target.partition(".")[0])
-    given = found.get("Properties", {}) if isinstance(found, Mapping) and found.get("Type") in _TYPES else None
+    resource = properties.resolver.resources.get(target.partition(".")[0])
+    of_source = isinstance(resource, Mapping) and resource.get("Type") in _TYPES
+    given = as_mapping(resource).get("Properties", {}) if of_source else None
     behind = Properties(properties.resolver, given or {}, properties.remarks, f"{target.partition('.')[0]}.")
     batch = _batch(properties)
     if kind in QUEUES:
@@ -77,7 +78,8 @@ def _of_queue(
         )
         visible = timeout
     fields: dict[str, Any] = {"visibility_timeout": text(visible, "duration")}
-    fifo = queue.take("FifoQueue", as_switch, False)
+    named_so = properties.text("EventSourceArn").endswith(".fifo")  # which AWS asks of a FIFO queue's name
+    fifo = queue.take("FifoQueue", as_switch, False) or named_so
     if fifo:
         fields["fifo"] = {"groups": _GROUPS}
         remarks.append(f"{name}: its FIFO queue has {_GROUPS} message groups: a GUESS")
@@ -112,8 +114,8 @@ def _redrive(queue: Properties) -> int | None:
     given = queue.given["RedrivePolicy"]
     if isinstance(given, Mapping) and "maxReceiveCount" in given:  # the rest may not be known before the deployment
         return int(queue.inside("RedrivePolicy").take("maxReceiveCount", int, 1))
-    found: int | None = queue.take("RedrivePolicy", receives, None)
-    return found
+    count: int | None = queue.take("RedrivePolicy", receives, None)
+    return count
 
 
 def _of_stream(

@@ -23,6 +23,7 @@ from rollout_sim.formats.templates.events import Around, Callee, sam_events
 from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
 from rollout_sim.formats.templates.template import SAM_FUNCTION, Template
 from rollout_sim.formats.templates.watching import Watching
+from rollout_sim.function.managed import PER_VCPU, EnvironmentLimits
 
 ALIAS: Final = "AWS::Lambda::Alias"
 GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
@@ -211,6 +212,7 @@ class Stack:
             timeout=float(function.take("Timeout", int, 3)),
             reserved=function.take("ReservedConcurrentExecutions", int, None),
             provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
+            managed=_managed(function),
             snap_start=snap == "PublishedVersions",
             described=_described(function),
         )
@@ -410,6 +412,31 @@ def _of_call(create: str) -> Any:
         return None
     parameters = call.get("parameters") if isinstance(call, Mapping) else None
     return parameters.get("trafficRoutingConfig") if isinstance(parameters, Mapping) else None
+
+
+def _managed(function: Properties) -> dict[str, Any]:
+    """`function.managed` of a function with a capacity provider, as far as the template says it; empty without one."""
+    provider = function.inside("CapacityProviderConfig")
+    if not provider.given:
+        return {}
+    whole = "LambdaManagedInstancesCapacityProviderConfig"  # what SAM writes without it
+    given, scaling = (
+        provider.inside(whole) if provider.has(whole) else provider,
+        function.inside("FunctionScalingConfig"),
+    )
+    concurrency = given.take("PerExecutionEnvironmentMaxConcurrency", int, None)
+    if concurrency is None:
+        runtime = function.text("Runtime")
+        concurrency = next(
+            (number for name, number in PER_VCPU.items() if runtime.startswith(name)), min(PER_VCPU.values())
+        )
+        function.remarks.append(
+            f"PerExecutionEnvironmentMaxConcurrency is not given: {concurrency}, Lambda's default for one vCPU, is a GUESS"
+        )
+    limits = EnvironmentLimits()
+    minimum = max(1, scaling.take("MinExecutionEnvironments", int, limits.minimum))
+    maximum = max(minimum, scaling.take("MaxExecutionEnvironments", int, limits.maximum))
+    return {"concurrency": concurrency, "environments": {"minimum": minimum, "maximum": maximum}}
 
 
 def _described(function: Properties) -> list[str]:

@@ -117,7 +117,7 @@ def _merge_globals(path: Path, template: dict[str, Any]) -> None:
         raise ScenarioError([f"{path}: {error.message}"]) from None
 
 
-def check_parameters(template: Template, given: Mapping[str, str], source: str = "--parameter") -> None:
+def check_parameters(template: Template, given: Mapping[str, str]) -> None:
     """Raises ScenarioError for a value that CloudFormation would refuse, or of a parameter that there is not."""
     parameters = template.data["Parameters"]
     problems = []
@@ -127,11 +127,11 @@ def check_parameters(template: Template, given: Mapping[str, str], source: str =
         if name not in parameters:
             allowed = ", ".join([*parameters, *PSEUDO])
             hint = suggest(name, [*parameters, *PSEUDO])
-            problems.append(f"{template.path}: {source}: there is no parameter {name!r}; allowed {allowed}{hint}")
+            problems.append(f"{template.path}: --parameter: there is no parameter {name!r}; allowed {allowed}{hint}")
             continue
         what = _refusal(parameters[name], value)
         if what is not None:
-            problems.append(f"{template.path}: {source}: {name}: got {value!r}; allowed {what}")
+            problems.append(f"{template.path}: --parameter: {name}: got {value!r}; allowed {what}")
     if problems:
         raise ScenarioError(problems)
 

@@ -65,6 +65,7 @@ _RENAMED: Final = {
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
     "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
+    "capacity_provider_config", "lambda_managed_instances_capacity_provider_config",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
 _ATTRIBUTES: Final = {"arn": "Arn", "invoke_arn": "Arn", "version": "Version.Version", "qualified_arn": "Version"}
@@ -102,13 +103,9 @@ def read_terraform(path: Path, rate: float | None = None) -> Stack:
     if not values:
         raise ScenarioError([f"{path}: has neither planned_values nor values; write it with: terraform show -json"])
     resources = list(_resources(_inner(values, "root_module"), _unknown(data), _configured(data)))
-    names = _names(resources)
-    translated = {names[resource.address]: _translate(resource, resources, names) for resource in resources}
-    _targets(resources, names, translated)
-    _provisioned(resources, names, translated)
-    _couple(translated)
-    template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translated}
-    addresses = {names[resource.address]: resource.address for resource in resources}
+    translation = _Translation(resources)
+    template = {"Parameters": {}, "Conditions": {}, "Mappings": {}, "Resources": translation.translated}
+    addresses = {translation.names[resource.address]: resource.address for resource in resources}
     kind = "plan" if "planned_values" in data else "state"
     return Stack(Template(path=path, data=template, lines={}, addresses=addresses), {}, f"Terraform {kind}", rate)
 
@@ -184,43 +181,6 @@ def _names(resources: list[_Resource]) -> dict[str, str]:
     return names
 
 
-def _translate(resource: _Resource, resources: list[_Resource], names: Mapping[str, str]) -> dict[str, Any]:
-    """One resource as CloudFormation has it."""
-    properties: dict[str, Any] = {}
-    known = {key: value for key, value in resource.values.items() if value is not None and value not in ("", [])}
-    for key in {**known, **resource.unknown}:
-        name = _RENAMED.get((resource.kind, key), _camel(key))
-        if key == "dimensions":
-            continue
-        if key in known:
-            properties[name] = _converted(key, known[key])
-        elif key in resource.expressions:
-            properties[name] = _reference(resource, _references(resource.expressions[key]), resources, names)
-    if resource.kind == "aws_cloudwatch_metric_alarm":
-        references = _references(resource.expressions.get("dimensions"))
-        later = resource.unknown.get("dimensions")
-        properties["Dimensions"] = _dimensions(resource, known.get("dimensions"), later, references, resources, names)
-        if "metric_query" in known:
-            properties["Metrics"] = [
-                _query(resource, number, query, resources, names)
-                for number, query in enumerate(_listed(known, "metric_query"))
-            ]
-        properties.pop("MetricQuery", None)
-        if not properties["Dimensions"]:
-            properties.pop("Dimensions")
-    if resource.kind == "aws_lambda_function" and properties.get("ReservedConcurrentExecutions") == -1:
-        properties.pop("ReservedConcurrentExecutions")
-    if resource.kind == "aws_codedeploy_deployment_group":
-        alarms = properties.get("AlarmConfiguration")
-        if isinstance(alarms, dict) and isinstance(alarms.get("Alarms"), list):
-            alarms["Alarms"] = [{"Name": name} for name in alarms["Alarms"]]
-    if resource.kind == "aws_codedeploy_deployment_config":
-        _routing(properties)
-    if resource.kind == "aws_cloudwatch_event_rule" and properties.get("IsEnabled") is False:
-        properties["State"] = "DISABLED"
-    return {"Type": _KINDS.get(resource.kind, resource.kind), "Properties": properties}
-
-
 def _camel(key: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in key.split("_"))
 
@@ -261,138 +221,180 @@ def _references(expression: Any) -> list[str]:
     return []
 
 
-def _reference(
-    resource: _Resource, references: list[str], resources: list[_Resource], names: Mapping[str, str],
-    wanted: Callable[[str], bool] = lambda attribute: attribute != "",
-) -> Any:  # fmt: skip
-    """What the first reference with a wanted attribute stands for: a value that is known, or a symbol of the resource."""
-    for reference in references:
-        base = re.sub(r"\[[^]]*\]", "", resource.module + reference)
-        for other in resources:
-            start = re.sub(r"\[[^]]*\]", "", other.address)
-            attribute = base.removeprefix(f"{start}.")
-            if attribute == base or "." in attribute or not wanted(attribute):
+class _Translation:
+    """Resources as CloudFormation has them: `translated` by the short `names` that each address has."""
+
+    def __init__(self, resources: list[_Resource]) -> None:
+        self.resources = resources
+        self.names = _names(resources)
+        self.translated = {self.names[resource.address]: self._translate(resource) for resource in resources}
+        self._targets()
+        self._provisioned()
+        self._couple()
+
+    def _translate(self, resource: _Resource) -> dict[str, Any]:
+        """One resource as CloudFormation has it."""
+        properties: dict[str, Any] = {}
+        known = {key: value for key, value in resource.values.items() if value is not None and value not in ("", [])}
+        for key in {**known, **resource.unknown}:
+            name = _RENAMED.get((resource.kind, key), _camel(key))
+            if key == "dimensions":
                 continue
-            if other.values.get(attribute) is not None:
-                return other.values[attribute]
-            if other.kind == "aws_lambda_function":
-                symbol = _ATTRIBUTES.get(attribute)
-                return {"Fn::GetAtt": [names[other.address], symbol]} if symbol else {"Ref": names[other.address]}
-            if other.kind == "aws_lambda_alias" and attribute == "function_version":
-                return {"Fn::GetAtt": [names[other.address], "Version"]}
-            return {"Ref": names[other.address]}
-    shown = next((reference for reference in references if "." in reference), "a value")
-    return {"Ref": f"{shown}, which is known after apply,"}
+            if key in known:
+                properties[name] = _converted(key, known[key])
+            elif key in resource.expressions:
+                properties[name] = self._reference(resource, _references(resource.expressions[key]))
+        if resource.kind == "aws_cloudwatch_metric_alarm":
+            references = _references(resource.expressions.get("dimensions"))
+            later = resource.unknown.get("dimensions")
+            properties["Dimensions"] = self._dimensions(resource, known.get("dimensions"), later, references)
+            if "metric_query" in known:
+                queries = enumerate(_listed(known, "metric_query"))
+                properties["Metrics"] = [self._query(resource, number, query) for number, query in queries]
+            properties.pop("MetricQuery", None)
+            if not properties["Dimensions"]:
+                properties.pop("Dimensions")
+        if resource.kind == "aws_lambda_function" and properties.get("ReservedConcurrentExecutions") == -1:
+            properties.pop("ReservedConcurrentExecutions")
+        if resource.kind == "aws_codedeploy_deployment_group":
+            alarms = properties.get("AlarmConfiguration")
+            if isinstance(alarms, dict) and isinstance(alarms.get("Alarms"), list):
+                alarms["Alarms"] = [{"Name": name} for name in alarms["Alarms"]]
+        if resource.kind == "aws_codedeploy_deployment_config":
+            _routing(properties)
+        if resource.kind == "aws_cloudwatch_event_rule" and properties.get("IsEnabled") is False:
+            properties["State"] = "DISABLED"
+        return {"Type": _KINDS.get(resource.kind, resource.kind), "Properties": properties}
 
+    def _reference(
+        self,
+        resource: _Resource,
+        references: list[str],
+        wanted: Callable[[str], bool] = lambda attribute: attribute != "",
+    ) -> Any:
+        """What the first reference with a wanted attribute stands for: a value that is known, or a symbol of the resource."""
+        for reference in references:
+            base = re.sub(r"\[[^]]*\]", "", resource.module + reference)
+            for other in self.resources:
+                start = re.sub(r"\[[^]]*\]", "", other.address)
+                attribute = base.removeprefix(f"{start}.")
+                if attribute == base or "." in attribute or not wanted(attribute):
+                    continue
+                if other.values.get(attribute) is not None:
+                    return other.values[attribute]
+                if other.kind == "aws_lambda_function":
+                    symbol = _ATTRIBUTES.get(attribute)
+                    return (
+                        {"Fn::GetAtt": [self.names[other.address], symbol]}
+                        if symbol
+                        else {"Ref": self.names[other.address]}
+                    )
+                if other.kind == "aws_lambda_alias" and attribute == "function_version":
+                    return {"Fn::GetAtt": [self.names[other.address], "Version"]}
+                return {"Ref": self.names[other.address]}
+        shown = next((reference for reference in references if "." in reference), "a value")
+        return {"Ref": f"{shown}, which is known after apply,"}
 
-def _dimensions(
-    resource: _Resource,
-    known: Any,
-    unknown: Any,
-    references: list[str],
-    resources: list[_Resource],
-    names: Mapping[str, str],
-) -> list[dict[str, Any]]:
-    """Dimensions as a list; those that are known after apply by what the configuration refers to."""
-    values: dict[str, Any] = dict(known) if isinstance(known, Mapping) else {}
-    wanted: Mapping[str, Callable[[str], bool]] = {
-        "FunctionName": lambda attribute: attribute in ("function_name", "id"),
-        "ExecutedVersion": lambda attribute: attribute in ("version", "function_version"),
-    }
-    later = unknown if isinstance(unknown, Mapping) else {}
-    for name in later:
-        if values.get(name) is None:
-            values[name] = _reference(resource, references, resources, names, wanted.get(name, lambda _: False))
-    if unknown is True:
-        values["FunctionName"] = _reference(resource, references, resources, names, wanted["FunctionName"])
-    for other in resources:
-        own = other.kind == "aws_lambda_function" and other.values.get("function_name") == values.get("FunctionName")
-        version = values.get("ExecutedVersion")
-        if own and version is not None and version == other.values.get("version"):  # a state has the number
-            values["ExecutedVersion"] = {"Fn::GetAtt": [names[other.address], "Version.Version"]}
-    return [{"Name": name, "Value": value} for name, value in values.items() if value is not None]
+    def _dimensions(self, resource: _Resource, known: Any, unknown: Any, references: list[str]) -> list[dict[str, Any]]:
+        """Dimensions as a list; those that are known after apply by what the configuration refers to."""
+        values: dict[str, Any] = dict(known) if isinstance(known, Mapping) else {}
+        wanted: Mapping[str, Callable[[str], bool]] = {
+            "FunctionName": lambda attribute: attribute in ("function_name", "id"),
+            "ExecutedVersion": lambda attribute: attribute in ("version", "function_version"),
+        }
+        later = unknown if isinstance(unknown, Mapping) else {}
+        for name in later:
+            if values.get(name) is None:
+                values[name] = self._reference(resource, references, wanted.get(name, lambda _: False))
+        if unknown is True:
+            values["FunctionName"] = self._reference(resource, references, wanted["FunctionName"])
+        for other in self.resources:
+            own = other.kind == "aws_lambda_function" and other.values.get("function_name") == values.get(
+                "FunctionName"
+            )
+            version = values.get("ExecutedVersion")
+            if own and version is not None and version == other.values.get("version"):  # a state has the number
+                values["ExecutedVersion"] = {"Fn::GetAtt": [self.names[other.address], "Version.Version"]}
+        return [{"Name": name, "Value": value} for name, value in values.items() if value is not None]
 
+    def _query(self, resource: _Resource, number: int, query: Mapping[str, Any]) -> dict[str, Any]:
+        """One `metric_query` as an entry of `Metrics`."""
+        result: dict[str, Any] = {"Id": query.get("id"), "ReturnData": query.get("return_data") is True}
+        if query.get("expression"):
+            return result | {"Expression": query["expression"]}
+        metric = next(iter(_listed(query, "metric")), {})
+        later = resource.unknown.get("metric_query")
+        unknown = later[number] if isinstance(later, list) and number < len(later) else {}
+        inner = next(iter(_listed(unknown, "metric")), {})
+        configured = resource.expressions.get("metric_query")
+        own = configured[number] if isinstance(configured, list) and number < len(configured) else configured
+        dimensions = self._dimensions(resource, metric.get("dimensions"), inner.get("dimensions"), _references(own))
+        named = {
+            "Namespace": metric.get("namespace"),
+            "MetricName": metric.get("metric_name"),
+            "Dimensions": dimensions,
+        }
+        stat = {"Metric": named, "Period": metric.get("period"), "Stat": metric.get("stat"), "Unit": metric.get("unit")}
+        return result | {"MetricStat": {key: value for key, value in stat.items() if value is not None}}
 
-def _query(
-    resource: _Resource, number: int, query: Mapping[str, Any], resources: list[_Resource], names: Mapping[str, str]
-) -> dict[str, Any]:
-    """One `metric_query` as an entry of `Metrics`."""
-    result: dict[str, Any] = {"Id": query.get("id"), "ReturnData": query.get("return_data") is True}
-    if query.get("expression"):
-        return result | {"Expression": query["expression"]}
-    metric = next(iter(_listed(query, "metric")), {})
-    later = resource.unknown.get("metric_query")
-    unknown = later[number] if isinstance(later, list) and number < len(later) else {}
-    inner = next(iter(_listed(unknown, "metric")), {})
-    configured = resource.expressions.get("metric_query")
-    own = configured[number] if isinstance(configured, list) and number < len(configured) else configured
-    dimensions = _dimensions(
-        resource, metric.get("dimensions"), inner.get("dimensions"), _references(own), resources, names
-    )
-    named = {"Namespace": metric.get("namespace"), "MetricName": metric.get("metric_name"), "Dimensions": dimensions}
-    stat = {"Metric": named, "Period": metric.get("period"), "Stat": metric.get("stat"), "Unit": metric.get("unit")}
-    return result | {"MetricStat": {key: value for key, value in stat.items() if value is not None}}
+    def _targets(self) -> None:
+        """Puts the targets of rules, which are resources of their own, into their rules."""
+        for resource in self.resources:
+            if resource.kind == _TARGET:
+                target = self.translated.pop(self.names[resource.address])["Properties"]
+                for candidate in self.translated.values():
+                    rule = candidate["Properties"]
+                    if candidate["Type"] == "AWS::Events::Rule" and target.get("Rule") in (
+                        rule.get("Name"),
+                        rule.get("Id"),
+                    ):
+                        rule.setdefault("Targets", []).append({"Arn": target.get("Arn")})
 
+    def _provisioned(self) -> None:
+        """Puts provisioned concurrency, which is a resource of its own, to the alias that it names."""
+        resolver = Resolver({"Resources": self.translated}, {})
+        for resource in self.resources:
+            if resource.kind == _PROVISIONED:
+                given = self.translated.pop(self.names[resource.address])["Properties"]
+                wanted = [resolver.text(given.get(key, "")) for key in ("FunctionName", "Qualifier")]
+                for name, candidate in self.translated.items():
+                    own = candidate["Properties"]
+                    function, alias = (resolver.text(own.get(key, "")) for key in ("FunctionName", "Name"))
+                    same = function.rpartition(":function:")[2] == wanted[0].rpartition(":function:")[2]
+                    if candidate["Type"] == _KINDS["aws_lambda_alias"] and same and wanted[1] in (alias, name):
+                        count = given.get("ProvisionedConcurrentExecutions")
+                        own["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": count}
 
-def _targets(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
-    """Puts the targets of rules, which are resources of their own, into their rules."""
-    for resource in resources:
-        if resource.kind == _TARGET:
-            target = translated.pop(names[resource.address])["Properties"]
-            for candidate in translated.values():
-                rule = candidate["Properties"]
-                if candidate["Type"] == "AWS::Events::Rule" and target.get("Rule") in (
-                    rule.get("Name"),
-                    rule.get("Id"),
-                ):
-                    rule.setdefault("Targets", []).append({"Arn": target.get("Arn")})
-
-
-def _provisioned(resources: list[_Resource], names: Mapping[str, str], translated: dict[str, Any]) -> None:
-    """Puts provisioned concurrency, which is a resource of its own, to the alias that it names."""
-    resolver = Resolver({"Resources": translated}, {})
-    for resource in resources:
-        if resource.kind == _PROVISIONED:
-            given = translated.pop(names[resource.address])["Properties"]
-            wanted = [resolver.text(given.get(key, "")) for key in ("FunctionName", "Qualifier")]
-            for name, candidate in translated.items():
-                own = candidate["Properties"]
-                function, alias = (resolver.text(own.get(key, "")) for key in ("FunctionName", "Name"))
-                same = function.rpartition(":function:")[2] == wanted[0].rpartition(":function:")[2]
-                if candidate["Type"] == _KINDS["aws_lambda_alias"] and same and wanted[1] in (alias, name):
-                    count = given.get("ProvisionedConcurrentExecutions")
-                    own["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": count}
-
-
-def _couple(translated: dict[str, Any]) -> None:
-    """Ties each deployment group to its alias, as CloudFormation's `UpdatePolicy` does."""
-    resolver = Resolver({"Resources": translated}, {})
-    kind = _KINDS["aws_codedeploy_deployment_group"]
-    groups = {
-        name: resource
-        for name, resource in translated.items()
-        if resource["Type"] == kind and is_of_lambda(translated, resolver, name)
-    }
-    aliases = {
-        name: resource for name, resource in translated.items() if resource["Type"] == _KINDS["aws_lambda_alias"]
-    }
-    alarms = {
-        str(resource["Properties"].get("AlarmName")): resource
-        for resource in translated.values()
-        if "AlarmName" in resource["Properties"]
-    }
-    for group, resource in groups.items():
-        listed = [
-            str(entry.get("Name")) for entry in _listed(resource["Properties"].get("AlarmConfiguration"), "Alarms")
-        ]
-        watched = json.dumps([alarms[name]["Properties"] for name in listed if name in alarms], default=str)
-        scores = {}
-        for name, alias in aliases.items():
-            function, label = (str(alias["Properties"].get(key)) for key in ("FunctionName", "Name"))
-            plain = function.rpartition(":function:")[2]
-            scores[name] = 2 * (f'"{plain}:{label}"' in watched) + (f'"{plain}"' in watched)
-        best = max(scores.values(), default=0)
-        likely = [name for name, score in scores.items() if score == best]
-        if len(likely) == 1 and (best > 0 or len(groups) == 1) and "UpdatePolicy" not in aliases[likely[0]]:
-            policy = {"CodeDeployLambdaAliasUpdate": {"DeploymentGroupName": {"Ref": group}}}
-            translated[likely[0]]["UpdatePolicy"] = policy
+    def _couple(self) -> None:
+        """Ties each deployment group to its alias, as CloudFormation's `UpdatePolicy` does."""
+        translated = self.translated
+        resolver = Resolver({"Resources": translated}, {})
+        kind = _KINDS["aws_codedeploy_deployment_group"]
+        groups = {
+            name: resource
+            for name, resource in translated.items()
+            if resource["Type"] == kind and is_of_lambda(translated, resolver, name)
+        }
+        aliases = {
+            name: resource for name, resource in translated.items() if resource["Type"] == _KINDS["aws_lambda_alias"]
+        }
+        alarms = {
+            str(resource["Properties"].get("AlarmName")): resource
+            for resource in translated.values()
+            if "AlarmName" in resource["Properties"]
+        }
+        for group, resource in groups.items():
+            listed = [
+                str(entry.get("Name")) for entry in _listed(resource["Properties"].get("AlarmConfiguration"), "Alarms")
+            ]
+            watched = json.dumps([alarms[name]["Properties"] for name in listed if name in alarms], default=str)
+            scores = {}
+            for name, alias in aliases.items():
+                function, label = (str(alias["Properties"].get(key)) for key in ("FunctionName", "Name"))
+                plain = function.rpartition(":function:")[2]
+                scores[name] = 2 * (f'"{plain}:{label}"' in watched) + (f'"{plain}"' in watched)
+            best = max(scores.values(), default=0)
+            likely = [name for name, score in scores.items() if score == best]
+            if len(likely) == 1 and (best > 0 or len(groups) == 1) and "UpdatePolicy" not in aliases[likely[0]]:
+                policy = {"CodeDeployLambdaAliasUpdate": {"DeploymentGroupName": {"Ref": group}}}
+                translated[likely[0]]["UpdatePolicy"] = policy

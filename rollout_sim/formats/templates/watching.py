@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.expressions import parse_expression, parse_rule
+from rollout_sim.control.expressions import parse_expression, parse_rule, renamed
 from rollout_sim.control.readings import STATISTICS, TIMES, plain, samples_needed
 from rollout_sim.core.units import text
-from rollout_sim.core.yaml_io import nearest, shorten
-from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
-from rollout_sim.formats.snippet import dashed
+from rollout_sim.core.yaml_io import MISSHAPEN, nearest, shorten, what_is_wrong
+from rollout_sim.formats.cloudwatch import BANDS, METRICS, MIRRORED, MISSING, OPERATORS
+from rollout_sim.formats.snippet import dashed, numbered
 from rollout_sim.formats.templates.deployed import LAG, LeftOut, Repair, spaced
 from rollout_sim.formats.templates.events import Callee, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
@@ -64,7 +64,6 @@ _LAMBDA: Final = {name: word for word, name in METRICS.items()}
 _SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
 _BANDS: Final = {name: word for word, name in BANDS.items()}
 _TREATMENTS: Final = {name: word for word, name in MISSING.items()}
-_MIRRORED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 _DIMENSIONS: Final = ("FunctionName", "Resource", "ExecutedVersion")
 _BAND: Final = re.compile(r"\s*ANOMALY_DETECTION_BAND\(\s*(\w+)\s*(?:,\s*([\d.]+)\s*)?\)\s*")
 _WORD: Final = re.compile(r"\"[^\"]*\"|'[^']*'|\b[a-z]\w*\b")
@@ -130,7 +129,7 @@ class Watching:
                 own = self.alarm(identity)
                 if own not in self.acting:
                     self.acting.append(own)
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            except MISSHAPEN as error:
                 self._leave(identity, identity, error)
         return listed
 
@@ -145,7 +144,7 @@ class Watching:
         return self.resolver.text(reference)
 
     def _leave(self, name: str, identity: str | None, error: Exception) -> None:
-        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        what = what_is_wrong(error, " is missing")
         where = f" ({self.place('Resources', identity)})" if identity is not None else ""
         self.remarks.append(f"left out: {name}: {what}{where}")
         dead = isinstance(error, _DeadError)
@@ -159,7 +158,7 @@ class Watching:
             properties = as_mapping(self.resolver.resources[identity].get("Properties", {}))
             fields = {key: value for key, value in self._plain(identity, properties).items() if value is not None}
             check(fields)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except MISSHAPEN:
             return None, ()
         else:
             return fields, tuple(repair for k, repair in enumerate(self._mends) if repair not in self._mends[:k])
@@ -219,7 +218,7 @@ class Watching:
             raise
         finally:
             self._reading.pop()
-        self.names[identity] = name = self._free(self._called(identity, properties))
+        self.names[identity] = name = numbered(self._called(identity, properties), self.alarms)
         if identity in self._rates:
             self.scales[name] = self._rates[identity]
         self.alarms[name] = fields
@@ -232,13 +231,6 @@ class Watching:
         named = own and "⟨" not in own and not isinstance(own, Symbol)
         return dashed(spaced(own if bare != identity and named else bare))
 
-    def _free(self, name: str) -> str:
-        number, free = 1, name
-        while free in self.alarms:
-            number += 1
-            free = f"{name}-{number}"
-        return free
-
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
     def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,19 +242,14 @@ class Watching:
                 raise ValueError(f"its rule reads {child}, which is not in the template")
             try:
                 names[child] = self.alarm(inner)
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-                what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+            except MISSHAPEN as error:
+                what = what_is_wrong(error, " is missing")
                 raise ValueError(f"its rule reads {inner}, which cannot be said: {what}") from None
         if "ActionsSuppressor" in properties:
             self.remarks.append(
                 f"{identity}: ActionsSuppressor is left out: it mutes actions, and CodeDeploy goes by states"
             )
-        word = re.compile(r'"([^"]*)"|([^\s(),"]+)')
-        return {
-            "rule": word.sub(
-                lambda match: names.get(match[1] if match[1] is not None else match[2], match[0]), rule
-            ).strip()
-        }
+        return {"rule": renamed(rule, names).strip()}
 
     # --- alarms on metrics --------------------------------------------------------------------------------------------
 
@@ -354,7 +341,7 @@ class Watching:
         if rate is not None:
             base, slope, errors = rate
             share = round((limit - base) / slope, 12)
-            sign = sign if slope > 0 else _MIRRORED[sign]
+            sign = sign if slope > 0 else MIRRORED[sign]
             of = {key: errors[key] for key in ("of", "period")}
             self._rates[identity] = (base, slope)
             if share > 1 and sign in (">", ">="):
@@ -485,11 +472,7 @@ class Watching:
         if key not in self._owned:
             word = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
             word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
-            taken, number, free = {*self._owned.values()}, 1, word
-            while free in taken:
-                number += 1
-                free = f"{word}-{number}"
-            self._owned[key] = free
+            self._owned[key] = free = numbered(word, self.own)
             self.own[free] = {"counts": "requests" if self._falling else "bad_requests", "of": "alias"}
         counted = "each request" if self.own[self._owned[key]]["counts"] == "requests" else "each bad request"
         self.remarks.append(f"{identity}: what {namespace} {name} counts is a GUESS: {counted} of the alias, once")

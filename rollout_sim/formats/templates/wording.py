@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.expressions import renamed
 from rollout_sim.control.readings import TIMES
 from rollout_sim.core.yaml_io import Where
-from rollout_sim.formats.cloudwatch import BANDS, METRICS, MISSING, OPERATORS
+from rollout_sim.formats.cloudwatch import BANDS, METRICS, MIRRORED, MISSING, OPERATORS
 from rollout_sim.formats.templates.deployed import Repair
 
 _CODEDEPLOY: Final = ("TimeBasedCanary", "TimeBasedLinear")
-_MIRRORED: Final = {">": "<", ">=": "<=", "<": ">", "<=": ">="}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +126,12 @@ class Wording:
         base, slope = self.scales.get(name, (0.0, 1.0))
         properties: dict[str, Any] = {"Threshold": f"{base + slope * limit:.10g}"}
         if comparator != alarm.comparator:
-            properties["ComparisonOperator"] = OPERATORS[comparator if slope > 0 else _MIRRORED[comparator]]
+            properties["ComparisonOperator"] = OPERATORS[comparator if slope > 0 else MIRRORED[comparator]]
         return properties
 
     def _rule(self, rule: str) -> str:
         """A rule over the alarms as the file calls them."""
-        return re.sub(
-            r'"([^"]*)"|([^\s(),"]+)',
-            lambda match: self.ids.get(match[1] if match[1] is not None else match[2], match[0]), rule,
-        )  # fmt: skip
+        return renamed(rule, self.ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,8 @@ def inexactness(scenario: Scenario) -> tuple[str, ...]:
         arrival_process(source.arrivals, Streams(seed=0), "exactness", scenario.horizon) for source in scenario.traffic
     ]
     reasons = [*_of_sources(scenario, processes), *_of_versions(scenario), *_of_alarms(scenario)]
+    if scenario.function.managed is not None:
+        reasons.append("managed instances throttle what comes before they have scaled to it")
     if not reasons:
         reasons += of_limits(scenario, processes)
     if scenario.rollout is not None and scenario.function.propagation > 0:
@@ -61,6 +63,10 @@ def _of_sources(scenario: Scenario, processes: Sequence[ArrivalProcess]) -> list
             reasons.append(f"{name}: Lambda retries asynchronous events")
         elif source.source != "http" and scenario.function.throttled:
             reasons.append(f"{name}: Lambda retries events that are throttled")
+        if source.delivery is not None and (
+            source.delivery.outage is not None or source.delivery.permission == "missing"
+        ):
+            reasons.append(f"{name}: Lambda does not take every delivery")
         if source.size is not None and any(spec.per_mb for spec in scenario.function.versions.values()):
             reasons.append(f"{name}: durations depend on the size of the event")
         cells = cells_of(source.arrivals, scenario.resolution)

@@ -156,8 +156,9 @@ def _upheavals(scenario: Scenario) -> list[float]:
 
 
 def _provisioned(scenario: Scenario) -> int:
-    """Environments that are taken out of the concurrency, the versions' own and those of the plan with the most."""
+    """Environments that are taken out of the concurrency, the versions' and aliases' own and those of the plan with the most."""
     own = sum(spec.provisioned for spec in scenario.function.versions.values())
+    own += sum(provisioned.environments for provisioned in scenario.function.provisioned.values())
     return own + max((plan.provisioned for plan in _plans(scenario)), default=0)
 
 

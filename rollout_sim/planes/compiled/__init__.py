@@ -22,8 +22,9 @@ from rollout_sim.scenario.scenario import Scenario
 WORTH_RUNNING: Final = 2_000
 """Expected invocations of a run from which on this plane is the faster one in a study."""
 WORTH_LOADING: Final = 20_000
-WORTH_COMPILING: Final = 10_000_000
-"""Expected invocations in all from which on it is taken: when the kernel is compiled already, and when not."""
+"""Expected invocations of a study, or of each run that is looked at, from which on loading the compiled kernel takes less time."""
+WORTH_COMPILING: Final = 1_500_000
+"""Expected invocations in all, which take the SimPy plane as long as the compiler takes: where the kernel is not compiled yet."""
 
 LARGEST: Final = 16
 """Replications that go forward together at most: more of them save nothing."""
@@ -48,12 +49,12 @@ def _ready(scenario: Scenario) -> bool:
     return ready(polled=scenario.polled)
 
 
-def _against(scenario: Scenario, expected: float, runs: int) -> str:
-    if runs > 1 and expected < WORTH_RUNNING:
+def _against(scenario: Scenario, expected: float, runs: int, study: bool) -> str:
+    if study and expected < WORTH_RUNNING:
         return "runs are too small for the compiled plane"
     if not _installed():
         return "Numba is not installed"
-    if expected * runs < WORTH_LOADING:
+    if expected * (runs if study else 1) < WORTH_LOADING:
         return "too small to be worth loading the compiled kernel"
     if expected * runs < WORTH_COMPILING and not _ready(scenario):
         return "too small to be worth compiling the kernel, which is not cached yet"

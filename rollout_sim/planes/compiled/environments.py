@@ -6,12 +6,14 @@ its index in `environments` in one number. A fence of keys above all others stan
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from rollout_sim.core import units
-from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
+from rollout_sim.core.arrays import IntArray
+from rollout_sim.function.environments import PLACES, SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.faults import ERROR
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.state import (
@@ -21,6 +23,7 @@ from rollout_sim.planes.compiled.state import (
     KEEP_ALIVE,
     LIMIT,
     MADE,
+    MANAGED,
     MOST_RECENT,
     RUNNING,
     STARTED,
@@ -35,6 +38,10 @@ _HALF: Final = PROVISIONED // 2
 _SHIFT: Final = 24
 MAX_ENVIRONMENTS: Final = 1 << _SHIFT
 _INDEX: Final = MAX_ENVIRONMENTS - 1
+
+
+GOING: Final = -1.0
+"""The time since which a place of an environment is idle that goes as soon as nothing runs in it."""
 
 
 @inlined
@@ -63,7 +70,7 @@ def next_idle(s: State, v: int) -> Index:
 def identity_of(s: State, env: int) -> int:
     """An environment's number within its function."""
     priority = s.environments[env].priority
-    return int(priority - PROVISIONED if priority < _HALF else -priority)
+    return int((priority - PROVISIONED) % PLACES if priority < _HALF else -priority)
 
 
 @inlined
@@ -166,16 +173,71 @@ def leave(s: State, r: int, t: float) -> None:
     s.versions[v].created_busy -= created
     s.versions[v].started_busy -= began
     s.versions[v].worked += t - began
-    if s.requests[r].outcome > ERROR:
+    if s.requests[r].outcome > ERROR and s.n[MANAGED] == 0:
         _gone(s, v, env, t - created)
         if priority < _HALF:
-            add_provisioned(s, v, t)
+            if s.versions[v].leaving > 0:
+                s.versions[v].leaving -= 1
+            else:
+                add_provisioned(s, v, t)
         return
     if priority >= _HALF:
         s.environments[env].since = t
         if s.n[MOST_RECENT] == 1:
             s.versions[v].returns += 1
             priority = -s.versions[v].returns
+    elif s.environments[env].since == GOING:
+        _gone(s, v, env, t - created)
+        return
+    elif s.versions[v].leaving > 0:
+        s.versions[v].leaving -= 1
+        _gone(s, v, env, t - created)
+        return
     push_idle(s, v, priority, env)
     if s.versions[v].idle > s.versions[v].sweep_at:
         _sweep(s, v, t)
+
+
+def add_places(s: State, v: int, t: float, count: int) -> None:
+    """An environment of version `v` on managed instances, with so many places, each of them one of the `environments`.
+
+    As `function.environments.ManagedPool` has it. There is room.
+    """
+    s.n[ENV_FREE] -= count
+    places = s.env_free[s.n[ENV_FREE] :][:count]
+    priorities = PROVISIONED + np.arange(count) * PLACES + s.n[MADE]
+    s.n[MADE] += 1
+    for field, values in (("priority", priorities), ("created", t), ("since", np.inf)):
+        s.environments[field][places] = values
+    idle = int(s.versions[v]["idle"])
+    row = s.idle[v, FENCE:]
+    row[: idle + count] = np.sort(np.concatenate([row[:idle], priorities * MAX_ENVIRONMENTS + places]))[::-1]
+    s.versions[v]["idle"] = idle + count
+
+
+def remove_places(s: State, v: int, t: float, going: Sequence[int]) -> None:
+    """The environments of those identities go: their idle places at `t` (s), the others as soon as nothing runs in them."""
+    every = s.environments
+    here = (every["priority"] < _HALF) & np.isin((every["priority"] - PROVISIONED) % PLACES, going)
+    every["since"][here] = GOING
+    _take_away(s, v, t, np.flatnonzero(here[s.idle[v, FENCE:][: s.versions[v]["idle"]] % MAX_ENVIRONMENTS]))
+
+
+def remove_provisioned(s: State, v: int, t: float, count: int) -> None:
+    """`EnvironmentPool.deprovision`, without the limit."""
+    idle = int(s.versions[v]["idle"])
+    provisioned = np.flatnonzero(s.idle[v, FENCE:][:idle] < _HALF * MAX_ENVIRONMENTS)[::-1][:count]
+    s.versions[v]["leaving"] += count - provisioned.size
+    _take_away(s, v, t, np.sort(provisioned))
+
+
+def _take_away(s: State, v: int, t: float, positions: IntArray) -> None:
+    """Environments of version `v` that are idle go at `t` (s): those at these `positions` of its row, in order."""
+    row, version = s.idle[v, FENCE:][: s.versions[v]["idle"]], s.versions[v]
+    free = row[positions][::-1] % MAX_ENVIRONMENTS
+    for created in s.environments["created"][free].tolist():
+        version["lived"] += t - created
+    s.env_free[s.n[ENV_FREE] :][: free.size] = free
+    s.n[ENV_FREE] += free.size
+    version["idle"] -= free.size
+    row[: version["idle"]] = np.delete(row, positions)

@@ -14,12 +14,15 @@ from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import extending, types
+from numba.core import cgutils
+from numba.core.typing.templates import AttributeTemplate
 
 _njit: Any = numba.njit
 _config: Any = numba.config
 _folders: dict[Any, Path] = {}
+_extending: Any = extending
+_cgutils: Any = cgutils
 
 
 def inlined(function: Any) -> Any:
@@ -41,7 +44,59 @@ def _trailing_zeros(_: Any, word: Any) -> Any:
     return types.int64(word), code
 
 
-trailing_zeros: Any = intrinsic(_trailing_zeros)
+trailing_zeros: Any = _extending.intrinsic(_trailing_zeros)
+
+
+class Reference(types.Type):
+    """Where a named tuple lies; its fields are read as those of the tuple.
+
+    A tuple itself is handed over part by part: of forty arrays these are three hundred arguments, which for a chain of calls
+    takes longer to compile than what is done with them, and its type, spelt out, is part of the name of every function.
+    """
+
+    def __init__(self, whole: Any) -> None:
+        self.whole = whole
+        super().__init__("Reference")
+
+    @property
+    def key(self) -> Any:
+        """What tells it from other types: its name is short."""
+        return self.whole
+
+
+@_extending.register_model(Reference)
+class _Pointer(extending.models.PrimitiveModel):
+    def __init__(self, manager: Any, reference: Any) -> None:
+        pointer = manager.lookup(reference.whole).get_value_type().as_pointer()
+        super().__init__(manager, reference, pointer)  # type: ignore[no-untyped-call]
+
+
+@_extending.infer_getattr
+class _Fields(AttributeTemplate):
+    key = Reference
+
+    def generic_resolve(self, reference: Any, name: str) -> Any:  # type: ignore[override]
+        return dict(zip(reference.whole.fields, reference.whole.types, strict=True)).get(name)
+
+
+def _field(_: Any, builder: Any, reference: Any, place: Any, name: str) -> Any:
+    number = ir.Constant(ir.IntType(32), reference.whole.fields.index(name))
+    return builder.load(builder.gep(place, [ir.Constant(ir.IntType(32), 0), number], inbounds=True))
+
+
+_extending.lower_getattr_generic(Reference)(_field)
+
+
+def _by_reference(_: Any, whole: Any) -> Any:
+    """A named tuple, put down where the functions that are called find it."""
+
+    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return _cgutils.alloca_once_value(builder, arguments[0])
+
+    return Reference(whole)(whole), code
+
+
+by_reference: Any = _extending.intrinsic(_by_reference)
 
 
 def with_names(function: Any, **names: Any) -> Any:

@@ -11,14 +11,14 @@ import numpy as np
 from rollout_sim.core import curves, streams, units
 from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
-from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED
 from rollout_sim.planes import base, draws, exposure, polling
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, records, requests, state
-from rollout_sim.planes.compiled.environments import leave, micros, take
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
 from rollout_sim.planes.compiled.invocations import jitter_of, later_slot, needs, period_of, refused, run
-from rollout_sim.planes.compiled.jit import compiled_before, inlined, kept
+from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
 from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
 from rollout_sim.planes.compiled.records import (
@@ -54,16 +54,20 @@ from rollout_sim.planes.compiled.state import (
     SAMPLED,
     SEQUENCE,
     SLICE,
+    START_AT,
     TESTED,
     TOO_MANY,
     Index,
     State,
 )
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW
-from rollout_sim.planes.exposure import EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.planes.exposure import ABSENT, EXPOSED, SPLIT, SPLIT_EXPOSED
+from rollout_sim.traffic import delivery
 from rollout_sim.traffic import pollers as laws
+from rollout_sim.traffic.delivery import TAKEN
 
 __all__ = ["add_from_python", "advance", "advance_polled", "push_from_python", "ready"]
+_refusal = with_names(delivery.refusal)
 
 
 @inlined
@@ -73,6 +77,19 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
         s.requests[r].jitter = jitter_of(s.uniforms[slot, ROUTE, j])
+    if s.sources[source].delivery > 0 and s.requests[r].errors + s.requests[r].throttles == 0:
+        permitted = s.sources[source].permitted == 1 or t < s.x[START_AT] or s.sources[source].service == ABSENT
+        refusal = _refusal(
+            jitter_of(s.uniforms[slot, ROUTE, j]), t, permitted, s.sources[source].refused,
+            s.sources[source].refused_from, s.sources[source].refused_until,
+        )  # fmt: skip
+        if refusal != TAKEN:
+            s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = REFUSED, -1, 0
+            s.requests[r].init, s.requests[r].duration, s.requests[r].jitter = 0.0, 0.0, refusal
+            if s.log.shape[0] > 0:
+                log(s, r, t)
+            after(s, r, t)
+            return
     if refused(s, slot, j, t) or not take(s, v, t, r):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
@@ -209,7 +226,8 @@ def _before_arrival(s: State) -> bool:
     return bool(kind < ARRIVAL or (kind == ARRIVAL and s.requests[r].sequence < s.n[ARRIVAL_SEQUENCE]))
 
 
-def _advance(s: State, p: Polls | None, until: float) -> int:
+@inlined
+def _run_until(s: State, p: Polls | None, until: float) -> int:
     """Everything before `until` (s), and the completions at it; comes back early when it needs something.
 
     What is about queues and streams is compiled only where there are some (`p`).
@@ -296,14 +314,32 @@ def _advance(s: State, p: Polls | None, until: float) -> int:
             _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
 
 
+def _advance(state: State, polls: None, until: float) -> int:
+    """`_run_until` where nothing is polled."""
+    return int(_run_until(by_reference(state), polls, until))
+
+
+def _advance_polled(state: State, polls: Polls, until: float) -> int:
+    """`_run_until` with queues or streams."""
+    return int(_run_until(by_reference(state), by_reference(polls), until))
+
+
+def _add(state: State, v: int, t: float) -> None:
+    add_provisioned(by_reference(state), v, t)
+
+
+def _push(state: State, due: int, kind: int, r: int) -> None:
+    push_event(by_reference(state), due, kind, r)
+
+
 _SOURCES = (
     units, curves, faults, draws, base, spec, streams, state, queue, array_environments, requests, exposure, jit, environments,
-    invocations,
+    invocations, delivery,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
-advance_polled = kept(_advance, *_SOURCES, polls, pollers, records, polling, laws)
-add_from_python = kept(array_environments.add_provisioned, *_SOURCES)
-push_from_python = kept(push_event, *_SOURCES)
+advance_polled = kept(_advance_polled, *_SOURCES, polls, pollers, records, polling, laws)
+add_from_python = kept(_add, *_SOURCES)
+push_from_python = kept(_push, *_SOURCES)
 
 
 def ready(*, polled: bool) -> bool:

@@ -7,7 +7,8 @@ for each replication; the runs of several strategies share their draws and their
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from functools import cached_property
 from typing import Any
 
@@ -20,18 +21,21 @@ from rollout_sim.core.arrays import FloatArray, IntArray, Mask
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import micros, seconds, tick
 from rollout_sim.errors import ScenarioError
+from rollout_sim.function.faults import rows_of
+from rollout_sim.function.lambda_api import Alias
 from rollout_sim.planes.base import ARRIVAL, Answers, PlaneTotals, VersionTotals
 from rollout_sim.planes.compiled import polls
 from rollout_sim.planes.compiled import state as k
-from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS
+from rollout_sim.planes.compiled.environments import MAX_ENVIRONMENTS, add_places, remove_places, remove_provisioned
 from rollout_sim.planes.compiled.feed import Loader
 from rollout_sim.planes.compiled.kernel import add_from_python, advance, advance_polled, push_from_python
 from rollout_sim.planes.compiled.queue import slice_of
 from rollout_sim.planes.compiled.sfc64 import QuickStreams
-from rollout_sim.planes.compiled.state import copied, laid_out, paths_in
+from rollout_sim.planes.compiled.state import copied, faulty, laid_out, paths_in
 from rollout_sim.planes.counts import KeptDurations, totals_of
 from rollout_sim.planes.draws import COLUMNS, HOOK_TEST, MAX_PENDING, AttemptDraws, Draws, user_quantiles
 from rollout_sim.planes.exposure import AFFECTED, Users, service
+from rollout_sim.planes.managed import Allocations, instants, scalings_of
 from rollout_sim.planes.routing import Routing
 from rollout_sim.scenario.scenario import Scenario
 
@@ -56,7 +60,7 @@ class Replications:
         self.strategies = strategies
         self.keeps = keeps if strategies > 1 else 0
         self._loaders: list[Loader] = []
-        self._past: CompiledPlane | None = None
+        self._pasts: dict[Hashable, CompiledPlane] = {}
 
     def loaders(self, *, ahead: bool) -> list[Loader]:
         """Those that draw for the next strategy."""
@@ -75,15 +79,33 @@ class Replications:
         return self._loaders
 
     def plane(
-        self, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
+        self, scenario: Scenario, metrics: Metrics, requests: RequestCounts, *, keep: float, quiet: float, unread: float
     ) -> CompiledPlane:
-        """As `SideBySide` has it: what happens until `quiet` is simulated once."""
+        """As `SideBySide` has it: what happens until `quiet` is simulated once for all that count the same there."""
         if not self.keeps or quiet <= 0:
-            return CompiledPlane(self, metrics, requests, keep=keep, unread=unread)
-        if self._past is None:
-            self._past = CompiledPlane(self, metrics.emptied(), requests.emptied(), keep=keep, unread=unread)
-            self._past.advance(quiet, np.zeros(len(self.replications)))
-        return CompiledPlane(self, metrics, requests, keep=keep, unread=unread, past=self._past)
+            return CompiledPlane(self, metrics, requests, scenario=scenario, keep=keep, unread=unread)
+        kept = (tuple(metrics.percentiles), keep, unread) if metrics.percentiles else ()
+        whose = (scenario.alias, scenario.new, _faults_of_the_past(scenario))
+        key = (quiet, metrics.targets, metrics.resolution, metrics.periods, kept, whose)
+        if key not in self._pasts:
+            self._pasts[key] = past = CompiledPlane(
+                self, metrics.emptied(), requests.emptied(), scenario=scenario, keep=keep, unread=unread
+            )
+            past.advance(quiet, np.zeros(len(self.replications)))
+        return CompiledPlane(
+            self, metrics, requests, scenario=scenario, keep=keep, unread=unread, past=self._pasts[key]
+        )
+
+
+def _faults_of_the_past(scenario: Scenario) -> Hashable:
+    """The faults of the versions that serve before the rollout."""
+    function, new = scenario.function, scenario.new
+    serving = {*function.aliases.values(), *(promotion.to for promotion in scenario.promotions)}
+    return tuple(
+        rows_of(scenario.faults_of(name), scenario.start)
+        for name in function.versions
+        if name != new or name in serving
+    )
 
 
 class CompiledPlane:
@@ -98,13 +120,14 @@ class CompiledPlane:
         metrics: Metrics,
         requests: RequestCounts,
         *,
+        scenario: Scenario | None = None,
         keep: float = 0.0,
         unread: float = 0.0,
         events: bool = False,
         ahead: bool = False,
         past: CompiledPlane | None = None,
     ) -> None:
-        self.scenario = scenario = shared.scenario
+        self.scenario = scenario = scenario or shared.scenario
         self.metrics = metrics
         self.requests = requests
         self.now = 0.0
@@ -112,7 +135,7 @@ class CompiledPlane:
         self._routing = Routing(scenario)
         if past is not None:
             self.now = past.now
-            self.runs = [run.copied(metrics, requests) for run in past.runs]
+            self.runs = [run.copied(scenario, metrics, requests) for run in past.runs]
             return
         first = None
         for number, (streams, loader) in enumerate(zip(shared.replications, shared.loaders(ahead=ahead), strict=True)):
@@ -140,10 +163,12 @@ class CompiledPlane:
         assert until >= self.now, "a past that reaches beyond the first instant of control"
         for weight in np.unique(weights).tolist():
             runs = [self.runs[number] for number in np.flatnonzero(weights == weight)]
-            for stop in self._routing.stretches(self.now, until, weight):
+            start = self.now
+            for end in self._routing.stretches(start, until, weight):
                 route = self._route()
                 for run in runs:
-                    run.advance(stop, route, last=stop == until)
+                    run.go_on(start, end, until, route, self._routing.aliases)
+                start = end
         self.now = until
         for run in self.runs:
             run.show(until)
@@ -225,13 +250,18 @@ class Run:
         self.specs = tuple(scenario.function.versions.values())
         self.events: list[tuple[Any, ...]] | None = [] if state.log.size else None
         self._route: Route | None = None
+        self._scalings = scalings_of(scenario)
+        self._alive: dict[str, list[int]] = {name: [] for name in self._scalings}  # by version, the oldest first
+        self._allocations = Allocations(scenario)
 
-    def copied(self, metrics: Metrics, requests: RequestCounts) -> Run:
-        """The same run, in which nothing was tested yet; it goes on by itself and counts there."""
-        state = copied(self.state, metrics, requests, self.number)
+    def copied(self, scenario: Scenario, metrics: Metrics, requests: RequestCounts) -> Run:
+        """The same run, in which nothing was tested yet; it goes on by itself, with that scenario's faults, and counts there."""
+        state = faulty(copied(self.state, metrics, requests, self.number), scenario)
         kept = tuple(times.copied(metrics) for times in self.kept)
-        polled = None if self.polls is None else polls.copied(self.polls, metrics, self.number)
-        return Run(self.scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
+        polled = None if self.polls is None else polls.copied(self.polls, scenario, metrics, self.number)
+        run = Run(scenario, state, self.loader, metrics, kept, self.streams, self.number, polled)
+        run._scalings, run._alive, run._allocations = deepcopy((self._scalings, self._alive, self._allocations))
+        return run
 
     def begin(self) -> None:
         """Time 0."""
@@ -240,6 +270,8 @@ class Run:
         for v, spec in enumerate(self.specs):
             if spec.provisioned:
                 self.provision(v, spec.provisioned, 0.0)
+        self._scale_to(0.0)
+        self._allocate(0.0)
 
     def advance(self, until: float, route: Route, *, last: bool = True) -> None:
         """Runs the kernel up to `until` (s), the completions at it included, and gives it what it asks for.
@@ -261,6 +293,41 @@ class Run:
         t = float(until)  # a whole number would be another type, and compiled once more
         while (code := kernel(self.state, self.polls, t)) != k.DONE:
             self._answer(code)
+
+    def go_on(self, start: float, end: float, until: float, route: Route, aliases: Mapping[str, Alias]) -> None:
+        """Goes from `start` to `end` (s), while the aliases stand as they do; environments come and go meanwhile.
+
+        Where the plane goes on beyond `end`, up to `until`, the aliases move at `end`.
+        """
+        for number, count in self._allocations.taken_away(start, aliases):
+            self.state.n[k.LIMIT] += count
+            remove_provisioned(self.state, self.names.index(number), start, count)
+        for stop in instants(self.scenario, start, end, self._allocations):
+            self.advance(stop, route, last=stop == until)
+            self._scale(stop)
+            self._allocate(stop)
+
+    def _allocate(self, t: float) -> None:
+        for number, count in self._allocations.allocated(t):
+            self.provision(self.names.index(number), count, t)
+
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` (s) on the environments that its load comes to."""
+        for v, scaling in enumerate(self._scalings.values()):
+            scaling.goes_on(t, self._worked(v, t))
+        self._scale_to(t)
+
+    def _scale_to(self, t: float) -> None:
+        managed = self.scenario.function.managed
+        for v, (scaling, alive) in enumerate(zip(self._scalings.values(), self._alive.values(), strict=True)):
+            while len(alive) < scaling.ready:
+                assert managed is not None
+                self._make_room(managed.concurrency)
+                alive.append(int(self.state.n[k.MADE]))
+                add_places(self.state, v, t, managed.concurrency)
+            if len(alive) > scaling.ready:
+                remove_places(self.state, v, t, alive[scaling.ready :])
+                del alive[scaling.ready :]
 
     def _answer(self, code: int) -> None:
         """Gives the kernel what it came back for."""
@@ -300,8 +367,11 @@ class Run:
 
     def provision(self, v: int, count: int, t: float) -> None:
         """So many environments of version `v` are warm from `t` (s) on."""
-        while self.state.n[k.ENV_FREE] < count:
-            self._more_environments()
+        if self._scalings:
+            self._scalings[self.names[v]].raise_minimum(count)
+            self._scale_to(t)
+            return
+        self._make_room(count)
         self.state.n[k.LIMIT] -= count
         for _ in range(count):
             add_from_python(self.state, v, t)
@@ -388,13 +458,19 @@ class Run:
         waiting = s.environments[s.idle[v, k.FENCE :][:idle][::-1] % MAX_ENVIRONMENTS]
         for made, since in waiting[["created", "since"]].tolist():
             lived += min(since + keep_alive, horizon) - made if since < math.inf else horizon - made
+        places = 1 if self.scenario.function.managed is None else self.scenario.function.managed.concurrency
         return VersionTotals(
             invocations=int(version["invocations"]),
             errors=int(version["errors"]),
             cold_starts=int(version["cold"]),
-            environment_seconds=lived,
-            running_seconds=float(version["worked"]) + busy * horizon - float(version["started_busy"]),
+            environment_seconds=lived / places,
+            running_seconds=self._worked(v, horizon) / places,
         )
+
+    def _worked(self, v: int, t: float) -> float:
+        """Seconds that invocations of version `v` ran, from the start until `t` (s)."""
+        version = self.state.versions[v]
+        return float(version["worked"]) + int(version["busy"]) * t - float(version["started_busy"])
 
     @cached_property
     def _test_draws(self) -> np.random.Generator:
@@ -414,6 +490,11 @@ class Run:
             rows.append(np.array([[draws.fault[0], draws.slow[0], *times]]))
         self.state.n[k.TESTED] = 0
         self.state = self.state._replace(tests=np.concatenate(rows))
+
+    def _make_room(self, count: int) -> None:
+        """Room for so many more environments."""
+        while self.state.n[k.ENV_FREE] < count:
+            self._more_environments()
 
     def _more_environments(self) -> None:
         s = self.state

@@ -13,7 +13,7 @@ from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.streams import Streams
 from rollout_sim.function import faults
-from rollout_sim.planes.compiled.state import NEVER, columns
+from rollout_sim.planes.compiled.state import NEVER, columns, padded_rows
 from rollout_sim.planes.polling import (
     AGE_BINS,
     PolledTotals,
@@ -114,12 +114,12 @@ def _counts_in(metrics: Metrics, replication: int) -> dict[str, NDArray[Any]]:
     return {name: getattr(metrics, name)[replication].reshape(-1) for name in names}
 
 
-def copied(polls: Polls, metrics: Metrics, replication: int) -> Polls:
-    """The same for another run, which goes on by itself; what it has counted goes into the new metrics."""
+def copied(polls: Polls, scenario: Scenario, metrics: Metrics, replication: int) -> Polls:
+    """The same for another run, which goes on by itself, with that scenario's faults; its counts so far go into the new metrics."""
     counts = _counts_in(metrics, replication)
     for name, array in counts.items():
         array[:] = getattr(polls, name)
-    return polls._replace(**{name: getattr(polls, name).copy() for name in _OWN}, **counts)
+    return faulty(polls._replace(**{name: getattr(polls, name).copy() for name in _OWN}, **counts), scenario)
 
 
 def laid_out(scenario: Scenario, metrics: Metrics, streams: Streams, replication: int, *, kept: bool) -> Polls | None:
@@ -131,7 +131,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, streams: Streams, replication
     numbers = [0 if m is None else m.lanes if m.stream else max(m.groups, 1) for m in mappings]
     lanes = [lanes_of_keys(source, streams, f"traffic/{i}") for i, source in enumerate(sources)]
     specs = scenario.function.versions
-    rows = [faults.BatchFaults.of(faults.rows_of(scenario.faults_of(name), scenario.start)) for name in specs]
     step = sample_step(scenario)
     looks = math.floor(scenario.horizon / step) + 1
     room = max(ROOM, 1 << (max(numbers) - 1).bit_length())
@@ -149,8 +148,8 @@ def laid_out(scenario: Scenario, metrics: Metrics, streams: Streams, replication
         lanes=np.concatenate(lanes).astype(np.int32),
         strict=np.zeros((len(sources), len(scenario.slos)), np.uint8),
         versions=np.zeros(len(specs), BATCHES),
-        invocation_rows=np.zeros((len(specs), max(len(its.of_invocations) for its in rows) or 1, 8), floats),
-        record_rows=np.zeros((len(specs), max(len(its.of_records) for its in rows) or 1, 8), floats),
+        invocation_rows=np.zeros((len(specs), 1, 8), floats),
+        record_rows=np.zeros((len(specs), 1, 8), floats),
         gauges=np.full((len(GAUGES), *metrics.gauges[GAUGES[0]].shape[1:]), math.nan),
         **_counts_in(metrics, replication),
     )
@@ -161,12 +160,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, streams: Streams, replication
     p.n[KEPT] = kept
     p.places["due"] = NEVER
     p.places["again"] = -1
-    for v, (spec, its) in enumerate(zip(specs.values(), rows, strict=True)):
-        batches = p.versions[v]
-        batches["of_invocations"], batches["of_records"] = len(its.of_invocations), len(its.of_records)
-        batches["alike"], batches["poisoned"], batches["per_record"] = its.alike, its.poisoned, spec.per_record
-        p.invocation_rows[v, : len(its.of_invocations)] = np.reshape(its.of_invocations, (-1, 8))
-        p.record_rows[v, : len(its.of_records)] = np.reshape(its.of_records, (-1, 8))
+    p.versions["per_record"] = [spec.per_record for spec in specs.values()]
     queues = 0
     for number, (source, mapping) in enumerate(zip(sources, mappings, strict=True)):
         if mapping is None:
@@ -189,7 +183,24 @@ def laid_out(scenario: Scenario, metrics: Metrics, streams: Streams, replication
         strict = [j for j, _ in judged if scenario.slos[j].sli != "lost"]
         p.strict[number, strict] = 1
         row["wrong_is_bad"] = bool(strict) or not judged
-    return p
+    return faulty(p, scenario)
+
+
+def faulty(polls: Polls, scenario: Scenario) -> Polls:
+    """The same with the faults that the scenario's versions have."""
+    versions = polls.versions.copy()
+    of_batches = [
+        faults.BatchFaults.of(faults.rows_of(scenario.faults_of(name), scenario.start))
+        for name in scenario.function.versions
+    ]
+    for batches, its in zip(versions, of_batches, strict=True):
+        batches["of_invocations"], batches["of_records"] = len(its.of_invocations), len(its.of_records)
+        batches["alike"], batches["poisoned"] = its.alike, its.poisoned
+    return polls._replace(
+        versions=versions,
+        invocation_rows=padded_rows([its.of_invocations for its in of_batches]),
+        record_rows=padded_rows([its.of_records for its in of_batches]),
+    )
 
 
 def with_room(polls: Polls) -> Polls:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rollout_sim.core import units
-from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
+from rollout_sim.function.faults import FAILED_RESPONSE, OK, REFUSED, THROTTLED
 from rollout_sim.planes.base import RETRY
 from rollout_sim.planes.compiled.environments import identity_of, micros
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.state import FREE, LOGGED, PENDING, START_AT, Index, State
 from rollout_sim.planes.exposure import ABSENT, ACTIVE, AFFECTED, SPLIT, SPLIT_ACTIVE
+from rollout_sim.traffic.delivery import FOR_GOOD, SPREAD
 
 seconds = with_names(units.seconds)
 tick = with_names(units.tick, micros=micros, seconds=seconds)
@@ -101,7 +102,16 @@ def after(s: State, r: int, t: float) -> None:
         if outcome == FAILED_RESPONSE:
             _answer(s, r, t)
             return
-        if outcome == THROTTLED:
+        longest = s.sources[source].max_age
+        if outcome == REFUSED:
+            attempt, spread = s.requests[r].attempt, s.requests[r].jitter
+            if spread == FOR_GOOD or attempt > s.sources[source].delivery_retries:
+                _answer(s, r, t)
+                return
+            wait = s.async_waits[Index(s.sources[source].delivery), min(attempt, s.async_waits.shape[1] - 1)]
+            delay = wait * (1.0 - SPREAD + 2.0 * SPREAD * spread)
+            longest = s.sources[source].delivery_age
+        elif outcome == THROTTLED:
             s.requests[r].throttles += 1
             delay = s.async_waits[1, min(s.requests[r].throttles, s.async_waits.shape[1] - 1)]
         else:
@@ -110,7 +120,7 @@ def after(s: State, r: int, t: float) -> None:
                 _answer(s, r, t)
                 return
             delay = s.async_waits[0, s.requests[r].errors]
-        if tick(t + delay) > tick(s.requests[r].arrived + s.sources[source].max_age):
+        if tick(t + delay) > tick(s.requests[r].arrived + longest):
             _answer(s, r, t)
             return
     s.requests[r].attempt += 1

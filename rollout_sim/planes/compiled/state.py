@@ -28,6 +28,7 @@ from rollout_sim.planes.draws import (
 )
 from rollout_sim.planes.exposure import ABSENT, MARKS
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.delivery import EVENTBRIDGE_DELAYS, SNS_DELAYS, law_of
 from rollout_sim.traffic.source import async_error_delay, async_throttle_delay
 
 BUCKETS_PER_REQUEST: Final = 8
@@ -43,7 +44,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, FULL_RECORDS, TOO_MANY = range(6, 12)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 20
+_INTEGERS: Final = 21
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -64,6 +65,7 @@ _INTEGERS: Final = 20
     ENV_FREE,  # how many entries of `env_free` there are
     SLICE,  # bits of a time below its slice
     STARTED,  # environments whose start the scale-up limit counts
+    MANAGED,  # 1: no failure ends an environment
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
@@ -96,14 +98,14 @@ REQUEST: Final = columns(
 ENVIRONMENT: Final = columns("priority", "created since")
 """An environment; idle since then, unless it is busy."""
 VERSION: Final = columns(
-    "busy cold returns sweep_at idle invocations errors cold_kind rows new good answered slow",
+    "busy cold returns sweep_at idle leaving invocations errors cold_kind rows new good answered slow",
     "lived worked created_busy started_busy error_rate failed_responses span step",
 )
 """A version: its environments and their seconds, what it has served, and what is special about it."""
 SOURCE: Final = columns(
     "position length block primary additional synchronous attempts on_error on_throttle on_failed_response full_jitter users "
-    "async_retries service slot",
-    "weight max_age",
+    "async_retries service slot delivery delivery_retries permitted",
+    "weight max_age delivery_age refused refused_from refused_until",
 )
 """A source: how far its requests have come, where its alias sends them, and how they are retried."""
 
@@ -139,7 +141,8 @@ class State(NamedTuple):
     waits: FloatArray
     """How long a client waits after its k-th attempt, before jitter: shape (sources, attempts + 1)."""
     async_waits: FloatArray
-    """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1)."""
+    """How long Lambda waits after the k-th error (row 0) and the k-th throttle (row 1), and a service after its k-th refused
+    delivery, before jitter (row 2 and on, one for each source)."""
     rows: FloatArray
     """The fault rows (`faults.FaultRow`): shape (versions, rows, 8)."""
     error_rates: FloatArray
@@ -212,7 +215,8 @@ BATCH: Final = 2
 """Blocks of a source's first attempts that are drawn at a time, where they are drawn on another core."""
 SLOTS: Final = 2 * BATCH
 """Blocks of a source's first attempts that are held at a time: the one in use, those ready and those being drawn."""
-_THROTTLE_DELAYS: Final = 12
+_ASYNC_DELAYS: Final = 1 + max(12, len(SNS_DELAYS), len(EVENTBRIDGE_DELAYS))
+"""The delays of one row of `async_waits`, the last of which stands for all further ones."""
 
 
 _OWN: Final = (
@@ -295,7 +299,6 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     function, sources = scenario.function, scenario.traffic
     names, specs = tuple(function.versions), tuple(function.versions.values())
     counts = len(metrics.targets) * metrics.periods
-    rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in names]
     users = [source.owners.count if source.owners is not None else 0 for source in sources]
     attempts = max((source.retry.attempts for source in sources if source.retry is not None), default=1)
     room = 1024  # a power of two, which the number of buckets is
@@ -310,8 +313,8 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
         user_quantiles=user_quantiles(streams, max(users)),
         marks=np.zeros((MARKS, max(users)), np.uint8),
         waits=np.zeros((len(sources), attempts + 1), floats),
-        async_waits=np.zeros((2, _THROTTLE_DELAYS), floats),
-        rows=np.zeros((len(names), max(map(len, rows)) or 1, 8), floats),
+        async_waits=np.zeros((2 + len(sources), _ASYNC_DELAYS), floats),
+        rows=np.zeros((len(names), 1, 8), floats),
         idle=np.zeros((len(names), FENCE + room), ints),
         environments=np.zeros(room, ENVIRONMENT),
         env_free=np.arange(room),
@@ -340,6 +343,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.n[FREE] = s.n[ENV_FREE] = room
     s.n[MOST_RECENT] = function.reuse == "most_recent"
     s.n[MOST_PENDING] = MAX_PENDING
+    s.n[MANAGED] = function.managed is not None
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
@@ -347,18 +351,15 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.x[START_AT] = scenario.start
     if s.throttled.any():
         s.x[THROTTLED_STEP] = min(step_of(function.throttled), scenario.horizon)
-    for v, (name, spec, its_rows) in enumerate(zip(names, specs, rows, strict=True)):
+    for v, (name, spec) in enumerate(zip(names, specs, strict=True)):
         version = s.versions[v]
         version["sweep_at"] = SWEEP
         version["cold_kind"] = 2 if spec.cold_duration is not None else int(spec.cold_start is not None)
-        version["rows"] = len(its_rows)
         version["new"] = name == scenario.new
-        version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
         version["error_rate"], version["failed_responses"] = spec.mean_error_rate, spec.failed_responses
         span = spans_of(spec.error_rate, scenario.horizon)[1]
         version["span"] = span if math.isfinite(span) else 0.0
         version["step"] = spec.duration.step if isinstance(spec.duration, RecordedDurations) else 0.0
-        s.rows[v, : len(its_rows)] = np.reshape(its_rows, (-1, 8))
     for number, (source, count) in enumerate(zip(sources, users, strict=True)):
         retry, state = source.retry, s.sources[number]
         state["position"] = state["length"] = BLOCK  # the block before the first one is used up
@@ -376,6 +377,14 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
             state[f"on_{name}"] = retry is not None and tries_again(retry, outcome)
         state["full_jitter"] = retry is not None and retry.jitter == "full"
         state["async_retries"], state["max_age"] = source.async_retries, source.max_event_age
+        moves = scenario.new is not None and source.alias == scenario.alias
+        law = law_of(source.delivery, source.source, scenario.start, moves=moves)
+        if law is not None:
+            state["delivery"], state["delivery_retries"], state["permitted"] = 2 + number, law.retries, law.permitted
+            state["delivery_age"] = law.max_age
+            state["refused"], state["refused_from"], state["refused_until"] = law.share, law.begin, law.end
+            s.async_waits[2 + number, 1:] = law.delays[-1]
+            s.async_waits[2 + number, 1 : 1 + len(law.delays)] = law.delays
         for j, latency in judging(scenario.slos, source.alias, scenario.alias):
             s.latencies[number, j] = math.inf if latency is None else latency
         for attempt in range(1, retry.attempts + 1) if retry is not None else ():
@@ -384,5 +393,22 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
             if target.alias == source.alias:
                 s.first_counts[number, names.index(target.version)] = k * metrics.periods
     s.async_waits[0, 1:3] = [async_error_delay(failures) for failures in (1, 2)]
-    s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _THROTTLE_DELAYS)]
-    return s
+    s.async_waits[1, 1:] = [async_throttle_delay(throttles) for throttles in range(1, _ASYNC_DELAYS)]
+    return faulty(s, scenario)
+
+
+def faulty(state: State, scenario: Scenario) -> State:
+    """The same state with the faults that the scenario's versions have."""
+    rows = [faults.rows_of(scenario.faults_of(name), scenario.start) for name in scenario.function.versions]
+    for version, its_rows in zip(state.versions, rows, strict=True):
+        version["rows"] = len(its_rows)
+        version["slow"] = any(row[0] == faults.LATENCY for row in its_rows)
+    return state._replace(rows=padded_rows(rows))
+
+
+def padded_rows(rows: Sequence[Sequence[faults.FaultRow]]) -> FloatArray:
+    """The fault rows of each version as an array of shape (versions, rows, 8), zeros behind those of versions with fewer."""
+    padded = np.zeros((len(rows), max(map(len, rows)) or 1, 8))
+    for its_rows, its_padded in zip(rows, padded, strict=True):
+        its_padded[: len(its_rows)] = np.reshape(its_rows, (-1, 8))
+    return padded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.core.formatting import share, share_with_interval, show_duration
@@ -26,7 +25,7 @@ from rollout_sim.study.check.remedies import (
     replacing_changes,
     search,
 )
-from rollout_sim.study.check.rule import Match, Rule, among, rule
+from rollout_sim.study.check.rule import Match, among, rule
 
 
 @rule(
@@ -71,7 +70,7 @@ def alarm_cannot_fire(evidence: Evidence) -> Iterator[Match]:
         ]
         if not silent:
             continue
-        stopped = often(next(iter(evidence.worst(name).values())), silent[0])
+        stopped = often(next(evidence.worst(name))[1], silent[0])
         reason = _why_silent(evidence, alarm, silent[0])
         yield Match(
             where=("alarms", name),
@@ -286,23 +285,13 @@ def alarm_blocks_the_rollout(evidence: Evidence) -> Iterator[Match]:
         )
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    alarm_cannot_fire,
-    alarm_hardly_fires,
-    alarm_stops_good_versions,
-    alarm_diluted_on_the_alias,
-    missing_data_decides,
-    alarm_blocks_the_rollout,
-)
-
-
 def _fires(evidence: Evidence, name: str, strategy: str) -> bool:
     """Whether any version at all is stopped or blocked by the alarm alone."""
     if evidence.metrics(evidence.alarms[name]) <= {"invocations"}:  # no version that we could make up has other traffic
         return True
     studies = (evidence.bad, evidence.good)
     return any(often(study(name), strategy, "hindered").mean > 0 for study in studies) or any(
-        often(compared, strategy, "hindered").mean > 0 for compared in evidence.worst(name).values()
+        often(compared, strategy, "hindered").mean > 0 for _, compared in evidence.worst(name)
     )
 
 

@@ -22,7 +22,7 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, among, rule
+from rollout_sim.study.check.rule import Match, among, rule
 
 MOST_ALARMS: Final = 10
 """Alarms that a deployment group of CodeDeploy takes."""
@@ -245,15 +245,6 @@ def too_long_for_codedeploy(evidence: Evidence) -> Iterator[Match]:
             figures={} if full is None else {"time_to_full_s": full},
             remedy=search(evidence, [shortened], catching(name)) if shortened else None,
         )
-
-
-RULES: Final[tuple[Rule, ...]] = (
-    nothing_watches,
-    all_at_once_with_alarms,
-    hooks_only,
-    too_many_alarms,
-    too_long_for_codedeploy,
-)
 
 
 def _hooked(plan: Plan) -> bool:

@@ -7,7 +7,7 @@ state links the invocations there are `MANY` replications, else `FEW` of a run t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -22,16 +22,17 @@ from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.statistics import Estimate, difference, share_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.faults import Fault, Slowdown
-from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
+from rollout_sim.planes.selection import PLANES, EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import STEADY
 from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
-from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Search, default_goal, default_risk
-from rollout_sim.study.replications import counts_of
+from rollout_sim.study.replications import PER_RUN, counts_of
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
 
@@ -46,6 +47,12 @@ COUNTS: Final = 4_000_000
 FEW: Final = 40
 """Replications where every invocation is simulated; half as many of runs with more than `LARGE` of them."""
 LARGE: Final = 100_000
+FEWEST: Final = 6
+"""The same where each study takes longer than `SECONDS`: none of so few, and all of them, still lie beyond one half."""
+SECONDS: Final = 8.0
+"""Nominal seconds that a study is meant to take where every invocation is simulated."""
+WORK: Final = 120.0
+"""Nominal seconds after which no further changes are tried."""
 FRESH: Final = 1_000_003
 """What is added to the seed for the figures of a change that was chosen by figures."""
 TAIL: Final = 120.0
@@ -125,6 +132,7 @@ class Evidence:
         self.limit = (self.goal.false_rollback or AtMost(at_most=OFTEN)).at_most
         """How often a good version may be stopped."""
         self._studies: dict[Key, Comparison] = {}
+        self._spent = 0.0  # nominal seconds
 
     @property
     def plans(self) -> dict[str, Plan]:
@@ -180,20 +188,20 @@ class Evidence:
 
     def worst(
         self, alarm: str, edits: Sequence[Edit] = (), runs: Runs = "whole", names: Sequence[str] = ()
-    ) -> dict[str, Comparison]:
-        """Versions as bad as can be, by what is wrong with them: every request fails, or runs into the timeout.
+    ) -> Iterator[tuple[str, Comparison]]:
+        """Versions as bad as can be, after what is wrong with them: every request fails, or runs into the timeout.
 
         For an alarm on throttles the function has no concurrency in the second. The other parameters are those of `good`.
         """
         fails = self._study("errors", (Fault(errors=1.0),), alarm, edits, runs, names)
-        worst = {"a version that fails every request": fails}
+        yield "a version that fails every request", fails
         if self.metrics(self.varied(edits).alarms[alarm]) == {"throttles"}:
             none = Edit(where=("function", "reserved_concurrency"), value=self.provisioned)
-            worst["a function without concurrency"] = self._study("throttles", (), alarm, (*edits, none), runs, names)
-            return worst
+            throttled = self._study("throttles", (), alarm, (*edits, none), runs, names)
+            yield "a function without concurrency", throttled
+            return
         slow = Fault(latency=Slowdown(add=self.scenario.function.timeout))
-        worst["a version that runs into its timeout"] = self._study("timeout", (slow,), alarm, edits, runs, names)
-        return worst
+        yield "a version that runs into its timeout", self._study("timeout", (slow,), alarm, edits, runs, names)
 
     @property
     def provisioned(self) -> int:
@@ -220,7 +228,13 @@ class Evidence:
         scenario = self.varied(edits).with_faults(self.deployment.new, faults)
         if alarm is not None:
             assert scenario.rollout is not None
-            scenario = replace(scenario, rollout=replace(scenario.rollout, alarms=(alarm,)), on_call=None)
+            alone = replace(scenario, rollout=replace(scenario.rollout, alarms=(alarm,)), on_call=None)
+            if not edits and scenario.on_call is None and choose_engine(alone).engine != "aggregate":
+                together = self._study(name, faults, None, edits, runs, names)
+                if _decides(together, alarm):
+                    self._studies[key] = together
+                    return together
+            scenario = alone
         self._studies[key] = compared = self.compare(scenario, runs, names=names)
         return compared
 
@@ -241,16 +255,23 @@ class Evidence:
         if runs == "quick" and scenario.phase_is_drawn:
             scenario = scenario.with_phase(scenario.period_of_phases / 2)
         plane = choose_engine(scenario)
-        if plane.engine != "aggregate":
-            scenario = _brief(scenario)
-        count = FEW if check_size(scenario) <= LARGE else FEW // 2
-        if scenario.polled:  # message by message
-            count = FEW // 4
         if plane.engine == "aggregate":
-            count = self._count(scenario) if runs != "quick" else min(self._count(scenario), QUICK)
-            plane = replace(plane, batch=min(plane.batch, count))
-        count, seed = replications or count, self._seed(runs)
-        return compare(scenario, count, names, seed=seed, twin=False, plane=plane)
+            few = self._count(scenario) if runs != "quick" else min(self._count(scenario), QUICK)
+            plane = replace(plane, batch=min(plane.batch, few))
+            count = replications or few
+        else:
+            scenario = _brief(scenario)
+            size = check_size(scenario)
+            each = (PER_RUN + size / PLANES[plane.engine].speed) * len(names or scenario.strategies or (STEADY,))
+            count = replications or (FEW if size <= LARGE else FEW // 2)
+            count = max(min(count, int(SECONDS / each)), min(count, FEWEST))
+            self._spent += count * each
+        return part_of_study(scenario, count, names, seed=self._seed(runs), plane=plane, added=False)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so much has been simulated that no further changes are tried."""
+        return self._spent >= WORK
 
     def _count(self, scenario: Scenario) -> int:
         """Replications where no state links the invocations: fewer for long rollouts."""
@@ -262,8 +283,9 @@ class Evidence:
 
     def one_by_one(self, scenario: Scenario) -> Comparison:
         """A few replications in which every invocation is simulated, which alone tells of cold starts."""
-        single = choose_engine(scenario, single=True)
-        return compare(_brief(scenario), FEW // 2, seed=scenario.seed, engine=single.engine, twin=False)
+        brief = _brief(scenario)
+        plane = choose_engine(brief, choose_engine(scenario, single=True).engine)
+        return part_of_study(brief, FEW // 2, seed=scenario.seed, plane=plane, added=False)
 
     def budget(self, strategy: str, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Estimate | None:
         """The 95th percentile, over the risk, of the share of the first SLO's budget that a rollout spends.
@@ -362,6 +384,14 @@ def hits(compared: Comparison, strategy: str, outcome: str = "stopped") -> BoolA
         return stopped(columns) | hits(compared, strategy, "blocked")
     result: BoolArray = columns["outcome"] == OUTCOMES.index(outcome)
     return result
+
+
+def _decides(together: Comparison, alarm: str) -> bool:
+    """Whether every rollout that the alarms hinder together is hindered by this one, which alone does the same then."""
+    return all(
+        bool((columns[f"stopped_by.{alarm}"][hits(together, strategy, "hindered")] == 1).all())
+        for strategy, columns in together.columns.items()
+    )
 
 
 def often(compared: Comparison, strategy: str, outcome: str = "stopped") -> Estimate:

@@ -26,7 +26,7 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, rule
+from rollout_sim.study.check.rule import Match, rule
 
 TRIES: Final = 60
 """Changes that are tried at most where each needs a study of the whole risk."""
@@ -188,14 +188,6 @@ def goal_too_slow(evidence: Evidence) -> Iterator[Match]:
             remedy=search(evidence, _quicker(evidence, name, limit.at_most), of_rollout((name,))),
             severity=_severity(evidence),
         )
-
-
-RULES: Final[tuple[Rule, ...]] = (
-    goal_fault_not_caught,
-    goal_stops_good_versions,
-    goal_budget_overspent,
-    goal_too_slow,
-)
 
 
 def _goal(evidence: Evidence) -> str:

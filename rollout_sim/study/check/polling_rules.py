@@ -11,6 +11,7 @@ import numpy as np
 from rollout_sim.control.slo import AgeSli, Objective
 from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.core.statistics import Estimate, mean_of
+from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.evidence import Evidence, above, column
@@ -19,7 +20,9 @@ from rollout_sim.study.check.rule import Match, Rule, rule
 from rollout_sim.traffic.polling import Batch
 
 SECONDS: Final = 180.0
-"""How long a queue is looked at, beyond its visibility timeout."""
+"""How long a queue is looked at, beyond the time after which its messages come back."""
+COMES_BACK: Final = 60.0
+"""Seconds after which they come back in a look at most, where no batch takes half as long: how many do does not depend on it."""
 MESSAGES: Final = 10_000.0
 """Messages of one look, about, at most."""
 LOOKS: Final = 12
@@ -90,14 +93,18 @@ def _coming_back(evidence: Evidence, k: int, *, partial: bool) -> Estimate | Non
     scenario, new = evidence.whole, evidence.deployment.new
     source = scenario.traffic[k]
     source = replace(source, batch=replace(source.batch or Batch(), partial_failures=partial), max_receives=None)
-    again = source.mapping.visibility_timeout
+    mapping, spec = source.mapping, scenario.function.versions[new]
+    batch = float(spec.duration.ppf(np.array(0.99))) + mapping.size * spec.per_record
+    longest = mapping.window + INIT_LIMIT + min(batch, scenario.function.timeout)
+    again = min(mapping.visibility_timeout, max(COMES_BACK, 2 * longest))
+    source = replace(source, visibility_timeout=again)
     rate = max(scenario.rates.get(source.alias, 0.0), 1e-9)
     looked = Scenario(
         name=scenario.name,
         function=replace(
             scenario.function,
             aliases={source.alias: new},
-            versions={new: replace(scenario.function.versions[new], faults=(replace(evidence.fault, onset=0.0),))},
+            versions={new: replace(spec, faults=(replace(evidence.fault, onset=0.0),))},
         ),
         traffic=(source,),
         horizon=again + min(SECONDS, max(MESSAGES / rate, 1.0)),
@@ -105,7 +112,7 @@ def _coming_back(evidence: Evidence, k: int, *, partial: bool) -> Estimate | Non
         seed=scenario.seed,
     )
     compared = evidence.compare(looked, replications=LOOKS)
-    # Those that are judged came a visibility timeout before the end at the latest.
+    # Those that are judged came so long before the end that they might have come back.
     came = column(compared, STEADY, "requests") + column(compared, STEADY, "pending")
     judged = came * (1 - again / looked.horizon)
     return mean_of(np.minimum(column(compared, STEADY, "records_bad") / np.maximum(judged, 1.0), 1.0), tail=False)

@@ -23,7 +23,7 @@ from rollout_sim.core.formatting import share_with_interval
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.units import text
 from rollout_sim.errors import ScenarioError
-from rollout_sim.study.check.evidence import Evidence, Runs, above, often
+from rollout_sim.study.check.evidence import WORK, Evidence, Runs, above, often
 from rollout_sim.study.check.finding import Edit, Remedy
 from rollout_sim.traffic.source import Source
 
@@ -98,6 +98,10 @@ def search(evidence: Evidence, tries: Iterable[Edits], judge: Judge) -> Remedy |
                 mending = edits
         except ScenarioError:  # the change makes no scenario, such as a strategy that the file's alarms do not fit
             continue
+        if slow and evidence.exhausted:
+            note = f"changes that mend were tried until {WORK / 60:.0f} min of nominal computing were spent"
+            evidence.notes += [note] if note not in evidence.notes else []
+            break
         if slow and left <= 0:
             break
     if mending is None:
@@ -156,7 +160,7 @@ def of_worst(name: str, strategies: Sequence[str]) -> Judge:
             return Verdict(grade=KEEPS, effect=f"then it {spared}", figures={"false_rollback": false})
         stops = {
             version: min((often(study, strategy) for strategy in strategies), key=lambda estimate: estimate.mean)
-            for version, study in evidence.worst(name, edits, runs, strategies).items()
+            for version, study in evidence.worst(name, edits, runs, strategies)
         }
         version, stopped = max(stops.items(), key=lambda pair: pair[1].mean)
         if stopped.low is None or stopped.low < HARDLY:

@@ -1,4 +1,4 @@
-"""Rules: all of them, in the order of their codes."""
+"""Rules: all that stand in the modules of rules, in the order in which they stand there, which is that of their codes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from rollout_sim.study.check.rule import Rule
 
 RULES: Final[dict[str, Rule]] = {
     rule.code: rule
-    for rule in (
-        *alarm_rules.RULES,
-        *deployment_rules.RULES,
-        *traffic_rules.RULES,
-        *polling_rules.RULES,
-        *goal_rules.RULES,
-    )
+    for module in (alarm_rules, deployment_rules, traffic_rules, polling_rules, goal_rules)
+    for rule in vars(module).values()
+    if isinstance(rule, Rule)
 }
 """By code."""

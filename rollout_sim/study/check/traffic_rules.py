@@ -12,7 +12,9 @@ import numpy as np
 
 from rollout_sim.core.formatting import number_with_interval, share_with_interval
 from rollout_sim.core.statistics import Estimate, difference, mean_of
+from rollout_sim.core.yaml_io import Where
 from rollout_sim.function.lambda_api import LATEST
+from rollout_sim.planes.selection import choose_engine
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.study.check.evidence import FEW, Evidence, Runs, above, below, column, exposed, often
 from rollout_sim.study.check.finding import Edit, Remedy
@@ -27,8 +29,8 @@ from rollout_sim.study.check.remedies import (
     tested_changes,
     watching_changes,
 )
-from rollout_sim.study.check.rule import Match, Rule, rule
-from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.check.rule import Match, rule
+from rollout_sim.study.comparison import Comparison, part_of_study
 from rollout_sim.traffic.source import Source
 
 HANDFUL: Final = 5.0
@@ -213,7 +215,8 @@ def retries_hide_the_fault(evidence: Evidence) -> Iterator[Match]:
       rollout: {type: all_at_once, bake: 10 min}
     """,
     mend="""
-    Shift in smaller steps, or reserve more concurrency for as long as both versions run.
+    Shift in smaller steps, or reserve more concurrency for as long as both versions run. On managed instances keep more
+    environments of the new version.
     """,
 )
 def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
@@ -221,7 +224,7 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
 
     A new version starts without a warm environment. While the old version's calls still run, each request to the new one
     waits for an init and holds an environment for that long as well: for some seconds the function needs up to twice
-    its concurrency.
+    its concurrency. Managed instances have no cold starts, and room for twice the traffic of the step before.
     """
     good = evidence.good()
     if good.plane.engine == "aggregate":  # which it is only where the concurrency cannot bind
@@ -230,12 +233,15 @@ def throttles_at_the_shift(evidence: Evidence) -> Iterator[Match]:
         extra = _throttled(good, name)
         if extra is None or not above(extra, 0.0) or extra.mean < 1:
             continue
+        function = evidence.scenario.function
+        why = (
+            f"the concurrency of {function.concurrency:,} is too little for the old and the new version's environments"
+        )
+        if function.managed is not None:
+            why = "the new version's managed environments scale to its traffic only after it has come"
         yield Match(
-            where=("function", "reserved_concurrency"),
-            message=(
-                f"the shift of {name} throttles {number_with_interval(extra)} requests of a good version: the concurrency of "
-                f"{evidence.scenario.function.concurrency:,} is too little for the old and the new version's environments"
-            ),
+            where=("function", "reserved_concurrency") if function.managed is None else _MINIMUM,
+            message=f"the shift of {name} throttles {number_with_interval(extra)} requests of a good version: {why}",
             figures={"throttles": extra},
             remedy=_room(evidence, name),
         )
@@ -296,15 +302,6 @@ def provisioned_concurrency_missing(evidence: Evidence) -> Iterator[Match]:
         )
 
 
-RULES: Final[tuple[Rule, ...]] = (
-    canary_sees_few_requests,
-    traffic_bypasses_the_alias,
-    retries_hide_the_fault,
-    throttles_at_the_shift,
-    provisioned_concurrency_missing,
-)
-
-
 def _slower_and_keener(evidence: Evidence, strategy: str) -> Iterator[Edits]:
     others = list(strategy_changes(evidence, strategy))
     yield from _keener(evidence, strategy)
@@ -330,21 +327,34 @@ def _retries(source: Source) -> bool:
     return client or (source.source != "http" and not source.polled and source.async_retries > 0)
 
 
+_MINIMUM: Final = ("function", "managed", "environments", "minimum")
+"""Where the environments stand that each version on managed instances has at least."""
+
+
 def _throttled(good: Comparison, strategy: str) -> Estimate | None:
-    """Throttles that the rollout adds to those without one, on the same random numbers."""
+    """Throttles that the rollout adds to those without one, on the same random numbers; None where there are none at all."""
+    if not column(good, strategy, "throttles").any():
+        return None
     still = good.scenario.without_rollout()
-    quiet = compare(still, good.replications, seed=good.seed, engine=good.plane.engine, twin=False)
+    quiet = part_of_study(
+        still, good.replications, seed=good.seed, plane=choose_engine(still, good.plane.engine), added=False
+    )
     return difference(column(good, strategy, "throttles"), column(quiet, STEADY, "throttles"))
 
 
 def _room(evidence: Evidence, strategy: str) -> Remedy | None:
-    """Smaller steps, or more concurrency: the first change with hardly any throttles."""
-    now = evidence.scenario.function.concurrency
-    raised = [math.ceil(now * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
+    """Smaller steps, or more concurrency or managed environments: the first change with hardly any throttles."""
+    function = evidence.scenario.function
+    where: Where = ("function", "reserved_concurrency")
+    raised = [math.ceil(function.concurrency * factor) for factor in (1.1, 1.25, 1.5, 2.0, 3.0)]
+    if function.managed is not None:
+        where, most = _MINIMUM, function.managed.environments.maximum
+        needed = function.managed.needed(evidence.scenario.load_at_start)
+        raised = sorted({min(math.ceil(needed * factor), most) for factor in (0.6, 0.8, 1.0)})
     tries: list[Edits] = [
-        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[:1]),
+        *((Edit(where=where, value=count),) for count in raised[:1]),
         *strategy_changes(evidence, strategy),
-        *((Edit(where=("function", "reserved_concurrency"), value=count),) for count in raised[1:]),
+        *((Edit(where=where, value=count),) for count in raised[1:]),
     ]
     for edits in tries:
         if not _roomy(evidence, strategy, edits, "quick").grade:
@@ -362,7 +372,7 @@ def _roomy(evidence: Evidence, strategy: str, edits: Edits, runs: Runs) -> Verdi
     if good.plane.engine == "aggregate":  # the concurrency cannot bind
         left = mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
     else:
-        left = _throttled(good, strategy)
+        left = _throttled(good, strategy) or mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
     if left is None or left.mean >= 1:
         return Verdict(grade=0, effect="", figures={})
     effect = f"then it throttles {number_with_interval(left)} requests"

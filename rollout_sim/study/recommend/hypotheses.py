@@ -8,7 +8,7 @@ part of the intervals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -99,21 +99,13 @@ class Outcomes:
     @property
     def one_by_one(self) -> Outcomes:
         """Each replication as a draw of its own: so they are where the severity is the same in all."""
-        return Outcomes(
-            stopped=self.stopped.reshape(-1, 1),
-            blocked=self.blocked.reshape(-1, 1),
-            added=self.added.reshape(-1, 1),
-            spent=self.spent.reshape(-1, 1),
-        )
+        return Outcomes(**{part.name: getattr(self, part.name).reshape(-1, 1) for part in fields(self)})
 
     @staticmethod
     def joined(parts: Sequence[Outcomes]) -> Outcomes:
         """The draws of several of them, one after the other; all have as many replications."""
         return Outcomes(
-            stopped=np.concatenate([part.stopped for part in parts]),
-            blocked=np.concatenate([part.blocked for part in parts]),
-            added=np.concatenate([part.added for part in parts]),
-            spent=np.concatenate([part.spent for part in parts]),
+            **{array.name: np.concatenate([getattr(part, array.name) for part in parts]) for array in fields(Outcomes)}
         )
 
 

@@ -1,7 +1,7 @@
 """A recommendation from recorded minutes: searched on the first part of the recording, confirmed on the rest.
 
-The search simulates, with the errors of the first part an hour at a time and its mean rate of requests. What it recommends is then
-played on the days that it has not seen, whose rates, hours and spells nobody has fitted (`study.backtest`).
+The search simulates hours of the first part, drawn by chance: their traffic, errors, throttles and durations as they were together.
+What it recommends is then played on the days that it has not seen, whose rates, hours and spells nobody has fitted (`study.backtest`).
 """
 
 from __future__ import annotations
@@ -9,17 +9,23 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
+from rollout_sim.core.curves import FEWEST, MEASURED
 from rollout_sim.core.files import FileReader
 from rollout_sim.core.minutes import DAY, Minutes, iso_of
+from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.function.recorded import RecordedErrors
+from rollout_sim.function.recorded import RecordedDurations, RecordedErrors, RecordedThrottles
+from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.search import Recommendation, prepare
-from rollout_sim.traffic.source import Arrivals
+from rollout_sim.traffic.processes import arrival_process
+from rollout_sim.traffic.source import Arrivals, TraceFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +73,7 @@ def recommend_recorded(
     time: float | None = None,
     precision: float | None = None,
     runs: Sequence[int] | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> tuple[Recommendation, Confirmation | None]:
     """The rollout to use by the first two thirds of the recorded days in the folder `data`, and what it does on the rest.
@@ -92,40 +98,67 @@ def recommend_recorded(
         return found, None
     chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])
     (strategy,) = chosen.strategies
-    played = backtest(chosen, data, seed=seed, first=split, jobs=jobs)
+    played = backtest(chosen, data, seed=seed, first=split, jobs=1 if jobs is None else jobs)
     return found, Confirmation(played=played, strategy=strategy, until=iso_of(end))
 
 
 def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: float) -> Scenario:
-    """The scenario with the mean rate, and the errors an hour at a time, of what was recorded before `end` (s since 1970).
+    """The scenario with what was recorded before `end` (s since 1970), its hours drawn by chance.
 
-    A new version with the old one's error rate keeps having it. Other aliases' traffic is as it was.
+    A new version with the old one's errors or durations keeps having them. Throttles are others' doing where the function has no
+    concurrency of its own. Durations are recorded ones where anything depends on them. Other aliases' traffic is as it was, and so
+    is what is polled: recorded invocations are batches, not records.
     """
     learnt = recording.between(0, round((end - recording.start) / recording.period))
-    rate = float(learnt.invocations.sum()) / (learnt.size * learnt.period)
-    if rate == 0:
+    if not learnt.invocations.any():
         raise ScenarioError([f"{data}: nobody called {recording.of} before {iso_of(end)}"])
-    shares = [scenario.rates[scenario.alias], rate]
-    sources = tuple(
-        replace(source, arrivals=_at_rate(source.arrivals, shares[1] / shares[0]))
-        if source.alias == scenario.alias
-        else source
-        for source in scenario.traffic
+    hours: dict[str, Any] = {"of": recording.of, "draw": "blocks", "end": iso_of(end)}
+    files, folder, function = FileReader(), Path(data), scenario.function
+    called = [i for i, source in enumerate(scenario.traffic) if source.alias == scenario.alias and not source.polled]
+    rates = [arrival_process(source.arrivals, Streams(seed=0), "rates").long_run_rate for source in scenario.traffic]
+    sources, whole = list(scenario.traffic), math.fsum(rates[i] for i in called)
+    for i in called:
+        trace = TraceFile(
+            file=MINUTES_FILE, layout="minutes", function=recording.of, draw="blocks", end=iso_of(end), scale=rates[i] / whole
+        )  # fmt: skip
+        sources[i] = replace(sources[i], arrivals=Arrivals(trace=trace.with_files(folder, files)))
+    parts: dict[str, Any] = {"error_rate": RecordedErrors(minutes=MINUTES_FILE, **hours).with_files(folder, files)}
+    if function.reserved_concurrency is None and learnt.throttles.any():
+        throttles = RecordedThrottles(minutes=MINUTES_FILE, **hours).with_files(folder, files)
+        function = replace(function, throttled=throttles)
+
+    def with_parts() -> Scenario:
+        old = function.versions[scenario.old]
+        versions = {
+            number: replace(
+                spec, **{name: part for name, part in parts.items() if getattr(spec, name) == getattr(old, name)}
+            )
+            for number, spec in function.versions.items()
+        }
+        return replace(scenario, traffic=tuple(sources), function=replace(function, versions=versions))
+
+    found = with_parts()
+    old = function.versions[scenario.old]
+    if (
+        sum(not np.isnan(learnt.columns[name]).all() for name in MEASURED) >= FEWEST
+        and not (old.per_mb or old.per_record)
+        and (_reads_durations(scenario) or inexactness(found))
+    ):
+        parts["duration"] = RecordedDurations(minutes=MINUTES_FILE, **hours).with_files(folder, files)
+        found = with_parts()
+    return found
+
+
+def _reads_durations(scenario: Scenario) -> bool:
+    """Whether an alarm, an objective or the goal looks at how long invocations take."""
+    readings = [reading for alarm in scenario.alarms.values() for reading in alarm.readings.values()]
+    goal, risk = scenario.goal, scenario.risk
+    severities = [
+        *([goal.catch.of] if goal is not None and goal.catch else []),
+        *([risk.severity] if risk is not None else []),
+    ]
+    return (
+        any(reading.kind == "duration" for reading in readings)
+        or any(slo.latency is not None for slo in scenario.slos)
+        or any(severity.latency is not None for severity in severities)
     )
-    errors = RecordedErrors(minutes=MINUTES_FILE, of=recording.of, draw="blocks", end=iso_of(end))
-    errors = errors.with_files(Path(data), FileReader())
-    before = scenario.function.versions[scenario.old].error_rate
-    versions = {
-        number: replace(spec, error_rate=errors) if spec.error_rate == before or number == scenario.old else spec
-        for number, spec in scenario.function.versions.items()
-    }
-    return replace(scenario, traffic=sources, function=replace(scenario.function, versions=versions))
-
-
-def _at_rate(arrivals: Arrivals, factor: float) -> Arrivals:
-    """Arrivals of `factor` times the mean rate: a recording's give way to a constant rate, the others keep their shape."""
-    if arrivals.trace is None:
-        return arrivals.scaled(factor)
-    recording = arrivals.trace.recording
-    rate = float(recording.per_period.sum()) * arrivals.trace.scale * arrivals.trace.speed / recording.length
-    return Arrivals(poisson=rate * factor)

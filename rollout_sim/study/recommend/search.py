@@ -31,7 +31,7 @@ from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_all
+from rollout_sim.study.executor import run_all, worth_sharing
 from rollout_sim.study.recommend.advice import HOUR, Advice, advise, few_counted, tests_help
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
 from rollout_sim.study.recommend.effort import DECIDING, RACING, SHARES, WORK, Effort
@@ -265,18 +265,18 @@ def recommend(
     time: float | None = None,
     precision: float | None = None,
     runs: Sequence[int] | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> Recommendation:
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
     With `keep_alarms` only strategies are searched, watched by the alarms of the file. `deploy_with`, `seed` and `engine`
-    replace what the file says; `jobs` processes share the work. The search does a nominal amount of work, the same on
-    all machines; with a `time` (s) it goes on until then, by the clock, and `runs`, which such a recommendation has, make the
-    same one again. A `precision` (a fraction) is the half-width that the intervals of the goal's limits are to have, for which
-    it goes on as long as an hour nominally, or until the `time`. `progress` is called with the share that is done. What is
-    interrupted from the keyboard returns what is known by then, and says so. Raises ScenarioError for a scenario without a
-    rollout, an SLO or alarms.
+    replace what the file says; `jobs` processes share the work (None: as many as there are processors). The search does a
+    nominal amount of work, the same on all machines; with a `time` (s) it goes on until then, by the clock, and `runs`, which
+    such a recommendation has, make the same one again. A `precision` (a fraction) is the half-width that the intervals of the
+    goal's limits are to have, for which it goes on as long as an hour nominally, or until the `time`. `progress` is called with
+    the share that is done. What is interrupted from the keyboard returns what is known by then, and says so. Raises
+    ScenarioError for a scenario without a rollout, an SLO or alarms.
 
     Examples:
         >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True)
@@ -293,7 +293,7 @@ def prepare(
     deploy_with: DeployWith | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
 ) -> Search:
     """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
     if problems := obstacles(scenario):
@@ -358,7 +358,7 @@ class Search:
 
     def __init__(
         self, scenario: Scenario, *, goal: Goal, risk: Risk, seed: int,
-        deploy_with: DeployWith | None = None, engine: Engine | None = None, jobs: int = 1,
+        deploy_with: DeployWith | None = None, engine: Engine | None = None, jobs: int | None = 1,
     ) -> None:  # fmt: skip
         self.scenario = scenario
         self.goal = goal
@@ -366,7 +366,6 @@ class Search:
         self.seed = seed
         self.deploy_with = deploy_with
         self.engine = engine
-        self.jobs = jobs
         self.hypotheses = self._stratified(STRATA)
         self.latency = risk.severity.latency is not None
         self.rate = scenario.rates[scenario.alias]
@@ -381,6 +380,7 @@ class Search:
         self.most, self.contenders = PROMISING[self.single], CONTENDERS[self.single]
         self.stages = SINGLE if self.single else BATCHED
         self.effort = Effort(WORK[self.single])
+        self.jobs = worth_sharing(self.effort.planned) if jobs is None else jobs
         self.precision: float | None = None
         self._costs: dict[float, tuple[float, float]] = {}
         self.left_out: list[str] = []
@@ -560,7 +560,7 @@ class Search:
             for source in self.scenario.traffic
             if source.alias == self.scenario.alias and source.arrivals.trace is not None
         ]
-        return min((trace.recording.length / trace.speed for trace in traces if not trace.repeat), default=math.inf)
+        return min((trace.recording.length / trace.speed for trace in traces if not trace.endless), default=math.inf)
 
     def _end(self, candidate: Candidate) -> float:
         """When the candidate's deployment is over at the latest (s)."""
@@ -680,7 +680,7 @@ class Search:
             if draw.hypothesis.weight and draw.hypothesis.severity is not None:
                 work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
         self._spend(work.values())
-        results = dict(run_all(work, jobs=self.jobs, progress=progress))
+        results = dict(run_all(work, jobs=self.jobs, together=True, progress=progress))
         parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
         for k, draw in enumerate(draws):
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
@@ -771,7 +771,7 @@ class Search:
 
     def _batches(self, scenario: Scenario, draw: _Draw) -> list[Batch]:
         plane, first, count = self.plane, draw.number, draw.count
-        size = count
+        size = plane.batch
         if plane.engine == "aggregate":
             size = min(count, LARGEST * (PHASED if scenario.phase_is_drawn else 1), plane.batch)
             plane, first = replace(plane, batch=size), draw.number * size

@@ -19,7 +19,7 @@ from rollout_sim.views.plots.style import (
     axes_or_new,
     drawable,
     headline,
-    legend_below,
+    legend_of,
     percent_ticks,
     styled,
     wrapped,
@@ -115,6 +115,6 @@ def prediction_figure(result: Backtest) -> Figure:
         width = 8.0
         figure, ax = plt.subplots(figsize=(width, 0.55 * len(result.good) + 2.2), layout="constrained")
         beside_prediction(result, ax=ax)
-        legend_below(figure, *ax.get_legend_handles_labels(), width=width)
+        legend_of(figure, ax, width)
         headline(figure, f"{result.scenario.name}: the recording beside what the scenario predicts")
     return figure

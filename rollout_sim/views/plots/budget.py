@@ -29,7 +29,7 @@ from rollout_sim.views.plots.style import (
     axes_or_new,
     caption,
     headline,
-    legend_below,
+    legend_of,
     look,
     narrow,
     percent_axis,
@@ -199,8 +199,7 @@ def _per_slo(results: Sequence[RunResult], draw: Any, extra: float) -> Figure:
         figure, axes = plt.subplots(len(slos), 1, figsize=size, squeeze=False, layout="constrained")
         for ax, slo in zip(axes[:, 0], slos, strict=True):
             draw(results, slo, ax=ax)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        lines = legend_below(figure, handles, [wrapped(label, 100) for label in labels], HALF[0])
+        lines = legend_of(figure, axes[0, 0], HALF[0], letters=100)
         figure.set_figheight(max(HALF[1], (3.2 + extra) * len(slos) + 0.5 + 0.21 * lines))
         headline(figure, f"{results[0].scenario.name}, one run of each strategy")
     return figure

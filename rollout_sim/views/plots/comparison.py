@@ -18,7 +18,7 @@ from rollout_sim.views.plots.style import (
     axes_or_new,
     drawable,
     headline,
-    legend_below,
+    legend_of,
     look,
     percent_ticks,
     same,
@@ -177,7 +177,7 @@ def price(comparison: Comparison, *, ax: Axes | None = None) -> Axes:
         ax.set_yticks([])
     ax.set_xlabel("minutes from start to rollback")
     ax.set_ylabel("bad requests in all")
-    unseen = [f"{why}: {', '.join(those)}" for why, those in absent.items()] if latest else []
+    unseen = [f"{why}: {', '.join(strategies)}" for why, strategies in absent.items()] if latest else []
     subtitle(ax, "When is it caught?", "; ".join(unseen))
     return ax
 
@@ -200,9 +200,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         price(comparison, ax=axes[panels - 1])
         for ax in axes[panels:]:
             ax.set_visible(False)
-        handles, labels = axes[1 if slos else panels - 1].get_legend_handles_labels()
-        if labels:
-            legend_below(figure, handles, labels, width)
+        legend_of(figure, axes[1 if slos else panels - 1], width)
         headline(figure, f"{comparison.scenario.name}: {comparison.replications:,} replications of each strategy")
     return figure
 

@@ -57,7 +57,7 @@ def fit(fitted: Fitted, name: str) -> Figure:
     return figure
 
 
-def _said(goodness: Goodness) -> str:
+def _how_well(goodness: Goodness) -> str:
     within = "" if goodness.low is None or goodness.high is None else f" [{goodness.low:.3g}, {goodness.high:.3g}]"
     value = "" if math.isnan(goodness.value) else f" {goodness.value:.3g}{within}"
     return f"fit: {goodness.verdict}; {goodness.figure}{value}"
@@ -108,7 +108,7 @@ def _scatter(fitted: Fitted, ax: Axes) -> None:
     ax.set_xticks(range(len(spans)), [show_duration(float(span * fitted.arrivals.period)) for span in spans])
     ax.set_ylabel("index of dispersion")
     ax.legend(loc="upper right", fontsize=9)
-    subtitle(ax, "Dispersion of the traffic", _said(fitted.arrivals.goodness))
+    subtitle(ax, "Dispersion of the traffic", _how_well(fitted.arrivals.goodness))
 
 
 def _exceeded(fitted: Fitted, ax: Axes) -> None:
@@ -161,7 +161,7 @@ def _clumping(fitted: Fitted, ax: Axes) -> None:
     ax.set_ylim(bottom=0)
     ax.set_ylabel("index of dispersion")
     ax.legend(loc="upper left", fontsize=9)
-    subtitle(ax, "Dispersion of the errors", _said(fitted.errors.goodness))
+    subtitle(ax, "Dispersion of the errors", _how_well(fitted.errors.goodness))
 
 
 def _durations(fitted: DurationFit | None, samples: FloatArray, ax: Axes, title: str) -> None:
@@ -193,7 +193,7 @@ def _durations(fitted: DurationFit | None, samples: FloatArray, ax: Axes, title:
     percent_axis(ax)
     ax.set_ylabel("as long or shorter")
     ax.legend(loc="lower right", fontsize=9)
-    subtitle(ax, title, _said(fitted.goodness))
+    subtitle(ax, title, _how_well(fitted.goodness))
 
 
 def _risk(fitted: Fitted, ax: Axes) -> None:

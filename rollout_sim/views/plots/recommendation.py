@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import BoolArray, FloatArray
-from rollout_sim.views.plots.style import GREY, axes_or_new, legend_beside, look, place_names, wrapped
+from rollout_sim.views.plots.style import GREY, axes_or_new, legend_beside, look, place_names, probability_axis, wrapped
 
 if TYPE_CHECKING:
     from rollout_sim.scenario.goals import Goal
@@ -146,8 +146,7 @@ def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_major_formatter(FixedFormatter(["a good\nversion", *map(show, ticks[1:])]))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_ylim(-0.03, 1.03)
+    probability_axis(ax)
     ax.set_xlabel("errors that the new version adds" if errors else "times as long as the old version takes")
     ax.set_ylabel("stopped (95% intervals)")
     ax.set_title("How bad a version has to be to be stopped")

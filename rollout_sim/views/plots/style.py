@@ -20,7 +20,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from matplotlib.transforms import Bbox
 
 from rollout_sim.core.arrays import FloatArray
@@ -132,6 +132,18 @@ def legend_below(
     columns = -(-len(labels) // rows)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3.2, title=title)
     return rows if columns > 1 else sum(label.count("\n") + 1 for label in labels)
+
+
+def legend_of(
+    figure: Figure, ax: Axes, width: float | None = None, *, letters: int | None = None, title: str | None = None
+) -> int:
+    """The legend of one of the axes under all axes of a figure `width` inches wide, by default as it is; returns its lines.
+
+    Labels are broken after so many `letters`. Without labels there is none.
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    shown = labels if letters is None else [wrapped(label, letters) for label in labels]
+    return legend_below(figure, handles, shown, width or figure.get_figwidth(), title) if labels else 0
 
 
 def narrow(ax: Axes) -> bool:
@@ -318,6 +330,12 @@ def time_axis(ax: Axes, result: RunResult, ticks: int = 8) -> None:
     if result.scenario.rollout is not None:
         ax.axvline(0, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)))
         ax.set_xlabel(f"{unit} from the rollout's start")
+
+
+def probability_axis(ax: Axes) -> None:
+    """The whole range of probabilities, upwards, with some room for marks at its ends."""
+    ax.set_ylim(-0.03, 1.03)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
 def percent_axis(ax: Axes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,11 @@ from rollout_sim.views.plots.style import (
     axes_or_new,
     drawable,
     headline,
-    legend_below,
+    legend_of,
     look,
     percent_ticks,
     place_names,
+    probability_axis,
     strategy_index,
     styled,
     wrapped,
@@ -143,8 +145,7 @@ def power_curve(sweep: Sweep, lines: str | None, where: dict[str, str], *, ax: A
     ax.xaxis.set_major_locator(FixedLocator(list(written)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: written.get(v, "")))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(-0.03, 1.03)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    probability_axis(ax)
     ax.set_xlabel(f"severity: {_MEANINGS[axis.severity]}")
     ax.set_ylabel("probability of being stopped")
     return ax
@@ -173,8 +174,7 @@ def trend(
     ax.set_xlabel(_path(x, 60))
     if estimate in SHARES:
         ax.set_ylabel("share of the rollouts")
-        ax.set_ylim(-0.03, 1.03)
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        probability_axis(ax)
     else:
         ax.set_ylabel(f"{estimate.replace('_', ' ')}, mean")
         ax.set_ylim(bottom=0)
@@ -188,7 +188,7 @@ def picture(sweep: Sweep, where: dict[str, str], *, ax: Axes | None = None) -> A
 
     Raises ValueError for a value that is not there, and where an axis is left that the picture has no room for.
     """
-    strategies = list(dict.fromkeys(name for cell in sweep.cells for name in cell.batches[0].strategies))
+    strategies = _values(sweep, "strategy")
     names = {axis.name: list(axis.labels) for axis in sweep.axes if len(axis.values) > 1}
     names |= {"strategy": strategies} if len(strategies) > 1 else {}
     for name, value in where.items():
@@ -274,8 +274,7 @@ def trend_figure(sweep: Sweep) -> Figure | None:
             if (legend := ax.get_legend()) is not None:
                 legend.remove()
         if lines:
-            handles, labels = grid[0, 0].get_legend_handles_labels()
-            legend_below(figure, handles, labels, figure.get_figwidth())
+            legend_of(figure, grid[0, 0])
         _headline(figure, sweep, 0)
     return figure
 
@@ -290,18 +289,10 @@ def power_figure(sweep: Sweep) -> Figure | None:
         lines = "strategy"
     panels, left_out = _panels(sweep, {"severity", lines})
     with styled():
-        columns = min(len(panels), 3)
-        rows = math.ceil(len(panels) / columns)
-        size = HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.4 * rows + 0.9)
-        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-        for ax, where in zip(grid.flat, panels, strict=False):
+        figure, axes = _titled_panels(panels, 3.4, 0.9)
+        for ax, where in zip(axes, panels, strict=True):
             power_curve(sweep, lines, where, ax=ax)
-            ax.set_title(wrapped(_where(where), int(size[0] / columns * 9.5)), fontsize=10)
-        for ax in grid.flat[len(panels) :]:
-            ax.set_visible(False)
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        shown = [wrapped(label, 60) for label in labels]
-        legend_below(figure, handles, shown, size[0], _path(lines, 60) if lines else None)
+        legend_of(figure, axes[0], letters=60, title=_path(lines, 60) if lines else None)
         _headline(figure, sweep, left_out)
     return figure
 
@@ -475,9 +466,8 @@ def _trade_off_scales(ax: Axes, points: Sequence[_Point]) -> None:
         top = max(highest, *limits, 0.01) * 1.1
         ax.set_xlim(-0.03 * top, top)
         ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_ylim(-0.03, 1.03)
     ax.xaxis.set_major_formatter(FuncFormatter(percent_ticks))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    probability_axis(ax)
     ax.set_xlabel("good version stopped (95% intervals)")
     ax.set_ylabel("bad version stopped")
 
@@ -520,19 +510,9 @@ def trade_off_figure(sweep: Sweep) -> Figure | None:
         chosen |= set(_names(sweep))
     panels, left_out = _panels(sweep, chosen, drawn=lambda where: bool(_chosen(points, where)))
     with styled():
-        columns = min(len(panels), 3)
-        rows = math.ceil(len(panels) / columns)
-        size = HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, 3.6 * rows + 1.4)
-        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-        for ax in grid.flat[len(panels) :]:
-            ax.set_visible(False)
-        names = []
-        for ax, where in zip(grid.flat, panels, strict=False):
-            ax.set_title(wrapped(_where(where), int(size[0] / columns * 9.5)), fontsize=10)
-            names.append((ax, _draw_trade_off(sweep, points, where, ax)))
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        if labels:
-            legend_below(figure, handles, labels, size[0])
+        figure, axes = _titled_panels(panels, 3.6, 1.4)
+        names = [(ax, _draw_trade_off(sweep, points, where, ax)) for ax, where in zip(axes, panels, strict=True)]
+        legend_of(figure, axes[0])
         _headline(figure, sweep, left_out)
         for ax, of_panel in names:  # when everything else has its place
             place_names(ax, of_panel)
@@ -557,15 +537,26 @@ def _panels(
 
     Only of those that have something `drawn`.
     """
-    combinations: list[dict[str, str]] = [{}]
-    strategies = _values(sweep, "strategy") if "strategy" not in used else []
-    for name in _names(sweep):
-        if name not in used:
-            combinations = [chosen | {name: value} for chosen in combinations for value in _values(sweep, name)]
-    if len(strategies) > 1:
-        combinations = [chosen | {"strategy": value} for chosen in combinations for value in strategies]
+    names = [name for name in (*_names(sweep), "strategy") if name not in used]
+    if "strategy" in names and len(_values(sweep, "strategy")) == 1:
+        names.remove("strategy")
+    every = itertools.product(*(_values(sweep, name) for name in names))
+    combinations = [dict(zip(names, values, strict=True)) for values in every]
     combinations = [where for where in combinations if drawn(where)]
     return combinations[:_MOST_PANELS], max(0, len(combinations) - _MOST_PANELS)
+
+
+def _titled_panels(panels: Sequence[dict[str, str]], height: float, more: float) -> tuple[Figure, list[Axes]]:
+    """A figure with axes for each of the panels, three in a row: `height` inches high each, and `more` for what is below."""
+    columns = min(len(panels), 3)
+    rows = math.ceil(len(panels) / columns)
+    size = HALF if len(panels) == 1 else (SLIDE[0] / 3 * columns, height * rows + more)
+    figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for ax, where in zip(grid.flat, panels, strict=False):
+        ax.set_title(wrapped(_where(where), int(size[0] / columns * 9.5)), fontsize=10)
+    for ax in grid.flat[len(panels) :]:
+        ax.set_visible(False)
+    return figure, list(grid.flat)[: len(panels)]
 
 
 def _rows(sweep: Sweep, estimate: str, where: dict[str, str]) -> pd.DataFrame:

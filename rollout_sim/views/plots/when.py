@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rollout_sim.study.when import HOURS, MEASURES, Hours
-from rollout_sim.views.plots.style import axes_or_new, drawable, headline, legend_below, look, strategy_index, styled
+from rollout_sim.views.plots.style import axes_or_new, drawable, headline, legend_of, look, strategy_index, styled
 
 _LABELS: Final = {
     "bad_requests_added": "bad requests that the rollout adds",
@@ -45,7 +45,6 @@ def when_figure(result: Hours) -> Figure:
         for ax, measure in zip(axes, MEASURES, strict=True):
             by_hour(result, measure, ax=ax)
         axes[0].set_xlabel("")
-        handles, labels = axes[0].get_legend_handles_labels()
-        legend_below(figure, handles, labels, width)
+        legend_of(figure, axes[0], width)
         headline(figure, f"{result.scenario.name}: when to deploy, if the version has {result.fault}")
     return figure

@@ -18,9 +18,10 @@ from rollout_sim.run.simulate import Progress, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
+from rollout_sim.study.executor import starting, worth_sharing
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Recommendation, Search, prepare
-from rollout_sim.study.replications import nominally_affordable
+from rollout_sim.study.replications import nominal_seconds, nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
 CELL: Final = 1_000
@@ -53,6 +54,8 @@ class Report:
     """How often the strategies stop the version, over severities; None where nothing is rolled out."""
     why_not: dict[str, str]
     """Why there is no `recommendation` or `sensitivity`, under these keys."""
+    jobs: int = 1
+    """The processes that made it, and draw it."""
 
 
 def make_report(
@@ -62,16 +65,16 @@ def make_report(
     replications: int | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
     plane: EngineChoice | None = None,
 ) -> Report:
     """Simulates what the page of the scenario in `path` needs, for the `strategies` (all by default).
 
     Without `replications` as many as the plane manages in seconds by its nominal speed, so that the number, and with it
-    every figure, is the same on all machines. `seed` and `engine` replace the scenario's; `jobs` processes share the
-    work. `progress` is called with the share that is done. `plane` is what `choose_engine(scenario, engine)` said, where it
-    was asked before. Raises ScenarioError for what cannot be run.
+    every figure, is the same on all machines. `seed` and `engine` replace the scenario's; `jobs` processes share the work (None:
+    as many as there are processors, where it is worth it). `progress` is called with the share that is done. `plane` is what
+    `choose_engine(scenario, engine)` said, where it was asked before. Raises ScenarioError for what cannot be run.
     """
     scenario = Scenario.load(path)
     command = _command(path, strategies, replications, seed, engine)
@@ -82,17 +85,22 @@ def make_report(
     single = replace(scenario, engine=engine or scenario.engine)
     if single.engine == "aggregate":  # it has no single runs to look at
         single = replace(single, engine="auto")
-    runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
+    search = _search(scenario, path, seed, engine)
+    if jobs is None:
+        work = nominal_seconds(scenario, plane, 2 * names * count) if isinstance(search, str) else search.effort.planned
+        jobs = worth_sharing(work)
+    with starting(jobs):
+        runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
     compared = compare(
         scenario, count, strategies,
         seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5), plane=plane,
     )  # fmt: skip
     why_not: dict[str, str] = {}
     recommendation = chosen = recommended = None
-    search = _search(scenario, path, seed, engine, jobs)
     if isinstance(search, str):
         why_not["recommendation"] = search
     else:
+        search.jobs = jobs
         recommendation = search.recommend(progress=part_of(progress, 0.5, 0.85))
         if recommendation.winner is not None:
             chosen = recommendation.chosen_scenario
@@ -123,6 +131,7 @@ def make_report(
         recommended=recommended,
         sensitivity=varied,
         why_not=why_not,
+        jobs=jobs,
     )
 
 
@@ -163,7 +172,7 @@ def _same_columns(recommended: Comparison, compared: Comparison, name: str) -> d
     return {name: {key: columns[key] if key in columns else np.zeros_like(values) for key, values in known.items()}}
 
 
-def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jobs: int) -> Search | str:
+def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None) -> Search | str:
     """The search for a recommendation, or why none is made here."""
     if scenario.rollout is None:
         return "nothing is rolled out"
@@ -174,7 +183,7 @@ def _search(scenario: Scenario, path: Path, seed: int, engine: Engine | None, jo
     if scenario.slos[0].alias not in (None, scenario.alias):
         return f"the first SLO is not about the alias {scenario.alias} that the rollout moves"
     try:
-        search = prepare(scenario, seed=seed, engine=engine, jobs=jobs)
+        search = prepare(scenario, seed=seed, engine=engine)
         slow = search.plane.reason if search.plane.engine != "aggregate" else ""
     except ScenarioError as error:
         return "; ".join(error.problems)

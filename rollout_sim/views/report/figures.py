@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.pyplot as plt
@@ -22,11 +23,12 @@ from matplotlib.figure import Figure
 
 from rollout_sim.core.formatting import number, share, share_with_interval, show_duration
 from rollout_sim.errors import escaped
+from rollout_sim.views.plots import backlog as backlog_plots
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import STYLE, legend_below, look, styled, valid_svg, wrapped
+from rollout_sim.views.plots.style import STYLE, legend_of, look, styled, valid_svg
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
@@ -62,10 +64,6 @@ class Picture:
 
 def stopping(compared: Comparison) -> Picture:
     """How often each strategy stops the version as described, and a good one."""
-
-    def draw(ax: Axes) -> None:
-        comparison_plots.stopping(compared, ax=ax)
-
     parts = []
     for name in compared.columns:
         text = f"{name} {share_with_interval(compared.estimates(name)['stopped'])}"
@@ -73,47 +71,41 @@ def stopping(compared: Comparison) -> Picture:
             text += f", of a good version {share_with_interval(compared.twin.estimates(name)['stopped'])}"
         parts.append(text)
     alt = f"How often each strategy stops the rollout, with 95% intervals: {'; '.join(parts)}."
-    return _chart("stopping", draw, alt, height=1.7 + 0.5 * len(compared.columns), legend=False)
+    return _chart(
+        "stopping",
+        partial(comparison_plots.stopping, compared),
+        alt,
+        height=1.7 + 0.5 * len(compared.columns),
+        legend=False,
+    )
 
 
 def budgets(compared: Comparison, slo: Objective, key: str) -> Picture:
     """What share of the replications spends more than so much of the budget."""
-
-    def draw(ax: Axes) -> None:
-        comparison_plots.budgets(compared, slo, ax=ax)
-
     parts = [
         f"{name} {share_with_interval(compared.estimates(name)[f'budget_spent.{slo.name}'])}"
         for name in compared.columns
     ]
     alt = f"Share of the {slo.name} budget that the replications spend; on average: {'; '.join(parts)}."
-    return _chart(key, draw, alt, height=3.9)
+    return _chart(key, partial(comparison_plots.budgets, compared, slo), alt, height=3.9)
 
 
 def error_budget(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
     """The error budget that is left over time, in one run of each strategy."""
-
-    def draw(ax: Axes) -> None:
-        plots.error_budget(runs, slo, ax=ax)
-
     parts = [f"{run.strategy} {share(1 - run.budget(slo).spent)}" for run in runs]
     alt = f"Error budget of {slo.name} left over time in one run of each strategy; at the end: {'; '.join(parts)}."
-    return _chart(key, draw, alt, height=4.4 + 0.12 * len(runs))
+    return _chart(key, partial(plots.error_budget, runs, slo), alt, height=4.4 + 0.12 * len(runs))
 
 
 def burn_rate(runs: Sequence[RunResult], slo: Objective, key: str) -> Picture:
     """How fast the budget burns over time, in one run of each strategy."""
     window = plots.burn_window(runs[0], slo)
-
-    def draw(ax: Axes) -> None:
-        plots.burn_rate(runs, slo, ax=ax)
-
     parts = []
     for run in runs:
         rate = run.budget(slo).burn_rate(max(1, round(window / run.metrics.resolution)))
         parts.append(f"{run.strategy} {number(float(np.nanmax(rate, initial=0.0)))} times")
     alt = f"Burn rate of {slo.name} over {show_duration(window)} in one run of each strategy; at its highest: {'; '.join(parts)}."
-    return _chart(key, draw, alt, height=4.2)
+    return _chart(key, partial(plots.burn_rate, runs, slo), alt, height=4.2)
 
 
 def traffic(runs: Sequence[RunResult]) -> Picture:
@@ -133,12 +125,37 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
 
 
+def backlog(runs: Sequence[RunResult]) -> Picture:
+    """The backlogs of queues and streams together, in one run of each strategy."""
+    longest = (
+        f"{run.strategy} {max(int(run.backlog.records.max()), 0):,}" if run.backlog else run.strategy for run in runs
+    )
+    alt = f"Records without a fate over time; at most: {'; '.join(longest)}."
+    return _chart("backlog", partial(backlog_plots.backlog, runs), alt, height=4.2)
+
+
+def oldest(runs: Sequence[RunResult]) -> Picture:
+    """How old the oldest record of queues and streams is, in one run of each strategy."""
+    ages = (
+        f"{run.strategy} {show_duration(max(float(source.oldest.max(initial=0.0)) for source in run.polled))}"
+        for run in runs
+    )
+    alt = f"Age of the oldest record over time; at most: {'; '.join(ages)}."
+    return _chart("oldest", partial(backlog_plots.oldest, runs), alt, height=4.2)
+
+
+def fates(runs: Sequence[RunResult]) -> Picture:
+    """The bad records by what became of them, in one run of each strategy."""
+    lost = []
+    for run in runs:
+        told = ", ".join(f"{count:,} {fate}" for fate, count in backlog_plots.bad_by_fate(run).items() if count)
+        lost.append(f"{run.strategy} {run.records_bad:,} of {run.records:,}{f' ({told})' if told else ''}")
+    alt = f"Bad records by what became of them: {'; '.join(lost)}."
+    return _chart("fates", partial(backlog_plots.fates, runs), alt, height=1.9 + 0.45 * len(runs))
+
+
 def candidates(recommendation: Recommendation) -> Picture:
     """What the candidates of the search cost and how long they take."""
-
-    def draw(ax: Axes) -> None:
-        recommendation_plots.pareto(recommendation, ax=ax)
-
     parts = [
         f"{evaluation.candidate.label} takes {show_duration(evaluation.time_to_full)} "
         f"and adds {number(evaluation.bad.mean)} bad requests"
@@ -147,7 +164,7 @@ def candidates(recommendation: Recommendation) -> Picture:
     alt = (
         f"Budget that a release spends on average against time to full traffic, for all candidates: {'; '.join(parts)}."
     )
-    return _chart("candidates", draw, alt, height=4.6, legend=False)
+    return _chart("candidates", partial(recommendation_plots.pareto, recommendation), alt, height=4.6, legend=False)
 
 
 def power(sensitivity: Sensitivity) -> Picture:
@@ -223,19 +240,16 @@ def _page() -> Iterator[None]:
         yield
 
 
-def _chart(key: str, draw: Callable[[Axes], None], alt: str, *, height: float, legend: bool = True) -> Picture:
+def _chart(key: str, draw: Callable[..., object], alt: str, *, height: float, legend: bool = True) -> Picture:
     """One chart without a title, wide and narrow; with a `legend` below it, or without where it has one itself."""
     drawn = []
     for width, name in ((WIDTH, key), (NARROW, f"{key}-n")):
         with _page():
             figure, ax = plt.subplots(figsize=(width, min(height, 0.9 * height + 0.2)), layout="constrained")
-            draw(ax)
+            draw(ax=ax)
             ax.set_title("")
-            handles, labels = ax.get_legend_handles_labels()
-            if legend and labels:
-                lines = legend_below(
-                    figure, handles, [wrapped(label, int(width * 10.5) - 8) for label in labels], width
-                )
+            if legend and ax.get_legend_handles_labels()[1]:
+                lines = legend_of(figure, ax, width, letters=int(width * 10.5) - 8)
                 figure.set_figheight(height + 0.2 * max(0, lines - 2))
         drawn.append(_inline(figure, name, alt))
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +19,7 @@ from rollout_sim.core.statistics import difference
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import escaped
 from rollout_sim.study.comparison import best_strategy
+from rollout_sim.study.executor import each_of
 from rollout_sim.study.judgement import goal_of, limits_of
 from rollout_sim.study.recommend.candidates import undeployable
 from rollout_sim.views.cells import MedianDuration, Verdict
@@ -67,11 +70,9 @@ def write_report(report: Report, out: Path) -> Path:
 
 def html(report: Report) -> str:
     """The page. The same scenario and seed give the same text."""
-    import matplotlib as mpl
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    mpl.use("Agg")
     environment = Environment(
         loader=PackageLoader("rollout_sim.views.report", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -311,19 +312,31 @@ def _tiles(report: Report) -> list[Tile]:
 
 
 def _pictures(report: Report) -> dict[str, list[Picture]]:
+    """The pictures in the order of the page; the ones that take longest are drawn first."""
     from rollout_sim.views.report import figures
 
     slos, runs, compared = report.scenario.slos, report.runs, report.shown
-    moved = report.scenario.rollout is not None
-    return {
-        "stopping": [figures.stopping(compared)] if moved else [],
-        "budgets": [figures.budgets(compared, slo, f"cost{k}") for k, slo in enumerate(slos)],
-        "error_budget": [figures.error_budget(runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
-        "burn_rate": [figures.burn_rate(runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
-        "traffic": [figures.traffic(runs)],
-        "candidates": [] if report.recommendation is None else [figures.candidates(report.recommendation)],
-        "power": [] if report.sensitivity is None else [figures.power(report.sensitivity)],
+    records = (figures.backlog, figures.oldest, figures.fates)
+    calls: dict[str, list[Callable[[], Picture]]] = {
+        "traffic": [partial(figures.traffic, runs)],
+        "records": [partial(draw, runs) for draw in records] if report.scenario.polled else [],
+        "power": [] if report.sensitivity is None else [partial(figures.power, report.sensitivity)],
+        "candidates": [] if report.recommendation is None else [partial(figures.candidates, report.recommendation)],
+        "stopping": [] if report.scenario.rollout is None else [partial(figures.stopping, compared)],
+        "budgets": [partial(figures.budgets, compared, slo, f"cost{k}") for k, slo in enumerate(slos)],
+        "error_budget": [partial(figures.error_budget, runs, slo, f"budget{k}") for k, slo in enumerate(slos)],
+        "burn_rate": [partial(figures.burn_rate, runs, slo, f"burn{k}") for k, slo in enumerate(slos)],
     }
+    drawn = iter(each_of([partial(_drawn, call) for several in calls.values() for call in several], report.jobs))
+    return {name: list(itertools.islice(drawn, len(several))) for name, several in calls.items()}
+
+
+def _drawn(call: Callable[[], Picture]) -> Picture:
+    """A picture, in whichever process: without a window."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    return call()
 
 
 def _planes(report: Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -315,8 +316,45 @@ def test_what_is_polled_is_counted_in_batches(tmp_path: Path, metrics: Path) -> 
         documents = {"EventSourceMappings": [mapping | {"State": state}]}, HISTORY["function.json"]
         paths = [write_json(tmp_path / f"{k}.json", document) for k, document in enumerate(documents)]
         result = result_of(metrics, *paths)
-        assert any("are batches, not their messages" in remark for remark in result.remarks) == polled
-        assert written(result, tmp_path / state).traffic[0].source == ("data" if polled else "http")
+        assert any("are batches, not their records" in remark for remark in result.remarks) == polled
+        assert written(result, tmp_path / state).traffic[0].source == ("queue" if polled else "http")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_queue_or_a_stream_is_polled_as_its_mapping_says(tmp_path: Path, metrics: Path, partial: bool) -> None:
+    """Three records came for each batch, and a batch fails where one of them does, unless the function tells them apart."""
+    arn = {"FunctionArn": "arn:aws:lambda:eu-west-1:1:function:checkout:prod", "State": "Enabled"}
+    queue = {
+        **arn, "EventSourceArn": "arn:aws:sqs:eu-west-1:1:orders", "BatchSize": 20, "MaximumBatchingWindowInSeconds": 5,
+        "ScalingConfig": {"MaximumConcurrency": 7}, "FunctionResponseTypes": ["ReportBatchItemFailures"] if partial else [],
+    }  # fmt: skip
+    stream = {
+        **arn, "EventSourceArn": "arn:aws:kinesis:eu-west-1:1:stream/orders", "BatchSize": 50, "ParallelizationFactor": 2,
+        "MaximumRetryAttempts": 3, "MaximumRecordAgeInSeconds": -1, "DestinationConfig": {"OnFailure": {}},
+    }  # fmt: skip
+    points = [{"Timestamp": START + 60 * k, "Sum": 3.0 * n} for k, n in enumerate(FOUND["invocations"].tolist())]
+    records = write_json(tmp_path / "sent.json", {"Label": "NumberOfMessagesSent", "Datapoints": points})
+    paths = [write_json(tmp_path / "function.json", HISTORY["function.json"]), records]
+    found = {}
+    for name, mapping in (("queue", queue), ("stream", stream)):
+        mappings = write_json(tmp_path / f"{name}.json", {"EventSourceMappings": [mapping]})
+        scenario = written(result_of(metrics, mappings, *paths), tmp_path / name)
+        (found[name],) = scenario.traffic
+        assert found[name].arrivals.trace is not None
+        assert found[name].arrivals.trace.scale == pytest.approx(3)
+        of_batches = FOUND["errors"].sum() / FOUND["invocations"].sum()
+        apart = name == "queue" and partial
+        of_records = of_batches if apart else 1 - (1 - of_batches) ** (1 / 3)
+        assert mean_of(scenario.function.versions["1"].error_rate) == pytest.approx(of_records, rel=0.01)
+        assert simulate(replace(scenario, horizon=700.0), "all at once").polled is not None
+    batch = found["queue"].batch
+    assert batch is not None
+    assert (batch.size, batch.window, batch.partial_failures) == (20, 5.0, partial)
+    assert found["queue"].mapping.concurrency == 7
+    assert found["queue"].mapping.visibility_timeout == 42.0
+    assert found["stream"].mapping.parallelization == 2
+    assert found["stream"].mapping.attempts == 3
+    assert not found["stream"].mapping.destination
 
 
 def test_without_the_function_s_configuration_its_timeout_is_a_guess(tmp_path: Path, metrics: Path) -> None:

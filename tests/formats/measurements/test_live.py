@@ -128,6 +128,35 @@ def test_pages_throttling_partial_data_and_missing_rights() -> None:
     assert (result.deployed.timeout, result.deployed.reserved) == (12.0, 40)
 
 
+@pytest.mark.parametrize(
+    "results",
+    [
+        None,
+        "nothing",
+        [{"Id": "m1", "Timestamps": ["yesterday"], "Values": [1.0]}],
+        [{"Id": "m1", "Timestamps": [START], "Values": ["many"]}],
+        [{"Id": "m1", "Label": "errors of alias:prod every 60 s", "Timestamps": [START, START + 60], "Values": [1.0]}],
+        [{"Id": "m1", "Label": "errors of alias:prod every 60 s", "Timestamps": [START], "Values": [-1.0]}],
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_as_described_is_one_clear_error(results: Any) -> None:
+    answer = {} if results is None else {"MetricDataResults": results}
+    with (
+        answering({**answers(Amazon()), "GetMetricData": lambda _: answer}) as (url, _),
+        pytest.raises(ScenarioError, match="AWS: GetMetricData: the answer cannot be read: "),
+    ):
+        read(url)
+
+
+@pytest.mark.parametrize("aliases", ["none", [{"Name": "prod"}, 7], {"Name": "prod"}])
+def test_so_it_is_of_other_operations(aliases: Any) -> None:
+    with (
+        answering({**answers(Amazon()), "GET aliases": lambda _: {"Aliases": aliases}}) as (url, _),
+        pytest.raises(ScenarioError, match="AWS: list_aliases: the answer cannot be read: "),
+    ):
+        read(url)
+
+
 def test_data_that_stay_partial_are_told() -> None:
     amazon = Amazon()
     amazon.throttled, amazon.partial = 0, 10**9

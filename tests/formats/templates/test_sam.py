@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from rollout_sim.cli.main import app
 from rollout_sim.errors import ScenarioError
+from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.formats.templates.intrinsics import Resolver, UnresolvedError
 from rollout_sim.formats.templates.sam import from_sam
 from rollout_sim.scenario.scenario import Scenario
@@ -180,7 +181,7 @@ def test_json_templates_are_read_alike(tmp_path: Path) -> None:
     ("event", "source", "arrivals"),
     [
         ("{Type: Schedule, Properties: {Schedule: rate(5 minutes)}}", "schedule", 300.0),
-        ("{Type: S3}", "data", None),
+        ("{Type: S3}", "s3", None),
         ("{Type: SQS}", "queue", None),
         ("{Type: MSK}", "data", None),
         ("{Type: Api}", "http", None),
@@ -318,3 +319,33 @@ def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     for key, inner in inside:
         yield (*way, key)
         yield from places(inner, (*way, key))
+
+
+PROVIDER = {"Arn": "arn", "PerExecutionEnvironmentMaxConcurrency": 20}
+
+
+@pytest.mark.parametrize(
+    ("provider", "scaling", "expected", "guessed"),
+    [
+        (PROVIDER, {"MinExecutionEnvironments": 5, "MaxExecutionEnvironments": 50}, (20, 5, 50), False),
+        ({"LambdaManagedInstancesCapacityProviderConfig": PROVIDER}, {}, (20, 3, 400), False),
+        ({"Arn": "arn"}, {"MinExecutionEnvironments": 0, "MaxExecutionEnvironments": 0}, (16, 1, 1), True),
+    ],
+    ids=["SAM", "CloudFormation", "defaults"],
+)
+def test_a_function_with_a_capacity_provider_runs_on_managed_instances(
+    provider: dict[str, Any], scaling: dict[str, int], expected: tuple[int, int, int], guessed: bool, tmp_path: Path
+) -> None:
+    properties = {
+        "Runtime": "python3.13", "AutoPublishAlias": "live", "DeploymentPreference": {"Type": "Canary10Percent5Minutes"},
+        "CapacityProviderConfig": provider, "FunctionScalingConfig": scaling, "ReservedConcurrentExecutions": 7,
+    }  # fmt: skip
+    resources = {"F": {"Type": "AWS::Serverless::Function", "Properties": properties}}
+    scenario, _, remarks = imported(tmp_path, json.dumps({"Resources": resources}))
+    managed = scenario.function.managed
+    assert managed is not None
+    assert (managed.concurrency, managed.environments.minimum, managed.environments.maximum) == expected
+    assert any("PerExecutionEnvironmentMaxConcurrency" in remark for remark in remarks) == guessed
+    assert any("reserved concurrency are not for managed instances" in remark for remark in remarks)
+    again, *_ = imported(tmp_path, export_sam(scenario).text)
+    assert again.function.managed == managed

@@ -19,6 +19,7 @@ from rollout_sim.formats.cloudformation import export_cloudformation, export_sam
 from rollout_sim.formats.templates.sam import every, from_sam, stack_of
 from rollout_sim.formats.templates.template import read_parameters
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.traffic.delivery import Delivery
 from rollout_sim.traffic.source import CronArrivals
 
 ERRORS: dict[str, Any] = {
@@ -362,7 +363,7 @@ def test_a_source_for_each_event(tmp_path: Path) -> None:
     }
     loaded, remarks = imported(tmp_path, sam(None, events, FunctionUrlConfig={"AuthType": "NONE"}))
     assert sources(loaded) == [
-        ("web", "http"), ("jobs", "queue"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "data"), ("url", "http"),
+        ("web", "http"), ("jobs", "queue"), ("warm", "schedule"), ("nightly", "schedule"), ("news", "eventbridge"), ("url", "http"),
     ]  # fmt: skip
     assert [source.arrivals.fixed for source in loaded.traffic] == [None, None, 300, None, None, None]
     nightly = loaded.traffic[3].arrivals.cron
@@ -405,7 +406,7 @@ def test_retries_of_queued_events(tmp_path: Path) -> None:
     events = {"News": {"Type": "SNS", "Properties": {}}, "Web": {"Type": "Api", "Properties": {}}}
     loaded, _ = imported(tmp_path, sam(None, events, EventInvokeConfig=config))
     news, web = loaded.traffic
-    assert (news.async_retries, news.max_event_age) == (0, 60)
+    assert (news.source, news.async_retries, news.max_event_age) == ("sns", 0, 60)
     assert (web.async_retries, web.max_event_age) == (2, 21600)
     invoke = {"FunctionName": {"Ref": "Orders"}, "Qualifier": "live", **config}
     resources = {
@@ -417,8 +418,31 @@ def test_retries_of_queued_events(tmp_path: Path) -> None:
     }
     loaded, _ = imported(tmp_path, cloudformation(None, resources))
     assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == [
-        ("data", 0, 60)
+        ("sns", 0, 60)
     ]
+
+
+def test_retries_of_a_delivery(tmp_path: Path) -> None:
+    policy = {"RetryPolicy": {"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": 900}}
+    events = {
+        "News": {"Type": "EventBridgeRule", "Properties": policy},
+        "Nightly": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "rate(1 hour)", **policy}},
+    }
+    expected = Delivery(retries=5, max_age=900.0)
+    loaded, _ = imported(tmp_path, sam(None, events))
+    assert [source.delivery for source in loaded.traffic] == [expected] * 2
+    target = {"Arn": {"Ref": "OrdersLive"}, "Id": "x", **policy}
+    resources = {
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": {"Targets": [{"Arn": "other", "Id": "y"}, target]}},
+        "Beat": {
+            "Type": "AWS::Scheduler::Schedule",
+            "Properties": {"ScheduleExpression": "rate(1 hour)", "Target": target},
+        },
+    }
+    loaded, _ = imported(tmp_path, cloudformation(None, resources))
+    assert [(source.source, source.delivery) for source in loaded.traffic] == [
+        ("eventbridge", expected), ("schedule", expected),
+    ]  # fmt: skip
 
 
 MAPPING = "AWS::Lambda::EventSourceMapping"
@@ -579,7 +603,7 @@ EVENTS: dict[str, tuple[dict[str, Any], str, float | None]] = {
     "Web": ({"Type": "HttpApi", "Properties": {}}, "http", None),
     "Api": ({"Type": "Api", "Properties": {}}, "http", None),
     "Queue": ({"Type": "SQS", "Properties": {"Queue": {"Fn::ImportValue": "q"}}}, "queue", None),
-    "Bucket": ({"Type": "S3", "Properties": {}}, "data", None),
+    "Bucket": ({"Type": "S3", "Properties": {}}, "s3", None),
     "Often": ({"Type": "Schedule", "Properties": {"Schedule": "rate(3 minutes)"}}, "schedule", 180.0),
     "Daily": ({"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "cron(0 4 * * ? *)"}}, "schedule", None),
 }
@@ -702,7 +726,7 @@ CALLING: list[tuple[str, dict[str, Any], str]] = [
     ("AWS::ElasticLoadBalancingV2::TargetGroup", {"Targets": [{"Id": OF_ALIAS}]}, "http"),
     ("AWS::Cognito::UserPool", {"LambdaConfig": {"PreSignUp": OF_ALIAS}}, "http"),
     ("AWS::Pipes::Pipe", {"Source": "q", "Target": OF_ALIAS}, "data"),
-    ("AWS::S3::Bucket", {"NotificationConfiguration": {"LambdaConfigurations": [{"Event": "x", "Function": OF_ALIAS}]}}, "data"),
+    ("AWS::S3::Bucket", {"NotificationConfiguration": {"LambdaConfigurations": [{"Event": "x", "Function": OF_ALIAS}]}}, "s3"),
     ("AWS::Logs::SubscriptionFilter", {"DestinationArn": OF_ALIAS}, "data"),
     ("AWS::IoT::TopicRule", {"TopicRulePayload": {"Actions": [{"Lambda": {"FunctionArn": OF_ALIAS}}]}}, "data"),
 ]  # fmt: skip
@@ -767,7 +791,7 @@ def test_an_event_of_a_type_that_is_not_known_is_a_guess(tmp_path: Path) -> None
     }
     function = {**ORDERS["Properties"], "Events": events}
     deployed = calling({"Orders": {**ORDERS, "Properties": function}}, tmp_path)
-    assert [event.kind for event in deployed.events] == ["data", "data"]
+    assert [event.kind for event in deployed.events] == ["data", "sns"]
     assert "the event Odd: what a Strange is, is not known: asynchronous is a GUESS" in deployed.remarks
     assert (
         "Topic comes through a queue (SqsSubscription), which is not read; here it is asynchronous" in deployed.remarks

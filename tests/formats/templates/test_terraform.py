@@ -235,7 +235,7 @@ CALLING: list[tuple[dict[str, Any], str]] = [
     (resource("aws_appsync_datasource", "x", lambda_config=[{"function_arn": ARN}]), "http"),
     (resource("aws_cognito_user_pool", "x", lambda_config=[{"pre_sign_up": ARN}]), "http"),
     (resource("aws_pipes_pipe", "x", source="q", target=ARN), "data"),
-    (resource("aws_s3_bucket_notification", "x", lambda_function=[{"events": ["x"], "lambda_function_arn": ARN}]), "data"),
+    (resource("aws_s3_bucket_notification", "x", lambda_function=[{"events": ["x"], "lambda_function_arn": ARN}]), "s3"),
     (resource("aws_cloudwatch_log_subscription_filter", "x", destination_arn=ARN), "data"),
     (resource("aws_iot_topic_rule", "x", **{"lambda": [{"function_arn": ARN}]}), "data"),
 ]  # fmt: skip
@@ -247,7 +247,7 @@ def test_who_calls_and_what_is_provisioned(caller: dict[str, Any], kind: str, tm
     stack = read_terraform(saved(tmp_path, state([*others, PROVISIONED, caller])))
     (name,) = stack.rollouts
     deployed = stack.read(name)
-    assert [event.kind for event in deployed.events if event.every is None] == [kind]
+    assert [event.kind for event in deployed.events if event.arrivals is None] == [kind]
     assert deployed.provisioned == 7
 
 
@@ -258,3 +258,13 @@ def test_absurd_limits_are_an_answer_at_once(field: str, value: float, tmp_path:
     resources[0]["values"][field] = value
     results = every(read_terraform(saved(tmp_path, state(resources))))
     assert len(results) == 1
+
+
+def test_a_capacity_provider_makes_managed_instances(tmp_path: Path) -> None:
+    inner = {"capacity_provider_arn": "arn", "per_execution_environment_max_concurrency": 12}
+    function = copy.deepcopy(FUNCTION)
+    function["values"]["capacity_provider_config"] = [{"lambda_managed_instances_capacity_provider_config": [inner]}]
+    others = [one for one in RESOURCES if one is not FUNCTION]
+    scenario, _ = imported(tmp_path, state([function, *others]))
+    assert scenario.function.managed is not None
+    assert scenario.function.managed.concurrency == 12

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import scenario
 from checks import changed, checked, codes, example, finding, subject
@@ -14,7 +16,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.goals import AtMost, Goal
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.check.checking import check
-from rollout_sim.study.check.evidence import Evidence
+from rollout_sim.study.check.evidence import FEWEST, Evidence, often
 from rollout_sim.study.check.finding import ScenarioFile
 from rollout_sim.study.check.settings import read_goal, read_silences
 
@@ -134,3 +136,49 @@ def test_a_queue_of_which_nothing_is_about_records_is_taken_as_events_and_said()
     whole = Evidence(scenario(traffic=[queue], function__versions=versions), origin=origin)
     assert [source.source for source in whole.scenario.traffic] == ["queue"]
     assert not any("without batches" in note for note in whole.notes)
+
+
+@pytest.mark.slow
+def test_an_alarm_that_decides_alone_is_not_simulated_again(tmp_path) -> None:
+    """Of a queue's alarms the one that is in ALARM whenever the rollout is stopped stops it alone, too; another one does not."""
+    alarm = {"period": "60 s", "datapoints": "1 of 1", "missing": "not_breaching"}
+    path = changed(
+        tmp_path,
+        traffic=[{"source": "queue", "alias": "live", "arrivals": {"poisson": "1/s"}, "visibility_timeout": "60 s"}],
+        alarms={"old": alarm | {"metric": "oldest_message_age", "threshold": "> 50 s"},
+                "errors": alarm | {"metric": "errors", "of": "new_version", "threshold": "> 20"}},
+        rollout={"alias": "live", "to": 2, "start": "2 min", "alarms": ["old", "errors"]},
+        strategies={"canary": {"type": "canary", "percent": 20, "interval": "3 min"}},
+    )  # fmt: skip
+    given = subject(path)
+    evidence = Evidence(given.scenario, given.origin)
+    assert evidence.bad("old") is evidence.bad()
+    alone = evidence.bad("errors")
+    assert alone is not evidence.bad()
+    only = evidence.scenario.with_faults("2", (evidence.fault,))
+    only = replace(only, rollout=replace(only.rollout, alarms=("old",)))
+    again = evidence.compare(only)
+    for label in ("outcome", "time_to_rollback_s", "bad_requests"):
+        np.testing.assert_array_equal(again.columns["canary"][label], evidence.bad("old").columns["canary"][label])
+    assert often(again, "canary").mean > often(alone, "canary").mean
+
+
+def test_what_takes_long_is_simulated_less_often() -> None:
+    """A study of a large queue has fewer replications, and after so much computing no further changes are tried."""
+    origin = ScenarioFile(document=YamlDocument(data={}, lines={}, path=Path("test.yaml")))
+    queue = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "5/s"}}
+    versions = {"1": {"duration": "100 ms"}, "2": {"like": "1", "faults": [{"poison": "1%"}]}}
+    counts = []
+
+    def counted(given: Scenario, replications: int, *_: object, **__: object) -> None:
+        counts.append(replications)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("rollout_sim.study.check.evidence.part_of_study", counted)
+        for rate in ("1/s", "20/s", "2000/s"):
+            source = queue | {"arrivals": {"poisson": rate}}
+            evidence = Evidence(scenario(engine="simpy", traffic=[source], function__versions=versions), origin=origin)
+            evidence.good()
+    few, fewer, fewest = counts
+    assert few > fewer > fewest == FEWEST
+    assert evidence.exhausted

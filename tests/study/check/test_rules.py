@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from checks import base, changed, checked, codes, example, finding, subject
@@ -11,6 +13,7 @@ from checks import base, changed, checked, codes, example, finding, subject
 from rollout_sim.function.faults import Fault
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.analytic import stop_probability
+from rollout_sim.study.check import deployment_rules
 from rollout_sim.study.check.checking import Subject, check
 from rollout_sim.study.check.finding import edited
 from rollout_sim.study.check.rules import RULES
@@ -163,15 +166,22 @@ def test_provisioned_environments_save_the_cold_starts(tmp_path) -> None:
     assert found.remedy.figures["cold_starts"].mean == 0
 
 
-@pytest.mark.slow
-def test_minutes_beyond_what_codedeploy_allows(tmp_path) -> None:
-    path = changed(tmp_path, strategies={"rollout": {"type": "canary", "percent": 10, "interval": "48 h"}})
-    assert "RS205" not in codes(checked(path))
-    path = changed(tmp_path, strategies={"rollout": {"type": "canary", "percent": 10, "interval": "2881 min"}})
-    found = finding(checked(path), "RS205")
-    assert "2,881 min" in found.message
-    assert found.remedy is not None
-    assert found.remedy.text == "strategies.rollout.interval: 2880 min"
+def test_minutes_beyond_what_codedeploy_allows(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(deployment_rules, "search", lambda evidence, edits, aim: edits)
+
+    def look(interval: str) -> list[Any]:
+        own = subject(
+            changed(tmp_path, strategies={"rollout": {"type": "canary", "percent": 10, "interval": interval}})
+        ).scenario
+        studied = compare(replace(own, horizon=50 * 3600.0), 4, twin=False)
+        plans = {"rollout": own.strategies["rollout"].plan}
+        return list(RULES["RS205"].look(SimpleNamespace(plans=plans, scenario=own, good=lambda: studied)))
+
+    assert look("48 h") == []
+    (match,) = look("2881 min")
+    assert "rollout takes 2,881 min from the first to the last shift, CodeDeploy allows 2,880" in match.message
+    (((edit,),),) = (match.remedy,)
+    assert (edit.where, edit.value) == (("strategies", "rollout", "interval"), "2880 min")
 
 
 @pytest.mark.parametrize(

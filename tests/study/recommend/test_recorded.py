@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from study.test_backtest import START, drawn, given, record
 from rollout_sim.core.minutes import DAY, moment_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.error_rates import Dispersed
-from rollout_sim.function.recorded import RecordedErrors
+from rollout_sim.function.recorded import RecordedDurations, RecordedErrors
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
+from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import recorded
 from rollout_sim.study.recommend import search
 from rollout_sim.study.recommend.recorded import on_recorded, recommend_recorded
@@ -35,6 +37,30 @@ def test_the_search_has_the_rate_and_the_errors_of_the_first_days(tmp_path: Path
         assert isinstance(version.error_rate, RecordedErrors)
         assert version.error_rate.recording.size == 2880
         assert version.error_rate.mean == pytest.approx(0.01, rel=0.1)
+
+
+def test_traffic_throttles_and_durations_are_those_of_the_same_hours(tmp_path: Path) -> None:
+    """Throttles where they are others' doing, durations where anything reads them."""
+    record(tmp_path, [(60, 1)] * 4320)
+    path = tmp_path / "minutes.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",60,1,0,", ",60,1,4,"), encoding="utf-8")
+
+    def learnt(**changes: Any) -> Scenario:
+        scenario = given(tmp_path, **{"slos": None, **changes})
+        return on_recorded(scenario, recorded(scenario, tmp_path), tmp_path, START + 2 * DAY)
+
+    plain = learnt()
+    (source,) = plain.traffic
+    assert source.arrivals.trace is not None
+    assert source.arrivals.trace.draw == "blocks"
+    assert source.arrivals.trace.recording.per_period.tolist() == [64] * 2880
+    assert plain.function.mean_throttled == 4 / 64
+    assert plain.function.versions["1"].duration == given(tmp_path).function.versions["1"].duration
+    assert learnt(function__reserved_concurrency=20).function.throttled == 0
+    slow = {"metric": "duration", "statistic": "p90", "threshold": "> 1 s"}
+    versions = learnt(alarms={"errors": slow}, function__versions__2={"like": "1", "duration": "1 s"}).function.versions
+    assert isinstance(versions["1"].duration, RecordedDurations)
+    assert not isinstance(versions["2"].duration, RecordedDurations)
 
 
 @pytest.mark.slow
