@@ -71,7 +71,7 @@ durations = st.sampled_from(
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     version = draw(durations) | {"error_rate": draw(error_rates), "failed_responses": draw(percent(0, 20))}
-    traffic = [draw(polled), *draw(st.lists(st.one_of(polled, others), max_size=2))]
+    traffic = [draw(polled), *draw(st.lists(st.one_of(polled, others), max_size=1))]
     metric = draw(alarms)
     needed = {"iterator_age": STREAM}.get(metric["metric"], QUEUE if metric["metric"] in GAUGES else None)
     if needed is not None:
@@ -83,7 +83,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     traffic.append(STREAM | {"keys": {"count": 9}})
     return scenario(
         seed=draw(st.integers(0, 10_000)),
-        horizon=draw(st.sampled_from(["4 min", "190 s"])),
+        horizon=draw(st.sampled_from(["3 min", "130 s"])),
         rollout__start=draw(st.sampled_from(["30 s", "61 s"])),
         rollout__revert=draw(st.sampled_from(["0 s", "7 s"])),
         function__versions={"1": version, **latest, "2": {"like": "1", "faults": draw(st.lists(

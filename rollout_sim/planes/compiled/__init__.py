@@ -64,7 +64,8 @@ def _against(scenario: Scenario, expected: float, runs: int, study: bool) -> str
 def _advantage(scenario: Scenario) -> str:
     if _ready(scenario):
         return "equal to the simpy plane, invocation by invocation"
-    return "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once"
+    wait = "half a minute" if scenario.polled else "some ten seconds"
+    return f"equal to the simpy plane; the kernel was compiled first, which takes {wait}, once"
 
 
 def _single_run(
