@@ -88,7 +88,8 @@ def announce_compiling(scenario: Scenario, *engines: str) -> None:
         from rollout_sim.planes.compiled.kernel import ready
 
         if not ready(polled=scenario.polled):
-            click.echo("compiling the kernel of the compiled plane: about ten seconds, once", err=True)
+            wait = "about half a minute" if scenario.polled else "about ten seconds"
+            click.echo(f"compiling the kernel of the compiled plane: {wait}, once", err=True)
 
 
 def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:

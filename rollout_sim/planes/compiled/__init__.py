@@ -1,8 +1,8 @@
 """The compiled plane: the model of `simpy_plane` as one loop compiled by Numba, equal to it in every bit.
 
 The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events, attempts and requests
-(`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, and in arrays `polls`), what draws the random
-variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
+(`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, `records`, in arrays `polls`), what draws the
+random variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
 Begin with `kernel`.
 """
 
@@ -64,7 +64,8 @@ def _against(scenario: Scenario, expected: float, runs: int, study: bool) -> str
 def _advantage(scenario: Scenario) -> str:
     if _ready(scenario):
         return "equal to the simpy plane, invocation by invocation"
-    return "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once"
+    wait = "half a minute" if scenario.polled else "some ten seconds"
+    return f"equal to the simpy plane; the kernel was compiled first, which takes {wait}, once"
 
 
 def _single_run(

@@ -15,11 +15,13 @@ from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THR
 from rollout_sim.planes import base, draws, exposure, polling
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
-from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, requests, state
+from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, records, requests, state
 from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
 from rollout_sim.planes.compiled.invocations import jitter_of, later_slot, needs, period_of, refused, run
 from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
-from rollout_sim.planes.compiled.pollers import (
+from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
+from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
+from rollout_sim.planes.compiled.records import (
     BATCH,
     arrive_record,
     batch_over,
@@ -30,8 +32,6 @@ from rollout_sim.planes.compiled.pollers import (
     record_needs,
     wake,
 )
-from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
-from rollout_sim.planes.compiled.queue import find_event, pop_event, push_event
 from rollout_sim.planes.compiled.requests import after, log, mark_active, seconds, serves, tick
 from rollout_sim.planes.compiled.state import (
     ARRIVAL_SEQUENCE,
@@ -337,7 +337,7 @@ _SOURCES = (
     invocations, delivery,
 )  # fmt: skip
 advance = kept(_advance, *_SOURCES)
-advance_polled = kept(_advance_polled, *_SOURCES, polls, pollers, polling, laws)
+advance_polled = kept(_advance_polled, *_SOURCES, polls, pollers, records, polling, laws)
 add_from_python = kept(_add, *_SOURCES)
 push_from_python = kept(_push, *_SOURCES)
 

@@ -286,11 +286,12 @@ class Run:
                     row["service"] = its_service
         if self.polls is not None:
             self.polls.n[polls.SAMPLE_UNTIL] = micros(until) - (not last)
-        self._go_on(float(until))
+        self._go_on(until)
 
     def _go_on(self, until: float) -> None:
         kernel = advance if self.polls is None else advance_polled
-        while (code := kernel(self.state, self.polls, until)) != k.DONE:
+        t = float(until)  # a whole number would be another type, and compiled once more
+        while (code := kernel(self.state, self.polls, t)) != k.DONE:
             self._answer(code)
 
     def go_on(self, start: float, end: float, until: float, route: Route, aliases: Mapping[str, Alias]) -> None:
