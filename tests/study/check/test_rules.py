@@ -15,6 +15,7 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.analytic import stop_probability
 from rollout_sim.study.check import deployment_rules
 from rollout_sim.study.check.checking import Subject, check
+from rollout_sim.study.check.evidence import Evidence
 from rollout_sim.study.check.finding import edited
 from rollout_sim.study.check.rules import RULES
 from rollout_sim.study.comparison import compare
@@ -157,6 +158,42 @@ def test_the_shift_throttles_and_the_reserve_mends_it(tmp_path) -> None:
     assert found.figures["throttles"].low > 1
     assert found.remedy is not None
     assert found.remedy.figures["throttles"].mean < 1
+
+
+MANAGED = """
+name: m
+horizon: 25 min
+function:
+  name: m
+  timeout: 20 s
+  managed: {concurrency: 2, environments: {minimum: 1, maximum: 40}}
+  versions:
+    1: {duration: {lognormal: {median: 1.8 s, p99: 8 s}}, error_rate: 0.02%}
+    2: {like: 1, faults: [{errors: 5%}]}
+  aliases: {prod: 1}
+traffic:
+  - {source: http, alias: prod, arrivals: {poisson: 3/s}}
+slos:
+  - {name: availability, sli: errors, objective: 99.9%, window: 30 d}
+alarms:
+  errors: {metric: errors, of: new_version, period: 60 s, datapoints: 2 of 2, threshold: "> 3", missing: not_breaching}
+rollout: {alias: prod, to: 2, start: 5 min, alarms: [errors]}
+strategies:
+  SAM default: {type: Canary10Percent5Minutes}
+"""
+
+
+@pytest.mark.slow
+def test_managed_instances_that_cannot_follow_the_shift_are_given_more_environments(tmp_path) -> None:
+    (tmp_path / "managed.yaml").write_text(MANAGED)
+    own = subject(tmp_path / "managed.yaml")
+    (match,) = RULES["RS304"].look(Evidence(own.scenario, own.origin))
+    assert "managed environments scale to its traffic only after it has come" in match.message
+    assert match.figures["throttles"].low > 100
+    assert match.remedy is not None
+    (edit,) = match.remedy.edits
+    assert edit.where == match.where == ("function", "managed", "environments", "minimum")
+    assert match.remedy.figures["throttles"].mean < 1
 
 
 def test_provisioned_environments_save_the_cold_starts(tmp_path) -> None:
