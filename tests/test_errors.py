@@ -114,6 +114,7 @@ def test_names_do_not_leave_their_place(evil: Path) -> None:
     ET.fromstring(figures.error_budget(runs, runs[0].scenario.slos[0], "k").svg)
 
 
+@pytest.mark.slow
 def test_the_command_line_quotes_legibly(small: Path) -> None:
     for arguments in (("run", "a\x1b[31m.yaml"), ("run", small.name, "--strategy", "a\x1b\nb"), ("nothing\x1b",)):
         done = call(*arguments, cwd=small.parent)

@@ -76,7 +76,14 @@ _DAYS: Final = 14.0
     type=click.Choice(["fit", "minutes"]),
     default="fit",
     show_default=True,
-    help="The fitted error rate, or the recorded minutes.",
+    help="The fitted error rate, or the recorded minutes of errors and throttles.",
+)
+@click.option(
+    "--durations",
+    type=click.Choice(["fit", "minutes"]),
+    default="fit",
+    show_default=True,
+    help="The fitted durations, or those of the recorded minutes.",
 )
 @click.option("--print-commands", is_flag=True, help="Only print the aws commands whose output --data takes.")
 @click.option("--out", type=FOLDER, help="The folder  [default: the function's name]")
@@ -120,7 +127,9 @@ def cloudwatch(
         recording.remark("the function's name is a GUESS; say it with --function")
     rate: Literal["trace", "profile"] = options["rate"]
     errors: Literal["fit", "minutes"] = options["errors"]
-    result = imported(recording, Choices(function=name, alias=alias, rate=rate, errors=errors))
+    durations: Literal["fit", "minutes"] = options["durations"]
+    choices = Choices(function=name, alias=alias, rate=rate, errors=errors, durations=durations)
+    result = imported(recording, choices)
     _deliver(result, out, as_json=as_json)
 
 
@@ -229,7 +238,11 @@ def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[
         parts.append(("errors", described, how_well, dict(fitted.errors.parameters)))
     for name, part in (("durations", fitted.durations), ("cold starts", fitted.cold_starts)):
         if part is not None:
-            parts.append((name, f"lognormal by {part.source}", part.goodness, dict(part.parameters)))
+            replayed = name == "durations" and result.choices.durations == "minutes"
+            described, how_well = (
+                ("recorded minutes", None) if replayed else (f"lognormal by {part.source}", part.goodness)
+            )
+            parts.append((name, described, how_well, dict(part.parameters)))
     if fitted.releases is not None:
         parts.append(("deployments", "", None, {"p_bad": fitted.releases.p_bad}))
     return parts

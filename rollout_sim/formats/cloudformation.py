@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rollout_sim.control.codedeploy import predefined_name, routing
@@ -11,6 +12,7 @@ from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudwatch import Resources, alarm_ids, needed
 from rollout_sim.formats.codedeploy import config_name, remarks_of
+from rollout_sim.formats.polling import mapped, queues_of
 from rollout_sim.formats.snippet import GetAtt, Ref, Snippet, Sub, dashed, logical, snippet_of
 from rollout_sim.scenario.scenario import Scenario
 
@@ -46,7 +48,10 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
     name, chosen = scenario.exported(strategy)
     plan, function = chosen.plan, logical(scenario.function.name)
     assert scenario.rollout is not None
-    alarms, acting, remarks = _alarms(scenario, Ref(function), GetAtt(f"{function}.Version.Version"))
+    mappings = mapped(scenario)
+    alarms, acting, remarks = _alarms(
+        scenario, Ref(function), GetAtt(f"{function}.Version.Version"), queues_of(mappings)
+    )
     preference: dict[str, Any] = {}
     resources: dict[str, Any] = {}
     known = predefined_name(plan)
@@ -80,6 +85,11 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         )
     if scenario.function.reserved_concurrency is not None:
         properties["ReservedConcurrentExecutions"] = scenario.function.reserved_concurrency
+    if mappings:
+        properties["Events"] = {mapping.name: mapping.event for mapping in mappings}
+    for mapping in mappings:
+        resources |= mapping.resources
+        remarks += mapping.remarks
     parameters = {"CodeBucket": {"Type": "String"}, "CodeKey": {"Type": "String"}}
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -87,7 +97,8 @@ def export_sam(scenario: Scenario, strategy: str | None = None) -> Snippet:
         "Parameters": parameters,
         "Resources": {function: {"Type": "AWS::Serverless::Function", "Properties": properties}, **resources, **alarms},
     }
-    provisioned = scenario.function.versions[scenario.old].provisioned
+    of_alias = scenario.function.provisioned.get(scenario.rollout.alias)
+    provisioned = scenario.function.versions[scenario.old].provisioned if of_alias is None else of_alias.environments
     if provisioned:
         properties["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": provisioned}
     managed = scenario.function.managed
@@ -113,7 +124,12 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
     name, chosen = scenario.exported(strategy)
     plan = chosen.plan
     assert scenario.rollout is not None
-    alarms, acting, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"))
+    mappings = mapped(scenario)
+    alarms, acting, remarks = _alarms(scenario, Ref("FunctionName"), Ref("NewVersion"), queues_of(mappings))
+    polled: dict[str, Any] = {}
+    for mapping in mappings:
+        polled |= {mapping.name: mapping.mapping(Sub(f"${{FunctionName}}:{scenario.alias}")), **mapping.resources}
+        remarks += mapping.remarks
     group: dict[str, Any] = {
         "ApplicationName": Ref("Application"),
         "ServiceRoleArn": Ref("ServiceRoleArn"),
@@ -131,7 +147,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
     }
     if any("new_version" in scenario.alarms[name].scopes for name in needed(scenario.alarms, scenario.rollout.alarms)):
         parameters["NewVersion"] = {"Type": "String", "Description": "Number of the version that is rolled out"}
-    if not alarms:
+    if not alarms and not polled:
         parameters.pop("FunctionName")
     template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -140,6 +156,7 @@ def export_cloudformation(scenario: Scenario, strategy: str | None = None) -> Sn
             "DeploymentConfig": _config(scenario, name, plan),
             "Application": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
             "DeploymentGroup": {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": group},
+            **polled,
             **alarms,
         },
     }
@@ -171,10 +188,12 @@ def _capital(value: Any) -> Any:
     return value
 
 
-def _alarms(scenario: Scenario, function: Any, version: Any) -> tuple[dict[str, Any], list[str], list[str]]:
+def _alarms(
+    scenario: Scenario, function: Any, version: Any, queues: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str], list[str]]:
     """The alarm resources of the rollout by logical id, the ids of those that act, and remarks on what is left out."""
     assert scenario.rollout is not None
-    exported = Resources(scenario.alarms, function, scenario.rollout.alias, version)
+    exported = Resources(scenario.alarms, function, scenario.rollout.alias, version, queues)
     names = needed(scenario.alarms, scenario.rollout.alarms)
     ids = alarm_ids(names)
     there: dict[str, str] = {}

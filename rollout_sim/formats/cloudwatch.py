@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from rollout_sim.control.alarms import COMPARE, Alarm
 from rollout_sim.control.expressions import renamed
+from rollout_sim.control.readings import TIMES
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.snippet import Ref, Sub, logical
+from rollout_sim.formats.snippet import GetAtt, Ref, Sub, logical
 
 OPERATORS: Final = {
     ">": "GreaterThanThreshold",
@@ -36,7 +37,10 @@ STREAM_METRICS: Final = {"iterator_age": "IteratorAge"}
 STATISTICS: Final = {
     "sum": "Sum", "average": "Average", "minimum": "Minimum", "maximum": "Maximum", "sample_count": "SampleCount",
 }  # fmt: skip
-_LAMBDA: Final = METRICS | STREAM_METRICS
+LAMBDA_METRICS: Final = METRICS | STREAM_METRICS
+"""All that Lambda publishes of what a scenario has."""
+MILLISECONDS: Final = (*TIMES, *STREAM_METRICS)
+"""The metrics that Lambda and the front door publish in milliseconds; SQS's ages are in seconds."""
 _RATE: Final = "errors / invocations"
 _PARTS: Final = ("errors", "invocations")
 
@@ -44,8 +48,17 @@ _PARTS: Final = ("errors", "invocations")
 class Resources:
     """The alarms of one scenario as resources; `function` and `version` stand for the function's name and the new version."""
 
-    def __init__(self, alarms: Mapping[str, Alarm], function: Ref, alias: str, version: Any) -> None:
+    def __init__(
+        self,
+        alarms: Mapping[str, Alarm],
+        function: Ref,
+        alias: str,
+        version: Any,
+        queues: Mapping[str, str] | None = None,
+    ) -> None:
         self.alarms = alarms
+        self.queues = queues or {}
+        """By the metric of a queue, the logical id of the only queue that it may be of."""
         self.function = function
         self.alias = alias
         self.version = version
@@ -67,11 +80,11 @@ class Resources:
                 ["an alarm on the old version has no fixed dimension: its number changes with every release"]
             )
         queued = sorted({reading.metric for reading in alarm.readings.values()} & {*QUEUE_METRICS})
-        if queued:
-            what = f"AWS/SQS {QUEUE_METRICS[queued[0]]}, whose dimension QueueName no scenario holds: write it yourself"
+        if queued and (set(queued) - {*self.queues} or alarm.expression is not None or alarm.band is not None):
+            what = f"AWS/SQS {QUEUE_METRICS[queued[0]]}, whose dimension QueueName is not told: write it yourself"
             raise ScenarioError([f"an alarm on {queued[0]} is one on {what}"])
         others = sorted(
-            {reading.metric for reading in alarm.readings.values()} - {*METRICS, *STREAM_METRICS, "error_rate"}
+            {reading.metric for reading in alarm.readings.values()} - {*LAMBDA_METRICS, *self.queues, "error_rate"}
         )
         if others:
             what = "a metric of your own: write it with that metric's namespace and dimensions"
@@ -128,8 +141,12 @@ class Resources:
             return self._maths(alarm, "m", [self._stat("m", str(alarm.metric), str(alarm.statistic), alarm.of, period)])
         statistic = str(alarm.statistic)
         which = {"Statistic": STATISTICS[statistic]} if statistic in STATISTICS else {"ExtendedStatistic": statistic}
+        if (metric := str(alarm.metric)) in self.queues:
+            queue = {"Name": "QueueName", "Value": GetAtt(f"{self.queues[metric]}.QueueName")}
+            named = QUEUE_METRICS[metric].partition(" ")[0]
+            return {"Namespace": "AWS/SQS", "MetricName": named, "Dimensions": [queue], "Period": period, **which}
         return {
-            "Namespace": "AWS/Lambda", "MetricName": _LAMBDA[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
+            "Namespace": "AWS/Lambda", "MetricName": LAMBDA_METRICS[str(alarm.metric)], "Dimensions": self._dimensions(alarm.of),
             "Period": period, **which,
         }  # fmt: skip
 
@@ -150,7 +167,7 @@ class Resources:
         return {"Metrics": [{"Id": _free(stats), "Expression": expression, **label, "ReturnData": True}, *stats]}
 
     def _stat(self, identity: str, metric: str, statistic: str, of: str, period: int) -> dict[str, Any]:
-        named = {"Namespace": "AWS/Lambda", "MetricName": _LAMBDA[metric], "Dimensions": self._dimensions(of)}
+        named = {"Namespace": "AWS/Lambda", "MetricName": LAMBDA_METRICS[metric], "Dimensions": self._dimensions(of)}
         stat = {"Metric": named, "Period": period, "Stat": STATISTICS.get(statistic, statistic)}
         return {"Id": identity, "ReturnData": False, "MetricStat": stat}
 

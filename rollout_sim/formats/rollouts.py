@@ -16,6 +16,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.templates import sam
 from rollout_sim.formats.templates.deployed import Deployed
 from rollout_sim.formats.templates.events import sources
+from rollout_sim.formats.templates.template import Template
 from rollout_sim.formats.templates.terraform import read_terraform
 from rollout_sim.formats.templates.wording import SamWording, TerraformWording, Wording
 from rollout_sim.scenario.scenario import Scenario
@@ -73,8 +74,8 @@ class TemplateFile:
     """The line of the function."""
     alarms: Mapping[str, int]
     """The lines of the alarms, by their names in the scenario."""
-    sources: Mapping[int, int] = field(default_factory=dict)
-    """The lines of sources that are resources of their own, by their number in the scenario."""
+    sources: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """What the file calls each source that it tells of, and its line, by its number in the scenario."""
     wording: Wording = field(default_factory=SamWording)
     """The words of its format."""
 
@@ -84,7 +85,7 @@ class TemplateFile:
         if where[:1] == ("alarms",) and len(where) > 1:
             line = self.alarms.get(str(where[1]))
         elif where[:1] == ("traffic",) and len(where) > 1:
-            line = self.sources.get(int(where[1]))
+            _, line = self.sources.get(int(where[1]), ("", None))
         return Place(path=self.path, line=self.line if line is None else line)
 
     def spell(self, scenario: Scenario, edit: Edit) -> str:
@@ -98,8 +99,9 @@ class TemplateFile:
             return wording.new_alarm(str(where[1]), value)
         if where[:1] == ("strategies",) and len(where) == 2:
             return wording.strategy(value)
-        if where[:1] == ("traffic",) and isinstance(value, Mapping):
-            return f"{value.get('name', 'the caller')}: the alias {value['alias']} behind the function's name or ARN"
+        if where[:1] == ("traffic",):
+            called, _ = self.sources.get(int(where[1]), (scenario.traffic[int(where[1])].name or "the caller", 0))
+            return wording.source(called, where[2:], value)
         if where == ("function", "reserved_concurrency"):
             return wording.reserved(value)
         if where[-1:] == ("provisioned",):
@@ -121,6 +123,13 @@ def _with_calls_past(deployed: Deployed, scenario: Scenario, path: Path) -> Scen
         (source,) = sources([event], names[0], deployed.rate, {"async_retries": 0}, deployed.begin)
         data["traffic"].append({**source, "name": event.name})
     return Scenario.from_dict(data, path=path)
+
+
+def _named(template: Template, function: str, event: str) -> tuple[str, int]:
+    """What a template calls an event of a function, and its line: that of a resource, or of a part of the function."""
+    own = event in template.data["Resources"]
+    where = ("Resources", event) if own else ("Resources", function, "Properties", "Events", event)
+    return template.addresses.get(event, event), template.line(*where)
 
 
 def _of_template(path: Path, parameters: Mapping[str, str], function: str | None, rate: float | None) -> list[Subject]:
@@ -145,7 +154,8 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
         }
         lines = {name: left.line for name, left in left_out.items() if left.line is not None}
         first = len(scenario.traffic) - len(deployed.past)
-        past = {first + k: stack.template.line("Resources", event.name) for k, event in enumerate(deployed.past)}
+        called = [*enumerate(deployed.events), *enumerate(deployed.past, first)]
+        named = {k: _named(stack.template, identity, event.name) for k, event in called}
         words = TerraformWording if terraform else SamWording if deployed.has_preference else Wording
         wording = words(ids=deployed.ids, scales=deployed.scales)
         unread = tuple(
@@ -153,8 +163,7 @@ def _of_template(path: Path, parameters: Mapping[str, str], function: str | None
             for name, left in left_out.items()
         )
         origin = TemplateFile(
-            path=path, line=deployed.line, alarms=lines | deployed.lines, sources=past,
-            wording=wording,
+            path=path, line=deployed.line, alarms=lines | deployed.lines, sources=named, wording=wording,
         )  # fmt: skip
         command = "terraform" if terraform else "sam" if deployed.has_preference else "cloudformation"
         remarks = (*deployed.remarks, _GUESSED.format(events=events, command=command))

@@ -140,9 +140,10 @@ class RecordedThrottles(RecordedMinutes):
         return self.recording.throttle_shares[self.rows(streams, horizon, replications)]
 
     def _usable(self, recording: Minutes) -> Minutes:
-        if np.isnan(recording.columns["throttles"]).all():
+        used = super()._usable(recording)
+        if np.isnan(used.columns["throttles"]).all():
             raise ValueError(f"{self.minutes}: no throttles of {self.of!r} were recorded")
-        return super()._usable(recording)
+        return used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +160,12 @@ class RecordedDurations(RecordedMinutes):
         return curves_of(self.recording)
 
     def _usable(self, recording: Minutes) -> Minutes:
+        used = super()._usable(recording)
         try:
-            curves_of(recording)
+            curves_of(used)
         except ValueError as error:
             raise ValueError(f"{self.minutes}: {error}") from None
-        return super()._usable(recording)
+        return used
 
     def path(self, streams: Streams, horizon: float) -> FloatArray:
         """The curve (s) of each span up to the horizon (s) in one replication: shape (spans, shares of `curves`)."""

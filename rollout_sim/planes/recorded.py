@@ -95,6 +95,10 @@ def _unrecorded(alarm: str, recording: Minutes, share: float | None) -> list[str
 def approximated(scenario: Scenario, recording: Minutes) -> tuple[str, ...]:
     """What recorded minutes leave open and is assumed, a sentence each."""
     notes = ["a recorded invocation counts as over by the end of its minute"]
+    if any(source.polled and source.alias == scenario.alias for source in scenario.traffic):
+        notes.append(
+            "a recorded invocation of what is polled is a batch; a fault hits it as it would a batch of one record"
+        )
     alarms = [scenario.alarms[name] for name in scenario.evaluated]
     readings = [reading for alarm in alarms for reading in alarm.readings.values()]
     late = {slo.name for slo in scenario.slos if slo.latency is not None}

@@ -30,6 +30,12 @@ POLLERS: Final = (
     "how pollers slow down, gather and meet visibility timeouts is assumed where AWS does not say (see docs/model.md)"
 )
 """What a result with queues or streams assumes."""
+DELIVERIES: Final = (
+    "how far jitter moves a service's deliveries, and EventBridge's longest back-off, are assumed: AWS does not say"
+)
+"""What a result with deliveries that Lambda does not take assumes."""
+SCHEDULES: Final = "scheduled events come anywhere in their minute, independently of one another"
+"""What a result with schedules by the clock assumes."""
 __all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
@@ -238,6 +244,15 @@ def _since(at: float, start: float) -> float | None:
     return None if math.isnan(at) else float(at - start)
 
 
+def notes_on_sources(scenario: Scenario) -> list[str]:
+    """What results assume of the ways in which events come to the function, a sentence each, as far as there are any."""
+    traffic = scenario.traffic
+    outages = any(source.delivery is not None and source.delivery.outage is not None for source in traffic)
+    clocks = any(source.arrivals.cron is not None and source.arrivals.cron.within > 0 for source in traffic)
+    notes = ((POLLERS, bool(scenario.polled)), (DELIVERIES, outages), (SCHEDULES, clocks))
+    return [note for note, needed in notes if needed]
+
+
 def _approximations(scenario: Scenario) -> tuple[str, ...]:
     """What this run assumes where AWS does not say, as far as the scenario depends on it."""
     notes = [*notes_on_the_past(scenario), *remarks_about(scenario)]
@@ -246,8 +261,7 @@ def _approximations(scenario: Scenario) -> tuple[str, ...]:
         notes.append("a burn-rate alarm on a latency SLO counts slow invocations, without init, failures and throttles")
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)
-    if scenario.polled:
-        notes.append(POLLERS)
+    notes += notes_on_sources(scenario)
     if any(slo.slices is None for slo in scenario.slos):
         notes.append("the budget of the whole SLO window is a forecast from the traffic's expected rate")
     if any(spec.cold_duration is not None for spec in scenario.function.versions.values()):

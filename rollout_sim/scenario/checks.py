@@ -122,6 +122,10 @@ def _traffic(scenario: Sections) -> Iterator[Problem]:
             )
             what = f"must be at least the function's timeout ({timeout}), got {shortest}; AWS advises six times as much"
             yield ("traffic", i, "visibility_timeout"), what
+        moves = scenario.rollout is not None and source.alias == scenario.alias
+        if source.delivery is not None and source.delivery.permission == "missing" and not moves:
+            what = f"goes with the rollout of an alias, got a source of {source.alias!r}, which nothing moves"
+            yield ("traffic", i, "delivery", "permission"), what
         bursty = source.arrivals.bursty
         stays = 0.0 if bursty is None else 2 * scenario.horizon / (bursty.stay_low + bursty.stay_high)
         if stays > MAX_STAYS:

@@ -9,8 +9,7 @@ from rollout_sim.core.yaml_io import listed
 from rollout_sim.scenario.sections import Sections
 
 SCALING: Final = (
-    "how fast managed instances scale is assumed, so that traffic which doubles in 5 min "
-    "finds room, as AWS says (see docs/model.md)"
+    "how managed instances scale is assumed: traffic that doubles in 5 min finds room, as AWS says (see docs/model.md)"
 )
 """What is assumed of a function on managed instances."""
 _EDGE: Final = 1e-6

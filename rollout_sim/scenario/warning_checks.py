@@ -33,8 +33,6 @@ from rollout_sim.traffic.source import Source
 
 _PUBLISHED: Final = 60.0
 """Lambda publishes its metrics once in so many seconds."""
-_TIMEOUTS: Final = 6
-"""Timeouts of the function that AWS advises a visibility timeout to be, at least."""
 _LOWEST_OBJECTIVE: Final = 0.5
 _TIMED_OUT: Final = 0.01
 _PERCENT: Final = 100.0
@@ -381,7 +379,7 @@ def _short_visibility(scenario: Sections) -> Iterator[ScenarioWarning]:
     for i, source in enumerate(scenario.traffic):
         if source.source != "queue":
             continue
-        advised = _TIMEOUTS * scenario.function.timeout + source.mapping.window
+        advised = source.mapping.advised_visibility(scenario.function.timeout)
         if source.mapping.visibility_timeout < advised:
             what = (
                 f"{text(source.mapping.visibility_timeout, 'duration')} is less than six timeouts and the window "
@@ -476,10 +474,6 @@ def _weighted_provisioned(scenario: Sections) -> Iterator[ScenarioWarning]:
     yield ScenarioWarning(name="alias-provisioned", where=("function", "provisioned", scenario.alias), what=what)
 
 
-ABOUT_RECORDS: Final[tuple[Check, ...]] = (_short_visibility, _long_visibility, _blocked_shard, _counted_retries)
-"""Those about queues and streams."""
-
-
 def _undecidable_limit(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A limit of the goal about all rollouts, or none, which no simulation can show to be kept."""
     goal = scenario.goal
@@ -495,6 +489,8 @@ def _undecidable_limit(scenario: Sections) -> Iterator[ScenarioWarning]:
         yield ScenarioWarning(name="undecidable-limit", where=where, what=what)
 
 
+ABOUT_RECORDS: Final[tuple[Check, ...]] = (_long_visibility,)
+"""Those about queues and streams that `check` tells as notes; it has rules about the others."""
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
@@ -512,6 +508,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     _weighted_provisioned,
     _silent_schedule,
     _undecidable_limit,
-    *ABOUT_RECORDS,
+    _short_visibility,
+    _long_visibility,
+    _blocked_shard,
+    _counted_retries,
 )
 """All checks, in the order in which people are told."""

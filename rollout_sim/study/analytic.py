@@ -34,9 +34,9 @@ def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
     """The same for the phase that the scenario fixes.
 
     It exists for one Poisson source, one alarm on the new version's errors, faults that are errors without a ramp, an error
-    rate that is always the same, and no hook: `theory.catch_probability`, with periods' expected errors from the fault rules.
-    Not where periods slide by less than their length, for neighbouring evaluations then share minutes and are no chain of
-    independent periods.
+    rate that is always the same, no throttles by others and no hook: `theory.catch_probability`, with periods' expected errors
+    from the fault rules. Not where periods slide by less than their length, for neighbouring evaluations then share minutes and
+    are no chain of independent periods.
     """
     alarm_name = scenario.rollout.alarms if scenario.rollout is not None else ()
     if len(alarm_name) != 1 or scenario.new is None or inexactness(scenario):
@@ -64,6 +64,7 @@ def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
         or any(row[0] != ERRORS or row[2] > 0 for row in rows)
         or timed_out > _RARE
         or not isinstance(spec.error_rate, float | int)
+        or scenario.function.throttled
     ):
         return None
     if alarm.n > 1 and no_request_probability(rate, plan.steps[0].weight, alarm.period) > _RARE:

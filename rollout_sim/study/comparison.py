@@ -18,7 +18,7 @@ from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
-from rollout_sim.run.simulate import BANDS, POLLERS, Progress
+from rollout_sim.run.simulate import BANDS, Progress, notes_on_sources
 from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
@@ -384,7 +384,7 @@ def approximations(scenario: Scenario, plane: EngineChoice) -> tuple[str, ...]:
         if any(slo.slices is None for slo in scenario.slos)
         else []
     )
-    notes += [POLLERS] if scenario.polled else []
+    notes += notes_on_sources(scenario)
     notes += [*notes_on_the_past(scenario), *remarks_about(scenario)]
     if any(scenario.alarms[name].band is not None for name in scenario.evaluated):
         notes.append(BANDS)

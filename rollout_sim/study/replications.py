@@ -6,6 +6,7 @@ The number, and with it every figure, is the same on all machines.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.planes.draws import expected_counts
@@ -30,8 +31,8 @@ PER_STEP: Final = 1.2e-4
 """Nominal seconds of the control plane in a period of a batch."""
 PER_DRAWN, PER_SIMULATED = 2.5e-7, 1e-3
 """Beside that, of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
-PER_WARPED: Final = 1.5e-7
-"""Beside that, of an arrival whose time follows from a rate that swings."""
+PER_ARRIVAL, PER_WARPED = 3e-8, 1.5e-7
+"""Of an arrival's draws, and beside that of one whose time follows from a rate that swings."""
 
 
 def nominally_affordable(
@@ -61,20 +62,34 @@ def _seconds_of_a_run(scenario: Scenario, plane: EngineChoice) -> float:
     return PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
 
 
-def nominal_cost(scenario: Scenario, plane: EngineChoice) -> tuple[float, float]:
-    """What one core nominally takes (s) for a batch, and beside that for each of its replications, of one strategy.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NominalCost:
+    """What one core nominally takes (s) for a strategy: measured on the shipped scenarios."""
 
-    Measured on the shipped scenarios. In small batches most of it is the control plane, a step each period.
-    """
+    batch: float
+    """For a batch of its replications. In small ones most of it is the control plane, a step each period."""
+    run: float
+    """Beside that for each replication."""
+    shared: float
+    """Of each replication once for all strategies that are simulated together: its draws, and what comes before the rollout."""
+
+
+def nominal_cost(scenario: Scenario, plane: EngineChoice) -> NominalCost:
+    """What a strategy of the scenario nominally costs on a plane."""
     per_batch = PER_STEP * scenario.horizon / scenario.resolution
     if plane.engine == "aggregate":
-        return per_batch, PER_DRAWN * counts_of(scenario)
+        return NominalCost(batch=per_batch, run=PER_DRAWN * counts_of(scenario), shared=0.0)
     counts = expected_counts(scenario)
     warped = [
         count for source, count in zip(scenario.traffic, counts, strict=True) if source.arrivals.diurnal is not None
     ]
     simulated = math.fsum(counts) / PLANES[plane.engine].speed
-    return per_batch, PER_SIMULATED + simulated + math.fsum(warped) * PER_WARPED
+    if PLANES[plane.engine].side_by_side is None:
+        return NominalCost(batch=per_batch, run=PER_SIMULATED + simulated + math.fsum(warped) * PER_WARPED, shared=0.0)
+    drawn = math.fsum(counts) * PER_ARRIVAL  # of what a run takes by itself
+    past = (simulated - drawn) * min(scenario.start / scenario.horizon, 1.0)
+    shared = drawn + past + math.fsum(warped) * PER_WARPED
+    return NominalCost(batch=per_batch, run=PER_SIMULATED + simulated - drawn - past, shared=shared)
 
 
 def counts_of(scenario: Scenario) -> float:

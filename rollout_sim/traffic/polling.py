@@ -17,6 +17,10 @@ QUEUE_BATCH: Final = 10
 STREAM_BATCH: Final = 100
 """Entries in a batch of a stream at most, where nothing is said."""
 LARGEST_BATCH: Final = 10_000
+LONGEST_VISIBILITY: Final = 43_200.0
+"""Seconds of a visibility timeout at most."""
+TIMEOUTS: Final = 6
+"""Timeouts of the function that AWS advises a visibility timeout to be, beside the window."""
 LONGEST_WINDOW: Final = 300.0
 """Seconds for which Lambda gathers a batch at most."""
 
@@ -139,6 +143,10 @@ class Mapping:
     """Of a stream: the age (s) from which records are given up; None without one."""
     destination: bool = False
     """Of a stream: whether what is given up goes to an on-failure destination."""
+
+    def advised_visibility(self, timeout: float) -> float:
+        """Of a queue: the visibility timeout (s) that AWS advises at least where the function has this `timeout` (s)."""
+        return min(TIMEOUTS * timeout + self.window, LONGEST_VISIBILITY)
 
     @property
     def lanes(self) -> int:

@@ -22,6 +22,7 @@ from rollout_sim.core.units import text
 from rollout_sim.traffic.delivery import Delivery
 from rollout_sim.traffic.polling import (
     DAY,
+    LONGEST_VISIBILITY,
     Batch,
     Fifo,
     Mapping,
@@ -541,7 +542,7 @@ class Source:
             raise ValueError("`concurrency` and `provisioned` exclude each other")
         if self.max_receives is not None:
             check_count("max_receives", self.max_receives, 1, 1000)
-        if self.visibility_timeout is not None and self.visibility_timeout > 43_200:
+        if self.visibility_timeout is not None and self.visibility_timeout > LONGEST_VISIBILITY:
             raise ValueError(f"`visibility_timeout` must be at most 12 h, got {self.visibility_timeout:g} s")
         if not 60 <= self.mapping.retention <= 14 * DAY:
             raise ValueError(f"`retention` of a queue must be 1 min to 14 d, got {self.retention:g} s")

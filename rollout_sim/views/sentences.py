@@ -360,11 +360,11 @@ def remarks(recommendation: Recommendation) -> list[str]:
     if recommendation.ties and (winner := recommendation.winner) is not None:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
         simplest = all(candidate.complexity > winner.complexity for candidate in recommendation.ties)
-        why = "it is the simplest of them" if simplest else "none of them is simpler"
+        how = "it is the simplest of them" if simplest else "none of them is simpler"
         minimised = recommendation.goal.minimise.replace("_", " ")
-        lines.append(f"by {minimised} the recommended one cannot be told from {names}; {why}")
-    if recommendation.winner is not None and (missing := shortcoming(recommendation.winner.plan)) is not None:
-        lines.append(f"CodeDeploy cannot carry it out: {missing}; --deploy-with codedeploy searches among what it can")
+        lines.append(f"by {minimised} the recommended one cannot be told from {names}; {how}")
+    if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
+        lines.append(f"CodeDeploy cannot carry it out: {why}; --deploy-with codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
 
 

@@ -243,6 +243,16 @@ def test_equal_on_managed_instances(strategy: str) -> None:
     assert_equal(simpy, compiled)
 
 
+def test_batches_on_managed_instances_are_equal() -> None:
+    queue = {
+        "source": "queue", "alias": "prod", "arrivals": {"poisson": "30/s"}, "batch": {"size": 3}, "visibility_timeout": "30 s",
+    }  # fmt: skip
+    found = on_managed_instances(traffic=[queue], horizon="3 min", function__timeout="3 s")
+    simpy, compiled = runs(found, "canary")
+    assert simpy.summary["throttles"] > 10
+    assert_equal(simpy, compiled)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"concurrency": 5}, {"launch": "24 s"}, {"every": "11 s"}, {"scale_down_after": "30 s"}, {"target": "49%"},

@@ -242,6 +242,7 @@ def test_nothing_is_said_of_what_an_alarm_does_that_could_not_be_read(tmp_path) 
     assert any("could not be read" in note for note in document["checked"][0]["notes"])
 
 
+@pytest.mark.slow
 def test_what_a_template_cannot_tell_is_said_once(tmp_path) -> None:
     path = template(tmp_path / "t.yaml", *((name, "Linear10PercentEvery2Minutes", 2, 2) for name in ("One", "Two")))
     output = " ".join(run(path).output.split())

@@ -19,7 +19,13 @@ from rollout_sim.study.recommend.search import recommend
 
 SINGLE = [
     "simpy",
-    pytest.param("compiled", marks=pytest.mark.skipif(bool(compiled.SPEC.missing()), reason="Numba is not installed")),
+    pytest.param(
+        "compiled",
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(bool(compiled.SPEC.missing()), reason="Numba is not installed"),
+        ],
+    ),
 ]
 WEIGHTS = tuple(range(5, 55, 5))
 FLAGGER: dict[str, Any] = {"type": "steps", "steps": [{"weight": f"{weight}%", "hold": "15 s"} for weight in WEIGHTS]}

@@ -394,9 +394,13 @@ def test_alarms_and_slos_about_records_come_out_where_a_metric_tells_them() -> N
         "30000",
         "Maximum",
     )
+    stale = yaml.load(snippet.text, Loader=yaml.BaseLoader)["Resources"]["StaleAlarm"]["Properties"]
+    assert (stale["MetricName"], stale["Threshold"]) == ("ApproximateAgeOfOldestMessage", "60")
+    assert stale["Dimensions"] == [{"Name": "QueueName", "Value": "QueueSource.QueueName"}]
+    two = scenario(traffic=[stream, queue, queue | {"name": "b"}], alarms=alarms, rollout__alarms=list(alarms))
     assert any(
-        "AWS/SQS ApproximateAgeOfOldestMessage, whose dimension QueueName no scenario holds" in r
-        for r in snippet.remarks
+        "AWS/SQS ApproximateAgeOfOldestMessage, whose dimension QueueName is not told" in r
+        for r in export_cloudformation(two, "canary").remarks
     )
     objectives = openslo.export(given)
     assert [document["metadata"]["name"] for document in yaml.safe_load_all(objectives.text)] == ["availability"]

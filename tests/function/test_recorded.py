@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import data
+from builders import data, scenario
 from scipy import stats
 
 from rollout_sim.core.curves import MEASURED, SHARES, curves_of, duration_at
@@ -24,6 +24,7 @@ from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import Batch, run_batch
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.analytic import stop_probability
 
 LEVEL = 1e-4
 START = 1_763_337_600
@@ -147,6 +148,7 @@ def test_the_compiled_plane_replays_them_to_the_same_bit(draw: str, tmp_path: Pa
     traffic = [
         {"source": "http", "alias": "prod", "arrivals": trace, "retry": retry, "users": {"count": 20}},
         {"source": "data", "alias": "prod", "arrivals": {"poisson": "30/min"}},
+        {"source": "queue", "alias": "prod", "arrivals": trace, "batch": {"size": 4, "window": "2 s"}},
     ]
     hooks = {"before_allow_traffic": {"invocations": 5, "over": "9 s", "max_failures": 4}}
     faults = [{"latency": "2x", "share": "40%"}, {"crash": "5%"}]
@@ -213,6 +215,15 @@ def test_what_cannot_be_replayed_is_refused(changes: dict[str, Any], message: st
     with pytest.raises(ScenarioError) as refused:
         given(tmp_path, **changes)
     assert message in str(refused.value)
+
+
+def test_there_is_no_closed_form_with_throttles_by_others() -> None:
+    cell = {
+        "traffic": [{"source": "http", "alias": "prod", "arrivals": {"poisson": "60/min"}}], "function__versions__2": {"like": "1"},
+        "alarms": {"errors": {"metric": "errors", "of": "new_version", "threshold": "> 2", "missing": "not_breaching"}},
+    }  # fmt: skip
+    assert stop_probability(scenario(**cell), "canary") is not None
+    assert stop_probability(scenario(**cell, function__throttled="5%"), "canary") is None
 
 
 def test_a_recording_without_durations_or_throttles_is_refused(tmp_path: Path) -> None:

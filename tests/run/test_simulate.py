@@ -289,16 +289,16 @@ def test_occupancy_is_that_of_an_infinite_server_queue() -> None:
 
 
 def test_a_quiet_canary_sees_nothing_as_often_as_theory_says() -> None:
-    """One request a minute at 10%: no canary request in 5 minutes with probability exp(-0.5), over 400 replications."""
+    """One request a minute at 10%: no canary request in 5 minutes with probability exp(-0.5), over 120 replications."""
     given_ = scenario(
         traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/min"}}],
         horizon="10 min",
         rollout={"alias": "prod", "to": "2", "start": "0 s"},
     )
-    runs = [simulate(given_, "canary", replication=r) for r in range(400)]
+    runs = [simulate(given_, "canary", replication=r) for r in range(120)]
     unseen = np.mean([run.metrics.invocations[0, 1, :5].sum() == 0 for run in runs])
     p = no_request_probability(1 / 60, 0.1, 300)
-    near(float(unseen), p, math.sqrt(p * (1 - p) / 400))
+    near(float(unseen), p, math.sqrt(p * (1 - p) / 120))
 
 
 def test_provisioned_environments_are_warm_from_the_start() -> None:

@@ -229,6 +229,13 @@ def test_percentiles_of_all_requests_are_those_recorded(tmp_path: Path) -> None:
     assert stops("610 ms", {"latency": "3x"}, "new_version") == 1
 
 
+def test_a_recorded_invocation_of_a_queue_is_a_batch(tmp_path: Path) -> None:
+    record(tmp_path, [(60, 0)] * 60)
+    queue = {"source": "queue", "alias": "prod", "arrivals": {"poisson": "1/min"}}
+    result = backtest(given(tmp_path, traffic=[queue]), tmp_path, ["instant"], replications=2)
+    assert any("a fault hits it as it would a batch of one record" in note for note in result.notes)
+
+
 @pytest.mark.slow
 def test_figures_that_single_minutes_lack_are_said_and_taken_from_the_rest(tmp_path: Path) -> None:
     """Every tenth minute has no p99 and no average: there it is as long as in the others, not missing, and not 0."""

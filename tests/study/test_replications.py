@@ -19,6 +19,7 @@ from rollout_sim.study.replications import (
     MOST,
     PATIENCE,
     compared_by_default,
+    nominal_cost,
     nominal_seconds,
     nominally_affordable,
 )
@@ -44,12 +45,22 @@ def test_the_number_of_replications_does_not_depend_on_the_machine() -> None:
 def test_a_comparison_of_each_shipped_scenario_has_enough_replications_by_default(path: Path) -> None:
     given = Scenario.load(path)
     plane = choose_engine(given)
-    if given.polled and plane.engine == "simpy":
-        pytest.skip("the fast planes know no pollers")
     runs = len(given.strategies) * (1 if good_twin(given) is None else 2)
     count = compared_by_default(given, plane, runs)
     assert count >= (1000 if plane.engine == "aggregate" else ENOUGH)
     assert nominal_seconds(given, plane, runs * count) <= PATIENCE
+
+
+def test_what_all_strategies_share_is_counted_once() -> None:
+    """Draws and a past are shared where runs stand side by side; more of them where the rollout starts late."""
+    costs = {
+        engine: nominal_cost(scenario(), EngineChoice(engine=engine, reason="", batch=1))
+        for engine in ("aggregate", "compiled", "simpy")
+    }
+    assert costs["aggregate"].shared == costs["simpy"].shared == 0
+    late = nominal_cost(scenario(rollout__start="10 min"), EngineChoice(engine="compiled", reason="", batch=1))
+    assert late.shared > costs["compiled"].shared > 0
+    assert late.run + late.shared == pytest.approx(costs["compiled"].run + costs["compiled"].shared)
 
 
 def test_nobody_waits_for_more_than_enough() -> None:

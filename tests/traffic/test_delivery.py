@@ -106,13 +106,6 @@ def test_without_the_rollout_the_permission_is_there() -> None:
     assert instant.bad_requests_added == instant.bad_requests > 1000
 
 
-def test_other_aliases_keep_theirs() -> None:
-    both = [source("sns", alias="dev", delivery={"permission": "missing"}), source("sns")]
-    aliases = {"prod": "1", "dev": "1"}
-    whole = scenario(function__versions=GOOD, traffic=both, rollout__alarms=[], function__aliases=aliases)
-    assert simulate(whole, "instant").bad_requests == 0
-
-
 def test_once_lambda_has_an_event_its_own_retries_act() -> None:
     """The function fails always; the event is taken at its first delivery, before the outage, and Lambda's two retries lie in it."""
     failing = {"1": {"duration": "10 ms", "error_rate": "100%"}, "2": {"like": "1"}}

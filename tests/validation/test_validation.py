@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from validation import recommendation, unseen
+from validation import polled, recommendation, unseen
 from validation.environments import MEASUREMENTS
 from validation.page import PAGE, ROWS, alarm_fired, bad, number, replicated, stats
 from validation.rows import Row, share
+
+from rollout_sim.traffic import pollers
+from rollout_sim.traffic.polling import Mapping
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 pytestmark = pytest.mark.long
@@ -78,3 +81,19 @@ def test_a_wrong_weight_turns_the_page_red() -> None:
 def test_a_wrong_lag_or_an_off_by_one_in_m_or_n_turns_it_red(m: int, n: int, lag: int) -> None:
     assert chain_row("2 3 60 2", 2, 3, 1).met
     assert not chain_row("2 3 60 2", m, n, lag).met
+
+
+@pytest.mark.parametrize("change", [{"size": 9}, {"concurrency": 3}])
+def test_other_batches_turn_the_twin_of_a_queue_red(change: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One message less in a batch, or one batch more at once, than the scenario says."""
+    original = pollers.QueuePoller.__init__
+
+    def changed(self: pollers.QueuePoller, mapping: Mapping) -> None:
+        original(self, replace(mapping, **change))
+
+    monkeypatch.setattr(polled, "BULK_RUNS", 4)
+    monkeypatch.setattr(pollers.QueuePoller, "__init__", changed)
+    for cached in (polled.runs, polled.twins):
+        monkeypatch.setattr(polled, cached.__name__, cached.__wrapped__)
+    every = (polled.against_twin("a window of 100 ms", column)() for column in (0, 1))
+    assert any(abs(ours.value - 1) > 4 * ours.error for ours in every)

@@ -115,8 +115,8 @@ def test_the_json_of_a_result(kind: str, results: dict[str, Result]) -> None:
     assert set(json.loads(json.dumps(printed, allow_nan=False))) == set(printed)
 
 
-def test_what_has_no_files_is_an_error(results: dict[str, Result], tmp_path: Path) -> None:
+def test_what_has_no_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="int has no files"):
         write(5, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Sweep has no JSON"):
-        to_json(results["sweep"])
+        to_json(sweep(DOCUMENT, ["percent=5"], 2))

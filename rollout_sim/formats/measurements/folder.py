@@ -55,12 +55,16 @@ _TAIL: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the user decides: the function and its alias, the rate as `trace` or `profile`, errors as the `fit` or the `minutes`."""
+    """What the user decides: the function and its alias, the rate as `trace` or `profile`, the rest as the `fit` or the `minutes`.
+
+    With the recorded minutes of the errors come those of the throttles.
+    """
 
     function: str
     alias: str
     rate: Literal["trace", "profile"] = "trace"
     errors: Literal["fit", "minutes"] = "fit"
+    durations: Literal["fit", "minutes"] = "fit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +229,13 @@ def _remarks(
         yield "Lambda polls a queue or stream for it: what is measured are batches, not their records"
     throttled = float(np.nansum(used.columns["throttles"]))
     if throttled:
-        yield f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone"
+        if deployed is not None and deployed.reserved is not None:
+            yield f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone"
+        elif choices.errors == "fit":
+            yield (
+                f"{throttled:,.0f} throttles were recorded; the scenario throttles by its concurrency limit alone; where others use "
+                "up the account's, replay them: --errors minutes"
+            )
     for start, end in fitted.arrivals.silences[:5]:
         yield (
             f"nothing from {stamp(start)} to {stamp(end)}, where by the profile something would have come: an outage, or data "
@@ -247,7 +257,7 @@ def _remarks(
         yield f"warning: traffic: a profile fits poorly ({_verdict(fitted.arrivals.goodness)}); replay it: --rate trace"
     durations = fitted.durations
     if durations is not None:
-        if durations.goodness.verdict == "poor":
+        if durations.goodness.verdict == "poor" and choices.durations == "fit":
             yield f"warning: durations: a lognormal distribution fits poorly ({_verdict(durations.goodness)}); {_instead(durations)}"
         if durations.varies:
             yield "durations change over time, by more than chance; one distribution for all cannot say that"
@@ -262,7 +272,7 @@ def _remarks(
 def _instead(durations: DurationFit) -> str:
     if durations.source == "invocations":
         return f"the recorded ones are drawn instead ({DURATIONS})"
-    return "give REPORT lines of Logs Insights, and the recorded ones are drawn"
+    return "replay the recorded minutes (--durations minutes), or give REPORT lines of Logs Insights, and the recorded ones are drawn"
 
 
 def _verdict(goodness: Goodness) -> str:
@@ -349,6 +359,11 @@ class _Sections:
                 "duration",
             )
             lines.append(f"timeout: GUESS, above the longest that was measured ({show_duration(slowest)}).")
+        if self._throttled:
+            function["throttled"] = self._recorded
+            lines.append(
+                f"throttled: {self.measured}, the share of each recorded minute: other functions use up the account's concurrency."
+            )
         if deployed is not None and deployed.reserved is not None:
             function["reserved_concurrency"] = deployed.reserved
         if deployed is not None and deployed.provisioned:
@@ -385,6 +400,8 @@ class _Sections:
             f"{_milliseconds(fitted.parameters['median'])}, p99 {_milliseconds(fitted.parameters['p99'])}. "
             f"Fit: {fitted.goodness.verdict} ({_verdict(fitted.goodness)})."
         )
+        if self.choices.durations == "minutes":
+            return self._recorded, f"{about}\nHere each draws from the curve of its recorded minute."
         if fitted.goodness.verdict == "poor" and fitted.source == "invocations":
             return {
                 "empirical": {"file": DURATIONS, "column": "duration_ms", "unit": "ms"}
@@ -426,11 +443,25 @@ class _Sections:
                 else "a batch fails where one of its records does"
             )
             return _rate(fitted, of_records), f"{about}\nThese are errors of batches; {what}."
-        recorded = {"minutes": MINUTES, "of": self.result.used.of}
+        recorded = self._recorded
         if self.choices.errors == "minutes":
             return recorded, f"{about}\nHere the recorded minutes themselves are replayed."
         instead = to_yaml({"error_rate": recorded}, layout="line")
         return _rate(fitted), f"{about}\nThe recorded minutes instead: {instead}"
+
+    @property
+    def _recorded(self) -> dict[str, Any]:
+        """The recorded minutes, in step with the trace: they begin where it does."""
+        used, start = self.result.used, _begin(self.result.used)
+        recorded = {"minutes": MINUTES, "of": used.of}
+        return recorded if start == used.times[0] else recorded | {"begin": stamp(start)}
+
+    @property
+    def _throttled(self) -> bool:
+        """Whether the recorded throttles are replayed: those of others, where the function has no concurrency of its own."""
+        own = self.deployed is not None and self.deployed.reserved is not None
+        recorded = np.nansum(self.result.used.columns["throttles"]) > 0
+        return bool(self.choices.errors == "minutes" and recorded and not own and self.result.polled is None)
 
     # --- the traffic --------------------------------------------------------------------------------------------------
 
@@ -458,12 +489,15 @@ class _Sections:
         else:
             if self.result.used.period != MINUTE:
                 trace["period"] = text(float(self.result.used.period), "duration")
-            start = stamp(int(self.result.used.times[kept][0]))
+            start = stamp(_begin(self.result.used))
             about += (
                 f"\nHere the recording is replayed from {start} on, and again from its beginning; the rollout starts "
                 f"{text(START, 'duration')} later; `rollout-sim run --at` takes another moment. Periods without a datapoint "
                 "had no request."
             )
+        if self._throttled and self.choices.rate == "trace" and not kept.start:
+            begin = {key: value for key, value in self._recorded.items() if key == "begin"}
+            trace = {"file": MINUTES, "layout": "minutes", "function": self.result.used.of, "repeat": True} | begin
         if self.result.polled is not None:
             return self._polled(self.result.polled, about, trace)
         kinds = [] if self.deployed is None else list(dict.fromkeys(event.kind for event in self.deployed.events))
@@ -672,6 +706,12 @@ def _kept(used: Measured) -> slice:
     counts = used.counts("invocations")
     beyond = np.flatnonzero(np.cumsum(counts[::-1]) > MAX_INVOCATIONS)
     return slice(counts.size - int(beyond[0]) if beyond.size else 0, None)
+
+
+def _begin(used: Measured) -> int:
+    """When the trace begins (s since 1970): with the first of those periods that was measured."""
+    kept = _kept(used)
+    return int(used.times[kept][~np.isnan(used.columns["invocations"][kept])][0])
 
 
 def _density(result: Imported) -> int:

@@ -50,6 +50,8 @@ class Event:
     """Whether Lambda fetches it from a queue or stream: what the function says of retries is not about these."""
     fields: Mapping[str, Any] = field(default_factory=dict)
     """What else is known: of a queue or stream the fields of its source, of a rule or schedule how it delivers."""
+    behind: str = ""
+    """Of a queue or stream: what stands for it, as `mappings.resource_behind` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,8 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
                 )
             called: Kind = "http" if kind in SYNCHRONOUS else QUEUED.get(kind, "data")
             fields = fields or (_delivery(properties) if called == "eventbridge" else {})
-            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields))
+            behind = function.resolver.text(source)
+            events.append(Event(name=name, kind=called, polled=kind in POLLED, fields=fields, behind=behind))
     if function.has("FunctionUrlConfig"):
         events.append(Event(name="url", kind="http"))
     return events
@@ -314,7 +317,7 @@ class Around:
         source = properties.given.get("EventSourceArn", "")
         kind = kind_of(self.resolver, source)
         fields = source_fields(name, kind, properties, source, self.callee.timeout) if kind is not None else None
-        event = Event(name=name, kind="data", polled=True, fields=fields or {})
+        event = Event(name=name, kind="data", polled=True, fields=fields or {}, behind=self.resolver.text(source))
         self._add(event, target, "this event source mapping")
         if target == "alias" and fields is None:
             self.remarks.append(_polled(name, "an event source mapping"))

@@ -9,28 +9,48 @@ from typing import Any, Final
 
 from rollout_sim.core.units import text
 from rollout_sim.formats.templates.intrinsics import Properties, Resolver, as_mapping, as_switch
-from rollout_sim.traffic.polling import DAY
+from rollout_sim.traffic.polling import DAY, LONGEST_VISIBILITY, TIMEOUTS
 
 QUEUES: Final = ("SQS",)
 STREAMS: Final = ("Kinesis", "DynamoDB")
 """SAM's names for what scenarios know as a queue and as a stream."""
 _TYPES: Final = {"AWS::SQS::Queue": "SQS", "AWS::Kinesis::Stream": "Kinesis", "AWS::DynamoDB::Table": "DynamoDB"}
+_NAMED: Final = {"AWS::SQS::Queue": "QueueName", "AWS::Kinesis::Stream": "Name", "AWS::DynamoDB::Table": "TableName"}
+_LEFT_OUT: Final = {
+    "FilterCriteria": "all records come to the function here; give the rate of those that pass the filter",
+    "TumblingWindowInSeconds": "batches of a window are handled each for itself, and its last call, with the result, is none",
+}
+"""Properties of a mapping that no scenario has, and what that means."""
 _SERVICE: Final = re.compile(r"\b(sqs|kinesis|dynamodb)\b|_(sqs|kinesis|dynamodb)_")
 _NAMES: Final = {"sqs": "SQS", "kinesis": "Kinesis", "dynamodb": "DynamoDB"}
-_SIX: Final = 6
-"""Timeouts that AWS advises a visibility timeout to be."""
-_LONGEST: Final = 43_200.0
 _GROUPS: Final = 100
+ON_DEMAND: Final = 4
+"""Shards of a Kinesis stream on demand when it is made."""
 
 
 def kind_of(resolver: Resolver, source: Any) -> str | None:
     """`SQS`, `Kinesis` or `DynamoDB`, by the resource or the ARN that `source` stands for; None where neither tells."""
-    target = resolver.text(source)
-    resource = resolver.resources.get(target.partition(".")[0])
-    if isinstance(resource, Mapping) and resource.get("Type") in _TYPES:
-        return _TYPES[str(resource["Type"])]
-    service = _SERVICE.search(target)
+    behind = resource_behind(resolver, source)
+    if behind is not None:
+        return _TYPES[str(resolver.resources[behind]["Type"])]
+    service = _SERVICE.search(resolver.text(source))
     return _NAMES[service[1] or service[2]] if service else None
+
+
+def resource_behind(resolver: Resolver, source: Any) -> str | None:
+    """The logical id of the queue, stream or table that `source` (a reference, an ARN, a name) stands for; None elsewhere."""
+    target = resolver.text(source)
+    last = re.sub(r"^.*:table/([^/]*)/stream/.*$", r"\1", target)
+    last = re.split(r"[:/]", last)[-1]
+    for identity, resource in resolver.resources.items():
+        kind = str(resource.get("Type")) if isinstance(resource, Mapping) else ""
+        if kind not in _TYPES:
+            continue
+        own = Properties(resolver, resource.get("Properties", {}), [])
+        names = {identity, own.text(_NAMED[kind]), own.text("Arn")} - {""}
+        if target.partition(".")[0] == identity or {target, last, last.strip("⟨⟩").partition(".")[0]} & names:
+            return str(identity)
+    return None
 
 
 def source_fields(name: str, kind: str, properties: Properties, source: Any, timeout: float) -> dict[str, Any] | None:
@@ -41,15 +61,40 @@ def source_fields(name: str, kind: str, properties: Properties, source: Any, tim
     """
     if kind not in (*QUEUES, *STREAMS):
         return None
-    target = properties.resolver.text(source)
-    resource = properties.resolver.resources.get(target.partition(".")[0])
-    of_source = isinstance(resource, Mapping) and resource.get("Type") in _TYPES
-    given = as_mapping(resource).get("Properties", {}) if of_source else None
-    behind = Properties(properties.resolver, given or {}, properties.remarks, f"{target.partition('.')[0]}.")
+    resolver = properties.resolver
+    identity = resource_behind(resolver, source)
+    given = None if identity is None else resolver.resources[identity].get("Properties", {})
+    behind = Properties(resolver, given or {}, properties.remarks, f"{identity}.")
+    _leave_out(name, properties)
     batch = _batch(properties)
     if kind in QUEUES:
         return {"source": "queue"} | _of_queue(name, properties, behind, batch, timeout, known=given is not None)
     return {"source": "stream"} | _of_stream(name, kind, properties, behind, batch, known=given is not None)
+
+
+def same_queue(resolver: Resolver, source: Any, name: str) -> bool:
+    """Whether a queue (a reference, an ARN) is the one of this `name`, or reference."""
+    behind = resource_behind(resolver, source)
+    last = re.split(r"[:/]", resolver.text(source))[-1]
+    return resource_behind(resolver, name) == behind if behind is not None else last == name != ""
+
+
+def dead_letter_queue(resolver: Resolver, source: Any) -> Any:
+    """What stands for the dead-letter queue of a queue that is in the template; empty where there is none."""
+    behind = resource_behind(resolver, source)
+    policy = resolver.resources[behind].get("Properties", {}).get("RedrivePolicy") if behind is not None else None
+    try:
+        policy = json.loads(policy) if isinstance(policy, str) else policy
+    except ValueError:
+        return ""
+    return policy.get("deadLetterTargetArn", "") if isinstance(policy, Mapping) else ""
+
+
+def _leave_out(name: str, properties: Properties) -> None:
+    """Says which settings of a mapping no scenario has, each with what follows from it."""
+    for key, what in _LEFT_OUT.items():
+        if properties.has(key):
+            properties.remarks.append(f"left out: {name}: {key}: {what}")
 
 
 def _batch(properties: Properties) -> dict[str, Any]:
@@ -69,7 +114,7 @@ def _of_queue(
     remarks = properties.remarks
     visible = queue.take("VisibilityTimeout", float, 30.0)
     if not known:
-        visible = min(_SIX * timeout, _LONGEST)
+        visible = min(TIMEOUTS * timeout, LONGEST_VISIBILITY)
         remarks.append(f"{name}: its queue is not in the template; a visibility timeout of six timeouts is a GUESS")
     elif visible < timeout:
         remarks.append(
@@ -121,9 +166,15 @@ def _redrive(queue: Properties) -> int | None:
 def _of_stream(
     name: str, kind: str, properties: Properties, stream: Properties, batch: dict[str, Any], *, known: bool
 ) -> dict[str, Any]:
+    on_demand = stream.inside("StreamModeDetails").text("StreamMode") == "ON_DEMAND"
     shards = stream.take("ShardCount", int, 1) if kind == "Kinesis" else 1
-    if kind == "DynamoDB" or not known or not stream.has("ShardCount"):
+    if on_demand:
+        shards = ON_DEMAND
+        properties.remarks.append(f"{name}: its stream is on demand; the {ON_DEMAND} shards of its start are a GUESS")
+    elif kind == "DynamoDB" or not known or not stream.has("ShardCount"):
         properties.remarks.append(f"{name}: its stream has one shard: a GUESS")
+    hours = stream.take("RetentionPeriodHours", float, 24.0) if kind == "Kinesis" else 24.0
+    kept = {} if hours == 24 else {"retention": text(hours * 3600, "duration")}
     if (parallel := properties.take("ParallelizationFactor", int, 1)) > 1:
         batch["parallelization"] = parallel
     if properties.take("BisectBatchOnFunctionError", as_switch, False):
@@ -135,4 +186,4 @@ def _of_stream(
         retries["max_age"] = text(oldest, "duration")
     if properties.inside("DestinationConfig").has("OnFailure"):
         retries["destination"] = True
-    return ({"batch": batch} if batch else {}) | {"shards": shards} | ({"retries": retries} if retries else {})
+    return ({"batch": batch} if batch else {}) | {"shards": shards} | kept | ({"retries": retries} if retries else {})

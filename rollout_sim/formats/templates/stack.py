@@ -297,7 +297,7 @@ class Stack:
 
     def _watch(self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any]) -> None:
         """The alarms that stop the rollout."""
-        watching = Watching(resolver, callee, self.template.place)
+        watching = Watching(resolver, callee, self.template.place, deployed.events)
         deployed.listed = watching.read(references)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}

@@ -17,6 +17,7 @@ from typing import Any, Final
 from rollout_sim.core.files import read_regular
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.templates.intrinsics import Resolver
+from rollout_sim.formats.templates.mappings import resource_behind
 from rollout_sim.formats.templates.stack import Stack, is_of_lambda
 from rollout_sim.formats.templates.template import Template
 
@@ -51,6 +52,8 @@ _KINDS: Final = {
 }
 """Terraform's types that matter here, and CloudFormation's names for them."""
 _RENAMED: Final = {
+    ("aws_sqs_queue", "name"): "QueueName",
+    ("aws_kinesis_stream", "retention_period"): "RetentionPeriodHours",
     ("aws_sqs_queue", "visibility_timeout_seconds"): "VisibilityTimeout",
     ("aws_sqs_queue", "message_retention_seconds"): "MessageRetentionPeriod",
     ("aws_lambda_function_url", "function_name"): "TargetFunctionArn",
@@ -65,6 +68,7 @@ _RENAMED: Final = {
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
     "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
+    "stream_mode_details",
     "capacity_provider_config", "lambda_managed_instances_capacity_provider_config",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
@@ -74,6 +78,7 @@ _PROVISIONED: Final = "aws_lambda_provisioned_concurrency_config"
 _NAMELESS: Final = ("this", "main", "default", "function", "lambda")
 """What modules call their only resource of a kind."""
 _TARGET: Final = "aws_cloudwatch_event_target"
+_REDRIVE: Final = "aws_sqs_queue_redrive_policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,7 @@ def _resources(
                 *_KINDS,
                 _TARGET,
                 _PROVISIONED,
+                _REDRIVE,
             ):
                 address = str(resource.get("address"))
                 index = f"_{resource['index']}" if "index" in resource else ""
@@ -230,6 +236,7 @@ class _Translation:
         self.translated = {self.names[resource.address]: self._translate(resource) for resource in resources}
         self._targets()
         self._provisioned()
+        self._redriven()
         self._couple()
 
     def _translate(self, resource: _Resource) -> dict[str, Any]:
@@ -301,6 +308,7 @@ class _Translation:
         wanted: Mapping[str, Callable[[str], bool]] = {
             "FunctionName": lambda attribute: attribute in ("function_name", "id"),
             "ExecutedVersion": lambda attribute: attribute in ("version", "function_version"),
+            "QueueName": lambda attribute: attribute == "name",
         }
         later = unknown if isinstance(unknown, Mapping) else {}
         for name in later:
@@ -364,6 +372,16 @@ class _Translation:
                     if candidate["Type"] == _KINDS["aws_lambda_alias"] and same and wanted[1] in (alias, name):
                         count = given.get("ProvisionedConcurrentExecutions")
                         own["ProvisionedConcurrencyConfig"] = {"ProvisionedConcurrentExecutions": count}
+
+    def _redriven(self) -> None:
+        """Puts redrive policies, which may be resources of their own, to their queues."""
+        resolver = Resolver({"Resources": self.translated}, {})
+        for resource in self.resources:
+            if resource.kind == _REDRIVE:
+                given = self.translated.pop(self.names[resource.address])["Properties"]
+                queue = resource_behind(resolver, given.get("QueueUrl", ""))
+                if queue is not None:
+                    self.translated[queue]["Properties"]["RedrivePolicy"] = given.get("RedrivePolicy")
 
     def _couple(self) -> None:
         """Ties each deployment group to its alias, as CloudFormation's `UpdatePolicy` does."""

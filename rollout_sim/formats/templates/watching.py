@@ -16,19 +16,31 @@ from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import parse_expression, parse_rule, renamed
-from rollout_sim.control.readings import STATISTICS, TIMES, plain, samples_needed
+from rollout_sim.control.readings import AGES, STATISTICS, plain, samples_needed
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import MISSHAPEN, nearest, shorten, what_is_wrong
-from rollout_sim.formats.cloudwatch import BANDS, METRICS, MIRRORED, MISSING, OPERATORS
+from rollout_sim.formats.cloudwatch import (
+    BANDS,
+    LAMBDA_METRICS,
+    MILLISECONDS,
+    MIRRORED,
+    MISSING,
+    OPERATORS,
+    QUEUE_METRICS,
+    STREAM_METRICS,
+)
 from rollout_sim.formats.snippet import dashed, numbered
 from rollout_sim.formats.templates.deployed import LAG, LeftOut, Repair, spaced
-from rollout_sim.formats.templates.events import Callee, exists
+from rollout_sim.formats.templates.events import Callee, Event, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
+from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
-UNITS: Final = {"invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds"}
+UNITS: Final = {
+    "invocations": "Count", "errors": "Count", "throttles": "Count", "duration": "Milliseconds", "iterator_age": "Milliseconds",
+}  # fmt: skip
 """The unit with which Lambda publishes each metric: an alarm that asks for another one sees nothing."""
 _FRONT: Final = {
     ("AWS/ApiGateway", "5XXError"): "responses_5xx", ("AWS/ApiGateway", "5xx"): "responses_5xx",
@@ -54,13 +66,15 @@ _REQUESTS: Final = ("Count", "UrlRequestCount")
 """Those that count requests, of which a scenario has the number of samples of `responses_5xx`."""
 OTHERS: Final = (
     "AsyncEventAge", "AsyncEventsDropped", "AsyncEventsReceived", "ClaimedAccountConcurrency", "ConcurrentExecutions",
-    "DeadLetterErrors", "DestinationDeliveryFailures", "IteratorAge", "OffsetLag", "OversizedRecordCount",
+    "DeadLetterErrors", "DestinationDeliveryFailures", "OffsetLag", "OversizedRecordCount",
     "PostRuntimeExtensionsDuration", "ProvisionedConcurrencyInvocations", "ProvisionedConcurrencySpilloverInvocations",
     "ProvisionedConcurrencyUtilization", "ProvisionedConcurrentExecutions", "RecursiveInvocationsDropped",
     "SignatureValidationErrors", "UnreservedConcurrentExecutions",
 )  # fmt: skip
 """Lambda's metrics that no scenario has."""
-_LAMBDA: Final = {name: word for word, name in METRICS.items()}
+_LAMBDA: Final = {name: word for word, name in LAMBDA_METRICS.items()}
+_QUEUES: Final = {name: word for word, name in QUEUE_METRICS.items() if " " not in name}
+"""SQS's metrics of a queue, and what a scenario calls them; those of a dead-letter queue have the same names."""
 _SIGNS: Final = {name: sign for sign, name in OPERATORS.items()}
 _BANDS: Final = {name: word for word, name in BANDS.items()}
 _TREATMENTS: Final = {name: word for word, name in MISSING.items()}
@@ -91,11 +105,15 @@ class _DeadError(ValueError):
 class Watching:
     """The alarms of one function's rollout."""
 
-    def __init__(self, resolver: Resolver, callee: Callee, place: Callable[..., str]) -> None:
+    def __init__(
+        self, resolver: Resolver, callee: Callee, place: Callable[..., str], events: Iterable[Event] = ()
+    ) -> None:
         self.resolver = resolver
         self.callee = callee
         self.place = place
         """File and line of what stands at `Resources`, a logical id and what is inside of it."""
+        self.events = tuple(events)
+        """Who calls the alias: queues and streams have metrics of their own."""
         self.remarks: list[str] = []
         self.alarms: dict[str, dict[str, Any]] = {}
         self.acting: list[str] = []
@@ -435,6 +453,9 @@ class Watching:
         if namespace is None or name is None:
             raise KeyError("MetricName" if name is None else "Namespace")
         dimensions = self._dimensions(given.get("Dimensions"))
+        if namespace == "AWS/SQS" and str(name) in _QUEUES:
+            metric = self._of_queue(_QUEUES[str(name)], dimensions)
+            return {"metric": metric, "statistic": plain(str(statistic)), "of": "alias", "period": f"{int(period)} s"}
         front = _FRONT.get((str(namespace), str(name)))
         if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
             front = None
@@ -464,7 +485,25 @@ class Watching:
         if unit not in (None, UNITS[metric]):
             self._without_data(f"Lambda publishes {name} in {UNITS[metric]}, not in {unit}", "Unit", UNITS[metric])
         scope = self._scope(identity, dimensions)
+        if metric in STREAM_METRICS and all(event.fields.get("source") != "stream" for event in self.events):
+            raise ValueError(f"{name} is of streams, and none feeds the alias {self.callee.alias}")
         return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
+
+    def _of_queue(self, metric: str, dimensions: Mapping[str, str]) -> str:
+        """The metric of a queue that feeds the alias, or of its dead-letter queue. Raises ValueError for other queues."""
+        name = dimensions.get("QueueName", "")
+        for event in self.events:
+            if event.fields.get("source") != "queue":
+                continue
+            if same_queue(self.resolver, event.behind, name):
+                return metric
+            if same_queue(self.resolver, dead_letter_queue(self.resolver, event.behind), name):
+                if metric != "messages_visible":
+                    raise ValueError("how old messages are in a dead-letter queue is not simulated")
+                return "messages_in_dlq"
+        raise ValueError(
+            f"it watches the queue {self._shown(name) or '(none)'}, which does not feed the alias {self.callee.alias}"
+        )
 
     def _own(self, identity: str, namespace: str, name: str) -> str:
         """The scenario's own metric for one of the user's, which counts what is a guess: bad requests, or all where too few alarm."""
@@ -661,8 +700,9 @@ def _names(expression: str) -> set[str]:
 
 
 def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
-    duration = metric["metric"] in TIMES and metric["statistic"] != "sample_count"
-    return f"{sign} {text(limit / 1000, 'duration') if duration else f'{limit:.12g}'}"
+    if metric["metric"] not in AGES or metric["statistic"] == "sample_count":
+        return f"{sign} {limit:.12g}"
+    return f"{sign} {text(limit / 1000 if metric['metric'] in MILLISECONDS else limit, 'duration')}"
 
 
 def _as_rate(known: Any, metrics: Mapping[str, dict[str, Any]]) -> tuple[float, float, dict[str, Any]] | None:

@@ -13,12 +13,16 @@ from typing import Any, Final
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import renamed
-from rollout_sim.control.readings import TIMES
+from rollout_sim.core.units import parse
 from rollout_sim.core.yaml_io import Where
-from rollout_sim.formats.cloudwatch import BANDS, METRICS, MIRRORED, MISSING, OPERATORS
+from rollout_sim.formats.cloudwatch import BANDS, LAMBDA_METRICS, MILLISECONDS, MIRRORED, MISSING, OPERATORS
 from rollout_sim.formats.templates.deployed import Repair
 
 _CODEDEPLOY: Final = ("TimeBasedCanary", "TimeBasedLinear")
+_MAPPING: Final = {
+    "partial_failures": "FunctionResponseTypes", "bisect": "BisectBatchOnFunctionError", "attempts": "MaximumRetryAttempts",
+}  # fmt: skip
+"""Settings of an event source mapping, and its properties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +44,15 @@ class Wording:
 
     def new_alarm(self, name: str, fields: Mapping[str, Any]) -> str:
         """An alarm that the file does not have yet."""
-        alarm = Alarm(**fields)
-        metric = METRICS.get(str(alarm.metric), str(alarm.metric))
+        periods = {"period": parse(fields["period"], "duration")} if "period" in fields else {}
+        alarm = Alarm(**{**fields, **periods})
+        metric = LAMBDA_METRICS.get(str(alarm.metric), str(alarm.metric))
         properties = {**self._threshold(name, alarm, alarm.threshold), **_datapoints(alarm.datapoints)}
         properties["ComparisonOperator"] = OPERATORS[alarm.comparator]
         properties["TreatMissingData"] = MISSING[alarm.missing]
         dimensions = "the dimensions FunctionName, Resource and ExecutedVersion (the new version's number)"
-        return f"a new alarm {name}: {alarm.statistic} of {metric} with {dimensions}, {self.properties(properties)}"
+        what = f"{self.called(name)}: instead" if name in self.ids else f"a new alarm {name}:"
+        return f"{what} {alarm.statistic} of {metric} with {dimensions}, {self.properties(properties)}"
 
     def repaired(self, repairs: Sequence[Repair]) -> str:
         """What gives an alarm data that has none."""
@@ -77,9 +83,22 @@ class Wording:
         """The provisioned concurrency of a version."""
         return f"ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions: {count}"
 
+    def source(self, called: str, field: Where, value: Any) -> str:
+        """A change of an event that calls the function: `Jobs: FunctionResponseTypes ReportBatchItemFailures`."""
+        if field == ("alias",):
+            return f"{called}: the alias {value} behind the function's name or ARN"
+        if field == ("visibility_timeout",):
+            visible = f"{parse(value, 'duration'):g}"
+            return f"the queue of {called}: {self.properties({self._visibility: visible})}"
+        given = value if isinstance(value, Mapping) else {str(field[-1]): value}
+        settings = {"partial_failures": ["ReportBatchItemFailures"], "bisect": True, "attempts": given.get("attempts")}
+        return f"{called}: {self.properties({_MAPPING[key]: settings[key] for key in given if key in _MAPPING})}"
+
+    _visibility = "VisibilityTimeout"
+
     def properties(self, properties: Mapping[str, Any]) -> str:
         """Properties with their values, by CloudFormation's names."""
-        return ", ".join(f"{name} {value}" for name, value in properties.items())
+        return ", ".join(f"{name} {_plain(value)}" for name, value in properties.items())
 
     def dimensions(self, dimensions: Mapping[str, str]) -> str:
         """All of an alarm's dimensions."""
@@ -121,7 +140,7 @@ class Wording:
         if changed is None:
             comparator, _, number = value.partition(" ")
             limit = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
-        elif alarm.metric in TIMES and alarm.statistic != "sample_count":
+        elif alarm.metric in MILLISECONDS and alarm.statistic != "sample_count":
             limit *= 1000
         base, slope = self.scales.get(name, (0.0, 1.0))
         properties: dict[str, Any] = {"Threshold": f"{base + slope * limit:.10g}"}
@@ -156,6 +175,7 @@ class SamWording(Wording):
 class TerraformWording(Wording):
     """The words of Terraform's provider for AWS."""
 
+    _visibility = "VisibilityTimeoutSeconds"
     _hook = "in the AppSpec BeforeAllowTraffic:"
 
     def listed(self, names: Sequence[str]) -> str:
@@ -188,6 +208,13 @@ class TerraformWording(Wording):
         return f"deployment_config_name: an aws_codedeploy_deployment_config of your own with {block}"
 
 
+def _plain(value: Any) -> str:
+    """A value as YAML has it."""
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _datapoints(value: str) -> dict[str, Any]:
     m, n = value.split(" of ")
     return {"EvaluationPeriods": n, "DatapointsToAlarm": m}
@@ -198,5 +225,7 @@ def _snake(name: str) -> str:
 
 
 def _literal(value: Any) -> str:
-    """A value as Terraform has it: numbers bare, text in quotes."""
+    """A value as Terraform has it: numbers and switches bare, text in quotes."""
+    if isinstance(value, bool | list):
+        return json.dumps(value)
     return str(value) if re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", str(value)) else json.dumps(str(value))

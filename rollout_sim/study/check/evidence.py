@@ -149,6 +149,12 @@ class Evidence:
         """The goal's fault for people: `1.44% errors`."""
         return self.catch.of.show(self.severity)
 
+    def called(self, k: int) -> str:
+        """What a source is called in a sentence: its name, or what it is where it is the only one, or its place."""
+        source = self.whole.traffic[k]
+        alone = [other.source for other in self.whole.traffic].count(source.source) == 1
+        return source.name or (f"the {source.source}" if alone and source.polled else f"traffic[{k}]")
+
     def label(self, strategy: str) -> str:
         """` (canary 10%)` where there are several strategies to tell apart."""
         return f" ({strategy})" if len(self.scenario.strategies) > 1 else ""

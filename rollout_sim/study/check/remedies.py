@@ -116,16 +116,16 @@ def _remedy(evidence: Evidence, edits: Edits, verdict: Verdict) -> Remedy:
 
 
 def _stand_in(evidence: Evidence) -> Evidence | None:
-    """The same without retries and cold starts, to see quickly which changes are worth simulating; None where that is slow, too."""
+    """The same without retries, cold starts and throttles, to see quickly which changes to simulate; None where that is slow, too."""
     scenario = evidence.scenario
     traffic = tuple(_without_retries(source) for source in scenario.traffic)
     versions = {
-        number: replace(spec, cold_start=None, cold_duration=None)
+        number: replace(spec, cold_start=None, cold_duration=None, environments=None)
         for number, spec in scenario.function.versions.items()
     }
     function = replace(
         scenario.function, versions=versions, reserved_concurrency=None, account_concurrency=1_000_000,
-        scale_up=1_000_000, propagation=0.0,
+        scale_up=1_000_000, propagation=0.0, managed=None, provisioned={},
     )  # fmt: skip
     simple = replace(scenario, traffic=traffic, function=function)
     quick = Evidence(simple, evidence.origin, goal=evidence.goal, risk=evidence.risk)
@@ -133,7 +133,7 @@ def _stand_in(evidence: Evidence) -> Evidence | None:
 
 
 def _without_retries(source: Source) -> Source:
-    return replace(source, retry=None, async_retries=0)
+    return source if source.polled else replace(source, retry=None, async_retries=0)
 
 
 # ---------------------------------------------------------------------- judges

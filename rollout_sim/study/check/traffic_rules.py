@@ -119,10 +119,14 @@ def traffic_bypasses_the_alias(evidence: Evidence) -> Iterator[Match]:
     missed = mean_of(1 - part / np.maximum(whole, 1.0), tail=False)
     if missed is None or not above(missed, 0.0):
         return
-    names = ", ".join(scenario.traffic[k].name or f"traffic[{k}]" for k in around)
+    names = ", ".join(map(evidence.called, around))
     edits = tuple(
-        Edit(where=("traffic", k), value={**scenario.dump()["traffic"][k], "alias": evidence.deployment.alias})
+        edit
         for k in around
+        for edit in (
+            Edit(where=("traffic", k, "alias"), value=evidence.deployment.alias),
+            *([Edit(where=("traffic", k, "function"), value=None)] if scenario.traffic[k].function else []),
+        )
     )
 
     def judge(of: Evidence, tried: Edits, runs: Runs) -> Verdict:

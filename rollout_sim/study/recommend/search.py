@@ -54,7 +54,7 @@ from rollout_sim.study.recommend.hypotheses import (
 )
 from rollout_sim.study.recommend.limits import Limit
 from rollout_sim.study.recommend.screening import Screen, Screened, screenable
-from rollout_sim.study.replications import nominal_cost
+from rollout_sim.study.replications import NominalCost, nominal_cost
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -382,7 +382,9 @@ class Search:
         self.effort = Effort(WORK[self.single])
         self.jobs = worth_sharing(self.effort.planned) if jobs is None else jobs
         self.precision: float | None = None
-        self._costs: dict[float, tuple[float, float]] = {}
+        self._costs: dict[float, NominalCost] = {}
+        self.unconfirmed = 0
+        """Contenders that keep the goal, where there was no time to look at them on fresh replications."""
         self.left_out: list[str] = []
         """Strategies that need more traffic than a trace has."""
 
@@ -424,7 +426,7 @@ class Search:
                 raise
             contenders = contenders or explored[: self.contenders[1]]
         advice = advise(self.goal, contenders, rate=self.rate, feasible=winner is not None or bool(interrupted))
-        unexamined = len(queue) if winner is None else 0
+        unexamined = len(queue) + self.unconfirmed if winner is None else 0
         if interrupted:
             advice = replace(advice, summary=f"interrupted {interrupted}")
         elif unexamined:
@@ -521,23 +523,35 @@ class Search:
             (candidate for candidate in queue if candidate not in group), key=lambda candidate: candidate.alarm in err
         )
 
-    def _cost(self, until: float, replications: int, size: int | None = None) -> float:
-        """Nominal seconds of so many replications of a candidate, in batches of `size`, by default the plane's."""
+    def _nominal(self, until: float) -> NominalCost:
         if until not in self._costs:
             self._costs[until] = nominal_cost(replace(self.hypotheses[GOOD].scenario, horizon=until), self.plane)
-        per_batch, each = self._costs[until]
-        return math.ceil(replications / (size or min(self.plane.batch, LARGEST))) * per_batch + replications * each
+        return self._costs[until]
+
+    def _cost(self, until: float, replications: int, size: int | None = None) -> float:
+        """Nominal seconds of so many replications of a candidate, in batches of `size`, by default the plane's.
+
+        Without what all candidates share (`_shared`).
+        """
+        cost = self._nominal(until)
+        return math.ceil(replications / (size or min(self.plane.batch, LARGEST))) * cost.batch + replications * cost.run
+
+    def _shared(self, until: float, replications: int) -> float:
+        """Nominal seconds of what all candidates have in common in so many replications."""
+        return replications * self._nominal(until).shared
 
     def _stage_costs(self, sizes: Stage, candidates: Sequence[Candidate]) -> tuple[float, float]:
         """Nominal seconds of a stage for each candidate, and beside that for what all of them are set against."""
-        until = self._until(candidates)
+        until, over = self._until(candidates), self._over(candidates)
         spread = self.risk.severity.spread
-        bad = sizes.strata * sizes.draws * self._cost(until, sizes.each)
-        if spread.high == spread.low:
-            bad = self._cost(until, sizes.others)
-        good = self._cost(until, sizes.others)
-        stops = self._cost(self._over(candidates), sizes.others) if CATCH in self.hypotheses else 0.0
-        return bad + good + stops, bad + self.single * (bad + good)
+        draws, each = (1, sizes.others) if spread.high == spread.low else (sizes.strata * sizes.draws, sizes.each)
+        bad, good = draws * self._cost(until, each), self._cost(until, sizes.others)
+        shared = self._shared(until, draws * each + sizes.others)
+        stops = 0.0
+        if CATCH in self.hypotheses:
+            stops = self._cost(over, sizes.others)
+            shared += self._shared(over, sizes.others)
+        return bad + good + stops, shared + bad + self.single * (bad + good)
 
     def _room(self, sizes: Stage, candidates: Sequence[Candidate], share: float) -> int:
         """How many candidates a stage can have in a share of the effort."""
@@ -712,10 +726,15 @@ class Search:
 
     def _spend(self, work: Iterable[Sequence[Batch]]) -> None:
         """Counts what these batches nominally cost."""
+        drawn: set[int] = set()
         for batches in work:
             for batch in batches:
-                cost = self._cost(batch.scenario.horizon, batch.count, batch.plane.batch)
-                self.effort.spend(cost * len(batch.strategies), batch.count * len(batch.strategies))
+                until = batch.scenario.horizon
+                cost = len(batch.strategies) * self._cost(until, batch.count, batch.plane.batch)
+                if batch.first not in drawn:
+                    drawn.add(batch.first)
+                    cost += self._shared(until, batch.count)
+                self.effort.spend(cost, batch.count * len(batch.strategies))
 
     def stops(self, candidate: Candidate, name: str, wave: int, count: int) -> Outcomes:
         """What stops so many more rollouts of a candidate under the hypothesis, of which nothing else is asked."""
@@ -896,7 +915,8 @@ class Search:
         wanted = min(max(needed - drawn, drawn, least), 8 * drawn, DECIDED[phase][self.single] - drawn)
         if wanted <= 0:
             return evidence
-        each = self._cost(self._over([candidate]), least) / least
+        over = self._over([candidate])
+        each = (self._cost(over, least) + self._shared(over, least)) / least
         count = self.effort.affordable(phase, each, wanted, least)
         if not count:
             return evidence
@@ -925,7 +945,7 @@ class Search:
         """
         obvious = self._obvious()
         remaining = list(keeping)
-        while remaining:
+        while remaining and self._may_confirm([evaluation.candidate for evaluation in remaining], len(keeping)):
             alike = [
                 evaluation
                 for evaluation in remaining
@@ -944,11 +964,21 @@ class Search:
                 beside = self._best_watched([confirmed, *self._compared(others)])
                 return None if failed else first.candidate, ties, beside
             remaining = [evaluation for evaluation in remaining if evaluation is not first]
+        self.unconfirmed = len(remaining)
+        if remaining:
+            self.effort.end(DECIDING)
         return None, [], self._compared(obvious)
+
+    def _may_confirm(self, remaining: Sequence[Candidate], at_first: int) -> bool:
+        """Whether there is time to look at one more on fresh replications; the first is looked at in any case."""
+        sizes = replace(self.stages[2], strata=SMALLEST[self.single], draws=2, others=LEAST[self.single])
+        each, shared = self._stage_costs(sizes, remaining[:1])
+        return len(remaining) == at_first or self.effort.spent + each + shared <= self.effort.planned
 
     def confirmed(self, candidate: Candidate, progress: Progress | None = None) -> Evaluation:
         """A candidate on fresh replications, with as many as its open limits take."""
-        sizes = self._sized(2, [candidate], 1, CONFIRMED)
+        left = max(SHARES[DECIDING] - self.effort.spent / self.effort.planned, 0.0)
+        sizes = self._sized(2, [candidate], 1, min(CONFIRMED, left))
         part = part_of(progress, *STAGES[2:])
         evidence = self._simulate([candidate], sizes, FRESH, progress=part)[candidate.label]
         evidence = self._decided(candidate, evidence, sizes, FRESH + 1, DECIDING)
@@ -1005,10 +1035,11 @@ class Search:
         for limit in evaluation.limits(self.goal):
             if limit.enough is not None:
                 more = max(limit.enough - limit.estimate.n, LEAST[self.single])
+                over = self._over([evaluation.candidate])
                 yield Outstanding(
                     limit=limit.name,
                     replications=more,
-                    seconds=self._cost(self._over([evaluation.candidate]), more),
+                    seconds=self._cost(over, more) + self._shared(over, more),
                 )
 
     def notes(self, winner: Candidate | None, confirmed: Sequence[Evaluation] = ()) -> tuple[str, ...]:

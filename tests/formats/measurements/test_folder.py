@@ -14,6 +14,7 @@ from command import call
 from recorded import DURATION, HISTORY, START, columns, metric_data, write_csv, write_json
 
 from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.folder import Choices, Imported, imported, scenario_text, write
 from rollout_sim.formats.measurements.history import releases
@@ -21,7 +22,7 @@ from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.formats.measurements.recording import stamp
 from rollout_sim.function.error_rates import mean_of
-from rollout_sim.function.recorded import RecordedErrors
+from rollout_sim.function.recorded import RecordedDurations, RecordedErrors
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.fit.error_rates import Scattered, Spells
@@ -260,6 +261,37 @@ def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: P
     rate = scenario.function.versions["1"].error_rate
     assert isinstance(rate, RecordedErrors)
     assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()
+
+
+@pytest.mark.parametrize("reserved", [None, 50])
+def test_recorded_throttles_and_durations_are_replayed_in_step_with_the_traffic(
+    tmp_path: Path, reserved: int | None
+) -> None:
+    """Throttles are others' doing where the function has no concurrency of its own. The alias has errors before it has invocations."""
+    found = columns(1, minutes=MINUTES) | {"throttles": np.full(MINUTES, 5.0)}
+    document = metric_data(found)
+    for result in document["MetricDataResults"]:
+        if result["Label"].startswith("invocations"):
+            result["Timestamps"], result["Values"] = result["Timestamps"][:-30], result["Values"][:-30]
+    function = dict(HISTORY["function.json"])
+    own = {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+    paths = [write_json(tmp_path / f"{k}.json", each) for k, each in enumerate([document, function, own]) if each]
+    choices = Choices(function="checkout", alias="prod", errors="minutes", durations="minutes")
+    scenario = written(result_of(*paths, choices=choices), tmp_path / "out")
+    trace, first = scenario.traffic[0].arrivals.trace, scenario.function.versions["1"]
+    assert trace is not None
+    assert isinstance(first.duration, RecordedDurations)
+    assert isinstance(first.error_rate, RecordedErrors)
+    row = first.duration.rows(Streams(seed=1), 60.0)[0, 0]
+    assert trace.recording.start == START + 30 * 60
+    assert row == 30
+    if reserved is None:
+        assert trace.recording.per_period[0] == found["invocations"][30] + 5
+        assert scenario.function.mean_throttled == pytest.approx(5 / (5 + found["invocations"].mean()), rel=0.1)
+        assert simulate(scenario, "canary 10%").metrics.throttles.sum() > 50
+    else:
+        assert trace.recording.per_period[0] == found["invocations"][30]
+        assert scenario.function.throttled == 0
 
 
 def test_a_trace_holds_the_newest_that_it_may(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.formats.templates.intrinsics import Resolver, UnresolvedError
 from rollout_sim.formats.templates.sam import from_sam
+from rollout_sim.function.spec import AliasProvisioned
 from rollout_sim.scenario.scenario import Scenario
 
 TEMPLATE = """
@@ -349,3 +351,10 @@ def test_a_function_with_a_capacity_provider_runs_on_managed_instances(
     assert any("reserved concurrency are not for managed instances" in remark for remark in remarks)
     again, *_ = imported(tmp_path, export_sam(scenario).text)
     assert again.function.managed == managed
+
+
+def test_provisioned_concurrency_of_an_alias_is_exported_to_it(tmp_path: Path) -> None:
+    scenario, *_ = imported(tmp_path, TEMPLATE.replace("ProvisionedConcurrencyConfig:", "X:"))
+    function = replace(scenario.function, provisioned={"prod": AliasProvisioned(environments=7)})
+    again, *_ = imported(tmp_path, export_sam(replace(scenario, function=function)).text)
+    assert [spec.provisioned for spec in again.function.versions.values()] == [7, 7]

@@ -248,6 +248,7 @@ def test_a_goal_of_ones_own_fails_and_the_default_only_warns(tmp_path) -> None:
     assert finding(checked(changed(tmp_path, alarms={"errors": alarm}, goal=own)), "RS401").severity == "error"
 
 
+@pytest.mark.slow
 def test_a_scenario_without_slos_or_without_a_rollout(tmp_path) -> None:
     assert checked(changed(tmp_path, slos=[])).notes == ("there is no SLO: one of 99.9% is taken",)
     result = checked(changed(tmp_path, rollout=None, strategies={}))
@@ -270,6 +271,7 @@ MATHS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_composite_alarm_that_cannot_fire(tmp_path) -> None:
     rollout = {"alias": "live", "to": 2, "start": "10 min", "alarms": ["both"]}
     found = finding(checked(changed(tmp_path, alarms=COMPOSITE, rollout=rollout)), "RS101")

@@ -284,6 +284,24 @@ def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_where_the_effort_is_spent_nobody_else_is_confirmed(
+    checkout: Recommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping = checkout.contenders[:3]
+    labels = {evaluation.candidate.label for evaluation in keeping}
+    errs = replace(keeping[0], false_rollback=share_of(np.arange(400) < 100))
+    for spent, looked_at in ((1.0, 1), (0.0, 3)):
+        search = prepare(checkout.scenario)
+        search.effort.spend(spent * search.effort.planned, 0)
+        confirmed: list[str] = []
+        monkeypatch.setattr(search, "confirmed", lambda one, _, seen=confirmed: seen.append(one.label) or errs)
+        monkeypatch.setattr(search, "_compared", lambda _: [])
+        winner, _, _ = search.confirm(keeping, labels)
+        assert winner is None
+        assert (len(confirmed), search.unconfirmed) == (looked_at, 3 - looked_at)
+
+
+@pytest.mark.slow
 def test_candidates_that_cannot_be_told_apart_are_named_as_the_others(checkout: Recommendation) -> None:
     winner = checkout.winner
     assert winner is not None
@@ -491,6 +509,7 @@ SLOW = {"severity": {"latency": "50x"}}
         ({"alarms__errors__period": "10 s"}, "aggregate"),
     ],
 )
+@pytest.mark.slow
 def test_one_plane_runs_all_of_a_study(
     changes: dict[str, object], engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
