@@ -3,6 +3,7 @@
 Ratios of runs that alternate, medians of several; single times say little on a shared machine. Against SimPy by the time that
 passes, against NumPy by the time that all cores spend.
 Where a core is free the compiled plane draws its next blocks there: the rates per core count what both spend.
+The same traffic as messages of a queue and entries of a stream beside it over HTTP: records for invocations.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from simpy_plane import CHECKOUT, bare
@@ -22,7 +24,8 @@ from simpy_plane import CHECKOUT, bare
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.traffic.source import Arrivals, ClientRetry
+from rollout_sim.traffic.polling import Batch
+from rollout_sim.traffic.source import Arrivals, ClientRetry, Source
 
 
 def production(rate: float, seconds: float, *, retry: bool) -> Scenario:
@@ -39,11 +42,26 @@ def production(rate: float, seconds: float, *, retry: bool) -> Scenario:
     return replace(scenario, traffic=(source,), function=function, rollout=rollout, horizon=seconds)
 
 
+def polled(scenario: Scenario, source: Source) -> Scenario:
+    """The scenario with the traffic as records of that queue or stream."""
+    (http,) = scenario.traffic
+    return replace(scenario, traffic=(replace(source, alias=http.alias, arrivals=http.arrivals),))
+
+
+BEAT: Final = Arrivals(poisson=1.0)
+POLLED: Final = {
+    "a queue, batches of 10": Source(source="queue", alias="prod", arrivals=BEAT),
+    "a queue, batches of 1": Source(source="queue", alias="prod", arrivals=BEAT, batch=Batch(size=1)),
+    "a stream of 20 shards": Source(source="stream", alias="prod", arrivals=BEAT, shards=20),
+}
+QUEUE: Final = POLLED["a queue, batches of 10"]
+
+
 def rate_of(scenario: Scenario, engine: Engine, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Invocations per second of one run by the `clock`: time that passes, or time that all cores spend."""
+    """Invocations, or records, per second of one run by the `clock`: time that passes, or time that all cores spend."""
     began = clock()
     result = simulate(replace(scenario, engine=engine), "canary 10%")
-    return sum(version.invocations for version in result.versions.values()) / (clock() - began)
+    return (result.records or sum(version.invocations for version in result.versions.values())) / (clock() - began)
 
 
 def numpy_rate(count: int, seed: int) -> float:
@@ -66,11 +84,13 @@ def peak_resident_memory(code: str) -> float:
     return float(done.stdout)
 
 
-def memory(invocations: float) -> float:
-    """Peak resident memory of a process that runs so many invocations, in MB."""
+def memory(invocations: float, *, queue: bool = False) -> float:
+    """Peak resident memory of a process that runs so many invocations, or records of a queue, in MB."""
+    scenario = f"production(10_000.0, {invocations / 10_000}, retry={not queue})"
     return peak_resident_memory(
-        "from dataclasses import replace; from compiled_plane import production, simulate;"
-        f"simulate(replace(production(10_000.0, {invocations / 10_000}, retry=True), engine='compiled'), 'canary 10%')"
+        "from dataclasses import replace; from compiled_plane import QUEUE, polled, production, simulate;"
+        f"scenario = {f'polled({scenario}, QUEUE)' if queue else scenario};"
+        "simulate(replace(scenario, engine='compiled'), 'canary 10%')"
     )
 
 
@@ -81,12 +101,16 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="only see that it runs: sizes that take seconds")
     options = parser.parse_args()
     repeat, part = (1, 0.1) if options.small else (options.repeat, 1.0)
-    memory(1e4)  # compiles, where nothing is cached
+    for queue in (False, True):
+        memory(1e4, queue=queue)  # compiles, where nothing is cached
     for invocations in (
         1e6,
         1e7 if options.small else 1e8,
     ):  # before the rest: a child's peak counts what its parent holds
         print(f"peak memory of {invocations:.0e} invocations: {memory(invocations):.0f} MB (aim below 400)")
+        print(
+            f"peak memory of {invocations:.0e} records of a queue: {memory(invocations, queue=True):.0f} MB (aim below 400)"
+        )
     rate_of(production(50, 60, retry=False), "compiled")  # loads what is cached
     for retry in (False, True):
         for rate, seconds in ((50.0, 3600.0), (1000.0, 900.0), (10_000.0, 300.0)):
@@ -99,6 +123,13 @@ def main() -> None:
             print(
                 f"{rate:8,.0f}/s {words:7s} retries: {per_core:12,.0f} invocations/s per core, {passed:12,.0f}/s on the clock"
             )
+    http = production(1000.0, 900.0 * part, retry=False)
+    for name, source in POLLED.items():
+        ratios = [
+            rate_of(polled(http, source), "compiled", time.process_time) / rate_of(http, "compiled", time.process_time)
+            for _ in range(repeat)
+        ]
+        print(f"records/s of {name} over invocations/s over HTTP, per core: {statistics.median(ratios):.2f} (aim 0.5)")
     long, short = production(1000.0, 3600.0 * part, retry=False), production(1000.0, 400.0 * part + 60.0, retry=False)
     pairs = []
     for k in range(repeat):

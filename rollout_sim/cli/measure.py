@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import FILE, FOLDER, JSON, check_alias
+from rollout_sim.cli.options import FILE, FOLDER, JSON, above_zero, check_alias
 
 if TYPE_CHECKING:
     from rollout_sim.core.statistics import Estimate
@@ -57,6 +57,12 @@ _DAYS: Final = 14.0
     metavar="NAME=COLUMN",
     multiple=True,
     help="Which column of minutes.csv a series of a file is, by its name; `records` of a queue or stream are one, too.",
+)
+@click.option(
+    "--period",
+    type=above_zero("duration", 86_400.0),
+    metavar="DURATION",
+    help="Of series in files that do not say theirs; else by their times.",
 )
 @click.option(
     "--rate",
@@ -145,11 +151,14 @@ def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, optio
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--timezone") from None
     return read_files(
-        paths, _names(function, alias, options["named"]), zone, zone_named=options["timezone"] is not None
+        paths,
+        _names(function, alias, options["named"], options["period"]),
+        zone,
+        zone_named=options["timezone"] is not None,
     )
 
 
-def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
+def _names(function: str | None, alias: str, named: tuple[str, ...], period: float | None) -> Names:
     from rollout_sim.core.minutes import COLUMNS
     from rollout_sim.formats.measurements.naming import Names
     from rollout_sim.formats.measurements.recording import RECORDS
@@ -162,7 +171,7 @@ def _names(function: str | None, alias: str, named: tuple[str, ...]) -> Names:
                 f"got {pair!r}; allowed NAME=COLUMN with one of {', '.join((*COLUMNS, RECORDS))}", param_hint="--series"
             )
         given.append((name, column))
-    return Names(function=function, alias=alias, given=tuple(given))
+    return Names(function=function, alias=alias, given=tuple(given), period=None if period is None else round(period))
 
 
 def _from_aws(function: str, alias: str, days: float, options: dict[str, Any]) -> Recording:
@@ -253,7 +262,7 @@ def _table(result: Imported) -> Table:
 
 
 def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
-    """The same as one JSON document."""
+    """The table of `_table`, with the span and the counts of what was used, as the document that `--json` prints."""
     from rollout_sim.formats.measurements.recording import stamp
 
     used = result.used

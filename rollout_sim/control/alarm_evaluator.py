@@ -84,7 +84,7 @@ class Before:
         return seconds
 
     def each(self, per_second: FloatArray) -> FloatArray:
-        """Of something per second that each invocation makes, how much that is: shape (targets,)."""
+        """How much an invocation of each target makes of what comes `per_second`: both of shape (targets,); 0 without invocations."""
         rates = self.invocations
         return np.divide(per_second, rates, out=np.zeros_like(rates), where=rates > 0)
 

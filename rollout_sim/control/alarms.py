@@ -39,18 +39,6 @@ from rollout_sim.core.distributions import Distribution, DurationDistribution
 from rollout_sim.core.fields import Codec, PositiveSeconds, Quantity, Seconds
 from rollout_sim.core.units import MAXIMA, parse
 
-__all__ = [
-    "Alarm",
-    "Metric",
-    "MetricQuery",
-    "Missing",
-    "States",
-    "alarm_state",
-    "describe",
-    "evaluate_range",
-    "evaluation_range",
-]
-
 States = NDArray[np.int8]
 STATES: Final = ("OK", "ALARM", "INSUFFICIENT_DATA")
 """The names of the state codes 0, 1 and 2."""
@@ -152,7 +140,7 @@ class _LagCodec(Codec):
     _distribution = DurationDistribution.__metadata__[0]  # type: ignore[attr-defined]
 
     def read(self, value: object) -> float | Distribution:
-        """Raises ValueError for neither."""
+        """A lag in seconds, or the distribution of lags. Raises ValueError for anything else."""
         if isinstance(value, dict | Distribution):
             lag: Distribution = self._distribution.read(value)
             if lag.kind == "empirical":
@@ -165,7 +153,7 @@ class _LagCodec(Codec):
         return self._distribution.write(value) if isinstance(value, Distribution) else self._quantity.write(value)
 
     def schema(self) -> dict[str, Any]:
-        """That of a distribution, which a plain duration is, too."""
+        """The schema of a distribution, which has a plain duration among its forms."""
         schema: dict[str, Any] = self._distribution.schema()
         return schema
 
@@ -429,7 +417,7 @@ class Alarm(_Parsed):
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """Of whom it reads, the guard `at_least` included."""
+        """The scopes of all that it reads, for the guard `at_least` as well."""
         own: tuple[Scope, ...] = (self.of,) if self.maths is None or self.least else ()
         return tuple(dict.fromkeys((*own, *(reading.of for reading in self.readings.values()))))
 

@@ -318,7 +318,7 @@ class Controller:
             self._end(baked, now, PROMOTED)
 
     def _held(self, mask: Mask) -> Mask:
-        """Those in which an alarm in ALARM holds the weight: they wait for the next look."""
+        """The replications of `mask` in which an alarm in ALARM holds the weight: they wait for the next look."""
         held: Mask = np.zeros(mask.size, bool)
         if self.hold is not None:
             held = mask & (self.step >= 0) & self._in_alarm(self._watched)

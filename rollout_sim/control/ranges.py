@@ -29,7 +29,7 @@ class Range:
 
     @property
     def or_zero(self) -> Range:
-        """The same, or 0: what a missing datapoint counts as beside one that is there."""
+        """This range with 0 in it, which is what a missing datapoint counts as beside one that is there; a number is never missing."""
         return self if self.number else Range(low=min(self.low, 0.0), high=max(self.high, 0.0), at_most=self.at_most)
 
 

@@ -84,7 +84,7 @@ class _MetricWord(Word):
     """Lambda's and the front door's metrics, and any other name, for one of the scenario's own `metrics`."""
 
     def read(self, value: object) -> str:
-        """Raises ValueError for what is no name."""
+        """The metric as scenarios spell it, or the name of an own one. Raises ValueError for what is no name."""
         if isinstance(value, str) and plain(value) not in self.allowed and _OWN.fullmatch(value):
             return value
         return super().read(value)

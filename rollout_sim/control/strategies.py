@@ -262,7 +262,7 @@ class Linear(_Common):
 
     @property
     def plan(self) -> Plan:
-        """As many equal steps as it takes; the last one is whatever remains."""
+        """Equal steps of `percent` each; the last one takes whatever remains to 100%."""
         weights = []
         k = 1
         while round(k * self.percent, 12) < 1:

@@ -117,7 +117,7 @@ class Distribution:
         return np.asarray(result, np.float64)
 
     def with_files(self, folder: Path, unit: str, files: FileReader) -> Distribution:
-        """The same with the samples of an empirical distribution, which `files` reads.
+        """This distribution with its samples, if it is an empirical one, which `files` reads.
 
         The file's name is relative to `folder`; its numbers are in `unit` unless the scenario names another one.
         Raises ValueError for a file that cannot be read or holds anything but numbers from 0.
@@ -203,7 +203,7 @@ class DistributionCodec(Codec):
         self.quantity = Quantity(kind=kind)
 
     def read(self, value: object) -> Distribution:
-        """Raises ValueError naming the field that is wrong."""
+        """The distribution that stands in the file. Raises ValueError naming the field that is wrong."""
         if isinstance(value, Distribution):
             return value
         if not isinstance(value, dict):

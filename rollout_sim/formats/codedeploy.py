@@ -73,7 +73,7 @@ def strategy_of(config: Mapping[str, Any] | str) -> dict[str, Any]:
 
 
 def _whole(name: str, value: Any) -> int:
-    """Raises ValueError for what is no whole number."""
+    """The value of the field `name` as a whole number. Raises ValueError for what is none."""
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):

@@ -29,7 +29,7 @@ class _LogUniformCodec(Codec):
         self.quantity = Quantity(kind=kind, above=low, high=high)
 
     def read(self, value: object) -> LogUniform:
-        """Raises ValueError for anything else."""
+        """One value, or the two ends of a distribution. Raises ValueError for anything else."""
         if isinstance(value, LogUniform):
             return value
         if not isinstance(value, dict):

@@ -8,15 +8,21 @@ from typing import Final
 from rollout_sim.core.yaml_io import listed
 from rollout_sim.scenario.sections import Sections
 
+SCALING: Final = (
+    "how fast managed instances scale is assumed, so that traffic which doubles in 5 min "
+    "finds room, as AWS says (see docs/model.md)"
+)
+"""What is assumed of a function on managed instances."""
 _EDGE: Final = 1e-6
 
 
 def remarks_about(scenario: Sections) -> tuple[str, ...]:
-    """A sentence for each special case that the alarms which act are given, and what would be right."""
+    """A sentence for each special case that the alarms which act are given, and what would be right; and for an assumed law."""
     acting = [name for name in scenario.evaluated if scenario.alarms[name].composite is None]
+    scaling = (SCALING,) if scenario.function.managed is not None else ()
     if scenario.rollout is None or not acting:
-        return ()
-    return (*_on_the_edge(scenario), *_without_lag(scenario, acting))
+        return scaling
+    return (*scaling, *_on_the_edge(scenario), *_without_lag(scenario, acting))
 
 
 def _on_the_edge(scenario: Sections) -> list[str]:

@@ -133,7 +133,7 @@ def _is_part(reading: Reading, whole: Reading) -> bool:
 
 
 def _highest_of(scenario: Sections, alarm: Alarm) -> tuple[float, str]:
-    """The same of an alarm on one metric, a burn rate included."""
+    """The highest value that the metric of an alarm can take, a burn rate included, and why."""
     if alarm.metric == "burn_rate":
         objective = next(slo.objective for slo in scenario.slos if slo.name == alarm.slo)
         most = 1 / (1 - objective)
@@ -476,6 +476,23 @@ def _weighted_provisioned(scenario: Sections) -> Iterator[ScenarioWarning]:
 
 ABOUT_RECORDS: Final[tuple[Check, ...]] = (_long_visibility,)
 """Those about queues and streams that `check` tells as notes; it has rules about the others."""
+
+
+def _undecidable_limit(scenario: Sections) -> Iterator[ScenarioWarning]:
+    """A limit of the goal about all rollouts, or none, which no simulation can show to be kept."""
+    goal = scenario.goal
+    if goal is None:
+        return
+    limits = []
+    if goal.catch is not None and goal.catch.at_least == 1:
+        limits.append((("goal", "catch", "at_least"), "100% is broken by one that is missed", "99%"))
+    if goal.false_rollback is not None and goal.false_rollback.at_most == 0:
+        limits.append((("goal", "false_rollback", "at_most"), "0% is broken by one that is stopped", "1%"))
+    for where, broken, such in limits:
+        what = f"{broken}, and no number of replications shows that there is none, so it stays open; a limit such as {such} is decided"
+        yield ScenarioWarning(name="undecidable-limit", where=where, what=what)
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     _no_alarm,
     _unused_alarm,
@@ -492,6 +509,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _outgrown,
     _weighted_provisioned,
     _silent_schedule,
+    _undecidable_limit,
     _short_visibility,
     _long_visibility,
     _blocked_shard,

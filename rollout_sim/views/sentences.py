@@ -92,7 +92,7 @@ def _bad(requests: int) -> str:
 
 
 def blocked_rollouts(compared: Comparison) -> tuple[str, ...]:
-    """That deployments do not begin, for an alarm is red already, and how often at most; empty where hardly any is blocked."""
+    """A sentence on how often deployments do not begin, because an alarm is red already; none where hardly any is blocked."""
     shares = {name: compared.estimates(name)["blocked"] for name in compared.columns}
     often = {name: estimate for name, estimate in shares.items() if estimate is not None and estimate.mean > RARELY}
     if not often or compared.scenario.rollout is None:
@@ -296,12 +296,15 @@ def sentence(recommendation: Recommendation) -> str:
     if not limits:
         return text
     needed = {outstanding.limit: _needed(outstanding) for outstanding in recommendation.outstanding}
-    undecided = [
-        f"{BOUNDS[limit.name]} {_bound(limit)}{needed.get(limit.name, '')}" for limit in limits if limit.kept == "open"
-    ]
-    if undecided:
-        return f"{text}; open, because too few replications decide it: {' and '.join(undecided)}"
-    return f"{text}; every limit of the goal is kept"
+    undecided = [limit for limit in limits if limit.kept == "open"]
+    for which, why in ((False, "too few replications decide it"), (True, "no number of replications can show it")):
+        bounds = [
+            f"{BOUNDS[limit.name]} {_bound(limit)}{needed.get(limit.name, '')}"
+            for limit in undecided
+            if limit.undecidable is which
+        ]
+        text += f"; open, because {why}: {' and '.join(bounds)}" if bounds else ""
+    return text if undecided else f"{text}; every limit of the goal is kept"
 
 
 def _needed(outstanding: Outstanding) -> str:
@@ -354,11 +357,14 @@ def remarks(recommendation: Recommendation) -> list[str]:
     for watched in alternatives:
         if watched.candidate.alarm is not None and watched.candidate.name not in own:
             lines.append(_against(recommendation, watched))
-    if recommendation.ties:
+    if recommendation.ties and (winner := recommendation.winner) is not None:
         names = "; ".join(candidate.label for candidate in recommendation.ties)
-        lines.append(f"cannot be told apart in what is minimised, the simplest is recommended: {names}")
-    if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
-        lines.append(f"CodeDeploy cannot carry it out: {why}; --deploy-with codedeploy searches among what it can")
+        simplest = all(candidate.complexity > winner.complexity for candidate in recommendation.ties)
+        why = "it is the simplest of them" if simplest else "none of them is simpler"
+        minimised = recommendation.goal.minimise.replace("_", " ")
+        lines.append(f"by {minimised} the recommended one cannot be told from {names}; {why}")
+    if recommendation.winner is not None and (missing := shortcoming(recommendation.winner.plan)) is not None:
+        lines.append(f"CodeDeploy cannot carry it out: {missing}; --deploy-with codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
 
 
@@ -396,8 +402,14 @@ def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
     """What a candidate does that breaks limits of the goal, and of which limits it is open; each may be empty."""
     limits = evaluation.limits(goal)
     broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
-    undecided = [f"{KEEPS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "open"]
-    doubt = f"; too few replications decide whether it {' and '.join(undecided)}" if undecided else ""
+    doubt = ""
+    for which, who in ((False, "too few replications decide"), (True, "no number of replications shows")):
+        undecided = [
+            f"{KEEPS[limit.name]} ({_estimated(limit)})"
+            for limit in limits
+            if limit.kept == "open" and limit.undecidable is which
+        ]
+        doubt += f"; {who} whether it {' and '.join(undecided)}" if undecided else ""
     return " and ".join(broken), doubt
 
 

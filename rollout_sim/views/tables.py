@@ -163,7 +163,7 @@ class Table:
 
     @property
     def page_headings(self) -> tuple[str, ...]:
-        """The same for a terminal: where intervals stand below their values, the heading need not say it for each."""
+        """The columns' titles without the level of the intervals, which a caption says once where they stand below their values."""
         return tuple(column.title for column in self.columns if not column.below)
 
     @property
@@ -225,7 +225,7 @@ class _Layout:
         return self.names
 
     def narrowed(self, width: int) -> _Layout:
-        """The same with headings no wider than what stands below them, and with names broken where there is no room."""
+        """This layout for lines of `width` characters: headings no wider than what stands below them, names broken if need be."""
         least = []
         for k, heading in enumerate(self.headings):
             lines = [line for row in self.rows for line in row[k].lines]

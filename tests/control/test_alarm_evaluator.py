@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator, Before, BurnSource
-from rollout_sim.control.alarms import STATES, Alarm, Metric, MetricQuery, Missing
+from rollout_sim.control.alarms import STATES, Alarm
 from rollout_sim.control.metrics import Metrics, Percentile, Scope, Target, scopes_of
+from rollout_sim.control.readings import Metric, MetricQuery, Missing
 from rollout_sim.core.distributions import Constant, Distribution
 from rollout_sim.core.streams import Streams
 from rollout_sim.theory import mean_run_length

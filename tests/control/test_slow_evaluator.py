@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from rollout_sim.control.alarm_evaluator import AlarmEvaluator, Before
-from rollout_sim.control.alarms import STATES, Alarm, MetricQuery
+from rollout_sim.control.alarms import STATES, Alarm
 from rollout_sim.control.metrics import Metrics, Target, scopes_of
+from rollout_sim.control.readings import MetricQuery
 from rollout_sim.core.distributions import Constant
 
 OLD, NEW, OTHER = range(3)

@@ -84,6 +84,19 @@ def test_shipped_scenarios_have_none_but_the_one_that_is_meant(path: Path) -> No
     ("changes", "expected"),
     [
         ({"rollout__alarms": []}, [("no-alarm", "rollout.alarms"), ("unused-alarm", "alarms.errors")]),
+        (
+            {"goal": {"catch": {"of": {"error_rate": "5%"}, "at_least": "100%"}, "false_rollback": {"at_most": "0%"}}},
+            [("undecidable-limit", "goal.catch.at_least"), ("undecidable-limit", "goal.false_rollback.at_most")],
+        ),
+        (
+            {
+                "goal": {
+                    "catch": {"of": {"error_rate": "5%"}, "at_least": "99.9%"},
+                    "false_rollback": {"at_most": "0.1%"},
+                }
+            },
+            [],
+        ),
         ({f"{ALARM}threshold": "> 100000"}, [("threshold", "alarms.errors.threshold")]),
         ({f"{ALARM}threshold": ">= 0"}, [("threshold", "alarms.errors.threshold")]),
         ({f"{ALARM}threshold": "< 0"}, [("threshold", "alarms.errors.threshold")]),

@@ -21,7 +21,7 @@ from validation.own_data import own_data
 from validation.polled import queues
 from validation.recommendation import recommendations
 from validation.rows import SIGMAS, Ours, Row, exact, mean, share
-from validation.unseen import unseen
+from validation.unseen import TRACE, unseen, unseen_real
 
 from rollout_sim.control.slo import budget_events
 from rollout_sim.run.batch import Samples
@@ -202,6 +202,7 @@ ROWS = [
     *environments(),
     *queues(),
     *(measurements() if MEASUREMENTS.exists() else ()),
+    *(unseen_real() if TRACE.exists() else ()),
 ]
 
 

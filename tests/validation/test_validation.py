@@ -45,6 +45,16 @@ def test_the_page_is_current() -> None:
     ]
 
 
+@pytest.mark.skipif(not unseen.TRACE.exists(), reason="the real trace is not beside the project")
+def test_the_real_arrivals_are_among_the_rows_and_clump() -> None:
+    """All rows of the file count, and one function's calls come in bursts that no Poisson process has."""
+    counts = unseen.real_minutes()
+    assert counts.shape == (31, 21)
+    assert counts.sum() == 199
+    assert (counts.var(axis=1) / counts.mean(axis=1)).max() > 10
+    assert any(row.group.endswith("real arrivals") for row in ROWS)
+
+
 @pytest.mark.skipif(not MEASUREMENTS.exists(), reason="the measurements are not beside the project")
 def test_the_measurements_are_among_the_rows() -> None:
     assert sum(row.at_most and row.group == "Measurements on AWS Lambda" for row in ROWS) == 2

@@ -141,9 +141,11 @@ def _add(
         recording.remark(f"{source}: {column} name no scope and are taken to be of {names.scope}")
     starts: IntArray = np.array(times, np.int64)
     series = Series(
-        column=column, of=of or names.scope, period=period or period_of(starts), times=starts,
+        column=column, of=of or names.scope, period=period or names.period or period_of(starts), times=starts,
         values=np.array([number(value) for value in values], float), source=source,
     )  # fmt: skip
+    if period is None and names.period is None:
+        recording.remark_seldom(series)
     recording.series.append(checked(series, recording.remarks))
 
 

@@ -53,11 +53,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Knows the function and its alias; `given` says of series by their names which column they are (`--series NAME=COLUMN`)."""
+    """Knows the function and its alias; `given` says of series by their names which column they are (`--series NAME=COLUMN`).
+
+    `period` (s) is that of series which do not say theirs (`--period`); None: it is told from their times.
+    """
 
     function: str | None = None
     alias: str = "prod"
     given: tuple[tuple[str, str], ...] = ()
+    period: int | None = None
 
     @property
     def scope(self) -> str:

@@ -19,6 +19,8 @@ from rollout_sim.errors import ScenarioError
 MINUTE: Final = 60
 KEPT: Final = (60, 300, 3600)
 """The periods (s) in which CloudWatch keeps a metric: for 15, 63 and 455 days."""
+_SELDOM: Final = 2.0
+"""Invocations of a period up to which they may be those of a job that runs once in each."""
 RECORDS: Final = "records"
 """What a queue or stream took in, beside the columns of the table: it tells how many records a batch held."""
 COUNTS: Final = ("invocations", "errors", "throttles", RECORDS)
@@ -87,6 +89,15 @@ class Recording:
         """Keeps a remark, once."""
         if text not in self.remarks:
             self.remarks.append(text)
+
+    def remark_seldom(self, series: Series) -> None:
+        """Remarks that a series whose period was told from its times may be that of a job that runs so seldom, and is by minutes."""
+        seldom = series.values.size > 1 and float(np.nanmean(series.values)) <= _SELDOM
+        if series.column == "invocations" and series.period > MINUTE and seldom:
+            self.remark(
+                f"{series.source}: invocations lie {show_duration(float(series.period))} apart and are taken as counts of so long; "
+                "of a job that runs so seldom say --period 1min"
+            )
 
     def extend(self, other: Recording) -> None:
         """Takes in what another one holds."""

@@ -72,7 +72,7 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
     for name, named, times, numbers in found:
         if named.of is None:
             recording.remark(f"{source}: {name} names no scope and is taken to be of {names.scope}")
-        period = named.period or _period(times, every, f"{source}: {name}", recording)
+        period = named.period or names.period or _period(times, every, f"{source}: {name}", recording)
         series = Series(
             column=str(named.column),
             of=named.of or names.scope,
@@ -81,6 +81,8 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
             values=numbers,
             source=source,
         )
+        if named.period is None and names.period is None:
+            recording.remark_seldom(series)
         recording.series.append(checked(series, recording.remarks))
     if not recording.series:
         raise ValueError(unknown_series(source, unknown))

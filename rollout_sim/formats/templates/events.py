@@ -230,6 +230,8 @@ class Around:
         self.callee = callee
         self.remarks = remarks
         self.events: list[Event] = []
+        self.pushed: dict[str, str] = {}
+        """The service that sends each event, of those that need a permission to call."""
         self.past: list[Event] = []
         """Those that call the function without a qualifier, past the alias."""
         self.services = set(services)
@@ -266,6 +268,7 @@ class Around:
             if target is None:
                 continue
             self.services.add(caller.service)
+            self.pushed |= {identity: caller.service} if caller.service in ("s3", "logs", "iot", "ses") else {}
             if caller.together:
                 together.setdefault(caller.service, []).append(target)
                 continue
@@ -321,6 +324,7 @@ class Around:
 
     def _rule(self, name: str, properties: Properties) -> None:
         self.services.add("events")
+        self.pushed[name] = "events"
         self._beats(name, properties, properties.items("Targets"), "this rule")
 
     def _schedule(self, name: str, properties: Properties) -> None:
@@ -345,6 +349,7 @@ class Around:
 
     def _subscription(self, name: str, properties: Properties) -> None:
         self.services.add("sns")
+        self.pushed[name] = "sns"
         target = self.callee.called(self.resolver, properties.given.get("Endpoint"))
         self._add(Event(name=name, kind="sns"), target, "this subscription")
 
@@ -354,8 +359,9 @@ class Around:
         self._add(Event(name=name, kind="http"), reached, "this URL")
 
     def _permissions(self) -> None:
-        """Services that may call, each once: those that may call the alias do."""
+        """Services that may call, each once: those that may call the alias do. What is sent to the alias without one is refused."""
         reached: dict[str, list[str]] = {}
+        permitted: dict[str, set[str]] = {}
         for resource in self.resolver.resources.values():
             if resource.get("Type") == "AWS::Lambda::Permission" and exists(self.resolver, resource):
                 properties = Properties(self.resolver, resource.get("Properties", {}), self.remarks)
@@ -365,6 +371,15 @@ class Around:
                 )
                 if target is not None and service in PRINCIPALS and service not in self.services:
                     reached.setdefault(service, []).append(target)
+                if target is not None:
+                    permitted.setdefault(service, set()).add(target)
+        for event in self.events:
+            service = self.pushed.get(event.name, "")
+            if permitted.get(service) and "alias" not in permitted[service]:
+                self.remarks.append(
+                    f"{event.name}: {service}.amazonaws.com may not call the alias {self.callee.alias}, only the function itself or a "
+                    "version: Lambda refuses all that it sends, before and after the rollout; give its permission a Qualifier"
+                )
         for service, targets in reached.items():
             target = "alias" if "alias" in targets else targets[0]
             self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service, by its permission,")

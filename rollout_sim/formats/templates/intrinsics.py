@@ -308,14 +308,14 @@ class Properties:
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """Raises TypeError for anything else."""
+    """The value itself, if it is a mapping. Raises TypeError for anything else."""
     if not isinstance(value, Mapping):
         raise TypeError(f"not a mapping, got {value!r}")
     return value
 
 
 def as_items(value: Any) -> list[Any]:
-    """Raises TypeError for anything but a list."""
+    """The value itself, if it is a list. Raises TypeError for anything else."""
     if not isinstance(value, list):
         raise TypeError(f"not a list, got {value!r}")
     return value

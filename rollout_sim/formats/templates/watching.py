@@ -540,7 +540,7 @@ class Watching:
         return result
 
     def _scope(self, identity: str, dimensions: Mapping[str, str]) -> str:
-        """Of whom an alarm with these dimensions is. Raises ValueError where it is of somebody else, or of nobody."""
+        """The scope (`of`) of an alarm with these dimensions. Raises ValueError where they are another function's, or nobody's."""
         dead = self._dead(dimensions)
         if dead is not None:
             return self._revived(identity, dimensions, dead)
@@ -581,7 +581,10 @@ class Watching:
         return "new_version"
 
     def _revived(self, identity: str, dimensions: Mapping[str, str], why: str) -> str:
-        """Of whom an alarm is whose dimensions can have no data, once they are right. Raises _DeadError where that is not asked."""
+        """The scope that an alarm has once its dimensions, which can have no data, are set right.
+
+        Raises _DeadError where alarms are read as they are, and not as they should be.
+        """
         function, alias = self.callee.function, self.callee.alias
         own = self.resolver.physical(function).replace("⟨", "${").replace("⟩", "}")
         right = {"FunctionName": own}
@@ -596,7 +599,7 @@ class Watching:
         return scope
 
     def _check_named(self, identity: str, dimensions: Mapping[str, str]) -> None:
-        """Raises _OthersError where the wrong dimensions are another function's."""
+        """Checks that wrong dimensions are meant for this function. Raises _OthersError where they name another one."""
         base = self._shown(dimensions.get("FunctionName", dimensions.get("Resource", ""))).partition(":")[0]
         candidates = [
             other
@@ -612,7 +615,7 @@ class Watching:
             self._check_function(identity, base)
 
     def _check_function(self, identity: str, name: str) -> None:
-        """Raises _OthersError for the name of another function."""
+        """Checks that a name is this function's, or may be. Raises _OthersError where it is another function's."""
         function = self.callee.function
         shown, own = self._shown(name), self.resolver.physical(function)
         if shown in (own, Symbol(function).shown) or (function not in self.resolver.resources and name == function):

@@ -45,12 +45,6 @@ resolve_invocation = with_names(
 
 
 @inlined
-def slot_of(s: State, source: int, attempt: int, block: int) -> int:
-    """Where the draws of a block's attempt are; -1: not loaded."""
-    return int(s.sources[source].slot if attempt == 1 else later_slot(s, source, attempt, block))
-
-
-@inlined
 def later_slot(s: State, source: int, attempt: int, block: int) -> int:
     """Where those of another block than a source's latest are, or of another attempt than the first; -1: not loaded."""
     for slot in range(s.arrivals.shape[0], s.keys.shape[0]):
@@ -68,16 +62,13 @@ def version_of(s: State, source: int, u: float) -> int:
 
 
 @inlined
-def needs(s: State, source: Index, block: int, j: Index, attempt: int, t: float) -> tuple[int, Index, Index]:
-    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version."""
-    return needs_of(s, source, slot_of(s, source, attempt, block), block, j, attempt, t)  # type: ignore[no-any-return]
-
-
-@inlined
-def needs_of(
+def needs(
     s: State, source: Index, loaded: int, block: int, j: Index, attempt: int, t: float
 ) -> tuple[int, Index, Index]:
-    """The same where its draws are in the slot `loaded`, or not at all (-1)."""
+    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version.
+
+    Its draws are in the slot `loaded`, -1 where they are in none.
+    """
     v, code, slot = Index(0), DONE, Index(loaded)
     if loaded < 0:
         code = NEED_DRAWS

@@ -17,7 +17,7 @@ from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, requests, state
 from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
-from rollout_sim.planes.compiled.invocations import jitter_of, needs, period_of, refused, run
+from rollout_sim.planes.compiled.invocations import jitter_of, later_slot, needs, period_of, refused, run
 from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.pollers import (
     BATCH,
@@ -292,7 +292,8 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
-            code, slot, v = needs(s, new, s.sources[new].block, Index(s.sources[new].position), np.int64(1), t)
+            its = s.sources[new]
+            code, slot, v = needs(s, new, its.slot, its.block, Index(its.position), np.int64(1), t)
             if code != DONE:
                 return int(code)
             _arrive(s, new, t, slot, v)
@@ -305,7 +306,8 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
             _start_test(s, Index(r), t)
         else:
             owner, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
-            code, slot, v = needs(s, owner, s.requests[Index(r)].block, j, s.requests[Index(r)].attempt, t)
+            block, attempt = s.requests[Index(r)].block, s.requests[Index(r)].attempt
+            code, slot, v = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)

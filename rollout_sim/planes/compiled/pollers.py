@@ -24,7 +24,7 @@ from rollout_sim.planes.compiled.invocations import (
     intensity,
     jitter_of,
     later_slot,
-    needs_of,
+    needs,
     outcome_of,
     period_of,
     refused,
@@ -313,7 +313,7 @@ def _places(p: Polls, source: int, now: int) -> int:
     most = (its.most - its.first) * its.interval
     credit = _credit(its.credit, now - its.at, its.rising == 1, most)
     p.sources[source].credit, p.sources[source].at = credit, now
-    return int(its.first + credit // its.interval)
+    return int(its.first + (credit // its.interval if credit > 0 else 0))
 
 
 @inlined
@@ -673,6 +673,8 @@ def _poll(s: State, p: Polls, t: float) -> int:
         if code != DONE:
             return int(code)
         p.sources[source].lead = -1
+        if p.sources[source].stream == 0 and p.sources[source].waiting == 0:
+            break  # the poller would say so, and change nothing
     p.n[POLLING] = -1
     _plan(p, source)
     return DONE
@@ -706,7 +708,7 @@ def _hand_over(s: State, p: Polls, source: Index, t: float) -> int:
         attempt, draw = np.int64(AGAIN), p.sources[source].again
     block, j = draw // BLOCK, Index(draw % BLOCK)
     loaded = _first_slot(s, p, source, block) if attempt == 1 else later_slot(s, source, attempt, block)
-    code, slot, v = needs_of(s, source, loaded, block, j, attempt, t)
+    code, slot, v = needs(s, source, loaded, block, j, attempt, t)
     if code != DONE:
         return int(code)
     if repeats > 0:

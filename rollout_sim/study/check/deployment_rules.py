@@ -266,7 +266,7 @@ def _slower(evidence: Evidence, strategy: str) -> Iterator[Edits]:
 
 
 def _shortened(evidence: Evidence, strategy: str, plan: Plan) -> Edits:
-    """The same steps in less time; none where the strategy has no interval of its own."""
+    """Edits that make the steps of a strategy shorter by the same factor; none where it has no interval of its own."""
     own = evidence.scenario.dump()["strategies"][strategy]
     factor = CODEDEPLOY_LIMIT * MINUTE / _shifting(plan)
     where = ("strategies", strategy)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from rollout_sim.control.alarms import Alarm, Metric, describe
+from rollout_sim.control.alarms import Alarm, describe
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.control.metrics import Scope
+from rollout_sim.control.readings import Metric
 from rollout_sim.control.strategies import (
     HOOK_LIMIT,
     PREDEFINED,

@@ -75,10 +75,16 @@ class Limit:
         assert against is not None
         return math.ceil(NORMAL**2 * (1 - against) / against) if against > 0 else 0
 
+    @property
+    def undecidable(self) -> bool:
+        """Whether it is about all rollouts, or none: broken by a single one, and kept by no number of replications for sure."""
+        return self.name in ("catch", "false_rollback") and (self.at_least == 1 or self.at_most == 0)
+
     def settled(self, precision: float | None = None) -> bool:
-        """Whether the interval decides the limit and, with a `precision`, is no wider than that to either side."""
-        if self.kept == "open" or precision is None or self.name == "time_to_full":
-            return self.kept != "open"
+        """Whether the interval decides the limit, if any can, and, with a `precision`, is no wider than that to either side."""
+        decided = self.kept != "open" or self.undecidable
+        if not decided or precision is None or self.name == "time_to_full":
+            return decided
         low, high = self.estimate.low, self.estimate.high
         return low is not None and high is not None and high - low <= 2 * precision
 

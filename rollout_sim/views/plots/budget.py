@@ -20,12 +20,9 @@ from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from rollout_sim.core.formatting import show_duration
 from rollout_sim.views.plots.moments import alarms, mark_onsets
 from rollout_sim.views.plots.style import (
-    COLOURS,
     GREY,
     HALF,
     HOUR,
-    LINES,
-    STYLE,
     axes_or_new,
     caption,
     headline,
@@ -35,36 +32,18 @@ from rollout_sim.views.plots.style import (
     percent_axis,
     period_edges,
     same,
-    save,
     strategy_index,
     styled,
     time_axis,
     time_unit,
     wrapped,
 )
-from rollout_sim.views.plots.traffic import error_rates, invocations, traffic, weight
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
     from rollout_sim.run.result import RunResult
 
 
-__all__ = [
-    "COLOURS",
-    "LINES",
-    "STYLE",
-    "burn_rate",
-    "burn_rate_figure",
-    "burn_window",
-    "error_budget",
-    "error_budget_figure",
-    "error_rates",
-    "invocations",
-    "look",
-    "save",
-    "traffic",
-    "weight",
-]
 RED: Final = "#B00020"
 STRIP: Final = 11.0
 """Height of one strategy's strip above the budget, in points."""

@@ -155,7 +155,7 @@ def power(recommendation: Recommendation, *, ax: Axes | None = None) -> Axes:
 
 
 def _closely(recommendation: Recommendation) -> list[Evaluation]:
-    """Those simulated closely; of a contender that was confirmed, only the fresh replications."""
+    """The candidates that were simulated closely; of a contender that was confirmed, only the fresh replications."""
     fresh = {evaluation.candidate.label for evaluation in recommendation.confirmed}
     others = [evaluation for evaluation in recommendation.contenders if evaluation.candidate.label not in fresh]
     return [*others, *recommendation.confirmed]

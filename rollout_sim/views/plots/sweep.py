@@ -330,7 +330,7 @@ def _points(sweep: Sweep) -> list[_Point]:
 
 
 def _chosen(points: Sequence[_Point], where: Mapping[str, str]) -> list[_Point]:
-    """Those with the values `where`."""
+    """The points of the cells that have these values, by axis and for `strategy` (`where`)."""
     return [point for point in points if all(point.labels[name] == value for name, value in where.items())]
 
 
@@ -401,7 +401,7 @@ def _markers(sweep: Sweep, name: str | None) -> dict[str, str]:
 
 
 def _present(looks: Mapping[str, Any], name: str, points: Sequence[_Point]) -> dict[str, Any]:
-    """Of the looks of an axis's values those that some point has."""
+    """The colours or markers of an axis (`name`), without those of values that no point has."""
     values = {point.labels.get(name, "") for point in points}
     return {value: drawn for value, drawn in looks.items() if value in values}
 

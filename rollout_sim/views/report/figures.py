@@ -28,7 +28,8 @@ from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import STYLE, legend_of, look, styled, valid_svg
+from rollout_sim.views.plots import traffic as traffic_plots
+from rollout_sim.views.plots.style import COLOURS, STYLE, legend_of, look, styled, valid_svg
 
 if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
@@ -119,7 +120,7 @@ def traffic(runs: Sequence[RunResult]) -> Picture:
     drawn = []
     for width, across, key in ((WIDTH, 3, "traffic"), (NARROW, 2, "traffic-n")):
         with _page():
-            figure = plots.traffic(runs, (width, 1.7 + rows * len(runs)), across=across)
+            figure = traffic_plots.traffic(runs, (width, 1.7 + rows * len(runs)), across=across)
             figure.suptitle("")
         drawn.append(_inline(figure, key, alt))
     return Picture(svg=drawn[0], narrow=drawn[1], alt=alt)
@@ -188,7 +189,7 @@ def power(sensitivity: Sensitivity) -> Picture:
         if ax.figure.get_figwidth() < WIDTH:  # type: ignore[union-attr]
             ax.tick_params(axis="x", rotation=60)
         if sensitivity.described is not None:
-            ax.axvline(sensitivity.described, color=plots.COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
+            ax.axvline(sensitivity.described, color=COLOURS[6], linewidth=0.8, linestyle=(0, (2, 2)))
             ax.annotate(
                 "the file", (sensitivity.described, 1.03), xycoords=ax.get_xaxis_transform(), ha="center",
                 va="bottom", fontsize=9, annotation_clip=False,

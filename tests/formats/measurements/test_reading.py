@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -447,3 +448,20 @@ def test_whatever_stands_in_a_file_is_read_or_refused_in_words(tmp_path: Path, d
         except ScenarioError:
             refused += 1
     assert refused < 60
+
+
+def test_a_job_that_runs_once_an_hour_is_asked_for_and_taken_by_minutes_where_that_is_said(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "g.csv", "time,orders:prod Invocations", [f"{stamp(START + 3600 * k)},1" for k in range(30)]
+    )
+    names = Names(function="orders", alias="prod")
+    by_hours = read(path, names=names)
+    assert alone(by_hours).period == 3600
+    assert any("say --period 1min" in remark for remark in by_hours.remarks)
+    by_minutes = read(path, names=replace(names, period=60))
+    assert alone(by_minutes).period == 60
+    assert not any("--period" in remark for remark in by_minutes.remarks)
+    busy = write_csv(
+        tmp_path / "b.csv", "time,orders:prod Invocations", [f"{stamp(START + 3600 * k)},90" for k in range(30)]
+    )
+    assert not read(busy, names=names).remarks

@@ -531,6 +531,21 @@ def test_who_calls_an_alias_in_plain_cloudformation(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("qualifier", [{}, {"Qualifier": "live"}, {"Qualifier": "3"}])
+def test_a_permission_that_is_not_the_alias_s(qualifier: dict[str, str], tmp_path: Path) -> None:
+    """A permission holds for the very ARN that it names, so a rule that calls the alias by one of the function is refused."""
+    permission = {"FunctionName": {"Ref": "Orders"}, "Principal": "events.amazonaws.com", **qualifier}
+    rule = {"EventPattern": {"source": ["shop"]}, "Targets": [{"Arn": {"Ref": "OrdersLive"}, "Id": "x"}]}
+    resources = {
+        "Allowed": {"Type": "AWS::Lambda::Permission", "Properties": permission},
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": rule},
+    }
+    loaded, remarks = imported(tmp_path, cloudformation(None, resources))
+    assert sources(loaded) == [("", "eventbridge")]
+    told = "Rule: events.amazonaws.com may not call the alias live, only the function itself or a version: Lambda refuses all"
+    assert any(remark.startswith(told) for remark in remarks) == (qualifier.get("Qualifier") != "live")
+
+
 @pytest.mark.parametrize(("reserved", "rate"), [(None, 10), (100, 10), (2, 0.2), (0, 10)])
 def test_the_guessed_rate_fits_the_reserved_concurrency(reserved: int | None, rate: float, tmp_path: Path) -> None:
     function = {} if reserved is None else {"ReservedConcurrentExecutions": reserved}

@@ -73,3 +73,15 @@ def test_a_precision_wants_more_than_a_decision() -> None:
 def share(hits: int, n: int) -> Estimate:
     low, high = wilson(hits, n)
     return Estimate(n=n, mean=hits / n, low=low, high=high, quantiles={})
+
+
+@pytest.mark.parametrize(("bound", "hits"), [({"at_least": 1.0}, 5_000), ({"at_most": 0.0}, 0)])
+def test_all_or_none_is_broken_by_one_and_shown_by_no_number(bound: dict[str, float], hits: int) -> None:
+    limit = Limit(name="catch", estimate=share(hits, 5_000), **bound)
+    assert (limit.kept, limit.undecidable, limit.enough) == ("open", True, None)
+    assert limit.settled()  # more replications are no use
+    assert not limit.settled(1e-5)
+    one_errs = Limit(name="catch", estimate=share(abs(hits - 1), 5_000), **bound)
+    assert one_errs.kept == "no"
+    almost = Limit(name="catch", estimate=share(5_000, 5_000), at_least=0.99)
+    assert (almost.undecidable, almost.kept) == (False, "yes")

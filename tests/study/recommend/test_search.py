@@ -284,6 +284,17 @@ def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_candidates_that_cannot_be_told_apart_are_named_as_the_others(checkout: Recommendation) -> None:
+    winner = checkout.winner
+    assert winner is not None
+    more, as_simple = (replace(winner, name=name, complexity=winner.complexity + k) for name, k in (("x", 1), ("y", 0)))
+    for ties, why in (((more,), "it is the simplest of them"), ((more, as_simple), "none of them is simpler")):
+        names = "; ".join(candidate.label for candidate in ties)
+        said = f"by expected bad requests the recommended one cannot be told from {names}; {why}"
+        assert said in remarks(replace(checkout, ties=ties))
+
+
+@pytest.mark.slow
 def test_where_the_effort_is_spent_nothing_is_called_infeasible_that_was_not_looked_at(
     checkout: Recommendation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,8 @@ from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots
 from rollout_sim.views.plots import recommendation as recommendation_plots
 from rollout_sim.views.plots import sweep as sweep_plots
-from rollout_sim.views.plots.style import SLIDE, place_names, styled
+from rollout_sim.views.plots import traffic as traffic_plots
+from rollout_sim.views.plots.style import COLOURS, SLIDE, look, place_names, styled
 from rollout_sim.views.plots.traffic import bin_edges, bin_periods
 
 SLOW = {"source": "http", "alias": "prod", "arrivals": {"poisson": "6/min"}}
@@ -83,7 +84,7 @@ def test_the_rollback_is_marked_where_it_happened(results: list[RunResult]) -> N
 def test_each_shift_is_marked_in_its_strategys_lane(results: list[RunResult]) -> None:
     ax = plots.error_budget(results)
     for k, result in enumerate(results):
-        colour = plots.COLOURS[k]
+        colour = COLOURS[k]
         ticks = [line for line in ax.lines if line.get_marker() == "|" and to_hex(line.get_color()).upper() == colour]
         shifts = [(shift.at - result.scenario.start) / 60 for shift in result.shifts if shift.weight > shift.before]
         assert [float(np.asarray(line.get_xdata())[0]) for line in ticks] == shifts
@@ -148,7 +149,7 @@ def test_a_strategy_has_the_same_colour_everywhere(results: list[RunResult]) -> 
     for draw in (plots.error_budget, plots.burn_rate):
         for chosen in (results, results[1:2]):
             lines = {str(line.get_label()).split(" (")[0]: to_hex(line.get_color()) for line in draw(chosen).lines}
-            assert lines["canary"].upper() == plots.COLOURS[1]
+            assert lines["canary"].upper() == COLOURS[1]
 
 
 def quiet(**changes: Any) -> RunResult:
@@ -173,7 +174,8 @@ def steps(ax: Axes) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
 def test_bins_conserve_each_versions_invocations(results: list[RunResult], per: int) -> None:
     for result in results:
         drawn = [
-            float((heights * np.diff(edges)).sum()) for heights, edges in steps(plots.invocations(result, per, 60.0))
+            float((heights * np.diff(edges)).sum())
+            for heights, edges in steps(traffic_plots.invocations(result, per, 60.0))
         ]
         assert drawn == pytest.approx([result.versions[number].invocations for number in ("1", "2")])
 
@@ -181,9 +183,9 @@ def test_bins_conserve_each_versions_invocations(results: list[RunResult], per: 
 def test_bins_are_wide_enough_for_a_quiet_service_and_say_so() -> None:
     result = quiet()
     assert bin_periods(result) == 15
-    titles = [text.get_text() for ax in plots.traffic([result]).axes for text in ax.texts]
+    titles = [text.get_text() for ax in traffic_plots.traffic([result]).axes for text in ax.texts]
     assert "Invocations per hour\nby version, in bins of 15 min" in titles
-    (_, edges), *_ = steps(plots.invocations(result))
+    (_, edges), *_ = steps(traffic_plots.invocations(result))
     assert 0 in edges  # so that no bin mixes the time before the rollout with the time after
     assert edges[0] == -5
 
@@ -199,7 +201,7 @@ def test_bins_are_at_most_a_hundred_and_twenty_and_whole_periods(horizon: str) -
 
 def test_error_rates_have_points_only_where_something_was_attempted(results: list[RunResult]) -> None:
     canary = next(result for result in results if result.strategy == "canary")
-    _, new = plots.error_rates(canary, 1).lines[:2]
+    _, new = traffic_plots.error_rates(canary, 1).lines[:2]
     shown = np.isfinite(np.asarray(new.get_ydata(), float))
     target = [(one.alias, one.version) for one in canary.metrics.targets].index(("prod", "2"))
     attempted = canary.metrics.invocations[0, target] > 0
@@ -211,7 +213,7 @@ def test_error_rates_have_points_only_where_something_was_attempted(results: lis
 
 def test_the_weight_that_is_drawn_is_the_aliass(results: list[RunResult]) -> None:
     for result in results:
-        values, edges, _ = plots.weight(result).patches[0].get_data()  # type: ignore[attr-defined]
+        values, edges, _ = traffic_plots.weight(result).patches[0].get_data()  # type: ignore[attr-defined]
         middles = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2 * 60 + result.scenario.start
         np.testing.assert_allclose(values, result.weights(middles))
 
@@ -238,7 +240,7 @@ def test_names_are_readable_however_long() -> None:
 
 
 def test_a_steady_run_shows_its_only_version() -> None:
-    figure = plots.traffic([simulate(steady(horizon="5 min"))])
+    figure = traffic_plots.traffic([simulate(steady(horizon="5 min"))])
     assert len(figure.axes) == 2  # a weight would say nothing
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["version 1"]
     assert figure.axes[0].get_xlabel() == "minutes"
@@ -344,7 +346,7 @@ def test_every_slo_has_its_curves_and_a_slowdown_its_durations() -> None:
         "What does it cost? (availability)",
         "What does it cost? (fast)",
     ]
-    figure = plots.traffic([simulate(given, "canary")])
+    figure = traffic_plots.traffic([simulate(given, "canary")])
     assert len(figure.axes) == 4
     slowest = max(
         float(np.nanmax(np.asarray(line.get_ydata(), float)))
@@ -360,7 +362,7 @@ def test_the_fault_and_the_alarm_are_marked_when_they_come() -> None:
     )
     assert result.alarm_log
     fired = next(at for at, _, _, state in result.alarm_log if state == "ALARM") - result.scenario.start
-    for ax in (plots.error_budget([result]), plots.traffic([result]).axes[0]):
+    for ax in (plots.error_budget([result]), traffic_plots.traffic([result]).axes[0]):
         (onset,) = [line for line in ax.lines if line.get_label() == "fault sets in"]
         assert np.asarray(onset.get_xdata())[0] == 1
         (alarm,) = [line for line in ax.lines if line.get_marker() == "v"]
@@ -371,7 +373,7 @@ def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
     """The third of the file keeps the third colour where it is the only one."""
     given = scenario()
     alone = compare(given, 40, ["linear"], twin=False)
-    expected = plots.COLOURS[2]
+    expected = COLOURS[2]
     (run,) = simulate_each(given, ["linear"])
     drawn = [
         plots.burn_rate([run]).lines[0],
@@ -385,14 +387,14 @@ def test_a_strategy_has_its_colour_whatever_else_is_drawn() -> None:
 
 
 def test_no_two_looks_are_alike() -> None:
-    looks = [plots.look(k) for k in range(64)]
+    looks = [look(k) for k in range(64)]
     assert len({(one["color"], one["linestyle"]) for one in looks}) == 64
 
 
 def test_pictures_fit_a_slide_and_none_of_their_panels_is_empty(results: list[RunResult], swept: Sweep) -> None:
     width, height = SLIDE
     for figure, panels in (
-        (plots.traffic(results), 9),
+        (traffic_plots.traffic(results), 9),
         (plots.error_budget_figure(results), 1),
         (plots.burn_rate_figure(results), 1),
         (comparison_plots.comparison_figure(compare(scenario(), 20)), 3),
