@@ -183,5 +183,7 @@ class PlaneSpec:
     """What speaks for it, where it is taken unasked."""
     asked_for: str = "asked for"
     """Why a single run takes it, where the scenario names it."""
+    ready: Callable[[Scenario], bool] = lambda _: True
+    """Whether a run of a scenario begins at once; where not, the first one compiles, and the processes that start later need not."""
     missing: Callable[[], str] = str
     """What it needs that is not installed, and how to get it; empty where nothing is missing."""

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from typing import Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import PLANES
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
 from rollout_sim.run.simulate import Progress
 
@@ -145,6 +146,10 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
 
+    _, first = pieces[0][0]
+    if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
+        yield _run(pieces[0])
+        pieces = pieces[1:]
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import scenario
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import choose_engine
+from rollout_sim.planes.selection import PLANES, choose_engine
 from rollout_sim.run.batch import run_batch
 from rollout_sim.study import executor
 from rollout_sim.study.comparison import batches_of
@@ -54,3 +56,17 @@ def test_what_is_affordable_is_rounded_down_to_a_digit_between_limits(each: floa
 def test_absurd_numbers_of_processes_are_refused(jobs: int) -> None:
     with pytest.raises(ScenarioError, match="allowed 1 to 1,024, or -1 for all processors"):
         list(executor.run_batches([], jobs=jobs))
+
+
+def test_what_has_to_be_compiled_is_compiled_once_before_processes_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_process(*_: object, **__: object) -> None:
+        raise AssertionError("a process would compile, too")
+
+    monkeypatch.setattr("joblib.Parallel", no_process)
+    given = scenario(horizon="8 min")
+    plane = choose_engine(given)
+    batches = batches_of(given, plane, ("canary",), 0, 2500)
+    monkeypatch.setitem(PLANES, plane.engine, replace(PLANES[plane.engine], ready=lambda _: False))
+    number, result = next(executor.run_batches(batches, jobs=2))
+    assert number == 0
+    np.testing.assert_array_equal(result["canary"]["outcome"], run_batch(batches[0])["canary"]["outcome"])

@@ -106,5 +106,6 @@ SPEC: Final = PlaneSpec(
     together=_together,
     against=_against,
     advantage=_advantage,
+    ready=_ready,
     missing=_missing,
 )
