@@ -7,6 +7,7 @@ because a batch draws from nothing but its own numbers.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Final, TypeVar
@@ -20,6 +21,8 @@ MAX_JOBS: Final = 1_024
 """Processes on one machine."""
 MUCH: Final = 15.0
 """Nominal seconds from which on the start of further processes is little."""
+RENEWED: Final = "A worker stopped while some jobs were given"
+"""What joblib warns of where it renews a process whose memory has grown, as that of the compiled plane's draws; nothing is lost."""
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
 Numbered = tuple[int, Batch]
@@ -150,6 +153,7 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
+    warnings.filterwarnings("ignore", RENEWED, UserWarning)
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:

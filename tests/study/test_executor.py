@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from builders import scenario
+from joblib.externals.loky import process_executor
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, choose_engine
@@ -70,3 +75,24 @@ def test_what_has_to_be_compiled_is_compiled_once_before_processes_start(monkeyp
     number, result = next(executor.run_batches(batches, jobs=2))
     assert number == 0
     np.testing.assert_array_equal(result["canary"]["outcome"], run_batch(batches[0])["canary"]["outcome"])
+
+
+def test_a_process_that_joblib_renews_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Renewing:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def __call__(self, calls: Iterator[Any]) -> Iterator[Any]:
+            for function, given, named in calls:
+                warnings.warn(
+                    f"{executor.RENEWED} to the executor. This can be caused by a memory leak.",
+                    UserWarning,
+                    stacklevel=1,
+                )
+                yield function(*given, **named)
+
+    assert executor.RENEWED in inspect.getsource(process_executor)
+    monkeypatch.setattr("joblib.Parallel", Renewing)
+    given = scenario(horizon="8 min")
+    plane = choose_engine(given)
+    assert len(list(executor.run_batches(batches_of(given, plane, ("canary",), 0, 2500), jobs=2))) == 3
