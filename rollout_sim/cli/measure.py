@@ -221,7 +221,7 @@ def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
     )
 
 
-def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[str, Estimate]]]:
+def parts_of(result: Imported) -> list[tuple[str, str, Goodness | None, dict[str, Estimate]]]:
     """Each part: its name, what describes it, how well, and its figures."""
     fitted = result.fitted
     parts: list[tuple[str, str, Goodness | None, dict[str, Estimate]]] = []
@@ -232,7 +232,7 @@ def _goodnesses(result: Imported) -> list[tuple[str, str, Goodness | None, dict[
     described = "replayed" if result.choices.rate == "trace" else f"Poisson by the hour of the {fitted.arrivals.cycle}"
     how_well = fitted.arrivals.goodness if result.choices.rate == "profile" else None
     parts.append(("traffic", described, how_well, rate | dispersions))
-    if fitted.errors is not None:
+    if fitted.errors is not None and result.measured("errors"):
         replayed = result.choices.errors == "minutes"
         described, how_well = ("recorded minutes", None) if replayed else (fitted.errors.kind, fitted.errors.goodness)
         parts.append(("errors", described, how_well, dict(fitted.errors.parameters)))
@@ -265,7 +265,7 @@ def _table(result: Imported) -> Table:
         return number_with_interval(value)
 
     rows = []
-    for part, described, goodness, figures in _goodnesses(result):
+    for part, described, goodness, figures in parts_of(result):
         title = f"{part}, {described}" if len(figures) == 1 and described else part
         fit = "-" if goodness is None else goodness.verdict
         for number, (name, value) in enumerate(figures.items()):
@@ -285,7 +285,7 @@ def _summary(result: Imported, out: Path, scenario: Scenario) -> dict[str, Any]:
             "goodness": None if goodness is None else asdict(goodness),
             **{name: value.to_json() for name, value in figures.items()},
         }
-        for part, described, goodness, figures in _goodnesses(result)
+        for part, described, goodness, figures in parts_of(result)
     }
     return {
         "folder": str(out), "scenario": scenario.name, "of": used.of, "period_s": used.period,

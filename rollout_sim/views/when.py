@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rollout_sim.core.formatting import number_with_interval, show_duration
-from rollout_sim.core.statistics import Estimate
+from rollout_sim.core.formatting import duration_with_interval, number_with_interval
 from rollout_sim.study.when import MEASURES, Hours
-from rollout_sim.views.cells import Cell, EstimatedNumber, Text
+from rollout_sim.views.cells import Cell, EstimatedDuration, EstimatedNumber, Text
 from rollout_sim.views.tables import Column, Table
 
 
@@ -15,7 +14,8 @@ def when_table(result: Hours) -> Table:
         Column(title="strategy", names=True),
         Column(title="fewest\nbad requests"), Column(title="there", interval=True),
         Column(title="most\nbad requests"), Column(title="there ", interval=True),
-        Column(title="found\nsoonest"), Column(title="after"), Column(title="found\nlatest"), Column(title="after "),
+        Column(title="found\nsoonest"), Column(title="after", interval=True),
+        Column(title="found\nlatest"), Column(title="after ", interval=True),
     )  # fmt: skip
     return Table(
         columns=columns, rows=tuple(_row(result, strategy) for strategy in result.columns), caption="hours are UTC"
@@ -28,12 +28,8 @@ def _row(result: Hours, strategy: str) -> tuple[Cell, ...]:
         ends = result.extremes(strategy, measure)
         for hour, estimate in ends or ((None, None), (None, None)):
             cells.append(Text("-" if hour is None else f"{hour:02}:00"))
-            cells.append(EstimatedNumber(estimate) if measure == MEASURES[0] else Text(_lasting(estimate)))
+            cells.append(EstimatedNumber(estimate) if measure == MEASURES[0] else EstimatedDuration(estimate))
     return tuple(cells)
-
-
-def _lasting(estimate: Estimate | None) -> str:
-    return "-" if estimate is None else show_duration(estimate.mean)
 
 
 def answers(result: Hours) -> list[str]:
@@ -54,8 +50,8 @@ def answers(result: Hours) -> list[str]:
         if time is not None and result.told_apart(strategy, MEASURES[1]):
             (soon, first), (late, last) = time
             line += (
-                f"; the fault is found soonest at {soon:02}:00 (after {show_duration(first.mean)}), "
-                f"latest at {late:02}:00 (after {show_duration(last.mean)})"
+                f"; the fault is found soonest at {soon:02}:00 (after {duration_with_interval(first)}), "
+                f"latest at {late:02}:00 (after {duration_with_interval(last)})"
             )
         lines.append(f"{strategy}: {line}")
     return lines

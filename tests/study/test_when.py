@@ -44,6 +44,7 @@ def test_bad_requests_are_fewest_at_night_and_faults_are_found_soonest_at_the_pe
     assert "the fault is found soonest at" in answers(hours)[1]
     assert len(hours.to_json()["strategies"][0]["time_to_stop_s"]["by_hour"]) == HOURS
     assert when_table(hours).rows[1][0].text == "canary"
+    assert all("[" in when_table(hours).rows[1][column].text for column in (2, 4, 6, 8))  # each with its interval
 
 
 def test_hours_that_do_not_differ_are_not_told_apart() -> None:

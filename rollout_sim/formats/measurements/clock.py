@@ -74,7 +74,9 @@ class Clock:
             self._remark("its times name no zone and are taken as UTC; say another one with --timezone")
         value = _utc(moment, self.zone)
         if datetime.fromtimestamp(value, self.zone).replace(tzinfo=None, fold=0) != moment:
-            self._remark(f"{written} does not exist in its zone (summer time begins); it is taken an hour later")
+            self._remark(
+                f"{moment.date()} has times that do not exist in its zone (summer time begins); they are taken an hour later"
+            )
         elif _ambiguous(moment, self.zone):
             self._remark(
                 "an hour comes twice in its zone (summer time ends); in the file's order the first one is the earlier"

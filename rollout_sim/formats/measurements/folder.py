@@ -90,6 +90,10 @@ class Imported:
         events = [] if self.deployed is None else self.deployed.events
         return events[0] if len(events) == 1 and events[0].polled and events[0].fields else None
 
+    def measured(self, column: str) -> bool:
+        """Whether anything of a column is in the data that were used."""
+        return not np.isnan(self.used.columns[column]).all()
+
     @property
     def records(self) -> float:
         """Records of a batch: as measured, or one for want of knowing."""
@@ -358,7 +362,8 @@ class _Sections:
                 float(next(limit for limit in (3, 10, 30, 60, 300, 900, math.inf) if limit > slowest or limit == 900)),
                 "duration",
             )
-            lines.append(f"timeout: GUESS, above the longest that was measured ({show_duration(slowest)}).")
+            longest_known = f", above the longest that was measured ({show_duration(slowest)})" if slowest else ""
+            lines.append(f"timeout: GUESS{longest_known}.")
         if self._throttled:
             function["throttled"] = self._recorded
             lines.append(
@@ -427,7 +432,7 @@ class _Sections:
 
     def _errors(self) -> tuple[Any, str]:
         fitted = self.fitted.errors
-        if fitted is None or np.isnan(self.result.used.columns["errors"]).all():
+        if fitted is None or not self.result.measured("errors"):
             return "0%", "error_rate: GUESS; errors were not in the data."
         about = (
             f"error_rate: {self.measured}, {int(self.fitted.observed.errors.sum()):,} errors. {_described(fitted)}, which was "

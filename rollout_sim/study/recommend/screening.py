@@ -1,13 +1,15 @@
 """Screening: how often each candidate stops and what it costs, from closed forms, to choose what is worth simulating.
 
 Minutes are taken as independent, with Poisson counts at the traffic's mean rate; where a minute has few requests, their number
-varies in the share of those that fail. Of periods of several minutes, which slide by one, each sum is taken to depend on the
-one before it alone. The rollout is taken to start with a whole minute, whatever its phase. Good enough to rank candidates, and
-not reported. What is reported is simulated.
+varies in the share of those that fail. Where errors clump, the worst minutes that a rollout meets are taken to last as long as it
+does. Of periods of several minutes, which slide by one, each sum is taken to depend on the one before it alone. The rollout is
+taken to start with a whole minute, whatever its phase. Good enough to rank candidates, and not reported. What is reported is
+simulated.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +22,11 @@ from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.minutes import DAY
+from rollout_sim.core.streams import Streams
+from rollout_sim.function.error_rates import Dispersed, paths_of, spans_of
 from rollout_sim.function.faults import bad_share, error_share, failure_shares, rows_of, slowdown
+from rollout_sim.function.spec import VersionSpec
 from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.theory import alarm_run_chain
@@ -28,6 +34,10 @@ from rollout_sim.theory import alarm_run_chain
 MINUTE: Final = 60.0
 FEW: Final = 60.0
 """Requests of a period up to which their number varies; of more the mean stands for it."""
+DAYS: Final = 14
+"""Days of error rates that are looked at where those clump."""
+RANKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998, 1.0)
+"""Between these shares of the minutes, from the best to the worst, error rates are taken as equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +62,43 @@ def screenable(alarm: Alarm) -> bool:
     return alarm.period == MINUTE or (alarm.period > MINUTE and alarm.window == "sliding" and alarm.n == 1)
 
 
+class Levels:
+    """The error rate of a version, which clumps, as a few levels that are shares of its mean; one level, 1, where it is constant."""
+
+    def __init__(self, spec: VersionSpec) -> None:
+        self.factors: FloatArray = np.ones(1)
+        """The levels, as multiples of the mean, in rising order."""
+        self.independent = isinstance(spec.error_rate, Dispersed) and spec.error_rate.every <= MINUTE
+        """Whether minutes do not depend on those before them."""
+        self._minutes: FloatArray = np.ones(1)
+        self._known: dict[tuple[int, int], FloatArray] = {}
+        mean = spec.mean_error_rate
+        if isinstance(spec.error_rate, float | int) or mean == 0:
+            return
+        horizon = DAYS * DAY
+        path, (_, step) = paths_of(spec.error_rate, Streams(seed=0), horizon)[0], spans_of(spec.error_rate, horizon)
+        self._minutes = path[(np.arange(round(horizon / MINUTE)) * MINUTE / step).astype(np.int64)] / mean
+        ranked = np.sort(self._minutes)
+        edges = np.round(np.array(RANKS) * ranked.size).astype(np.int64)
+        self.factors = np.unique([ranked[low:high].mean() for low, high in itertools.pairwise(edges.tolist())])
+
+    def weights(self, datapoints: int, minutes: int) -> FloatArray:
+        """P(so many consecutive minutes, the worst of a rollout that is watched for `minutes`, have each level on average)."""
+        if self.factors.size == 1:
+            return np.ones(1)
+        if self.independent:
+            datapoints = minutes = 1
+        key = (datapoints, max(minutes, 1))
+        if key not in self._known:
+            from scipy.ndimage import maximum_filter1d
+
+            means = np.convolve(self._minutes, np.full(datapoints, 1 / datapoints), "valid")
+            level = np.searchsorted((self.factors[1:] + self.factors[:-1]) / 2, means)
+            worst = maximum_filter1d(level, size=key[1], mode="nearest")
+            self._known[key] = np.bincount(worst, minlength=self.factors.size) / worst.size
+        return self._known[key]
+
+
 class Screen:
     """Screens strategies of scenarios that differ only in the new version's faults, for the same alarms (`screenable`).
 
@@ -66,10 +113,12 @@ class Screen:
         self.alarms = alarms
         self.rate = rate
         self.found_after = found_after
+        first = scenarios[0]
+        self._levels = Levels(first.function.versions[first.old])
         self._breaches: dict[float, FloatArray] = {}
         self._by_minute = [k for k, alarm in enumerate(alarms) if alarm.period == MINUTE]
         self._sliding = [k for k, alarm in enumerate(alarms) if alarm.period > MINUTE]
-        self._usual_share = np.array([self._shares_of(alarm)[0] for alarm in alarms])
+        self._usual_share = np.array([self._shares_of(alarm)[0] for alarm in alarms]).reshape(len(alarms), -1)
         self._new_share = np.array([self._shares_of(alarm)[1] for alarm in alarms]).reshape(len(alarms), -1)
 
     def screen(self, plan: Plan) -> Screened:
@@ -78,26 +127,31 @@ class Screen:
         watched = min(math.floor(plan.length / MINUTE + 1e-9), len(weights))
         passed = np.array([self._passes(plan, share) for share in self._failing])
         added = self._failing - self._usual
+        levels = self._levels.factors.size
         shape = (len(self.alarms), len(self.scenarios))
         bad, stopped = np.zeros(shape), np.zeros(shape)
         sent = self.rate * MINUTE * np.array(weights)
 
-        def take(members: list[int], alive: FloatArray, lag: int) -> None:
+        def take(members: list[int], alive: FloatArray, lag: int, datapoints: int) -> None:
             """Of these alarms, P(it has not fired) by the end of each watched minute, seen `lag` minutes later."""
+            weight = self._levels.weights(datapoints, watched)
             alive = np.concatenate([np.ones((1 + lag, *alive.shape[1:])), alive])[: watched + 1]
             running = np.concatenate([alive[:-1], np.repeat(alive[-1:], len(weights) - watched, axis=0)])
-            bad[members] = np.tensordot(sent, running, axes=(0, 0)) * added * passed
-            stopped[members] = 1 - alive[-1] * passed
+            of_each = (len(members), len(self.scenarios), levels)
+            bad[members] = (np.tensordot(sent, running, axes=(0, 0)) * added * passed).reshape(of_each) @ weight
+            stopped[members] = 1 - (alive[-1] * passed).reshape(of_each) @ weight
 
         groups: dict[tuple[int, int, int], list[int]] = {}
         for k in self._by_minute:
             alarm = self.alarms[k]
             groups.setdefault((alarm.m, alarm.n, _lag(alarm)), []).append(k)
-        breaches = np.array([self._breach(weight) for weight in weights[:watched]]).reshape(watched, *shape)
+        breaches = np.array([self._breach(weight) for weight in weights[:watched]])
+        breaches = breaches.reshape(watched, shape[0], shape[1] * levels)
         for (m, n, lag), members in groups.items():
-            take(members, self._alive(breaches[:, members], m, n), lag)
+            take(members, self._alive(breaches[:, members], m, n), lag, n)
         for k in self._sliding:
-            take([k], self._alive_sliding(k, np.array(weights[:watched]))[:, None], _lag(self.alarms[k]))
+            long = round(self.alarms[k].period / MINUTE)
+            take([k], self._alive_sliding(k, np.array(weights[:watched]))[:, None], _lag(self.alarms[k]), long)
         return Screened(stopped=stopped, bad=bad)
 
     def _weights(self, plan: Plan, periods: int) -> list[float]:
@@ -112,29 +166,45 @@ class Screen:
             at = end
         return [round(weight, 9) for weight in (np.diff(sent) / MINUTE).tolist()]
 
-    def _shares(self, scenario: Scenario) -> tuple[float, float, float, float, float]:
-        """The `failure_shares` of the new version's invocations, once it is about to be found."""
+    def _shares(self, scenario: Scenario) -> list[tuple[float, float, float, float, float]]:
+        """The `failure_shares` of the new version's invocations at each level, once it is about to be found."""
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         rows = rows_of(spec.faults, scenario.start)
-        return failure_shares(rows, spec.mean_error_rate, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+        return [
+            failure_shares(rows, share, spec.failed_responses, t, False, 0.0, 0, NO_USER_QUANTILE)
+            for share in self._error_rates(spec)
+        ]
+
+    def _error_rates(self, spec: VersionSpec) -> list[float]:
+        """The share of errors of a version at each level; one that does not clump as the old one does keeps its mean."""
+        first = self.scenarios[0]
+        alike = spec.error_rate == first.function.versions[first.old].error_rate
+        factors = self._levels.factors.tolist()
+        return [min(spec.mean_error_rate * (factor if alike else 1.0), 1.0) for factor in factors]
 
     @cached_property
     def _failing(self) -> FloatArray:
-        """The share of the new version's requests that is bad for the first SLO, once that is about to be found."""
+        """The share of the new version's requests that is bad for the first SLO, once that is about to be found.
+
+        Of each scenario at each level: shape (scenarios x levels,).
+        """
         latency, shares = self.scenarios[0].slos[0].latency, []
         for scenario in self.scenarios:
-            error = bad_share(self._shares(scenario))
-            shares.append(error if latency is None else 1 - (1 - error) * (1 - self._slow(scenario, latency)))
+            slow = 0.0 if latency is None else self._slow(scenario, latency)
+            for failing in self._shares(scenario):
+                error = bad_share(failing)
+                shares.append(error if latency is None else 1 - (1 - error) * (1 - slow))
         return np.array(shares)
 
     @cached_property
-    def _usual(self) -> float:
-        """The share of the old version's requests that is bad for the first SLO."""
+    def _usual(self) -> FloatArray:
+        """The share of the old version's requests that is bad for the first SLO, as `_failing` has it."""
         first = self.scenarios[0]
         spec, latency = first.function.versions[first.old], first.slos[0].latency
         slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
-        return 1 - (1 - spec.mean_error_rate) * (1 - spec.failed_responses) * (1 - slow)
+        bad = [1 - (1 - share) * (1 - spec.failed_responses) * (1 - slow) for share in self._error_rates(spec)]
+        return np.array(bad * len(self.scenarios))
 
     def _slow(self, scenario: Scenario, limit: float) -> float:
         """The share of the new version's invocations that take longer than `limit` (s)."""
@@ -154,39 +224,37 @@ class Screen:
                 passes *= float(binom.cdf(hook.max_failures, hook.invocations, failing))
         return passes
 
-    def _shares_of(self, alarm: Alarm) -> tuple[float, tuple[float, ...]]:
-        """The share of the old version's invocations that the alarm counts, and of the new one's in each scenario."""
+    def _shares_of(self, alarm: Alarm) -> tuple[list[float], list[float]]:
+        """The share of the old version's invocations that the alarm counts, and of the new one's, as `_failing` has them."""
         key = alarm.limit if alarm.metric == "duration" else None
         if key not in self._counted:
             first = self.scenarios[0]
-            old = first.function.versions[first.old]
+            old, levels = first.function.versions[first.old], self._levels.factors.size
             if key is None:
-                usual, new = (
-                    old.mean_error_rate,
-                    tuple(error_share(self._shares(scenario)) for scenario in self.scenarios),
-                )
+                usual = self._error_rates(old) * len(self.scenarios)
+                new = [error_share(failing) for scenario in self.scenarios for failing in self._shares(scenario)]
             else:
-                usual = 1 - float(old.duration.cdf(np.array([key]))[0])
-                new = tuple(self._slow(scenario, key) for scenario in self.scenarios)
+                usual = [1 - float(old.duration.cdf(np.array([key]))[0])] * (levels * len(self.scenarios))
+                new = [self._slow(scenario, key) for scenario in self.scenarios for _ in range(levels)]
             self._counted[key] = (usual, new)
         return self._counted[key]
 
     @cached_property
-    def _counted(self) -> dict[float | None, tuple[float, tuple[float, ...]]]:
+    def _counted(self) -> dict[float | None, tuple[list[float], list[float]]]:
         """What `_shares_of` has found, by the limit of the duration, None for errors."""
         return {}
 
     def _expected(self, k: int, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Requests that an alarm sees in minutes of these weights, and those that it counts: (minutes,), (minutes, scenarios)."""
+        """Requests that an alarm sees in minutes of these weights, and that it counts: (minutes,), (minutes, scenarios x levels)."""
         new = self.rate * MINUTE * weights
         rest = self.rate * MINUTE * (1 - weights) if self.alarms[k].of == "alias" else np.zeros_like(weights)
         return new + rest, new[:, None] * self._new_share[k] + rest[:, None] * self._usual_share[k]
 
     def _breach(self, weight: float) -> FloatArray:
-        """P(a minute at this weight breaches): shape (alarms, scenarios), those of longer periods 0."""
+        """P(a minute at this weight breaches): shape (alarms, scenarios x levels), those of longer periods 0."""
         if weight in self._breaches:
             return self._breaches[weight]
-        breach = np.zeros((len(self.alarms), len(self.scenarios)))
+        breach = np.zeros(self._new_share.shape)
         counts: list[tuple[int, int, FloatArray]] = []
         for k in self._by_minute:
             alarm = self.alarms[k]
@@ -202,11 +270,15 @@ class Screen:
 
             members, limits, expected = (np.array(part) for part in zip(*counts, strict=True))
             breach[members] = gammainc(limits[:, None] + 1, expected)  # P(Poisson(expected) > limit)
+        if self._levels.independent:
+            levels = self._levels.factors.size
+            each = breach.reshape(len(self.alarms), -1, levels) @ self._levels.weights(1, 1)
+            breach = np.repeat(each, levels, axis=1)
         self._breaches[weight] = breach
         return breach
 
     def _alive_sliding(self, k: int, weights: FloatArray) -> FloatArray:
-        """P(no period of several minutes that ends by the end of each minute breaches): shape (minutes, scenarios).
+        """P(no period of several minutes that ends by the end of each minute breaches): shape (minutes, scenarios x levels).
 
         Neighbouring sums share all but a minute. P(both are within the limit) is exact, and the chain of them is Markov's.
         """

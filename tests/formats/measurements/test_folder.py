@@ -13,6 +13,7 @@ import pytest
 from command import call
 from recorded import DURATION, HISTORY, START, columns, metric_data, write_csv, write_json
 
+from rollout_sim.cli.measure import parts_of
 from rollout_sim.core.minutes import COLUMNS
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
@@ -113,9 +114,9 @@ def test_what_was_not_measured_is_a_guess(tmp_path: Path, without: str, said: st
     document = metric_data(FOUND)
     gone = ("duration_p50_ms", "duration_p90_ms", "duration_p99_ms") if without.startswith("duration") else (without,)
     document["MetricDataResults"] = [r for r in document["MetricDataResults"] if r["Label"].split()[0] not in gone]
-    assert said in " ".join(
-        scenario_text(result_of(write_json(tmp_path / "m.json", document))).replace("# ", "").split()
-    )
+    result = result_of(write_json(tmp_path / "m.json", document))
+    assert said in " ".join(scenario_text(result).replace("# ", "").split())
+    assert {"errors": "errors", "duration_p50_ms": "durations"}[without] not in [part for part, *_ in parts_of(result)]
 
 
 def test_without_the_alias_the_function_is_taken_and_said(tmp_path: Path) -> None:

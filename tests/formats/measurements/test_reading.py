@@ -125,6 +125,16 @@ def test_the_hour_that_comes_twice(tmp_path: Path) -> None:
     assert np.diff(measured.times).tolist() == [600] * 23
 
 
+def test_the_hour_that_does_not_exist_is_said_once(tmp_path: Path) -> None:
+    """Summer time began in Berlin on 2026-03-29 at 2:00."""
+    local = [f"2026-03-29 {hour:02}:{minute:02}:00" for hour in (1, 2) for minute in range(60)]
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations", [f"{when},7" for when in local])
+    said = [remark for remark in read(path, zone="Europe/Berlin").remarks if "do not exist" in remark]
+    assert said == [
+        "a.csv: 2026-03-29 has times that do not exist in its zone (summer time begins); they are taken an hour later"
+    ]
+
+
 def test_datadog_in_milliseconds_and_rows_of_series(tmp_path: Path) -> None:
     kept = np.flatnonzero(FOUND["invocations"] > 0)
     wide = [f"{1000 * t},{FOUND['invocations'][k]},{FOUND['errors'][k]}" for k, t in enumerate(times(40)) if k in kept]

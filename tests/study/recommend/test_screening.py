@@ -11,7 +11,9 @@ from builders import scenario
 from scipy.stats import binom, poisson
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import to_yaml
+from rollout_sim.function.error_rates import paths_of
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
 from rollout_sim.study.recommend.screening import Screen, screenable
@@ -43,6 +45,33 @@ def test_a_period_that_slides_is_screened_as_plain_draws_have_it(of: str, thresh
     assert stopped(alarm) == pytest.approx(drawn, abs=0.03)
     alone = 1 - float((sums[:, 4::5] <= threshold).all(axis=1).mean())
     assert abs(alone - drawn) > 0.06
+
+
+@pytest.mark.parametrize(("threshold", "datapoints"), [(3, "2 of 2"), (0, "1 of 1")])
+def test_errors_that_clump_are_screened_in_spells(threshold: int, datapoints: str) -> None:
+    """8,000 canaries that meet the spells as they come; with the mean of the errors none would be stopped by two datapoints."""
+    rate = {"calm": "0.1%", "spells": "30%", "spell": "20 min", "every": "5 h"}
+    versions = {"1": {"duration": "1 ms", "error_rate": rate}, "2": {"like": "1"}}
+    given = scenario(**QUIET | {"function__versions": versions})
+    alarm = Alarm(metric="errors", of="new_version", threshold=f"> {threshold}", datapoints=datapoints)
+    screened = Screen([given, given], [alarm], RATE, found_after=900.0).screen(given.strategies["c"].plan).stopped
+    shares = paths_of(given.function.versions["1"].error_rate, Streams(seed=1), 900.0, 8000)
+    breached = np.random.default_rng(2).poisson(RATE * 60 * 0.5 * shares) > threshold
+    drawn = float((breached[:, 1:] & breached[:, :-1] if datapoints == "2 of 2" else breached).any(axis=1).mean())
+    assert screened.shape == (1, 2)
+    assert screened[0] == pytest.approx(drawn, abs=0.03)
+    assert drawn > 0.03
+
+
+def test_scattered_minutes_are_screened_one_by_one() -> None:
+    rate = {"mean": "1%", "dispersion": 0.05}
+    versions = {"1": {"duration": "1 ms", "error_rate": rate}, "2": {"like": "1"}}
+    given = scenario(**QUIET | {"function__versions": versions})
+    alarm = Alarm(metric="errors", of="new_version", threshold="> 1", datapoints="2 of 2")
+    screened = Screen([given], [alarm], RATE, found_after=900.0).screen(given.strategies["c"].plan).stopped[0, 0]
+    shares = paths_of(given.function.versions["1"].error_rate, Streams(seed=1), 900.0, 20_000)
+    breached = np.random.default_rng(2).poisson(RATE * 60 * 0.5 * shares) > 1
+    assert screened == pytest.approx(float((breached[:, 1:] & breached[:, :-1]).any(axis=1).mean()), abs=0.005)
 
 
 @pytest.mark.parametrize("least", [0, 12, 20])
