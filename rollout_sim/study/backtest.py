@@ -462,7 +462,7 @@ def _predict(
     """What the scenario predicts, and the recorded moments at which: several where its traffic or errors follow them, else why not."""
     moments, why = _moments(scenario, recording, starts)
     if not moments:
-        return compare(scenario, replications, names, seed=seed, jobs=jobs), (), why
+        return compare(scenario, replications, names, seed=seed, jobs=jobs, keep=False), (), why
     each = max(replications // len(moments), 2)
     parts = [_compared(moved, names, each, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
@@ -475,7 +475,7 @@ def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, 
     for side in sides:
         plane = choose_engine(side)
         plane = replace(plane, batch=min(plane.batch, replications))
-        compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane))
+        compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane, keep=False))
     return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)
 
 

@@ -202,6 +202,7 @@ def compare(
     cluster: str | None = None,
     progress: Progress | None = None,
     plane: EngineChoice | None = None,
+    keep: bool = True,
 ) -> Comparison:
     """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
@@ -209,7 +210,8 @@ def compare(
     to 400, as far as a hundred go (`study.replications`). `seed` and `engine` replace the scenario's; `jobs` processes (None:
     as many as there are processors, where it is worth it), or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. What is interrupted from the keyboard returns the replications that
-    are done by then, if there are any, and says so. `plane` is what `choose_engine(scenario, engine)` said, where it
+    are done by then, if there are any, and says so; without `keep`, as a part of something larger, it ends with
+    KeyboardInterrupt. `plane` is what `choose_engine(scenario, engine)` said, where it
     was asked before. Raises ScenarioError for what cannot be run.
 
     Examples:
@@ -230,7 +232,7 @@ def compare(
         replications = compared_by_default(scenario, plane, runs)
     if jobs is None:
         jobs = worth_sharing(nominal_seconds(scenario, plane, runs * replications))
-    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=True)
+    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=keep)
     compared = [
         Comparison(
             scenario=varied, seed=seed, replications=done, plane=its_plane, columns=its_columns, asked=engine,

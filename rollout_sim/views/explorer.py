@@ -124,7 +124,7 @@ class Explorer:
     def estimates(self, setting: Setting, severity: float) -> dict[str, Estimate]:
         """`stopped` and `bad_requests` at a setting, by simulation."""
         plane, replications, _ = self.effort(setting)
-        compared = compare(self.at(setting, severity), replications, twin=False, plane=plane)
+        compared = compare(self.at(setting, severity), replications, twin=False, plane=plane, keep=False)
         estimates = compared.estimates(_NAME)
         return {name: estimate for name, estimate in estimates.items() if estimate is not None}
 

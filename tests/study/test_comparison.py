@@ -265,6 +265,8 @@ def test_an_interrupted_comparison_keeps_the_first_replications(monkeypatch: pyt
     assert (kept.replications, kept.interrupted) == (2 * size, 3000)
     assert kept.to_json()["interrupted"] == 3000
     assert whole.interrupted is None
+    with pytest.raises(KeyboardInterrupt):  # what is a part of a report or a backtest ends that
+        compare(given, 3000, keep=False)
     assert kept.twin is not None
     assert whole.twin is not None
     for side, whole_side in ((kept, whole), (kept.twin, whole.twin)):

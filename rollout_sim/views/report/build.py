@@ -93,7 +93,7 @@ def make_report(
         runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
     compared = compare(
         scenario, count, strategies,
-        seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5), plane=plane,
+        seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5), plane=plane, keep=False,
     )  # fmt: skip
     why_not: dict[str, str] = {}
     recommendation = chosen = recommended = None
@@ -104,7 +104,7 @@ def make_report(
         recommendation = search.recommend(progress=part_of(progress, 0.5, 0.85))
         if recommendation.winner is not None:
             chosen = recommendation.chosen_scenario
-            recommended = compare(chosen, count, seed=seed, engine=engine, jobs=jobs)
+            recommended = compare(chosen, count, seed=seed, engine=engine, jobs=jobs, keep=False)
             if not _is_one_of(recommendation.winner, compared):
                 alone = replace(chosen, engine=single.engine)
                 runs += tuple(
