@@ -255,7 +255,8 @@ class Task:
 
     `path` is the file that it was read from, `document` the scenario's, `home` the folder for results where no other one is
     given as `out`; with `strict`, warnings are errors. `named` is the recipe's part about files and `axes` a sweep's, where a
-    recipe is run again; None where a scenario file is. Of the pictures `suffix` is the format.
+    recipe is run again; None where a scenario file is. Of the pictures `suffix` is the format. Warnings with the names `untold`
+    do not matter to the command.
     """
 
     path: Path
@@ -272,6 +273,7 @@ class Task:
     out: Path | None = None
     suffix: str = FORMATS[0]
     as_json: bool = False
+    untold: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -293,7 +295,7 @@ class Task:
                     for text in error.problems
                 ]
             ) from None
-        tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict)
+        tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict, untold=self.untold)
         return loaded
 
     def named_files(self, axes: tuple[Axis | SeverityAxis, ...] = ()) -> Mapping[str, Any]:
@@ -333,15 +335,19 @@ class Task:
         )
 
 
-def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool) -> None:
-    """Says on standard error what in the `document` of a scenario is probably not meant.
+def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, untold: Sequence[str] = ()) -> None:
+    """Says on standard error what in the `document` of a scenario is probably not meant, but for warnings with the names `untold`.
 
     Raises ScenarioError with the same where `strict`.
     """
     from rollout_sim.core.yaml_io import locate
     from rollout_sim.errors import ScenarioError, legible
 
-    told = [f"{document.path}:{locate(document, warning.where)}: {warning}" for warning in scenario.warnings()]
+    told = [
+        f"{document.path}:{locate(document, warning.where)}: {warning}"
+        for warning in scenario.warnings()
+        if warning.name not in untold
+    ]
     if strict and told:
         raise ScenarioError(told)
     for line in told:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from rollout_sim.cli import console, options
@@ -17,14 +19,14 @@ from rollout_sim.cli import console, options
 def when(task: options.Task, replications: int) -> None:
     """Find the best and the worst hour to deploy, by bad requests and by the time until a bad version is stopped.
 
-    Needs traffic or errors that know the time: a trace with dates, a daily swing, or recorded minutes.
+    Needs traffic or errors that know the time: a trace with dates, a daily swing, a schedule, or recorded minutes.
     """
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.when import when as by_hours
     from rollout_sim.views.output import WHEN_FILES
     from rollout_sim.views.when import answers, when_table
 
-    loaded, named = task.prepare(WHEN_FILES)
+    loaded, named = replace(task, untold=("schedule",)).prepare(WHEN_FILES)  # the clock's begin moves with the hour
     with console.studying(loaded, choose_engine(loaded)) as progress:
         result = by_hours(
             loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs or 1, progress=progress

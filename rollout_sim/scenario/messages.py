@@ -241,8 +241,8 @@ def _closest(findings: list[_Finding], document: YamlDocument) -> list[_Finding]
 
     For `sli: {latncy: 1 s}`, where `errors` or a `LatencySli` may stand, pydantic reports that it is not `errors`, that
     `LatencySli` has no `latncy`, and that its `latency` is missing. A mapping was written, so only what is said about
-    types that are mappings is kept; of several such types the one with the fewest unknown fields, then findings. For
-    `sli: eror` it is the other way round.
+    types that are mappings is kept; of several such types the one with the fewest unknown fields, then the fewest whose meaning
+    cannot be guessed, then findings. For `sli: eror` it is the other way round.
     """
     kept = [finding for finding in findings if finding.fork is None]
     for fork in {finding.fork: None for finding in findings if finding.fork is not None}:
@@ -253,9 +253,15 @@ def _closest(findings: list[_Finding], document: YamlDocument) -> list[_Finding]
         mapping = isinstance(_at(document.data, fork), dict)
         fitting = [member for member in members.values() if member[0].structured == mapping] or list(members.values())
         if mapping:
-            fitting = [min(fitting, key=lambda member: (sum(f.kind == _UNKNOWN for f in member), len(member)))]
+            fitting = [min(fitting, key=_distance)]
         kept += [finding for member in fitting for finding in member]
     return kept
+
+
+def _distance(member: list[_Finding]) -> tuple[int, int, int]:
+    """How far the author was from writing the type that these findings are about: the least, the nearest."""
+    unknown = [finding for finding in member if finding.kind == _UNKNOWN]
+    return len(unknown), sum(finding.meant is None or not finding.meant[-1] for finding in unknown), len(member)
 
 
 def _inherited(data: Mapping[str, Any], where: Where) -> Where:

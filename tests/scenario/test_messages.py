@@ -134,6 +134,7 @@ def problems(folder: Path, text: str, **options: Any) -> list[str]:
             "name: a\nsli:\n  latncy: 1 s",
             "3: sli.latncy: unknown field; did you mean 'latency'? allowed latency, share",
         ),
+        ("name: a\nsli:\n  cdes: [1]", "3: sli.cdes: unknown field; did you mean 'codes'? allowed codes"),
         ("name: a\nsli:\n  codes: [1, x]", "3: sli.codes[1]: needs a whole number, got 'x'"),
         ("name: a\nsli:\n  share: 3%", "2: sli.latency: is missing"),
         (

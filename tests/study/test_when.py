@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from builders import data, scenario
+from click.testing import CliRunner
 
+from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import stamp_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.scenario.scenario import Scenario
@@ -74,3 +77,19 @@ def test_without_a_clock_or_a_fault_there_is_no_best_hour() -> None:
         when(scenario())
     with pytest.raises(ScenarioError, match="nothing bad happens at any hour"):
         when(given(function__versions__2={"like": "1"}))
+
+
+def test_a_schedule_that_comes_at_another_hour_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hours that are looked at move the begin of its clock."""
+
+    def begun(*_: Any, **__: Any) -> Hours:
+        raise ScenarioError(["begun"])
+
+    monkeypatch.setattr("rollout_sim.study.when.when", begun)
+    nine = {"source": "schedule", "alias": "prod", "arrivals": {"cron": "0 9 * * ? *"}}
+    path = tmp_path / "nine.yaml"
+    path.write_text(yaml.safe_dump(data(traffic=[nine])), encoding="utf-8")
+    assert "schedule" in [warning.name for warning in Scenario.load(path).warnings()]
+    result = CliRunner().invoke(app, ["when", str(path), "--out", str(tmp_path)])
+    assert "begun" in str(result.exception)
+    assert "schedule" not in result.stderr
