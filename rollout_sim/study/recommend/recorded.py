@@ -93,7 +93,10 @@ def recommend_recorded(
         on_recorded(scenario, recording, data, end), deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs
     )
     searched = search.recommend(keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress)
-    found = replace(searched, described=scenario, data=str(data))
+    told = f"searched on hours of {recording.of} that were recorded before {iso_of(end)} UTC, drawn by chance"
+    if searched.winner is None:
+        told += "; nothing is recommended, so nothing is played on the days after"
+    found = replace(searched, described=scenario, data=str(data), notes=(*searched.notes, told))
     if found.winner is None:
         return found, None
     chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])

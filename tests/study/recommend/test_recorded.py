@@ -81,6 +81,7 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     assert (confirmation.played.begins >= START + 2 * DAY).all()
     assert np.unique(confirmation.played.days).tolist() == [2]
     assert found.chosen_scenario.function.versions["1"].error_rate == 0.01
+    assert any("recorded before 2" in note and "drawn by chance" in note for note in found.notes)
     (limit,) = [limit for limit in confirmation.limits(GOAL) if limit.name == "false_rollback"]
     assert limit.kept == "no"
     assert any("there it breaks false rollback" in line for line in confirmed(confirmation, GOAL))
