@@ -67,30 +67,51 @@ durations = st.sampled_from(
     ]
 )  # fmt: skip
 
+PLACES: list[dict[str, Any]] = [
+    {}, {"function__managed": test_compiled.MANAGED},
+    {"function__provisioned": {"prod": {"environments": 3, "allocation": "20 s"}}},
+]  # fmt: skip
+"""Where versions run, besides environments of their own."""
+
+
+def _apart(strategy: dict[str, Any], provisioned: object) -> dict[str, Any]:
+    """The strategy, which provisions nothing beside what is `provisioned` for an alias."""
+    return {name: x for name, x in strategy.items() if not provisioned or name not in ("provisioned", "allocation")}
+
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
+    where = draw(st.sampled_from(PLACES))
     version = draw(durations) | {"error_rate": draw(error_rates), "failed_responses": draw(percent(0, 20))}
+    if where:
+        version.pop("provisioned", None)
+    if "function__managed" in where:
+        version = {name: value for name, value in version.items() if not name.startswith("cold")}
     traffic = [draw(polled), *draw(st.lists(st.one_of(polled, others), max_size=1))]
     metric = draw(alarms)
     needed = {"iterator_age": STREAM}.get(metric["metric"], QUEUE if metric["metric"] in GAUGES else None)
     if needed is not None:
         traffic.append(needed | {"fifo": {"groups": 9}} if needed is QUEUE else needed)
     if any("function" in source for source in traffic):
-        latest = {"$LATEST": {"like": "1", "provisioned": 0}}
+        latest = {"$LATEST": {"like": "1"} | ({"provisioned": 0} if "provisioned" in version else {})}
     else:
         latest = {}
     traffic.append(STREAM | {"keys": {"count": 9}})
+    strategy = _apart(draw(test_compiled.strategies), "function__provisioned" in where)
+    hits = draw(st.lists(st.one_of(faults, st.just({"poison": "3%"})), max_size=3))
+    if "function__managed" in where:
+        hits = [fault for fault in hits if "init" not in fault]
+    else:
+        where = where | {"function__reserved_concurrency": draw(st.sampled_from([None, 7, 15]))}
     return scenario(
+        **where,
         seed=draw(st.integers(0, 10_000)),
         horizon=draw(st.sampled_from(["3 min", "130 s"])),
         rollout__start=draw(st.sampled_from(["30 s", "61 s"])),
         rollout__revert=draw(st.sampled_from(["0 s", "7 s"])),
-        function__versions={"1": version, **latest, "2": {"like": "1", "faults": draw(st.lists(
-            st.one_of(faults, st.just({"poison": "3%"})), max_size=3))}},
+        function__versions={"1": version, **latest, "2": {"like": "1", "faults": hits}},
         function__timeout=draw(st.sampled_from(["900 ms", "5 s"])),
         function__keep_alive=draw(st.sampled_from(["2 s", "40 s"])),
-        function__reserved_concurrency=draw(st.sampled_from([None, 7, 15])),
         function__scale_up=draw(st.sampled_from([1000, 4])),
         incident=draw(st.sampled_from([None, [{"poison": "4%", "onset": "10 s", "until": "70 s"}]])),
         traffic=traffic,
@@ -98,7 +119,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             {"name": "any", "objective": "99%"}, {"name": "fresh", "sli": {"age": "6 s"}, "objective": "90%"},
             {"name": "kept", "sli": "lost", "objective": "99%"}]])),
         alarms={"errors": metric},
-        strategies={"one": draw(test_compiled.strategies)},
+        strategies={"one": strategy},
     )  # fmt: skip
 
 
@@ -222,7 +243,7 @@ def test_a_message_that_is_forgotten_would_be_noticed(
 def with_two_strategies(draw: st.DrawFn) -> Scenario:
     found = draw(scenarios())
     assert found.rollout is not None
-    other = scenario(strategies={"two": draw(test_compiled.strategies)}).strategies
+    other = scenario(strategies={"two": _apart(draw(test_compiled.strategies), found.function.provisioned)}).strategies
     rollout = replace(found.rollout, start=draw(st.sampled_from([61.0, 130.0])))
     return replace(found, rollout=rollout, strategies=found.strategies | other)
 
