@@ -46,7 +46,7 @@ ORIGIN = TemplateFile(path=Path("template.yaml"), line=7, alarms={"errors": 30})
         ),
         (("function", "reserved_concurrency"), 77, "ReservedConcurrentExecutions: 77"),
         (("function", "versions", "2", "provisioned"), 5, "ProvisionedConcurrencyConfig.ProvisionedConcurrentExecutions: 5"),
-        (("traffic", 0, "alias"), "live", "traffic[0].alias: live"),
+        (("traffic", 0, "alias"), "live", "the caller: the alias live behind the function's name or ARN"),
     ],
 )  # fmt: skip
 def test_a_change_in_the_words_of_cloudformation(where, value, words) -> None:

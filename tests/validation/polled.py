@@ -36,7 +36,7 @@ def rolled_out(
     """A rollout after a minute, all at once unless `changes` say otherwise."""
     versions = {"1": {"duration": duration}, "2": {"like": "1", "faults": faults}}
     whole: dict[str, Any] = {
-        "horizon": f"{minutes} min", "function__versions": versions, "function__timeout": "5 s", "slos": [],
+        "engine": "simpy", "horizon": f"{minutes} min", "function__versions": versions, "function__timeout": "5 s", "slos": [],
         "alarms": None, "rollout": {"alias": "prod", "to": "2", "start": "1 min"}, "strategies": {"all": {"type": "all_at_once"}},
     }  # fmt: skip
     return scenario(**(whole | {"traffic": [source]} | changes))
