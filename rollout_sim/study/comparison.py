@@ -203,6 +203,7 @@ def compare(
     progress: Progress | None = None,
     plane: EngineChoice | None = None,
     keep: bool = True,
+    added: bool = True,
 ) -> Comparison:
     """Many replications of each of the `strategies` (all by default), and of the good-version twin.
 
@@ -211,8 +212,9 @@ def compare(
     as many as there are processors, where it is worth it), or the Dask scheduler at the address `cluster`, share the work.
     `progress` is called with the share that is done. What is interrupted from the keyboard returns the replications that
     are done by then, if there are any, and says so; without `keep`, as a part of something larger, it ends with
-    KeyboardInterrupt. `plane` is what `choose_engine(scenario, engine)` said, where it
-    was asked before. Raises ScenarioError for what cannot be run.
+    KeyboardInterrupt. `plane` is what `choose_engine(scenario, engine)` said, where it was asked before. Without `added`
+    nothing is said of what a rollout adds, which takes runs without one on some planes. Raises ScenarioError for what cannot
+    be run.
 
     Examples:
         >>> compared = compare(Scenario.load("scenarios/checkout.yaml"), 256, ["instant", "canary 10%"])
@@ -232,7 +234,9 @@ def compare(
         replications = compared_by_default(scenario, plane, runs)
     if jobs is None:
         jobs = worth_sharing(nominal_seconds(scenario, plane, runs * replications))
-    columns, done = _run(sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, keep=keep)
+    columns, done = _run(
+        sides, names, seed, replications, jobs=jobs, cluster=cluster, progress=progress, added=added, keep=keep
+    )
     compared = [
         Comparison(
             scenario=varied, seed=seed, replications=done, plane=its_plane, columns=its_columns, asked=engine,
@@ -243,27 +247,9 @@ def compare(
     return compared[0] if good is None else replace(compared[0], twin=compared[1])
 
 
-def part_of_study(
-    scenario: Scenario, replications: int, strategies: Sequence[str] = (), *, seed: int, plane: EngineChoice | None = None,
-    jobs: int = 1, added: bool = True,
-) -> Comparison:  # fmt: skip
-    """The same for a study that consists of several, without a twin: one that is interrupted ends it with KeyboardInterrupt.
-
-    Without `added` nothing is said of what a rollout adds, which takes runs without one on some planes. The other parameters
-    and the errors are those of `compare`.
-    """
-    names = studied(scenario, strategies, replications)
-    plane = choose_engine(scenario) if plane is None else plane
-    if plane.engine != "aggregate":
-        check_size(scenario, plane.engine, runs=len(names) * replications)
-    check_memory(len(names), replications)
-    (columns,), _ = _run([(scenario, plane)], names, seed, replications, jobs=jobs, added=added)
-    return Comparison(scenario=scenario, seed=seed, replications=replications, plane=plane, columns=columns)
-
-
 def _run(
     sides: Sequence[tuple[Scenario, EngineChoice]], names: tuple[str, ...], seed: int, replications: int, *, jobs: int,
-    cluster: str | None = None, progress: Progress | None = None, added: bool = True, keep: bool = False,
+    cluster: str | None, progress: Progress | None, added: bool, keep: bool,
 ) -> tuple[list[dict[str, Samples]], int]:  # fmt: skip
     """The columns of each side, and how many replications of all sides are done: with `keep` fewer where it is interrupted.
 

@@ -23,7 +23,7 @@ from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.comparison import part_of_study
+from rollout_sim.study.comparison import compare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,9 @@ def _simulated(
     for number, (hour, several) in enumerate(moments.items()):
         each = max(math.ceil(replications / len(several)), 2)
         for day, moment in enumerate(several):
-            compared = part_of_study(scenario.at(moment, files), each, names, seed=seed + day, jobs=jobs)
+            compared = compare(
+                scenario.at(moment, files), each, names, seed=seed + day, twin=False, jobs=jobs, keep=False
+            )
             for name in names:
                 samples, its = compared.columns[name], columns[name]
                 its["bad_requests_added"].append(samples["bad_requests_added"])

@@ -18,7 +18,7 @@ from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.batch import concatenate, run_batch
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study import comparison
-from rollout_sim.study.comparison import Comparison, batches_of, compare, good_twin, part_of_study
+from rollout_sim.study.comparison import Comparison, batches_of, compare, good_twin
 from rollout_sim.study.executor import run_batches
 from rollout_sim.theory import catch_probability
 
@@ -278,4 +278,4 @@ def test_an_interrupted_comparison_keeps_the_first_replications(monkeypatch: pyt
         compare(given, 3000)
     assert compare(given, 3000, twin=False).replications == size
     with pytest.raises(KeyboardInterrupt):  # a part of a larger study must not pass for the whole of it
-        part_of_study(given, 3000, seed=given.seed)
+        compare(given, 3000, seed=given.seed, twin=False, keep=False)

@@ -22,17 +22,17 @@ from rollout_sim.core.arrays import BoolArray, FloatArray
 from rollout_sim.core.statistics import Estimate, difference, share_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.faults import Fault, Slowdown
-from rollout_sim.planes.selection import PLANES, EngineChoice, check_size, choose_engine
+from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY
 from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
-from rollout_sim.study.comparison import Comparison, part_of_study
+from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.search import Search, default_goal, default_risk
-from rollout_sim.study.replications import PER_RUN, counts_of
+from rollout_sim.study.replications import counts_of, nominal_seconds
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
 
@@ -267,12 +267,11 @@ class Evidence:
             count = replications or few
         else:
             scenario = _brief(scenario)
-            size = check_size(scenario)
-            each = (PER_RUN + size / PLANES[plane.engine].speed) * len(names or scenario.strategies or (STEADY,))
-            count = replications or (FEW if size <= LARGE else FEW // 2)
+            each = nominal_seconds(scenario, plane, len(names or scenario.strategies or (STEADY,)))
+            count = replications or (FEW if check_size(scenario) <= LARGE else FEW // 2)
             count = max(min(count, int(SECONDS / each)), min(count, FEWEST))
             self._spent += count * each
-        return part_of_study(scenario, count, names, seed=self._seed(runs), plane=plane, added=False)
+        return compare(scenario, count, names, seed=self._seed(runs), plane=plane, twin=False, keep=False, added=False)
 
     @property
     def exhausted(self) -> bool:
@@ -291,7 +290,7 @@ class Evidence:
         """A few replications in which every invocation is simulated, which alone tells of cold starts."""
         brief = _brief(scenario)
         plane = choose_engine(brief, choose_engine(scenario, single=True).engine)
-        return part_of_study(brief, FEW // 2, seed=scenario.seed, plane=plane, added=False)
+        return compare(brief, FEW // 2, seed=scenario.seed, plane=plane, twin=False, keep=False, added=False)
 
     def budget(self, strategy: str, edits: Sequence[Edit] = (), runs: Runs = "whole") -> Estimate | None:
         """The 95th percentile, over the risk, of the share of the first SLO's budget that a rollout spends.

@@ -30,7 +30,7 @@ from rollout_sim.study.check.remedies import (
     watching_changes,
 )
 from rollout_sim.study.check.rule import Match, rule
-from rollout_sim.study.comparison import Comparison, part_of_study
+from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.traffic.source import Source
 
 HANDFUL: Final = 5.0
@@ -340,8 +340,14 @@ def _throttled(good: Comparison, strategy: str) -> Estimate | None:
     if not column(good, strategy, "throttles").any():
         return None
     still = good.scenario.without_rollout()
-    quiet = part_of_study(
-        still, good.replications, seed=good.seed, plane=choose_engine(still, good.plane.engine), added=False
+    quiet = compare(
+        still,
+        good.replications,
+        seed=good.seed,
+        plane=choose_engine(still, good.plane.engine),
+        twin=False,
+        keep=False,
+        added=False,
     )
     return difference(column(good, strategy, "throttles"), column(quiet, STEADY, "throttles"))
 

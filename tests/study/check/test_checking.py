@@ -174,7 +174,7 @@ def test_what_takes_long_is_simulated_less_often() -> None:
         counts.append(replications)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("rollout_sim.study.check.evidence.part_of_study", counted)
+        patched.setattr("rollout_sim.study.check.evidence.compare", counted)
         for rate in ("1/s", "20/s", "2000/s"):
             source = queue | {"arrivals": {"poisson": rate}}
             evidence = Evidence(scenario(engine="simpy", traffic=[source], function__versions=versions), origin=origin)
