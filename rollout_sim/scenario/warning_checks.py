@@ -366,9 +366,11 @@ def _silent_schedule(scenario: Sections) -> Iterator[ScenarioWarning]:
     """A schedule by the clock that does not come while the simulation lasts."""
     for i, source in enumerate(scenario.traffic):
         cron = source.arrivals.cron
-        if cron is None or next(cron.moments(), math.inf) < scenario.horizon:
+        if cron is None:
             continue
         first = next(cron.moments(), math.inf)
+        if first < scenario.horizon:
+            continue
         again = f"comes at {stamp_of(moment_of(cron.begin) + first)}" if math.isfinite(first) else "never comes again"
         what = f"begins at {cron.begin} and {again}, after the horizon; give a `begin`, or `--at`"
         yield ScenarioWarning(name="schedule", where=("traffic", i, "arrivals", "cron"), what=what)

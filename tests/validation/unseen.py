@@ -52,6 +52,12 @@ def made(k: int, rng: np.random.Generator) -> tuple[float, ErrorRate]:
     return rate, Spells(calm=mean / 4, spells=min(10 * mean, 0.2), spell=spell, every=every)
 
 
+def failures(k: int, errors: ErrorRate, n: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """How many of the `n` calls of each minute of the two weeks fail, of the k-th function."""
+    path = np.resize(paths_of(errors, Streams(seed=k), 2 * WEEK * 60.0)[0], 2 * WEEK)
+    return rng.binomial(n, path)
+
+
 def written(fit: fitting.ErrorFit) -> Any:
     """The fitted errors as a scenario has them."""
     described = fit.description
@@ -99,10 +105,9 @@ def differences() -> NDArray[np.float64]:
     with patch.object(fitting, "SIMULATED", 40):  # of the goodness of the fit, which is not looked at here
         for k in range(FUNCTIONS):
             rate, errors = made(k, rng)
-            path = np.resize(paths_of(errors, Streams(seed=k), 2 * WEEK * 60.0)[0], 2 * WEEK)
             n = rng.poisson(rate, 2 * WEEK)
             measured = text(float(n[:WEEK].mean()) / 60, "rate")
-            found.append(difference(n, rng.binomial(n, path), lambda _, rate=measured: {"poisson": rate}))
+            found.append(difference(n, failures(k, errors, n, rng), lambda _, rate=measured: {"poisson": rate}))
     return np.array(found)
 
 
@@ -135,8 +140,7 @@ def differences_of_real_arrivals() -> NDArray[np.float64]:
             begins = rng.integers(its.size, size=2 * WEEK // BLOCK)
             shape = its[(begins[:, None] + np.arange(BLOCK)) % its.size].reshape(-1) / its.mean()
             n = rng.poisson(rate * shape)
-            path = np.resize(paths_of(errors, Streams(seed=k), 2 * WEEK * 60.0)[0], 2 * WEEK)
-            failed = rng.binomial(n, path)
+            failed = failures(k, errors, n, rng)
 
             def hours(folder: Path, n: NDArray[np.int64] = n[:WEEK]) -> dict[str, Any]:
                 rows = [f"{stamp_of(START + 60 * k)},function,{count},0\n" for k, count in enumerate(n.tolist())]
