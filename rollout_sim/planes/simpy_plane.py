@@ -87,18 +87,15 @@ class At(Event):
         heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
 
 
-def _begin(steps: Generator[At, None, None]) -> None:
-    """Starts a process, which goes on whenever what it waits for happens.
+def _go_on(steps: Generator[At, None, None], _: Event | None = None) -> None:
+    """Starts a process, or goes on with it; it goes on again whenever what it waits for happens.
 
     SimPy's own `Process` starts and ends by events that others can wait for. Nobody does, and they would be half of all events.
+    Nothing refers to itself here: what is over goes at once, and the garbage collector finds nothing.
     """
-
-    def go_on(_: Event | None) -> None:
-        happens = next(steps, None)
-        if happens is not None:
-            happens.callbacks.append(go_on)
-
-    go_on(None)
+    happens = next(steps, None)
+    if happens is not None:
+        happens.callbacks.append(partial(_go_on, steps))
 
 
 @dataclass(slots=True, eq=False)
@@ -238,7 +235,7 @@ class SimpyPlane:
             source.queue = number
         self._waiting = 0  # records without a fate
         self._sample_step, self._samples = sample_step(scenario), 0
-        self._clock.process(self._traffic())
+        _go_on(self._traffic())
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
@@ -310,7 +307,7 @@ class SimpyPlane:
             return lambda: (np.zeros(1, np.int64), np.zeros(1))
         answers: list[tuple[float, bool]] = []
         for number, start in enumerate(hook.starts(self._clock.now)):
-            _begin(self._test(self._new_version, number, start, answers))
+            _go_on(self._test(self._new_version, number, start, answers))
         return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
@@ -354,14 +351,15 @@ class SimpyPlane:
         """Sends every request on its way; at equal times the sources go in their order."""
         streams = [self._requests(source) for source in self._sources]
         merged = heapq.merge(*streams, key=lambda request: (request.arrived, request.source.index))
+        horizon = self._scenario.horizon
         for request in streams[0] if len(streams) == 1 else merged:
-            if request.arrived >= self._scenario.horizon:
+            if request.arrived >= horizon:
                 return
             yield At(self._clock, request.arrived, ARRIVAL)
             if isinstance(request, _Arrival):
                 self._record(request.source, request.record)
             else:
-                _begin(self._request(request))
+                _go_on(self._request(request))
 
     def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""
@@ -401,7 +399,7 @@ class SimpyPlane:
             version, first = self._route(request)
             self._pending[request] = first
             period = int(t // self._counts.resolution)
-            if self._is_undelivered(version, request, t):
+            if request.source.law is not None and self._is_undelivered(request.source.law, version, request, t):
                 outcome = REFUSED
             elif (invocation := self._run(version, request, t)) is None:
                 outcome = THROTTLED
@@ -439,10 +437,9 @@ class SimpyPlane:
         """The version that the alias chooses for this attempt, and the count index of its first period."""
         return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
 
-    def _is_undelivered(self, version: _VersionState, request: _Request, t: float) -> bool:
+    def _is_undelivered(self, law: DeliveryLaw, version: _VersionState, request: _Request, t: float) -> bool:
         """Whether Lambda does not take the event from the service that delivers it; once it has, its own retries act."""
-        law = request.source.law
-        if law is None or request.errors + request.throttles > 0:
+        if request.errors + request.throttles > 0:
             return False
         permitted = law.permitted or t < self._start or service(request.source.alias, self._new) == ABSENT
         u = jitter(request.draws.route[request.index])
@@ -493,7 +490,8 @@ class SimpyPlane:
 
     def _refused(self, draws: AttemptDraws, index: int, t: float) -> bool:
         """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
-        return is_refused(self._throttled[int(t // self._throttled_step)], float(draws.uniforms[SERVICE, index]))
+        share = self._throttled[int(t // self._throttled_step)]
+        return share > 0.0 and is_refused(share, float(draws.uniforms[SERVICE, index]))
 
     def _end(self, invocation: _Invocation) -> None:
         """The environment is idle again, or gone after a crash, a failed init or a timeout."""

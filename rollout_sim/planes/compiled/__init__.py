@@ -2,7 +2,7 @@
 
 The plane (`plane`), the loop (`kernel`), its state in arrays (`state`), environments, queue of events, attempts and requests
 (`environments`, `queue`, `invocations`, `requests`), queues and streams (`pollers`, `records`, in arrays `polls`), what draws the
-random variates ahead (`feed`) and their generators (`sfc64`), and Numba (`jit`).
+random variates ahead (`feed`) and their generators (`sfc64`), Numba (`jit`), and where its code is kept (`cache`).
 Begin with `kernel`.
 """
 
@@ -16,6 +16,7 @@ from typing import Final
 from rollout_sim.control.metrics import Metrics, RequestCounts
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.planes.base import DataPlane, PlaneSpec, SideBySide
+from rollout_sim.planes.compiled import cache
 from rollout_sim.planes.draws import COLUMNS, RETRY_SLOTS, expected_counts, later_attempts
 from rollout_sim.scenario.scenario import Scenario
 
@@ -43,7 +44,9 @@ def _installed() -> bool:
 
 
 def _ready(scenario: Scenario) -> bool:
-    """Whether the kernel is compiled already."""
+    """Whether the kernel is compiled already; on a machine that has none, Numba is not loaded to say so."""
+    if cache.is_empty():
+        return False
     from rollout_sim.planes.compiled.kernel import ready
 
     return ready(polled=scenario.polled)
