@@ -30,6 +30,7 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 @click.option(
     "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Of the output."
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
     help="From which severity on the exit status is 1.",
@@ -46,6 +47,7 @@ def check(
     goal_file: Path | None,
     config: Path | None,
     output: str,
+    as_json: bool,
     fail_on: str,
     function: str | None,
     given: tuple[str, ...],
@@ -70,6 +72,8 @@ def check(
     from rollout_sim.study.executor import check_jobs
     from rollout_sim.views.findings import FORMATS
 
+    if as_json and output not in (OUTPUTS[0], "json"):
+        raise click.UsageError(f"--json and --format {output} exclude each other")
     if rate is not None and not any(map(is_template, files)):
         raise click.UsageError("--rate is for templates; a scenario says how many events come")
     values = options.template_values(given, parameters, environment)
@@ -94,7 +98,7 @@ def check(
             jobs=jobs,
             progress=progress,
         )
-    text = FORMATS[output](report)
+    text = FORMATS["json" if as_json else output](report)
     console.put(text, out)
     if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
         raise SystemExit(FOUND)

@@ -26,8 +26,7 @@ from rollout_sim.cli import console, options
 @options.ENGINE
 @options.JOBS
 @options.CLUSTER
-@options.OUT
-@options.FORMAT
+@options.results
 def sweep(
     task: options.Task,
     percent: str | None,

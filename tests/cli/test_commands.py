@@ -62,6 +62,13 @@ def test_json_is_one_document_and_nothing_else(small: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_sweep_prints_one_document_too(small: Path) -> None:
+    done = call("sweep", small, "--percent", "5,25", "--replications", "4", "--json", "--out", "o", cwd=small.parent)
+    assert [cell["percent"] for cell in json.loads(done.stdout)["cells"]] == [5, 25]
+    assert (small.parent / "o" / "sweep.csv").exists()
+
+
+@pytest.mark.slow
 def test_events_writes_every_invocation(small: Path) -> None:
     call("run", small, "--strategy", "canary", "--events", "--out", "o", cwd=small.parent)
     events = pd.read_csv(small.parent / "o" / "events.csv")

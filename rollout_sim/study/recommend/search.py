@@ -223,6 +223,11 @@ class Recommendation(Plotted):
         return not self.unexamined and all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
+    def alternatives(self) -> tuple[Evaluation, ...]:
+        """The obvious alternatives on fresh replications: of `confirmed` all but the winner."""
+        return self.confirmed[0 if self.winner is None else 1 :]
+
+    @property
     def chosen_scenario(self) -> Scenario:
         """The file's scenario with the recommended strategy as its only one, and its alarm.
 
