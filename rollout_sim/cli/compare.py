@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.SEED
 @options.ENGINE
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
-@options.SHARED_JOBS
+@options.shared_jobs()
 @options.CLUSTER
 @options.results
 @click.argument("other", type=options.ScenarioPath(), required=False)

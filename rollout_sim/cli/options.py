@@ -161,9 +161,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
 )
-SHARED_JOBS = click.option(
-    "--jobs", type=int, help="Processes on this machine  [default: all processors, 1 where it is over in seconds]"
-)
+
+
+def shared_jobs(alone: str = "where it is over in seconds") -> Callable[..., Any]:
+    """The option `--jobs` of what takes all processors where nobody says, but for one where it runs `alone`."""
+    return click.option("--jobs", type=int, help=f"Processes on this machine  [default: all processors; 1 {alone}]")
+
+
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 

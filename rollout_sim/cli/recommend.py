@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @options.SEED
 @options.ENGINE
-@options.SHARED_JOBS
+@options.shared_jobs("with a --time of less than 15 s")
 @options.results
 def recommend(
     task: options.Task,

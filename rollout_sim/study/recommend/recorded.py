@@ -101,7 +101,7 @@ def recommend_recorded(
         return found, None
     chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])
     (strategy,) = chosen.strategies
-    played = backtest(chosen, data, seed=seed, first=split, jobs=1 if jobs is None else jobs)
+    played = backtest(chosen, data, seed=seed, first=split, jobs=jobs)
     return found, Confirmation(played=played, strategy=strategy, until=iso_of(end))
 
 

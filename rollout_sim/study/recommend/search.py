@@ -276,12 +276,12 @@ def recommend(
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
     With `keep_alarms` only strategies are searched, watched by the alarms of the file. `deploy_with`, `seed` and `engine`
-    replace what the file says; `jobs` processes share the work (None: as many as there are processors). The search does a
-    nominal amount of work, the same on all machines; with a `time` (s) it goes on until then, by the clock, and `runs`, which
-    such a recommendation has, make the same one again. A `precision` (a fraction) is the half-width that the intervals of the
-    goal's limits are to have, for which it goes on as long as an hour nominally, or until the `time`. `progress` is called with
-    the share that is done. What is interrupted from the keyboard returns what is known by then, and says so. Raises
-    ScenarioError for a scenario without a rollout, an SLO or alarms.
+    replace what the file says; `jobs` processes share the work (None: as many as there are processors, but for a `time` of a
+    few seconds). The search does a nominal amount of work, the same on all machines; with a `time` (s) it goes on until then,
+    by the clock, and `runs`, which such a recommendation has, make the same one again. A `precision` (a fraction) is the
+    half-width that the intervals of the goal's limits are to have, for which it goes on as long as an hour nominally, or until
+    the `time`. `progress` is called with the share that is done. What is interrupted from the keyboard returns what is known
+    by then, and says so. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
 
     Examples:
         >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True)
@@ -385,7 +385,7 @@ class Search:
         self.most, self.contenders = PROMISING[self.single], CONTENDERS[self.single]
         self.stages = SINGLE if self.single else BATCHED
         self.effort = Effort(WORK[self.single])
-        self.jobs = worth_sharing(self.effort.planned) if jobs is None else jobs
+        self.jobs = jobs
         self.precision: float | None = None
         self._costs: dict[float, NominalCost] = {}
         self.unconfirmed = 0
@@ -461,6 +461,11 @@ class Search:
             unexamined=unexamined,
             interrupted=interrupted,
         )
+
+    @property
+    def _processes(self) -> int:
+        """How many share the work: all processors by default, but for a time of a few seconds."""
+        return worth_sharing(self.effort.planned) if self.jobs is None else self.jobs
 
     def promising(self, *, keep_alarms: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were.
@@ -699,7 +704,7 @@ class Search:
             if draw.hypothesis.weight and draw.hypothesis.severity is not None:
                 work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
         self._spend(work.values())
-        results = dict(run_all(work, jobs=self.jobs, together=True, progress=progress))
+        results = dict(run_all(work, jobs=self._processes, together=True, progress=progress))
         parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
         for k, draw in enumerate(draws):
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
@@ -749,7 +754,7 @@ class Search:
         draw = _Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=count)
         batches = self._batches(with_candidates(scenario, [candidate]), draw)
         self._spend([batches])
-        ((_, result),) = run_all({name: batches}, jobs=self.jobs)
+        ((_, result),) = run_all({name: batches}, jobs=self._processes)
         return stops_of(result[candidate.name]).one_by_one
 
     def _draws(self, sizes: Stage, wave: int, until: float, over: float) -> list[_Draw]:
