@@ -32,7 +32,7 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
     With OTHER, the file after a change, both stand beside each other, with what the change makes of each strategy.
     """
     if other is not None:
-        _change(task, options.task_of(other), replications, twin=twin)
+        _change(task, task.beside(other), replications, twin=twin)
         return
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.comparison import compare as compare_strategies
@@ -103,6 +103,7 @@ def _change(before: options.Task, after: options.Task, replications: int | None,
             compared = compare_strategies(
                 scenario, replications, chosen, seed=loaded[0].seed if before.seed is None else before.seed,
                 engine=before.engine, twin=twin, jobs=before.jobs, cluster=before.cluster, progress=progress, plane=plane,
+                keep=False,
             )  # fmt: skip
         replications = compared.replications if replications is None else replications
         sides.append(compared)

@@ -284,6 +284,12 @@ class Task:
         """Where the results go."""
         return self.out or self.home
 
+    def beside(self, path: Path) -> Task:
+        """The same task on another scenario file, told by the same options. Raises ScenarioError."""
+        from rollout_sim.core.yaml_io import read_yaml
+
+        return replace(self, path=path, document=read_yaml(path))
+
     def load(self) -> Scenario:
         """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
         from rollout_sim.errors import ScenarioError
@@ -397,11 +403,6 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
         command(replace(task, strict=strict, **shared), **options)
 
     return called
-
-
-def task_of(path: Path) -> Task:
-    """What a command works on that takes another scenario file besides the first. Raises ScenarioError."""
-    return _task_of_file(click.get_current_context(), path)
 
 
 def _given(context: click.Context, name: str) -> bool:
