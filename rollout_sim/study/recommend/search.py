@@ -23,7 +23,7 @@ from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_engine
+from rollout_sim.planes.selection import PHASED, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
@@ -31,7 +31,7 @@ from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_all, worth_sharing
+from rollout_sim.study.executor import one_plane, run_all, worth_sharing
 from rollout_sim.study.recommend.advice import HOUR, Advice, advise, few_counted, tests_help
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
 from rollout_sim.study.recommend.effort import DECIDING, RACING, SHARES, WORK, Effort
@@ -794,9 +794,7 @@ class Search:
         for hypothesis in self.hypotheses.values():
             worst = hypothesis.drawn(self.risk, 1.0)
             scenarios += [worst, with_candidates(worst, [watched])]
-        choices = [choose_engine(scenario, self.engine) for scenario in scenarios]
-        slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
-        return replace(slowest, batch=min(choice.batch for choice in choices))
+        return one_plane([choose_engine(scenario, self.engine) for scenario in scenarios])
 
     def _batches(self, scenario: Scenario, draw: _Draw) -> list[Batch]:
         plane, first, count = self.plane, draw.number, draw.count
