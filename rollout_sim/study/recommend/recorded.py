@@ -132,7 +132,7 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
     """The scenario with what was recorded before `end` (s since 1970), its hours drawn by chance.
 
     A new version with the old one's errors or durations keeps having them. Throttles are others' doing where the function has no
-    concurrency of its own. Durations are recorded ones where anything depends on them. Other aliases' traffic is as it was, and so
+    limits of its own. Durations are recorded ones where anything depends on them. Other aliases' traffic is as it was, and so
     is what is polled: recorded invocations are batches, not records.
     """
     learnt = recording.between(0, round((end - recording.start) / recording.period))
@@ -149,7 +149,7 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
         )  # fmt: skip
         sources[i] = replace(sources[i], arrivals=Arrivals(trace=trace.with_files(folder, files)))
     parts: dict[str, Any] = {"error_rate": RecordedErrors(minutes=MINUTES_FILE, **hours).with_files(folder, files)}
-    if function.reserved_concurrency is None and learnt.throttles.any():
+    if function.reserved_concurrency is None and function.managed is None and learnt.throttles.any():
         throttles = RecordedThrottles(minutes=MINUTES_FILE, **hours).with_files(folder, files)
         function = replace(function, throttled=throttles)
 

@@ -61,6 +61,7 @@ def test_traffic_throttles_and_durations_are_those_of_the_same_hours(tmp_path: P
     assert plain.function.mean_throttled == 4 / 64
     assert plain.function.versions["1"].duration == given(tmp_path).function.versions["1"].duration
     assert learnt(function__reserved_concurrency=20).function.throttled == 0
+    assert learnt(function__managed={"concurrency": 4}).function.throttled == 0
     slow = {"metric": "duration", "statistic": "p90", "threshold": "> 1 s"}
     versions = learnt(alarms={"errors": slow}, function__versions__2={"like": "1", "duration": "1 s"}).function.versions
     assert isinstance(versions["1"].duration, RecordedDurations)
