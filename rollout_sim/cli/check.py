@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -70,7 +71,7 @@ def check(
     from rollout_sim.study.check.checking import check as check_all
     from rollout_sim.study.check.settings import read_goal, read_silences
     from rollout_sim.study.executor import check_jobs
-    from rollout_sim.views.findings import FORMATS
+    from rollout_sim.views.findings import FORMATS, WIDTH, text
 
     if as_json and output not in (OUTPUTS[0], "json"):
         raise click.UsageError(f"--json and --format {output} exclude each other")
@@ -98,7 +99,8 @@ def check(
             jobs=jobs,
             progress=progress,
         )
-    text = FORMATS["json" if as_json else output](report)
-    console.put(text, out)
+    told = "json" if as_json else output
+    width = console.width_of(sys.stdout) if out is None and told == OUTPUTS[0] else None
+    console.put(FORMATS[told](report) if width is None else text(report, min(width, WIDTH)), out)
     if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
         raise SystemExit(FOUND)

@@ -48,7 +48,7 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
     task.deliver(compared, named, lambda: _shown(compared))
     if compared.interrupted is not None:
         kept = f"{compared.replications:,} of {compared.interrupted:,} replications are kept"
-        click.echo(f"interrupted: {kept}", err=True)
+        console.tell(f"interrupted: {kept}")
         raise SystemExit(options.INTERRUPTED)
 
 

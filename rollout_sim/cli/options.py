@@ -351,7 +351,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     Raises ScenarioError with the same where `strict`.
     """
     from rollout_sim.core.yaml_io import locate
-    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.errors import ScenarioError
 
     told = [
         f"{document.path}:{locate(document, warning.where)}: {warning}"
@@ -361,7 +361,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     if strict and told:
         raise ScenarioError(told)
     for line in told:
-        click.echo(f"warning: {legible(line)}", err=True)
+        console.tell(f"warning: {line}")
 
 
 _ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
@@ -420,12 +420,11 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
-    from rollout_sim.errors import legible
     from rollout_sim.views.recipe import read_recipe
 
     recipe = read_recipe(path, command)
     for remark in recipe.remarks:
-        click.echo(f"note: {legible(remark)}", err=True)
+        console.tell(f"note: {remark}")
     choices = dict(recipe.choices)
     axes = choices.pop("axes", None)
     choices["suffix"] = choices.pop("format")

@@ -94,7 +94,7 @@ def recommend(
         lambda: _document(recommendation, confirmation),
     )
     if recommendation.interrupted:
-        click.echo(f"interrupted {recommendation.interrupted}", err=True)
+        console.tell(f"interrupted {recommendation.interrupted}")
         raise SystemExit(options.INTERRUPTED)
 
 
