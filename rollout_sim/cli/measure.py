@@ -211,7 +211,7 @@ def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
 
     scenario = write(result, out, picture)
     for remark in result.remarks:
-        click.echo(remark if remark.startswith("warning: ") else f"note: {remark}", err=True)
+        console.tell(remark if remark.startswith("warning: ") else f"note: {remark}")
     if as_json:
         console.echo_json(_summary(result, out, scenario), indent=2)
         return

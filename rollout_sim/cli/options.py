@@ -161,9 +161,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
 )
-SHARED_JOBS = click.option(
-    "--jobs", type=int, help="Processes on this machine  [default: all processors, 1 where it is over in seconds]"
-)
+
+
+def shared_jobs(alone: str = "where it is over in seconds") -> Callable[..., Any]:
+    """The option `--jobs` of what takes all processors where nobody says, but for one where it runs `alone`."""
+    return click.option("--jobs", type=int, help=f"Processes on this machine  [default: all processors; 1 {alone}]")
+
+
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 
@@ -280,6 +284,12 @@ class Task:
         """Where the results go."""
         return self.out or self.home
 
+    def beside(self, path: Path) -> Task:
+        """The same task on another scenario file, told by the same options. Raises ScenarioError."""
+        from rollout_sim.core.yaml_io import read_yaml
+
+        return replace(self, path=path, document=read_yaml(path))
+
     def load(self) -> Scenario:
         """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
         from rollout_sim.errors import ScenarioError
@@ -341,7 +351,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     Raises ScenarioError with the same where `strict`.
     """
     from rollout_sim.core.yaml_io import locate
-    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.errors import ScenarioError
 
     told = [
         f"{document.path}:{locate(document, warning.where)}: {warning}"
@@ -351,7 +361,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     if strict and told:
         raise ScenarioError(told)
     for line in told:
-        click.echo(f"warning: {legible(line)}", err=True)
+        console.tell(f"warning: {line}")
 
 
 _ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
@@ -395,11 +405,6 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def task_of(path: Path) -> Task:
-    """What a command works on that takes another scenario file besides the first. Raises ScenarioError."""
-    return _task_of_file(click.get_current_context(), path)
-
-
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
@@ -415,12 +420,11 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
-    from rollout_sim.errors import legible
     from rollout_sim.views.recipe import read_recipe
 
     recipe = read_recipe(path, command)
     for remark in recipe.remarks:
-        click.echo(f"note: {legible(remark)}", err=True)
+        console.tell(f"note: {remark}")
     choices = dict(recipe.choices)
     axes = choices.pop("axes", None)
     choices["suffix"] = choices.pop("format")

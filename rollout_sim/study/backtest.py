@@ -277,15 +277,16 @@ def backtest(
     replications: int = 1000,
     first: float = 0.0,
     last: float = 1.0,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> Backtest:
     """The rollouts of a `scenario`'s `strategies` (all by default) from every minute of the recording in the folder `data`.
 
     The fault that is added is the goal's smallest one that must be caught; without one, the new version's own. `first` and
     `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`
-    with the `seed` (by default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
-    Raises ScenarioError for what cannot be played on recorded minutes.
+    with the `seed` (by default the scenario's). `jobs` processes share the work (None: as many as there are processors, where it
+    is worth it), and `progress` is called with the share that is done. Raises ScenarioError for what cannot be played on
+    recorded minutes.
     """
     seed = scenario.seed if seed is None else seed
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
@@ -457,7 +458,7 @@ def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: In
 
 def _predict(
     scenario: Scenario, names: tuple[str, ...], recording: Minutes, starts: IntArray,
-    *, seed: int, replications: int, jobs: int,
+    *, seed: int, replications: int, jobs: int | None,
 ) -> tuple[Comparison, tuple[str, ...], str]:  # fmt: skip
     """What the scenario predicts, and the recorded moments at which: several where its traffic or errors follow them, else why not."""
     moments, why = _moments(scenario, recording, starts)
@@ -468,7 +469,9 @@ def _predict(
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
 
 
-def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int) -> Comparison:
+def _compared(
+    scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int | None
+) -> Comparison:
     """So few replications with their good twin, in batches of no more than these."""
     sides = [side for side in (scenario, good_twin(scenario)) if side is not None]
     compared = []

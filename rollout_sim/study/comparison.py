@@ -484,10 +484,13 @@ def _comparable(columns: Samples) -> Samples:
 
 
 def _nested(estimates: Estimates) -> dict[str, Any]:
-    """Plain data, with `budget_spent.x` under `budget_spent`, and `stopped_by.x` likewise."""
+    return nested({name: None if estimate is None else estimate.to_json() for name, estimate in estimates.items()})
+
+
+def nested(estimates: Mapping[str, Mapping[str, float | None] | None]) -> dict[str, Any]:
+    """Estimates as plain data by name, with `budget_spent.x` under `budget_spent`, and `stopped_by.x` likewise."""
     entry: dict[str, Any] = {"budget_spent": {}, "budget_spent_by_rollout": {}, "stopped_by": {}}
-    for name, estimate in estimates.items():
-        value = None if estimate is None else estimate.to_json()
+    for name, value in estimates.items():
         outer, _, inner = name.partition(".")
         if inner:
             entry[outer][inner] = value

@@ -10,10 +10,11 @@ import itertools
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES
+from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
 from rollout_sim.run.simulate import Progress
 
@@ -125,6 +126,12 @@ def starting(jobs: int) -> Iterator[None]:
 
 def _import() -> None:
     """What a process has to load before it can draw counts: this module, and what a batch is run with."""
+
+
+def one_plane(choices: Sequence[EngineChoice]) -> EngineChoice:
+    """The plane that runs what each of the `choices` is for: the fastest that is exact for all, with the smallest batch."""
+    slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
+    return replace(slowest, batch=min(choice.batch for choice in choices))
 
 
 def check_jobs(jobs: int | None) -> None:

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import stamp_of
 from rollout_sim.errors import ScenarioError
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.when import HOURS, Hours, when
+from rollout_sim.study.when import HOURS, Hours, prepare, when
 from rollout_sim.views.when import answers, when_table
 
 DAILY: dict[str, Any] = {"diurnal": {"mean": "3/s", "amplitude": "90%", "peak": "14 h"}}
@@ -79,13 +80,32 @@ def test_without_a_clock_or_a_fault_there_is_no_best_hour() -> None:
         when(given(function__versions__2={"like": "1"}))
 
 
+def test_the_plane_that_is_told_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's own fault links invocations, the goal's does not; what runs is decided once, for all moments."""
+    leak, catch = {"leak": {"per": "10 min", "errors": "20%"}}, {"of": {"error_rate": "30%"}, "at_least": "50%"}
+    begun = prepare(given(function__versions__2={"like": "1", "faults": [leak]}, goal={"catch": catch}), ["canary"])
+    assert choose_engine(begun.scenario).engine != "aggregate"
+    assert begun.plane.engine == "aggregate"
+    assert [len(moments) for moments in begun.begun] == [1] * HOURS
+    told = []
+
+    def compared(*_: Any, plane: EngineChoice, **__: Any) -> None:
+        told.append(plane)
+        raise ScenarioError(["enough"])
+
+    monkeypatch.setattr("rollout_sim.study.when.compare", compared)
+    with pytest.raises(ScenarioError, match="enough"):
+        begun.run()
+    assert told == [begun.plane]
+
+
 def test_a_schedule_that_comes_at_another_hour_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hours that are looked at move the begin of its clock."""
 
     def begun(*_: Any, **__: Any) -> Hours:
         raise ScenarioError(["begun"])
 
-    monkeypatch.setattr("rollout_sim.study.when.when", begun)
+    monkeypatch.setattr("rollout_sim.study.when.prepare", begun)
     nine = {"source": "schedule", "alias": "prod", "arrivals": {"cron": "0 9 * * ? *"}}
     path = tmp_path / "nine.yaml"
     path.write_text(yaml.safe_dump(data(traffic=[nine])), encoding="utf-8")
