@@ -249,46 +249,71 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
         soonest = min(arrival, poll_due, stop)
         if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= soonest:
             find_event(s, soonest >> s.n[SLICE])
-        due, kind, r = arrival, ARRIVAL, -1
-        if s.n[FIRST] >= 0 and (s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s))):
-            due, r = s.n[FIRST_DUE], s.n[FIRST]
-            kind = s.requests[Index(r)].kind
+        comes_first = s.n[FIRST] >= 0 and (
+            s.n[FIRST_DUE] < arrival or (s.n[FIRST_DUE] == arrival and _before_arrival(s))
+        )
+        due = s.n[FIRST_DUE] if comes_first else arrival
         if p is not None and poll_due < due:
-            due, kind, r = poll_due, POLL, -1
-        if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):
+            if poll_due < stop:
+                p.n[NOW] = poll_due
+                wake(p)
+                continue
+            if looks_on(s, p, until):
+                continue
+            return DONE
+        if comes_first:
+            r = Index(s.n[FIRST])
+            kind = s.requests[r].kind
+            if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):
+                if p is not None and looks_on(s, p, until):
+                    continue
+                return DONE
+            t = seconds(due)
+            if p is not None:
+                p.n[NOW] = due
+            if kind == COMPLETION:
+                if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
+                    return FULL_SAMPLES
+                if p is not None and full_heap(s, p, r):
+                    return FULL_RECORDS
+                pop_event(s)
+                _complete(s, r, t)
+                if p is not None and s.requests[r].test == BATCH:
+                    batch_over(s, p, r, t)
+                continue
+            if s.n[ENV_FREE] == 0:
+                return FULL_ENVIRONMENTS
+            if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
+                return FULL_LOG
+            if s.requests[r].test == 1:
+                pop_event(s)
+                _start_test(s, r, t)
+                continue
+            owner, j = Index(s.requests[r].source), Index(s.requests[r].index)
+            block, attempt = s.requests[r].block, s.requests[r].attempt
+            code, slot, v = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
+            if code != DONE:
+                return int(code)
+            pop_event(s)
+            _start(s, r, t, owner, j, slot, v, s.requests[r].user)
+            continue
+        if due >= stop:
             if p is not None and looks_on(s, p, until):
                 continue
             return DONE
         t = seconds(due)
         if p is not None:
             p.n[NOW] = due
-            if kind == POLL:
-                wake(p)
-                continue
-        if kind == COMPLETION:
-            if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
-                return FULL_SAMPLES
-            if p is not None and full_heap(s, p, Index(r)):
-                return FULL_RECORDS
-            pop_event(s)
-            _complete(s, Index(r), t)
-            if p is not None and s.requests[Index(r)].test == BATCH:
-                batch_over(s, p, Index(r), t)
-            continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
         if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
             return FULL_LOG
-        if r < 0 and p is not None and p.sources[Index(source)].polled == 1:
+        if p is not None and p.sources[Index(source)].polled == 1:
             code = record_needs(s, p, Index(source))
             if code != DONE:
                 return int(code)
             arrive_record(s, p, Index(source), t)
-            if s.n[PENDING] > s.n[MOST_PENDING]:
-                s.want[0] = due
-                return TOO_MANY
-            source, arrival = _next_arrival(s)
-        elif r < 0:
+        else:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
@@ -297,21 +322,10 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
             if code != DONE:
                 return int(code)
             _arrive(s, new, t, slot, v)
-            if s.n[PENDING] > s.n[MOST_PENDING]:
-                s.want[0] = due
-                return TOO_MANY
-            source, arrival = _next_arrival(s)
-        elif s.requests[Index(r)].test == 1:
-            pop_event(s)
-            _start_test(s, Index(r), t)
-        else:
-            owner, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
-            block, attempt = s.requests[Index(r)].block, s.requests[Index(r)].attempt
-            code, slot, v = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
-            if code != DONE:
-                return int(code)
-            pop_event(s)
-            _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
+        if s.n[PENDING] > s.n[MOST_PENDING]:
+            s.want[0] = due
+            return TOO_MANY
+        source, arrival = _next_arrival(s)
 
 
 def _advance(state: State, polls: None, until: float) -> int:
