@@ -16,7 +16,7 @@ from rollout_sim.planes import base, draws, exposure, polling
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, records, requests, state
-from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, next_warm, take
 from rollout_sim.planes.compiled.invocations import jitter_of, later_slot, needs, period_of, refused, run
 from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
@@ -71,8 +71,8 @@ _refusal = with_names(delivery.refusal)
 
 
 @inlined
-def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, user: int) -> None:
-    """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
+def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, warm: int, user: int) -> None:
+    """Starts an attempt of request `r` at `t` on version `v`, for what `needs` has found; its draws are in `slot`."""
     period = period_of(s, t)
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
@@ -90,7 +90,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
                 log(s, r, t)
             after(s, r, t)
             return
-    if refused(s, slot, j, t) or not take(s, v, t, r):
+    if refused(s, slot, j, t) or not take(s, v, t, r, warm):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -122,7 +122,7 @@ def _end_test(s: State, r: int) -> None:
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
     v = Index(s.requests[r].version)
-    if not take(s, v, t, r):
+    if not take(s, v, t, r, next_warm(s, v, t)):
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
@@ -195,7 +195,7 @@ def _next_arrival(s: State) -> tuple[int, int]:
 
 
 @inlined
-def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
+def _arrive(s: State, source: int, t: float, slot: int, v: int, warm: int) -> None:
     """The next request of a source comes, and goes to version `v`; its draws are in `slot`."""
     s.n[FREE] -= 1
     r, j, user = Index(s.free[Index(s.n[FREE])]), Index(s.sources[source].position), -1
@@ -215,7 +215,7 @@ def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
             mark_active(s, user, s.sources[source].service)
     s.requests[r].user = user
     s.requests[r].arrived, s.requests[r].first_period = t, period_of(s, t)
-    _start(s, r, t, source, j, slot, v, user)
+    _start(s, r, t, source, j, slot, v, warm, user)
 
 
 @inlined
@@ -291,17 +291,17 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
                 continue
             owner, j = Index(s.requests[r].source), Index(s.requests[r].index)
             block, attempt = s.requests[r].block, s.requests[r].attempt
-            code, slot, v = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
+            code, slot, v, warm = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)
-            _start(s, r, t, owner, j, slot, v, s.requests[r].user)
+            _start(s, r, t, owner, j, slot, v, warm, s.requests[r].user)
             continue
         if due >= stop:
             if p is not None and looks_on(s, p, until):
                 continue
             return DONE
-        t = seconds(due)
+        t = s.arrivals[Index(s.sources[Index(source)].slot), Index(s.sources[Index(source)].position)]
         if p is not None:
             p.n[NOW] = due
         if s.n[ENV_FREE] == 0:
@@ -318,10 +318,10 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
                 return FULL_REQUESTS
             new = Index(source)
             its = s.sources[new]
-            code, slot, v = needs(s, new, its.slot, its.block, Index(its.position), np.int64(1), t)
+            code, slot, v, warm = needs(s, new, its.slot, its.block, Index(its.position), np.int64(1), t)
             if code != DONE:
                 return int(code)
-            _arrive(s, new, t, slot, v)
+            _arrive(s, new, t, slot, v, warm)
         if s.n[PENDING] > s.n[MOST_PENDING]:
             s.want[0] = due
             return TOO_MANY
