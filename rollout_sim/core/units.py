@@ -12,7 +12,7 @@ import re
 from decimal import Decimal, InvalidOperation, Overflow
 from typing import Final
 
-from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 
 UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "duration": {
@@ -123,6 +123,17 @@ def ticks(times: FloatArray) -> FloatArray:
     np.floor(result, out=result)
     result /= _TICKS
     return result
+
+
+def all_micros(times: FloatArray) -> IntArray:
+    """`micros` of each of `times` (s), rising `ticks`; those beyond all horizons as the largest of `MAXIMA`."""
+    import numpy as np
+
+    if times.size and times[-1] > MAXIMA["duration"]:
+        times = np.minimum(times, MAXIMA["duration"])
+    whole = times * _TICKS
+    np.rint(whole, out=whole)
+    return whole.astype(np.int64)
 
 
 def text(value: float, kind: str) -> str:

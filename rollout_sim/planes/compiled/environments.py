@@ -61,13 +61,11 @@ def push_idle(s: State, v: int, priority: int, env: int) -> None:
 
 
 @inlined
-def next_warm(s: State, v: int, t: float) -> int:
-    """The idle environment of version `v` that would be taken next, if it is still there at `t`; else -1."""
+def next_warm(s: State, v: int, t: float) -> tuple[Index, bool]:
+    """The idle environment of version `v` that would be taken next, and whether there is one that is still there at `t`."""
     idle = s.versions[v].idle
-    if idle == 0:
-        return -1
     env = Index(s.idle[v, Index(FENCE + idle - 1)] & _INDEX)
-    return int(env) if s.environments[env].since + s.x[KEEP_ALIVE] >= t else -1
+    return env, idle > 0 and s.environments[env].since + s.x[KEEP_ALIVE] >= t
 
 
 @inlined
@@ -135,16 +133,16 @@ def _may_start(s: State, t: float) -> bool:
 
 
 @inlined
-def take(s: State, v: int, t: float, r: int, warm: int) -> bool:
+def take(s: State, v: int, t: float, r: int, env: Index, warm: bool) -> bool:
     """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one.
 
-    `warm` is the `next_warm` one.
+    `env` and `warm` are what `next_warm` says.
     """
     idle = s.versions[v].idle
     if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, Index(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
-    env, cold = Index(warm), warm < 0
-    if not cold:
+    cold = not warm
+    if warm:
         idle -= 1
     while idle > 0 and cold:
         idle -= 1

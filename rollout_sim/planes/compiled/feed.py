@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
+from rollout_sim.core.units import all_micros
 from rollout_sim.planes.compiled import state as k
 from rollout_sim.planes.compiled.sfc64 import GOES_ON, uniforms
 from rollout_sim.planes.compiled.state import BATCH, SLOTS, empty_draws
@@ -204,7 +205,7 @@ class Loader:
         """A block of first attempts, with their times on some versions; how many there are."""
         draws, slot = self.sources[source], self._slot(source, block)
         times = draws.process.block(block)
-        self.arrays["arrivals"][slot, : times.size] = times
+        self.arrays["arrivals"][slot, : times.size] = all_micros(times)
         users = draws.users(block)
         if users is not None:
             self.arrays["users"][slot] = users

@@ -64,26 +64,26 @@ def version_of(s: State, source: int, u: float) -> int:
 @inlined
 def needs(
     s: State, source: Index, loaded: int, block: int, j: Index, attempt: int, t: float
-) -> tuple[int, Index, Index, int]:
-    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version; the `next_warm` environment.
+) -> tuple[int, Index, Index, Index, bool]:
+    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version; its `next_warm`.
 
     Its draws are in the slot `loaded`, -1 where they are in none.
     """
-    v, code, slot, warm = Index(0), DONE, Index(loaded), -1
+    v, code, slot, env, warm = Index(0), DONE, Index(loaded), Index(0), False
     if loaded < 0:
         code = NEED_DRAWS
     else:
         v = Index(version_of(s, source, s.uniforms[slot, ROUTE, j]))
-        warm = next_warm(s, v, t)
+        env, warm = next_warm(s, v, t)
         if s.loaded[slot, 0] == 0 and s.versions[v].slow == 1:
             code = NEED_ALL_DRAWS
         elif s.loaded[slot, Index(1 + v)] == 0:
             code = NEED_TIMES
-        elif warm < 0 and s.versions[v].cold_kind > 0 and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0:
+        elif not warm and s.versions[v].cold_kind > 0 and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0:
             code = NEED_INITS
     if code != DONE:
         s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = source, attempt, block, loaded, v
-    return code, slot, v, warm
+    return code, slot, v, env, warm
 
 
 @inlined

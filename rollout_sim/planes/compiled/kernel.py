@@ -71,8 +71,10 @@ _refusal = with_names(delivery.refusal)
 
 
 @inlined
-def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, warm: int, user: int) -> None:
-    """Starts an attempt of request `r` at `t` on version `v`, for what `needs` has found; its draws are in `slot`."""
+def _start(
+    s: State, r: int, t: float, source: int, j: int, slot: int, v: int, env: Index, warm: bool, user: int
+) -> None:
+    """Starts an attempt of request `r` at `t` on version `v`: `slot`, `v`, `env` and `warm` are what `needs` says."""
     period = period_of(s, t)
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
@@ -90,7 +92,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, w
                 log(s, r, t)
             after(s, r, t)
             return
-    if refused(s, slot, j, t) or not take(s, v, t, r, warm):
+    if refused(s, slot, j, t) or not take(s, v, t, r, env, warm):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -122,7 +124,8 @@ def _end_test(s: State, r: int) -> None:
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
     v = Index(s.requests[r].version)
-    if not take(s, v, t, r, next_warm(s, v, t)):
+    env, warm = next_warm(s, v, t)
+    if not take(s, v, t, r, env, warm):
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
@@ -180,7 +183,7 @@ def _complete(s: State, r: int, t: float) -> None:
 @inlined
 def _next_arrival(s: State) -> tuple[int, int]:
     """The source whose request comes next and when (µs); -1 without one, -2 where `want` says which source has to be loaded."""
-    source, earliest = -1, np.inf
+    source, earliest = -1, NEVER
     for k in range(s.sources.shape[0]):
         position = s.sources[Index(k)].position
         if position == s.sources[Index(k)].length:
@@ -191,15 +194,14 @@ def _next_arrival(s: State) -> tuple[int, int]:
         comes = s.arrivals[Index(s.sources[Index(k)].slot), Index(position)]
         if comes < earliest:
             source, earliest = k, comes
-    return (source, micros(earliest)) if earliest < s.x[HORIZON] else (-1, NEVER)
+    return (source, earliest) if seconds(earliest) < s.x[HORIZON] else (-1, NEVER)
 
 
 @inlined
-def _arrive(s: State, source: int, t: float, slot: int, v: int, warm: int) -> None:
-    """The next request of a source comes, and goes to version `v`; its draws are in `slot`."""
+def _arrive(s: State, source: int, t: float, j: int, slot: int, v: int, env: Index, warm: bool) -> None:
+    """The request of a source that is the `j`-th of its block comes; the others are what `needs` says."""
     s.n[FREE] -= 1
-    r, j, user = Index(s.free[Index(s.n[FREE])]), Index(s.sources[source].position), -1
-    s.sources[source].position += 1
+    r, user = Index(s.free[Index(s.n[FREE])]), -1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
@@ -215,7 +217,7 @@ def _arrive(s: State, source: int, t: float, slot: int, v: int, warm: int) -> No
             mark_active(s, user, s.sources[source].service)
     s.requests[r].user = user
     s.requests[r].arrived, s.requests[r].first_period = t, period_of(s, t)
-    _start(s, r, t, source, j, slot, v, warm, user)
+    _start(s, r, t, source, j, slot, v, env, warm, user)
 
 
 @inlined
@@ -291,17 +293,17 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
                 continue
             owner, j = Index(s.requests[r].source), Index(s.requests[r].index)
             block, attempt = s.requests[r].block, s.requests[r].attempt
-            code, slot, v, warm = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
+            code, slot, v, env, warm = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
             if code != DONE:
                 return int(code)
             pop_event(s)
-            _start(s, r, t, owner, j, slot, v, warm, s.requests[r].user)
+            _start(s, r, t, owner, j, slot, v, env, warm, s.requests[r].user)
             continue
         if due >= stop:
             if p is not None and looks_on(s, p, until):
                 continue
             return DONE
-        t = s.arrivals[Index(s.sources[Index(source)].slot), Index(s.sources[Index(source)].position)]
+        t = seconds(due)
         if p is not None:
             p.n[NOW] = due
         if s.n[ENV_FREE] == 0:
@@ -313,19 +315,22 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
             if code != DONE:
                 return int(code)
             arrive_record(s, p, Index(source), t)
+            source, arrival = _next_arrival(s)
         else:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
             its = s.sources[new]
-            code, slot, v, warm = needs(s, new, its.slot, its.block, Index(its.position), np.int64(1), t)
+            j = Index(its.position)
+            code, slot, v, env, warm = needs(s, new, its.slot, its.block, j, np.int64(1), t)
             if code != DONE:
                 return int(code)
-            _arrive(s, new, t, slot, v, warm)
+            s.sources[new].position += 1
+            source, arrival = _next_arrival(s)  # first of all: whether it comes next can be worked out meanwhile
+            _arrive(s, new, t, j, slot, v, env, warm)
         if s.n[PENDING] > s.n[MOST_PENDING]:
             s.want[0] = due
             return TOO_MANY
-        source, arrival = _next_arrival(s)
 
 
 def _advance(state: State, polls: None, until: float) -> int:

@@ -130,8 +130,8 @@ class State(NamedTuple):
     """A `SOURCE` for each source of traffic."""
     first_counts: IntArray
     """The count index of the first period: shape (sources, versions)."""
-    arrivals: FloatArray
-    """When the invocations of a block come: shape (slots of first attempts, BLOCK)."""
+    arrivals: IntArray
+    """When the invocations of a block come (us): shape (slots of first attempts, BLOCK)."""
     users: IntArray
     """Their users: same shape, or one column where no source has users."""
     user_quantiles: FloatArray
@@ -261,7 +261,7 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     users = any(source.owners is not None for source in sources)
     ints, floats = np.int64, np.float64
     return {
-        "arrivals": np.empty((first, BLOCK), floats),
+        "arrivals": np.empty((first, BLOCK), ints),
         "users": np.empty((first, BLOCK if users else 1), ints),
         "uniforms": np.empty((every, COLUMNS, BLOCK), floats),
         "services": np.empty((every, versions, BLOCK), floats),
