@@ -109,6 +109,12 @@ def seconds(due: int) -> float:
     return due / _TICKS
 
 
+def first_micro(t: float) -> int:
+    """The first whole microsecond whose time is not before `t` (s)."""
+    due = micros(t)
+    return due + 1 if seconds(due) < t else due
+
+
 def tick(t: float) -> float:
     """`t` (s) to the nearest microsecond, so that times that are equal on paper are equal: 3 x 0.1 s is 0.3 s."""
     return seconds(micros(t))

@@ -45,7 +45,7 @@ from rollout_sim.planes.compiled.state import (
     FULL_RECORDS,
     FULL_REQUESTS,
     FULL_SAMPLES,
-    HORIZON,
+    LAST_DUE,
     LOGGED,
     MOST_PENDING,
     NEED_BLOCK,
@@ -68,6 +68,7 @@ from rollout_sim.traffic.delivery import TAKEN
 
 __all__ = ["add_from_python", "advance", "advance_polled", "push_from_python", "ready"]
 _refusal = with_names(delivery.refusal)
+first_micro = with_names(units.first_micro, micros=micros, seconds=seconds)
 
 
 @inlined
@@ -194,7 +195,7 @@ def _next_arrival(s: State) -> tuple[int, int]:
         comes = s.arrivals[Index(s.sources[Index(k)].slot), Index(position)]
         if comes < earliest:
             source, earliest = k, comes
-    return (source, earliest) if seconds(earliest) < s.x[HORIZON] else (-1, NEVER)
+    return (source, earliest) if earliest < s.n[LAST_DUE] else (-1, NEVER)
 
 
 @inlined
@@ -234,9 +235,7 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
 
     What is about queues and streams is compiled only where there are some (`p`).
     """
-    end = micros(until)
-    if seconds(end) < until:
-        end += 1
+    end = first_micro(until)
     closed = seconds(end) == until
     source, arrival = _next_arrival(s)
     while True:

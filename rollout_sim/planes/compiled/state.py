@@ -14,6 +14,7 @@ from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.curves import SHARES
 from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import first_micro
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.error_rates import paths_of, spans_of
@@ -44,7 +45,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, FULL_RECORDS, TOO_MANY = range(6, 12)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 21
+_INTEGERS: Final = 22
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -67,14 +68,14 @@ _INTEGERS: Final = 21
     STARTED,  # environments whose start the scale-up limit counts
     MANAGED,  # 1: no failure ends an environment
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
+    LAST_DUE,  # the first microsecond that is not before the horizon
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
-_NUMBERS: Final = 7
+_NUMBERS: Final = 6
 (
     KEEP_ALIVE,  # seconds
     TIMEOUT,  # seconds
     RESOLUTION,  # seconds of a period
-    HORIZON,  # seconds
     START_AT,  # when the rollout starts (s)
     PERIOD_END,  # when PERIOD ends (s)
     THROTTLED_STEP,  # for how long a share of attempts is throttled by others (s); 0: none is
@@ -347,7 +348,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
-    s.x[HORIZON] = scenario.horizon
+    s.n[LAST_DUE] = first_micro(scenario.horizon)
     s.x[START_AT] = scenario.start
     if s.throttled.any():
         s.x[THROTTLED_STEP] = min(step_of(function.throttled), scenario.horizon)
