@@ -73,7 +73,10 @@ def is_far(r: Any) -> Any:
 
 
 def quantile(u: FloatArray) -> FloatArray:
-    """The values below which a standard normal variable lies with the probabilities `u` in [0, 1), of any shape; of 0: minus infinity."""
+    """The values below which a standard normal variable lies with the probabilities `u` in [0, 1), of any shape.
+
+    Minus infinity for 0.
+    """
     shares = np.ravel(u)
     from_half = shares - 0.5
     result: FloatArray = central(from_half)

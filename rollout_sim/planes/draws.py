@@ -151,7 +151,8 @@ def service_times(
 ) -> FloatArray:
     """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults.
 
-    `normal` as `Distribution.ppf` has it. Of recorded durations the uniforms themselves: how long it takes is known when it starts (`curves.duration_at`).
+    Of recorded durations the uniforms themselves: how long it takes is known when it starts (`curves.duration_at`).
+    `normal` is that of `Distribution.ppf`.
     """
     if isinstance(duration, RecordedDurations):
         return u

@@ -16,7 +16,6 @@ from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.requests import log, tick
 from rollout_sim.planes.compiled.state import (
     DONE,
-    KEEP_ALIVE,
     NEED_ALL_DRAWS,
     NEED_DRAWS,
     NEED_INITS,

@@ -13,7 +13,7 @@ from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED
 from rollout_sim.planes import base, draws, exposure, polling
-from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
+from rollout_sim.planes.base import ARRIVAL, COMPLETION
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, records, requests, state
 from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, next_warm, take
