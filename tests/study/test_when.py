@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import yaml
 from builders import data, scenario
 from click.testing import CliRunner
+from rich.console import Console
 
 from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import stamp_of
@@ -48,7 +51,20 @@ def test_bad_requests_are_fewest_at_night_and_faults_are_found_soonest_at_the_pe
     assert "the fault is found soonest at" in answers(hours)[1]
     assert len(hours.to_json()["strategies"][0]["time_to_stop_s"]["by_hour"]) == HOURS
     assert when_table(hours).rows[1][0].text == "canary"
-    assert all("[" in when_table(hours).rows[1][column].text for column in (2, 4, 6, 8))  # each with its interval
+    assert all("[" in when_table(hours).rows[1][column].text for column in (1, 3, 5, 7))  # each with its interval
+
+
+def test_the_table_is_one_table_at_80_columns(hours: Hours) -> None:
+    """An hour stands below what it is about, not in another part of the table."""
+    table, *_ = when_table(hours).for_terminal(80)
+    assert len(table.columns) == 5
+    text = io.StringIO()
+    Console(file=text, width=80).print(table)
+    both = ("bad_requests_added", "time_to_stop_s")
+    ends = [hours.extremes(strategy, measure) or () for strategy in ("instant", "canary") for measure in both]
+    assert sorted(re.findall(r"at (\d\d):00", text.getvalue())) == sorted(
+        f"{hour:02}" for end in ends for hour, _ in end
+    )
 
 
 def test_hours_that_do_not_differ_are_not_told_apart() -> None:
