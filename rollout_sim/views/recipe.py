@@ -66,7 +66,9 @@ _LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes")}
 """Choices that a recipe of an older version does not have; it has none of them."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
-_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"))
+_FILE_FIELDS: Final = (
+    ("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"), ("duration", "minutes"), ("throttled", "minutes"),
+)  # fmt: skip
 """The parts of a scenario that name a file, each with the field that does."""
 _FILES: Final = TypeAdapter(dict[str, str])
 
