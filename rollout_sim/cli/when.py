@@ -14,6 +14,7 @@ from rollout_sim.cli import console, options
 @options.STRATEGIES
 @options.replications("Of each strategy and hour.", default=200, least=2)
 @options.SEED
+@options.ENGINE
 @options.JOBS
 @options.results
 def when(task: options.Task, replications: int) -> None:
@@ -26,7 +27,7 @@ def when(task: options.Task, replications: int) -> None:
     from rollout_sim.views.when import answers, when_table
 
     loaded, named = replace(task, untold=("schedule",)).prepare(WHEN_FILES)  # the clock's begin moves with the hour
-    begun = prepare(loaded, task.strategies, replications=replications, seed=task.seed)
+    begun = prepare(loaded, task.strategies, replications=replications, seed=task.seed, engine=task.engine)
     with console.studying(loaded, begun.plane) as progress:
         result = begun.run(jobs=task.jobs or 1, progress=progress)
     head = f"{loaded.name}  {result.fault}, {replications:,} runs of each strategy and hour, seed {result.seed}"

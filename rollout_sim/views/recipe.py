@@ -56,13 +56,15 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
         "data": str | None, "minutes": str | None,
     },
-    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
+    "when": {
+        "strategies": _STRATEGIES, "seed": _SEED, "engine": Engine | None, "replications": _COUNT, "format": _FORMAT,
+    },
     "backtest": {
         "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
-_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes")}
+_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes"), "when": ("engine",)}
 """Choices that a recipe of an older version does not have; it has none of them."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
@@ -116,7 +118,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
     if isinstance(result, Backtest):
         return "backtest", result.scenario, {**_recorded(result.folder), "strategies": list(result.good)}
     if isinstance(result, Hours):
-        return "when", result.scenario, {"strategies": list(result.columns)}
+        return "when", result.scenario, {"strategies": list(result.columns), "engine": result.asked}
     first = result[0]
     chosen = {"strategies": [run.strategy for run in result], "seed": first.seed, "engine": first.scenario.engine}
     return "run", first.scenario, {**chosen, "events": first.events is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,25 @@ def test_the_plane_that_is_told_is_the_one_that_runs(monkeypatch: pytest.MonkeyP
     with pytest.raises(ScenarioError, match="enough"):
         begun.run()
     assert told == [begun.plane]
+
+
+def test_the_engine_that_is_asked_for_is_in_the_recipe_and_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rollout_sim.study.when.HOURS", 2)
+    monkeypatch.chdir(tmp_path)
+    plain = data(
+        function__versions__1__cold_start=None, horizon="8 min", strategies={"instant": {"type": "all_at_once"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": DAILY}],
+    )  # fmt: skip
+    Path("s.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    words = [["s.yaml", "--replications", "2", "--engine", "simpy"], ["--recipe", "a/when_recipe.json"]]
+    engines = []
+    for folder, arguments in zip("ab", words, strict=True):
+        done = CliRunner().invoke(app, ["when", *arguments, "--json", "--out", folder], catch_exceptions=False)
+        engines.append(json.loads(done.stdout)["engine"])
+    assert engines == ["simpy", "simpy"]
+    assert json.loads(Path("b/when_recipe.json").read_text())["engine"] == "simpy"
 
 
 def test_a_schedule_that_comes_at_another_hour_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
