@@ -32,4 +32,5 @@ def when(task: options.Task, replications: int) -> None:
         result = begun.run(jobs=task.jobs or 1, progress=progress)
     head = f"{loaded.name}  {result.fault}, {replications:,} runs of each strategy and hour, seed {result.seed}"
     plane = f"plane {result.plane.engine}: {result.plane.reason}"
-    task.deliver(result, named, lambda: (head, when_table(result), plane, *answers(result)))
+    notes = [f"note: {note}" for note in result.approximations]
+    task.deliver(result, named, lambda: (head, when_table(result), plane, *notes, *answers(result)))

@@ -24,7 +24,7 @@ from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.study.comparison import compare
+from rollout_sim.study.comparison import approximations, compare
 from rollout_sim.study.executor import one_plane
 
 if TYPE_CHECKING:
@@ -119,6 +119,11 @@ class Hours(Plotted):
         return least.high is not None and most.low is not None and least.high < most.low
 
     @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the figures assume beyond the scenario, a sentence each."""
+        return approximations(self.scenario, self.plane)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """A row per strategy, hour and measure, with its interval."""
         import pandas as pd
@@ -149,7 +154,8 @@ class Hours(Plotted):
             entries.append(entry)
         return {
             "scenario": self.scenario.name, "fault": self.fault, "seed": self.seed, "replications": self.replications,
-            "engine": self.plane.engine, "engine_reason": self.plane.reason, "days": list(self.days), "strategies": entries,
+            "engine": self.plane.engine, "engine_reason": self.plane.reason, "approximations": list(self.approximations),
+            "days": list(self.days), "strategies": entries,
         }  # fmt: skip
 
     def __repr__(self) -> str:

@@ -51,6 +51,7 @@ def test_bad_requests_are_fewest_at_night_and_faults_are_found_soonest_at_the_pe
     assert all(estimate is not None for estimate in hours.estimates("canary", "bad_requests_added"))
     assert "the fault is found soonest at" in answers(hours)[1]
     assert len(hours.to_json()["strategies"][0]["time_to_stop_s"]["by_hour"]) == HOURS
+    assert any("no `lag` is given for errors" in note for note in hours.to_json()["approximations"])
     assert when_table(hours).rows[1][0].text == "canary"
     assert all("[" in when_table(hours).rows[1][column].text for column in (1, 3, 5, 7))  # each with its interval
 
