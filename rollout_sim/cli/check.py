@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FOUND: Final = 1
 """The exit status where there is a finding that `--fail-on` names."""
+OF_TEMPLATES: Final = ("function", "given", "parameters", "environment")
+"""Parameters that say something of templates alone."""
 OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 
 
@@ -75,8 +77,9 @@ def check(
 
     if as_json and output not in (OUTPUTS[0], "json"):
         raise click.UsageError(f"--json and --format {output} exclude each other")
-    if rate is not None and not any(map(is_template, files)):
-        raise click.UsageError("--rate is for templates; a scenario says how many events come")
+    if not any(map(is_template, files)):
+        options.refuse_given("is for templates; a scenario says how many events come", "rate")
+        options.refuse_given("is for templates, and none of the files is one", *OF_TEMPLATES)
     values = options.template_values(given, parameters, environment)
     goal = None if goal_file is None else read_goal(goal_file)
     silences = None if config is None else read_silences(config)

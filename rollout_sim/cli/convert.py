@@ -41,6 +41,8 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
         "flagger": kubernetes.export_flagger,
         "openslo": lambda loaded, _: openslo.export(loaded),
     }
+    if target == "openslo":
+        options.refuse_given("chooses a rollout, of which OpenSLO says nothing", "strategy")
     snippet = exports[target](Scenario.load(scenario), strategy)
     console.put(snippet.text, out)
     if out is not None or not snippet.text.startswith("#"):

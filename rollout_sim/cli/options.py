@@ -382,6 +382,8 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def called(scenario: Path | None, recipe: Path | None, strict: bool, **options: Any) -> None:
         context = click.get_current_context()
+        if options.get("cluster") is not None:
+            refuse_given("counts processes of this machine; a cluster has its own", "jobs")
         if recipe is None:
             start(_task_of_file(context, scenario), strict, options)
             return
@@ -389,7 +391,7 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(f"got both SCENARIO ({scenario}) and --recipe ({recipe}); allowed one of them")
         for parameter in context.command.params:
             name = str(parameter.name)
-            if name in options and name not in _ELSEWHERE and _given(context, name):
+            if name in options and name not in _ELSEWHERE and given(name):
                 what = f"a recipe holds every choice, got {parameter.opts[0]} beside it"
                 raise click.UsageError(
                     f"--recipe: {what}; allowed --out, --jobs, --cluster, --json and --strict, where there are any"
@@ -405,8 +407,16 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+def given(name: str) -> bool:
+    """Whether the command that runs was given the option of this parameter, be it with its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def refuse_given(why: str, *names: str) -> None:
+    """Raises click's error for the first option of these parameters that was given: it would do nothing."""
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in names and given(parameter.name):
+            raise click.UsageError(f"{parameter.opts[0]} {why}")
 
 
 def _task_of_file(context: click.Context, path: Path | None) -> Task:
@@ -454,6 +464,8 @@ def template_values(given: tuple[str, ...], parameters: Path | None, environment
     """The values of a template's parameters: those of the file, and over them those that are `given` as NAME=VALUE."""
     from rollout_sim.formats.templates.template import read_parameters
 
+    if parameters is None:
+        refuse_given("chooses a part of the file of --parameters, which is not given", "environment")
     values = {} if parameters is None else read_parameters(parameters, environment)
     for parameter in given:
         name, equals, value = parameter.partition("=")

@@ -70,6 +70,8 @@ def recommend(
     from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.output import RECOMMENDATION_FILES
 
+    if codedeploy and deploy_with not in (None, "codedeploy"):
+        raise click.UsageError(f"--codedeploy and --deploy-with {deploy_with} exclude each other")
     loaded, named = task.prepare(RECOMMENDATION_FILES)
     confirmation = None
     chosen: dict[str, Any] = {

@@ -26,7 +26,7 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
-from rollout_sim.planes.selection import choose_engine
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
@@ -338,6 +338,12 @@ def backtest(
     )  # fmt: skip
 
 
+def predicting_planes(scenario: Scenario) -> tuple[EngineChoice, ...]:
+    """The data planes on which the model predicts, beside the recording, what becomes of a `scenario`'s bad and good version."""
+    good, bad, _ = _versions(scenario)
+    return tuple(choose_engine(side) for side in _with_twin(bad or good))
+
+
 def recorded(scenario: Scenario, data: str | Path) -> Minutes:
     """What the folder `data` has of the rollout's alias, or of the function where the alias is not in it. Raises ScenarioError."""
     path = Path(data) / MINUTES_FILE
@@ -473,13 +479,17 @@ def _compared(
     scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int | None
 ) -> Comparison:
     """So few replications with their good twin, in batches of no more than these."""
-    sides = [side for side in (scenario, good_twin(scenario)) if side is not None]
     compared = []
-    for side in sides:
+    for side in _with_twin(scenario):
         plane = choose_engine(side)
         plane = replace(plane, batch=min(plane.batch, replications))
         compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane, keep=False))
     return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)
+
+
+def _with_twin(scenario: Scenario) -> list[Scenario]:
+    """The scenario, and the same with a good version where its own is not one."""
+    return [side for side in (scenario, good_twin(scenario)) if side is not None]
 
 
 def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:

@@ -160,17 +160,24 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
-    warnings.filterwarnings("ignore", RENEWED, UserWarning)
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:
-        with closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
+        with _renewals_untold(), closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
             for result in results:
                 yield result
                 done += 1
     finally:
         if done < len(pieces):  # joblib's processes would finish their batches, and wait for others
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _renewals_untold() -> Iterator[None]:
+    """As long as it lasts, nobody is warned that joblib renews a process; what others warn of is told as ever."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", RENEWED, UserWarning, r"joblib\.externals\.loky")
+        yield
 
 
 def _run(piece: Sequence[Numbered]) -> list[tuple[int, Result]]:

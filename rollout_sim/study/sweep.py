@@ -23,7 +23,15 @@ from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.study.comparison import Comparison, batches_of, check_memory, good_twin, nested, studied
+from rollout_sim.study.comparison import (
+    Comparison,
+    approximations,
+    batches_of,
+    check_memory,
+    good_twin,
+    nested,
+    studied,
+)
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
 from rollout_sim.traffic import traces
@@ -131,6 +139,11 @@ class Sweep(Plotted):
             "replications": self.replications,
             "axes": [{"name": axis.name, "path": dotted(axis.path), "values": list(axis.values)} for axis in self.axes],
             "cells": cells,
+            "approximations": list(
+                dict.fromkeys(
+                    note for cell in self.cells for note in approximations(cell.scenario, cell.batches[0].plane)
+                )
+            ),
             "notes": list(self.notes),
         }
 

@@ -23,7 +23,8 @@ from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.comparison import compare
+from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.comparison import approximations, compare
 from rollout_sim.study.executor import one_plane
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Hours(Plotted):
     `day` of each run: arrays of shape (runs,)."""
     fresh: dict[str, Samples]
     """The same once more, on random numbers of their own, of the hours that looked best and worst: those that chose them flatter."""
+    asked: Engine | None = None
+    """The engine that was asked for instead of the scenario's."""
 
     def estimates(self, strategy: str, measure: str) -> list[Estimate | None]:
         """A `measure` of `strategy` by hour: its mean, over the days where there are several; None where nothing was stopped."""
@@ -116,6 +119,11 @@ class Hours(Plotted):
         return least.high is not None and most.low is not None and least.high < most.low
 
     @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the figures assume beyond the scenario, a sentence each."""
+        return approximations(self.scenario, self.plane)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """A row per strategy, hour and measure, with its interval."""
         import pandas as pd
@@ -146,7 +154,8 @@ class Hours(Plotted):
             entries.append(entry)
         return {
             "scenario": self.scenario.name, "fault": self.fault, "seed": self.seed, "replications": self.replications,
-            "engine": self.plane.engine, "engine_reason": self.plane.reason, "days": list(self.days), "strategies": entries,
+            "engine": self.plane.engine, "engine_reason": self.plane.reason, "approximations": list(self.approximations),
+            "days": list(self.days), "strategies": entries,
         }  # fmt: skip
 
     def __repr__(self) -> str:
@@ -161,17 +170,18 @@ def when(
     *,
     replications: int = 200,
     seed: int | None = None,
+    engine: Engine | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Hours:
     """What a bad version comes to, by the hour of the day (UTC) at which the rollout of `scenario` begins.
 
-    Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` (by default the
-    scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
+    Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` on the `engine` (by
+    default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
     The bad version has the goal's smallest fault that must be caught; without one, its own faults. Raises ScenarioError where
     neither traffic nor errors know the time of day, or no fault is given.
     """
-    begun = prepare(scenario, strategies, replications=replications, seed=seed)
+    begun = prepare(scenario, strategies, replications=replications, seed=seed, engine=engine)
     return begun.run(jobs=jobs, progress=progress)
 
 
@@ -183,6 +193,7 @@ class Beginnings:
     fault: str
     seed: int
     replications: int
+    asked: Engine | None
     """As in `Hours`."""
     strategies: tuple[str, ...]
     begun: tuple[tuple[Scenario, ...], ...]
@@ -195,7 +206,7 @@ class Beginnings:
         columns = self._simulated(range(HOURS), self.seed, jobs, part_of(progress, 0.0, 0.8))
         result = Hours(
             scenario=self.scenario, fault=self.fault, seed=self.seed, replications=self.replications, plane=self.plane,
-            days=tuple(map(len, self.begun)), columns=columns, fresh=columns,
+            days=tuple(map(len, self.begun)), columns=columns, fresh=columns, asked=self.asked,
         )  # fmt: skip
         hours = {hour for name in columns for measure in MEASURES for hour in result.chosen(name, measure) or ()}
         fresh = self._simulated(sorted(hours), self.seed + _FRESH, jobs, part_of(progress, 0.8, 1.0))
@@ -232,8 +243,9 @@ class Beginnings:
 
 
 def prepare(
-    scenario: Scenario, strategies: Sequence[str] = (), *, replications: int = 200, seed: int | None = None
-) -> Beginnings:
+    scenario: Scenario, strategies: Sequence[str] = (), *, replications: int = 200, seed: int | None = None,
+    engine: Engine | None = None,
+) -> Beginnings:  # fmt: skip
     """What `when` simulates, and the data plane that it takes; parameters and errors are those of `when`."""
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
     bad, fault = with_fault(scenario)
@@ -245,7 +257,8 @@ def prepare(
     begun = tuple(tuple(bad.at(moment, files) for moment in several) for several in moments)
     return Beginnings(
         scenario=scenario, fault=fault, seed=scenario.seed if seed is None else seed, replications=replications,
-        strategies=names, begun=begun, plane=one_plane([choose_engine(moved) for several in begun for moved in several]),
+        strategies=names, begun=begun, asked=engine,
+        plane=one_plane([choose_engine(moved, engine) for several in begun for moved in several]),
     )  # fmt: skip
 
 

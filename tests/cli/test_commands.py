@@ -157,6 +157,26 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     assert list(pd.read_csv(small.parent / "o" / "summary.csv")["strategy"]) == ["instant"]
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["compare", "SMALL", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs counts processes of this machine"),
+        (["recommend", "SMALL", "--codedeploy", "--deploy-with", "argo"], "--deploy-with argo exclude each other"),
+        (["check", "SMALL", "--function", "Orders"], "--function is for templates, and none of the files is one"),
+        (["check", "SMALL", "--parameter", "A=b"], "--parameter is for templates, and none of the files is one"),
+        (["import", "sam", "SMALL", "--environment", "default"], "--environment chooses a part of the file of --param"),
+        (["export", "openslo", "SMALL", "--strategy", "canary"], "--strategy chooses a rollout, of which OpenSLO says"),
+        (["import", "cloudwatch", "SMALL", "--days", "14"], "--days is about what is asked of AWS, not about files"),
+        (["import", "cloudwatch", "--function", "f", "--period", "1 h"], "--period is about files, and none is given"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: list[str], why: str, small: Path) -> None:
+    """Also with its default: whoever gives it means something."""
+    done = CliRunner().invoke(app, [str(small) if word == "SMALL" else word for word in words])
+    assert done.exit_code == 2
+    assert why in " ".join(done.stderr.split())
+
+
 def test_strict_is_about_the_second_of_two_files_too(small: Path) -> None:
     other = small.parent / "quiet.yaml"
     other.write_text(yaml.safe_dump(data(alarms__errors__threshold="> 100000")))

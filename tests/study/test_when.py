@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 import yaml
 from builders import data, scenario
 from click.testing import CliRunner
+from rich.console import Console
 
 from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import stamp_of
@@ -47,8 +51,22 @@ def test_bad_requests_are_fewest_at_night_and_faults_are_found_soonest_at_the_pe
     assert all(estimate is not None for estimate in hours.estimates("canary", "bad_requests_added"))
     assert "the fault is found soonest at" in answers(hours)[1]
     assert len(hours.to_json()["strategies"][0]["time_to_stop_s"]["by_hour"]) == HOURS
+    assert any("no `lag` is given for errors" in note for note in hours.to_json()["approximations"])
     assert when_table(hours).rows[1][0].text == "canary"
-    assert all("[" in when_table(hours).rows[1][column].text for column in (2, 4, 6, 8))  # each with its interval
+    assert all("[" in when_table(hours).rows[1][column].text for column in (1, 3, 5, 7))  # each with its interval
+
+
+def test_the_table_is_one_table_at_80_columns(hours: Hours) -> None:
+    """An hour stands below what it is about, not in another part of the table."""
+    table, *_ = when_table(hours).for_terminal(80)
+    assert len(table.columns) == 5
+    text = io.StringIO()
+    Console(file=text, width=80).print(table)
+    both = ("bad_requests_added", "time_to_stop_s")
+    ends = [hours.extremes(strategy, measure) or () for strategy in ("instant", "canary") for measure in both]
+    assert sorted(re.findall(r"at (\d\d):00", text.getvalue())) == sorted(
+        f"{hour:02}" for end in ends for hour, _ in end
+    )
 
 
 def test_hours_that_do_not_differ_are_not_told_apart() -> None:
@@ -97,6 +115,25 @@ def test_the_plane_that_is_told_is_the_one_that_runs(monkeypatch: pytest.MonkeyP
     with pytest.raises(ScenarioError, match="enough"):
         begun.run()
     assert told == [begun.plane]
+
+
+def test_the_engine_that_is_asked_for_is_in_the_recipe_and_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rollout_sim.study.when.HOURS", 2)
+    monkeypatch.chdir(tmp_path)
+    plain = data(
+        function__versions__1__cold_start=None, horizon="8 min", strategies={"instant": {"type": "all_at_once"}},
+        traffic=[{"source": "http", "alias": "prod", "arrivals": DAILY}],
+    )  # fmt: skip
+    Path("s.yaml").write_text(yaml.safe_dump(plain), encoding="utf-8")
+    words = [["s.yaml", "--replications", "2", "--engine", "simpy"], ["--recipe", "a/when_recipe.json"]]
+    engines = []
+    for folder, arguments in zip("ab", words, strict=True):
+        done = CliRunner().invoke(app, ["when", *arguments, "--json", "--out", folder], catch_exceptions=False)
+        engines.append(json.loads(done.stdout)["engine"])
+    assert engines == ["simpy", "simpy"]
+    assert json.loads(Path("b/when_recipe.json").read_text())["engine"] == "simpy"
 
 
 def test_a_schedule_that_comes_at_another_hour_is_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

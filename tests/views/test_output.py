@@ -167,6 +167,8 @@ def test_the_json_of_a_sweep_has_a_cell_for_each_point_and_strategy(results: dic
     printed = to_json(swept)
     assert [axis["name"] for axis in printed["axes"]] == ["percent", "severity"]
     points = [(cell["percent"], cell["severity"]) for cell in printed["cells"]]
+    assert "strategies are paired by their arrivals only" not in printed["approximations"]  # there is one strategy
+    assert any("no `lag` is given for errors" in note for note in printed["approximations"])
     assert points == [(5, 0.0), (5, 0.2), (25, 0.0), (25, 0.2)]
     frame = swept.frame.set_index(["percent", "severity", "estimate"])["mean"]  # type: ignore[union-attr]
     assert printed["cells"][3]["stopped"]["mean"] == frame["25", "20%", "stopped"]
