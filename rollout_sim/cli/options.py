@@ -322,6 +322,7 @@ class Task:
         document: Callable[[], object] | None = None,
     ) -> None:
         """Writes the files of a result, and prints what is `shown` of it (lines and tables), or one JSON document."""
+        import_output()
         from rollout_sim.views.output import to_json, write
 
         console.deliver(
@@ -333,6 +334,14 @@ class Task:
             ),
             None if self.as_json else f"files in {self.folder}",
         )
+
+
+def import_output() -> None:
+    """Loads what writes and draws results, which takes as long as many a study."""
+    from importlib import import_module
+
+    console.import_pictures()
+    import_module("rollout_sim.views.output")
 
 
 def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, untold: Sequence[str] = ()) -> None:
@@ -388,7 +397,6 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
         start(task, strict, options | choices)
 
     def start(task: Task, strict: bool, options: dict[str, Any]) -> None:
-        console.import_pictures()
         shared = {name: options.pop(name) for name in _SHARED if name in options}
         command(replace(task, strict=strict, **shared), **options)
 

@@ -69,7 +69,7 @@ def recommend(
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.recommend.recorded import recommend_recorded
     from rollout_sim.study.recommend.search import prepare
-    from rollout_sim.views.output import RECOMMENDATION_FILES
+    from rollout_sim.views.files import RECOMMENDATION_FILES
 
     loaded, named = task.prepare(RECOMMENDATION_FILES)
     confirmation = None
