@@ -281,12 +281,18 @@ class Task:
         return self.out or self.home
 
     def load(self) -> Scenario:
-        """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
+        """The scenario, with its warnings told. Raises ScenarioError, as `parse` does."""
+        loaded = self.parse()
+        self.tell_warnings(loaded)
+        return loaded
+
+    def parse(self) -> Scenario:
+        """The scenario. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
         from rollout_sim.errors import ScenarioError
         from rollout_sim.scenario.scenario import Scenario
 
         try:
-            loaded = Scenario.parse(self.document)
+            return Scenario.parse(self.document)
         except ScenarioError as error:
             prefix = f"{self.document.path}:"
             raise ScenarioError(
@@ -295,8 +301,10 @@ class Task:
                     for text in error.problems
                 ]
             ) from None
+
+    def tell_warnings(self, loaded: Scenario) -> None:
+        """Tells what is probably not meant in the scenario as it was parsed. Raises ScenarioError where warnings are errors."""
         tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict, untold=self.untold)
-        return loaded
 
     def named_files(self, axes: tuple[Axis | SeverityAxis, ...] = ()) -> Mapping[str, Any]:
         """The new recipe's part about the files that the scenario or one of the `axes` names. Raises ScenarioError."""
@@ -305,14 +313,18 @@ class Task:
         return named_files(self.document.path.parent, self.document.data, axes) if self.named is None else self.named
 
     def prepare(self, files: Sequence[str]) -> tuple[Scenario, Mapping[str, Any]]:
-        """The scenario and its `named_files`, once it is known that the folder takes `files` and the computer `jobs`."""
+        """The scenario with its warnings told and its `named_files`, once it is known that they can be dealt with (`check`)."""
+        loaded, named = self.load(), self.named_files()
+        self.check(files)
+        return loaded, named
+
+    def check(self, files: Sequence[str]) -> None:
+        """Raises ScenarioError where the folder does not take `files`, or the computer `jobs`."""
         from rollout_sim.core.files import check_writable
         from rollout_sim.study.executor import check_jobs
 
-        loaded, named = self.load(), self.named_files()
         check_writable(self.folder, files)
         check_jobs(self.jobs)
-        return loaded, named
 
     def deliver(
         self,

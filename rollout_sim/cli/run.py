@@ -42,7 +42,9 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     from rollout_sim.study.replications import nominal_seconds
     from rollout_sim.views.files import RUN_FILES
 
-    loaded, named = task.prepare(RUN_FILES)
+    parsed, named = task.parse(), task.named_files()
+    task.check(RUN_FILES)
+    loaded = parsed
     strategies = task.strategies if explain is None else (explain,)
     if at is not None:
         loaded = loaded.at(options.moment(at))
@@ -62,8 +64,9 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
             runs = begin_each(
                 loaded, strategies, seed=task.seed, events=events, progress=progress, choice=choice, share=share
             )
+            task.tell_warnings(parsed)  # while the others begin
             if jobs != 1:
-                options.import_output()  # while the others begin
+                options.import_output()
             results.extend(runs)
     except KeyboardInterrupt:
         interrupted = True
