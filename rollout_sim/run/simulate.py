@@ -146,15 +146,17 @@ def simulate_each(
     yield from begin_each(scenario, strategies, seed=seed, events=events, progress=progress, choice=choice)
 
 
+Name = str | None
+"""A strategy's; None for the run without a rollout that every other one is paired with, besides which one may be asked for."""
 Call = Callable[..., RunResult]
 """A run that is yet to be made; it takes a `progress`."""
-Tasks = Iterator[tuple[str, Call]]
+Tasks = Iterator[tuple[Name, Call]]
 """Runs with their names; which one comes next may depend on those that are done."""
-Share = Callable[[Tasks, dict[str, RunResult], Progress | None, int], Iterator[str]]
+Share = Callable[[Tasks, dict[Name, RunResult], Progress | None, int], Iterator[Name]]
 """Makes runs, at most so many: each is put into the dictionary, and then its name is yielded."""
 
 
-def one_by_one(tasks: Tasks, done: dict[str, RunResult], progress: Progress | None, count: int) -> Iterator[str]:
+def one_by_one(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | None, count: int) -> Iterator[Name]:
     """The `Share` of one process, which makes all runs in their order."""
     for name, call in tasks:
         done[name] = call(progress=part_of(progress, len(done) / count, (len(done) + 1) / count))
@@ -174,36 +176,41 @@ def begin_each(
     """`simulate_each` with whoever makes the runs: those who help this process begin when this is called."""
     choice = choice or choose_for_runs(scenario, strategies, events=events)
     run = partial(simulate, scenario, seed=seed, choice=choice)
+    calls: dict[Name, Call] = {None: partial(run, NO_ROLLOUT)}
+    names: list[Name] = [None]
     if scenario.rollout is None:
-        calls: dict[str, Call] = {"": partial(run, *strategies, events=events)}
+        calls[None] = partial(run, *strategies, events=events)
     else:
-        calls = {NO_ROLLOUT: partial(run, NO_ROLLOUT)}
-        calls |= {name: partial(run, name, events=events) for name in _chosen(scenario, strategies)}
-    done: dict[str, RunResult] = {}
-    return _in_order(calls, share(_needed(scenario, calls, done), done, progress, len(calls)), done)
+        names = list(_chosen(scenario, strategies))
+        calls |= {name: partial(run, name, events=events) for name in names}
+    done: dict[Name, RunResult] = {}
+    made = share(_needed(scenario, calls, done), done, progress, len(calls))
+    return _in_order(names, made, done, paired=scenario.rollout is not None)
 
 
-def _in_order(calls: Mapping[str, Call], made: Iterator[str], done: Mapping[str, RunResult]) -> Iterator[RunResult]:
-    """What is `done`, in the order of the `calls`, as soon as it is there together with its baseline."""
-    waiting = list(calls) if len(calls) == 1 else list(calls)[1:]
-    for _ in itertools.chain(made, ("",)):
-        while waiting and waiting[0] in done and (len(calls) == 1 or NO_ROLLOUT in done):
+def _in_order(
+    names: Sequence[Name], made: Iterator[Name], done: Mapping[Name, RunResult], *, paired: bool
+) -> Iterator[RunResult]:
+    """What is `done`, in the order of the `names`, as soon as it is there; where runs are `paired`, with the baseline."""
+    waiting = list(names)
+    for _ in itertools.chain(made, (None,)):
+        while waiting and waiting[0] in done and (not paired or None in done):
             result = done[waiting.pop(0)]
-            yield result if len(calls) == 1 else replace(result, baseline=done[NO_ROLLOUT])
+            yield replace(result, baseline=done[None]) if paired else result
 
 
-def _needed(scenario: Scenario, calls: Mapping[str, Call], done: dict[str, RunResult]) -> Tasks:
+def _needed(scenario: Scenario, calls: Mapping[Name, Call], done: dict[Name, RunResult]) -> Tasks:
     """The `calls` in their order, but a strategy that begins like an earlier one comes last.
 
     It is not simulated where the earlier one's deployment is over, which `done` says, before anything tells the two apart.
     """
-    plans = {name: scenario.strategies[name].plan for name in calls if name in scenario.strategies}
+    plans = {name: strategy.plan for name, strategy in scenario.strategies.items() if name in calls}
     leaders: dict[str, list[str]] = {}
     for name, plan in plans.items():
         leaders[name] = [
             other for other in itertools.takewhile(name.__ne__, plans) if plan.agrees_with(plans[other]) > 0
         ]
-    yield from ((name, call) for name, call in calls.items() if not leaders.get(name))
+    yield from ((name, call) for name, call in calls.items() if name is None or not leaders.get(name))
     for name, plan in plans.items():
         if not leaders[name]:
             continue

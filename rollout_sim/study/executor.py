@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
-from rollout_sim.run.simulate import Call, Progress, Share, Tasks, one_by_one, part_of
+from rollout_sim.run.simulate import Call, Name, Progress, Share, Tasks, one_by_one, part_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -150,7 +150,7 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
     handed: list[_HandedOut] = []
     check_jobs(jobs)
 
-    def share(tasks: Tasks, done: dict[str, RunResult], progress: Progress | None, count: int) -> Iterator[str]:
+    def share(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | None, count: int) -> Iterator[Name]:
         others = min(effective_n_jobs(jobs), count) - 1
         if others < 1:
             return one_by_one(tasks, done, progress, count)
@@ -170,15 +170,15 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
 class _HandedOut:
     """Tasks that go one after the other to whoever has nothing to do, this process or one of the `others` of an `executor`."""
 
-    def __init__(self, tasks: Tasks, done: dict[str, RunResult], executor: Any) -> None:
+    def __init__(self, tasks: Tasks, done: dict[Name, RunResult], executor: Any) -> None:
         self.tasks = tasks
         self.done = done
         self.executor = executor
         self.unfinished = 0
         self._lock = Lock()
-        self._ended: SimpleQueue[tuple[str, BaseException | None]] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[Name, BaseException | None]] = SimpleQueue()
 
-    def finish(self, progress: Progress | None, count: int, later: int) -> Iterator[str]:
+    def finish(self, progress: Progress | None, count: int, later: int) -> Iterator[Name]:
         """Does what nobody else has begun, and yields the name of each of the `count` tasks once it is done.
 
         After the first one so many others begin that were not to begin before.
@@ -198,7 +198,7 @@ class _HandedOut:
                     progress(len(self.done) / count)
                 yield name
 
-    def _ended_elsewhere(self, *, wait: bool) -> Iterator[str]:
+    def _ended_elsewhere(self, *, wait: bool) -> Iterator[Name]:
         """What other processes are through with, of which one is waited for, where that is asked. Raises what one ended with."""
         while self.unfinished:
             try:
@@ -212,7 +212,7 @@ class _HandedOut:
                 raise failure
             yield name
 
-    def _next(self) -> tuple[str, Call] | None:
+    def _next(self) -> tuple[Name, Call] | None:
         with self._lock:
             return next(self.tasks, None)
 
@@ -227,7 +227,7 @@ class _HandedOut:
                 self.unfinished += 1
             self.executor.submit(call).add_done_callback(partial(self._receive, name))
 
-    def _receive(self, name: str, future: Future[RunResult]) -> None:
+    def _receive(self, name: Name, future: Future[RunResult]) -> None:
         """Takes the result of another process, or what it ended with, and gives it something else to do; not on the main thread."""
         failure = CancelledError() if future.cancelled() else future.exception()
         if failure is None:
