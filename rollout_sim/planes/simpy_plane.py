@@ -319,7 +319,7 @@ class SimpyPlane:
             self._lose(source, scenario.horizon)
         counts.requests.unanswered[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
-            self._judge(request, first, scenario.horizon, failed=False, waiting=True)
+            self._judge(request, first, scenario.horizon, False, waiting=True)
         for source in self._mappings:
             assert source.polled is not None
             for record in source.polled.unfinished():
@@ -392,11 +392,12 @@ class SimpyPlane:
     # The life of a request
 
     def _request(self, request: _Request) -> Generator[At, None, None]:
-        """A request, from its arrival to its answer."""
+        """A request, from its arrival to its answer; it counts at the version of its last attempt."""
         t = request.arrived
         self._arrive(request)
         while True:
-            version, first = self._route(request)
+            routed = request.source.alias.route(request.draws.route[request.index])
+            version, first = request.source.versions[routed]
             self._pending[request] = first
             period = int(t // self._counts.resolution)
             if request.source.law is not None and self._is_undelivered(request.source.law, version, request, t):
@@ -417,25 +418,23 @@ class SimpyPlane:
             yield At(self._clock, t, RETRY)
             request.attempt += 1
             request.draws = request.source.draws.attempt(request.block, request.attempt)
-        self._answer(request, first, t, outcome != OK)
+        del self._pending[request]
+        self._counts.answer(first, request.arrived)
+        self._judge(request, first, t, outcome != OK)
 
     def _arrive(self, request: _Request) -> None:
         """The request comes, and its user is active if the new version takes part in the traffic."""
         self._pending[request] = -1
-        self._check_pending(request.arrived)
+        if len(self._pending) + self._waiting > MAX_PENDING:
+            raise self._too_many(request.arrived)
         if request.source.exposes and request.arrived >= self._start:
             request.served = service(request.source.alias, self._new)
             if request.served != ABSENT:
                 self._exposure.active(request.user, request.served)
 
-    def _check_pending(self, t: float) -> None:
-        if len(self._pending) + self._waiting > MAX_PENDING:
-            waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
-            raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
-
-    def _route(self, request: _Request) -> tuple[_VersionState, int]:
-        """The version that the alias chooses for this attempt, and the count index of its first period."""
-        return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
+    def _too_many(self, t: float) -> ScenarioError:
+        waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+        return ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
 
     def _is_undelivered(self, law: DeliveryLaw, version: _VersionState, request: _Request, t: float) -> bool:
         """Whether Lambda does not take the event from the service that delivers it; once it has, its own retries act."""
@@ -529,13 +528,7 @@ class SimpyPlane:
             delay = async_error_delay(request.errors)
         return delay if tick(t + delay) <= tick(request.arrived + source.max_event_age) else None
 
-    def _answer(self, request: _Request, first: int, t: float, failed: bool) -> None:
-        """The request is over at `t`; it counts at the version of its last attempt, whose first count index is given."""
-        del self._pending[request]
-        self._counts.answer(first, request.arrived)
-        self._judge(request, first, t, failed=failed)
-
-    def _judge(self, request: _Request, first: int, t: float, *, failed: bool, waiting: bool = False) -> None:
+    def _judge(self, request: _Request, first: int, t: float, failed: bool, *, waiting: bool = False) -> None:
         """The request is bad for the objectives that it misses: by its answer at `t`, or by `waiting` for one until then."""
         bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged, waiting=waiting)
         if bad and request.served != ABSENT:
@@ -547,7 +540,8 @@ class SimpyPlane:
         """A record comes, and its user is active if the new version takes part in the traffic."""
         assert source.polled is not None
         self._waiting += 1
-        self._check_pending(record.arrived)
+        if len(self._pending) + self._waiting > MAX_PENDING:
+            raise self._too_many(record.arrived)
         if source.exposes and record.arrived >= self._start:
             record.served = service(source.alias, self._new)
             if record.served != ABSENT:

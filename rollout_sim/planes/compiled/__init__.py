@@ -64,11 +64,8 @@ def _against(scenario: Scenario, expected: float, runs: int, study: bool) -> str
     return ""
 
 
-def _advantage(scenario: Scenario) -> str:
-    if _ready(scenario):
-        return "equal to the simpy plane, invocation by invocation"
-    wait = "half a minute" if scenario.polled else "some ten seconds"
-    return f"equal to the simpy plane; the kernel was compiled first, which takes {wait}, once"
+def _advantage(_: Scenario) -> str:
+    return "equal to the simpy plane, invocation by invocation"
 
 
 def _single_run(
