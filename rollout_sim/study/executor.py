@@ -7,6 +7,7 @@ because a batch draws from nothing but its own numbers.
 from __future__ import annotations
 
 import itertools
+import signal
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -164,8 +165,9 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
     try:
         yield share
     finally:
-        if any(tasks.unfinished for tasks in handed):
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        for tasks in handed:
+            if tasks.unfinished:
+                tasks.executor.shutdown(wait=False, kill_workers=True)
 
 
 class _HandedOut:
@@ -226,7 +228,9 @@ class _HandedOut:
             name, call = task
             with self._lock:
                 self.unfinished += 1
-            self.executor.submit(call).add_done_callback(partial(self._receive, name))
+            with _unheard_interrupts():
+                future = self.executor.submit(call)
+            future.add_done_callback(partial(self._receive, name))
 
     def _receive(self, name: Name, future: Future[RunResult]) -> None:
         """Takes the result of another process, or what it ended with, and gives it something else to do; not on the main thread."""
@@ -238,6 +242,22 @@ class _HandedOut:
             except Exception as error:  # noqa: BLE001 - it is raised where somebody sees it
                 failure = error
         self._ended.put((name, failure))
+
+
+@contextmanager
+def _unheard_interrupts() -> Iterator[None]:
+    """Processes that begin meanwhile do not hear a terminal's Ctrl-C: this one does, and ends them without their tracebacks."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing.resource_tracker import ensure_running
+
+    ensure_running()  # it begins with the first process otherwise, and signals are heard again from then on
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _import() -> None:
@@ -284,8 +304,8 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
                 yield result
                 done += 1
     finally:
-        if done < len(pieces):  # joblib's processes would finish their batches, and wait for others
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        if done < len(pieces):  # joblib's processes would finish their batches, and so does who resizes them
+            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
 
 @contextmanager

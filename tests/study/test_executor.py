@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import signal
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import scenario
-from joblib.externals.loky import process_executor
+from joblib.externals.loky import get_reusable_executor, process_executor
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, choose_engine
@@ -94,6 +95,25 @@ def test_what_ends_another_process_is_told_here() -> None:
     with pytest.raises(ValueError, match="'x'"), executor.sharing(2) as share:
         for _ in share(tasks(), {}, None, 100):
             pass
+
+
+@pytest.mark.slow
+def test_another_process_does_not_hear_ctrl_c_and_ends_with_the_context() -> None:
+    def deaf(progress: object = None) -> Any:
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def endless(progress: object = None) -> Any:
+        time.sleep(60)
+
+    get_reusable_executor().shutdown()  # its processes began otherwise
+    done: dict[str | None, Any] = {}
+    began = time.monotonic()
+    with executor.sharing(2) as share:
+        share(iter([("deaf", deaf), ("endless", endless)]), done, None, 2)
+        while not done and time.monotonic() < began + 30:
+            time.sleep(0.01)
+    assert done == {"deaf": True}
+    assert time.monotonic() < began + 30
 
 
 def test_others_do_not_begin_before_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
