@@ -36,7 +36,7 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
     """
     from rollout_sim.study.backtest import backtest as play
     from rollout_sim.study.backtest import predicting_planes
-    from rollout_sim.views.output import BACKTEST_FILES
+    from rollout_sim.views.files import BACKTEST_FILES
 
     loaded, named = task.prepare(BACKTEST_FILES)
     recorded = options.data_folder(task, data, minutes)

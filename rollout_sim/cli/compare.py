@@ -36,7 +36,7 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
         return
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.comparison import compare as compare_strategies
-    from rollout_sim.views.output import COMPARISON_FILES
+    from rollout_sim.views.files import COMPARISON_FILES
 
     loaded, named = task.prepare(COMPARISON_FILES)
     plane = choose_engine(loaded, task.engine)
@@ -81,7 +81,7 @@ def _change(before: options.Task, after: options.Task, replications: int | None,
     from rollout_sim.study.change import Change
     from rollout_sim.study.comparison import compare as compare_strategies
     from rollout_sim.study.executor import check_jobs
-    from rollout_sim.views.output import COMPARISON_FILES, write
+    from rollout_sim.views.files import COMPARISON_FILES
     from rollout_sim.views.sentences import changes
     from rollout_sim.views.tables import change_table
 
@@ -110,6 +110,9 @@ def _change(before: options.Task, after: options.Task, replications: int | None,
     change = Change(before=sides[0], after=sides[1])
 
     def write_both() -> None:
+        console.import_pictures()
+        from rollout_sim.views.output import write
+
         for side, part, task in zip(sides, parts, tasks, strict=True):
             write(side, part, before.suffix, task.named_files())
 

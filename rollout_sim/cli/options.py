@@ -291,12 +291,18 @@ class Task:
         return replace(self, path=path, document=read_yaml(path))
 
     def load(self) -> Scenario:
-        """The scenario, with its warnings told. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
+        """The scenario, with its warnings told. Raises ScenarioError, as `parse` does."""
+        loaded = self.parse()
+        self.tell_warnings(loaded)
+        return loaded
+
+    def parse(self) -> Scenario:
+        """The scenario. Raises ScenarioError, which names `path` where a recipe's files are elsewhere."""
         from rollout_sim.errors import ScenarioError
         from rollout_sim.scenario.scenario import Scenario
 
         try:
-            loaded = Scenario.parse(self.document)
+            return Scenario.parse(self.document)
         except ScenarioError as error:
             prefix = f"{self.document.path}:"
             raise ScenarioError(
@@ -305,8 +311,10 @@ class Task:
                     for text in error.problems
                 ]
             ) from None
+
+    def tell_warnings(self, loaded: Scenario) -> None:
+        """Tells what is probably not meant in the scenario as it was parsed. Raises ScenarioError where warnings are errors."""
         tell_warnings(loaded, replace(self.document, path=self.path), strict=self.strict, untold=self.untold)
-        return loaded
 
     def named_files(self, axes: tuple[Axis | SeverityAxis, ...] = ()) -> Mapping[str, Any]:
         """The new recipe's part about the files that the scenario or one of the `axes` names. Raises ScenarioError."""
@@ -315,14 +323,18 @@ class Task:
         return named_files(self.document.path.parent, self.document.data, axes) if self.named is None else self.named
 
     def prepare(self, files: Sequence[str]) -> tuple[Scenario, Mapping[str, Any]]:
-        """The scenario and its `named_files`, once it is known that the folder takes `files` and the computer `jobs`."""
+        """The scenario with its warnings told and its `named_files`, once it is known that they can be dealt with (`check`)."""
+        loaded, named = self.load(), self.named_files()
+        self.check(files)
+        return loaded, named
+
+    def check(self, files: Sequence[str]) -> None:
+        """Raises ScenarioError where the folder does not take `files`, or the computer `jobs`."""
         from rollout_sim.core.files import check_writable
         from rollout_sim.study.executor import check_jobs
 
-        loaded, named = self.load(), self.named_files()
         check_writable(self.folder, files)
         check_jobs(self.jobs)
-        return loaded, named
 
     def deliver(
         self,
@@ -332,6 +344,7 @@ class Task:
         document: Callable[[], object] | None = None,
     ) -> None:
         """Writes the files of a result, and prints what is `shown` of it (lines and tables), or one JSON document."""
+        import_output()
         from rollout_sim.views.output import to_json, write
 
         console.deliver(
@@ -343,6 +356,14 @@ class Task:
             ),
             None if self.as_json else f"files in {self.folder}",
         )
+
+
+def import_output() -> None:
+    """Loads what writes and draws results, which takes as long as many a study."""
+    from importlib import import_module
+
+    console.import_pictures()
+    import_module("rollout_sim.views.output")
 
 
 def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, untold: Sequence[str] = ()) -> None:
@@ -400,7 +421,6 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
         start(task, strict, options | choices)
 
     def start(task: Task, strict: bool, options: dict[str, Any]) -> None:
-        console.import_pictures()
         shared = {name: options.pop(name) for name in _SHARED if name in options}
         command(replace(task, strict=strict, **shared), **options)
 

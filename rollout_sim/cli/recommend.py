@@ -68,7 +68,7 @@ def recommend(
     """
     from rollout_sim.study.recommend.recorded import prepare_recorded
     from rollout_sim.study.recommend.search import prepare
-    from rollout_sim.views.output import RECOMMENDATION_FILES
+    from rollout_sim.views.files import RECOMMENDATION_FILES
 
     if codedeploy and deploy_with not in (None, "codedeploy"):
         raise click.UsageError(f"--codedeploy and --deploy-with {deploy_with} exclude each other")

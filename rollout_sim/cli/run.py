@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
+@options.shared_jobs()
 @options.results
 @click.option(
     "--explain",
@@ -35,24 +36,38 @@ if TYPE_CHECKING:
 @click.option("--events", is_flag=True, help="Also write every invocation that started (events.csv).")
 def run(task: options.Task, explain: str | None, at: str | None, events: bool) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
-    from rollout_sim.run.simulate import choose_for_runs, simulate_each
-    from rollout_sim.views.output import RUN_FILES
+    from rollout_sim.planes.selection import PLANES
+    from rollout_sim.run.simulate import begin_each, choose_for_runs
+    from rollout_sim.study.executor import SOME, sharing, worth_sharing
+    from rollout_sim.study.replications import nominal_seconds
+    from rollout_sim.views.files import RUN_FILES
 
-    loaded, named = task.prepare(RUN_FILES)
+    parsed, named = task.parse(), task.named_files()
+    task.check(RUN_FILES)
+    loaded = parsed
     strategies = task.strategies if explain is None else (explain,)
     if at is not None:
         loaded = loaded.at(options.moment(at))
     if task.engine is not None:
         loaded = replace(loaded, engine=task.engine)
     choice = choose_for_runs(loaded, strategies, events=events)
+    jobs = task.jobs
+    if jobs is None:  # invocations one by one take longer to hand over than to simulate
+        count = len(strategies or loaded.strategies) + 1
+        jobs = 1 if events else worth_sharing(nominal_seconds(loaded, choice, count), SOME)
     console.announce_compiling(loaded, choice.engine)
     results: list[RunResult] = []
     interrupted = False
     try:
-        with console.progress(loaded.name) as progress:
-            results.extend(
-                simulate_each(loaded, strategies, seed=task.seed, events=events, progress=progress, choice=choice)
+        compiles = not PLANES[choice.engine].ready(loaded)
+        with sharing(jobs, compiles=compiles) as share, console.progress(loaded.name) as progress:
+            runs = begin_each(
+                loaded, strategies, seed=task.seed, events=events, progress=progress, choice=choice, share=share
             )
+            task.tell_warnings(parsed)  # while the others begin
+            if jobs != 1:
+                options.import_output()
+            results.extend(runs)
     except KeyboardInterrupt:
         interrupted = True
     if results:

@@ -45,7 +45,7 @@ def sweep(
     from rollout_sim.study.executor import check_jobs
     from rollout_sim.study.grid import chosen_axes
     from rollout_sim.study.sweep import prepare
-    from rollout_sim.views.output import SWEEP_FILES
+    from rollout_sim.views.files import SWEEP_FILES
     from rollout_sim.views.tables import sweep_table
 
     document, varied, strategies = task.document, task.axes, task.strategies

@@ -23,7 +23,7 @@ def when(task: options.Task, replications: int) -> None:
     Needs traffic or errors that know the time: a trace with dates, a daily swing, a schedule, or recorded minutes.
     """
     from rollout_sim.study.when import prepare
-    from rollout_sim.views.output import WHEN_FILES
+    from rollout_sim.views.files import WHEN_FILES
     from rollout_sim.views.when import answers, when_table
 
     loaded, named = replace(task, untold=("schedule",)).prepare(WHEN_FILES)  # the clock's begin moves with the hour

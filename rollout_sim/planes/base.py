@@ -30,8 +30,7 @@ CONTROL: Final = 3
 ARRIVAL: Final = 4
 RETRY: Final = 5
 POLL: Final = 6
-"""Ranks of the events of one instant; that of a source's poller is `POLL` and its number more. SimPy itself uses 0 and 1: a new
-process starts before anything else."""
+"""Ranks of the events of one instant; that of a source's poller is `POLL` and its number more. SimPy itself uses 0 and 1."""
 
 Answers = Callable[[], tuple[IntArray, FloatArray]]
 """How many of a hook's tests fail or are throttled, and when the last one is answered (s), which may lie ahead; both by

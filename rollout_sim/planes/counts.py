@@ -177,7 +177,8 @@ class PeriodCounts:
             self._errors[count_index] += 1
         if cold:
             self._cold_starts[count_index] += 1
-        self._changed = min(self._changed, period)
+        if period < self._changed:  # noqa: PLR1730 - a call of `min` for each invocation
+            self._changed = period
         if self._durations_matter:
             self._observe(count_index, duration, latency)
 

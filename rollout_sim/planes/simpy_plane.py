@@ -87,18 +87,15 @@ class At(Event):
         heapq.heappush(clock._queue, (time, priority, next(clock._eid), self))  # type: ignore[misc]
 
 
-def _begin(steps: Generator[At, None, None]) -> None:
-    """Starts a process, which goes on whenever what it waits for happens.
+def _go_on(steps: Generator[At, None, None], _: Event | None = None) -> None:
+    """Starts a process, or goes on with it; it goes on again whenever what it waits for happens.
 
     SimPy's own `Process` starts and ends by events that others can wait for. Nobody does, and they would be half of all events.
+    Nothing refers to itself here: what is over goes at once, and the garbage collector finds nothing.
     """
-
-    def go_on(_: Event | None) -> None:
-        happens = next(steps, None)
-        if happens is not None:
-            happens.callbacks.append(go_on)
-
-    go_on(None)
+    happens = next(steps, None)
+    if happens is not None:
+        happens.callbacks.append(partial(_go_on, steps))
 
 
 @dataclass(slots=True, eq=False)
@@ -238,7 +235,7 @@ class SimpyPlane:
             source.queue = number
         self._waiting = 0  # records without a fate
         self._sample_step, self._samples = sample_step(scenario), 0
-        self._clock.process(self._traffic())
+        _go_on(self._traffic())
 
     def _version(self, number: str, spec: VersionSpec, function: FunctionSpec, streams: Streams) -> _VersionState:
         rows = faults.rows_of(self._scenario.faults_of(number), self._scenario.start)
@@ -310,7 +307,7 @@ class SimpyPlane:
             return lambda: (np.zeros(1, np.int64), np.zeros(1))
         answers: list[tuple[float, bool]] = []
         for number, start in enumerate(hook.starts(self._clock.now)):
-            _begin(self._test(self._new_version, number, start, answers))
+            _go_on(self._test(self._new_version, number, start, answers))
         return lambda: (np.array([sum(not passed for _, passed in answers)]), np.array([max(at for at, _ in answers)]))
 
     def finish(self) -> PlaneTotals:
@@ -322,7 +319,7 @@ class SimpyPlane:
             self._lose(source, scenario.horizon)
         counts.requests.unanswered[0] = len(self._pending) + self._waiting
         for request, first in self._pending.items():
-            self._judge(request, first, scenario.horizon, failed=False, waiting=True)
+            self._judge(request, first, scenario.horizon, False, waiting=True)
         for source in self._mappings:
             assert source.polled is not None
             for record in source.polled.unfinished():
@@ -354,14 +351,15 @@ class SimpyPlane:
         """Sends every request on its way; at equal times the sources go in their order."""
         streams = [self._requests(source) for source in self._sources]
         merged = heapq.merge(*streams, key=lambda request: (request.arrived, request.source.index))
+        horizon = self._scenario.horizon
         for request in streams[0] if len(streams) == 1 else merged:
-            if request.arrived >= self._scenario.horizon:
+            if request.arrived >= horizon:
                 return
             yield At(self._clock, request.arrived, ARRIVAL)
             if isinstance(request, _Arrival):
                 self._record(request.source, request.record)
             else:
-                _begin(self._request(request))
+                _go_on(self._request(request))
 
     def _requests(self, source: _SourceState) -> Iterator[_Request | _Arrival]:
         """A source's requests in the order in which they arrive."""
@@ -394,14 +392,15 @@ class SimpyPlane:
     # The life of a request
 
     def _request(self, request: _Request) -> Generator[At, None, None]:
-        """A request, from its arrival to its answer."""
+        """A request, from its arrival to its answer; it counts at the version of its last attempt."""
         t = request.arrived
         self._arrive(request)
         while True:
-            version, first = self._route(request)
+            routed = request.source.alias.route(request.draws.route[request.index])
+            version, first = request.source.versions[routed]
             self._pending[request] = first
             period = int(t // self._counts.resolution)
-            if self._is_undelivered(version, request, t):
+            if request.source.law is not None and self._is_undelivered(request.source.law, version, request, t):
                 outcome = REFUSED
             elif (invocation := self._run(version, request, t)) is None:
                 outcome = THROTTLED
@@ -419,30 +418,27 @@ class SimpyPlane:
             yield At(self._clock, t, RETRY)
             request.attempt += 1
             request.draws = request.source.draws.attempt(request.block, request.attempt)
-        self._answer(request, first, t, outcome != OK)
+        del self._pending[request]
+        self._counts.answer(first, request.arrived)
+        self._judge(request, first, t, outcome != OK)
 
     def _arrive(self, request: _Request) -> None:
         """The request comes, and its user is active if the new version takes part in the traffic."""
         self._pending[request] = -1
-        self._check_pending(request.arrived)
+        if len(self._pending) + self._waiting > MAX_PENDING:
+            raise self._too_many(request.arrived)
         if request.source.exposes and request.arrived >= self._start:
             request.served = service(request.source.alias, self._new)
             if request.served != ABSENT:
                 self._exposure.active(request.user, request.served)
 
-    def _check_pending(self, t: float) -> None:
-        if len(self._pending) + self._waiting > MAX_PENDING:
-            waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
-            raise ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
+    def _too_many(self, t: float) -> ScenarioError:
+        waiting = f"more than {MAX_PENDING} requests wait for an answer at {t:g} s"
+        return ScenarioError([f"{self._scenario.name}: {waiting}; lower the rate"])
 
-    def _route(self, request: _Request) -> tuple[_VersionState, int]:
-        """The version that the alias chooses for this attempt, and the count index of its first period."""
-        return request.source.versions[request.source.alias.route(request.draws.route[request.index])]
-
-    def _is_undelivered(self, version: _VersionState, request: _Request, t: float) -> bool:
+    def _is_undelivered(self, law: DeliveryLaw, version: _VersionState, request: _Request, t: float) -> bool:
         """Whether Lambda does not take the event from the service that delivers it; once it has, its own retries act."""
-        law = request.source.law
-        if law is None or request.errors + request.throttles > 0:
+        if request.errors + request.throttles > 0:
             return False
         permitted = law.permitted or t < self._start or service(request.source.alias, self._new) == ABSENT
         u = jitter(request.draws.route[request.index])
@@ -493,7 +489,8 @@ class SimpyPlane:
 
     def _refused(self, draws: AttemptDraws, index: int, t: float) -> bool:
         """Whether an attempt at `t` is throttled because others use up the account's concurrency."""
-        return is_refused(self._throttled[int(t // self._throttled_step)], float(draws.uniforms[SERVICE, index]))
+        share = self._throttled[int(t // self._throttled_step)]
+        return share > 0.0 and is_refused(share, float(draws.uniforms[SERVICE, index]))
 
     def _end(self, invocation: _Invocation) -> None:
         """The environment is idle again, or gone after a crash, a failed init or a timeout."""
@@ -531,13 +528,7 @@ class SimpyPlane:
             delay = async_error_delay(request.errors)
         return delay if tick(t + delay) <= tick(request.arrived + source.max_event_age) else None
 
-    def _answer(self, request: _Request, first: int, t: float, failed: bool) -> None:
-        """The request is over at `t`; it counts at the version of its last attempt, whose first count index is given."""
-        del self._pending[request]
-        self._counts.answer(first, request.arrived)
-        self._judge(request, first, t, failed=failed)
-
-    def _judge(self, request: _Request, first: int, t: float, *, failed: bool, waiting: bool = False) -> None:
+    def _judge(self, request: _Request, first: int, t: float, failed: bool, *, waiting: bool = False) -> None:
         """The request is bad for the objectives that it misses: by its answer at `t`, or by `waiting` for one until then."""
         bad = self._counts.judge(first, request.arrived, t, failed, request.source.judged, waiting=waiting)
         if bad and request.served != ABSENT:
@@ -549,7 +540,8 @@ class SimpyPlane:
         """A record comes, and its user is active if the new version takes part in the traffic."""
         assert source.polled is not None
         self._waiting += 1
-        self._check_pending(record.arrived)
+        if len(self._pending) + self._waiting > MAX_PENDING:
+            raise self._too_many(record.arrived)
         if source.exposes and record.arrived >= self._start:
             record.served = service(source.alias, self._new)
             if record.served != ABSENT:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from rollout_sim.control.controller import OUTCOMES, Shift
 from rollout_sim.control.metrics import Metrics, RequestCounts
+from rollout_sim.control.strategies import Plan
 from rollout_sim.core.streams import Streams
+from rollout_sim.core.units import tick
 from rollout_sim.function.faults import OUTCOMES as INVOCATION_OUTCOMES
 from rollout_sim.function.lambda_api import LATEST, Function
 from rollout_sim.planes.base import DataPlane, VersionTotals
@@ -36,7 +40,7 @@ DELIVERIES: Final = (
 """What a result with deliveries that Lambda does not take assumes."""
 SCHEDULES: Final = "scheduled events come anywhere in their minute, independently of one another"
 """What a result with schedules by the clock assumes."""
-__all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
+__all__ = ["AliasHistory", "Progress", "begin_each", "part_of", "simulate", "simulate_each"]
 
 
 def simulate(
@@ -139,18 +143,93 @@ def simulate_each(
         >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
         ['promoted', 'rolled_back']
     """
+    yield from begin_each(scenario, strategies, seed=seed, events=events, progress=progress, choice=choice)
+
+
+Name = str | None
+"""A strategy's; None for the run without a rollout that every other one is paired with, besides which one may be asked for."""
+Call = Callable[..., RunResult]
+"""A run that is yet to be made; it takes a `progress`."""
+Tasks = Iterator[tuple[Name, Call]]
+"""Runs with their names; which one comes next may depend on those that are done."""
+Share = Callable[[Tasks, dict[Name, RunResult], Progress | None, int], Iterator[Name]]
+"""Makes runs, at most so many: each is put into the dictionary, and then its name is yielded."""
+
+
+def one_by_one(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | None, count: int) -> Iterator[Name]:
+    """The `Share` of one process, which makes all runs in their order."""
+    for name, call in tasks:
+        done[name] = call(progress=part_of(progress, len(done) / count, (len(done) + 1) / count))
+        yield name
+
+
+def begin_each(
+    scenario: Scenario,
+    strategies: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    events: bool = False,
+    progress: Progress | None = None,
+    choice: EngineChoice | None = None,
+    share: Share = one_by_one,
+) -> Iterator[RunResult]:
+    """`simulate_each` with whoever makes the runs: those who help this process begin when this is called."""
     choice = choice or choose_for_runs(scenario, strategies, events=events)
+    run = partial(simulate, scenario, seed=seed, choice=choice)
+    calls: dict[Name, Call] = {None: partial(run, NO_ROLLOUT)}
+    names: list[Name] = [None]
     if scenario.rollout is None:
-        yield simulate(scenario, *strategies, seed=seed, events=events, progress=progress, choice=choice)
-        return
-    names = _chosen(scenario, strategies)
-    runs = len(names) + 1
-    part = part_of(progress, 0.0, 1 / runs)
-    baseline = simulate(scenario, NO_ROLLOUT, seed=seed, progress=part, choice=choice)
-    for k, name in enumerate(names, 1):
-        part = part_of(progress, k / runs, (k + 1) / runs)
-        result = simulate(scenario, name, seed=seed, events=events, progress=part, choice=choice)
-        yield replace(result, baseline=baseline)
+        calls[None] = partial(run, *strategies, events=events)
+    else:
+        names = list(_chosen(scenario, strategies))
+        calls |= {name: partial(run, name, events=events) for name in names}
+    done: dict[Name, RunResult] = {}
+    made = share(_needed(scenario, calls, done), done, progress, len(calls))
+    return _in_order(names, made, done, paired=scenario.rollout is not None)
+
+
+def _in_order(
+    names: Sequence[Name], made: Iterator[Name], done: Mapping[Name, RunResult], *, paired: bool
+) -> Iterator[RunResult]:
+    """What is `done`, in the order of the `names`, as soon as it is there; where runs are `paired`, with the baseline."""
+    waiting = list(names)
+    for _ in itertools.chain(made, (None,)):
+        while waiting and waiting[0] in done and (not paired or None in done):
+            result = done[waiting.pop(0)]
+            yield replace(result, baseline=done[None]) if paired else result
+
+
+def _needed(scenario: Scenario, calls: Mapping[Name, Call], done: dict[Name, RunResult]) -> Tasks:
+    """The `calls` in their order, but a strategy that begins like an earlier one comes last.
+
+    It is not simulated where the earlier one's deployment is over, which `done` says, before anything tells the two apart.
+    """
+    plans = {name: strategy.plan for name, strategy in scenario.strategies.items() if name in calls}
+    leaders: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        leaders[name] = [
+            other for other in itertools.takewhile(name.__ne__, plans) if plan.agrees_with(plans[other]) > 0
+        ]
+    yield from ((name, call) for name, call in calls.items() if name is None or not leaders.get(name))
+    for name, plan in plans.items():
+        if not leaders[name]:
+            continue
+        same = (
+            done[other] for other in leaders[name] if other in done and _is_over_by(done[other], plan, plans[other])
+        )
+        if (result := next(same, None)) is not None:
+            events = None if result.events is None else result.events.assign(strategy=name)
+            done[name] = replace(result, strategy=name, events=events)
+        else:
+            yield name, calls[name]
+
+
+def _is_over_by(result: RunResult, plan: Plan, other: Plan) -> bool:
+    """Whether the deployment of a run by one plan is over before the other plan would have done anything else."""
+    if result.time_to_end_s is None:
+        return False
+    begun = next((shift.at for shift in result.shifts), math.inf)
+    return tick(result.time_to_end_s + result.scenario.start) < tick(begun + plan.agrees_with(other))
 
 
 def _chosen(scenario: Scenario, strategies: Sequence[str]) -> list[str]:

@@ -9,19 +9,30 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Final, TypeVar
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
-from rollout_sim.run.simulate import Progress
+from rollout_sim.run.simulate import Call, Name, Progress, Share, Tasks, one_by_one, part_of
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from rollout_sim.run.result import RunResult
 
 MAX_JOBS: Final = 1_024
 """Processes on one machine."""
 MUCH: Final = 15.0
 """Nominal seconds from which on the start of further processes is little."""
+SOME: Final = 3.0
+"""The same where this process does its share meanwhile, and waits for nobody's start."""
 RENEWED: Final = "A worker stopped while some jobs were given"
 """What joblib warns of where it renews a process whose memory has grown, as that of the compiled plane's draws; nothing is lost."""
 Result = dict[str, Samples]
@@ -124,6 +135,111 @@ def starting(jobs: int) -> Iterator[None]:
             pass
 
 
+@contextmanager
+def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
+    """Runs that so many processes make (-1: one for each processor), of which this one is the first.
+
+    The others begin at once, whatever is done here meanwhile; where the first run `compiles`, only after it, so that they need
+    not. Where the context ends before they are through, they end with it.
+    """
+    if jobs == 1:
+        yield one_by_one
+        return
+    from joblib import effective_n_jobs
+    from joblib.externals.loky import get_reusable_executor
+
+    handed: list[_HandedOut] = []
+    check_jobs(jobs)
+
+    def share(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | None, count: int) -> Iterator[Name]:
+        others = min(effective_n_jobs(jobs), count) - 1
+        if others < 1:
+            return one_by_one(tasks, done, progress, count)
+        tasks_of_all = _HandedOut(tasks, done, get_reusable_executor(max_workers=others))
+        handed.append(tasks_of_all)
+        if not compiles:
+            tasks_of_all.hand_over(others)
+        return tasks_of_all.finish(progress, count, others if compiles else 0)
+
+    try:
+        yield share
+    finally:
+        if any(tasks.unfinished for tasks in handed):
+            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+class _HandedOut:
+    """Tasks that go one after the other to whoever has nothing to do, this process or one of the `others` of an `executor`."""
+
+    def __init__(self, tasks: Tasks, done: dict[Name, RunResult], executor: Any) -> None:
+        self.tasks = tasks
+        self.done = done
+        self.executor = executor
+        self.unfinished = 0
+        self._lock = Lock()
+        self._ended: SimpleQueue[tuple[Name, BaseException | None]] = SimpleQueue()
+
+    def finish(self, progress: Progress | None, count: int, later: int) -> Iterator[Name]:
+        """Does what nobody else has begun, and yields the name of each of the `count` tasks once it is done.
+
+        After the first one so many others begin that were not to begin before.
+        """
+        while True:
+            task = self._next()
+            if task is not None:
+                name, call = task
+                self.done[name] = call(progress=part_of(progress, len(self.done) / count, (len(self.done) + 1) / count))
+                self.hand_over(later)
+                later = 0
+                yield name
+            elif not self.unfinished:
+                return
+            for name in self._ended_elsewhere(wait=task is None):
+                if progress is not None:
+                    progress(len(self.done) / count)
+                yield name
+
+    def _ended_elsewhere(self, *, wait: bool) -> Iterator[Name]:
+        """What other processes are through with, of which one is waited for, where that is asked. Raises what one ended with."""
+        while self.unfinished:
+            try:
+                name, failure = self._ended.get(block=wait)
+            except Empty:
+                return
+            wait = False
+            with self._lock:
+                self.unfinished -= 1
+            if failure is not None:
+                raise failure
+            yield name
+
+    def _next(self) -> tuple[Name, Call] | None:
+        with self._lock:
+            return next(self.tasks, None)
+
+    def hand_over(self, count: int) -> None:
+        """Gives the next tasks, so many, to other processes."""
+        for _ in range(count):
+            task = self._next()
+            if task is None:
+                return
+            name, call = task
+            with self._lock:
+                self.unfinished += 1
+            self.executor.submit(call).add_done_callback(partial(self._receive, name))
+
+    def _receive(self, name: Name, future: Future[RunResult]) -> None:
+        """Takes the result of another process, or what it ended with, and gives it something else to do; not on the main thread."""
+        failure = CancelledError() if future.cancelled() else future.exception()
+        if failure is None:
+            self.done[name] = future.result()
+            try:
+                self.hand_over(1)
+            except Exception as error:  # noqa: BLE001 - it is raised where somebody sees it
+                failure = error
+        self._ended.put((name, failure))
+
+
 def _import() -> None:
     """What a process has to load before it can draw counts: this module, and what a batch is run with."""
 
@@ -140,9 +256,9 @@ def check_jobs(jobs: int | None) -> None:
         raise ScenarioError([f"--jobs: got {jobs}; allowed 1 to {MAX_JOBS:,}, or -1 for all processors"])
 
 
-def worth_sharing(seconds: float) -> int:
+def worth_sharing(seconds: float, much: float = MUCH) -> int:
     """The `jobs` for what nominally takes so many seconds, where nobody says: all processors, but not for the start of one."""
-    return -1 if seconds >= MUCH else 1
+    return -1 if seconds >= much else 1
 
 
 def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:

@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rollout_sim.control.strategies import Hook, Plan
-from rollout_sim.core.files import atomic_folder, pictures
+from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.goals import Goal
@@ -30,6 +30,14 @@ from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.search import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.study.when import Hours
+from rollout_sim.views.files import (
+    BACKTEST_FILES,
+    COMPARISON_FILES,
+    RECOMMENDATION_FILES,
+    RUN_FILES,
+    SWEEP_FILES,
+    WHEN_FILES,
+)
 from rollout_sim.views.plots.backlog import backlog_figure
 from rollout_sim.views.plots.backtest import prediction_figure, week_figure
 from rollout_sim.views.plots.budget import burn_rate_figure, error_budget_figure
@@ -42,22 +50,9 @@ from rollout_sim.views.plots.when import when_figure
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
 
-RUN_FILES: Final = (
-    "summary.csv", "timeline.csv", "alarms.csv", "history.csv", "events.csv",
-    *pictures("traffic", "backlog", "error_budget", "burn_rate"), "recipe.json",
-)  # fmt: skip
-COMPARISON_FILES: Final = ("estimates.csv", "replications.csv", "comparison_recipe.json", *pictures("comparison"))
-SWEEP_FILES: Final = ("sweep.csv", "sweep_recipe.json", *pictures("heat_maps", "power", "trend", "trade_off"))
-RECOMMENDATION_FILES: Final = (
-    "contenders.csv",
-    "recommended.yaml",
-    "recommendation_recipe.json",
-    *pictures("pareto", "recommended_power"),
-)
-BACKTEST_FILES: Final = ("backtest.csv", "backtest_recipe.json", *pictures("week", "prediction"))
-WHEN_FILES: Final = ("when.csv", "when_recipe.json", *pictures("when"))
 FIGURES: Final = ("caught", "false_rollback", "bad_requests_added", "budget_p95", "time_to_full_s")
 """What the JSON of a recommendation says of the recommended rollout at its top level."""
+
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")

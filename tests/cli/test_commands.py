@@ -82,8 +82,8 @@ def test_events_writes_every_invocation(small: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_writes_the_same_bytes(small: Path) -> None:
-    for out in ("a", "b"):
-        call("run", small, "--out", out, cwd=small.parent)
+    for out, jobs in (("a", "1"), ("b", "2")):
+        call("run", small, "--jobs", jobs, "--out", out, cwd=small.parent)
     names = sorted(path.name for path in (small.parent / "a").iterdir())
     assert len(names) == 8
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -160,3 +161,19 @@ def test_every_strategy_allocates_before_it_shifts(strategy: dict[str, Any]) -> 
 def test_more_environments_than_there_can_be_are_refused() -> None:
     with pytest.raises(ScenarioError, match="`provisioned` must be 0 to 100000 environments, got -1"):
         scenario(strategies={"canary": {"type": "canary", "percent": 10, "interval": "5 min", "provisioned": -1}})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "seconds"),
+    [
+        (Canary(percent=0.1, interval=600), Canary(percent=0.1, interval=300), 300),
+        (Canary(percent=0.1, interval=600), Canary(percent=0.2, interval=600), 0),
+        (Canary(percent=0.1, interval=600), Canary(percent=0.1, interval=600, bake=60), 600),
+        (Canary(percent=0.1, interval=600), Canary(percent=0.1, interval=600, provisioned=3), -math.inf),
+        (Canary(percent=0.1, interval=600), Linear(percent=0.1, interval=600), -math.inf),
+        (Linear(percent=0.5, interval=60), Canary(percent=0.5, interval=60, bake=60), 60),
+        (AllAtOnce(bake=60), AllAtOnce(), 0),
+    ],
+)  # fmt: skip
+def test_how_long_two_plans_are_the_same(one: Any, other: Any, seconds: float) -> None:
+    assert one.plan.agrees_with(other.plan) == other.plan.agrees_with(one.plan) == seconds

@@ -80,12 +80,7 @@ def test_a_study_simulates_invocations_where_they_depend_on_one_another(changes:
         ("1/s", True, "simpy", "runs are too small for the compiled plane"),
         ("5/s", True, "compiled", "equal to the simpy plane, invocation by invocation"),
         ("2/s", False, "simpy", "too small to be worth compiling the kernel, which is not cached yet"),
-        (
-            "500/s",
-            False,
-            "compiled",
-            "equal to the simpy plane; the kernel was compiled first, which takes some ten seconds, once",
-        ),
+        ("500/s", False, "compiled", "equal to the simpy plane, invocation by invocation"),
     ],
 )
 def test_a_study_compiles_where_it_is_worth_it(

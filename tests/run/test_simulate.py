@@ -7,6 +7,7 @@ The tests against closed forms compare one run of a fixed seed with 4.5 standard
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,40 @@ def test_a_bad_version_is_caught_by_the_canary() -> None:
     last = result.history[-1]
     assert (last.alias, last.to_version, dict(last.to_routing)) == ("prod", "1", {})
     assert list(result.changes["to_routing"]) == ["", "2:0.1", ""]
+
+
+def everything(result: RunResult) -> tuple[dict[str, Any], bytes, str]:
+    """What there is in a run with events: its summary, the bytes of its arrays, its events."""
+    assert result.events is not None
+    return result.summary, pickle.dumps((result.metrics, result.counts, result.shifts)), result.events.to_csv()
+
+
+@pytest.mark.parametrize(
+    ("threshold", "interval", "taken"),
+    [("> 2", "6 min", True), ("> 2", "2 min", False), ("> 100", "6 min", False)],
+)  # fmt: skip
+def test_a_strategy_that_begins_like_another_is_simulated_where_it_goes_on_otherwise(
+    threshold: str, interval: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The canary is rolled back in its third minute or never; its like goes on after two or six minutes."""
+    strategies = {
+        "short": {"type": "canary", "percent": 10, "interval": interval},
+        "canary": {"type": "canary", "percent": 10, "interval": "5 min"},
+    }
+    given = scenario(strategies=strategies, alarms__errors__threshold=threshold)
+    alone = {name: simulate(given, name, events=True) for name in strategies}
+    simulated: list[str] = []
+
+    def counted(*arguments: Any, **named: Any) -> RunResult:
+        simulated.append(arguments[1])
+        return simulate(*arguments, **named)
+
+    monkeypatch.setattr("rollout_sim.run.simulate.simulate", counted)
+    together = {result.strategy: result for result in simulate_each(given, events=True)}
+    assert list(together) == list(strategies)
+    assert simulated == [NO_ROLLOUT, "short", *([] if taken else ["canary"])]
+    for name, result in together.items():
+        assert everything(replace(result, baseline=None)) == everything(alone[name])
 
 
 def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:

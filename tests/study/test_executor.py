@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import pickle
+import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,7 @@ from joblib.externals.loky import process_executor
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, choose_engine
 from rollout_sim.run.batch import run_batch
+from rollout_sim.run.simulate import begin_each, simulate_each
 from rollout_sim.study import executor
 from rollout_sim.study.comparison import batches_of
 from rollout_sim.study.executor import affordable, run_all
@@ -55,6 +60,60 @@ def test_a_piece_of_work_is_handed_over_as_soon_as_it_is_done() -> None:
 )
 def test_what_is_affordable_is_rounded_down_to_a_digit_between_limits(each: float, count: int) -> None:
     assert affordable(10.0, each, fewest=20, most=5000) == count
+
+
+@pytest.mark.slow
+def test_runs_are_the_same_on_two_processes_and_both_make_some() -> None:
+    given = scenario(horizon="8 min", rollout__start="2 min")
+    here: list[str | None] = []
+
+    def counted(tasks: Any) -> Any:
+        for name, call in tasks:
+            here.append(name)
+            yield name, call
+
+    shares: list[float] = []
+    with executor.sharing(2) as share:
+        each = list(begin_each(given, progress=shares.append, share=lambda tasks, *rest: share(counted(tasks), *rest)))
+    assert here[0] is None
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+    for result, alone in zip(each, simulate_each(given), strict=True):
+        assert result.summary == alone.summary
+        assert pickle.dumps((result.metrics, result.counts)) == pickle.dumps((alone.metrics, alone.counts))
+
+
+@pytest.mark.slow
+def test_what_ends_another_process_is_told_here() -> None:
+    def tasks() -> Iterator[tuple[str, Any]]:
+        yield "no number", partial(int, "x")
+        while True:
+            time.sleep(0.01)
+            yield "a number", lambda progress: 1
+
+    with pytest.raises(ValueError, match="'x'"), executor.sharing(2) as share:
+        for _ in share(tasks(), {}, None, 100):
+            pass
+
+
+def test_others_do_not_begin_before_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    class Process:
+        def submit(self, call: Any) -> Future[Any]:
+            order.append("there")
+            future: Future[Any] = Future()
+            future.set_result(call())
+            return future
+
+    def run(progress: object = None) -> Any:
+        order.append("here" if progress else "in it")
+
+    monkeypatch.setattr("joblib.externals.loky.get_reusable_executor", lambda **_: Process())
+    with executor.sharing(2, compiles=True) as share:
+        named = list(share(iter([(str(k), run) for k in range(3)]), {}, lambda _: None, 3))
+    assert order == ["here", "there", "in it", "there", "in it"]
+    assert sorted(named) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("jobs", [0, -2, 1025, 10**20])

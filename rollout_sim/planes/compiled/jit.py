@@ -1,13 +1,8 @@
-"""The compiler: Numba as the kernel needs it, and where compiled code is kept."""
+"""The compiler: Numba as the kernel needs it."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -18,11 +13,15 @@ from numba import extending, types
 from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate
 
+from rollout_sim.planes.compiled.cache import KERNELS, cache_folder
+
 _njit: Any = numba.njit
 _config: Any = numba.config
 _folders: dict[Any, Path] = {}
 _extending: Any = extending
 _cgutils: Any = cgutils
+_ERRORS = "numpy"
+"""A division by zero gives infinity. Where it is an error instead, no loop with a division in it is vectorized."""
 
 
 def inlined(function: Any) -> Any:
@@ -32,7 +31,9 @@ def inlined(function: Any) -> Any:
     in three times the time. Without reference counts, for the same reason: the arrays outlive every call. And without a way in
     from Python, which takes as long to compile as the function itself: what Python calls is `kept` besides.
     """
-    return _njit(function, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _njit(
+        function, forceinline=True, error_model=_ERRORS, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
 
 
 def _trailing_zeros(_: Any, word: Any) -> Any:
@@ -117,12 +118,14 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
     A function that is `inlined` elsewhere is compiled once more, with a way in from Python.
     """
     function = getattr(function, "py_func", function)
-    folder = _cache_folder(sources)
+    folder = cache_folder(sources)
     before = _config.CACHE_DIR
     try:
         if folder is not None:
             _config.CACHE_DIR = str(folder)
-        compiled = _njit(function, cache=folder is not None, nogil=True, _nrt=False, no_cfunc_wrapper=True)
+        compiled = _njit(
+            function, cache=folder is not None, nogil=True, error_model=_ERRORS, _nrt=False, no_cfunc_wrapper=True
+        )
         if folder is not None:
             _folders[compiled] = folder
         return compiled
@@ -132,44 +135,4 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
 
 def compiled_before(function: Any) -> bool:
     """Whether a function that is `kept`, and others of the same sources, are there already: nobody has to wait for the compiler."""
-    return function in _folders and any(_folders[function].rglob("*.nbc"))
-
-
-def _cache_folder(sources: tuple[ModuleType, ...]) -> Path | None:
-    """A folder for each version of what is compiled in, which nobody else can write to; None where there is none.
-
-    What lies there is run: in a folder that all users share it must be this user's own.
-    """
-    digest = hashlib.sha256(b"".join(Path(str(module.__file__)).read_bytes() for module in sources)).hexdigest()[:16]
-    for base in _bases():
-        folder = base / digest
-        try:
-            base.parent.mkdir(parents=True, exist_ok=True)
-            if _made_own(base) and _made_own(folder):
-                return folder
-        except OSError:
-            continue
-    return None
-
-
-def _bases() -> Iterator[Path]:
-    """Where compiled code may be kept, the best place first."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    if given:
-        yield Path(given) / "rollout_sim"
-        return
-    with suppress(RuntimeError):  # a user without an account and without HOME
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rollout_sim"
-    if hasattr(os, "getuid"):
-        yield Path(tempfile.gettempdir()) / f"rollout_sim-{os.getuid()}"
-
-
-def _made_own(folder: Path) -> bool:
-    """Whether the folder, made if need be, is a real one, of this user, and writable for this user alone."""
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    if not hasattr(os, "getuid"):
-        return os.access(folder, os.W_OK)
-    status = folder.lstat()
-    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
-    return own and os.access(folder, os.W_OK)
+    return function in _folders and any(_folders[function].rglob(KERNELS))
