@@ -109,13 +109,25 @@ def _alike(batches: Sequence[Batch]) -> list[list[Numbered]]:
 
 
 def each_of(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made]:
-    """What each of the `calls` comes to, on so many processes; the longest ones first is the quickest."""
-    if jobs == 1:
-        return [call() for call in calls]
-    from joblib import Parallel, delayed
+    """What each of the `calls` comes to, on so many processes, of which this one is the first; the longest ones first is the quickest.
 
-    made: list[Made] = Parallel(n_jobs=jobs)(delayed(call)() for call in calls)
-    return made
+    They are dealt out: another process loads what they need only if it gets some, and this one has loaded it.
+    """
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    hands = min(effective_n_jobs(jobs), len(calls))
+    if hands <= 1:
+        return [call() for call in calls]
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    theirs = parallel(delayed(_all_of)(calls[k::hands]) for k in range(1, hands))
+    made = dict(zip(range(0, len(calls), hands), _all_of(calls[::hands]), strict=True))
+    for k, results in enumerate(theirs, 1):
+        made |= zip(range(k, len(calls), hands), results, strict=True)
+    return [made[k] for k in range(len(calls))]
+
+
+def _all_of(calls: Sequence[Callable[[], Made]]) -> list[Made]:
+    return [call() for call in calls]
 
 
 @contextmanager
