@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from compiled_plane import production, rate_of
+from compiled_plane import one_core, production, rate_of
 from simpy_plane import CHECKOUT, bare
 
 from rollout_sim.core.distributions import Distribution
@@ -118,7 +118,8 @@ def main() -> None:
             if importlib.util.find_spec(peer) is None:
                 print(f"{name:48} {peer:12} is not installed: pip install '.[peers]'")
                 continue
-            report(name, peer, [(timed(run), timed(ours)) for _ in range(repeat)])
+            with one_core():
+                report(name, peer, [(timed(run), timed(ours)) for _ in range(repeat)])
     pairs = []
     for k in range(repeat):
         took, count = bare(1000.0, 300.0 * part, k)

@@ -35,11 +35,12 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
     stands what the scenario predicts, and why it differs.
     """
     from rollout_sim.study.backtest import backtest as play
+    from rollout_sim.study.backtest import predicting_planes
     from rollout_sim.views.files import BACKTEST_FILES
 
     loaded, named = task.prepare(BACKTEST_FILES)
     recorded = options.data_folder(task, data, minutes)
-    with console.progress(loaded.name) as progress:
+    with console.studying(loaded, *predicting_planes(loaded)) as progress:
         result = play(
             loaded,
             recorded,

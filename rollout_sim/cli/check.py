@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 FOUND: Final = 1
 """The exit status where there is a finding that `--fail-on` names."""
+OF_TEMPLATES: Final = ("function", "given", "parameters", "environment")
+"""Parameters that say something of templates alone."""
 OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 
 
@@ -30,6 +33,7 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
 @click.option(
     "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Of the output."
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
     help="From which severity on the exit status is 1.",
@@ -46,6 +50,7 @@ def check(
     goal_file: Path | None,
     config: Path | None,
     output: str,
+    as_json: bool,
     fail_on: str,
     function: str | None,
     given: tuple[str, ...],
@@ -68,10 +73,13 @@ def check(
     from rollout_sim.study.check.checking import check as check_all
     from rollout_sim.study.check.settings import read_goal, read_silences
     from rollout_sim.study.executor import check_jobs
-    from rollout_sim.views.findings import FORMATS
+    from rollout_sim.views.findings import FORMATS, WIDTH, text
 
-    if rate is not None and not any(map(is_template, files)):
-        raise click.UsageError("--rate is for templates; a scenario says how many events come")
+    if as_json and output not in (OUTPUTS[0], "json"):
+        raise click.UsageError(f"--json and --format {output} exclude each other")
+    if not any(map(is_template, files)):
+        options.refuse_given("is for templates; a scenario says how many events come", "rate")
+        options.refuse_given("is for templates, and none of the files is one", *OF_TEMPLATES)
     values = options.template_values(given, parameters, environment)
     goal = None if goal_file is None else read_goal(goal_file)
     silences = None if config is None else read_silences(config)
@@ -94,7 +102,8 @@ def check(
             jobs=jobs,
             progress=progress,
         )
-    text = FORMATS[output](report)
-    console.put(text, out)
+    told = "json" if as_json else output
+    width = console.width_of(sys.stdout) if out is None and told == OUTPUTS[0] else None
+    console.put(FORMATS[told](report) if width is None else text(report, min(width, WIDTH)), out)
     if report.fails(None if fail_on == "never" else cast("Severity", fail_on)):
         raise SystemExit(FOUND)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.SEED
 @options.ENGINE
 @click.option("--twin/--no-twin", default=True, help="Also run the same with a good version, for the false alarms.")
-@options.SHARED_JOBS
+@options.shared_jobs()
 @options.CLUSTER
 @options.results
 @click.argument("other", type=options.ScenarioPath(), required=False)
@@ -32,7 +32,7 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
     With OTHER, the file after a change, both stand beside each other, with what the change makes of each strategy.
     """
     if other is not None:
-        _change(task, options.task_of(other), replications, twin=twin)
+        _change(task, task.beside(other), replications, twin=twin)
         return
     from rollout_sim.planes.selection import choose_engine
     from rollout_sim.study.comparison import compare as compare_strategies
@@ -48,7 +48,7 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
     task.deliver(compared, named, lambda: _shown(compared))
     if compared.interrupted is not None:
         kept = f"{compared.replications:,} of {compared.interrupted:,} replications are kept"
-        click.echo(f"interrupted: {kept}", err=True)
+        console.tell(f"interrupted: {kept}")
         raise SystemExit(options.INTERRUPTED)
 
 
@@ -103,6 +103,7 @@ def _change(before: options.Task, after: options.Task, replications: int | None,
             compared = compare_strategies(
                 scenario, replications, chosen, seed=loaded[0].seed if before.seed is None else before.seed,
                 engine=before.engine, twin=twin, jobs=before.jobs, cluster=before.cluster, progress=progress, plane=plane,
+                keep=False,
             )  # fmt: skip
         replications = compared.replications if replications is None else replications
         sides.append(compared)

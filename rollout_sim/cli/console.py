@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -61,7 +64,7 @@ def progress(label: str) -> Iterator[Progress]:
         if not console.is_terminal:
             if now - told >= INTERVAL:
                 told = now
-                click.echo(f"{legible(label)}: {done:.0%} after {(now - began) / 60:.0f} min", err=True)
+                tell(f"{label}: {done:.0%} after {(now - began) / 60:.0f} min")
             return
         if not bar.live.is_started and now - began > PATIENCE:
             bar.start()
@@ -89,7 +92,7 @@ def announce_compiling(scenario: Scenario, *engines: str) -> None:
 
         if not ready(polled=scenario.polled):
             wait = "about half a minute" if scenario.polled else "about ten seconds"
-            click.echo(f"compiling the kernel of the compiled plane: {wait}, once", err=True)
+            tell(f"compiling the kernel of the compiled plane: {wait}, once")
 
 
 def deliver(write: Callable[[], object], shown: Callable[[], None], where: str | None) -> None:
@@ -126,13 +129,34 @@ def echo_json(document: object, indent: int = 1) -> None:
     click.echo(json.dumps(document, indent=indent))
 
 
+def tell(text: str) -> None:
+    """Says something on standard error, `legible` line by line, broken at words where there is a width to keep to.
+
+    What lies in a line without a space, such as a path, stays whole.
+    """
+    width = width_of(sys.stderr)
+    for line in map(legible, text.split("\n")):
+        click.echo(line if width is None else _wrapped(line, width), err=True)
+
+
+def width_of(stream: TextIO) -> int | None:
+    """How wide what is printed on a stream may be: as COLUMNS says, or its terminal; None where neither does."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return int(given)
+    return os.get_terminal_size(stream.fileno()).columns or None if stream.isatty() else None
+
+
+def _wrapped(line: str, width: int) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def show(*parts: Any) -> None:
     """Prints lines and tables, as wide as the terminal, or as COLUMNS says; in a pipe without it tables are wide.
 
     Lines are broken at words where there is a width to keep to. With `--format markdown` tables are Markdown.
     """
-    import os
-
     from rich.console import Console
 
     from rollout_sim.cli.options import in_markdown

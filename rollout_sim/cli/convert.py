@@ -41,11 +41,13 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
         "flagger": kubernetes.export_flagger,
         "openslo": lambda loaded, _: openslo.export(loaded),
     }
+    if target == "openslo":
+        options.refuse_given("chooses a rollout, of which OpenSLO says nothing", "strategy")
     snippet = exports[target](Scenario.load(scenario), strategy)
     console.put(snippet.text, out)
     if out is not None or not snippet.text.startswith("#"):
         for remark in snippet.remarks:
-            click.echo(f"note: {remark}", err=True)
+            console.tell(f"note: {remark}")
 
 
 WARNING: Final = "warning: "
@@ -148,7 +150,7 @@ def _import_stack(read: Callable[[], Stack], *, function: str | None, every: boo
             if result.text is not None:
                 (folder / result.file).write_text(result.text, encoding="utf-8", newline="\n")
     for problem in problems:
-        click.echo(f"left out: {problem}", err=True)
+        console.tell(f"left out: {problem}")
     console.show(_summary(results), f"what was left out or assumed stands at the head of each file in {out}")
 
 
@@ -224,6 +226,6 @@ def _deliver(text: str, remarks: list[str], out: Path | None) -> None:
     console.put(text, out)
     for remark in remarks:
         if remark.startswith(WARNING):
-            click.echo(remark, err=True)
+            console.tell(remark)
         elif out is not None:  # else it stands in the text
-            click.echo(f"note: {remark}", err=True)
+            console.tell(f"note: {remark}")

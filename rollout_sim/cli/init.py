@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_sim.cli import console
 from rollout_sim.cli.options import FILE, Quantity, check_alias
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def init(
         if key in starter.guessed
     ]
     if guesses:
-        click.echo(f"not given, so guessed: {', '.join(guesses)}")
-    click.echo(f"wrote {file}, which says what each part means; next: rollout-sim run {shlex.quote(str(file))}")
+        console.show(f"not given, so guessed: {', '.join(guesses)}")
+    console.show(f"wrote {file}, which says what each part means; next: rollout-sim run {shlex.quote(str(file))}")
 
 
 def _ask(key: str, question: str, answers: dict[str, Any]) -> float:

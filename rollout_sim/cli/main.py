@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import click
 
+from rollout_sim.cli import console
 from rollout_sim.cli.backtest import backtest
 from rollout_sim.cli.check import check
 from rollout_sim.cli.compare import compare
@@ -63,7 +64,7 @@ for command in (
 
 def main() -> None:
     """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
-    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.errors import ScenarioError
 
     gc.set_threshold(GARBAGE)
     interrupted = 0
@@ -88,7 +89,7 @@ def main() -> None:
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        click.echo("\n".join(map(legible, shown.getvalue().split("\n"))), err=True, nl=False)
+        console.tell(shown.getvalue().removesuffix("\n"))
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):
         _interrupted(interrupted)
@@ -99,17 +100,17 @@ def main() -> None:
         if interrupted:  # an extension module may make an error of its own out of the interruption
             _interrupted(interrupted)
         if isinstance(error, OSError):
-            _fail(legible(f"{error.filename or 'output'}: {error.strerror or error}"))
+            _fail(f"{error.filename or 'output'}: {error.strerror or error}")
         raise
     finally:
         clear_interrupted()
 
 
 def _interrupted(number: int) -> NoReturn:
-    click.echo("interrupted", err=True)
+    console.tell("interrupted")
     raise SystemExit(TERMINATED if number == signal.SIGTERM else INTERRUPTED) from None
 
 
 def _fail(message: str) -> NoReturn:
-    click.echo(message, err=True)
+    console.tell(message)
     raise SystemExit(2)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 
 from rollout_sim.cli import console
-from rollout_sim.cli.options import FILE, FOLDER, JSON, above_zero, check_alias
+from rollout_sim.cli.options import FILE, FOLDER, JSON, above_zero, check_alias, refuse_given
 
 if TYPE_CHECKING:
     from rollout_sim.core.statistics import Estimate
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rollout_sim.views.tables import Table
 
 _DAYS: Final = 14.0
+_OF_AWS: Final = ("days", "region", "profile", "endpoint_url", "group")
+_OF_FILES: Final = ("timezone", "named", "period")
+"""Parameters that say something of AWS alone, and of files alone."""
 
 
 @click.command()
@@ -114,6 +117,10 @@ def cloudwatch(
     paths = (*data, *files)
     if not paths and function is None:
         raise click.UsageError("say which --function to read from AWS, or give files with --data; see --print-commands")
+    if paths:
+        refuse_given("is about what is asked of AWS, not about files", *_OF_AWS)
+    elif not options["reports"]:
+        refuse_given("is about files, and none is given", *_OF_FILES)
     name = function or "my-function"
     out = options["out"] or Path(name)
     check_writable(out, FILES)
@@ -211,7 +218,7 @@ def _deliver(result: Imported, out: Path, *, as_json: bool) -> None:
 
     scenario = write(result, out, picture)
     for remark in result.remarks:
-        click.echo(remark if remark.startswith("warning: ") else f"note: {remark}", err=True)
+        console.tell(remark if remark.startswith("warning: ") else f"note: {remark}")
     if as_json:
         console.echo_json(_summary(result, out, scenario), indent=2)
         return

@@ -161,9 +161,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON docu
 JOBS = click.option(
     "--jobs", type=int, default=1, show_default=True, help="Processes on this machine; -1: all processors."
 )
-SHARED_JOBS = click.option(
-    "--jobs", type=int, help="Processes on this machine  [default: all processors, 1 where it is over in seconds]"
-)
+
+
+def shared_jobs(alone: str = "where it is over in seconds") -> Callable[..., Any]:
+    """The option `--jobs` of what takes all processors where nobody says, but for one where it runs `alone`."""
+    return click.option("--jobs", type=int, help=f"Processes on this machine  [default: all processors; 1 {alone}]")
+
+
 CLUSTER = click.option("--cluster", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port, instead of processes.")
 
 
@@ -280,6 +284,12 @@ class Task:
         """Where the results go."""
         return self.out or self.home
 
+    def beside(self, path: Path) -> Task:
+        """The same task on another scenario file, told by the same options. Raises ScenarioError."""
+        from rollout_sim.core.yaml_io import read_yaml
+
+        return replace(self, path=path, document=read_yaml(path))
+
     def load(self) -> Scenario:
         """The scenario, with its warnings told. Raises ScenarioError, as `parse` does."""
         loaded = self.parse()
@@ -362,7 +372,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     Raises ScenarioError with the same where `strict`.
     """
     from rollout_sim.core.yaml_io import locate
-    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.errors import ScenarioError
 
     told = [
         f"{document.path}:{locate(document, warning.where)}: {warning}"
@@ -372,7 +382,7 @@ def tell_warnings(scenario: Scenario, document: YamlDocument, *, strict: bool, u
     if strict and told:
         raise ScenarioError(told)
     for line in told:
-        click.echo(f"warning: {legible(line)}", err=True)
+        console.tell(f"warning: {line}")
 
 
 _ELSEWHERE: Final = ("out", "jobs", "cluster", "as_json")
@@ -393,6 +403,8 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def called(scenario: Path | None, recipe: Path | None, strict: bool, **options: Any) -> None:
         context = click.get_current_context()
+        if options.get("cluster") is not None:
+            refuse_given("counts processes of this machine; a cluster has its own", "jobs")
         if recipe is None:
             start(_task_of_file(context, scenario), strict, options)
             return
@@ -400,7 +412,7 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
             raise click.UsageError(f"got both SCENARIO ({scenario}) and --recipe ({recipe}); allowed one of them")
         for parameter in context.command.params:
             name = str(parameter.name)
-            if name in options and name not in _ELSEWHERE and _given(context, name):
+            if name in options and name not in _ELSEWHERE and given(name):
                 what = f"a recipe holds every choice, got {parameter.opts[0]} beside it"
                 raise click.UsageError(
                     f"--recipe: {what}; allowed --out, --jobs, --cluster, --json and --strict, where there are any"
@@ -415,13 +427,16 @@ def repeatable(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def task_of(path: Path) -> Task:
-    """What a command works on that takes another scenario file besides the first. Raises ScenarioError."""
-    return _task_of_file(click.get_current_context(), path)
+def given(name: str) -> bool:
+    """Whether the command that runs was given the option of this parameter, be it with its default."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+def refuse_given(why: str, *names: str) -> None:
+    """Raises click's error for the first option of these parameters that was given: it would do nothing."""
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in names and given(parameter.name):
+            raise click.UsageError(f"{parameter.opts[0]} {why}")
 
 
 def _task_of_file(context: click.Context, path: Path | None) -> Task:
@@ -435,12 +450,11 @@ def _task_of_file(context: click.Context, path: Path | None) -> Task:
 
 def _task_of_recipe(path: Path, command: str) -> tuple[Task, dict[str, Any]]:
     """The task and the options that the recipe in `path` stands for; its remarks go to standard error."""
-    from rollout_sim.errors import legible
     from rollout_sim.views.recipe import read_recipe
 
     recipe = read_recipe(path, command)
     for remark in recipe.remarks:
-        click.echo(f"note: {legible(remark)}", err=True)
+        console.tell(f"note: {remark}")
     choices = dict(recipe.choices)
     axes = choices.pop("axes", None)
     choices["suffix"] = choices.pop("format")
@@ -470,6 +484,8 @@ def template_values(given: tuple[str, ...], parameters: Path | None, environment
     """The values of a template's parameters: those of the file, and over them those that are `given` as NAME=VALUE."""
     from rollout_sim.formats.templates.template import read_parameters
 
+    if parameters is None:
+        refuse_given("chooses a part of the file of --parameters, which is not given", "environment")
     values = {} if parameters is None else read_parameters(parameters, environment)
     for parameter in given:
         name, equals, value = parameter.partition("=")

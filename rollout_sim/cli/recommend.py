@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @options.SEED
 @options.ENGINE
-@options.SHARED_JOBS
+@options.shared_jobs("with a --time of less than 15 s")
 @options.results
 def recommend(
     task: options.Task,
@@ -66,11 +66,12 @@ def recommend(
     Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until it is decided, or the effort is
     spent, and says what it would take.
     """
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.study.recommend.recorded import recommend_recorded
+    from rollout_sim.study.recommend.recorded import prepare_recorded
     from rollout_sim.study.recommend.search import prepare
     from rollout_sim.views.files import RECOMMENDATION_FILES
 
+    if codedeploy and deploy_with not in (None, "codedeploy"):
+        raise click.UsageError(f"--codedeploy and --deploy-with {deploy_with} exclude each other")
     loaded, named = task.prepare(RECOMMENDATION_FILES)
     confirmation = None
     chosen: dict[str, Any] = {
@@ -85,9 +86,9 @@ def recommend(
         with console.studying(loaded, search.plane) as progress:
             recommendation = search.recommend(**effort, progress=progress)
     else:
-        with console.studying(loaded, choose_engine(loaded, task.engine)) as progress:
-            folder = options.data_folder(task, data, minutes)
-            recommendation, confirmation = recommend_recorded(loaded, folder, **chosen, **effort, progress=progress)
+        recorded = prepare_recorded(loaded, options.data_folder(task, data, minutes), **chosen)
+        with console.studying(loaded, recorded.search.plane) as progress:
+            recommendation, confirmation = recorded.recommend(**effort, progress=progress)
     task.deliver(
         recommendation,
         named,
@@ -95,7 +96,7 @@ def recommend(
         lambda: _document(recommendation, confirmation),
     )
     if recommendation.interrupted:
-        click.echo(f"interrupted {recommendation.interrupted}", err=True)
+        console.tell(f"interrupted {recommendation.interrupted}")
         raise SystemExit(options.INTERRUPTED)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.SHARED_JOBS
+@options.shared_jobs()
 @options.results
 @click.option(
     "--explain",

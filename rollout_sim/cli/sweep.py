@@ -26,8 +26,7 @@ from rollout_sim.cli import console, options
 @options.ENGINE
 @options.JOBS
 @options.CLUSTER
-@options.OUT
-@options.FORMAT
+@options.results
 def sweep(
     task: options.Task,
     percent: str | None,
@@ -66,7 +65,7 @@ def sweep(
             swept = grid.run(jobs=task.jobs or 1, cluster=task.cluster, out=task.folder, progress=progress)
     except KeyboardInterrupt:
         kept = f"{len(list(cells.glob('*.json')))} cells are kept in {task.folder}"
-        click.echo(f"interrupted: {kept}; the same command goes on from there", err=True)
+        console.tell(f"interrupted: {kept}; the same command goes on from there")
         raise SystemExit(options.INTERRUPTED) from None
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     notes = [f"note: {note}" for note in (*swept.notes, *remarks_about(loaded))]

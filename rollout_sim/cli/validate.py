@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from rollout_sim.cli import console
 from rollout_sim.cli.options import PROGRAM, STRICT, ScenarioPath, tell_warnings
 
 
@@ -22,7 +23,7 @@ def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
     Warnings tell what is allowed and probably not meant, notes what is a guess of the defaults; both go to standard error.
     """
     from rollout_sim.core.yaml_io import read_yaml, to_yaml
-    from rollout_sim.errors import ScenarioError, legible
+    from rollout_sim.errors import ScenarioError
     from rollout_sim.scenario.remarks import remarks_about
     from rollout_sim.scenario.scenario import Scenario
 
@@ -42,7 +43,7 @@ def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
         else:
             click.echo(f"{path}: valid")
     for note in noted:
-        click.echo(f"note: {legible(note)}", err=True)
+        console.tell(f"note: {note}")
     if problems:
         raise ScenarioError(problems)
 

@@ -14,6 +14,7 @@ from rollout_sim.cli import console, options
 @options.STRATEGIES
 @options.replications("Of each strategy and hour.", default=200, least=2)
 @options.SEED
+@options.ENGINE
 @options.JOBS
 @options.results
 def when(task: options.Task, replications: int) -> None:
@@ -21,16 +22,15 @@ def when(task: options.Task, replications: int) -> None:
 
     Needs traffic or errors that know the time: a trace with dates, a daily swing, a schedule, or recorded minutes.
     """
-    from rollout_sim.planes.selection import choose_engine
-    from rollout_sim.study.when import when as by_hours
+    from rollout_sim.study.when import prepare
     from rollout_sim.views.files import WHEN_FILES
     from rollout_sim.views.when import answers, when_table
 
     loaded, named = replace(task, untold=("schedule",)).prepare(WHEN_FILES)  # the clock's begin moves with the hour
-    with console.studying(loaded, choose_engine(loaded)) as progress:
-        result = by_hours(
-            loaded, task.strategies, replications=replications, seed=task.seed, jobs=task.jobs or 1, progress=progress
-        )
+    begun = prepare(loaded, task.strategies, replications=replications, seed=task.seed, engine=task.engine)
+    with console.studying(loaded, begun.plane) as progress:
+        result = begun.run(jobs=task.jobs or 1, progress=progress)
     head = f"{loaded.name}  {result.fault}, {replications:,} runs of each strategy and hour, seed {result.seed}"
     plane = f"plane {result.plane.engine}: {result.plane.reason}"
-    task.deliver(result, named, lambda: (head, when_table(result), plane, *answers(result)))
+    notes = [f"note: {note}" for note in result.approximations]
+    task.deliver(result, named, lambda: (head, when_table(result), plane, *notes, *answers(result)))

@@ -17,6 +17,7 @@ from rollout_sim.core import units
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.fields import Codec, Quantity
 from rollout_sim.core.files import FileReader, open_regular, quoted
+from rollout_sim.core.normal import quantile
 from rollout_sim.core.yaml_io import suggest
 
 MAX_SAMPLES: Final = 10_000_000
@@ -73,10 +74,11 @@ class Distribution:
             return math.fsum(self.parameters) / 2
         return self.parameters[0]
 
-    def ppf(self, u: FloatArray) -> FloatArray:
-        """The values (s or MB) below which the shares `u` in [0, 1) lie, elementwise; never falling in `u`."""
-        from scipy.special import gammaincinv, ndtri
+    def ppf(self, u: FloatArray, normal: Callable[[FloatArray], FloatArray] = quantile) -> FloatArray:
+        """The values (s or MB) below which the shares `u` in [0, 1) lie, elementwise; never falling in `u`.
 
+        `normal` are the quantiles of the standard normal distribution, or another function with the same result.
+        """
         result: NDArray[Any]
         p = self.parameters
         if self.kind == "constant":
@@ -84,8 +86,10 @@ class Distribution:
         if self.kind == "exponential":
             return -p[0] * np.log1p(-u)
         if self.kind == "lognormal":
-            result = p[0] * np.exp(self.sigma * ndtri(u))
+            result = p[0] * np.exp(self.sigma * normal(u))
         elif self.kind == "gamma":
+            from scipy.special import gammaincinv
+
             result = gammaincinv((p[0] / p[1]) ** 2, u) * (p[1] ** 2 / p[0])
         elif self.kind == "uniform":
             result = p[0] + (p[1] - p[0]) * u

@@ -12,7 +12,7 @@ import re
 from decimal import Decimal, InvalidOperation, Overflow
 from typing import Final
 
-from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 
 UNITS: Final[dict[str, dict[str, Decimal]]] = {
     "duration": {
@@ -109,6 +109,12 @@ def seconds(due: int) -> float:
     return due / _TICKS
 
 
+def first_micro(t: float) -> int:
+    """The first whole microsecond whose time is not before `t` (s)."""
+    due = micros(t)
+    return due + 1 if seconds(due) < t else due
+
+
 def tick(t: float) -> float:
     """`t` (s) to the nearest microsecond, so that times that are equal on paper are equal: 3 x 0.1 s is 0.3 s."""
     return math.floor(t * _TICKS + 0.5) / _TICKS  # `seconds(micros(t))`, written out: several of these per invocation
@@ -123,6 +129,17 @@ def ticks(times: FloatArray) -> FloatArray:
     np.floor(result, out=result)
     result /= _TICKS
     return result
+
+
+def all_micros(times: FloatArray) -> IntArray:
+    """`micros` of each of `times` (s), rising `ticks`; those beyond all horizons as the largest of `MAXIMA`."""
+    import numpy as np
+
+    if times.size and times[-1] > MAXIMA["duration"]:
+        times = np.minimum(times, MAXIMA["duration"])
+    whole = times * _TICKS
+    np.rint(whole, out=whole)
+    return whole.astype(np.int64)
 
 
 def text(value: float, kind: str) -> str:

@@ -113,7 +113,7 @@ class FunctionSpec:
     loses it at once, and the version that it points to alone has it when it is allocated."""
     managed: ManagedInstances | None = None
     """Lambda Managed Instances: environments that take several invocations at once, scale with the load and have no cold starts.
-    `keep_alive`, `scale_up`, `reuse` and the account's concurrency then mean nothing."""
+    `keep_alive`, `scale_up`, `reuse`, `throttled` and concurrency cannot stand beside it."""
     throttled: Share | RecordedThrottles = 0.0
     """The share of attempts that are throttled whatever the function's own concurrency, because other functions use up the account's:
     always the same, or as recorded. A hook's tests are not."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.distributions import Distribution
+from rollout_sim.core.normal import quantile
 from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import MAXIMA, ticks
 from rollout_sim.function.faults import FAILED_RESPONSE, OK, THROTTLED
@@ -141,15 +143,20 @@ class Draws:
 
 
 def service_times(
-    duration: Distribution | RecordedDurations, per_mb: float, u: FloatArray, sizes: FloatArray | None
+    duration: Distribution | RecordedDurations,
+    per_mb: float,
+    u: FloatArray,
+    sizes: FloatArray | None,
+    normal: Callable[[FloatArray], FloatArray] = quantile,
 ) -> FloatArray:
     """Seconds (whole microseconds) that invocations with the uniforms `u` and `sizes` (MB) take, before faults.
 
     Of recorded durations the uniforms themselves: how long it takes is known when it starts (`curves.duration_at`).
+    `normal` is that of `Distribution.ppf`.
     """
     if isinstance(duration, RecordedDurations):
         return u
-    seconds = duration.ppf(u)
+    seconds = duration.ppf(u, normal)
     return ticks(np.minimum(seconds + per_mb * sizes if per_mb and sizes is not None else seconds, _LONGEST))
 
 

@@ -126,7 +126,10 @@ def _asked_for(scenario: Scenario, plane: PlaneSpec, *, single: bool) -> EngineC
     if missing := plane.missing():
         raise ScenarioError([f"{where} needs {missing}"])
     if inexact := plane.exact_for(scenario):
-        raise ScenarioError([f"{where} is not exact here: {'; '.join(inexact)}; allowed {list(PLANES)[-1]}"])
+        exact = [
+            other.engine for other in reversed(PLANES.values()) if not (other.missing() or other.exact_for(scenario))
+        ]
+        raise ScenarioError([f"{where} is not exact here: {'; '.join(inexact)}; allowed {', '.join(exact)}"])
     reason = plane.asked_for if single or plane.single_run is None else "asked for"
     return EngineChoice(engine=plane.engine, reason=reason, batch=_batch(scenario, plane))
 

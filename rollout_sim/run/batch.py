@@ -20,6 +20,7 @@ from rollout_sim.function.spec import FunctionSpec
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.aggregate.plane import AggregatePlane, SharedTraffic
 from rollout_sim.planes.base import PlaneTotals, SideBySide
+from rollout_sim.planes.polling import age_quantile
 from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.backlog import Backlog
 from rollout_sim.run.driver import Driver
@@ -271,11 +272,18 @@ def _of_records(scenario: Scenario, controller: Controller, totals: PlaneTotals)
     for polled, back in zip(totals.polled, backs.tolist(), strict=True):
         backlog = Backlog.of(scenario, polled)
         drained = None if math.isnan(back) else backlog.drained(back)
+        ages = np.sum([source.ages for source in polled], axis=0)
+        median, late = (age_quantile(ages, share) for share in (0.5, 0.95))
         rows.append((
-            sum(source.bad for source in polled), sum(source.lost for source in polled), int(backlog.records.max()),
+            sum(source.arrived for source in polled), sum(source.bad for source in polled),
+            sum(source.lost for source in polled), int(backlog.records.max()),
             math.nan if math.isnan(back) else backlog.at(back), math.nan if drained is None else drained,
+            math.nan if median is None else median, math.nan if late is None else late,
         ))  # fmt: skip
-    names = ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
+    names = (
+        "records", "records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s", "age_s.p50",
+        "age_s.p95",
+    )  # fmt: skip
     return dict(zip(names, np.array(rows, float).T, strict=True))
 
 

@@ -5,9 +5,9 @@ Each check is about one section and yields its problems: where in the file, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from rollout_sim.control.expressions import in_order
 from rollout_sim.control.readings import POLLED, STATISTICS, Reading, plain
@@ -23,13 +23,24 @@ from rollout_sim.scenario.sections import NO_ROLLOUT, Rollout, Sections
 from rollout_sim.traffic.processes import check_expected
 from rollout_sim.traffic.source import MAX_USERS
 
+_UNMANAGED: Final = {
+    "reserved_concurrency": "; `environments` bounds what runs at once",
+    "account_concurrency": "; `environments` bounds what runs at once",
+    "keep_alive": "; see `managed.scale_down_after`",
+    "scale_up": "; see `managed.every` and `managed.launch`",
+    "reuse": ": an invocation takes a free place in any environment",
+    "throttled": ": no limit of the account's holds there",
+}
+"""Fields of a function that mean nothing on managed instances, and what is there instead."""
 Problem = tuple[Where, str]
 MAX_STAYS: Final = 2_000_000
 """Stays of a bursty source that fit into memory."""
 
 
-def inconsistencies(scenario: Sections) -> list[Problem]:
+def inconsistencies(scenario: Sections, data: Mapping[str, Any]) -> list[Problem]:
     """What does not fit together across sections: the place in the file and what is wrong, in the order of the checks.
+
+    `data` is what the file says, in which a default is not what nobody wrote.
 
     User-defined classes are asked first; where one breaks its protocol, nothing else can be said. What a rollout
     comes to is looked at only where every name in the file leads somewhere.
@@ -51,7 +62,7 @@ def inconsistencies(scenario: Sections) -> list[Problem]:
         problems += check(scenario)
     if scenario.rollout is not None and not problems:
         problems += _rollout(scenario, scenario.rollout)
-    for check in (_faults, _provisioned, _managed, _strategies):
+    for check in (_faults, _provisioned, partial(_managed, data=data), _strategies):
         problems += check(scenario)
     return problems
 
@@ -326,7 +337,7 @@ def _provisioned(scenario: Sections) -> Iterator[Problem]:
         yield ("function",), what
 
 
-def _managed(scenario: Sections) -> Iterator[Problem]:
+def _managed(scenario: Sections, data: Mapping[str, Any]) -> Iterator[Problem]:
     """What is about environments that start when an invocation comes is not given together with managed instances, and the reverse."""
     function, where = scenario.function, ("function", "versions")
     managed = function.managed
@@ -335,11 +346,9 @@ def _managed(scenario: Sections) -> Iterator[Problem]:
             if spec.environments is not None:
                 yield (*where, number, "environments"), "needs `managed` of the function, which is not given"
         return
-    if function.reserved_concurrency is not None:
-        yield (
-            ("function", "reserved_concurrency"),
-            "cannot stand beside `managed`; `environments` bounds what runs at once",
-        )
+    for name, instead in _UNMANAGED.items():
+        if data["function"].get(name) is not None:
+            yield ("function", name), f"cannot stand beside `managed`{instead}"
     for number, spec in function.versions.items():
         init = "cannot stand beside `managed`: no invocation waits for an init; see `managed.launch`"
         if spec.cold_start is not None:

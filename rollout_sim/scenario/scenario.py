@@ -80,7 +80,8 @@ class Scenario(Displayed, Sections):
             raise ScenarioError(problems_of(error, document, cls, {VersionSpec: ("like",)})) from None
         scenario = scenario.with_files(document)
         problems = [
-            problem(document.path, locate(document, where), where, what) for where, what in inconsistencies(scenario)
+            problem(document.path, locate(document, where), where, what)
+            for where, what in inconsistencies(scenario, data)
         ]
         if problems:
             raise ScenarioError(problems)

@@ -26,7 +26,7 @@ from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.aggregate.limits import waiting_for_answers
 from rollout_sim.planes.recorded import RecordedPlane, approximated, shortcomings
-from rollout_sim.planes.selection import choose_engine
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import stopped
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
@@ -277,15 +277,16 @@ def backtest(
     replications: int = 1000,
     first: float = 0.0,
     last: float = 1.0,
-    jobs: int = 1,
+    jobs: int | None = 1,
     progress: Progress | None = None,
 ) -> Backtest:
     """The rollouts of a `scenario`'s `strategies` (all by default) from every minute of the recording in the folder `data`.
 
     The fault that is added is the goal's smallest one that must be caught; without one, the new version's own. `first` and
     `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`
-    with the `seed` (by default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
-    Raises ScenarioError for what cannot be played on recorded minutes.
+    with the `seed` (by default the scenario's). `jobs` processes share the work (None: as many as there are processors, where it
+    is worth it), and `progress` is called with the share that is done. Raises ScenarioError for what cannot be played on
+    recorded minutes.
     """
     seed = scenario.seed if seed is None else seed
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
@@ -335,6 +336,12 @@ def backtest(
         fault=fault, predicted=predicted, moments=moments, left_out=recording.size - usable.size, notes=tuple(notes),
         differences=clumping(recording).against(scenario),
     )  # fmt: skip
+
+
+def predicting_planes(scenario: Scenario) -> tuple[EngineChoice, ...]:
+    """The data planes on which the model predicts, beside the recording, what becomes of a `scenario`'s bad and good version."""
+    good, bad, _ = _versions(scenario)
+    return tuple(choose_engine(side) for side in _with_twin(bad or good))
 
 
 def recorded(scenario: Scenario, data: str | Path) -> Minutes:
@@ -457,7 +464,7 @@ def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: In
 
 def _predict(
     scenario: Scenario, names: tuple[str, ...], recording: Minutes, starts: IntArray,
-    *, seed: int, replications: int, jobs: int,
+    *, seed: int, replications: int, jobs: int | None,
 ) -> tuple[Comparison, tuple[str, ...], str]:  # fmt: skip
     """What the scenario predicts, and the recorded moments at which: several where its traffic or errors follow them, else why not."""
     moments, why = _moments(scenario, recording, starts)
@@ -468,15 +475,21 @@ def _predict(
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
 
 
-def _compared(scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int) -> Comparison:
+def _compared(
+    scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int | None
+) -> Comparison:
     """So few replications with their good twin, in batches of no more than these."""
-    sides = [side for side in (scenario, good_twin(scenario)) if side is not None]
     compared = []
-    for side in sides:
+    for side in _with_twin(scenario):
         plane = choose_engine(side)
         plane = replace(plane, batch=min(plane.batch, replications))
         compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane, keep=False))
     return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)
+
+
+def _with_twin(scenario: Scenario) -> list[Scenario]:
+    """The scenario, and the same with a good version where its own is not one."""
+    return [side for side in (scenario, good_twin(scenario)) if side is not None]
 
 
 def _moments(scenario: Scenario, recording: Minutes, starts: IntArray) -> tuple[list[tuple[Scenario, str]], str]:

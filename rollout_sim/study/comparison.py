@@ -36,7 +36,7 @@ WIDE: Final = 0.1
 """An interval of a share that is wider than this decides little."""
 COUNTED: Final = (
     "requests", "bad_requests", "bad_requests_new_version", "bad_requests_added", "cold_starts", "throttles",
-    "records_bad", "records_lost", "backlog", "backlog_at_rollback",
+    "records", "records_bad", "records_lost", "backlog", "backlog_at_rollback",
 )  # fmt: skip
 """Whole numbers."""
 PAIRED: Final = ("rolled_back", "promoted", "bad_requests", "bad_requests_new_version", "bad_requests_added")
@@ -65,8 +65,9 @@ class Comparison(Plotted):
     `cold_starts` and `throttles` are counts over the horizon (the aggregate plane does not know `cold_starts`, nor, where
     there are inits, `pending`); `budget_spent.<slo>` and `users_affected` are fractions. `bad_requests_added` and
     `budget_spent_by_rollout.<slo>` are what the rollout adds: more than without it, request by request on the same draws.
-    Where there are queues or streams, `records_bad`, `records_lost`, `backlog` (the longest) and `backlog_at_rollback` are counts of
-    records, and `drain_time_s` seconds from the rollback until the backlog was as short as before the rollout.
+    Where there are queues or streams, `records`, `records_bad`, `records_lost`, `backlog` (the longest) and `backlog_at_rollback`
+    are counts of records, `drain_time_s` is seconds from the rollback until the backlog was as short as before the rollout, and
+    `age_s.p50` and `age_s.p95` are the ages (s) that half of the handled records and 95% of them do not exceed.
     `stopped_by.<alarm>` is 1 where the alarm was in ALARM when the deployment was rolled back, or kept from beginning.
     """
     twin: Comparison | None = None
@@ -484,13 +485,16 @@ def _comparable(columns: Samples) -> Samples:
 
 
 def _nested(estimates: Estimates) -> dict[str, Any]:
-    """Plain data, with `budget_spent.x` under `budget_spent`, and `stopped_by.x` likewise."""
+    return nested({name: None if estimate is None else estimate.to_json() for name, estimate in estimates.items()})
+
+
+def nested(estimates: Mapping[str, Mapping[str, float | None] | None]) -> dict[str, Any]:
+    """Estimates as plain data by name, with `budget_spent.x` under `budget_spent`, and others with a dot likewise."""
     entry: dict[str, Any] = {"budget_spent": {}, "budget_spent_by_rollout": {}, "stopped_by": {}}
-    for name, estimate in estimates.items():
-        value = None if estimate is None else estimate.to_json()
+    for name, value in estimates.items():
         outer, _, inner = name.partition(".")
         if inner:
-            entry[outer][inner] = value
+            entry.setdefault(outer, {})[inner] = value
         else:
             entry[name] = value
     return entry

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PLANES
+from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
 from rollout_sim.run.simulate import Call, Name, Progress, Share, Tasks, one_by_one, part_of
 
@@ -255,6 +256,12 @@ def _import() -> None:
     """What a process has to load before it can draw counts: this module, and what a batch is run with."""
 
 
+def one_plane(choices: Sequence[EngineChoice]) -> EngineChoice:
+    """The plane that runs what each of the `choices` is for: the fastest that is exact for all, with the smallest batch."""
+    slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
+    return replace(slowest, batch=min(choice.batch for choice in choices))
+
+
 def check_jobs(jobs: int | None) -> None:
     """Raises ScenarioError for a number of processes that makes no sense; None is none."""
     if jobs is not None and not (jobs == -1 or 1 <= jobs <= MAX_JOBS):
@@ -281,17 +288,24 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
-    warnings.filterwarnings("ignore", RENEWED, UserWarning)
     parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
     done = 0
     try:
-        with closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
+        with _renewals_untold(), closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
             for result in results:
                 yield result
                 done += 1
     finally:
         if done < len(pieces):  # joblib's processes would finish their batches, and wait for others
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _renewals_untold() -> Iterator[None]:
+    """As long as it lasts, nobody is warned that joblib renews a process; what others warn of is told as ever."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", RENEWED, UserWarning, r"joblib\.externals\.loky")
+        yield
 
 
 def _run(piece: Sequence[Numbered]) -> list[tuple[int, Result]]:

@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING, Any, Final
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.files import FileReader, digest, read_regular, write_file
 from rollout_sim.core.registry import fingerprint
-from rollout_sim.core.yaml_io import YamlDocument, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, dotted, read_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples
 from rollout_sim.run.simulate import Progress
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
-from rollout_sim.study.comparison import Comparison, batches_of, check_memory, good_twin, studied
+from rollout_sim.study.comparison import (
+    Comparison,
+    approximations,
+    batches_of,
+    check_memory,
+    good_twin,
+    nested,
+    studied,
+)
 from rollout_sim.study.executor import run_all
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at, written_axes
 from rollout_sim.traffic import traces
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 REPLICATIONS: Final = 1000
 GOOD: Final = {"stopped": "good_version_stopped", "blocked": "good_version_blocked"}
 """What a cell says of its twin: the estimate and its name there."""
+_TOLD: Final = ("strategy", "engine", "estimate", "n")
+"""What a row says of an estimate, besides its values."""
 MAX_CELLS: Final = 50_000
 """Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
@@ -100,6 +110,42 @@ class Sweep(Plotted):
         rows = iter(self.rows)
         for cell, size in zip(self.cells, self.sizes, strict=True):
             yield cell, tuple(itertools.islice(rows, size))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `sweep --json` prints: plain data, one of the `cells` for each point of the grid and strategy.
+
+        With `twin`, `false_rollback` is how often the cell stops a good version, and `good_version_blocked` how often one
+        does not begin.
+        """
+        names = [axis.name for axis in self.axes]
+        unknown = dict.fromkeys(row["estimate"] for row in self.rows)
+        cells = []
+        points = itertools.product(*(axis.values for axis in self.axes))
+        for point, (_, rows) in zip(points, self.by_cell(), strict=True):
+            estimates: dict[str, dict[str, Any]] = {}
+            for row in rows:
+                estimate = {key: value for key, value in row.items() if key not in (*names, *_TOLD)}
+                estimates.setdefault(row["strategy"], dict(unknown))[row["estimate"]] = estimate
+            engine = rows[0]["engine"]
+            for strategy, its in estimates.items():
+                if GOOD["stopped"] in its:
+                    its["false_rollback"] = its.pop(GOOD["stopped"])
+                cells.append(
+                    dict(zip(names, point, strict=True)) | {"strategy": strategy, "engine": engine} | nested(its)
+                )
+        return {
+            "scenario": self.name,
+            "seed": self.seed,
+            "replications": self.replications,
+            "axes": [{"name": axis.name, "path": dotted(axis.path), "values": list(axis.values)} for axis in self.axes],
+            "cells": cells,
+            "approximations": list(
+                dict.fromkeys(
+                    note for cell in self.cells for note in approximations(cell.scenario, cell.batches[0].plane)
+                )
+            ),
+            "notes": list(self.notes),
+        }
 
     def __repr__(self) -> str:
         return (

@@ -23,7 +23,9 @@ from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.study.comparison import compare
+from rollout_sim.scenario.sections import Engine
+from rollout_sim.study.comparison import approximations, compare
+from rollout_sim.study.executor import one_plane
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +60,8 @@ class Hours(Plotted):
     `day` of each run: arrays of shape (runs,)."""
     fresh: dict[str, Samples]
     """The same once more, on random numbers of their own, of the hours that looked best and worst: those that chose them flatter."""
+    asked: Engine | None = None
+    """The engine that was asked for instead of the scenario's."""
 
     def estimates(self, strategy: str, measure: str) -> list[Estimate | None]:
         """A `measure` of `strategy` by hour: its mean, over the days where there are several; None where nothing was stopped."""
@@ -115,6 +119,11 @@ class Hours(Plotted):
         return least.high is not None and most.low is not None and least.high < most.low
 
     @property
+    def approximations(self) -> tuple[str, ...]:
+        """What the figures assume beyond the scenario, a sentence each."""
+        return approximations(self.scenario, self.plane)
+
+    @property
     def frame(self) -> pd.DataFrame:
         """A row per strategy, hour and measure, with its interval."""
         import pandas as pd
@@ -145,7 +154,8 @@ class Hours(Plotted):
             entries.append(entry)
         return {
             "scenario": self.scenario.name, "fault": self.fault, "seed": self.seed, "replications": self.replications,
-            "engine": self.plane.engine, "engine_reason": self.plane.reason, "days": list(self.days), "strategies": entries,
+            "engine": self.plane.engine, "engine_reason": self.plane.reason, "approximations": list(self.approximations),
+            "days": list(self.days), "strategies": entries,
         }  # fmt: skip
 
     def __repr__(self) -> str:
@@ -160,64 +170,96 @@ def when(
     *,
     replications: int = 200,
     seed: int | None = None,
+    engine: Engine | None = None,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Hours:
     """What a bad version comes to, by the hour of the day (UTC) at which the rollout of `scenario` begins.
 
-    Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` (by default the
-    scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
+    Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` on the `engine` (by
+    default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
     The bad version has the goal's smallest fault that must be caught; without one, its own faults. Raises ScenarioError where
     neither traffic nor errors know the time of day, or no fault is given.
     """
+    begun = prepare(scenario, strategies, replications=replications, seed=seed, engine=engine)
+    return begun.run(jobs=jobs, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginnings:
+    """The hours before they are simulated: the scenario with its fault at each moment at which a rollout begins."""
+
+    scenario: Scenario
+    fault: str
+    seed: int
+    replications: int
+    asked: Engine | None
+    """As in `Hours`."""
+    strategies: tuple[str, ...]
+    begun: tuple[tuple[Scenario, ...], ...]
+    """By hour of the day, one of each day."""
+    plane: EngineChoice
+    """The data plane that runs all of them."""
+
+    def run(self, *, jobs: int = 1, progress: Progress | None = None) -> Hours:
+        """Simulates all hours, and those that look best or worst once more; parameters are those of `when`."""
+        columns = self._simulated(range(HOURS), self.seed, jobs, part_of(progress, 0.0, 0.8))
+        result = Hours(
+            scenario=self.scenario, fault=self.fault, seed=self.seed, replications=self.replications, plane=self.plane,
+            days=tuple(map(len, self.begun)), columns=columns, fresh=columns, asked=self.asked,
+        )  # fmt: skip
+        hours = {hour for name in columns for measure in MEASURES for hour in result.chosen(name, measure) or ()}
+        fresh = self._simulated(sorted(hours), self.seed + _FRESH, jobs, part_of(progress, 0.8, 1.0))
+        return replace(result, fresh=fresh)
+
+    def _simulated(self, hours: Sequence[int], seed: int, jobs: int, progress: Progress | None) -> dict[str, Samples]:
+        """The runs of each strategy for each hour, spread over its days; hours share their random numbers, days do not."""
+        columns: dict[str, dict[str, list[FloatArray]]] = {
+            name: {key: [] for key in (*MEASURES, "stopped", "hour", "day")} for name in self.strategies
+        }
+        for number, hour in enumerate(hours):
+            each = max(math.ceil(self.replications / len(self.begun[hour])), 2)
+            for day, scenario in enumerate(self.begun[hour]):
+                compared = compare(
+                    scenario,
+                    each,
+                    self.strategies,
+                    seed=seed + day,
+                    twin=False,
+                    jobs=jobs,
+                    keep=False,
+                    plane=self.plane,
+                )
+                for name, its in columns.items():
+                    samples = compared.columns[name]
+                    its["bad_requests_added"].append(samples["bad_requests_added"])
+                    its["time_to_stop_s"].append(samples["time_to_rollback_s"])
+                    its["stopped"].append(stopped(samples).astype(float))
+                    its["hour"].append(np.full(each, float(hour)))
+                    its["day"].append(np.full(each, float(day)))
+            if progress is not None:
+                progress((number + 1) / len(hours))
+        return {name: {key: np.concatenate(parts) for key, parts in its.items()} for name, its in columns.items()}
+
+
+def prepare(
+    scenario: Scenario, strategies: Sequence[str] = (), *, replications: int = 200, seed: int | None = None,
+    engine: Engine | None = None,
+) -> Beginnings:  # fmt: skip
+    """What `when` simulates, and the data plane that it takes; parameters and errors are those of `when`."""
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
-    seed = scenario.seed if seed is None else seed
     bad, fault = with_fault(scenario)
     moments = _moments(bad)
     if min(map(len, moments)) == 0:
         missing = ", ".join(f"{hour:02}:00" for hour, several in enumerate(moments) if not several)
         raise ScenarioError([f"{scenario.name}: the recording has no room for a rollout at {missing} UTC"])
-    files, parts = FileReader(), dict(enumerate(moments))
-
-    def told(start: float, end: float) -> Progress | None:
-        return part_of(progress, start, end)
-
-    columns = _simulated(bad, parts, names, replications, seed, files, jobs, told(0.0, 0.8))
-    result = Hours(
-        scenario=scenario, fault=fault, seed=seed, replications=replications, plane=choose_engine(bad),
-        days=tuple(map(len, moments)), columns=columns, fresh=columns,
+    files = FileReader()
+    begun = tuple(tuple(bad.at(moment, files) for moment in several) for several in moments)
+    return Beginnings(
+        scenario=scenario, fault=fault, seed=scenario.seed if seed is None else seed, replications=replications,
+        strategies=names, begun=begun, asked=engine,
+        plane=one_plane([choose_engine(moved, engine) for several in begun for moved in several]),
     )  # fmt: skip
-    hours = {hour for name in names for measure in MEASURES for hour in result.chosen(name, measure) or ()}
-    again = {hour: moments[hour] for hour in sorted(hours)}
-    return replace(
-        result, fresh=_simulated(bad, again, names, replications, seed + _FRESH, files, jobs, told(0.8, 1.0))
-    )
-
-
-def _simulated(
-    scenario: Scenario, moments: dict[int, list[float]], names: tuple[str, ...], replications: int, seed: int,
-    files: FileReader, jobs: int, progress: Progress | None,
-) -> dict[str, Samples]:  # fmt: skip
-    """So many runs of each strategy for each hour, spread over its days; hours share their random numbers, days do not."""
-    columns: dict[str, dict[str, list[FloatArray]]] = {
-        name: {key: [] for key in (*MEASURES, "stopped", "hour", "day")} for name in names
-    }
-    for number, (hour, several) in enumerate(moments.items()):
-        each = max(math.ceil(replications / len(several)), 2)
-        for day, moment in enumerate(several):
-            compared = compare(
-                scenario.at(moment, files), each, names, seed=seed + day, twin=False, jobs=jobs, keep=False
-            )
-            for name in names:
-                samples, its = compared.columns[name], columns[name]
-                its["bad_requests_added"].append(samples["bad_requests_added"])
-                its["time_to_stop_s"].append(samples["time_to_rollback_s"])
-                its["stopped"].append(stopped(samples).astype(float))
-                its["hour"].append(np.full(each, float(hour)))
-                its["day"].append(np.full(each, float(day)))
-        if progress is not None:
-            progress((number + 1) / len(moments))
-    return {name: {key: np.concatenate(parts) for key, parts in its.items()} for name, its in columns.items()}
 
 
 def with_fault(scenario: Scenario) -> tuple[Scenario, str]:

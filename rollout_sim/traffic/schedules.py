@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-_RATE: Final = re.compile(r"rate\(\s*(\d{1,9})\s+(minute|hour|day)s?\s*\)")
+_RATE: Final = re.compile(r"rate\(\s*(\d{1,9})\s+(minute|hour|day)(s?)\s*\)")
 _UNITS: Final = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _MONTHS: Final = ("", *(name.upper() for name in calendar.month_abbr[1:]))
 _DAYS: Final = ("", "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
@@ -37,17 +37,15 @@ class Schedule(Protocol):
         ...
 
 
-def schedule_of(expression: str) -> Schedule:
+def schedule_of(expression: str, *, scheduler: bool = False) -> Schedule:
     """The schedule of `rate(5 minutes)`, of `cron(0 9 ? * MON-FRI *)`, or of the six fields of the latter alone.
 
-    Raises ValueError, with the expression in it, for anything that EventBridge refuses and for what never comes.
+    Raises ValueError, with the expression in it, for anything that EventBridge refuses and for what never comes. What is of
+    `scheduler`, EventBridge Scheduler, may have the unit of a rate in either number.
     """
     words = expression.strip()
-    rate = _RATE.fullmatch(words)
-    if rate is not None:
-        if int(rate[1]) == 0:
-            raise ValueError(f"a rate is at least 1, got {expression!r}")
-        return Rate(every=int(rate[1]) * _UNITS[rate[2]])
+    if words.startswith("rate("):
+        return _rate(expression, words, scheduler=scheduler)
     if words.startswith("cron(") and words.endswith(")"):
         words = words.removeprefix("cron(").removesuffix(")")
     fields = words.split()
@@ -70,6 +68,13 @@ class Rate:
     """A schedule that comes `every` so many seconds, whatever the clocks do; the first time as it begins."""
 
     every: float
+
+    @property
+    def expression(self) -> str:
+        """As EventBridge writes it, in the largest unit that divides it."""
+        unit = next(unit for unit in reversed(_UNITS) if self.every % _UNITS[unit] == 0)
+        value = round(self.every / _UNITS[unit])
+        return f"rate({value} {_unit(value, unit)})"
 
     def moments(self, begin: float, zone: ZoneInfo) -> Iterator[float]:
         """The moments from `begin` on."""
@@ -128,6 +133,24 @@ class Cron:
         return number * len(self.hours) * len(self.minutes) / (_FOUR_YEARS * _DAY)
 
 
+def _rate(expression: str, words: str, *, scheduler: bool) -> Rate:
+    match = _RATE.fullmatch(words)
+    if match is None:
+        what = "a rate is a whole number of minutes, hours or days, such as rate(5 minutes)"
+        raise ValueError(f"{what}, got {expression!r}")
+    value, unit = int(match[1]), match[2]
+    if value == 0:
+        raise ValueError(f"a rate is at least 1, got {expression!r}")
+    if not scheduler and (match[3] == "s") != (value > 1):
+        raise ValueError(f"the unit after {value} must be {_unit(value, unit)}, got {expression!r}")
+    return Rate(every=value * _UNITS[unit])
+
+
+def _unit(value: int, unit: str) -> str:
+    """The unit in the number that EventBridge's rules take beside a value."""
+    return unit if value == 1 else f"{unit}s"
+
+
 def _cron(fields: list[str]) -> Cron:
     """The schedule of six fields. Raises ValueError with the field that cannot be read."""
     minutes, hours, of_month, month, of_week, year = (field.upper() for field in fields)
@@ -159,7 +182,7 @@ def _values(name: str, field: str, low: int, high: int, names: tuple[str, ...] =
     for part in field.split(","):
         span, slash, step = part.partition("/")
         first, dash, last = span.partition("-")
-        if slash and not (re.fullmatch(r"\d{1,4}", step) and int(step)):
+        if slash and not (re.fullmatch(r"\d{1,4}", step) and 1 <= int(step) <= high):
             raise refused(part)
         if span == "*":
             begin, end = low, high

@@ -191,6 +191,14 @@ class EstimatedDuration(_Limited):
         """The time and its interval."""
         return duration_with_interval(self.estimate)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The time; below it its interval."""
+        if self.estimate is None:
+            return (NONE,)
+        mean, low, high = map(show_duration, (self.estimate.mean, self.estimate.low, self.estimate.high))
+        return (mean,) if mean == low == high else (mean, f"{low}–{high}")
+
 
 @dataclass(frozen=True, slots=True)
 class MedianDuration(Cell):

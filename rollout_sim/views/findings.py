@@ -19,24 +19,24 @@ SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/sche
 PAGE: Final = "check.html"
 """The page of the documentation that holds a section for each code."""
 WIDTH: Final = 100
-"""Columns of the text."""
+"""Columns of the text, unless the terminal has fewer."""
 _GITHUB: Final[Mapping[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
 _NOTHING_MENDS: Final = "nothing that was tried mends it"
 
 
-def text(report: CheckReport) -> str:
-    """For a terminal: each finding with its place, and what mends it below."""
+def text(report: CheckReport, width: int = WIDTH) -> str:
+    """For a terminal of that `width`: each finding with its place, and what mends it below."""
     lines: list[str] = []
     for subject in report.checked:
         for finding in subject.loud:
             whose = _whose(report, subject)
             head = f"{finding.place}: {finding.severity} {finding.code} {finding.name}{f' ({whose})' if whose else ''}"
-            lines += [head, *_wrapped(finding.message, "  "), *_remedy_lines(subject, finding), ""]
+            lines += [head, *_wrapped(finding.message, width, "  "), *_remedy_lines(subject, finding, width), ""]
         for finding in subject.findings:
             if finding.silenced is not None:
-                lines += [*_wrapped(f"{finding.place}: silenced {finding.code}: {finding.silenced}", ""), ""]
+                lines += [*_wrapped(f"{finding.place}: silenced {finding.code}: {finding.silenced}", width, ""), ""]
     for note, names in notes_of(report).items():
-        lines += _wrapped(f"note: {', '.join(names)}: {note}", "", "  ")
+        lines += _wrapped(f"note: {', '.join(names)}: {note}", width, "", "  ")
     lines += [""] if lines and lines[-1] else []
     return "\n".join([*lines, summary(report)]) + "\n"
 
@@ -63,17 +63,17 @@ def _unmended(subject: Checked) -> str:
     return f"{_NOTHING_MENDS}; `rollout-sim recommend` searches further" if subject.searchable else _NOTHING_MENDS
 
 
-def _remedy_lines(subject: Checked, finding: Finding) -> Iterator[str]:
+def _remedy_lines(subject: Checked, finding: Finding, width: int) -> Iterator[str]:
     if finding.remedy is not None:
-        yield from _wrapped(f"mend: {finding.remedy.text}", "  ", "        ")
-        yield from _wrapped(finding.remedy.effect, "        ")
+        yield from _wrapped(f"mend: {finding.remedy.text}", width, "  ", "        ")
+        yield from _wrapped(finding.remedy.effect, width, "        ")
     elif finding.severity != "note":
-        yield from _wrapped(f"mend: {_unmended(subject)}", "  ", "        ")
+        yield from _wrapped(f"mend: {_unmended(subject)}", width, "  ", "        ")
 
 
-def _wrapped(sentence: str, indent: str, below: str | None = None) -> list[str]:
+def _wrapped(sentence: str, width: int, indent: str, below: str | None = None) -> list[str]:
     return textwrap.wrap(
-        escaped(sentence), WIDTH, initial_indent=indent, subsequent_indent=indent if below is None else below,
+        escaped(sentence), width, initial_indent=indent, subsequent_indent=indent if below is None else below,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 

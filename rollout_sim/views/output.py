@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rollout_sim.control.strategies import Hook, Plan
 from rollout_sim.core.files import atomic_folder
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.run.result import RunResult
@@ -48,6 +49,10 @@ from rollout_sim.views.plots.traffic import traffic
 from rollout_sim.views.plots.when import when_figure
 from rollout_sim.views.recipe import Result, recipe_of
 from rollout_sim.views.sentences import assumed, remarks, sentence
+
+FIGURES: Final = ("caught", "false_rollback", "bad_requests_added", "budget_p95", "time_to_full_s")
+"""What the JSON of a recommendation says of the recommended rollout at its top level."""
+
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?(?: ?(?:%|ms|s|min|h|d|/s|/min|/h))?")
@@ -211,17 +216,19 @@ def _(results: Sequence[RunResult]) -> dict[str, Any]:
 @to_json.register(Comparison)
 @to_json.register(Backtest)
 @to_json.register(Hours)
-def _(result: Comparison | Backtest | Hours) -> dict[str, Any]:
+@to_json.register(Sweep)
+def _(result: Comparison | Backtest | Hours | Sweep) -> dict[str, Any]:
     return result.to_json()
 
 
 @to_json.register(Recommendation)
 def _(recommendation: Recommendation) -> dict[str, Any]:
     winner, goal = recommendation.winner, recommendation.goal
-    chosen = None
+    chosen, best = None, None
     if winner is not None:
         dumped = recommendation.chosen_scenario.dump()
         chosen = {name: dumped[name] for name in ("rollout", "strategies", "alarms")}
+        best = _entry(recommendation.confirmed[0], goal)
     return {
         "scenario": recommendation.scenario.name,
         "seed": recommendation.seed,
@@ -239,8 +246,15 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
             "outstanding": [outstanding.to_json() for outstanding in recommendation.outstanding],
             "unexamined": recommendation.unexamined,
         },
-        "limits": [] if winner is None else [limit.to_json() for limit in recommendation.confirmed[0].limits(goal)],
+        "limits": [] if best is None else best["limits"],
         "recommendation": sentence(recommendation),
+        "winner": None if winner is None else {
+            "strategy": winner.name, "alarm": winner.alarm_text, "plan": _plan(winner.plan),
+        },
+        "figures": None if best is None else {name: best[name] for name in FIGURES},
+        "alternatives": [_entry(evaluation, goal) for evaluation in recommendation.alternatives],
+        "advice": list(recommendation.advice.remedies),
+        "notes": list(recommendation.notes),
         "strategy": None if winner is None else winner.name,
         "alarm": None if winner is None else winner.alarm_text,
         "binding": recommendation.advice.binding or None,
@@ -250,6 +264,25 @@ def _(recommendation: Recommendation) -> dict[str, Any]:
         "contenders": [_entry(evaluation, goal) for evaluation in recommendation.contenders],
         "ties": [candidate.label for candidate in recommendation.ties],
         "chosen": chosen,
+    }  # fmt: skip
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    """A plan with its times in seconds; `length_s` is how long it takes where nothing stops it."""
+
+    def tests(hook: Hook | None) -> dict[str, Any] | None:
+        return None if hook is None else {
+            "invocations": hook.invocations, "max_failures": hook.max_failures, "over_s": hook.over, "answers": hook.answers,
+        }  # fmt: skip
+
+    return {
+        "steps": [{"weight": step.weight, "hold_s": step.hold} for step in plan.steps],
+        "bake_s": plan.bake,
+        "before_allow_traffic": tests(plan.before),
+        "after_allow_traffic": tests(plan.after),
+        "provisioned": plan.provisioned,
+        "allocation_s": plan.allocation,
+        "length_s": plan.length,
     }
 
 

@@ -56,17 +56,21 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "precision": _POSITIVE | None, "runs": _RUNS | None, "format": _FORMAT,
         "data": str | None, "minutes": str | None,
     },
-    "when": {"strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT},
+    "when": {
+        "strategies": _STRATEGIES, "seed": _SEED, "engine": Engine | None, "replications": _COUNT, "format": _FORMAT,
+    },
     "backtest": {
         "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
-_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes")}
+_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes"), "when": ("engine",)}
 """Choices that a recipe of an older version does not have; it has none of them."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
-_FILE_FIELDS: Final = (("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"))
+_FILE_FIELDS: Final = (
+    ("trace", "file"), ("empirical", "file"), ("error_rate", "minutes"), ("duration", "minutes"), ("throttled", "minutes"),
+)  # fmt: skip
 """The parts of a scenario that name a file, each with the field that does."""
 _FILES: Final = TypeAdapter(dict[str, str])
 
@@ -114,7 +118,7 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
     if isinstance(result, Backtest):
         return "backtest", result.scenario, {**_recorded(result.folder), "strategies": list(result.good)}
     if isinstance(result, Hours):
-        return "when", result.scenario, {"strategies": list(result.columns)}
+        return "when", result.scenario, {"strategies": list(result.columns), "engine": result.asked}
     first = result[0]
     chosen = {"strategies": [run.strategy for run in result], "seed": first.seed, "engine": first.scenario.engine}
     return "run", first.scenario, {**chosen, "events": first.events is not None}

@@ -351,7 +351,7 @@ def assumed(recommendation: Recommendation) -> list[str]:
 def remarks(recommendation: Recommendation) -> list[str]:
     """Why the obvious alternatives lose, how sure the answer is, and what else would help."""
     lines = []
-    alternatives = recommendation.confirmed[1 if recommendation.winner is not None else 0 :]
+    alternatives = recommendation.alternatives
     own = {evaluation.candidate.name: evaluation for evaluation in alternatives if evaluation.candidate.alarm is None}
     lines += [_against(recommendation, evaluation) for evaluation in own.values()]
     for watched in alternatives:
@@ -376,7 +376,7 @@ def _against(recommendation: Recommendation, loser: Evaluation) -> str:
         return f"{name}{doubt.replace('; ', ': ', 1) or ': it keeps the goal'}"
     bad = f"{number_with_interval(loser.bad)} bad requests per release on average"
     text = f"not {name}: it {broken}{doubt}" if broken else f"not {name}: {bad}{doubt}"
-    same = [other for other in recommendation.confirmed[1:] if other.candidate.name == name and other is not loser]
+    same = [other for other in recommendation.alternatives if other.candidate.name == name and other is not loser]
     if not same or recommendation.winner is None:
         over = recommendation.winner is not None and loser.candidate.plan.length == 0 and bool(broken)
         return f"{text}. The strategy makes the difference: it is over before an alarm can act" if over else text

@@ -372,10 +372,11 @@ def run_table(results: Sequence[RunResult]) -> Table:
         if results[0].baseline is not None:
             added = Column(title="added by\nthe rollout", below="added")
             fields.append((added, partial(_budget_added, slo)))
-    fields += [
-        (Column(title="cold\nstarts"), lambda run: Count(run.cold_starts)),
-        (Column(title="throttled", below="throttled"), lambda run: Count(run.throttles)),
-    ]
+    managed = scenario.function.managed is not None  # no invocation starts cold there
+    if not managed:
+        fields.append((Column(title="cold\nstarts"), lambda run: Count(run.cold_starts)))
+    below = "" if managed else "throttled"
+    fields.append((Column(title="throttled", below=below), lambda run: Count(run.throttles)))
     if any(result.users is not None for result in results):
         split = Column(title="reached\nwhile split", below="while split")
         fields += [
@@ -429,14 +430,19 @@ def record_table(results: Sequence[RunResult]) -> Table:
 
 
 def version_table(results: Sequence[RunResult]) -> Table:
-    """Each version's invocations and environments, averaged over the run."""
+    """Each version's invocations, with how many began cold where any can, and its environments, averaged over the run."""
     fields: list[Field[tuple[str, str, VersionSummary]]] = [
         (Column(title="strategy", names=True), lambda row: Text(row[0])),
         (Column(title="version", names=True), lambda row: Text(row[1])),
         (Column(title="invocations"), lambda row: Count(row[2].invocations)),
         (Column(title="errors"), lambda row: Count(row[2].errors)),
-        (Column(title="cold\nstarts"), lambda row: Count(row[2].cold_starts)),
-        (Column(title="cold per\ninvocation"), lambda row: Share(row[2].cold_start_probability)),
+    ]
+    if results[0].scenario.function.managed is None:
+        fields += [
+            (Column(title="cold\nstarts"), lambda row: Count(row[2].cold_starts)),
+            (Column(title="cold per\ninvocation"), lambda row: Share(row[2].cold_start_probability)),
+        ]
+    fields += [
         (Column(title="environments\non average"), lambda row: Average(row[2].environments)),
         (Column(title="of them\nbusy", below="busy"), lambda row: Average(row[2].running)),
     ]

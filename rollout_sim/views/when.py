@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollout_sim.core.formatting import duration_with_interval, number_with_interval
+from rollout_sim.core.formatting import NONE, duration_with_interval, number_with_interval
 from rollout_sim.study.when import MEASURES, Hours
 from rollout_sim.views.cells import Cell, EstimatedDuration, EstimatedNumber, Text
 from rollout_sim.views.tables import Column, Table
@@ -12,10 +12,10 @@ def when_table(result: Hours) -> Table:
     """A row per strategy: the hours with the fewest and the most bad requests, and those that find the fault first and last."""
     columns = (
         Column(title="strategy", names=True),
-        Column(title="fewest\nbad requests"), Column(title="there", interval=True),
-        Column(title="most\nbad requests"), Column(title="there ", interval=True),
-        Column(title="found\nsoonest"), Column(title="after", interval=True),
-        Column(title="found\nlatest"), Column(title="after ", interval=True),
+        Column(title="fewest\nbad requests", interval=True), Column(title="at", below="at"),
+        Column(title="most\nbad requests", interval=True), Column(title="at ", below="at"),
+        Column(title="found\nsoonest after", interval=True), Column(title="at  ", below="at"),
+        Column(title="found\nlatest after", interval=True), Column(title="at   ", below="at"),
     )  # fmt: skip
     return Table(
         columns=columns, rows=tuple(_row(result, strategy) for strategy in result.columns), caption="hours are UTC"
@@ -27,8 +27,8 @@ def _row(result: Hours, strategy: str) -> tuple[Cell, ...]:
     for measure in MEASURES:
         ends = result.extremes(strategy, measure)
         for hour, estimate in ends or ((None, None), (None, None)):
-            cells.append(Text("-" if hour is None else f"{hour:02}:00"))
             cells.append(EstimatedNumber(estimate) if measure == MEASURES[0] else EstimatedDuration(estimate))
+            cells.append(Text(NONE if hour is None else f"{hour:02}:00"))
     return tuple(cells)
 
 

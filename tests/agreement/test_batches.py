@@ -60,8 +60,9 @@ def figures(result: RunResult) -> dict[str, float]:
         "users_affected": result.users_affected,
     }
     if result.scenario.polled:
-        names = ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
+        names = ("records", "records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s")
         values |= {name: result.summary[name] for name in names}
+        values |= {f"age_s.{name}": value for name, value in result.summary["age_s"].items()}
     if result.scenario.rollout is not None:
         values |= {f"stopped_by.{name}": name in result.stopped_by for name in result.scenario.rollout.alarms}
     return {name: math.nan if value is None else float(value) for name, value in values.items()}

@@ -115,6 +115,19 @@ MISTAKES = {
 }
 
 
+def test_what_waits_too_long_at_the_horizon_is_bad_for_the_twin_too(tmp_path: Path) -> None:
+    """A tenth of the requests has no answer by then, and most of them are late already."""
+    slow = {"duration": {"exponential": {"mean": "20 s"}}}
+    late = PLAIN | {
+        "horizon": "200 s", "function": PLAIN["function"] | {"timeout": "2 min", "versions": {"1": slow, "2": slow}},
+        "slos": [{"name": "fast", "objective": "99%", "sli": {"latency": "5 s"}}],
+    }  # fmt: skip
+    result = agreement.Agreement()
+    agreement.agree_on(result, late, 1, 0, tmp_path, {"simpy": 60}, 60)
+    assert {check.figure for check in result.checks} >= {"requests", "bad_requests", "bad_requests_new_version"}
+    assert result.rejected() == []
+
+
 def plain(folder: Path) -> agreement.Agreement:
     result = agreement.Agreement()
     agreement.agree_on(result, PLAIN, 1, 0, folder, {"aggregate": 512}, 100)

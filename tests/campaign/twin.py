@@ -113,6 +113,17 @@ class Environment:
         self.idle_since = created
 
 
+class Request:
+    """One request: what sent it, when it came (us), and the version that had its last attempt."""
+
+    __slots__ = ("arrived", "source", "version")
+
+    def __init__(self, source: dict[str, Any], arrived: int) -> None:
+        self.source = source
+        self.arrived = arrived
+        self.version = ""
+
+
 class Version:
     """How one version behaves, and its idle environments."""
 
@@ -246,7 +257,8 @@ class Run:
         self.rolled_back_at = self.full_at = math.nan
         self.plan = self.deployment()
         self.seen: dict[tuple[str, int], list[Any]] = defaultdict(lambda: [0, 0, 0, 0, []])
-        self.requests = self.bad = self.bad_new = self.cold = self.throttles = self.pending = 0
+        self.requests = self.bad = self.bad_new = self.cold = self.throttles = 0
+        self.waiting: dict[Request, None] = {}  # without an answer
         self.bad_by = [0] * len(self.slos)
 
     def at(self, t: int, order: int, act: Callable[..., None], *arguments: Any) -> None:
@@ -265,6 +277,10 @@ class Run:
         while self.events:
             self.now, _, _, act, arguments = heapq.heappop(self.events)
             act(*arguments)
+        self.now = self.horizon
+        for request in list(self.waiting):
+            if self.judge(request, failed=False):  # it has waited too long already
+                self.count(request)
         return self.figures()
 
     def figures(self) -> dict[str, float | str]:
@@ -283,7 +299,7 @@ class Run:
             "bad_requests_new_version": self.bad_new,
             "cold_starts": self.cold,
             "throttles": self.throttles,
-            "pending": self.pending,
+            "pending": len(self.waiting),
             **budgets,
         }
 
@@ -488,14 +504,17 @@ class Run:
             self.at(t, ARRIVAL, self.arrive, index, source, times)
 
     def arrive(self, index: int, source: dict[str, Any], times: Iterator[int]) -> None:
-        self.pending += 1
-        self.attempt(source, self.now, 1, 0, 0)
+        request = Request(source, self.now)
+        self.waiting[request] = None
+        self.attempt(request, 1, 0, 0)
         self.next_arrival(index, source, times)
 
-    def attempt(self, source: dict[str, Any], arrived: int, attempt: int, errors: int, throttles: int) -> None:
+    def attempt(self, request: Request, attempt: int, errors: int, throttles: int) -> None:
+        source = request.source
         name = self.aliases[source["alias"]]
         if source["alias"] == self.alias:
             name = self.new if self.rng.random() < self.routed else self.old
+        request.version = name
         version = self.versions[name]
         environment, cold = self.take(version)
         counted = source["alias"] == self.alias
@@ -503,37 +522,36 @@ class Run:
             self.throttles += 1
             if counted:
                 self.seen[name, self.now // (10 * SECOND)][2] += 1
-            self.after(source, arrived, attempt, errors, throttles + 1, "throttle", name)
+            self.after(request, attempt, errors, throttles + 1, "throttle")
             return
         outcome, init, duration = self.behave(version, environment, cold=cold)
         self.at(
             self.now + init + duration, COMPLETION, self.complete,
-            source, arrived, attempt, errors, throttles, name, environment, outcome, cold, self.now, duration,
+            request, attempt, errors, throttles, environment, outcome, cold, self.now, duration,
         )  # fmt: skip
 
     def complete(
-        self, source: dict[str, Any], arrived: int, attempt: int, errors: int, throttles: int, name: str,
+        self, request: Request, attempt: int, errors: int, throttles: int,
         environment: Environment, outcome: int, cold: bool, began: int, duration: int,
     ) -> None:  # fmt: skip
-        self.give_back(self.versions[name], environment, outcome)
+        self.give_back(self.versions[request.version], environment, outcome)
         self.cold += cold
-        if source["alias"] == self.alias:
-            entry = self.seen[name, began // (10 * SECOND)]
+        if request.source["alias"] == self.alias:
+            entry = self.seen[request.version, began // (10 * SECOND)]
             entry[0] += 1
             entry[1] += outcome >= FAILED
             entry[3] += duration
             entry[4].append(duration)
         if outcome == OK:
-            self.answer(source, arrived, name, failed=False)
+            self.answer(request, failed=False)
         elif outcome == RESPONSE:
-            self.after(source, arrived, attempt, errors, throttles, "failed_response", name)
+            self.after(request, attempt, errors, throttles, "failed_response")
         else:
-            self.after(source, arrived, attempt, errors + 1, throttles, "error", name)
+            self.after(request, attempt, errors + 1, throttles, "error")
 
-    def after(
-        self, source: dict[str, Any], arrived: int, attempt: int, errors: int, throttles: int, what: str, name: str
-    ) -> None:
+    def after(self, request: Request, attempt: int, errors: int, throttles: int, what: str) -> None:
         """An attempt failed: another one, or the answer."""
+        source, arrived = request.source, request.arrived
         if source["source"] == "http":
             retry = source.get("retry") or {"attempts": 1}
             again = attempt < retry.get("attempts", 3) and what in retry.get("on", ["throttle", "error"])
@@ -552,23 +570,32 @@ class Run:
             again = again and self.now + micro(wait) <= arrived + instant(source.get("max_event_age", "6 h"))
         if again:
             then = self.now + micro(wait)
-            self.at(then, ARRIVAL, self.attempt, source, arrived, attempt + 1, errors, throttles)
+            self.at(then, ARRIVAL, self.attempt, request, attempt + 1, errors, throttles)
         else:
-            self.answer(source, arrived, name, failed=True)
+            self.answer(request, failed=True)
 
-    def answer(self, source: dict[str, Any], arrived: int, name: str, *, failed: bool) -> None:
-        self.pending -= 1
+    def answer(self, request: Request, *, failed: bool) -> None:
+        self.count(request)
+        self.judge(request, failed=failed)
+
+    def count(self, request: Request) -> None:
+        """It is known whether the request is good or bad."""
+        del self.waiting[request]
         self.requests += 1
-        bad = failed
+
+    def judge(self, request: Request, *, failed: bool) -> bool:
+        """Counts a request that is bad by now, and says whether it is."""
+        source, bad = request.source, failed
         for j, slo in enumerate(self.slos):
             if (slo.get("alias") or self.alias) == source["alias"]:
                 sli = slo.get("sli", "errors")
-                slow = isinstance(sli, dict) and self.now - arrived > instant(sli["latency"])
+                slow = isinstance(sli, dict) and self.now - request.arrived > instant(sli["latency"])
                 self.bad_by[j] += failed or slow
                 bad = bad or slow
         self.bad += bad
-        if source["alias"] == self.alias and name == self.new:
+        if source["alias"] == self.alias and request.version == self.new:
             self.bad_new += bad
+        return bad
 
     # Environments
 

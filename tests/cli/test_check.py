@@ -89,6 +89,13 @@ def test_wrong_input_has_the_status_2_and_all_problems(tmp_path) -> None:
     assert call("check", "missing.yaml", cwd=tmp_path).returncode == 2
 
 
+def test_json_is_a_format_too(tmp_path) -> None:
+    path = example("RS201", tmp_path)
+    assert run(path, "--json").output == run(path, "--format", "json").output
+    done = run(path, "--json", "--format", "sarif")
+    assert (done.exit_code, "--json and --format sarif exclude each other" in done.output) == (2, True)
+
+
 @pytest.mark.slow
 def test_the_program_itself_ends_with_the_status(tmp_path) -> None:
     path = example("RS202", tmp_path)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rollout_sim.planes import selection
 from rollout_sim.run import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
+from rollout_sim.study.executor import run_all
 from rollout_sim.study.recommend import search
 from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
 from rollout_sim.views.report import build
@@ -59,6 +61,13 @@ def test_json_is_one_document_and_nothing_else(small: Path) -> None:
     assert {"invocations", "errors", "cold_starts", "cold_start_probability", "environments", "running", "idle"} == set(
         entry["versions"]["1"]
     )
+
+
+@pytest.mark.slow
+def test_a_sweep_prints_one_document_too(small: Path) -> None:
+    done = call("sweep", small, "--percent", "5,25", "--replications", "4", "--json", "--out", "o", cwd=small.parent)
+    assert [cell["percent"] for cell in json.loads(done.stdout)["cells"]] == [5, 25]
+    assert (small.parent / "o" / "sweep.csv").exists()
 
 
 @pytest.mark.slow
@@ -146,6 +155,51 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     assert process.returncode == 130
     assert errors == "interrupted: 1 of 3 strategies finished\n"
     assert list(pd.read_csv(small.parent / "o" / "summary.csv")["strategy"]) == ["instant"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["compare", "SMALL", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs counts processes of this machine"),
+        (["recommend", "SMALL", "--codedeploy", "--deploy-with", "argo"], "--deploy-with argo exclude each other"),
+        (["check", "SMALL", "--function", "Orders"], "--function is for templates, and none of the files is one"),
+        (["check", "SMALL", "--parameter", "A=b"], "--parameter is for templates, and none of the files is one"),
+        (["import", "sam", "SMALL", "--environment", "default"], "--environment chooses a part of the file of --param"),
+        (["export", "openslo", "SMALL", "--strategy", "canary"], "--strategy chooses a rollout, of which OpenSLO says"),
+        (["import", "cloudwatch", "SMALL", "--days", "14"], "--days is about what is asked of AWS, not about files"),
+        (["import", "cloudwatch", "--function", "f", "--period", "1 h"], "--period is about files, and none is given"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(words: list[str], why: str, small: Path) -> None:
+    """Also with its default: whoever gives it means something."""
+    done = CliRunner().invoke(app, [str(small) if word == "SMALL" else word for word in words])
+    assert done.exit_code == 2
+    assert why in " ".join(done.stderr.split())
+
+
+def test_strict_is_about_the_second_of_two_files_too(small: Path) -> None:
+    other = small.parent / "quiet.yaml"
+    other.write_text(yaml.safe_dump(data(alarms__errors__threshold="> 100000")))
+    done = CliRunner().invoke(app, ["compare", str(small), str(other), "--strict", "--out", str(small.parent / "o")])
+    assert str(done.exception).startswith(f"{other}:")
+    assert "> 100000 is never reached" in str(done.exception)
+    assert not (small.parent / "o").exists()
+
+
+def test_an_interrupt_ends_the_comparison_of_two_files(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done of the first has no pair."""
+    begun = []
+
+    def cut(work: Any, **named: Any) -> Iterator[Any]:
+        begun.append(work)
+        yield from run_all(work, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparison, "run_all", cut)
+    words = ["compare", str(small), str(small), "--replications", "4", "--out", str(small.parent / "o")]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, len(begun)) == (1, 1)
+    assert not (small.parent / "o").exists()
 
 
 def test_a_typo_in_a_strategys_name_finds_the_right_one(small: Path) -> None:

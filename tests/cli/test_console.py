@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from checks import example
+from click.testing import CliRunner
+from command import call
 
 from rollout_sim.cli import console
+from rollout_sim.cli.main import app
 
 
 def test_off_a_terminal_a_line_tells_how_far_it_is(
@@ -18,3 +24,30 @@ def test_off_a_terminal_a_line_tells_how_far_it_is(
         report(0.25)
         report(0.5)
     assert capsys.readouterr().err == "long: 25% after 0 min\nlong: 50% after 0 min\n"
+
+
+def test_what_is_told_is_broken_at_words_where_the_width_is_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = "/a/" + "very/" * 9 + "long-path.yaml"
+    text = f"note: {path} is one, and \x1b[31m is told\n  a second line, which is indented, goes on below itself"
+    console.tell(text)
+    whole = capsys.readouterr().err
+    assert whole == text.replace("\x1b", "\\x1b") + "\n"
+    monkeypatch.setenv("COLUMNS", "40")
+    console.tell(text)
+    told = capsys.readouterr().err
+    assert [len(line) > 40 for line in told.splitlines()] == [path in line for line in told.splitlines()]
+    assert told.split() == whole.split()
+    assert told.endswith("\n  on below itself\n")
+
+
+def test_an_error_and_a_finding_keep_to_80_columns(tmp_path: Path) -> None:
+    narrow = {"COLUMNS": "80"}
+    (tmp_path / "t.yaml").write_text("Resources: {F: {Type: 'AWS::Serverless::Function', Properties: {A: 1}}}\n")
+    done = call("import", "sam", "t.yaml", cwd=tmp_path, env=narrow)
+    assert done.returncode == 2
+    assert 1 < len(done.stderr.splitlines()) == sum(len(line) <= 80 for line in done.stderr.splitlines())
+    checked = CliRunner(env=narrow).invoke(app, ["check", str(example("RS201", tmp_path)), "--fail-on", "never"])
+    lines = [line for line in checked.output.splitlines() if not line.startswith(str(tmp_path))]
+    assert 70 < max(map(len, lines)) <= 80

@@ -13,7 +13,8 @@ from builders import data
 from command import call
 
 from rollout_sim.errors import ScenarioError
-from rollout_sim.views.recipe import read_recipe
+from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.views.recipe import named_files, read_recipe
 
 RECIPES = {
     "run": "recipe.json",
@@ -139,6 +140,21 @@ def test_the_files_of_the_scenario_are_found_again(words: tuple[str, ...], tmp_p
     beside = call(command, "--recipe", "elsewhere/r.json", "--out", "d", cwd=tmp_path)
     assert (beside.returncode, beside.stderr) == (0, "")
     assert tree(tmp_path / "d") == tree(tmp_path / "c")
+
+
+def test_every_recorded_part_is_a_file_of_the_recipe(tmp_path: Path) -> None:
+    """Of a scenario as it is written: a part whose file is unknown is looked for beside the recipe, and not found."""
+    columns = "time,of,invocations,errors,throttles,duration_average_ms,duration_p50_ms,duration_p99_ms"
+    rows = [f"2025-11-17T{k // 60:02}:{k % 60:02}:00Z,function,60,1,3,100,90,200\n" for k in range(120)]
+    names = {"durations.csv", "errors.csv", "throttles.csv"}
+    for name in names:
+        (tmp_path / name).write_text(f"{columns}\n{''.join(rows)}")
+    version = {"duration": {"minutes": "durations.csv"}, "error_rate": {"minutes": "errors.csv"}}
+    content = data(function__versions__1=version, function__throttled={"minutes": "throttles.csv"})
+    loaded = Scenario.from_dict(content, path=tmp_path / "s.yaml")
+    parts = set(loaded.function.recorded())
+    assert {where[-1] for where in parts} == {"duration", "error_rate", "throttled"}
+    assert set(named_files(tmp_path, json.loads(json.dumps(loaded.dump())))["files"]) == names
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_managed_instances_are_simulated_one_by_one_and_what_is_assumed_of_them_
     plain = MOVED | {
         "traffic": poisson, "horizon": "6 min", "function__versions": {"1": {"duration": "500 ms"}, "2": {"like": "1"}},
     }  # fmt: skip
-    managed = scenario(**(plain | {"function__managed": {"concurrency": 4}}))
+    managed = scenario(**(plain | {"function__managed": {"concurrency": 4}, "function__keep_alive": None}))
     assert inexactness(managed) == ("managed instances throttle what comes before they have scaled to it",)
     assert SCALING in simulate(managed, "canary").approximations
     assert inexactness(scenario(**plain)) == ()

@@ -326,8 +326,11 @@ def test_results_tell_records_by_fate_the_backlog_and_when_it_is_drained() -> No
     assert summary["drain_time_s"] == 30.0
     assert summary["age_s"]["p50"] < 1
     assert summary["age_s"]["p95"] > 30
-    compared = compare(given_scenario, 1, twin=False).columns["instant"]
-    for name in ("records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s"):
+    comparison = compare(given_scenario, 1, twin=False)
+    compared = comparison.columns["instant"]
+    (entry,) = comparison.to_json()["strategies"]
+    assert {name: age["mean"] for name, age in entry["age_s"].items()} == summary["age_s"]
+    for name in ("records", "records_bad", "records_lost", "backlog", "backlog_at_rollback", "drain_time_s"):
         assert compared[name].tolist() == [summary[name]], name
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import data
+from click.testing import CliRunner
 from command import call
 
+from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import stamp_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import to_yaml
@@ -294,6 +296,23 @@ def test_a_recording_that_is_too_short_is_refused(tmp_path: Path) -> None:
     record(tmp_path, [(60, 0)] * 12)
     with pytest.raises(ScenarioError, match=r"0.2 h were recorded; alarms and rollouts together need 0.\d+ h"):
         backtest(given(tmp_path), tmp_path)
+
+
+def test_the_command_says_when_its_prediction_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def enough(_: str) -> None:
+        raise ScenarioError(["enough"])
+
+    monkeypatch.setattr("rollout_sim.planes.compiled.kernel.ready", lambda **_: False)
+    monkeypatch.setattr("rollout_sim.cli.console.progress", enough)
+    record(tmp_path, [(60, 0)] * 12)
+    for engine, told in (
+        ("compiled", "compiling the kernel of the compiled plane: about ten seconds, once\n"),
+        ("simpy", ""),
+    ):
+        (tmp_path / "s.yaml").write_text(to_yaml(given(tmp_path, engine=engine).dump()), encoding="utf-8")
+        done = CliRunner().invoke(app, ["backtest", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "o")])
+        assert "enough" in str(done.exception)
+        assert done.stderr == told
 
 
 @pytest.mark.long

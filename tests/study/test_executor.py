@@ -143,15 +143,20 @@ def test_a_process_that_joblib_renews_is_no_news(monkeypatch: pytest.MonkeyPatch
 
         def __call__(self, calls: Iterator[Any]) -> Iterator[Any]:
             for function, given, named in calls:
-                warnings.warn(
-                    f"{executor.RENEWED} to the executor. This can be caused by a memory leak.",
-                    UserWarning,
-                    stacklevel=1,
-                )
+                text = f"{executor.RENEWED} to the executor. This can be caused by a memory leak."
+                for module in modules:
+                    warnings.warn_explicit(text, UserWarning, "file.py", 1, module)
                 yield function(*given, **named)
 
+    modules = [process_executor.__name__]
     assert executor.RENEWED in inspect.getsource(process_executor)
     monkeypatch.setattr("joblib.Parallel", Renewing)
     given = scenario(horizon="8 min")
     plane = choose_engine(given)
-    assert len(list(executor.run_batches(batches_of(given, plane, ("canary",), 0, 2500), jobs=2))) == 3
+    batches, before = batches_of(given, plane, ("canary",), 0, 2500), list(warnings.filters)
+    assert len(list(executor.run_batches(batches, jobs=2))) == 3
+    assert warnings.filters == before
+    modules.append("of.the.user")
+    with pytest.warns(UserWarning, match=executor.RENEWED) as told:
+        list(executor.run_batches(batches, jobs=2))
+    assert len(told) == 3

@@ -16,7 +16,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.run.simulate import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.traffic.processes import arrival_process
-from rollout_sim.traffic.schedules import schedule_of
+from rollout_sim.traffic.schedules import Rate, schedule_of
 from rollout_sim.traffic.source import Arrivals, CronArrivals
 
 DAY = 86400.0
@@ -76,12 +76,24 @@ def test_clocks_that_change() -> None:
         ("", "needs the six fields of EventBridge's cron"),
         ("0 9 * * ?", "needs the six fields"),
         ("at(2026-01-01T00:00:00)", "needs the six fields"),
-        ("rate(5)", "needs the six fields"),
+        ("rate(5)", r"a rate is a whole number of minutes, hours or days, such as rate\(5 minutes\), got 'rate\(5\)'"),
+        ("rate(1.5 hours)", "a rate is a whole number"),
+        ("rate(-1 day)", "a rate is a whole number"),
+        ("rate(5 weeks)", "a rate is a whole number"),
         ("rate(0 minutes)", "a rate is at least 1"),
+        (
+            "rate(5 minute)",
+            r"the unit after 5 must be minutes, got 'rate\(5 minute\)'",
+        ),
+        ("rate(1 minutes)", "the unit after 1 must be minute, got 'rate"),
         ("0 9 * * * *", r"one of the day of month and the day of week must be \?"),
         ("0 9 ? * ? *", r"one of the day of month and the day of week must be \?"),
         ("61 9 * * ? *", "the minutes must be 0 to 59, with , - . and /, got '61'"),
         ("0/0 9 * * ? *", "the minutes must be"),
+        ("*/60 * * * ? *", "the minutes must be"),
+        ("0 0/24 * * ? *", "the hours must be"),
+        ("0 9 15 * MON *", r"one of the day of month and the day of week must be \?"),
+        ("? 9 * * ? *", "the minutes must be"),
         ("0 x * * ? *", "the hours must be"),
         ("0 9 40W * ? *", "the day of month must be 1 to 31"),
         ("0 9 ? 13 MON *", "the month must be 1 to 12 or JAN to DEC"),
@@ -97,6 +109,15 @@ def test_what_is_no_schedule(expression: str, message: str) -> None:
     ) as told:
         Scenario.from_dict(data(traffic=[source]), path="test.yaml")
     assert len(told.value.problems) == 1
+
+
+def test_scheduler_takes_a_rate_in_either_number() -> None:
+    """Its reference lists both; what is written of it is what a rule takes as well."""
+    for written, canonical in (("rate(1 hours)", "rate(1 hour)"), ("rate(120 minute)", "rate(2 hours)")):
+        schedule = schedule_of(written, scheduler=True)
+        assert isinstance(schedule, Rate)
+        assert schedule.expression == canonical
+        assert schedule_of(canonical) == schedule
 
 
 def test_the_zone_is_one() -> None:

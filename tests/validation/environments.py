@@ -53,8 +53,7 @@ def runs(
     given = steady(
         function__versions={"1": version},
         function__timeout="15 min",
-        function__keep_alive="600 s",
-        function__account_concurrency=max(limit, 1000),
+        function__account_concurrency=None if places else max(limit, 1000),
         function__reserved_concurrency=None if places else limit,
         function__managed=managed,
         traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": f"{rate}/s"}}],

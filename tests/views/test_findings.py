@@ -41,6 +41,8 @@ def report(*findings: Finding, notes: tuple[str, ...] = ()) -> CheckReport:
     place = Place(path=Path("rollouts/orders.yaml"), line=1)
     one = Checked(
         name=findings[0].subject if findings else "orders",
+        function="bills",
+        scenario="orders",
         place=place,
         seed=1,
         plane="aggregate",
@@ -51,6 +53,18 @@ def report(*findings: Finding, notes: tuple[str, ...] = ()) -> CheckReport:
 
 
 EVERY = report(FOUND, ERROR, SILENCED, NOTE, notes=("something is guessed",))
+
+
+def test_the_json_has_all_findings_at_its_top_level() -> None:
+    document = json.loads(FORMATS["json"](EVERY))
+    (subject,) = document["checked"]
+    assert (subject["function"], subject["scenario"]) == ("bills", "orders")
+    assert document["findings"] == subject["findings"]
+    first = document["findings"][0]
+    assert (first["function"], first["alarm"], first["estimate"]) == ("bills", "errors", FIGURE.to_json())
+    elsewhere = report(replace(FOUND, where=("strategies", "canary"), figures={}))
+    (other,) = json.loads(FORMATS["json"](elsewhere))["findings"]
+    assert (other["alarm"], other["estimate"]) == (None, None)
 
 
 def test_functions_of_one_file_are_told_apart() -> None:

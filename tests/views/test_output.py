@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,30 @@ FILES = {
         "contenders.csv", "recommended.yaml", "recommendation_recipe.json", "pareto.png", "recommended_power.png",
     ],
 }  # fmt: skip
+FIGURES = (
+    "strategy rolled_back promoted time_to_rollback_s time_to_full_s requests bad_requests bad_requests_new_version "
+    "budget_spent cold_starts throttles users_affected"
+)
+KEYS: dict[str, tuple[Any, ...]] = {
+    "run": (
+        "scenario seed replications engine engine_reason strategies",
+        ("strategies", f"{FIGURES} outcome versions"),
+    ),
+    "comparison": (
+        "scenario seed replications engine engine_reason strategies",
+        ("strategies", FIGURES),
+    ),
+    "sweep": (
+        "scenario seed axes cells", ("cells", "percent severity strategy rolled_back false_rollback budget_spent"),
+        ("axes", "name path values"),
+    ),
+    "recommendation": (
+        "scenario seed engine engine_reason decided winner figures limits contenders alternatives advice notes",
+        ("winner", "strategy alarm plan"), ("limits", "limit estimate kept"),
+        ("figures", "caught false_rollback bad_requests_added budget_p95 time_to_full_s"),
+    ),
+}  # fmt: skip
+"""The keys of the JSON of each kind of result that programs may rely on: at the top level, then within its parts."""
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +132,51 @@ def test_tables_hold_the_results_numbers(results: dict[str, Result], tmp_path: P
     assert list(chosen.strategies) == [results["recommendation"].winner.name]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("kind", ["run", "comparison", "recommendation"])
+@pytest.mark.parametrize("kind", KEYS)
 @pytest.mark.slow
 def test_the_json_of_a_result(kind: str, results: dict[str, Result]) -> None:
     printed = to_json(results[kind])
     assert printed["scenario"] == "small"
     assert set(json.loads(json.dumps(printed, allow_nan=False))) == set(printed)
+    top, *inner = KEYS[kind]
+    assert set(top.split()) <= set(printed)
+    for part, keys in inner:
+        entry = printed[part][0] if isinstance(printed[part], list) else printed[part]
+        assert set(keys.split()) <= set(entry), part
+
+
+@pytest.mark.slow
+def test_the_json_of_a_recommendation_says_the_same_at_the_top_and_below(results: dict[str, Result]) -> None:
+    printed, found = to_json(results["recommendation"]), results["recommendation"]
+    best = printed["confirmed"][0]
+    assert printed["figures"] == {name: best[name] for name in printed["figures"]}
+    assert [best, *printed["alternatives"]] == printed["confirmed"]
+    assert printed["winner"]["strategy"] == printed["strategy"]
+    plan = printed["winner"]["plan"]
+    assert plan["steps"][-1]["weight"] == 1
+    assert plan["length_s"] == found.winner.plan.length  # type: ignore[union-attr]
+    assert printed["notes"] == list(found.notes)  # type: ignore[union-attr]
+    none = to_json(replace(found, winner=None))  # type: ignore[type-var]
+    assert (none["winner"], none["figures"]) == (None, None)
+    assert none["alternatives"] == printed["confirmed"]
+
+
+@pytest.mark.slow
+def test_the_json_of_a_sweep_has_a_cell_for_each_point_and_strategy(results: dict[str, Result]) -> None:
+    swept = results["sweep"]
+    printed = to_json(swept)
+    assert [axis["name"] for axis in printed["axes"]] == ["percent", "severity"]
+    points = [(cell["percent"], cell["severity"]) for cell in printed["cells"]]
+    assert "strategies are paired by their arrivals only" not in printed["approximations"]  # there is one strategy
+    assert any("no `lag` is given for errors" in note for note in printed["approximations"])
+    assert points == [(5, 0.0), (5, 0.2), (25, 0.0), (25, 0.2)]
+    frame = swept.frame.set_index(["percent", "severity", "estimate"])["mean"]  # type: ignore[union-attr]
+    assert printed["cells"][3]["stopped"]["mean"] == frame["25", "20%", "stopped"]
+    assert printed["cells"][3]["false_rollback"]["mean"] == frame["25", "20%", "good_version_stopped"]
 
 
 def test_what_has_no_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="int has no files"):
         write(5, tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="Sweep has no JSON"):
-        to_json(sweep(DOCUMENT, ["percent=5"], 2))
+    with pytest.raises(TypeError, match="int has no JSON"):
+        to_json(5)

@@ -9,7 +9,7 @@ from builders import scenario
 from rich.console import Console
 
 from rollout_sim.core.statistics import Estimate
-from rollout_sim.run.simulate import simulate_each
+from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.study.comparison import compare
 from rollout_sim.study.judgement import goal_of, limits_of
 from rollout_sim.study.recommend.limits import Limit
@@ -40,6 +40,16 @@ def estimate(
 def tables() -> list[Table]:
     results = list(simulate_each(scenario(horizon="8 min")))
     return [run_table(results), version_table(results)]
+
+
+def test_tables_of_managed_instances_speak_of_no_cold_starts() -> None:
+    version = {"duration": "100 ms"}
+    managed = {"function__managed": {"concurrency": 4}, "function__versions": {"1": version, "2": version}}
+    results = [simulate(scenario(horizon="6 min", strategies={"instant": {"type": "all_at_once"}}, **managed))]
+    titles = [[column.line for column in table.columns] for table in (run_table(results), version_table(results))]
+    assert not [title for part in titles for title in part if "cold" in title]
+    (throttled,) = [column for column in run_table(results).columns if column.line == "throttled"]
+    assert not throttled.below
 
 
 def printed(table: Table, width: int) -> str:

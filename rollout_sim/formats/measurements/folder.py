@@ -463,8 +463,8 @@ class _Sections:
 
     @property
     def _throttled(self) -> bool:
-        """Whether the recorded throttles are replayed: those of others, where the function has no concurrency of its own."""
-        own = self.deployed is not None and self.deployed.reserved is not None
+        """Whether the recorded throttles are replayed: those of others, where the function has no limits of its own."""
+        own = self.deployed is not None and (self.deployed.reserved is not None or bool(self.deployed.managed))
         recorded = np.nansum(self.result.used.columns["throttles"]) > 0
         return bool(self.choices.errors == "minutes" and recorded and not own and self.result.polled is None)
 

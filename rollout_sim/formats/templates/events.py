@@ -111,7 +111,7 @@ def sam_events(function: Properties, remarks: list[str], timeout: float) -> list
             remarks.append(f"the event {name} is switched off")
         elif kind in SCHEDULED:
             expression = properties.text("Schedule" if "Schedule" in properties.given else "ScheduleExpression")
-            events += _scheduled(name, expression, properties, _delivery(properties))
+            events += _scheduled(name, expression, properties, _delivery(properties), scheduler=kind == "ScheduleV2")
         else:
             source = properties.given.get("Queue" if kind == "SQS" else "Stream", "")
             fields = source_fields(name, kind, properties, source, timeout)
@@ -155,8 +155,10 @@ def _delivery(target: Properties) -> dict[str, Any]:
     return {"delivery": fields} if fields else {}
 
 
-def _scheduled(name: str, expression: str, properties: Properties, delivery: Mapping[str, Any]) -> list[Event]:
-    """A schedule as an event; none for one that comes once. `properties` are those of the rule or of Scheduler's schedule."""
+def _scheduled(
+    name: str, expression: str, properties: Properties, delivery: Mapping[str, Any], *, scheduler: bool
+) -> list[Event]:
+    """A schedule as an event; none for one that comes once. `properties` are those of the rule, or of Scheduler's schedule."""
     remarks = properties.remarks
     known = Event(name=name, kind="schedule", arrivals={"fixed": "1 h"}, fields=delivery)
     if expression.startswith("at("):
@@ -169,16 +171,18 @@ def _scheduled(name: str, expression: str, properties: Properties, delivery: Map
         return [known]
     zone = properties.text("ScheduleExpressionTimezone")
     window = properties.inside("FlexibleTimeWindow").take("MaximumWindowInMinutes", float, 0.0)
-    cron = {"expression": expression} | ({"zone": zone} if zone else {})
-    cron |= {"within": text(window * 60, "duration")} if window else {}
     try:
-        schedule = schedule_of(expression)
-        if isinstance(schedule, Rate) and not window:
-            return [replace(known, arrivals={"fixed": text(schedule.every, "duration")})]
+        schedule = schedule_of(expression, scheduler=scheduler)
+        if isinstance(schedule, Rate):
+            if not window:
+                return [replace(known, arrivals={"fixed": text(schedule.every, "duration")})]
+            expression = schedule.expression
         CronArrivals(expression=expression, zone=zone or "UTC")
     except ValueError as error:
         remarks.append(f"the schedule {name}: {shorten(str(error))}; its interval of 1 h is a GUESS")
         return [known]
+    cron = {"expression": expression} | ({"zone": zone} if zone else {})
+    cron |= {"within": text(window * 60, "duration")} if window else {}
     return [replace(known, arrivals={"cron": cron})]
 
 
@@ -325,12 +329,14 @@ class Around:
     def _rule(self, name: str, properties: Properties) -> None:
         self.services.add("events")
         self.pushed[name] = "events"
-        self._beats(name, properties, properties.items("Targets"), "this rule")
+        self._beats(name, properties, properties.items("Targets"), "rule")
 
     def _schedule(self, name: str, properties: Properties) -> None:
-        self._beats(name, properties, [properties.given.get("Target")], "this schedule")
+        self._beats(name, properties, [properties.given.get("Target")], "schedule")
 
-    def _beats(self, name: str, properties: Properties, targets: Iterable[Any], what: str) -> None:
+    def _beats(
+        self, name: str, properties: Properties, targets: Iterable[Any], what: Literal["rule", "schedule"]
+    ) -> None:
         named = [
             (self.callee.called(self.resolver, item.get("Arn")), item) for item in targets if isinstance(item, Mapping)
         ]
@@ -343,9 +349,11 @@ class Around:
         expression = properties.text("ScheduleExpression")
         delivery = _delivery(Properties(self.resolver, given, self.remarks, f"{name}."))
         rule = Event(name=name, kind="eventbridge", fields=delivery)
-        events = _scheduled(name, expression, properties, delivery) if expression else [rule]
+        events = [rule]
+        if expression:
+            events = _scheduled(name, expression, properties, delivery, scheduler=what == "schedule")
         for event in events:
-            self._add(event, target, what)
+            self._add(event, target, f"this {what}")
 
     def _subscription(self, name: str, properties: Properties) -> None:
         self.services.add("sns")

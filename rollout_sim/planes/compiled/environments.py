@@ -61,9 +61,11 @@ def push_idle(s: State, v: int, priority: int, env: int) -> None:
 
 
 @inlined
-def next_idle(s: State, v: int) -> Index:
-    """The idle environment of version `v` that would be taken next; there is one."""
-    return Index(s.idle[v, Index(FENCE + s.versions[v].idle - 1)] & _INDEX)
+def next_warm(s: State, v: int, t: float) -> tuple[Index, bool]:
+    """The idle environment of version `v` that would be taken next, and whether there is one that is still there at `t`."""
+    idle = s.versions[v].idle
+    env = Index(s.idle[v, Index(FENCE + idle - 1)] & _INDEX)
+    return env, idle > 0 and s.environments[env].since + s.x[KEEP_ALIVE] >= t
 
 
 @inlined
@@ -131,12 +133,17 @@ def _may_start(s: State, t: float) -> bool:
 
 
 @inlined
-def take(s: State, v: int, t: float, r: int) -> bool:
-    """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one."""
+def take(s: State, v: int, t: float, r: int, env: Index, warm: bool) -> bool:
+    """Gives request `r` an environment of version `v`; False: throttled. There is room for a new one.
+
+    `env` and `warm` are what `next_warm` says.
+    """
     idle = s.versions[v].idle
     if s.n[BUSY] >= s.n[LIMIT] and not (idle > 0 and s.idle[v, Index(FENCE + idle - 1)] < _HALF * MAX_ENVIRONMENTS):
         return False
-    env, cold = Index(0), True
+    cold = not warm
+    if warm:
+        idle -= 1
     while idle > 0 and cold:
         idle -= 1
         env = Index(s.idle[v, Index(FENCE + idle)] & _INDEX)

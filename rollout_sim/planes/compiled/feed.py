@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.streams import BLOCK
+from rollout_sim.core.units import all_micros
 from rollout_sim.planes.compiled import state as k
+from rollout_sim.planes.compiled.normal import quantile
 from rollout_sim.planes.compiled.sfc64 import GOES_ON, uniforms
 from rollout_sim.planes.compiled.state import BATCH, SLOTS, empty_draws
 from rollout_sim.planes.draws import INIT, RETRY_SLOTS, SERVICE, Draws, init_times, service_times
@@ -204,7 +206,7 @@ class Loader:
         """A block of first attempts, with their times on some versions; how many there are."""
         draws, slot = self.sources[source], self._slot(source, block)
         times = draws.process.block(block)
-        self.arrays["arrivals"][slot, : times.size] = times
+        self.arrays["arrivals"][slot, : times.size] = all_micros(times)
         users = draws.users(block)
         if users is not None:
             self.arrays["users"][slot] = users
@@ -235,7 +237,7 @@ class Loader:
         same = next((other for other in self._as_fast[v] if loaded[other] == 1), None)
         if same is None:
             draws = self.arrays["uniforms"][slot, SERVICE]
-            services[v] = service_times(spec.duration, spec.per_mb, draws, self._sizes[slot])
+            services[v] = service_times(spec.duration, spec.per_mb, draws, self._sizes[slot], quantile)
         else:
             services[v] = services[same]
         loaded[v] = 1

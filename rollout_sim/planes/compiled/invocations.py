@@ -10,13 +10,12 @@ from rollout_sim.function import faults
 from rollout_sim.function.spec import INIT_LIMIT
 from rollout_sim.planes import draws
 from rollout_sim.planes.base import COMPLETION
-from rollout_sim.planes.compiled.environments import micros, next_idle
+from rollout_sim.planes.compiled.environments import micros, next_warm
 from rollout_sim.planes.compiled.jit import inlined, with_names
 from rollout_sim.planes.compiled.queue import push_event
 from rollout_sim.planes.compiled.requests import log, tick
 from rollout_sim.planes.compiled.state import (
     DONE,
-    KEEP_ALIVE,
     NEED_ALL_DRAWS,
     NEED_DRAWS,
     NEED_INITS,
@@ -64,29 +63,26 @@ def version_of(s: State, source: int, u: float) -> int:
 @inlined
 def needs(
     s: State, source: Index, loaded: int, block: int, j: Index, attempt: int, t: float
-) -> tuple[int, Index, Index]:
-    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version.
+) -> tuple[int, Index, Index, Index, bool]:
+    """What has to be loaded before an attempt can start, DONE if nothing; where its draws are; its version; its `next_warm`.
 
     Its draws are in the slot `loaded`, -1 where they are in none.
     """
-    v, code, slot = Index(0), DONE, Index(loaded)
+    v, code, slot, env, warm = Index(0), DONE, Index(loaded), Index(0), False
     if loaded < 0:
         code = NEED_DRAWS
     else:
         v = Index(version_of(s, source, s.uniforms[slot, ROUTE, j]))
+        env, warm = next_warm(s, v, t)
         if s.loaded[slot, 0] == 0 and s.versions[v].slow == 1:
             code = NEED_ALL_DRAWS
         elif s.loaded[slot, Index(1 + v)] == 0:
             code = NEED_TIMES
-        elif (
-            s.versions[v].cold_kind > 0
-            and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0
-            and (s.versions[v].idle == 0 or s.environments[next_idle(s, v)].since + s.x[KEEP_ALIVE] < t)
-        ):
+        elif not warm and s.versions[v].cold_kind > 0 and s.loaded[slot, Index(1 + s.versions.shape[0] + v)] == 0:
             code = NEED_INITS
     if code != DONE:
         s.want[0], s.want[1], s.want[2], s.want[3], s.want[4] = source, attempt, block, loaded, v
-    return code, slot, v
+    return code, slot, v, env, warm
 
 
 @inlined

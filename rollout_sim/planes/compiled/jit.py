@@ -20,6 +20,8 @@ _config: Any = numba.config
 _folders: dict[Any, Path] = {}
 _extending: Any = extending
 _cgutils: Any = cgutils
+_ERRORS = "numpy"
+"""A division by zero gives infinity. Where it is an error instead, no loop with a division in it is vectorized."""
 
 
 def inlined(function: Any) -> Any:
@@ -29,7 +31,9 @@ def inlined(function: Any) -> Any:
     in three times the time. Without reference counts, for the same reason: the arrays outlive every call. And without a way in
     from Python, which takes as long to compile as the function itself: what Python calls is `kept` besides.
     """
-    return _njit(function, forceinline=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _njit(
+        function, forceinline=True, error_model=_ERRORS, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True
+    )
 
 
 def _trailing_zeros(_: Any, word: Any) -> Any:
@@ -119,7 +123,9 @@ def kept(function: Callable[..., Any], *sources: ModuleType) -> Any:
     try:
         if folder is not None:
             _config.CACHE_DIR = str(folder)
-        compiled = _njit(function, cache=folder is not None, nogil=True, _nrt=False, no_cfunc_wrapper=True)
+        compiled = _njit(
+            function, cache=folder is not None, nogil=True, error_model=_ERRORS, _nrt=False, no_cfunc_wrapper=True
+        )
         if folder is not None:
             _folders[compiled] = folder
         return compiled

@@ -13,10 +13,10 @@ from rollout_sim.core.streams import BLOCK
 from rollout_sim.function import environments, faults, spec
 from rollout_sim.function.faults import ERROR, FAILED_RESPONSE, OK, REFUSED, THROTTLED
 from rollout_sim.planes import base, draws, exposure, polling
-from rollout_sim.planes.base import ARRIVAL, COMPLETION, POLL
+from rollout_sim.planes.base import ARRIVAL, COMPLETION
 from rollout_sim.planes.compiled import environments as array_environments
 from rollout_sim.planes.compiled import invocations, jit, pollers, polls, queue, records, requests, state
-from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, take
+from rollout_sim.planes.compiled.environments import add_provisioned, leave, micros, next_warm, take
 from rollout_sim.planes.compiled.invocations import jitter_of, later_slot, needs, period_of, refused, run
 from rollout_sim.planes.compiled.jit import by_reference, compiled_before, inlined, kept, with_names
 from rollout_sim.planes.compiled.polls import NOW, WAKE, Polls
@@ -45,7 +45,7 @@ from rollout_sim.planes.compiled.state import (
     FULL_RECORDS,
     FULL_REQUESTS,
     FULL_SAMPLES,
-    HORIZON,
+    LAST_DUE,
     LOGGED,
     MOST_PENDING,
     NEED_BLOCK,
@@ -68,11 +68,14 @@ from rollout_sim.traffic.delivery import TAKEN
 
 __all__ = ["add_from_python", "advance", "advance_polled", "push_from_python", "ready"]
 _refusal = with_names(delivery.refusal)
+first_micro = with_names(units.first_micro, micros=micros, seconds=seconds)
 
 
 @inlined
-def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, user: int) -> None:
-    """Starts an attempt of request `r` at `t` on version `v`; everything that it needs is loaded, its draws in `slot`."""
+def _start(
+    s: State, r: int, t: float, source: int, j: int, slot: int, v: int, env: Index, warm: bool, user: int
+) -> None:
+    """Starts an attempt of request `r` at `t` on version `v`: `slot`, `v`, `env` and `warm` are what `needs` says."""
     period = period_of(s, t)
     s.requests[r].version, s.requests[r].period = v, period
     if s.sources[source].full_jitter == 1:
@@ -90,7 +93,7 @@ def _start(s: State, r: int, t: float, source: int, j: int, slot: int, v: int, u
                 log(s, r, t)
             after(s, r, t)
             return
-    if refused(s, slot, j, t) or not take(s, v, t, r):
+    if refused(s, slot, j, t) or not take(s, v, t, r, env, warm):
         s.throttles[Index(s.first_counts[source, v] + period)] += 1
         s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
         s.requests[r].init, s.requests[r].duration = 0.0, 0.0
@@ -122,7 +125,8 @@ def _end_test(s: State, r: int) -> None:
 def _start_test(s: State, r: int, t: float) -> None:
     """Starts a hook's test: straight to its version, in nobody's alias metrics."""
     v = Index(s.requests[r].version)
-    if not take(s, v, t, r):
+    env, warm = next_warm(s, v, t)
+    if not take(s, v, t, r, env, warm):
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0
             log(s, r, t)
@@ -180,7 +184,7 @@ def _complete(s: State, r: int, t: float) -> None:
 @inlined
 def _next_arrival(s: State) -> tuple[int, int]:
     """The source whose request comes next and when (µs); -1 without one, -2 where `want` says which source has to be loaded."""
-    source, earliest = -1, np.inf
+    source, earliest = -1, NEVER
     for k in range(s.sources.shape[0]):
         position = s.sources[Index(k)].position
         if position == s.sources[Index(k)].length:
@@ -191,15 +195,14 @@ def _next_arrival(s: State) -> tuple[int, int]:
         comes = s.arrivals[Index(s.sources[Index(k)].slot), Index(position)]
         if comes < earliest:
             source, earliest = k, comes
-    return (source, micros(earliest)) if earliest < s.x[HORIZON] else (-1, NEVER)
+    return (source, earliest) if earliest < s.n[LAST_DUE] else (-1, NEVER)
 
 
 @inlined
-def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
-    """The next request of a source comes, and goes to version `v`; its draws are in `slot`."""
+def _arrive(s: State, source: int, t: float, j: int, slot: int, v: int, env: Index, warm: bool) -> None:
+    """The request of a source that is the `j`-th of its block comes; the others are what `needs` says."""
     s.n[FREE] -= 1
-    r, j, user = Index(s.free[Index(s.n[FREE])]), Index(s.sources[source].position), -1
-    s.sources[source].position += 1
+    r, user = Index(s.free[Index(s.n[FREE])]), -1
     s.n[PENDING] += 1
     s.n[ARRIVAL_SEQUENCE] = s.n[SEQUENCE]
     s.n[SEQUENCE] += 1
@@ -215,7 +218,7 @@ def _arrive(s: State, source: int, t: float, slot: int, v: int) -> None:
             mark_active(s, user, s.sources[source].service)
     s.requests[r].user = user
     s.requests[r].arrived, s.requests[r].first_period = t, period_of(s, t)
-    _start(s, r, t, source, j, slot, v, user)
+    _start(s, r, t, source, j, slot, v, env, warm, user)
 
 
 @inlined
@@ -232,9 +235,7 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
 
     What is about queues and streams is compiled only where there are some (`p`).
     """
-    end = micros(until)
-    if seconds(end) < until:
-        end += 1
+    end = first_micro(until)
     closed = seconds(end) == until
     source, arrival = _next_arrival(s)
     while True:
@@ -249,69 +250,86 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
         soonest = min(arrival, poll_due, stop)
         if s.n[FIRST] < 0 and s.n[FIRST_DUE] <= soonest:
             find_event(s, soonest >> s.n[SLICE])
-        due, kind, r = arrival, ARRIVAL, -1
-        if s.n[FIRST] >= 0 and (s.n[FIRST_DUE] < due or (s.n[FIRST_DUE] == due and _before_arrival(s))):
-            due, r = s.n[FIRST_DUE], s.n[FIRST]
-            kind = s.requests[Index(r)].kind
+        comes_first = s.n[FIRST] >= 0 and (
+            s.n[FIRST_DUE] < arrival or (s.n[FIRST_DUE] == arrival and _before_arrival(s))
+        )
+        due = s.n[FIRST_DUE] if comes_first else arrival
         if p is not None and poll_due < due:
-            due, kind, r = poll_due, POLL, -1
-        if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):
+            if poll_due < stop:
+                p.n[NOW] = poll_due
+                wake(p)
+                continue
+            if looks_on(s, p, until):
+                continue
+            return DONE
+        if comes_first:
+            r = Index(s.n[FIRST])
+            kind = s.requests[r].kind
+            if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):
+                if p is not None and looks_on(s, p, until):
+                    continue
+                return DONE
+            t = seconds(due)
+            if p is not None:
+                p.n[NOW] = due
+            if kind == COMPLETION:
+                if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
+                    return FULL_SAMPLES
+                if p is not None and full_heap(s, p, r):
+                    return FULL_RECORDS
+                pop_event(s)
+                _complete(s, r, t)
+                if p is not None and s.requests[r].test == BATCH:
+                    batch_over(s, p, r, t)
+                continue
+            if s.n[ENV_FREE] == 0:
+                return FULL_ENVIRONMENTS
+            if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
+                return FULL_LOG
+            if s.requests[r].test == 1:
+                pop_event(s)
+                _start_test(s, r, t)
+                continue
+            owner, j = Index(s.requests[r].source), Index(s.requests[r].index)
+            block, attempt = s.requests[r].block, s.requests[r].attempt
+            code, slot, v, env, warm = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
+            if code != DONE:
+                return int(code)
+            pop_event(s)
+            _start(s, r, t, owner, j, slot, v, env, warm, s.requests[r].user)
+            continue
+        if due >= stop:
             if p is not None and looks_on(s, p, until):
                 continue
             return DONE
         t = seconds(due)
         if p is not None:
             p.n[NOW] = due
-            if kind == POLL:
-                wake(p)
-                continue
-        if kind == COMPLETION:
-            if s.samples.size > 0 and s.n[SAMPLED] >= s.samples.size:
-                return FULL_SAMPLES
-            if p is not None and full_heap(s, p, Index(r)):
-                return FULL_RECORDS
-            pop_event(s)
-            _complete(s, Index(r), t)
-            if p is not None and s.requests[Index(r)].test == BATCH:
-                batch_over(s, p, Index(r), t)
-            continue
         if s.n[ENV_FREE] == 0:
             return FULL_ENVIRONMENTS
         if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
             return FULL_LOG
-        if r < 0 and p is not None and p.sources[Index(source)].polled == 1:
+        if p is not None and p.sources[Index(source)].polled == 1:
             code = record_needs(s, p, Index(source))
             if code != DONE:
                 return int(code)
             arrive_record(s, p, Index(source), t)
-            if s.n[PENDING] > s.n[MOST_PENDING]:
-                s.want[0] = due
-                return TOO_MANY
             source, arrival = _next_arrival(s)
-        elif r < 0:
+        else:
             if s.n[FREE] == 0:
                 return FULL_REQUESTS
             new = Index(source)
             its = s.sources[new]
-            code, slot, v = needs(s, new, its.slot, its.block, Index(its.position), np.int64(1), t)
+            j = Index(its.position)
+            code, slot, v, env, warm = needs(s, new, its.slot, its.block, j, np.int64(1), t)
             if code != DONE:
                 return int(code)
-            _arrive(s, new, t, slot, v)
-            if s.n[PENDING] > s.n[MOST_PENDING]:
-                s.want[0] = due
-                return TOO_MANY
-            source, arrival = _next_arrival(s)
-        elif s.requests[Index(r)].test == 1:
-            pop_event(s)
-            _start_test(s, Index(r), t)
-        else:
-            owner, j = Index(s.requests[Index(r)].source), Index(s.requests[Index(r)].index)
-            block, attempt = s.requests[Index(r)].block, s.requests[Index(r)].attempt
-            code, slot, v = needs(s, owner, later_slot(s, owner, attempt, block), block, j, attempt, t)
-            if code != DONE:
-                return int(code)
-            pop_event(s)
-            _start(s, Index(r), t, owner, j, slot, v, s.requests[Index(r)].user)
+            s.sources[new].position += 1
+            source, arrival = _next_arrival(s)  # first of all: whether it comes next can be worked out meanwhile
+            _arrive(s, new, t, j, slot, v, env, warm)
+        if s.n[PENDING] > s.n[MOST_PENDING]:
+            s.want[0] = due
+            return TOO_MANY
 
 
 def _advance(state: State, polls: None, until: float) -> int:

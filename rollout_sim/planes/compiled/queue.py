@@ -29,6 +29,7 @@ from rollout_sim.planes.compiled.jit import inlined, trailing_zeros
 from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, Index, State
 
 _ONE: Final = np.uint64(1)
+_LAST_BIT: Final = np.uint64(WORD - 1)
 
 
 def slice_of(rate: float) -> int:
@@ -64,11 +65,13 @@ def find_event(s: State, last: int) -> None:
     mask, bits, cursor = s.buckets.size - 1, s.n[SLICE], s.n[CURSOR]
     while cursor <= last:
         bucket = Index(cursor & mask)
-        word = s.filled[bucket // WORD] >> np.uint64(bucket % WORD)
-        if word == 0:
-            cursor += WORD - bucket % WORD
+        word, bit = bucket // WORD, np.uint64(bucket % WORD)
+        following = s.filled[Index((word + 1) & (s.filled.size - 1))] << _ONE
+        window = (s.filled[word] >> bit) | (following << (_LAST_BIT - bit))
+        if window == 0:
+            cursor += WORD
             continue
-        cursor += trailing_zeros(word)
+        cursor += trailing_zeros(window)
         r = s.buckets[Index(cursor & mask)]
         due = s.requests[Index(r)].due
         if due >> bits == cursor:

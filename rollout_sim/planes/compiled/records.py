@@ -263,7 +263,7 @@ def _hand_over(s: State, p: Polls, source: Index, t: float) -> int:
         attempt, draw = np.int64(AGAIN), p.sources[source].again
     block, j = draw // BLOCK, Index(draw % BLOCK)
     loaded = _first_slot(s, p, source, block) if attempt == 1 else later_slot(s, source, attempt, block)
-    code, slot, v = needs(s, source, loaded, block, j, attempt, t)
+    code, slot, v, env, warm = needs(s, source, loaded, block, j, attempt, t)
     if code != DONE:
         return int(code)
     if repeats > 0:
@@ -285,7 +285,7 @@ def _hand_over(s: State, p: Polls, source: Index, t: float) -> int:
     number = p.records[lead].number
     s.requests[r].source, s.requests[r].block, s.requests[r].index = source, number // BLOCK, number % BLOCK
     s.requests[r].attempt, s.requests[r].user, s.requests[r].version = p.records[lead].receives, p.records[lead].user, v
-    if refused(s, slot, j, t) or not take(s, v, t, r):
+    if refused(s, slot, j, t) or not take(s, v, t, r, env, warm):
         s.throttles[count_index] += 1
         if s.log.shape[0] > 0:
             s.requests[r].outcome, s.requests[r].env, s.requests[r].cold = THROTTLED, -1, 0

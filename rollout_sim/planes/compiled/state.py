@@ -14,6 +14,7 @@ from rollout_sim.control.slo import judging
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.curves import SHARES
 from rollout_sim.core.streams import BLOCK, Streams
+from rollout_sim.core.units import first_micro
 from rollout_sim.function import faults
 from rollout_sim.function.environments import SCALE_UP_MICROS, SWEEP
 from rollout_sim.function.error_rates import paths_of, spans_of
@@ -44,7 +45,7 @@ Index = np.uint32
 DONE, NEED_BLOCK, NEED_DRAWS, NEED_ALL_DRAWS, NEED_TIMES, NEED_INITS = range(6)
 FULL_ENVIRONMENTS, FULL_REQUESTS, FULL_LOG, FULL_SAMPLES, FULL_RECORDS, TOO_MANY = range(6, 12)
 """Why the kernel came back: it reached the time, or `want` says what it needs before it can go on."""
-_INTEGERS: Final = 21
+_INTEGERS: Final = 22
 (
     BUSY,  # running invocations outside provisioned environments, at most LIMIT
     RUNNING,  # all running invocations
@@ -67,14 +68,14 @@ _INTEGERS: Final = 21
     STARTED,  # environments whose start the scale-up limit counts
     MANAGED,  # 1: no failure ends an environment
     FIRST_DUE,  # when the first event is due (µs); before that nothing is, while it is not known
+    LAST_DUE,  # the first microsecond that is not before the horizon
 ) = range(_INTEGERS)
 """The integers of the whole, `State.n`."""
-_NUMBERS: Final = 7
+_NUMBERS: Final = 6
 (
     KEEP_ALIVE,  # seconds
     TIMEOUT,  # seconds
     RESOLUTION,  # seconds of a period
-    HORIZON,  # seconds
     START_AT,  # when the rollout starts (s)
     PERIOD_END,  # when PERIOD ends (s)
     THROTTLED_STEP,  # for how long a share of attempts is throttled by others (s); 0: none is
@@ -130,8 +131,8 @@ class State(NamedTuple):
     """A `SOURCE` for each source of traffic."""
     first_counts: IntArray
     """The count index of the first period: shape (sources, versions)."""
-    arrivals: FloatArray
-    """When the invocations of a block come: shape (slots of first attempts, BLOCK)."""
+    arrivals: IntArray
+    """When the invocations of a block come (us): shape (slots of first attempts, BLOCK)."""
     users: IntArray
     """Their users: same shape, or one column where no source has users."""
     user_quantiles: FloatArray
@@ -261,7 +262,7 @@ def empty_draws(scenario: Scenario, slots: int) -> dict[str, NDArray[Any]]:
     users = any(source.owners is not None for source in sources)
     ints, floats = np.int64, np.float64
     return {
-        "arrivals": np.empty((first, BLOCK), floats),
+        "arrivals": np.empty((first, BLOCK), ints),
         "users": np.empty((first, BLOCK if users else 1), ints),
         "uniforms": np.empty((every, COLUMNS, BLOCK), floats),
         "services": np.empty((every, versions, BLOCK), floats),
@@ -347,7 +348,7 @@ def laid_out(scenario: Scenario, metrics: Metrics, counted: RequestCounts, strea
     s.x[KEEP_ALIVE] = function.keep_alive
     s.x[TIMEOUT] = function.timeout
     s.x[RESOLUTION] = metrics.resolution
-    s.x[HORIZON] = scenario.horizon
+    s.n[LAST_DUE] = first_micro(scenario.horizon)
     s.x[START_AT] = scenario.start
     if s.throttled.any():
         s.x[THROTTLED_STEP] = min(step_of(function.throttled), scenario.horizon)

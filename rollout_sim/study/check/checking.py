@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -41,6 +42,9 @@ class Checked:
     """What came of one subject."""
 
     name: str
+    function: str
+    scenario: str
+    """The names of the function and of the scenario that it was checked as."""
     place: Place
     seed: int
     plane: str
@@ -80,19 +84,26 @@ class CheckReport:
         return any(self.count(grave) for grave in SEVERITIES[: SEVERITIES.index(severity) + 1])
 
     def to_json(self) -> dict[str, Any]:
-        """What `check --format json` prints."""
+        """What `check --format json` prints: the findings of each subject, and all of them once more at the top level."""
+        findings = [
+            [{"function": subject.function} | finding.to_json() for finding in subject.findings]
+            for subject in self.checked
+        ]
         return {
+            "findings": list(itertools.chain.from_iterable(findings)),
             "checked": [
                 {
                     "subject": subject.name,
+                    "function": subject.function,
+                    "scenario": subject.scenario,
                     "file": str(subject.place.path),
                     "line": subject.place.line,
                     "seed": subject.seed,
                     "plane": subject.plane,
-                    "findings": [finding.to_json() for finding in subject.findings],
+                    "findings": its,
                     "notes": list(subject.notes),
                 }
-                for subject in self.checked
+                for subject, its in zip(self.checked, findings, strict=True)
             ],
             "errors": self.count("error"),
             "warnings": self.count("warning"),
@@ -145,9 +156,12 @@ def _checked(item: _Work) -> Checked:
     subject, goal, risk, silences = item
     place = subject.origin.place(())
     own = _own(subject)
+    blank = Checked(
+        name=subject.name, function=subject.scenario.function.name, scenario=subject.scenario.name, place=place,
+        seed=subject.scenario.seed, plane="", findings=(), notes=(),
+    )  # fmt: skip
     if subject.scenario.rollout is None:
-        notes = (*subject.remarks, "nothing is rolled out, so nothing is checked")
-        return Checked(name=subject.name, place=place, seed=subject.scenario.seed, plane="", findings=(), notes=notes)
+        return replace(blank, notes=(*subject.remarks, "nothing is rolled out, so nothing is checked"))
     evidence = Evidence(subject.scenario, subject.origin, goal=goal, risk=risk, unread=subject.unread)
     findings = []
     for rule in RULES.values():
@@ -162,9 +176,8 @@ def _checked(item: _Work) -> Checked:
         *(f"{code} is silenced ({own[code][EVERYWHERE]}), and is not found" for code in idle),
     )
     plane = evidence.plane
-    return Checked(
-        name=subject.name,
-        place=place,
+    return replace(
+        blank,
         seed=evidence.scenario.seed,
         plane=f"{plane.engine}: {plane.reason}" if plane.reason else plane.engine,
         findings=tuple(findings),

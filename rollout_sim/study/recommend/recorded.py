@@ -23,7 +23,7 @@ from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation, prepare
+from rollout_sim.study.recommend.search import Recommendation, Search, prepare
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Arrivals, TraceFile
 
@@ -62,23 +62,56 @@ class Confirmation:
         return tuple(limits)
 
 
-def recommend_recorded(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSearch:
+    """A search on the first two thirds of the recorded days in the folder `data`, and what plays its answer on the rest."""
+
+    scenario: Scenario
+    """The file's."""
+    recording: Minutes
+    data: str | Path
+    split: float
+    """The share of the recording that is searched on."""
+    search: Search
+    """The search on that part, with what was recorded in the place of the scenario's own."""
+
+    def recommend(
+        self, *, keep_alarms: bool = False, time: float | None = None, precision: float | None = None,
+        runs: Sequence[int] | None = None, progress: Progress | None = None,
+    ) -> tuple[Recommendation, Confirmation | None]:  # fmt: skip
+        """The rollout to use by the first part, and what it does on the rest; parameters are those of `recommend`.
+
+        Nothing is confirmed where nothing is recommended.
+        """
+        recording, search = self.recording, self.search
+        end = iso_of(recording.start + self.split * recording.size * recording.period)
+        searched = search.recommend(
+            keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
+        )
+        told = f"searched on hours of {recording.of} that were recorded before {end} UTC, drawn by chance"
+        if searched.winner is None:
+            told += "; nothing is recommended, so nothing is played on the days after"
+        found = replace(searched, described=self.scenario, data=str(self.data), notes=(*searched.notes, told))
+        if found.winner is None:
+            return found, None
+        chosen = with_candidates(replace(self.scenario, goal=search.goal), [found.winner])
+        (strategy,) = chosen.strategies
+        played = backtest(chosen, self.data, seed=search.seed, first=self.split, jobs=search.jobs)
+        return found, Confirmation(played=played, strategy=strategy, until=end)
+
+
+def prepare_recorded(
     scenario: Scenario,
     data: str | Path,
     *,
-    keep_alarms: bool = False,
     deploy_with: DeployWith | None = None,
     seed: int | None = None,
     engine: Engine | None = None,
-    time: float | None = None,
-    precision: float | None = None,
-    runs: Sequence[int] | None = None,
     jobs: int | None = 1,
-    progress: Progress | None = None,
-) -> tuple[Recommendation, Confirmation | None]:
-    """The rollout to use by the first two thirds of the recorded days in the folder `data`, and what it does on the rest.
+) -> RecordedSearch:
+    """The search on the first two thirds of the recorded days in the folder `data`.
 
-    Nothing is confirmed where nothing is recommended. Parameters and errors besides are those of `recommend`.
+    Parameters and errors are those of `recommend`; raises ScenarioError for fewer days than it takes.
     """
     recording = recorded(scenario, data)
     days = recording.size * recording.period / DAY
@@ -92,24 +125,14 @@ def recommend_recorded(
     search = prepare(
         on_recorded(scenario, recording, data, end), deploy_with=deploy_with, seed=seed, engine=engine, jobs=jobs
     )
-    searched = search.recommend(keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress)
-    told = f"searched on hours of {recording.of} that were recorded before {iso_of(end)} UTC, drawn by chance"
-    if searched.winner is None:
-        told += "; nothing is recommended, so nothing is played on the days after"
-    found = replace(searched, described=scenario, data=str(data), notes=(*searched.notes, told))
-    if found.winner is None:
-        return found, None
-    chosen = with_candidates(replace(scenario, goal=search.goal), [found.winner])
-    (strategy,) = chosen.strategies
-    played = backtest(chosen, data, seed=seed, first=split, jobs=1 if jobs is None else jobs)
-    return found, Confirmation(played=played, strategy=strategy, until=iso_of(end))
+    return RecordedSearch(scenario=scenario, recording=recording, data=data, split=split, search=search)
 
 
 def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: float) -> Scenario:
     """The scenario with what was recorded before `end` (s since 1970), its hours drawn by chance.
 
     A new version with the old one's errors or durations keeps having them. Throttles are others' doing where the function has no
-    concurrency of its own. Durations are recorded ones where anything depends on them. Other aliases' traffic is as it was, and so
+    limits of its own. Durations are recorded ones where anything depends on them. Other aliases' traffic is as it was, and so
     is what is polled: recorded invocations are batches, not records.
     """
     learnt = recording.between(0, round((end - recording.start) / recording.period))
@@ -126,7 +149,7 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
         )  # fmt: skip
         sources[i] = replace(sources[i], arrivals=Arrivals(trace=trace.with_files(folder, files)))
     parts: dict[str, Any] = {"error_rate": RecordedErrors(minutes=MINUTES_FILE, **hours).with_files(folder, files)}
-    if function.reserved_concurrency is None and learnt.throttles.any():
+    if function.reserved_concurrency is None and function.managed is None and learnt.throttles.any():
         throttles = RecordedThrottles(minutes=MINUTES_FILE, **hours).with_files(folder, files)
         function = replace(function, throttled=throttles)
 

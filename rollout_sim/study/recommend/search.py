@@ -23,7 +23,7 @@ from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.statistics import Estimate
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
-from rollout_sim.planes.selection import PHASED, PLANES, EngineChoice, choose_engine
+from rollout_sim.planes.selection import PHASED, EngineChoice, choose_engine
 from rollout_sim.run.batch import Batch
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
@@ -31,7 +31,7 @@ from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import STEADY, Engine
-from rollout_sim.study.executor import run_all, worth_sharing
+from rollout_sim.study.executor import one_plane, run_all, worth_sharing
 from rollout_sim.study.recommend.advice import HOUR, Advice, advise, few_counted, tests_help
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, undeployable, with_candidates
 from rollout_sim.study.recommend.effort import DECIDING, RACING, SHARES, WORK, Effort
@@ -223,6 +223,11 @@ class Recommendation(Plotted):
         return not self.unexamined and all(evaluation.broken(self.goal) for evaluation in self.contenders)
 
     @property
+    def alternatives(self) -> tuple[Evaluation, ...]:
+        """The obvious alternatives on fresh replications: of `confirmed` all but the winner."""
+        return self.confirmed[0 if self.winner is None else 1 :]
+
+    @property
     def chosen_scenario(self) -> Scenario:
         """The file's scenario with the recommended strategy as its only one, and its alarm.
 
@@ -271,12 +276,12 @@ def recommend(
     """The rollout to use for `scenario`, by its `risk` and `goal` or their defaults.
 
     With `keep_alarms` only strategies are searched, watched by the alarms of the file. `deploy_with`, `seed` and `engine`
-    replace what the file says; `jobs` processes share the work (None: as many as there are processors). The search does a
-    nominal amount of work, the same on all machines; with a `time` (s) it goes on until then, by the clock, and `runs`, which
-    such a recommendation has, make the same one again. A `precision` (a fraction) is the half-width that the intervals of the
-    goal's limits are to have, for which it goes on as long as an hour nominally, or until the `time`. `progress` is called with
-    the share that is done. What is interrupted from the keyboard returns what is known by then, and says so. Raises
-    ScenarioError for a scenario without a rollout, an SLO or alarms.
+    replace what the file says; `jobs` processes share the work (None: as many as there are processors, but for a `time` of a
+    few seconds). The search does a nominal amount of work, the same on all machines; with a `time` (s) it goes on until then,
+    by the clock, and `runs`, which such a recommendation has, make the same one again. A `precision` (a fraction) is the
+    half-width that the intervals of the goal's limits are to have, for which it goes on as long as an hour nominally, or until
+    the `time`. `progress` is called with the share that is done. What is interrupted from the keyboard returns what is known
+    by then, and says so. Raises ScenarioError for a scenario without a rollout, an SLO or alarms.
 
     Examples:
         >>> answer = recommend(Scenario.load("scenarios/checkout.yaml"), keep_alarms=True)
@@ -380,7 +385,7 @@ class Search:
         self.most, self.contenders = PROMISING[self.single], CONTENDERS[self.single]
         self.stages = SINGLE if self.single else BATCHED
         self.effort = Effort(WORK[self.single])
-        self.jobs = worth_sharing(self.effort.planned) if jobs is None else jobs
+        self.jobs = jobs
         self.precision: float | None = None
         self._costs: dict[float, NominalCost] = {}
         self.unconfirmed = 0
@@ -456,6 +461,11 @@ class Search:
             unexamined=unexamined,
             interrupted=interrupted,
         )
+
+    @property
+    def _processes(self) -> int:
+        """How many share the work: all processors by default, but for a time of a few seconds."""
+        return worth_sharing(self.effort.planned) if self.jobs is None else self.jobs
 
     def promising(self, *, keep_alarms: bool) -> tuple[list[Candidate], int]:
         """The candidates that are worth simulating, by the closed forms; and how many there were.
@@ -694,7 +704,7 @@ class Search:
             if draw.hypothesis.weight and draw.hypothesis.severity is not None:
                 work[k, UNWATCHED] = self._batches(_unwatched(draw.scenario), draw)
         self._spend(work.values())
-        results = dict(run_all(work, jobs=self.jobs, together=True, progress=progress))
+        results = dict(run_all(work, jobs=self._processes, together=True, progress=progress))
         parts: dict[str, dict[str, list[Outcomes]]] = {candidate.label: {} for candidate in candidates}
         for k, draw in enumerate(draws):
             still = results[k, STEADY][STEADY] if (k, STEADY) in results else None
@@ -744,7 +754,7 @@ class Search:
         draw = _Draw(hypothesis=hypothesis, scenario=scenario, number=number, count=count)
         batches = self._batches(with_candidates(scenario, [candidate]), draw)
         self._spend([batches])
-        ((_, result),) = run_all({name: batches}, jobs=self.jobs)
+        ((_, result),) = run_all({name: batches}, jobs=self._processes)
         return stops_of(result[candidate.name]).one_by_one
 
     def _draws(self, sizes: Stage, wave: int, until: float, over: float) -> list[_Draw]:
@@ -784,9 +794,7 @@ class Search:
         for hypothesis in self.hypotheses.values():
             worst = hypothesis.drawn(self.risk, 1.0)
             scenarios += [worst, with_candidates(worst, [watched])]
-        choices = [choose_engine(scenario, self.engine) for scenario in scenarios]
-        slowest = max(choices, key=lambda choice: list(PLANES).index(choice.engine))
-        return replace(slowest, batch=min(choice.batch for choice in choices))
+        return one_plane([choose_engine(scenario, self.engine) for scenario in scenarios])
 
     def _batches(self, scenario: Scenario, draw: _Draw) -> list[Batch]:
         plane, first, count = self.plane, draw.number, draw.count

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,19 +265,22 @@ def test_the_recorded_minutes_can_be_replayed_instead(tmp_path: Path, metrics: P
     assert rate.recording.errors.sum() == FOUND["errors"][FOUND["invocations"] > 0].sum()
 
 
-@pytest.mark.parametrize("reserved", [None, 50])
+MANAGED = {"LambdaManagedInstancesCapacityProviderConfig": {"PerExecutionEnvironmentMaxConcurrency": 16}}
+
+
+@pytest.mark.parametrize("limits", [{}, {"ReservedConcurrentExecutions": 50}, {"CapacityProviderConfig": MANAGED}])
 def test_recorded_throttles_and_durations_are_replayed_in_step_with_the_traffic(
-    tmp_path: Path, reserved: int | None
+    tmp_path: Path, limits: dict[str, Any]
 ) -> None:
-    """Throttles are others' doing where the function has no concurrency of its own. The alias has errors before it has invocations."""
+    """Throttles are others' doing where the function has no limits of its own. The alias has errors before it has invocations."""
     found = columns(1, minutes=MINUTES) | {"throttles": np.full(MINUTES, 5.0)}
     document = metric_data(found)
     for result in document["MetricDataResults"]:
         if result["Label"].startswith("invocations"):
             result["Timestamps"], result["Values"] = result["Timestamps"][:-30], result["Values"][:-30]
-    function = dict(HISTORY["function.json"])
-    own = {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
-    paths = [write_json(tmp_path / f"{k}.json", each) for k, each in enumerate([document, function, own]) if each]
+    managed = "CapacityProviderConfig" in limits
+    function, reserved = HISTORY["function.json"] | (limits if managed else {}), {} if managed else limits
+    paths = [write_json(tmp_path / f"{k}.json", each) for k, each in enumerate([document, function, reserved]) if each]
     choices = Choices(function="checkout", alias="prod", errors="minutes", durations="minutes")
     scenario = written(result_of(*paths, choices=choices), tmp_path / "out")
     trace, first = scenario.traffic[0].arrivals.trace, scenario.function.versions["1"]
@@ -286,7 +290,8 @@ def test_recorded_throttles_and_durations_are_replayed_in_step_with_the_traffic(
     row = first.duration.rows(Streams(seed=1), 60.0)[0, 0]
     assert trace.recording.start == START + 30 * 60
     assert row == 30
-    if reserved is None:
+    assert (scenario.function.managed is not None) == managed
+    if not limits:
         assert trace.recording.per_period[0] == found["invocations"][30] + 5
         assert scenario.function.mean_throttled == pytest.approx(5 / (5 + found["invocations"].mean()), rel=0.1)
         assert simulate(scenario, "canary 10%").metrics.throttles.sum() > 50

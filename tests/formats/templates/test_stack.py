@@ -445,6 +445,22 @@ def test_retries_of_a_delivery(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_the_unit_of_a_rate_is_scheduler_s_or_a_rule_s(tmp_path: Path) -> None:
+    window = {"FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 5}}
+    events = {
+        "Beat": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "rate(1 days)"}},
+        "Tick": {"Type": "ScheduleV2", "Properties": {"ScheduleExpression": "rate(1 hours)", **window}},
+        "Rule": {"Type": "Schedule", "Properties": {"Schedule": "rate(5 minute)"}},
+    }
+    loaded, remarks = imported(tmp_path, sam(None, events))
+    beat, tick, rule = (source.arrivals for source in loaded.traffic)
+    assert (beat.fixed, rule.fixed) == (86400.0, 3600.0)
+    assert tick.cron is not None
+    assert (tick.cron.expression, tick.cron.within) == ("rate(1 hour)", 300.0)
+    (told,) = [remark for remark in remarks if "the schedule Rule: " in remark]
+    assert "must be minutes, got 'rate(5 minute)'; its interval of 1 h is a GUESS" in told
+
+
 MAPPING = "AWS::Lambda::EventSourceMapping"
 
 

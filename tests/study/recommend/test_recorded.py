@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from study.test_backtest import START, drawn, given, record
 
+from rollout_sim.cli.main import app
 from rollout_sim.core.minutes import DAY, moment_of
+from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.error_rates import Dispersed
 from rollout_sim.function.recorded import RecordedDurations, RecordedErrors
+from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import recorded
 from rollout_sim.study.recommend import search
-from rollout_sim.study.recommend.recorded import on_recorded, recommend_recorded
+from rollout_sim.study.recommend.recorded import on_recorded, prepare_recorded
 from rollout_sim.views.backtest import confirmation_json, confirmed
 
 GOAL = Goal(catch=Catch(of=Severity(error_rate=LogUniform(0.3, 0.3))), false_rollback=AtMost(at_most=0.2))
@@ -57,6 +61,7 @@ def test_traffic_throttles_and_durations_are_those_of_the_same_hours(tmp_path: P
     assert plain.function.mean_throttled == 4 / 64
     assert plain.function.versions["1"].duration == given(tmp_path).function.versions["1"].duration
     assert learnt(function__reserved_concurrency=20).function.throttled == 0
+    assert learnt(function__managed={"concurrency": 4}).function.throttled == 0
     slow = {"metric": "duration", "statistic": "p90", "threshold": "> 1 s"}
     versions = learnt(alarms={"errors": slow}, function__versions__2={"like": "1", "duration": "1 s"}).function.versions
     assert isinstance(versions["1"].duration, RecordedDurations)
@@ -74,7 +79,7 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
     record(tmp_path, good + bad)
     scenario = replace(given(tmp_path), goal=GOAL, on_call=None)
-    found, confirmation = recommend_recorded(scenario, tmp_path, keep_alarms=True)
+    found, confirmation = prepare_recorded(scenario, tmp_path).recommend(keep_alarms=True)
     assert found.winner is not None
     assert confirmation is not None
     assert moment_of(confirmation.until) == START + 2 * DAY
@@ -88,7 +93,26 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     assert confirmation_json(confirmation, GOAL)["stopped_for_nothing"]["mean"] > 0.2
 
 
+def test_the_command_tells_the_plane_of_what_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recorded durations need every invocation, those of the file do not."""
+    record(tmp_path, [(60, 1)] * 4320)
+    slow = {"metric": "duration", "statistic": "p90", "of": "new_version", "threshold": "> 1 s"}
+    path = tmp_path / "s.yaml"
+    path.write_text(to_yaml(given(tmp_path, alarms={"errors": slow}, on_call=None).dump()), encoding="utf-8")
+    told = []
+
+    def studying(_: Scenario, *planes: EngineChoice) -> None:
+        told.extend(plane.engine for plane in planes)
+        raise ScenarioError(["enough"])
+
+    monkeypatch.setattr("rollout_sim.cli.console.studying", studying)
+    done = CliRunner().invoke(app, ["recommend", str(path), "--data", str(tmp_path), "--out", str(tmp_path / "o")])
+    assert "enough" in str(done.exception)
+    assert choose_engine(Scenario.load(path)).engine == "aggregate"
+    assert told == [prepare_recorded(Scenario.load(path), tmp_path).search.plane.engine] != ["aggregate"]
+
+
 def test_two_days_are_too_few(tmp_path: Path) -> None:
     record(tmp_path, [(60, 0)] * 2880)
     with pytest.raises(ScenarioError, match="2 days were recorded; at least 3 are needed"):
-        recommend_recorded(given(tmp_path), tmp_path)
+        prepare_recorded(given(tmp_path), tmp_path)

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import yaml
 from builders import data, scenario
+from click.testing import CliRunner
 from validation.recommendation import races
 
+from rollout_sim.cli.main import app
 from rollout_sim.control.codedeploy import shortcoming
 from rollout_sim.core.statistics import share_of, weighted_mean, weighted_quantile
 from rollout_sim.core.yaml_io import read_yaml
@@ -21,6 +23,7 @@ from rollout_sim.formats.cloudformation import export_sam
 from rollout_sim.run.batch import Batch
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, Goal, LogUniform, Prices, Risk, Severity
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.executor import MUCH
 from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms, strategies
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
@@ -369,6 +372,23 @@ def test_an_interrupted_search_shows_what_it_has(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(search, "explore", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.recommend(keep_alarms=True)
+
+
+def test_all_processors_share_a_search_but_for_a_time_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def interrupted(*_: object, jobs: int, **__: object) -> None:
+        asked.append(jobs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", interrupted)
+    search = prepare(scenario(function__versions__2={"like": "1"}), jobs=None)
+    for time in (None, 3.0, 60.0):
+        with pytest.raises(KeyboardInterrupt):
+            search.recommend(keep_alarms=True, time=time)
+    assert asked == [-1, 1, -1]
+    told = " ".join(CliRunner().invoke(app, ["recommend", "--help"]).output.split())
+    assert f"[default: all processors; 1 with a --time of less than {MUCH:g} s]" in told
 
 
 @pytest.mark.slow
