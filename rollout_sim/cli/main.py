@@ -6,6 +6,7 @@ imports happen inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import os
@@ -67,6 +68,9 @@ def main() -> None:
     from rollout_sim.errors import ScenarioError
 
     gc.set_threshold(GARBAGE)
+    atexit.register(
+        gc.freeze
+    )  # at its end Python looks for cycles among all that there is, for half a second after a `run`
     interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
