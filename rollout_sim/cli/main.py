@@ -68,9 +68,7 @@ def main() -> None:
     from rollout_sim.errors import ScenarioError
 
     gc.set_threshold(GARBAGE)
-    atexit.register(
-        gc.freeze
-    )  # at its end Python looks for cycles among all that there is, for half a second after a `run`
+    atexit.register(gc.freeze)  # or Python looks through all that there is at its end: half a second after a `run`
     interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
