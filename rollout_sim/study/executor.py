@@ -176,8 +176,9 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
     try:
         yield share
     finally:
-        if any(tasks.unfinished for tasks in handed):
-            get_reusable_executor().shutdown(wait=False, kill_workers=True)
+        for tasks_of_all in handed:
+            if tasks_of_all.unfinished:
+                tasks_of_all.executor.shutdown(wait=False, kill_workers=True)
 
 
 class _HandedOut:

@@ -96,6 +96,17 @@ def test_what_ends_another_process_is_told_here() -> None:
             pass
 
 
+@pytest.mark.slow
+def test_who_is_interrupted_waits_for_no_other_process() -> None:
+    def interrupt(progress: object) -> Any:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), executor.sharing(2) as share:
+        list(share(iter([("there", partial(time.sleep, 60)), ("here", interrupt)]), {}, None, 2))
+    assert time.monotonic() - began < 20
+
+
 def test_others_do_not_begin_before_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
