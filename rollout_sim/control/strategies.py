@@ -144,20 +144,22 @@ class Plan:
         before = self.before.length if self.before is not None else 0.0
         return self.allocation + before + math.fsum(step.hold for step in self.steps[:-1])
 
-    def agrees_with(self, other: Plan) -> float:
-        """Seconds from the first shift on until `other` is told apart, while nothing holds the weight; minus infinity: before it."""
+    def agrees_with(self, other: Plan, begun: float = 0.0) -> float:
+        """When `other` is told apart (s), with the first shift at `begun` and nothing that holds the weight.
+
+        Minus infinity: before that shift.
+        """
         if (self.before, self.provisioned, self.allocation, len(self.steps)) != (
             other.before, other.provisioned, other.allocation, len(other.steps),
         ):  # fmt: skip
             return -math.inf
-        passed = 0.0
         for mine, its in zip(self.steps, other.steps, strict=True):
             if mine.weight != its.weight:
                 break
-            passed += min(mine.hold, its.hold)
+            begun = tick(begun + min(mine.hold, its.hold))
             if mine.hold != its.hold:
                 break
-        return passed
+        return begun
 
 
 class Strategy(Protocol):

@@ -228,8 +228,9 @@ def _is_over_by(result: RunResult, plan: Plan, other: Plan) -> bool:
     """Whether the deployment of a run by one plan is over before the other plan would have done anything else."""
     if result.time_to_end_s is None:
         return False
-    begun = next((shift.at for shift in result.shifts), math.inf)
-    return tick(result.time_to_end_s + result.scenario.start) < tick(begun + plan.agrees_with(other))
+    if not result.shifts:  # blocked, or failed by the hook before the first shift
+        return True
+    return tick(result.time_to_end_s + result.scenario.start) < plan.agrees_with(other, result.shifts[0].at)
 
 
 def _chosen(scenario: Scenario, strategies: Sequence[str]) -> list[str]:

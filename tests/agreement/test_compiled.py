@@ -211,6 +211,19 @@ def test_retries_far_off_after_the_traffic_has_ceased_are_not_lost(tmp_path: Pat
     assert_equal(simpy, compiled)
 
 
+def test_equal_without_any_traffic(tmp_path: Path) -> None:
+    """A recording of a quiet night: nothing but the tests of a hook."""
+    (tmp_path / "night.csv").write_text("\n".join(["count", *["0"] * 20]))
+    arrivals = {"trace": {"file": str(tmp_path / "night.csv"), "layout": "counts"}}
+    found = scenario(
+        traffic=[{"source": "http", "alias": "prod", "arrivals": arrivals}],
+        strategies={"tested": {"type": "blue_green", "bake": "10 min"}},
+    )
+    simpy, compiled = runs(found, "tested")
+    assert (simpy.requests, simpy.versions["2"].invocations) == (0, 10)
+    assert_equal(simpy, compiled)
+
+
 MANAGED = {
     "concurrency": 4, "environments": {"minimum": 2, "maximum": 30}, "every": "10 s", "launch": "25 s", "scale_down_after": "40 s",
 }  # fmt: skip

@@ -57,10 +57,11 @@ def test_a_bad_version_is_caught_by_the_canary() -> None:
     assert list(result.changes["to_routing"]) == ["", "2:0.1", ""]
 
 
-def everything(result: RunResult) -> tuple[dict[str, Any], bytes, str]:
-    """What there is in a run with events: its summary, the bytes of its arrays, its events."""
+def everything(result: RunResult) -> tuple[dict[str, Any], float | None, bytes, str]:
+    """What there is in a run with events: its summary, its end, the bytes of its arrays, its events."""
     assert result.events is not None
-    return result.summary, pickle.dumps((result.metrics, result.counts, result.shifts)), result.events.to_csv()
+    arrays = pickle.dumps((result.metrics, result.counts, result.shifts))
+    return result.summary, result.time_to_end_s, arrays, result.events.to_csv()
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,29 @@ def test_a_strategy_that_begins_like_another_is_simulated_where_it_goes_on_other
     assert simulated == [NO_ROLLOUT, "short", *([] if taken else ["canary"])]
     for name, result in together.items():
         assert everything(replace(result, baseline=None)) == everything(alone[name])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes", "outcome"),
+    [
+        ({"hooks": {"before_allow_traffic": {"invocations": 10, "over": "5 s"}}}, {}, "failed"),
+        ({}, {"alarms__errors__of": "alias", "incident": {"errors": "60%", "onset": "-4 min"}}, "blocked"),
+        ({"type": "linear", "interval": "1000000.4 us"}, {"rollout__alarms": []}, "promoted"),
+    ],
+    ids=["failed before its first shift", "blocked", "steps between microseconds"],
+)  # fmt: skip
+def test_strategies_that_begin_alike_end_as_they_do_alone(
+    strategy: dict[str, Any], changes: dict[str, Any], outcome: str
+) -> None:
+    """Also those that never shift, or are told apart by their bake alone."""
+    canary = {"type": "canary", "percent": 10, "interval": "5 min"} | strategy
+    strategies = {"one": canary, "longer": canary | {"bake": "1 min"}}
+    versions = {"1": {"duration": "100 ms"}, "2": {"duration": "100 ms", "error_rate": "60%"}}
+    given = scenario(strategies=strategies, function__versions=versions, **changes)
+    together = {result.strategy: replace(result, baseline=None) for result in simulate_each(given, events=True)}
+    assert together["one"].outcome == outcome
+    for name, result in together.items():
+        assert everything(result) == everything(simulate(given, name, events=True))
 
 
 def test_the_function_keeps_the_history_of_a_linear_rollout() -> None:

@@ -28,13 +28,18 @@ import numpy as np
 from rollout_sim.planes.compiled.jit import inlined, trailing_zeros
 from rollout_sim.planes.compiled.state import CURSOR, FIRST, FIRST_DUE, SEQUENCE, SLICE, WORD, Index, State
 
+RAREST: Final = 0.005
+"""Requests per second with which a slice is as long as it gets (17 s)."""
 _ONE: Final = np.uint64(1)
 _LAST_BIT: Final = np.uint64(WORD - 1)
 
 
 def slice_of(rate: float) -> int:
-    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees an eighth of one."""
-    return max(0, math.floor(math.log2(125_000 / rate)))
+    """How many bits of a time are below its slice, with `rate` requests per second: a slice sees an eighth of one.
+
+    It is never longer than with `RAREST`: without requests there are tests, and thousands of them in one list take long.
+    """
+    return max(0, math.floor(math.log2(125_000 / max(rate, RAREST))))
 
 
 @inlined

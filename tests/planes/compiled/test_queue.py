@@ -17,7 +17,7 @@ pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 from rollout_sim.planes.base import ARRIVAL, COMPLETION, RETRY
 from rollout_sim.planes.compiled import queue
 from rollout_sim.planes.compiled.jit import kept
-from rollout_sim.planes.compiled.queue import slice_of
+from rollout_sim.planes.compiled.queue import RAREST, slice_of
 from rollout_sim.planes.compiled.state import FIRST, FIRST_DUE, FREE, SLICE, State, laid_out
 
 find_event, pop_event, push_event = kept(queue.find_event), kept(queue.pop_event), kept(queue.push_event)
@@ -42,6 +42,10 @@ def first(s: State, last: int) -> int:
 def test_a_slice_is_shorter_than_the_time_between_two_requests(rate: float, share: float) -> None:
     lasting = (1 << slice_of(rate)) / 1e6
     assert share / 2 < lasting * rate <= share
+
+
+def test_without_requests_there_are_slices_as_with_few() -> None:
+    assert slice_of(0.0) == slice_of(1e-12) == slice_of(RAREST)
 
 
 @pytest.mark.parametrize(
