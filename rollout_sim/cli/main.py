@@ -6,7 +6,6 @@ imports happen inside the commands, so that `--help` answers at once.
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
@@ -30,10 +29,7 @@ from rollout_sim.cli.sweep import sweep
 from rollout_sim.cli.validate import completion, explain, schema, validate
 from rollout_sim.cli.when import when
 from rollout_sim.core.files import clear_interrupted
-
-GARBAGE = 10_000
-"""Objects that come without going until Python looks for cycles among them. By its own 700 it looks through everything that
-was imported again and again: a tenth of a short command's time."""
+from rollout_sim.core.garbage import look_seldom
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -66,7 +62,7 @@ def main() -> None:
     """The entry point: every error that a user can cause becomes one message and a status, never a traceback."""
     from rollout_sim.errors import ScenarioError
 
-    gc.set_threshold(GARBAGE)
+    look_seldom()
     interrupted = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ import click
 from rollout_sim.cli import console, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rollout_sim.run.result import RunResult
 
@@ -42,9 +42,8 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     from rollout_sim.study.replications import nominal_seconds
     from rollout_sim.views.files import RUN_FILES
 
-    parsed, named = task.parse(), task.named_files()
+    loaded = parsed = task.parse()
     task.check(RUN_FILES)
-    loaded = parsed
     strategies = task.strategies if explain is None else (explain,)
     if at is not None:
         loaded = loaded.at(options.moment(at))
@@ -57,6 +56,7 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
         jobs = 1 if events else worth_sharing(nominal_seconds(loaded, choice, count), SOME)
     console.announce_compiling(loaded, choice.engine)
     results: list[RunResult] = []
+    named: Mapping[str, Any] = {}
     interrupted = False
     try:
         compiles = not PLANES[choice.engine].ready(loaded)
@@ -64,7 +64,8 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
             runs = begin_each(
                 loaded, strategies, seed=task.seed, events=events, progress=progress, choice=choice, share=share
             )
-            task.tell_warnings(parsed)  # while the others begin
+            task.tell_warnings(parsed)  # this and the next while the others begin
+            named = task.named_files()
             if jobs != 1:
                 options.import_output()
             results.extend(runs)

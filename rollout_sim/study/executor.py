@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from rollout_sim.core.garbage import look_seldom
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, EngineChoice
 from rollout_sim.run.batch import Batch, Samples, alike, concatenate, run_alike
@@ -111,13 +112,26 @@ def _alike(batches: Sequence[Batch]) -> list[list[Numbered]]:
 
 
 def each_of(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made]:
-    """What each of the `calls` comes to, on so many processes; the longest ones first is the quickest."""
-    if jobs == 1:
-        return [call() for call in calls]
-    from joblib import Parallel, delayed
+    """What each of the `calls` comes to, on so many processes, of which this one is the first; the longest ones first is the quickest.
 
-    made: list[Made] = Parallel(n_jobs=jobs)(delayed(call)() for call in calls)
-    return made
+    They are dealt out: another process loads what they need only if it gets some, and this one has loaded it.
+    """
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    hands = min(effective_n_jobs(jobs), len(calls))
+    if hands <= 1:
+        return [call() for call in calls]
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    with closing(parallel(delayed(_all_elsewhere)(calls[k::hands]) for k in range(1, hands))) as theirs:
+        made = {k: calls[k]() for k in range(0, len(calls), hands)}
+        for k, results in enumerate(theirs, 1):
+            made |= zip(range(k, len(calls), hands), results, strict=True)
+    return [made[k] for k in range(len(calls))]
+
+
+def _all_elsewhere(calls: Sequence[Callable[[], Made]]) -> list[Made]:
+    look_seldom()
+    return [call() for call in calls]
 
 
 @contextmanager
@@ -147,27 +161,26 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
         yield one_by_one
         return
     from joblib import effective_n_jobs
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky import ProcessPoolExecutor
 
-    handed: list[_HandedOut] = []
+    pools: list[ProcessPoolExecutor] = []  # none of joblib's own, which a study may be using
     check_jobs(jobs)
 
     def share(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | None, count: int) -> Iterator[Name]:
         others = min(effective_n_jobs(jobs), count) - 1
         if others < 1:
             return one_by_one(tasks, done, progress, count)
-        tasks_of_all = _HandedOut(tasks, done, get_reusable_executor(max_workers=others))
-        handed.append(tasks_of_all)
+        pools.append(ProcessPoolExecutor(max_workers=others))
+        handed = _HandedOut(tasks, done, pools[-1])
         if not compiles:
-            tasks_of_all.hand_over(others)
-        return tasks_of_all.finish(progress, count, others if compiles else 0)
+            handed.hand_over(others)
+        return handed.finish(progress, count, others if compiles else 0)
 
     try:
         yield share
     finally:
-        for tasks in handed:
-            if tasks.unfinished:
-                tasks.executor.shutdown(wait=False, kill_workers=True)
+        for pool in pools:
+            pool.shutdown(wait=False, kill_workers=True)
 
 
 class _HandedOut:

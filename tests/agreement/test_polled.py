@@ -102,7 +102,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     if "function__managed" in where:
         hits = [fault for fault in hits if "init" not in fault]
     else:
-        where = where | {"function__reserved_concurrency": draw(st.sampled_from([None, 7, 15]))}
+        where = where | {
+            "function__reserved_concurrency": draw(st.sampled_from([None, 7, 15])),
+            "function__keep_alive": draw(st.sampled_from(["2 s", "40 s"])),
+            "function__scale_up": draw(st.sampled_from([1000, 4])),
+        }
     return scenario(
         **where,
         seed=draw(st.integers(0, 10_000)),
@@ -111,8 +115,6 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         rollout__revert=draw(st.sampled_from(["0 s", "7 s"])),
         function__versions={"1": version, **latest, "2": {"like": "1", "faults": hits}},
         function__timeout=draw(st.sampled_from(["900 ms", "5 s"])),
-        function__keep_alive=draw(st.sampled_from(["2 s", "40 s"])),
-        function__scale_up=draw(st.sampled_from([1000, 4])),
         incident=draw(st.sampled_from([None, [{"poison": "4%", "onset": "10 s", "until": "70 s"}]])),
         traffic=traffic,
         slos=draw(st.sampled_from([[], [{"name": "kept", "sli": "lost", "objective": "99%"}], [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import pickle
 import signal
 import time
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import scenario
-from joblib.externals.loky import get_reusable_executor, process_executor
+from joblib.externals.loky import process_executor
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, choose_engine
@@ -98,22 +99,39 @@ def test_what_ends_another_process_is_told_here() -> None:
 
 
 @pytest.mark.slow
-def test_another_process_does_not_hear_ctrl_c_and_ends_with_the_context() -> None:
+def test_another_process_does_not_hear_ctrl_c() -> None:
+    """It would leave its traceback, where it has just begun."""
+
     def deaf(progress: object = None) -> Any:
         return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
-    def endless(progress: object = None) -> Any:
-        time.sleep(60)
-
-    get_reusable_executor().shutdown()  # its processes began otherwise
     done: dict[str | None, Any] = {}
-    began = time.monotonic()
     with executor.sharing(2) as share:
-        share(iter([("deaf", deaf), ("endless", endless)]), done, None, 2)
-        while not done and time.monotonic() < began + 30:
-            time.sleep(0.01)
-    assert done == {"deaf": True}
-    assert time.monotonic() < began + 30
+        assert list(share(iter([("there", deaf), ("here", deaf)]), done, None, 2))
+    assert done == {"there": True, "here": False}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_each_call_comes_to_its_own_result_and_this_process_makes_some(jobs: int) -> None:
+    made = executor.each_of([partial(_where, k) for k in range(5)], jobs)
+    assert [k for k, _ in made] == [0, 1, 2, 3, 4]
+    assert [process == os.getpid() for _, process in made] == [True, jobs == 1, True, jobs == 1, True]
+
+
+def _where(k: int) -> tuple[int, int]:
+    return k, os.getpid()
+
+
+@pytest.mark.slow
+def test_who_is_interrupted_waits_for_no_other_process() -> None:
+    def interrupt(progress: object) -> Any:
+        raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), executor.sharing(2) as share:
+        list(share(iter([("there", partial(time.sleep, 60)), ("here", interrupt)]), {}, None, 2))
+    assert time.monotonic() - began < 20
 
 
 def test_others_do_not_begin_before_the_kernel_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,13 +144,16 @@ def test_others_do_not_begin_before_the_kernel_is_compiled(monkeypatch: pytest.M
             future.set_result(call())
             return future
 
+        def shutdown(self, **_: object) -> None:
+            order.append("end")
+
     def run(progress: object = None) -> Any:
         order.append("here" if progress else "in it")
 
-    monkeypatch.setattr("joblib.externals.loky.get_reusable_executor", lambda **_: Process())
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", lambda **_: Process())
     with executor.sharing(2, compiles=True) as share:
         named = list(share(iter([(str(k), run) for k in range(3)]), {}, lambda _: None, 3))
-    assert order == ["here", "there", "in it", "there", "in it"]
+    assert order == ["here", "there", "in it", "there", "in it", "end"]
     assert sorted(named) == ["0", "1", "2"]
 
 

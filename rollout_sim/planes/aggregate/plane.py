@@ -33,7 +33,13 @@ from rollout_sim.function import faults
 from rollout_sim.function.error_rates import paths_of, spans_of
 from rollout_sim.function.recorded import step_of, throttles_of
 from rollout_sim.planes.aggregate.arrivals import ArrivalCounts, Cursor, cell_of, cells_of
-from rollout_sim.planes.aggregate.probabilities import NEGLIGIBLE, VersionBehaviour, outcome_probabilities, test_answers
+from rollout_sim.planes.aggregate.probabilities import (
+    NEGLIGIBLE,
+    VersionBehaviour,
+    even_probabilities,
+    outcome_probabilities,
+    test_answers,
+)
 from rollout_sim.planes.base import Answers, PlaneTotals
 from rollout_sim.planes.routing import pointing
 from rollout_sim.scenario.scenario import Scenario
@@ -128,8 +134,11 @@ class SharedTraffic:
             key = (version, failing, start, end, seen, None if even else source)
         probabilities = self._probabilities.get(key)
         if probabilities is None:
-            density = None if even else self._density(source)
-            probabilities = self._probabilities[key] = outcome_probabilities(behaviour, start, end, seen, density)
+            if even:
+                probabilities = even_probabilities(behaviour, start, end, seen)
+            else:
+                probabilities = outcome_probabilities(behaviour, start, end, seen, self._density(source))
+            self._probabilities[key] = probabilities
         return probabilities
 
     def _density(self, source: int) -> Callable[[FloatArray], FloatArray]:
@@ -214,6 +223,9 @@ class AggregatePlane:
         self._slices = {
             j: SliceCounts(slo, self.scenario.horizon, size) for j, slo in enumerate(self.scenario.slos) if slo.slices
         }
+        aliases = {source.alias for source in self.scenario.traffic}
+        self._judged = {alias: judging(self.scenario.slos, alias, self.scenario.alias) for alias in aliases}
+        self._shares: dict[Key, tuple[float, ...]] = {}
         self._sliced = {slo.alias or self.scenario.alias for slo in self.scenario.slos if slo.slices}
         self._cursors = [Cursor(arrivals, rng) for arrivals in traffic.arrivals]
         self._now = 0.0
@@ -332,8 +344,7 @@ class AggregatePlane:
 
     def _limits(self, alias: str) -> list[float]:
         """The longest good latency (s) of each objective that judges the alias; infinite where only failures count."""
-        judged = judging(self.scenario.slos, alias, self.scenario.alias)
-        return [math.inf if limit is None else limit for _, limit in judged]
+        return [math.inf if limit is None else limit for _, limit in self._judged[alias]]
 
     def _read_at(self, alias: str, t: float) -> bool:
         return alias in self._read_aliases and self.window[0] <= t < self.window[1]
@@ -371,7 +382,7 @@ class AggregatePlane:
         self._bad += counts
         if (alias, version) == (self.scenario.alias, self.scenario.new):
             self._bad_new_version += counts
-        for j, _ in judging(self.scenario.slos, alias, self.scenario.alias):
+        for j, _ in self._judged[alias]:
             self._bad_by[j][:] += counts
             if j in self._slices:
                 self._slices[j].add(start, counts, counts)
@@ -490,8 +501,12 @@ class AggregatePlane:
         self, alias: str, probabilities: FloatArray, answered: int, overdue: tuple[bool, ...]
     ) -> tuple[float, ...]:
         """The share of invocations that are bad for each objective that judges the alias, then for any of them."""
-        bad, bad_by = self._bad_of(alias, probabilities[..., None], answered, overdue)
-        return (*(float(share[0]) for share in bad_by), float(bad[0]))
+        key = (alias, id(probabilities), answered, overdue)  # `traffic` keeps the array
+        shares = self._shares.get(key)
+        if shares is None:
+            bad, bad_by = self._bad_of(alias, probabilities[..., None], answered, overdue)
+            shares = self._shares[key] = (*(float(share[0]) for share in bad_by), float(bad[0]))
+        return shares
 
     def _bad_of(self, alias: str, drawn: Any, answered: int, overdue: tuple[bool, ...]) -> tuple[Any, list[Any]]:
         """What of `drawn` (counts or shares) is bad for any objective that judges the alias, and for each: (replications,).
@@ -502,8 +517,7 @@ class AggregatePlane:
         over = drawn[:, :, :answered].sum(axis=2)
         waiting = drawn[:, :, answered:].sum(axis=(0, 1, 2))
         bad, bad_by = over[1:].sum(axis=(0, 1)), []
-        judged = judging(self.scenario.slos, alias, self.scenario.alias)
-        for (_, latency), too_long in zip(judged, overdue, strict=True):
+        for (_, latency), too_long in zip(self._judged[alias], overdue, strict=True):
             bad_here = self._bad_for(latency, over) + (waiting if too_long else 0)
             bad = np.maximum(bad, bad_here)  # a slower limit's bad requests are among a faster one's
             bad_by.append(bad_here)
@@ -524,7 +538,7 @@ class AggregatePlane:
         self._requests += over + waiting if late else over
         self._pending += 0 if late else waiting
         bad, bad_by = self._bad_of(alias, drawn, answered, overdue)
-        judged = [j for j, _ in judging(self.scenario.slos, alias, self.scenario.alias)]
+        judged = [j for j, _ in self._judged[alias]]
         for j, bad_here, too_long in zip(judged, bad_by, overdue, strict=True):
             self._bad_by[j][:] += bad_here
             if j in self._slices and start is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -113,6 +114,16 @@ def outcome_probabilities(
         weights = weights * density(nodes)
     weights /= weights.sum()
     return _mean(behaviour, nodes, weights, seen)
+
+
+@lru_cache(maxsize=4096)
+def even_probabilities(
+    behaviour: VersionBehaviour, start: float, end: float, seen: tuple[float, ...] = ()
+) -> FloatArray:
+    """`outcome_probabilities` where the arrivals' rate is the same everywhere, once for all batches of a study; not to be changed."""
+    probabilities = outcome_probabilities(behaviour, start, end, seen)
+    probabilities.setflags(write=False)
+    return probabilities
 
 
 def _bends(duration: Distribution) -> FloatArray:

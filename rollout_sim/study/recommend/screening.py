@@ -216,12 +216,12 @@ class Screen:
     @staticmethod
     def _passes(plan: Plan, failing: float) -> float:
         """P(the hooks' tests let a version pass that fails such a share)."""
-        from scipy.stats import binom
+        from scipy.special import bdtr
 
         passes = 1.0
         for hook in (plan.before, plan.after):
-            if hook is not None:
-                passes *= float(binom.cdf(hook.max_failures, hook.invocations, failing))
+            if hook is not None and hook.max_failures < hook.invocations:
+                passes *= float(bdtr(hook.max_failures, hook.invocations, failing))
         return passes
 
     def _shares_of(self, alarm: Alarm) -> tuple[list[float], list[float]]:
@@ -332,13 +332,13 @@ def _both_within(limit: int, shared: FloatArray, first: FloatArray, last: FloatA
 
 def _share_beyond(requests: float, shares: FloatArray, limit: float, least: float) -> FloatArray:
     """P(more than the share `limit` of a Poisson number of requests, and at least `least`, are counted), for each of `shares`."""
-    from scipy.stats import binom, poisson
+    from scipy.special import bdtrc, gammaln, xlogy
 
     n = np.arange(max(1, math.ceil(least)), math.ceil(requests + 8 * math.sqrt(requests) + 10))
     if not n.size:
         return np.zeros_like(shares)
-    beyond = binom.sf(np.floor(limit * n + 1e-9)[:, None], n[:, None], shares)
-    chances: FloatArray = poisson.pmf(n, requests) @ beyond
+    beyond = bdtrc(np.minimum(np.floor(limit * n + 1e-9), n)[:, None], n[:, None], shares)
+    chances: FloatArray = np.exp(xlogy(n, requests) - requests - gammaln(n + 1)) @ beyond
     return chances
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rollout_sim.core.distributions import Constant, Distribution
 from rollout_sim.function.faults import Fault, Slowdown, rows_of
-from rollout_sim.planes.aggregate.probabilities import VersionBehaviour, outcome_probabilities
+from rollout_sim.planes.aggregate.probabilities import VersionBehaviour, even_probabilities, outcome_probabilities
 
 
 def behaviour(
@@ -97,3 +97,13 @@ def test_they_sum_to_one(seen: tuple[float, ...]) -> None:
     found = outcome_probabilities(behaviour(*faults, timeout=7.0, edges=(0.5, 3.0)), 0.0, 60.0, seen)
     assert found.shape == (2, 3, len(seen) + 1)
     assert found.sum() == pytest.approx(1.0)
+
+
+def test_what_all_batches_share_is_what_each_would_compute_and_stays_so() -> None:
+    given = (behaviour(Fault(errors=0.4, onset=30.0), edges=(1.0,)), 0.0, 60.0, (60.0, 63.0))
+    shared = even_probabilities(*given)
+    np.testing.assert_array_equal(shared, outcome_probabilities(*given))
+    assert even_probabilities(*given) is shared
+    assert even_probabilities(behaviour(Fault(errors=0.5, onset=30.0), edges=(1.0,)), *given[1:]) is not shared
+    with pytest.raises(ValueError, match="read-only"):
+        shared += 1
