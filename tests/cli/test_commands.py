@@ -161,6 +161,8 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     ("words", "why"),
     [
         (["compare", "SMALL", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs counts processes of this machine"),
+        (["run", "SMALL", "--explain", "canary", "--strategy", "linear"], "--strategy chooses what to run, and --exp"),
+        (["run", "SMALL", "--explain", "canary", "--json"], "--json prints a document, and --explain a run in words"),
         (["recommend", "SMALL", "--codedeploy", "--deploy-with", "argo"], "--deploy-with argo exclude each other"),
         (["check", "SMALL", "--function", "Orders"], "--function is for templates, and none of the files is one"),
         (["check", "SMALL", "--parameter", "A=b"], "--parameter is for templates, and none of the files is one"),
