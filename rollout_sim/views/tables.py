@@ -226,18 +226,19 @@ class _Layout:
 
     def narrowed(self, width: int) -> _Layout:
         """This layout for lines of `width` characters: headings no wider than what stands below them, names broken if need be."""
+        longest = max((len(word) for row in self.rows for line in row[0].lines for word in line.split()), default=0)
         least = []
         for k, heading in enumerate(self.headings):
             lines = [line for row in self.rows for line in row[k].lines]
             words = max(len(word) for word in heading.split())
-            values = max(map(len, lines), default=0)
-            if k == 0:
-                values = max((len(word) for line in lines for word in line.split()), default=0)
+            values = longest if k == 0 else max(map(len, lines), default=0)
             least.append(max(words, min(values, _NAME) if k < self.names else values))
         spare = width - sum(least) - _BETWEEN * len(least)
         if spare < 0:  # it takes several tables, so names have room
-            ends = enumerate(zip(least, self.widths, strict=True))
-            least = [max(low, min(width // 3, high)) if k < self.names else low for k, (low, high) in ends]
+            first = min(max(width // 3, min(longest, width * 2 // 5)), self.widths[0])  # a long word stays whole
+            others = (2 * (width // 3) - first) // max(self.names - 1, 1)
+            room = (first, *(min(others, wide) for wide in self.widths[1 : self.names]))[: self.names]
+            least = [*map(max, least, room), *least[self.names :]]
             spare = 0
         most = []
         for k, wide in enumerate(self.widths):

@@ -74,6 +74,16 @@ def test_nothing_is_cut_at_any_width(tables: list[Table], width: int) -> None:
         assert width < 60 or missing == set()  # a narrower terminal may break a long word
 
 
+def test_a_long_name_stays_whole_in_tables_one_below_the_other() -> None:
+    """CodeDeploy's longest one beside an alarm, in more columns than fit."""
+    columns = [Column(title=title, names=title in ("strategy", "alarm")) for title in ("strategy", "alarm", *"abcdef")]
+    names = (Text("Linear10PercentEvery3Minutes"), Text("errors > 10 of the alias, 1 of 1"))
+    table = Table(columns=tuple(columns), rows=((*names, *(Text("0.0309–0.0332%"),) * 6),))
+    shown = printed(table, 80)
+    assert shown.count("Linear10PercentEvery3Minutes ") == shown.count("strategy") > 1
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_a_strategy_is_one_row_of_every_part(tables: list[Table], width: int) -> None:
     """Never turned around: a column can be read from top to bottom. What does not fit stands in a table of its own."""
