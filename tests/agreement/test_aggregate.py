@@ -61,7 +61,7 @@ def smallest_p(one: Samples, other: Samples) -> tuple[float, str]:
             a, b = a[~gone[0]], b[~gone[1]]
             if a.size and b.size:
                 found.append((float(stats.ks_2samp(a, b, method="asymp").pvalue), name))
-    return min(found)
+    return min(found, default=(1.0, "nothing that differs"))
 
 
 V2: dict[str, Any] = {"like": "1", "faults": [{"errors": "6%", "onset": "1 min", "ramp": "3 min"}]}
