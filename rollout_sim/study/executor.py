@@ -170,7 +170,8 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
         others = min(effective_n_jobs(jobs), count) - 1
         if others < 1:
             return one_by_one(tasks, done, progress, count)
-        pools.append(ProcessPoolExecutor(max_workers=others))
+        with _unheard_interrupts():
+            pools.append(ProcessPoolExecutor(max_workers=others))
         handed = _HandedOut(tasks, done, pools[-1])
         if not compiles:
             handed.hand_over(others)
@@ -180,7 +181,7 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
         yield share
     finally:
         for pool in pools:
-            pool.shutdown(wait=False, kill_workers=True)
+            pool.shutdown(wait=True, kill_workers=True)  # milliseconds; a tracker may warn of leaks otherwise
 
 
 class _HandedOut:
@@ -259,13 +260,16 @@ class _HandedOut:
 
 @contextmanager
 def _unheard_interrupts() -> Iterator[None]:
-    """Processes that begin meanwhile do not hear a terminal's Ctrl-C: this one does, and ends them without their tracebacks."""
+    """This process hears a terminal's Ctrl-C afterwards; processes that begin meanwhile never do, and leave no tracebacks there."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    from multiprocessing.resource_tracker import ensure_running
+    from multiprocessing import resource_tracker
 
-    ensure_running()  # it begins with the first process otherwise, and signals are heard again from then on
+    from joblib.externals.loky.backend import resource_tracker as of_loky
+
+    for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
+        tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
