@@ -75,7 +75,7 @@ class Distribution:
         return self.parameters[0]
 
     def ppf(self, u: FloatArray, normal: Callable[[FloatArray], FloatArray] = quantile) -> FloatArray:
-        """The values (s or MB) below which the shares `u` in [0, 1) lie, elementwise; never falling in `u`.
+        """The values (s or MB) below which the shares `u` in [0, 1) lie, elementwise; they rise with `u`, but for a last bit.
 
         `normal` are the quantiles of the standard normal distribution, or another function with the same result.
         """
