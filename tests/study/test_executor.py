@@ -114,13 +114,12 @@ def test_another_process_does_not_hear_ctrl_c() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_each_call_comes_to_its_own_result_and_this_process_makes_some(jobs: int) -> None:
-    made = executor.each_of([partial(_where, k) for k in range(5)], jobs)
+    def where(k: int) -> tuple[int, int]:  # nested: another process need not find this file
+        return k, os.getpid()
+
+    made = executor.each_of([partial(where, k) for k in range(5)], jobs)
     assert [k for k, _ in made] == [0, 1, 2, 3, 4]
     assert [process == os.getpid() for _, process in made] == [True, jobs == 1, True, jobs == 1, True]
-
-
-def _where(k: int) -> tuple[int, int]:
-    return k, os.getpid()
 
 
 @pytest.mark.slow
