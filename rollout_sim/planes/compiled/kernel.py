@@ -222,6 +222,16 @@ def _arrive(s: State, source: int, t: float, j: int, slot: int, v: int, env: Ind
 
 
 @inlined
+def _full(s: State) -> int:
+    """What has no room for another attempt, DONE if nothing."""
+    if s.n[ENV_FREE] == 0:
+        return FULL_ENVIRONMENTS
+    if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
+        return FULL_LOG
+    return DONE
+
+
+@inlined
 def _before_arrival(s: State) -> bool:
     """Whether the first event comes before an arrival at the same time."""
     r = Index(s.n[FIRST])
@@ -282,10 +292,9 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
                 if p is not None and s.requests[r].test == BATCH:
                     batch_over(s, p, r, t)
                 continue
-            if s.n[ENV_FREE] == 0:
-                return FULL_ENVIRONMENTS
-            if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
-                return FULL_LOG
+            code = _full(s)
+            if code != DONE:
+                return int(code)
             if s.requests[r].test == 1:
                 pop_event(s)
                 _start_test(s, r, t)
@@ -305,10 +314,9 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
         t = seconds(due)
         if p is not None:
             p.n[NOW] = due
-        if s.n[ENV_FREE] == 0:
-            return FULL_ENVIRONMENTS
-        if s.log.shape[0] > 0 and s.n[LOGGED] >= s.log.shape[0]:
-            return FULL_LOG
+        code = _full(s)
+        if code != DONE:
+            return int(code)
         if p is not None and p.sources[Index(source)].polled == 1:
             code = record_needs(s, p, Index(source))
             if code != DONE:
