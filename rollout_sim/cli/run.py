@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def run(task: options.Task, explain: str | None, at: str | None, events: bool) -> None:
     """Run a scenario once per strategy: a table, plots and CSV files."""
     from rollout_sim.planes.selection import PLANES
-    from rollout_sim.run.simulate import begin_each, choose_for_runs
+    from rollout_sim.run.simulate import choose_for_runs, simulate_each
     from rollout_sim.study.executor import SOME, sharing, worth_sharing
     from rollout_sim.study.replications import nominal_seconds
     from rollout_sim.views.files import RUN_FILES
@@ -64,7 +64,7 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     try:
         compiles = not PLANES[choice.engine].ready(loaded)
         with sharing(jobs, compiles=compiles) as share, console.progress(loaded.name) as progress:
-            runs = begin_each(
+            runs = simulate_each(
                 loaded, strategies, seed=task.seed, events=events, progress=progress, choice=choice, share=share
             )
             task.tell_warnings(parsed)  # this and the next while the others begin

@@ -17,7 +17,7 @@ from rollout_sim.core.arrays import FloatArray
 CENTRAL: Final = 0.425
 """How far from a half the central shares reach."""
 _CENTRE: Final = 0.180625
-_FAR: Final = 5.0
+FAR: Final = 5.0
 """The square root of -log(share) from which on a tail is a far one."""
 _TAIL_SHIFT: Final = 1.6
 _CENTRAL_TOP: Final = (
@@ -58,18 +58,13 @@ def central(q: Any) -> Any:
 
 
 def tail(r: Any) -> Any:
-    """Minus the quantile of the share exp(-r^2) below 0.5 - `CENTRAL`, r at most 5."""
+    """Minus the quantile of the share exp(-r^2) below 0.5 - `CENTRAL`, r at most `FAR`."""
     return polynomial(_TAIL_TOP, r - _TAIL_SHIFT) / polynomial(_TAIL_BOTTOM, r - _TAIL_SHIFT)
 
 
 def far_tail(r: Any) -> Any:
-    """The same for r above 5."""
-    return polynomial(_FAR_TOP, r - _FAR) / polynomial(_FAR_BOTTOM, r - _FAR)
-
-
-def is_far(r: Any) -> Any:
-    """Whether `far_tail` is to be taken."""
-    return r > _FAR
+    """The same for r above `FAR`."""
+    return polynomial(_FAR_TOP, r - FAR) / polynomial(_FAR_BOTTOM, r - FAR)
 
 
 def quantile(u: FloatArray) -> FloatArray:
@@ -85,7 +80,7 @@ def quantile(u: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore"):
         r = np.sqrt(-np.log(smaller))
     with np.errstate(invalid="ignore"):
-        size = np.where(is_far(r), far_tail(r), tail(r))
+        size = np.where(r > FAR, far_tail(r), tail(r))
     size[smaller == 0.0] = np.inf
     result[outer] = np.where(from_half[outer] < 0.0, -size, size)
     return result.reshape(np.shape(u))

@@ -40,7 +40,7 @@ DELIVERIES: Final = (
 """What a result with deliveries that Lambda does not take assumes."""
 SCHEDULES: Final = "scheduled events come anywhere in their minute, independently of one another"
 """What a result with schedules by the clock assumes."""
-__all__ = ["AliasHistory", "Progress", "begin_each", "part_of", "simulate", "simulate_each"]
+__all__ = ["AliasHistory", "Progress", "part_of", "simulate", "simulate_each"]
 
 
 def simulate(
@@ -123,29 +123,6 @@ def choose_for_runs(scenario: Scenario, strategies: Sequence[str] = (), *, event
     return choose_engine(scenario, single=True, runs=runs, events=events)
 
 
-def simulate_each(
-    scenario: Scenario,
-    strategies: Sequence[str] = (),
-    *,
-    seed: int | None = None,
-    events: bool = False,
-    progress: Progress | None = None,
-    choice: EngineChoice | None = None,
-) -> Iterator[RunResult]:
-    """One run for each of the `strategies` (all of the scenario's by default), each beside the paired run without a rollout.
-
-    Yields each as soon as it is done; takes `seed`, `events` and `progress` and raises what `simulate` does. A `scenario`
-    without a rollout is one run.
-    `choice` is the plane; by default `choose_for_runs` makes it.
-
-    Examples:
-        >>> checkout = Scenario.load("scenarios/checkout.yaml")
-        >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
-        ['promoted', 'rolled_back']
-    """
-    yield from begin_each(scenario, strategies, seed=seed, events=events, progress=progress, choice=choice)
-
-
 Name = str | None
 """A strategy's; None for the run without a rollout that every other one is paired with, besides which one may be asked for."""
 Call = Callable[..., RunResult]
@@ -163,7 +140,7 @@ def one_by_one(tasks: Tasks, done: dict[Name, RunResult], progress: Progress | N
         yield name
 
 
-def begin_each(
+def simulate_each(
     scenario: Scenario,
     strategies: Sequence[str] = (),
     *,
@@ -173,7 +150,18 @@ def begin_each(
     choice: EngineChoice | None = None,
     share: Share = one_by_one,
 ) -> Iterator[RunResult]:
-    """`simulate_each` with whoever makes the runs: those who help this process begin when this is called."""
+    """One run for each of the `strategies` (all of the scenario's by default), each beside the paired run without a rollout.
+
+    Yields each as soon as it is done; takes `seed`, `events` and `progress` and raises what `simulate` does. A `scenario`
+    without a rollout is one run.
+    `choice` is the plane; by default `choose_for_runs` makes it. `share` says who makes the runs, by default this process
+    alone; others that help it begin when this is called.
+
+    Examples:
+        >>> checkout = Scenario.load("scenarios/checkout.yaml")
+        >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
+        ['promoted', 'rolled_back']
+    """
     choice = choice or choose_for_runs(scenario, strategies, events=events)
     run = partial(simulate, scenario, seed=seed, choice=choice)
     calls: dict[Name, Call] = {None: partial(run, NO_ROLLOUT)}
@@ -205,11 +193,10 @@ def _needed(scenario: Scenario, calls: Mapping[Name, Call], done: dict[Name, Run
     It is not simulated where the earlier one's deployment is over, which `done` says, before anything tells the two apart.
     """
     plans = {name: strategy.plan for name, strategy in scenario.strategies.items() if name in calls}
-    leaders: dict[str, list[str]] = {}
-    for name, plan in plans.items():
-        leaders[name] = [
-            other for other in itertools.takewhile(name.__ne__, plans) if plan.agrees_with(plans[other]) > 0
-        ]
+    leaders = {
+        name: [other for other in itertools.takewhile(name.__ne__, plans) if plan.agrees_with(plans[other]) > 0]
+        for name, plan in plans.items()
+    }
     yield from ((name, call) for name, call in calls.items() if name is None or not leaders.get(name))
     for name, plan in plans.items():
         if not leaders[name]:

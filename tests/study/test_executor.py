@@ -22,7 +22,7 @@ from joblib.externals.loky import process_executor
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import PLANES, choose_engine
 from rollout_sim.run.batch import run_batch
-from rollout_sim.run.simulate import begin_each, simulate_each
+from rollout_sim.run.simulate import simulate_each
 from rollout_sim.study import executor
 from rollout_sim.study.comparison import batches_of
 from rollout_sim.study.executor import affordable, run_all
@@ -76,7 +76,9 @@ def test_runs_are_the_same_on_two_processes_and_both_make_some() -> None:
 
     shares: list[float] = []
     with executor.sharing(2) as share:
-        each = list(begin_each(given, progress=shares.append, share=lambda tasks, *rest: share(counted(tasks), *rest)))
+        each = list(
+            simulate_each(given, progress=shares.append, share=lambda tasks, *rest: share(counted(tasks), *rest))
+        )
     assert here[0] is None
     assert shares[-1] == 1.0
     assert shares == sorted(shares)

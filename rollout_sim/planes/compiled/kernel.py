@@ -272,7 +272,7 @@ def _run_until(s: State, p: Polls | None, until: float) -> int:
             if looks_on(s, p, until):
                 continue
             return DONE
-        if comes_first:
+        if comes_first:  # some lines stand in both branches: one way out for the two takes a twentieth more of the time
             r = Index(s.n[FIRST])
             kind = s.requests[r].kind
             if due >= stop and not (due == stop and kind == COMPLETION and (closed or stop < end)):

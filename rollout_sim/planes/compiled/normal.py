@@ -18,7 +18,6 @@ _polynomial = with_names(normal.polynomial)
 _central = with_names(normal.central, polynomial=_polynomial)
 _tail = with_names(normal.tail, polynomial=_polynomial)
 _far_tail = with_names(normal.far_tail, polynomial=_polynomial)
-_is_far = with_names(normal.is_far)
 
 
 def _central_ones(u: FloatArray, result: FloatArray, smaller: FloatArray, places: IntArray) -> int:
@@ -37,7 +36,7 @@ def _tails(u: FloatArray, result: FloatArray, logarithms: FloatArray, places: In
     """Fills in the tails, by the logarithms of the smaller shares."""
     for k in range(logarithms.size):
         r = math.sqrt(-logarithms[k])
-        if not _is_far(r):
+        if r <= normal.FAR:
             size = _tail(r)
         elif r < np.inf:
             size = _far_tail(r)

@@ -15,7 +15,7 @@ from rollout_sim.planes.exposure import ABSENT, ACTIVE, AFFECTED, SPLIT, SPLIT_A
 from rollout_sim.traffic.delivery import FOR_GOOD, SPREAD
 
 seconds = with_names(units.seconds)
-tick = with_names(units.tick, micros=micros, seconds=seconds)
+tick = with_names(units.tick)
 
 
 @inlined
