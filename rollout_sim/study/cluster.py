@@ -94,8 +94,14 @@ def _result(client: Client, future: Any, address: str) -> Any:
         return future.result(timeout=PATIENCE)
     except KilledWorker:
         raise _lost(address, f"{_DEATHS} workers died over the same work; they may have run out of memory") from None
-    except (OSError, TimeoutError, CancelledError):
-        raise _gone(client, address) from None
+    except (OSError, CancelledError) as error:
+        if future.status == "error":  # the work's own
+            raise
+        if isinstance(error, TimeoutError):
+            raise _gone(client, address) from None
+        # Only the scheduler cancels or hands over results. It need not be asked whether it is there: a process that has
+        # just been killed may still take a connection.
+        raise _lost(address, "the scheduler is gone, or the connection to it is") from None
 
 
 def _lost(address: str, what: str) -> ScenarioError:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -112,6 +116,16 @@ def test_what_dies_in_the_middle(
     assert "what is finished is kept" in problem
 
 
+@pytest.mark.parametrize("error", [CancelledError(), ConnectionResetError()])
+def test_a_scheduler_that_has_just_died_may_still_take_connections(error: Exception) -> None:
+    """The operating system may close its listening socket after the connection on which results come."""
+    future = SimpleNamespace(status="lost", result=Mock(side_effect=error))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ScenarioError, match="the scheduler is gone, or the connection to it is"):
+            cluster._result(SimpleNamespace(status="running"), future, address)  # type: ignore[arg-type]
+
+
 def test_a_worker_that_dies_over_its_work_again_and_again(
     scheduler: tuple[str, subprocess.Popen[bytes]], start: Start
 ) -> None:
@@ -119,3 +133,11 @@ def test_a_worker_that_dies_over_its_work_again_and_again(
         start(*WORKER)
     with pytest.raises(ScenarioError, match="workers died over the same work"):
         list(cluster.on_cluster([1], os._exit, scheduler[0]))  # a worker cannot import a test's own function
+
+
+def test_an_error_of_the_work_is_not_taken_for_one_of_the_cluster(
+    scheduler: tuple[str, subprocess.Popen[bytes]], start: Start, tmp_path: Path
+) -> None:
+    start(*WORKER)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        list(cluster.on_cluster([str(tmp_path / "missing")], os.listdir, scheduler[0]))
