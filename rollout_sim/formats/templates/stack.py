@@ -20,7 +20,15 @@ from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.codedeploy import strategy_of
 from rollout_sim.formats.templates.deployed import HOOK, Deployed
 from rollout_sim.formats.templates.events import Around, Callee, sam_events
-from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
+from rollout_sim.formats.templates.intrinsics import (
+    BrokenError,
+    Properties,
+    Resolver,
+    Symbol,
+    Unknown,
+    UnresolvedError,
+    as_switch,
+)
 from rollout_sim.formats.templates.template import SAM_FUNCTION, Template
 from rollout_sim.formats.templates.watching import Watching
 from rollout_sim.function.managed import PER_VCPU, EnvironmentLimits
@@ -85,7 +93,9 @@ class Stack:
             hint = suggest(function, names)
             raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(names) or 'none'}{hint}"])
         if not names:
+            off = [identity for identity, given in self.resources.items() if _is_off(given)]
             what = f"no {SAM_FUNCTION} has an AutoPublishAlias, no {ALIAS} an UpdatePolicy with CodeDeploy"
+            what = f"the DeploymentPreference of {', '.join(off)} is not enabled" if off else what
             raise ScenarioError([f"{path}: Resources: {what}, so nothing is rolled out"])
         if function is None and len(names) > 1:
             what = f"several functions are rolled out; choose one with --function: {', '.join(names)}"
@@ -254,7 +264,13 @@ class Stack:
         try:
             deployed.strategy = strategy_of(config)
         except (ValueError, OverflowError) as error:
-            raise UnresolvedError(f"{where}: {error}") from None
+            by_name = _by_name(config) if isinstance(config, str) else None
+            if by_name is None:
+                raise UnresolvedError(f"{where}: {error}") from None
+            deployed.strategy = strategy_of(by_name)
+            properties.remarks.append(
+                f"{where}: the deployment configuration {config} is not in the template: what it does is a GUESS by its name"
+            )
 
     def _own_config(self, kind: str, properties: Properties) -> Any:
         """The routing of the configuration of the template that a reference or a name is about, if there is one."""
@@ -332,7 +348,15 @@ class Stack:
     ) -> Deployed:
         """The rollout with all its remarks: first what was decided about conditions and values."""
         condition = resource.get("Condition")
-        if condition is not None and not resolver.condition(str(condition)):
+        try:
+            deployed_at_all = condition is None or resolver.condition(str(condition))
+        except BrokenError:
+            raise
+        except UnresolvedError as error:
+            deployed_at_all = True
+            what = f"whether it is deployed at all is not known, for its condition {condition} is not: {error}"
+            remarks.append(f"{deployed.identity}: {what}")
+        if not deployed_at_all:
             what = f"is not deployed at all while its condition {condition} does not hold"
             remarks.append(f"{deployed.identity} {what}")
         deployed.remarks[:] = [*resolver.taken, *remarks, *deployed.remarks]
@@ -404,6 +428,16 @@ def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -
     return False
 
 
+def _by_name(config: str) -> dict[str, Any] | None:
+    """The routing that the name of a configuration of another stack tells: `Team.Canary25Percent10Minutes`; None elsewhere."""
+    match = re.search(r"(canary|linear)_?-?(\d{1,2})percent_?-?(?:every)?_?-?(\d{1,4})minutes?$", config, re.IGNORECASE)
+    if match is None or config.startswith("CodeDeployDefault.") or "ECS" in config:
+        return None
+    kind = match[1].title()
+    inner = {f"{kind}Percentage": int(match[2]), f"{kind}Interval": int(match[3])}
+    return {"Type": f"TimeBased{kind}", f"TimeBased{kind}": inner}
+
+
 def _of_call(create: str) -> Any:
     """The routing in CDK's call of `createDeploymentConfig`; None where it is another call."""
     try:
@@ -462,6 +496,13 @@ def _retries(config: Properties) -> dict[str, Any]:
     if age is not None:
         fields["max_event_age"] = text(float(age), "duration")
     return fields
+
+
+def _is_off(resource: Mapping[str, Any]) -> bool:
+    """Whether a SAM function would be rolled out if its deployment preference were enabled."""
+    properties = resource["Properties"]
+    aliased = resource.get("Type") == SAM_FUNCTION and "AutoPublishAlias" in properties
+    return aliased and _switched_off(properties.get("DeploymentPreference"))
 
 
 def _switched_off(preference: Any) -> bool:

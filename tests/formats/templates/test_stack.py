@@ -844,3 +844,47 @@ def test_what_is_provisioned_twice_fits_into_the_concurrency(
     assert any("do not fit into the concurrency" in remark for remark in deployed.remarks) == (
         expected[1] < provisioned
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("Team.Canary25Percent7Minutes", ("TimeBasedCanary", 25, 7)),
+        ("team-linear-20-percent-every-3-minutes", None),
+        ("TeamLinear20PercentEvery3Minutes", ("TimeBasedLinear", 20, 3)),
+        ("CodeDeployDefault.LambdaCanary25Percent7Minutes", None),
+        ("CodeDeployDefault.ECSCanary10Percent5Minutes", None),
+        ("Slow", None),
+    ],
+)
+def test_a_configuration_of_another_stack_by_its_name(
+    name: str, shape: tuple[str, int, int] | None, tmp_path: Path
+) -> None:
+    given = sam({"Type": name})
+    if shape is None:
+        with pytest.raises(ScenarioError, match="is not known; allowed Canary10Percent5Minutes"):
+            imported(tmp_path, given)
+        return
+    loaded, remarks = imported(tmp_path, given)
+    (strategy,) = loaded.dump()["strategies"].values()
+    assert tuple(strategy.values())[:3] == shape
+    what = f"the deployment configuration {name} is not in the template: what it does is a GUESS by its name"
+    assert f"DeploymentPreference.Type: {what}" in remarks
+
+
+def test_a_function_whose_condition_is_not_known_is_read(tmp_path: Path) -> None:
+    given = sam() | {
+        "Parameters": {"Stage": {"Type": "String"}},
+        "Conditions": {"Deployed": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+    }
+    given["Resources"]["Orders"]["Condition"] = "Deployed"
+    _, remarks = imported(tmp_path, given)
+    what = "whether it is deployed at all is not known, for its condition Deployed is not: the parameter Stage has no default"
+    assert any(remark.startswith(f"Orders: {what}") for remark in remarks)
+
+
+def test_a_preference_that_is_switched_off_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ScenarioError, match="the DeploymentPreference of Orders is not enabled, so nothing is rolled out"
+    ):
+        imported(tmp_path, sam({"Type": "AllAtOnce", "Enabled": False}))
