@@ -210,8 +210,14 @@ CALLERS: Final[Mapping[str, Caller]] = {
         service="apigateway", kind="http", where=("IntegrationUri",), together=True
     ),
     "AWS::ApiGatewayV2::Api": Caller(service="apigateway", kind="http", where=("Body", "Target"), together=True),
-    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
-    "AWS::Serverless::HttpApi": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody", "Auth"), together=True),
+    "AWS::Serverless::HttpApi": Caller(
+        service="apigateway", kind="http", where=("DefinitionBody", "Auth"), together=True
+    ),
+    "AWS::ApiGateway::Authorizer": Caller(service="apigateway", kind="http", where=("AuthorizerUri",), together=True),
+    "AWS::ApiGatewayV2::Authorizer": Caller(service="apigateway", kind="http", where=("AuthorizerUri",), together=True),
+    "AWS::KinesisFirehose::DeliveryStream": Caller(service="firehose", kind="http"),
+    "AWS::Bedrock::Agent": Caller(service="bedrock", kind="http", where=("ActionGroups",)),
     "AWS::ElasticLoadBalancingV2::TargetGroup": Caller(service="elasticloadbalancing", kind="http", where=("Targets",)),
     "AWS::Cognito::UserPool": Caller(service="cognito-idp", kind="http", where=("LambdaConfig",)),
     "AWS::Pipes::Pipe": Caller(service="pipes", kind="data", where=("Target", "Enrichment"), polled=True),
@@ -246,7 +252,7 @@ class Around:
         kinds: Mapping[str, Callable[[str, Properties], None]] = {
             "AWS::Lambda::EventSourceMapping": self._mapping, "AWS::Events::Rule": self._rule,
             "AWS::Scheduler::Schedule": self._schedule, "AWS::SNS::Subscription": self._subscription,
-            "AWS::Lambda::Url": self._url,
+            "AWS::SNS::Topic": self._topic, "AWS::Lambda::Url": self._url,
         }  # fmt: skip
         for identity, resource in self.resolver.resources.items():
             read = kinds.get(str(resource.get("Type")))
@@ -360,6 +366,12 @@ class Around:
         self.pushed[name] = "sns"
         target = self.callee.called(self.resolver, properties.given.get("Endpoint"))
         self._add(Event(name=name, kind="sns"), target, "this subscription")
+
+    def _topic(self, name: str, properties: Properties) -> None:
+        """The subscriptions that a topic has in itself."""
+        for entry in properties.items("Subscription"):
+            if isinstance(entry, Mapping):
+                self._subscription(name, Properties(self.resolver, entry, self.remarks, f"{name}."))
 
     def _url(self, name: str, properties: Properties) -> None:
         target = properties.given.get("TargetFunctionArn")

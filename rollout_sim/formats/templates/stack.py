@@ -19,7 +19,7 @@ from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.codedeploy import strategy_of
 from rollout_sim.formats.templates.deployed import HOOK, Deployed
-from rollout_sim.formats.templates.events import Around, Callee, sam_events
+from rollout_sim.formats.templates.events import Around, Callee, exists, sam_events
 from rollout_sim.formats.templates.intrinsics import (
     BrokenError,
     Properties,
@@ -38,6 +38,7 @@ GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
 CUSTOM: Final = ("Custom::AWS", "AWS::CloudFormation::CustomResource")
 """What CDK makes a configuration of its own with: a call of CodeDeploy's API."""
 CONFIG: Final = "AWS::CodeDeploy::DeploymentConfig"
+SCALED: Final = "AWS::ApplicationAutoScaling::ScalableTarget"
 STOP_ON_ALARM: Final = "DEPLOYMENT_STOP_ON_ALARM"
 _SAM_HOOKS: Final = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
 _HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTrafficHook": "after_allow_traffic"}
@@ -134,7 +135,10 @@ class Stack:
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
         around = Around(resolver, callee, remarks, services)
         deployed.events, deployed.past = [*own, *around.read()], around.past
-        deployed.retries = _retries(function.inside("EventInvokeConfig"))
+        deployed.retries = self._invoke_config(callee, resolver, remarks) | _retries(
+            function.inside("EventInvokeConfig")
+        )
+        self._scale(deployed, callee, resolver, remarks)
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
         preference = function.inside("DeploymentPreference")
@@ -160,6 +164,7 @@ class Stack:
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)
+        self._scale(deployed, callee, resolver, remarks)
         shift = Properties(resolver, alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], remarks)
         hooks = {name: shift.text(key) for key, name in _HOOKS.items() if shift.has(key)}
         if group is None:
@@ -215,6 +220,10 @@ class Stack:
         snap = function.inside("SnapStart").text("ApplyOn")
         sam = isinstance(resource, Mapping) and resource.get("Type") == SAM_FUNCTION
         provisioned = function.inside("ProvisionedConcurrencyConfig") if sam else Properties(function.resolver, {}, [])
+        if function.has("DurableConfig"):
+            function.remarks.append(
+                "left out: DurableConfig: executions that began on a version stay on it, and a rollback does not move them"
+            )
         return Deployed(
             identity=str(identity),
             name=function.take("FunctionName", str, str(generated)),
@@ -370,6 +379,22 @@ class Stack:
         holders = (alias, Properties(resolver, given, remarks, f"{named}."))
         configs = [holder.inside("ProvisionedConcurrencyConfig") for holder in holders]
         return max(int(config.take("ProvisionedConcurrentExecutions", int, 0)) for config in configs)
+
+    def _scale(self, deployed: Deployed, callee: Callee, resolver: Resolver, remarks: list[str]) -> None:
+        """Takes the least provisioned concurrency that Application Auto Scaling gives the alias, which it has at quiet times."""
+        for identity, resource in self.resources.items():
+            if resource.get("Type") != SCALED or not exists(resolver, resource):
+                continue
+            target = Properties(resolver, resource["Properties"], remarks, f"{identity}.")
+            named = resolver.inside(target.given.get("ResourceId", "")).removeprefix("function:")
+            of_lambda = target.text("ScalableDimension") == "lambda:function:ProvisionedConcurrency"
+            if of_lambda and callee.called(resolver, named) == "alias":
+                least, most = (target.take(f"{end}Capacity", int, deployed.provisioned) for end in ("Min", "Max"))
+                deployed.provisioned = max(deployed.provisioned, least)
+                remarks.append(
+                    f"{identity}: provisioned concurrency scales from {least} to {most} environments; here it is always "
+                    f"{deployed.provisioned}"
+                )
 
     def _group_of(self, resolver: Resolver, shift: Mapping[str, Any], groups: Mapping[str, None]) -> str | None:
         """The logical id of the deployment group that an alias names."""

@@ -38,6 +38,7 @@ _KINDS: Final = {
     "aws_cloudwatch_composite_alarm": "AWS::CloudWatch::CompositeAlarm",
     "aws_cloudwatch_event_rule": "AWS::Events::Rule",
     "aws_scheduler_schedule": "AWS::Scheduler::Schedule",
+    "aws_appautoscaling_target": "AWS::ApplicationAutoScaling::ScalableTarget",
     "aws_sns_topic_subscription": "AWS::SNS::Subscription",
     "aws_sfn_state_machine": "AWS::StepFunctions::StateMachine",
     "aws_appsync_datasource": "AWS::AppSync::DataSource",

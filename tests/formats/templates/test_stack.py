@@ -417,9 +417,11 @@ def test_retries_of_queued_events(tmp_path: Path) -> None:
         },
     }
     loaded, _ = imported(tmp_path, cloudformation(None, resources))
-    assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == [
-        ("sns", 0, 60)
-    ]
+    retries = [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic]
+    assert retries == [("sns", 0, 60)]
+    resources.pop("Topic")
+    loaded, _ = imported(tmp_path, sam(None, {"News": {"Type": "SNS", "Properties": {}}}, resources))
+    assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == retries
 
 
 def test_retries_of_a_delivery(tmp_path: Path) -> None:
@@ -759,6 +761,11 @@ CALLING: list[tuple[str, dict[str, Any], str]] = [
     ("AWS::Pipes::Pipe", {"Source": "q", "Target": OF_ALIAS}, "data"),
     ("AWS::S3::Bucket", {"NotificationConfiguration": {"LambdaConfigurations": [{"Event": "x", "Function": OF_ALIAS}]}}, "s3"),
     ("AWS::Logs::SubscriptionFilter", {"DestinationArn": OF_ALIAS}, "data"),
+    ("AWS::SNS::Topic", {"Subscription": [{"Protocol": "lambda", "Endpoint": OF_ALIAS}]}, "sns"),
+    ("AWS::ApiGateway::Authorizer", {"AuthorizerUri": URI}, "http"),
+    ("AWS::Serverless::Api", {"Auth": {"Authorizers": {"Own": {"FunctionArn": OF_ALIAS}}}}, "http"),
+    ("AWS::KinesisFirehose::DeliveryStream", {"ExtendedS3DestinationConfiguration": {"ProcessingConfiguration": {"Processors": [
+        {"Parameters": [{"ParameterName": "LambdaArn", "ParameterValue": OF_ALIAS}]}]}}}, "http"),
     ("AWS::IoT::TopicRule", {"TopicRulePayload": {"Actions": [{"Lambda": {"FunctionArn": OF_ALIAS}}]}}, "data"),
 ]  # fmt: skip
 
@@ -844,6 +851,27 @@ def test_what_is_provisioned_twice_fits_into_the_concurrency(
     assert any("do not fit into the concurrency" in remark for remark in deployed.remarks) == (
         expected[1] < provisioned
     )
+
+
+@pytest.mark.parametrize(
+    ("resource", "dimension", "count"),
+    [
+        ({"Fn::Sub": "function:${Orders}:live"}, "lambda:function:ProvisionedConcurrency", 20),
+        ({"Fn::Join": [":", ["function", {"Ref": "Orders"}, "live"]]}, "lambda:function:ProvisionedConcurrency", 20),
+        ({"Fn::Sub": "function:${Orders}:other"}, "lambda:function:ProvisionedConcurrency", 5),
+        ({"Fn::Sub": "function:${Orders}:live"}, "dynamodb:table:ReadCapacityUnits", 5),
+    ],
+)
+def test_provisioned_concurrency_that_scales_has_its_least(
+    resource: Any, dimension: str, count: int, tmp_path: Path
+) -> None:
+    scaled = {"MinCapacity": 20, "MaxCapacity": 90, "ResourceId": resource, "ScalableDimension": dimension}
+    target = {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": scaled}
+    given = sam(None, None, {"Target": target}, ProvisionedConcurrencyConfig={"ProvisionedConcurrentExecutions": 5})
+    loaded, remarks = imported(tmp_path, given)
+    assert [version.provisioned for version in loaded.function.versions.values()] == [count, count]
+    what = "Target: provisioned concurrency scales from 20 to 90 environments; here it is always 20"
+    assert (what in remarks) is (count == 20)
 
 
 @pytest.mark.parametrize(
