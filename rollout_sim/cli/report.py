@@ -40,7 +40,7 @@ def report(
     from rollout_sim.study.executor import check_jobs
     from rollout_sim.views.report.build import choose_planes, make_report
     from rollout_sim.views.report.page import write_report
-    from rollout_sim.views.sentences import conclusion
+    from rollout_sim.views.sentences import conclusion, sentence
 
     document, file = read_yaml(scenario), out or Path("results") / scenario.stem / "report.html"
     loaded = Scenario.parse(document)
@@ -53,6 +53,7 @@ def report(
             scenario, strategies=strategies, replications=replications,
             seed=seed, engine=engine, jobs=jobs, progress=progress, planes=planes,
         )  # fmt: skip
-    console.deliver(
-        lambda: write_report(page, file), lambda: console.show(*conclusion(page.compared)), f"report in {file}"
-    )
+    lines = list(conclusion(page.compared))
+    if page.recommendation is not None:
+        lines.append(f"{loaded.name}: {sentence(page.recommendation)}")
+    console.deliver(lambda: write_report(page, file), lambda: console.show(*lines), f"report in {file}")
