@@ -32,6 +32,7 @@ from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.clumping import clumping
 from rollout_sim.study.comparison import Comparison, compare, good_twin
 from rollout_sim.study.when import with_fault
@@ -98,6 +99,8 @@ class Backtest(Plotted):
     """What was assumed, a sentence each."""
     differences: tuple[str, ...] = ()
     """In what the recording differs from the scenario, as far as it bears on alarms, a sentence each."""
+    asked: Engine | None = None
+    """The engine of the prediction that was asked for instead of the scenario's."""
 
     @property
     def days(self) -> IntArray:
@@ -274,6 +277,7 @@ def backtest(
     strategies: Sequence[str] = (),
     *,
     seed: int | None = None,
+    engine: Engine | None = None,
     replications: int = 1000,
     first: float = 0.0,
     last: float = 1.0,
@@ -284,9 +288,9 @@ def backtest(
 
     The fault that is added is the goal's smallest one that must be caught; without one, the new version's own. `first` and
     `last` are the shares of the recording between which rollouts begin. The model's prediction rests on so many `replications`
-    with the `seed` (by default the scenario's). `jobs` processes share the work (None: as many as there are processors, where it
-    is worth it), and `progress` is called with the share that is done. Raises ScenarioError for what cannot be played on
-    recorded minutes.
+    with the `seed` on the `engine` (by default the scenario's). `jobs` processes share the work (None: as many as there are
+    processors, where it is worth it), and `progress` is called with the share that is done. Raises ScenarioError for what cannot
+    be played on recorded minutes.
     """
     seed = scenario.seed if seed is None else seed
     names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
@@ -314,7 +318,7 @@ def backtest(
             if progress is not None:
                 progress(0.7 * (number * len(names) + k + 1) / parts)
     predicted, moments, why = _predict(
-        bad or good, names, recording, usable, seed=seed, replications=replications, jobs=jobs
+        bad or good, names, recording, usable, seed=seed, engine=engine, replications=replications, jobs=jobs
     )
     if progress is not None:
         progress(1.0)
@@ -334,14 +338,17 @@ def backtest(
         begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],
         bad=results[1] if bad is not None else {},
         fault=fault, predicted=predicted, moments=moments, left_out=recording.size - usable.size, notes=tuple(notes),
-        differences=clumping(recording).against(scenario),
+        differences=clumping(recording).against(scenario), asked=engine,
     )  # fmt: skip
 
 
-def predicting_planes(scenario: Scenario) -> tuple[EngineChoice, ...]:
-    """The data planes on which the model predicts, beside the recording, what becomes of a `scenario`'s bad and good version."""
+def predicting_planes(scenario: Scenario, engine: Engine | None = None) -> tuple[EngineChoice, ...]:
+    """The data planes on which the model predicts, beside the recording, what becomes of a `scenario`'s bad and good version.
+
+    `engine` is asked for instead of the scenario's. Raises ScenarioError where that is not exact.
+    """
     good, bad, _ = _versions(scenario)
-    return tuple(choose_engine(side) for side in _with_twin(bad or good))
+    return tuple(choose_engine(side, engine) for side in _with_twin(bad or good))
 
 
 def recorded(scenario: Scenario, data: str | Path) -> Minutes:
@@ -464,24 +471,28 @@ def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: In
 
 def _predict(
     scenario: Scenario, names: tuple[str, ...], recording: Minutes, starts: IntArray,
-    *, seed: int, replications: int, jobs: int | None,
+    *, seed: int, engine: Engine | None, replications: int, jobs: int | None,
 ) -> tuple[Comparison, tuple[str, ...], str]:  # fmt: skip
     """What the scenario predicts, and the recorded moments at which: several where its traffic or errors follow them, else why not."""
     moments, why = _moments(scenario, recording, starts)
     if not moments:
-        return compare(scenario, replications, names, seed=seed, jobs=jobs, keep=False), (), why
+        return compare(scenario, replications, names, seed=seed, engine=engine, jobs=jobs, keep=False), (), why
     each = max(replications // len(moments), 2)
-    parts = [_compared(moved, names, each, seed=seed + number, jobs=jobs) for number, (moved, _) in enumerate(moments)]
+    parts = [
+        _compared(moved, names, each, seed=seed + number, engine=engine, jobs=jobs)
+        for number, (moved, _) in enumerate(moments)
+    ]
     return _joined(parts), tuple(stamp for _, stamp in moments), ""
 
 
 def _compared(
-    scenario: Scenario, names: tuple[str, ...], replications: int, *, seed: int, jobs: int | None
-) -> Comparison:
+    scenario: Scenario, names: tuple[str, ...], replications: int,
+    *, seed: int, engine: Engine | None, jobs: int | None,
+) -> Comparison:  # fmt: skip
     """So few replications with their good twin, in batches of no more than these."""
     compared = []
     for side in _with_twin(scenario):
-        plane = choose_engine(side)
+        plane = choose_engine(side, engine)
         plane = replace(plane, batch=min(plane.batch, replications))
         compared.append(compare(side, replications, names, seed=seed, twin=False, jobs=jobs, plane=plane, keep=False))
     return replace(compared[0], twin=compared[1] if len(compared) > 1 else None)

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from builders import data
+from click.testing import CliRunner
 
+from rollout_sim.cli.main import app
 from rollout_sim.core.statistics import Estimate
+from rollout_sim.errors import ScenarioError
 from rollout_sim.planes import selection
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
@@ -34,6 +37,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Scenario]:
     for module in STUDIES:
         monkeypatch.setattr(module, "choose_engine", choose_engine)
     return scenarios
+
+
+def test_the_command_says_when_the_single_runs_alone_are_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enough(_: str) -> None:
+        raise ScenarioError(["enough"])
+
+    monkeypatch.setattr("rollout_sim.planes.compiled.kernel.ready", lambda **_: False)
+    monkeypatch.setattr("rollout_sim.cli.console.progress", enough)
+    done = CliRunner().invoke(app, ["report", "scenarios/good-release.yaml", "--out", str(tmp_path / "r")])
+    assert "enough" in str(done.exception)
+    assert "compiling the kernel of the compiled plane: about ten seconds, once\n" in done.stderr
 
 
 @pytest.mark.slow
