@@ -23,7 +23,8 @@ from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation, Search, prepare
+from rollout_sim.study.recommend.recommendation import Recommendation
+from rollout_sim.study.recommend.search import Search, prepare
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Arrivals, TraceFile
 
@@ -94,9 +95,9 @@ class RecordedSearch:
         found = replace(searched, described=self.scenario, data=str(self.data), notes=(*searched.notes, told))
         if found.winner is None:
             return found, None
-        chosen = with_candidates(replace(self.scenario, goal=search.goal), [found.winner])
+        chosen = with_candidates(replace(self.scenario, goal=search.problem.goal), [found.winner])
         (strategy,) = chosen.strategies
-        played = backtest(chosen, self.data, seed=search.seed, first=self.split, jobs=search.jobs)
+        played = backtest(chosen, self.data, seed=search.problem.seed, first=self.split, jobs=search.jobs)
         return found, Confirmation(played=played, strategy=strategy, until=end)
 
 
