@@ -27,7 +27,9 @@ from rollout_sim.study.recommend.limits import Limit, names
 STRATA: Final = 8
 """Parts of the risk's severities, of equal probability: where closed forms are asked, and where power is shown."""
 TAIL: Final = 0.95
+"""The quantile of the budget that a limit is about."""
 GOOD, CATCH = "good", "catch"
+"""The names of the release without a fault, and of the one with the fault that the goal wants caught."""
 STOPPED: Final = {GOOD: "stops of the good", CATCH: "stops of the catch"}
 """Under which name the evidence has more rollouts of a hypothesis, of which only what stops them is known."""
 
@@ -302,6 +304,7 @@ def _costs(
 def _objective(
     candidate: Candidate, likely: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes], goal: Goal
 ) -> Estimate:
+    """What is minimised, over the `likely` hypotheses with their probabilities."""
     parts, fixed = _costs(candidate, outcomes, likely, goal)
     if goal.minimise == "time_to_full":
         return _exact(fixed, sum(part.size for part in parts))
@@ -310,7 +313,7 @@ def _objective(
 
 
 def _power(bad: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes]) -> tuple[tuple[float, Estimate], ...]:
-    """Of neighbouring strata together, so that there are up to `STRATA` parts."""
+    """`Evaluation.power`: of neighbouring strata together, so that there are up to `STRATA` parts."""
     power, size = [], max(len(bad) // STRATA, 1)
     for first in range(0, len(bad), size):
         part = bad[first : first + size]
@@ -321,10 +324,12 @@ def _power(bad: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes]) -> tuple
 
 
 def _exact(value: float, n: int) -> Estimate:
+    """A value that is known without an error."""
     return Estimate(n=n, mean=value, low=value, high=value, quantiles={})
 
 
 def _shifted(estimate: Estimate, by: float) -> Estimate:
+    """An estimate with a constant added."""
     low, high = estimate.low, estimate.high
     return replace(
         estimate,
