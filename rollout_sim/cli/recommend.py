@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.cli import console, options
+from rollout_sim.cli import console, interruption, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +96,8 @@ def recommend(
         lambda: _document(recommendation, confirmation),
     )
     if recommendation.interrupted:
-        console.tell(f"interrupted {recommendation.interrupted}")
-        raise SystemExit(options.INTERRUPTED)
+        console.tell_interrupted(f" {recommendation.interrupted}")
+        raise SystemExit(interruption.status())
 
 
 def _shown(task: options.Task, recommendation: Recommendation, confirmation: Confirmation | None) -> Iterator[Any]:
