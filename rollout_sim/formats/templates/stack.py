@@ -133,7 +133,7 @@ class Stack:
         callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
         own = sam_events(function, remarks, deployed.timeout)
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
-        around = Around(resolver, callee, remarks, services)
+        around = Around(resolver, callee, remarks, services, called=bool(own))
         deployed.events, deployed.past = [*own, *around.read()], around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks) | _retries(
             function.inside("EventInvokeConfig")

@@ -800,6 +800,19 @@ def test_the_methods_of_an_api_and_its_permission_are_one_source(tmp_path: Path)
     assert [event.name for event in deployed.events] == ["apigateway"]
 
 
+def test_a_permission_alone_is_no_traffic_beside_events(tmp_path: Path) -> None:
+    """Who may call past the alias is said; that half of all calls does is nothing that a permission tells."""
+    may = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"FunctionName": OF_FUNCTION, "Principal": "events.amazonaws.com"},
+    }
+    mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": OF_ALIAS}}
+    for others, past in (({}, ["events"]), ({"Queue": mapping}, [])):
+        deployed = calling({"May": may, **others}, tmp_path)
+        assert [event.name for event in deployed.past] == past
+        assert any(remark.startswith("events: this service, by its permission, calls") for remark in deployed.remarks)
+
+
 def test_the_alias_that_sam_makes_is_an_arn(tmp_path: Path) -> None:
     """`!Ref OrdersAliaslive` calls the alias, and is no dimension of its metrics."""
     mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "OrdersAliaslive"}}}
