@@ -929,3 +929,63 @@ def test_a_preference_that_is_switched_off_is_named(tmp_path: Path) -> None:
         ScenarioError, match="the DeploymentPreference of Orders is not enabled, so nothing is rolled out"
     ):
         imported(tmp_path, sam({"Type": "AllAtOnce", "Enabled": False}))
+
+
+LOOPED = """
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
+Parameters:
+  Functions: {Type: CommaDelimitedList, Default: "Orders,Bills"}
+Globals: {Function: {Timeout: 9}}
+Resources:
+  Fn::ForEach::Functions:
+    - Name
+    - !Ref Functions
+    - ${Name}:
+        Type: AWS::Serverless::Function
+        Properties:
+          Handler: !Sub "${Name}.handler"
+          AutoPublishAlias: live
+          DeploymentPreference: {Type: Canary10Percent5Minutes, Alarms: [!Ref "{0}ErrorsAlarm", !Ref "{0}ThrottlesAlarm"]}
+      Fn::ForEach::Alarms:
+        - Metric
+        - [Errors, Throttles]
+        - "${Name}${Metric}Alarm":
+            Type: AWS::CloudWatch::Alarm
+            Properties:
+              Namespace: AWS/Lambda
+              MetricName: !Ref Metric
+              Dimensions: [{Name: FunctionName, Value: !Ref "${Name}"}]
+              Statistic: Sum
+              Period: 60
+              EvaluationPeriods: 2
+              Threshold: 3
+              ComparisonOperator: GreaterThanThreshold
+  Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
+""".replace("{0}", "${Name}")
+
+
+def test_a_loop_is_written_out(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(LOOPED)
+    for parameters, names in ({}, ["Orders", "Bills"]), ({"Functions": "Carts"}, ["Carts"]):
+        stack = stack_of(path, parameters)
+        assert list(stack.rollouts) == names
+        for name in names:
+            deployed = stack.read(name)
+            assert (deployed.timeout, deployed.line) == (9, 7)
+            assert {alarm["metric"]: alarm["threshold"] for alarm in deployed.alarms.values()} == {
+                "errors": "> 3", "throttles": "> 3",
+            }  # fmt: skip
+            what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
+            assert any(remark.startswith(what) for remark in deployed.remarks)
+
+
+def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"${L0}Topic": {"Type": "AWS::SNS::Topic"}}
+    values = [str(k) for k in range(100)]
+    for k in range(5):
+        given = {f"Fn::ForEach::Loop{k}": [f"L{k}", values, given]}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"Resources": {**sam()["Resources"], **given}}))
+    remarks = stack_of(path).read("Orders").remarks
+    assert any("what it expands to is not read: it takes more than 2000 turns" in remark for remark in remarks)
