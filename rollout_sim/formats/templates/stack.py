@@ -145,6 +145,7 @@ class Stack:
         if not preference.take("Enabled", as_switch, True):
             remarks.append("the DeploymentPreference is not enabled: the alias moves all at once, and nothing watches")
             preference = Properties(resolver, {}, remarks)
+        preference.prefer("Alarms", _watched_by)
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
         self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
@@ -243,7 +244,9 @@ class Stack:
         given = self.resources[group]["Properties"] if group is not None else {}
         properties = Properties(resolver, given, remarks)
         self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
+        properties.prefer("AlarmConfiguration", _watched_by)
         alarms = properties.inside("AlarmConfiguration")
+        alarms.prefer("Alarms", _watched_by)
         entries = [
             entry.get("Name") if isinstance(entry, Mapping) and "Name" in entry else entry
             for entry in alarms.items("Alarms")
@@ -262,6 +265,7 @@ class Stack:
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
+        properties.prefer(name, lambda value: not str(value).endswith("AllAtOnce"))
         kind = properties.text(name) if name in properties.given else ""
         own = self._own_config(kind, properties) if kind else None
         if own is not None:
@@ -461,6 +465,13 @@ def _by_name(config: str) -> dict[str, Any] | None:
     kind = match[1].title()
     inner = {f"{kind}Percentage": int(match[2]), f"{kind}Interval": int(match[3])}
     return {"Type": f"TimeBased{kind}", f"TimeBased{kind}": inner}
+
+
+def _watched_by(value: Any) -> int:
+    """How many alarms a part of a template lists."""
+    if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
+        return 0
+    return len(value) if isinstance(value, list | Mapping) else 1
 
 
 def _of_call(create: str) -> Any:

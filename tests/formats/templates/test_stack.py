@@ -989,3 +989,25 @@ def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
     path.write_text(json.dumps({"Resources": {**sam()["Resources"], **given}}))
     remarks = stack_of(path).read("Orders").remarks
     assert any("what it expands to is not read: it takes more than 2000 turns" in remark for remark in remarks)
+
+
+def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(tmp_path: Path) -> None:
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+        "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
+        "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
+    }}  # fmt: skip
+    nothing = {"Ref": "AWS::NoValue"}
+    for alarms in (
+        {"Fn::If": ["Canary", [{"Ref": "Watch"}], nothing]},
+        {"Fn::If": ["Canary", nothing, [{"Ref": "Watch"}]]},
+        [{"Fn::If": ["Canary", {"Ref": "Watch"}, nothing]}],
+    ):
+        kind = {"Fn::If": ["Canary", "AllAtOnce", "Canary10Percent5Minutes"]}
+        given = sam({"Type": kind, "Alarms": alarms}, None, {"Watch": alarm}) | {
+            "Parameters": {"Stage": {"Type": "String"}},
+            "Conditions": {"Canary": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+        }
+        loaded, remarks = imported(tmp_path, given)
+        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
+        what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
+        assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
