@@ -68,6 +68,7 @@ class Stack:
         groups: dict[str, None] = {
             identity: None for identity, resource in self.resources.items() if resource.get("Type") == GROUP
         }
+        loose = set(groups)
         for identity, resource in self.resources.items():
             properties = resource["Properties"]
             if resource.get("Type") == SAM_FUNCTION:
@@ -78,12 +79,12 @@ class Stack:
                 shift = policy.get("CodeDeployLambdaAliasUpdate") if isinstance(policy, Mapping) else None
                 if isinstance(shift, Mapping):
                     group = self._group_of(resolver, shift, groups)
-                    groups.pop(str(group), None)
+                    loose.discard(str(group))
                     function = self._function_of(resolver, properties)
                     name = function if function in self.resources and function not in rollouts else str(identity)
                     rollouts[name] = partial(self._alias, str(identity), function, group)
         for group in groups:
-            if is_of_lambda(self.resources, resolver, group):
+            if group in loose and is_of_lambda(self.resources, resolver, group):
                 rollouts[group] = partial(self._loose, group)
         return rollouts
 

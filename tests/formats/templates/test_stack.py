@@ -1011,3 +1011,14 @@ def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(t
         assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
         what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
         assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
+
+
+def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
+    given = cloudformation()
+    twin = json.loads(json.dumps(given["Resources"]).replace("Orders", "Bills"))
+    given["Resources"] |= {name: twin[name] for name in ("Bills", "BillsVersion", "BillsLive")}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(given))
+    read = every(stack_of(path))
+    assert [one.identity for one in read] == ["Orders", "Bills"]
+    assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)
