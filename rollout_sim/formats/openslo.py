@@ -228,7 +228,7 @@ def _entry(
         if objective.get("op") not in ("lte", "lt"):
             raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
         value = float(objective["value"])
-        seconds = _in_seconds(measured["thresholdMetric"], value)
+        seconds = in_seconds(measured["thresholdMetric"], value)
         entry["sli"] = {"latency": text(round(value if seconds else value / 1000, 9), "duration")}
         assumed.append(
             f"{label}: the threshold {objective['value']} was taken as {'seconds' if seconds else 'milliseconds'}"
@@ -256,10 +256,10 @@ def _bucket(ratio: Any) -> float | None:
     if match is None:
         return None
     value = float(match[2])
-    return value if _in_seconds(match[1], value) else value / 1000
+    return value if in_seconds(match[1], value) else value / 1000
 
 
-def _in_seconds(metric: Any, value: float) -> bool:
+def in_seconds(metric: Any, value: float) -> bool:
     """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
     query = str(metric).lower()
     if "aws/lambda" in query or re.search(r"milli|_ms\b|\bms\b", query):

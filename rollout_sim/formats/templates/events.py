@@ -232,10 +232,19 @@ CALLERS: Final[Mapping[str, Caller]] = {
 class Around:
     """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions.
 
-    Of the `services` given it is known already how they call.
+    Of the `services` given it is known already how they call; `called` tells whether events of the function's own do.
     """
 
-    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str], services: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        callee: Callee,
+        remarks: list[str],
+        services: Iterable[str] = (),
+        *,
+        called: bool = False,
+    ) -> None:
+        self.called = called
         self.resolver = resolver
         self.callee = callee
         self.remarks = remarks
@@ -402,7 +411,10 @@ class Around:
                 )
         for service, targets in reached.items():
             target = "alias" if "alias" in targets else targets[0]
+            known = self.called or bool(self.events)  # then a permission alone is no sign of as much traffic as theirs
             self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service, by its permission,")
+            if known and target == "function":
+                self.past.pop()
 
 
 def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:

@@ -305,6 +305,28 @@ class Properties:
             inner = self.take(name, as_items, [])
         return list(inner)
 
+    def prefer(self, name: str, worth: Callable[[Any], int]) -> None:
+        """Takes, wherever in a property a condition is not known, the alternative that is worth more; a remark says so."""
+        if name in self.given:
+            self.given = {**self.given, name: self._preferred(name, self.given[name], worth)}
+
+    def _preferred(self, name: str, value: Any, worth: Callable[[Any], int]) -> Any:
+        if isinstance(value, list):
+            return [self._preferred(name, inner, worth) for inner in value]
+        chosen = value.get("Fn::If") if isinstance(value, Mapping) and len(value) == 1 else None
+        if not isinstance(chosen, list) or len(chosen) != 3:
+            return value
+        condition, yes, no = str(chosen[0]), *(self._preferred(name, inner, worth) for inner in chosen[1:])
+        try:
+            return yes if self.resolver.condition(condition) else no
+        except BrokenError:
+            raise
+        except UnresolvedError as error:
+            holds = worth(yes) >= worth(no)
+            taken = f"the condition {condition} was taken as {str(holds).lower()}"
+            self.remarks.append(f"{self.label}{name}: {error}; {taken}: a GUESS")
+            return yes if holds else no
+
     def has(self, name: str) -> bool:
         """Whether the property is given, and not as `AWS::NoValue`; what is not known counts as given."""
         return name in self.given and self.text(name) != "AWS::NoValue"

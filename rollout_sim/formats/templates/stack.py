@@ -68,6 +68,7 @@ class Stack:
         groups: dict[str, None] = {
             identity: None for identity, resource in self.resources.items() if resource.get("Type") == GROUP
         }
+        loose = set(groups)
         for identity, resource in self.resources.items():
             properties = resource["Properties"]
             if resource.get("Type") == SAM_FUNCTION:
@@ -78,12 +79,12 @@ class Stack:
                 shift = policy.get("CodeDeployLambdaAliasUpdate") if isinstance(policy, Mapping) else None
                 if isinstance(shift, Mapping):
                     group = self._group_of(resolver, shift, groups)
-                    groups.pop(str(group), None)
+                    loose.discard(str(group))
                     function = self._function_of(resolver, properties)
                     name = function if function in self.resources and function not in rollouts else str(identity)
                     rollouts[name] = partial(self._alias, str(identity), function, group)
         for group in groups:
-            if is_of_lambda(self.resources, resolver, group):
+            if group in loose and is_of_lambda(self.resources, resolver, group):
                 rollouts[group] = partial(self._loose, group)
         return rollouts
 
@@ -133,7 +134,7 @@ class Stack:
         callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
         own = sam_events(function, remarks, deployed.timeout)
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
-        around = Around(resolver, callee, remarks, services)
+        around = Around(resolver, callee, remarks, services, called=bool(own))
         deployed.events, deployed.past = [*own, *around.read()], around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks) | _retries(
             function.inside("EventInvokeConfig")
@@ -145,6 +146,7 @@ class Stack:
         if not preference.take("Enabled", as_switch, True):
             remarks.append("the DeploymentPreference is not enabled: the alias moves all at once, and nothing watches")
             preference = Properties(resolver, {}, remarks)
+        preference.prefer("Alarms", _watched_by)
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
         self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
@@ -243,7 +245,9 @@ class Stack:
         given = self.resources[group]["Properties"] if group is not None else {}
         properties = Properties(resolver, given, remarks)
         self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
+        properties.prefer("AlarmConfiguration", _watched_by)
         alarms = properties.inside("AlarmConfiguration")
+        alarms.prefer("Alarms", _watched_by)
         entries = [
             entry.get("Name") if isinstance(entry, Mapping) and "Name" in entry else entry
             for entry in alarms.items("Alarms")
@@ -262,6 +266,7 @@ class Stack:
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
+        properties.prefer(name, lambda value: not str(value).endswith("AllAtOnce"))
         kind = properties.text(name) if name in properties.given else ""
         own = self._own_config(kind, properties) if kind else None
         if own is not None:
@@ -461,6 +466,13 @@ def _by_name(config: str) -> dict[str, Any] | None:
     kind = match[1].title()
     inner = {f"{kind}Percentage": int(match[2]), f"{kind}Interval": int(match[3])}
     return {"Type": f"TimeBased{kind}", f"TimeBased{kind}": inner}
+
+
+def _watched_by(value: Any) -> int:
+    """How many alarms a part of a template lists."""
+    if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
+        return 0
+    return len(value) if isinstance(value, list | Mapping) else 1
 
 
 def _of_call(create: str) -> Any:

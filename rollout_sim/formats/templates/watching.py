@@ -540,7 +540,7 @@ class Watching:
 
     def _of_readings(self, identity: str, metric: dict[str, Any], sign: str, limit: float) -> dict[str, Any]:
         """The Sum of a queue's readings, of which there is one a minute, as their maximum where that comes to the same."""
-        if metric["metric"] not in _QUEUES.values() or metric["statistic"] != "sum":
+        if metric["metric"] not in QUEUE_METRICS or metric["statistic"] != "sum":
             return metric
         if metric["period"] != "60 s" and (sign, limit) not in ((">", 0.0), (">=", 1.0)):
             return metric
@@ -602,7 +602,7 @@ class Watching:
             word = re.sub(r"[^A-Za-z0-9._-]+", "-", own.name).strip("-")[:80]
             word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
             self._owned[own, counts] = free = numbered(word, self.own)
-            self.own[free] = {"counts": counts, "of": "alias"}
+            self.own[free] = {"counts": counts, "of": self._of_version(own)}
         return self._owned[own, counts]
 
     def _guess(self, identity: str, own: Own, role: Role) -> None:
@@ -613,7 +613,19 @@ class Watching:
         }
         of = "".join(f", {name} {self._shown(value)}" for name, value in own.dimensions if name != "FunctionName")
         what = f"what {own.namespace} {own.name}{of} counts is a GUESS"
-        self.remarks.append(f"{identity}: {what}: {counted[role]} of the alias, once")
+        whose = self._of_version(own).replace("_", " ")
+        self.remarks.append(f"{identity}: {what}: {counted[role]} of the {whose}, once")
+
+    def _of_version(self, own: Own) -> str:
+        """`new_version` where a dimension of a user's own metric is the version that is deployed, else `alias`."""
+        versions = (_SYMBOL.fullmatch(self._shown(value)) for _, value in own.dimensions)
+        mine = any(
+            match is not None
+            and re.search(r"\.Version\b", match[1])
+            and self._function_of(match[1].partition(".")[0]) == self.callee.function
+            for match in versions
+        )
+        return "new_version" if mine else "alias"
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:

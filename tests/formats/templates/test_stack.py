@@ -800,6 +800,19 @@ def test_the_methods_of_an_api_and_its_permission_are_one_source(tmp_path: Path)
     assert [event.name for event in deployed.events] == ["apigateway"]
 
 
+def test_a_permission_alone_is_no_traffic_beside_events(tmp_path: Path) -> None:
+    """Who may call past the alias is said; that half of all calls does is nothing that a permission tells."""
+    may = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"FunctionName": OF_FUNCTION, "Principal": "events.amazonaws.com"},
+    }
+    mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": OF_ALIAS}}
+    for others, past in (({}, ["events"]), ({"Queue": mapping}, [])):
+        deployed = calling({"May": may, **others}, tmp_path)
+        assert [event.name for event in deployed.past] == past
+        assert any(remark.startswith("events: this service, by its permission, calls") for remark in deployed.remarks)
+
+
 def test_the_alias_that_sam_makes_is_an_arn(tmp_path: Path) -> None:
     """`!Ref OrdersAliaslive` calls the alias, and is no dimension of its metrics."""
     mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": {"Ref": "OrdersAliaslive"}}}
@@ -916,3 +929,96 @@ def test_a_preference_that_is_switched_off_is_named(tmp_path: Path) -> None:
         ScenarioError, match="the DeploymentPreference of Orders is not enabled, so nothing is rolled out"
     ):
         imported(tmp_path, sam({"Type": "AllAtOnce", "Enabled": False}))
+
+
+LOOPED = """
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
+Parameters:
+  Functions: {Type: CommaDelimitedList, Default: "Orders,Bills"}
+Globals: {Function: {Timeout: 9}}
+Resources:
+  Fn::ForEach::Functions:
+    - Name
+    - !Ref Functions
+    - ${Name}:
+        Type: AWS::Serverless::Function
+        Properties:
+          Handler: !Sub "${Name}.handler"
+          AutoPublishAlias: live
+          DeploymentPreference: {Type: Canary10Percent5Minutes, Alarms: [!Ref "{0}ErrorsAlarm", !Ref "{0}ThrottlesAlarm"]}
+      Fn::ForEach::Alarms:
+        - Metric
+        - [Errors, Throttles]
+        - "${Name}${Metric}Alarm":
+            Type: AWS::CloudWatch::Alarm
+            Properties:
+              Namespace: AWS/Lambda
+              MetricName: !Ref Metric
+              Dimensions: [{Name: FunctionName, Value: !Ref "${Name}"}]
+              Statistic: Sum
+              Period: 60
+              EvaluationPeriods: 2
+              Threshold: 3
+              ComparisonOperator: GreaterThanThreshold
+  Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
+""".replace("{0}", "${Name}")
+
+
+def test_a_loop_is_written_out(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(LOOPED)
+    for parameters, names in ({}, ["Orders", "Bills"]), ({"Functions": "Carts"}, ["Carts"]):
+        stack = stack_of(path, parameters)
+        assert list(stack.rollouts) == names
+        for name in names:
+            deployed = stack.read(name)
+            assert (deployed.timeout, deployed.line) == (9, 7)
+            assert {alarm["metric"]: alarm["threshold"] for alarm in deployed.alarms.values()} == {
+                "errors": "> 3", "throttles": "> 3",
+            }  # fmt: skip
+            what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
+            assert any(remark.startswith(what) for remark in deployed.remarks)
+
+
+def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"${L0}Topic": {"Type": "AWS::SNS::Topic"}}
+    values = [str(k) for k in range(100)]
+    for k in range(5):
+        given = {f"Fn::ForEach::Loop{k}": [f"L{k}", values, given]}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"Resources": {**sam()["Resources"], **given}}))
+    remarks = stack_of(path).read("Orders").remarks
+    assert any("what it expands to is not read: it takes more than 2000 turns" in remark for remark in remarks)
+
+
+def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(tmp_path: Path) -> None:
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+        "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
+        "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
+    }}  # fmt: skip
+    nothing = {"Ref": "AWS::NoValue"}
+    for alarms in (
+        {"Fn::If": ["Canary", [{"Ref": "Watch"}], nothing]},
+        {"Fn::If": ["Canary", nothing, [{"Ref": "Watch"}]]},
+        [{"Fn::If": ["Canary", {"Ref": "Watch"}, nothing]}],
+    ):
+        kind = {"Fn::If": ["Canary", "AllAtOnce", "Canary10Percent5Minutes"]}
+        given = sam({"Type": kind, "Alarms": alarms}, None, {"Watch": alarm}) | {
+            "Parameters": {"Stage": {"Type": "String"}},
+            "Conditions": {"Canary": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+        }
+        loaded, remarks = imported(tmp_path, given)
+        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
+        what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
+        assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
+
+
+def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
+    given = cloudformation()
+    twin = json.loads(json.dumps(given["Resources"]).replace("Orders", "Bills"))
+    given["Resources"] |= {name: twin[name] for name in ("Bills", "BillsVersion", "BillsLive")}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(given))
+    read = every(stack_of(path))
+    assert [one.identity for one in read] == ["Orders", "Bills"]
+    assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)

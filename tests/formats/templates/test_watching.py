@@ -384,6 +384,16 @@ def test_metric_maths_tells_what_own_metrics_count(
     assert text == shown
 
 
+def test_an_own_metric_of_the_version_that_is_deployed(tmp_path: Path) -> None:
+    of = dimensions(Service="orders", Version=VERSION)
+    loaded, remarks = imported(tmp_path, {"Watch": plain(Namespace="shop", MetricName="Failed", Dimensions=of)})
+    assert [(metric.counts, metric.of) for metric in loaded.metrics.values()] == [("bad_requests", "new_version")]
+    assert any(remark.endswith("counts is a GUESS: each bad request of the new version, once") for remark in remarks)
+    other = dimensions(Version={"Fn::GetAtt": ["Bills", "Version.Version"]})
+    loaded, _ = imported(tmp_path, {"Watch": plain(Namespace="shop", MetricName="Failed", Dimensions=other)})
+    assert [metric.of for metric in loaded.metrics.values()] == ["alias"]
+
+
 def test_own_metrics_with_other_dimensions_are_others(tmp_path: Path) -> None:
     def outcome(identity: str, result: str) -> dict[str, Any]:
         metric = {"Namespace": "shop", "MetricName": "Outcome", "Dimensions": dimensions(Result=result)}
@@ -669,10 +679,13 @@ def test_the_sum_of_a_queue_s_readings(period: int, sign: str, limit: float, thr
         Namespace="AWS/SQS", MetricName="ApproximateNumberOfMessagesVisible", Period=period, Threshold=limit,
         ComparisonOperator=sign, Dimensions=dimensions(QueueName={"Fn::GetAtt": ["Jobs", "QueueName"]}),
     )  # fmt: skip
-    queue = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 60}}
+    redrive = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 3}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 60, "RedrivePolicy": redrive}}
     event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Jobs", "Arn"]}}}
-    loaded, remarks = imported(tmp_path, {"Watch": alarm, "Jobs": queue}, listed=["Watch"], Events={"Jobs": event})
-    assert [alarm.statistic for alarm in loaded.alarms.values()] == ["maximum"] * through
+    dead = alarm | {"Dimensions": dimensions(QueueName={"Fn::GetAtt": ["Dead", "QueueName"]})}
+    resources = {"Watch": alarm, "WatchDead": dead, "Jobs": queue, "Dead": {"Type": "AWS::SQS::Queue"}}
+    loaded, remarks = imported(tmp_path, resources, listed=["Watch", "WatchDead"], Events={"Jobs": event})
+    assert [alarm.statistic for alarm in loaded.alarms.values()] == ["maximum", "maximum"] * through
     assert any("the Sum of its readings was taken as their Maximum" in remark for remark in remarks) is through
 
 
