@@ -29,7 +29,7 @@ from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import AtMost, AtMostTime, Catch, DeployWith, Goal, LogUniform, Risk, Severity
 from rollout_sim.scenario.phases import PARTS
 from rollout_sim.scenario.remarks import remarks_about
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import STEADY, Engine
 from rollout_sim.study.executor import one_plane, run_all, worth_sharing
 from rollout_sim.study.recommend.advice import HOUR, Advice, advise, few_counted, tests_help
@@ -301,6 +301,7 @@ def prepare(
     jobs: int | None = 1,
 ) -> Search:
     """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
+    check_is_scenario(scenario)
     if problems := obstacles(scenario):
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
     goal = scenario.goal or default_goal(scenario)
@@ -398,6 +399,9 @@ class Search:
         runs: Sequence[int] | None = None, progress: Progress | None = None,
     ) -> Recommendation:  # fmt: skip
         """All stages, one after the other; what is known by then where it is interrupted. Parameters are those of `recommend`."""
+        for name, given in (("time", time), ("precision", precision)):
+            if given is not None and not given > 0:
+                raise ScenarioError([f"{name}: must be above 0, got {given!r}"])
         self.precision = precision
         self.effort = Effort(WORK[self.single], seconds=time, precise=precision is not None, runs=runs)
         promising, searched = self.promising(keep_alarms=keep_alarms)
