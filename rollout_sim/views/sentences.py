@@ -188,7 +188,7 @@ def _bad_version(compared: Comparison, twin: Comparison, best: str) -> tuple[str
         if count > 1 and _stopped(compared, most).mean == 0:
             stops = f"none stops it in any of the rollouts, {often}"
         else:
-            stops = f"{most} stops it{' most often,' if count > 1 else ''} in {often} of the rollouts, {as_often}"
+            stops = f"{f'{most} stops it most often,' if count > 1 else 'it stops it'} in {often} of the rollouts, {as_often}"
         return (
             f"{who} version {version} from a good one: {stops}.",
             _cost(compared, best, f"With {best} there are"),
