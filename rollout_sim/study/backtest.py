@@ -31,7 +31,7 @@ from rollout_sim.run.batch import stopped
 from rollout_sim.run.driver import Driver
 from rollout_sim.run.simulate import Progress
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, lookback
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.clumping import clumping
 from rollout_sim.study.comparison import Comparison, compare, good_twin
@@ -286,8 +286,9 @@ def backtest(
     processors, where it is worth it), and `progress` is called with the share that is done. Raises ScenarioError for what cannot
     be played on recorded minutes.
     """
+    check_is_scenario(scenario)
     seed = scenario.seed if seed is None else seed
-    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    names = scenario.all_chosen(strategies or tuple(scenario.strategies))
     recording = recorded(scenario, data)
     good, bad, fault = _versions(scenario)
     played = [good] if bad is None else [good, bad]

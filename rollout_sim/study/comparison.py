@@ -21,7 +21,7 @@ from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
 from rollout_sim.run.simulate import BANDS, Progress, notes_on_sources
 from rollout_sim.run.wiring import notes_on_the_past
 from rollout_sim.scenario.remarks import remarks_about
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, STEADY, Engine
 from rollout_sim.study.executor import run_all, worth_sharing
 from rollout_sim.study.replications import FEWEST, compared_by_default, nominal_seconds
@@ -319,12 +319,13 @@ def studied(scenario: Scenario, strategies: Sequence[str], replications: int) ->
 
     Raises ScenarioError for one that there is not, and for fewer `replications` than one.
     """
-    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies or (STEADY,))))
+    check_is_scenario(scenario)
+    names = scenario.all_chosen(strategies or tuple(scenario.strategies) or (STEADY,))
     if scenario.rollout is not None and NO_ROLLOUT in names:
         what = f"{NO_ROLLOUT!r} is what every strategy is set beside"
         raise ScenarioError([f"{scenario.name}: strategy: {what}; allowed {', '.join(scenario.strategies)}"])
-    if replications < 1:
-        raise ScenarioError([f"replications: at least 1, got {replications}"])
+    if not isinstance(replications, int | np.integer) or replications < 1:
+        raise ScenarioError([f"replications: needs a whole number from 1, got {replications!r}"])
     return names
 
 

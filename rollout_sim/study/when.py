@@ -22,7 +22,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.run.simulate import Progress, part_of
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import approximations, compare
 from rollout_sim.study.executor import one_plane
@@ -258,7 +258,8 @@ def prepare(
     engine: Engine | None = None,
 ) -> Beginnings:  # fmt: skip
     """What `when` simulates, and the data plane that it takes; parameters and errors are those of `when`."""
-    names = tuple(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    check_is_scenario(scenario)
+    names = scenario.all_chosen(strategies or tuple(scenario.strategies))
     bad, fault = with_fault(scenario)
     moments = _moments(bad)
     if min(map(len, moments)) == 0:

@@ -552,7 +552,8 @@ def comparison_table(comparison: Comparison) -> Table:
         fields.append((waiting, lambda row: EstimatedNumber(row.estimates["pending"])))
     table = table_of(rows, fields)
     whose = "the" if twin is None else "a good"
-    full = f"full: {whose} version has all traffic after this time, if it is not stopped" if rolled_out else ""
+    shown = rolled_out and any((twin or comparison).time_to_full(row.name) is not None for row in rows)
+    full = f"full: {whose} version has all traffic after this time, if it is not stopped" if shown else ""
     notes = (full, repeated(table.columns, table.rows), comparison.undecided)
     return replace(table, caption="\n".join(filter(None, notes)))
 

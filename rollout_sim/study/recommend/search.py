@@ -22,7 +22,7 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice
 from rollout_sim.run.simulate import Progress, part_of
 from rollout_sim.scenario.goals import DeployWith, Goal, Risk
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.recommend.advice import Advice, advise
 from rollout_sim.study.recommend.candidates import Candidate
@@ -83,6 +83,7 @@ def prepare(
     jobs: int | None = 1,
 ) -> Search:
     """The search for `scenario`, before anything is simulated; parameters and errors are those of `recommend`."""
+    check_is_scenario(scenario)
     if problems := obstacles(scenario):
         raise ScenarioError([f"{scenario.name}: {problem}" for problem in problems])
     goal = scenario.goal or default_goal(scenario)
@@ -155,6 +156,9 @@ class Search:
         runs: Sequence[int] | None = None, progress: Progress | None = None,
     ) -> Recommendation:  # fmt: skip
         """All stages, one after the other; what is known by then where it is interrupted. Parameters are those of `recommend`."""
+        for name, given in (("time", time), ("precision", precision)):
+            if given is not None and not given > 0:
+                raise ScenarioError([f"{name}: must be above 0, got {given!r}"])
         effort = Effort(self.sizes.work, seconds=time, precise=precision is not None, runs=runs)
         sampler = self.sampler(effort)
         promising, searched = self.shortlist.promising(sampler.planner, keep_alarms=keep_alarms)

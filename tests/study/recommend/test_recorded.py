@@ -90,7 +90,9 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     assert any("recorded before 2" in note and "drawn by chance" in note for note in found.notes)
     (limit,) = [limit for limit in confirmation.limits(GOAL) if limit.name == "false_rollback"]
     assert limit.kept == "no"
-    assert any("there it breaks false rollback" in line for line in confirmed(confirmation, GOAL))
+    assert any(
+        "limits of the goal on those days: broken: false rollback" in line for line in confirmed(confirmation, GOAL)
+    )
     assert confirmation_json(confirmation, GOAL)["stopped_for_nothing"]["mean"] > 0.2
 
 

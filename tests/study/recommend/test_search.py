@@ -66,8 +66,8 @@ def test_the_checkout_gets_an_answer(checkout: Recommendation) -> None:
     assert list(watched) == ["SAM default"]
     assert not watched["SAM default"].broken(checkout.goal)
     alarm = watched["SAM default"].candidate.alarm_text
-    assert f"The file's alarm makes the difference: with {alarm} it breaks no limit and comes to" in words
-    assert "The strategy makes the difference: it is over before an alarm can act" in words
+    assert f"The cause is the file's alarm: with {alarm} it breaks no limit of the goal and adds" in words
+    assert "The cause is the strategy: it is over before an alarm can act" in words
     assert json.loads(json.dumps(to_json(checkout)))["strategy"] == checkout.winner.name
 
 
@@ -320,7 +320,7 @@ def test_candidates_that_cannot_be_told_apart_are_named_as_the_others(checkout: 
     more, as_simple = (replace(winner, name=name, complexity=winner.complexity + k) for name, k in (("x", 1), ("y", 0)))
     for ties, why in (((more,), "it is the simplest of them"), ((more, as_simple), "none of them is simpler")):
         names = "; ".join(candidate.label for candidate in ties)
-        said = f"by expected bad requests the recommended one cannot be told from {names}; {why}"
+        said = f"in expected bad requests there is no significant difference between the recommended rollout and {names}; {why}"
         assert said in remarks(replace(checkout, ties=ties))
 
 
