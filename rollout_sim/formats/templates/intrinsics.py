@@ -284,7 +284,7 @@ class Properties:
             return default if value is MISSING or value is None else kind(value)
         except UnresolvedError as error:
             what = str(error)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, KeyError):
             what = f"cannot be read, got {shorten(str(self.given[name]))}"
         self.remarks.append(f"{self.label}{name}: {what}" + (f"; {default} is the default" if default else ""))
         return default

@@ -230,9 +230,9 @@ class Stack:
             identity=str(identity),
             name=function.take("FunctionName", str, str(generated)),
             origin="SAM template" if sam else self.origin,
-            timeout=float(function.take("Timeout", int, 3)),
-            reserved=function.take("ReservedConcurrentExecutions", int, None),
-            provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
+            timeout=float(function.take("Timeout", lambda value: _count(value, least=1), 3)),
+            reserved=function.take("ReservedConcurrentExecutions", _count, None),
+            provisioned=provisioned.take("ProvisionedConcurrentExecutions", _count, 0),
             managed=_managed(function),
             snap_start=snap == "PublishedVersions",
             described=_described(function),
@@ -473,6 +473,14 @@ def _watched_by(value: Any) -> int:
     if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
         return 0
     return len(value) if isinstance(value, list | Mapping) else 1
+
+
+def _count(value: Any, least: int = 0) -> int:
+    """A whole number of at least `least`. Raises ValueError."""
+    count = int(value)
+    if count < least:
+        raise ValueError(f"must be at least {least}, got {count}")
+    return count
 
 
 def _of_call(create: str) -> Any:

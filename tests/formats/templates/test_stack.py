@@ -1022,3 +1022,10 @@ def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
     read = every(stack_of(path))
     assert [one.identity for one in read] == ["Orders", "Bills"]
     assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)
+
+
+def test_numbers_that_lambda_refuses_are_said(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, sam(Timeout=-5, ReservedConcurrentExecutions=-1))
+    assert (loaded.function.timeout, loaded.function.reserved_concurrency) == (3, None)
+    assert "Timeout: cannot be read, got -5; 3 is the default" in remarks
+    assert "ReservedConcurrentExecutions: cannot be read, got -1" in remarks
