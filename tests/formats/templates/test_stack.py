@@ -960,6 +960,7 @@ Resources:
               EvaluationPeriods: 2
               Threshold: 3
               ComparisonOperator: GreaterThanThreshold
+  Fn::Transform: {Name: AWS::Include, Parameters: {Location: "s3://shared/alarms.yaml"}}
   Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
 """.replace("{0}", "${Name}")
 
@@ -978,6 +979,7 @@ def test_a_loop_is_written_out(tmp_path: Path) -> None:
             }  # fmt: skip
             what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
             assert any(remark.startswith(what) for remark in deployed.remarks)
+            assert "left out: Fn::Transform: what it expands to is not read" in deployed.remarks
 
 
 def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
