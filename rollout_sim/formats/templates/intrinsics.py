@@ -152,7 +152,9 @@ class Resolver:
             suffix = f":{of_version if kind.endswith('Version') else self.inside(properties.get('Name'))}"
         else:
             return Symbol(symbol).shown
+        before = len(self.taken)
         where = ":".join(self.inside({"Ref": f"AWS::{part}"}) for part in ("Region", "AccountId"))
+        del self.taken[before:]  # who splits such an ARN is after the name or the alias in it
         return f"arn:aws:lambda:{where}:function:{name}{suffix}"
 
     def inside(self, value: Any) -> str:

@@ -357,6 +357,7 @@ def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
         ({"ok": "Completed"}, "invocations - ok", "GreaterThanThreshold", 5, "invocations - (ALL - BAD)"),
         ({"ok": "Succeeded", "failed": "Failed"}, "100 * ok / (ok + failed)", "LessThanThreshold", 95,
          "100 * (ALL - BAD) / ((ALL - BAD) + BAD)"),
+        ({"bad": "Failed"}, "IF(invocations > 100, bad, 0)", "GreaterThanThreshold", 5, "IF(invocations > 100, BAD, 0)"),
         ({"a": "Height", "b": "Width"}, "a / a + b / b", "GreaterThanThreshold", 5, None),
     ],
 )  # fmt: skip
