@@ -152,7 +152,9 @@ class Resolver:
             suffix = f":{of_version if kind.endswith('Version') else self.inside(properties.get('Name'))}"
         else:
             return Symbol(symbol).shown
+        before = len(self.taken)
         where = ":".join(self.inside({"Ref": f"AWS::{part}"}) for part in ("Region", "AccountId"))
+        del self.taken[before:]  # who splits such an ARN is after the name or the alias in it
         return f"arn:aws:lambda:{where}:function:{name}{suffix}"
 
     def inside(self, value: Any) -> str:
@@ -284,7 +286,7 @@ class Properties:
             return default if value is MISSING or value is None else kind(value)
         except UnresolvedError as error:
             what = str(error)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, KeyError):
             what = f"cannot be read, got {shorten(str(self.given[name]))}"
         self.remarks.append(f"{self.label}{name}: {what}" + (f"; {default} is the default" if default else ""))
         return default

@@ -86,7 +86,7 @@ def _value(metric: Mapping[str, Any], role: Role | None, bad: float) -> np.ndarr
     """One metric's datapoint of a period with many requests, so many of them `bad`; `role` is None for one of AWS's."""
     counts = {"errors": bad, "responses_5xx": bad, "error_rate": bad / _MANY, "invocations": _MANY, "throttles": 0.0}
     counts |= {"bad_requests": bad, "requests": _MANY, "good_requests": _MANY - bad}
-    count = counts.get(str(role or metric["metric"]), 1.0)  # a duration, an age: the same whatever happens
+    count = counts.get(str(role or metric["metric"]), 1.0 + bad)  # a duration, an age
     statistic = metric["statistic"]
     if statistic == "sample_count" and role is None:
         count = _MANY

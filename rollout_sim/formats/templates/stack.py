@@ -150,7 +150,8 @@ class Stack:
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
         self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
-        self._watch(deployed, callee, resolver, preference.items("Alarms"))
+        where = ("Resources", identity, "Properties", "DeploymentPreference", "Alarms")
+        self._watch(deployed, callee, resolver, preference.items("Alarms"), *where)
         return self._finished(deployed, resource, resolver, remarks)
 
     def _alias(self, identity: str, function: str, group: str | None) -> Deployed:
@@ -230,9 +231,9 @@ class Stack:
             identity=str(identity),
             name=function.take("FunctionName", str, str(generated)),
             origin="SAM template" if sam else self.origin,
-            timeout=float(function.take("Timeout", int, 3)),
-            reserved=function.take("ReservedConcurrentExecutions", int, None),
-            provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
+            timeout=float(function.take("Timeout", lambda value: _count(value, least=1), 3)),
+            reserved=function.take("ReservedConcurrentExecutions", _count, None),
+            provisioned=provisioned.take("ProvisionedConcurrentExecutions", _count, 0),
             managed=_managed(function),
             snap_start=snap == "PublishedVersions",
             described=_described(function),
@@ -262,7 +263,8 @@ class Stack:
                 f"the AutoRollbackConfiguration has no {STOP_ON_ALARM}: an alarm stops the deployment, and nothing rolls it back; "
                 "here it is rolled back"
             )
-        self._watch(deployed, callee, resolver, entries)
+        where = ("Resources", group or deployed.identity, "Properties", "AlarmConfiguration", "Alarms")
+        self._watch(deployed, callee, resolver, entries, *where)
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
@@ -325,10 +327,12 @@ class Stack:
             )
             return dict(HOOK)
 
-    def _watch(self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any]) -> None:
-        """The alarms that stop the rollout."""
+    def _watch(
+        self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any], *where: str
+    ) -> None:
+        """The alarms that stop the rollout, whose list stands at `where`."""
         watching = Watching(resolver, callee, self.template.place, deployed.events)
-        deployed.listed = watching.read(references)
+        deployed.listed = watching.read(references, *where)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
         deployed.scales = watching.scales
@@ -473,6 +477,14 @@ def _watched_by(value: Any) -> int:
     if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
         return 0
     return len(value) if isinstance(value, list | Mapping) else 1
+
+
+def _count(value: Any, least: int = 0) -> int:
+    """A whole number of at least `least`. Raises ValueError."""
+    count = int(value)
+    if count < least:
+        raise ValueError(f"must be at least {least}, got {count}")
+    return count
 
 
 def _of_call(create: str) -> Any:

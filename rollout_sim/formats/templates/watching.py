@@ -134,17 +134,22 @@ class Watching:
         self._mends: list[Repair] | None = None
         """While an alarm without data is read as it should be: the changes that this takes."""
 
-    def read(self, references: Iterable[Any]) -> int:
-        """Reads the alarms that a list refers to; returns how many it lists."""
+    def read(self, references: Iterable[Any], *where: str) -> int:
+        """Reads the alarms that a list refers to, which stands at `where`; returns how many it lists."""
         listed = 0
-        for reference in references:
+        for number, reference in enumerate(references):
             name = self._referred(reference)
             if name is None:
                 continue
             listed += 1
             identity = self.identity(name)
             if identity is None:
-                self._leave(name, None, ValueError("it is not in the template"))
+                what = (
+                    f"it is not in the template ({self.place(*where, number)})"
+                    if where
+                    else "it is not in the template"
+                )
+                self._leave(name, None, ValueError(what))
                 continue
             if name == identity and not isinstance(name, Symbol) and not self._has_name(identity):
                 self.remarks.append(
@@ -328,6 +333,10 @@ class Watching:
         few = self._value(properties, "EvaluateLowSampleCountPercentile")
         if few == "ignore" and samples_needed(str(fields.get("statistic"))):  # of other statistics it says nothing
             fields["low_samples"] = "ignore"
+        if "WarmUpConfiguration" in properties:
+            self.remarks.append(
+                f"{identity}: WarmUpConfiguration is left out: for an alarm that the deployment makes, give `history: new`, `warm_up`"
+            )
         window = self._value(properties, "EvaluationWindow")
         if isinstance(window, Mapping) and "WallClockWindow" in window:
             fields["window"] = "wall_clock"

@@ -93,7 +93,7 @@ def test_the_names_of_cdk_and_of_the_serverless_framework(tmp_path: Path) -> Non
     loaded, remarks = imported(tmp_path, cloudformation(group, {"Watch": watch}))
     assert [strategy.type for strategy in loaded.strategies.values()] == ["Canary10Percent30Minutes"]
     assert [alarm.of for alarm in loaded.alarms.values()] == ["new_version"]
-    assert not any("left out" in remark for remark in remarks)
+    assert not any("left out" in remark or "us-east-1" in remark for remark in remarks)
 
 
 @pytest.mark.parametrize(
@@ -960,6 +960,7 @@ Resources:
               EvaluationPeriods: 2
               Threshold: 3
               ComparisonOperator: GreaterThanThreshold
+  Fn::Transform: {Name: AWS::Include, Parameters: {Location: "s3://shared/alarms.yaml"}}
   Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
 """.replace("{0}", "${Name}")
 
@@ -978,6 +979,7 @@ def test_a_loop_is_written_out(tmp_path: Path) -> None:
             }  # fmt: skip
             what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
             assert any(remark.startswith(what) for remark in deployed.remarks)
+            assert "left out: Fn::Transform: what it expands to is not read" in deployed.remarks
 
 
 def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
@@ -1022,3 +1024,10 @@ def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
     read = every(stack_of(path))
     assert [one.identity for one in read] == ["Orders", "Bills"]
     assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)
+
+
+def test_numbers_that_lambda_refuses_are_said(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, sam(Timeout=-5, ReservedConcurrentExecutions=-1))
+    assert (loaded.function.timeout, loaded.function.reserved_concurrency) == (3, None)
+    assert "Timeout: cannot be read, got -5; 3 is the default" in remarks
+    assert "ReservedConcurrentExecutions: cannot be read, got -1" in remarks

@@ -357,6 +357,7 @@ def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
         ({"ok": "Completed"}, "invocations - ok", "GreaterThanThreshold", 5, "invocations - (ALL - BAD)"),
         ({"ok": "Succeeded", "failed": "Failed"}, "100 * ok / (ok + failed)", "LessThanThreshold", 95,
          "100 * (ALL - BAD) / ((ALL - BAD) + BAD)"),
+        ({"bad": "Failed"}, "IF(invocations > 100, bad, 0)", "GreaterThanThreshold", 5, "IF(invocations > 100, BAD, 0)"),
         ({"a": "Height", "b": "Width"}, "a / a + b / b", "GreaterThanThreshold", 5, None),
     ],
 )  # fmt: skip
@@ -698,3 +699,20 @@ def test_a_logical_id_as_text_is_no_name(name: Any, told: bool, tmp_path: Path) 
     deployed = stack_of(path).read("Orders")
     assert deployed.acting == ["watch"]
     assert any("Watch is listed as text, and no alarm has that name" in remark for remark in deployed.remarks) is told
+
+
+def test_an_alarm_of_another_stack_is_named_with_the_place_of_its_name(tmp_path: Path) -> None:
+    given = template({"Watch": plain()})
+    alarms = given["Resources"]["Orders"]["Properties"]["DeploymentPreference"]["Alarms"]
+    alarms += [{"Fn::GetAtt": ["Nested", "Outputs.Alarm"]}, {"Fn::ImportValue": "shared-alarm"}, "elsewhere"]
+    path = tmp_path / "template.json"
+    path.write_text(text := json.dumps(given, indent=1))
+    places = {
+        "Nested.Outputs.Alarm": '"Fn::GetAtt"', "elsewhere": '"elsewhere"',
+        "Fn::ImportValue of shared-alarm is not known before the deployment": '"Fn::ImportValue"',
+    }  # fmt: skip
+    remarks = stack_of(path).read("Orders").remarks
+    for name, mark in places.items():
+        (said,) = (remark for remark in remarks if remark.startswith(f"left out: {name}: it is not in the template ("))
+        line = int(said.rpartition(":")[2].rstrip(")"))
+        assert any(mark in shown for shown in text.splitlines()[line - 1 : line + 1])
