@@ -108,7 +108,6 @@ def main() -> None:
     finally:
         interruption.ignore()
         clear_interrupted()
-        interruption.forget()
 
 
 def _interrupted() -> NoReturn:
