@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.replications("Of the prediction that stands beside the recording.", default=1000, least=2)
 @options.SEED
+@options.ENGINE
 @options.JOBS
 @options.results
 def backtest(task: options.Task, data: Path | None, replications: int, minutes: str | None = None) -> None:
@@ -40,12 +41,13 @@ def backtest(task: options.Task, data: Path | None, replications: int, minutes: 
 
     loaded, named = task.prepare(BACKTEST_FILES)
     recorded = options.data_folder(task, data, minutes)
-    with console.studying(loaded, *predicting_planes(loaded)) as progress:
+    with console.studying(loaded, *predicting_planes(loaded, task.engine)) as progress:
         result = play(
             loaded,
             recorded,
             task.strategies,
             seed=task.seed,
+            engine=task.engine,
             replications=replications,
             jobs=task.jobs or 1,
             progress=progress,

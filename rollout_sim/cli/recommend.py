@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollout_sim.scenario.goals import DeployWith
+    from rollout_sim.study.recommend.recommendation import Recommendation
     from rollout_sim.study.recommend.recorded import Confirmation
-    from rollout_sim.study.recommend.search import Recommendation
 
 
 @click.command()

@@ -36,24 +36,24 @@ def report(
     console.import_pictures()
     from rollout_sim.core.files import check_writable
     from rollout_sim.core.yaml_io import read_yaml
-    from rollout_sim.planes.selection import choose_engine
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.executor import check_jobs
-    from rollout_sim.views.report.build import make_report
+    from rollout_sim.views.report.build import choose_planes, make_report
     from rollout_sim.views.report.page import write_report
-    from rollout_sim.views.sentences import conclusion
+    from rollout_sim.views.sentences import conclusion, sentence
 
     document, file = read_yaml(scenario), out or Path("results") / scenario.stem / "report.html"
     loaded = Scenario.parse(document)
     options.tell_warnings(loaded, document, strict=strict)
     check_writable(file.parent, [file.name])
     check_jobs(jobs)
-    plane = choose_engine(loaded, engine)
-    with console.studying(loaded, plane) as progress:
+    planes = choose_planes(loaded, strategies, engine)
+    with console.studying(loaded, planes.study, planes.single) as progress:
         page = make_report(
             scenario, strategies=strategies, replications=replications,
-            seed=seed, engine=engine, jobs=jobs, progress=progress, plane=plane,
+            seed=seed, engine=engine, jobs=jobs, progress=progress, planes=planes,
         )  # fmt: skip
-    console.deliver(
-        lambda: write_report(page, file), lambda: console.show(*conclusion(page.compared)), f"report in {file}"
-    )
+    lines = list(conclusion(page.compared))
+    if page.recommendation is not None:
+        lines.append(f"{loaded.name}: {sentence(page.recommendation)}")
+    console.deliver(lambda: write_report(page, file), lambda: console.show(*lines), f"report in {file}")

@@ -100,6 +100,15 @@ def read_regular(path: Path, most: int) -> bytes:
     return content
 
 
+def no_text(content: bytes) -> str:
+    """Why what a file begins with is no UTF-8 text, for a message."""
+    if content.startswith(b"\x1f\x8b"):
+        return "is compressed (gzip); unpack it"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is UTF-16 text; save it as UTF-8"
+    return "is no UTF-8 text"
+
+
 def digest(path: Path, most: int) -> str:
     """The SHA-256 of what the file holds, in hexadecimal. Raises ScenarioError for a file that `open_regular` does not open."""
     try:

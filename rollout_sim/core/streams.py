@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rollout_sim.errors import ScenarioError
+
 BLOCK: Final = 4096
 """How many invocations share one block of draws. Part of the model: changing it changes every result."""
 WORD: Final = 32
@@ -30,6 +32,10 @@ class Streams:
     replication: int = 0
     prefix: str = ""
     """What is put before each stream's name, so that the parts of one batch have streams of their own."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise ScenarioError([f"seed: needs a whole number from 0, got {self.seed!r}"])
 
     def generator(self, name: str, *index: int) -> np.random.Generator:
         """The generator of the stream `name` (and `index`, such as a block number), at its start.

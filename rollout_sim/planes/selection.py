@@ -57,6 +57,9 @@ def choose_engine(
     and where the runs are too large.
     """
     asked: Engine = engine or scenario.engine
+    if asked not in ("auto", *PLANES):
+        allowed = ", ".join(["auto", *PLANES])
+        raise ScenarioError([f"{scenario.name}: engine: choose one, got {asked!r}; allowed {allowed}"])
     expected = check_size(scenario, asked, runs=runs, events=events) if single else math.nan
     if asked != "auto":
         return _asked_for(scenario, PLANES[asked], single=single)

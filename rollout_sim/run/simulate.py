@@ -25,7 +25,7 @@ from rollout_sim.run.driver import Driver, Progress
 from rollout_sim.run.result import RunResult, VersionSummary
 from rollout_sim.run.wiring import build_alarms, build_controller, build_metrics, kept_durations, notes_on_the_past
 from rollout_sim.scenario.remarks import remarks_about
-from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.scenario.scenario import Scenario, check_is_scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT, Promotion
 
 BANDS: Final = "anomaly bands are standard deviations around the traffic's forecast for the old version, not CloudWatch's own model"
@@ -66,6 +66,7 @@ def simulate(
         >>> result.outcome, result.time_to_rollback_s
         ('rolled_back', 240.0)
     """
+    check_is_scenario(scenario)
     strategy = scenario.chosen(strategy)
     choice = choice or choose_engine(scenario, single=True, events=events)
     streams = Streams(seed=scenario.seed if seed is None else seed, replication=replication)
@@ -162,6 +163,7 @@ def simulate_each(
         >>> [result.outcome for result in simulate_each(checkout, ["instant", "canary 10%"])]
         ['promoted', 'rolled_back']
     """
+    check_is_scenario(scenario)
     choice = choice or choose_for_runs(scenario, strategies, events=events)
     run = partial(simulate, scenario, seed=seed, choice=choice)
     calls: dict[Name, Call] = {None: partial(run, NO_ROLLOUT)}
@@ -222,7 +224,7 @@ def _is_over_by(result: RunResult, plan: Plan, other: Plan) -> bool:
 
 def _chosen(scenario: Scenario, strategies: Sequence[str]) -> list[str]:
     """The names of the `strategies` (all by default), each once. Raises ScenarioError for one that there is not."""
-    return list(dict.fromkeys(scenario.chosen(name) for name in (strategies or scenario.strategies)))
+    return list(scenario.all_chosen(strategies or tuple(scenario.strategies)))
 
 
 def part_of(progress: Progress | None, start: float, end: float) -> Progress | None:

@@ -30,8 +30,8 @@ def _on_the_edge(scenario: Sections) -> list[str]:
     into = scenario.start % scenario.period_of_phases
     if scenario.phase_is_drawn or scenario.rollout.phase is not None or into > _EDGE:
         return []
-    what = "the rollout starts exactly with a period of its alarms, the best case for catching a weak fault and a late one for a"
-    return [f"{what} strong one; `rollout.phase: random` draws where in a period"]
+    what = "the rollout starts exactly at the start of an alarm period, where weak faults are caught most often and strong ones late"
+    return [f"{what}; `rollout.phase: random` draws the moment within the period"]
 
 
 def _without_lag(scenario: Sections, acting: Sequence[str]) -> list[str]:
@@ -40,4 +40,4 @@ def _without_lag(scenario: Sections, acting: Sequence[str]) -> list[str]:
     if not prompt:
         return []
     what = f"no `lag` is given for {listed(prompt)}: 0 s is a guess, and the best case"
-    return [f"{what}; the field reports 1 to 4 min, so write `lag: 1 min`"]
+    return [f"{what}; users report 1 to 4 min, so write `lag: 1 min`"]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from rollout_sim.core.display import Displayed
 from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.files import FileReader
+from rollout_sim.core.formatting import show_duration
 from rollout_sim.core.minutes import DAY, iso_of
 from rollout_sim.core.registry import registered
-from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml
+from rollout_sim.core.yaml_io import YamlDocument, locate, problem, read_yaml, shorten
 from rollout_sim.errors import ScenarioError
 from rollout_sim.function.faults import Fault
 from rollout_sim.function.spec import VersionSpec
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario(Displayed, Sections):
     """Everything that a simulation needs to know; immutable."""
+
+    def __repr__(self) -> str:
+        moved = "no rollout" if self.new is None else f"{self.alias} from version {self.old} to {self.new}"
+        return f"{self.name}: {moved}, {len(self.strategies)} strategies, {show_duration(self.horizon)}"
 
     @classmethod
     def load(cls, path: str | Path) -> Scenario:
@@ -65,6 +70,8 @@ class Scenario(Displayed, Sections):
             >>> scenario.rates
             {'prod': 5.0}
         """
+        if not isinstance(data, Mapping):
+            raise ScenarioError([f"{path}: needs a mapping of fields, got {shorten(repr(data))}"])
         plain = json.loads(json.dumps(data))  # lists for tuples, text for keys, as a file has
         return cls.parse(YamlDocument(data=plain, lines={}, path=Path(path)))
 
@@ -276,3 +283,9 @@ def _adapter(classes: tuple[type[Any], ...]) -> TypeAdapter[Scenario]:
 
     del classes
     return TypeAdapter(Scenario)
+
+
+def check_is_scenario(given: object) -> None:
+    """Raises ScenarioError for what is no scenario, such as the path of a file with one."""
+    if not isinstance(given, Scenario):
+        raise ScenarioError([f"scenario: needs a Scenario, got {shorten(repr(given))}; Scenario.load(path) reads one"])

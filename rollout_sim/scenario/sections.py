@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -322,6 +323,12 @@ class Sections:
         elif source.size is not None:
             duration += spec.per_mb * source.size.mean
         return rate * min(duration, self.function.timeout)
+
+    def all_chosen(self, strategies: Sequence[str]) -> tuple[str, ...]:
+        """The names of the `strategies`, each once. Raises ScenarioError for one that there is not, and for a text in their place."""
+        if isinstance(strategies, str):
+            raise ScenarioError([f"{self.name}: strategies: needs a list of names, got {strategies!r}"])
+        return tuple(dict.fromkeys(self.chosen(name) for name in strategies))
 
     def chosen(self, strategy: str | None) -> str:
         """The name of the `strategy`, the only one for None. Raises ScenarioError naming those that there are."""

@@ -139,12 +139,12 @@ def confirmed(confirmation: Confirmation, goal: Goal) -> list[str]:
         line += f", and {played.fault} caught {share_with_interval(caught)}"
     lines = [line]
     limits = confirmation.limits(goal)
-    words: tuple[tuple[str, Kept], ...] = (("breaks", "no"), ("leaves open", "open"), ("keeps", "yes"))
+    words: tuple[tuple[str, Kept], ...] = (("broken", "no"), ("open (too few days to decide)", "open"), ("kept", "yes"))
     told = [
-        f"{word} {' and '.join(names(limits, kept)).replace('_', ' ')}" for word, kept in words if names(limits, kept)
+        f"{word}: {' and '.join(names(limits, kept)).replace('_', ' ')}" for word, kept in words if names(limits, kept)
     ]
     if told:
-        lines.append(f"there it {'; '.join(told)}")
+        lines.append(f"limits of the goal on those days: {'; '.join(told)}")
     when = when_stopped(played, strategy)
     return [*lines, when] if when else lines
 

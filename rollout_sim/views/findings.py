@@ -21,7 +21,7 @@ PAGE: Final = "check.html"
 WIDTH: Final = 100
 """Columns of the text, unless the terminal has fewer."""
 _GITHUB: Final[Mapping[Severity, str]] = {"error": "error", "warning": "warning", "note": "notice"}
-_NOTHING_MENDS: Final = "nothing that was tried mends it"
+_NOTHING_MENDS: Final = "no change that was tried fixes it"
 
 
 def text(report: CheckReport, width: int = WIDTH) -> str:
@@ -65,10 +65,10 @@ def _unmended(subject: Checked) -> str:
 
 def _remedy_lines(subject: Checked, finding: Finding, width: int) -> Iterator[str]:
     if finding.remedy is not None:
-        yield from _wrapped(f"mend: {finding.remedy.text}", width, "  ", "        ")
-        yield from _wrapped(finding.remedy.effect, width, "        ")
+        yield from _wrapped(f"fix: {finding.remedy.text}", width, "  ", "       ")
+        yield from _wrapped(finding.remedy.effect, width, "       ")
     elif finding.severity != "note":
-        yield from _wrapped(f"mend: {_unmended(subject)}", width, "  ", "        ")
+        yield from _wrapped(f"fix: {_unmended(subject)}", width, "  ", "       ")
 
 
 def _wrapped(sentence: str, width: int, indent: str, below: str | None = None) -> list[str]:
@@ -113,7 +113,7 @@ def _property(value: str) -> str:
 
 
 def _mend(finding: Finding) -> str:
-    return "" if finding.remedy is None else f"Mend: {finding.remedy.text} - {finding.remedy.effect}"
+    return "" if finding.remedy is None else f"Fix: {finding.remedy.text} - {finding.remedy.effect}"
 
 
 def sarif(report: CheckReport) -> str:
@@ -247,7 +247,7 @@ def _markdown_of(subject: Checked) -> Iterator[str]:
         return
     yield from (f"**{_cell(subject.name)}** (`{_relative(subject.place.path)}`)", "")
     if subject.loud:
-        yield from ("| | finding | mend |", "|---|---|---|")
+        yield from ("| | finding | fix |", "|---|---|---|")
         for finding in subject.loud:
             mend = (
                 _unmended(subject)

@@ -28,7 +28,7 @@ from rollout_sim.study.backtest import MAX_BYTES as MAX_MINUTES_BYTES
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces
@@ -60,11 +60,16 @@ CHOICES: Final[dict[str, dict[str, Any]]] = {
         "strategies": _STRATEGIES, "seed": _SEED, "engine": Engine | None, "replications": _COUNT, "format": _FORMAT,
     },
     "backtest": {
-        "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "replications": _COUNT, "format": _FORMAT,
+        "data": str, "minutes": str, "strategies": _STRATEGIES, "seed": _SEED, "engine": Engine | None,
+        "replications": _COUNT, "format": _FORMAT,
     },
 }  # fmt: skip
 """What each command's recipe holds beside the scenario, and of which type."""
-_LATER: Final = {"recommend": ("time", "precision", "runs", "data", "minutes"), "when": ("engine",)}
+_LATER: Final = {
+    "recommend": ("time", "precision", "runs", "data", "minutes"),
+    "when": ("engine",),
+    "backtest": ("engine",),
+}
 """Choices that a recipe of an older version does not have; it has none of them."""
 MAX_BYTES: Final = 1 << 24
 _PACKAGES: Final = {"rollout_sim": "rollout-sim", "numpy": "numpy"}
@@ -116,7 +121,8 @@ def _result_choices(result: Result) -> tuple[str, Scenario, dict[str, Any]]:
         chosen = {"engine": result.asked or result.scenario.engine, "runs": runs, **_recorded(result.data)}
         return "recommend", result.described or result.scenario, chosen
     if isinstance(result, Backtest):
-        return "backtest", result.scenario, {**_recorded(result.folder), "strategies": list(result.good)}
+        chosen = {**_recorded(result.folder), "strategies": list(result.good), "engine": result.asked}
+        return "backtest", result.scenario, chosen
     if isinstance(result, Hours):
         return "when", result.scenario, {"strategies": list(result.columns), "engine": result.asked}
     first = result[0]

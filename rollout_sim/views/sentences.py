@@ -19,7 +19,7 @@ from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.judgement import limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Outstanding, Recommendation
+from rollout_sim.study.recommend.recommendation import Outstanding, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05
@@ -50,7 +50,7 @@ def conclusion(compared: Comparison, *, below_table: bool = False) -> tuple[str,
     )
     blocked = blocked_rollouts(compared)
     if all((estimate := compared.estimates(name)["blocked"]) and estimate.mean == 1 for name in compared.columns):
-        return (*blocked, _cost(compared, best, "The traffic"))
+        return (*blocked, _cost(compared, best, "There are"))
     doubt += blocked
     if compared.twin is None:
         return doubt + _good_version(compared, best)
@@ -188,10 +188,10 @@ def _bad_version(compared: Comparison, twin: Comparison, best: str) -> tuple[str
         if count > 1 and _stopped(compared, most).mean == 0:
             stops = f"none stops it in any of the rollouts, {often}"
         else:
-            stops = f"{most} stops it{' most often,' if count > 1 else ''} in {often} of the rollouts, {as_often}"
+            stops = f"{f'{most} stops it most often,' if count > 1 else 'it stops it'} in {often} of the rollouts, {as_often}"
         return (
             f"{who} version {version} from a good one: {stops}.",
-            _cost(compared, best, f"With {best} it"),
+            _cost(compared, best, f"With {best} there are"),
         )
     stops = f"it stops version {version} in {share_with_interval(caught)} of the rollouts"
     if count > 1:
@@ -203,7 +203,7 @@ def _bad_version(compared: Comparison, twin: Comparison, best: str) -> tuple[str
     also = "But it also stops" if false.mean > RARELY else "It stops"
     return (
         f"{first}{when}.",
-        _cost(compared, best, "That"),
+        _cost(compared, best, "There are then"),
         f"{also} a good version in {share_with_interval(false)} of the rollouts.",
     )
 
@@ -219,23 +219,23 @@ def _good_version(compared: Comparison, best: str) -> tuple[str, ...]:
         if _stopped(compared, worst).mean == _stopped(compared, best).mean:
             each = "each of the" if count > 2 else "either of the"
             first = f"{good}; {each} {count} strategies stops it in {often} of the rollouts."
-            return (first, _cost(compared, best, f"With {best} the traffic"))
-        alone = f"Of the {count} strategies, {best} leaves it alone best: it stops it in {often} of the rollouts"
+            return (first, _cost(compared, best, f"With {best} there are"))
+        alone = f"Of the {count} strategies, {best} stops it least often: in {often} of the rollouts"
         first = f"{good}. {alone}; {worst} does in {share_with_interval(_stopped(compared, worst))}."
-    return (first, _cost(compared, best, f"With {best} the traffic"))
+    return (first, _cost(compared, best, f"With {best} there are"))
 
 
 def _steady(compared: Comparison, best: str) -> tuple[str, ...]:
     scenario = compared.scenario
     requests = number_with_interval(compared.estimates(best)["requests"])
     answered = f"alias {scenario.alias} answers {requests} requests in {show_duration(scenario.horizon)}"
-    return (f"Nothing is rolled out: {answered}.", _cost(compared, best, "That"))
+    return (f"Nothing is rolled out: {answered}.", _cost(compared, best, "There are"))
 
 
 def _cost(compared: Comparison, name: str, subject: str) -> str:
     estimates = compared.estimates(name)
     bad, time = number_with_interval(estimates["bad_requests"]), show_duration(compared.scenario.horizon)
-    text = f"{subject} comes to {bad} bad requests on average in {time}"
+    text = f"{subject} {bad} bad requests on average in {time}"
     added = estimates.get("bad_requests_added")
     if added is not None and added.mean > 0 and compared.scenario.rollout is not None:
         text += f" ({number_with_interval(added)} of them added by the rollout)"
@@ -243,7 +243,7 @@ def _cost(compared: Comparison, name: str, subject: str) -> str:
         f"{share_with_interval(estimates[f'budget_spent.{slo.name}'])} of the {slo.name} budget for {show_duration(slo.window)}"
         for slo in compared.scenario.slos
     ]
-    return f"{text}, {' and '.join(spent)}." if spent else f"{text}."
+    return f"{text}, which spend {' and '.join(spent)}." if spent else f"{text}."
 
 
 def _stopped(compared: Comparison, name: str) -> Estimate:
@@ -262,9 +262,9 @@ BREAKS: Final = {
 """What a candidate does that breaks a limit of the goal."""
 KEEPS: Final = {
     "catch": "catches the fault of the goal often enough",
-    "false_rollback": "leaves a good version alone often enough",
-    "budget": "is thrifty enough with the budget",
-    "time_to_full": "is quick enough",
+    "false_rollback": "rolls a good version back rarely enough",
+    "budget": "spends little enough of the budget",
+    "time_to_full": "has full traffic early enough",
 }
 """What one does that keeps it."""
 DEPLOYED_WITH: Final = {"codedeploy": "CodeDeploy", "argo": "Argo Rollouts"}
@@ -362,7 +362,9 @@ def remarks(recommendation: Recommendation) -> list[str]:
         simplest = all(candidate.complexity > winner.complexity for candidate in recommendation.ties)
         how = "it is the simplest of them" if simplest else "none of them is simpler"
         minimised = recommendation.goal.minimise.replace("_", " ")
-        lines.append(f"by {minimised} the recommended one cannot be told from {names}; {how}")
+        lines.append(
+            f"in {minimised} there is no significant difference between the recommended rollout and {names}; {how}"
+        )
     if recommendation.winner is not None and (why := shortcoming(recommendation.winner.plan)) is not None:
         lines.append(f"CodeDeploy cannot carry it out: {why}; --deploy-with codedeploy searches among what it can")
     return [*lines, *recommendation.advice.remedies]
@@ -379,7 +381,7 @@ def _against(recommendation: Recommendation, loser: Evaluation) -> str:
     same = [other for other in recommendation.alternatives if other.candidate.name == name and other is not loser]
     if not same or recommendation.winner is None:
         over = recommendation.winner is not None and loser.candidate.plan.length == 0 and bool(broken)
-        return f"{text}. The strategy makes the difference: it is over before an alarm can act" if over else text
+        return f"{text}. The cause is the strategy: it is over before an alarm can act" if over else text
     (watched,) = same
     otherwise, still_in_doubt = _judged(watched, goal)
     costs = f"{number_with_interval(watched.bad)} bad requests per release on average"
@@ -388,14 +390,12 @@ def _against(recommendation: Recommendation, loser: Evaluation) -> str:
         return f"{text} with the file's alarm; with {watched.candidate.alarm_text} {outcome}{still_in_doubt}"
     if not otherwise:
         return (
-            f"{text}. The file's alarm makes the difference: with {watched.candidate.alarm_text} it breaks no limit "
-            f"and comes to {costs}{still_in_doubt}"
+            f"{text}. The cause is the file's alarm: with {watched.candidate.alarm_text} it breaks no limit of the goal "
+            f"and adds {costs}{still_in_doubt}"
         )
     if watched.broken(goal) == loser.broken(goal):
-        return f"{text}. The strategy makes the difference: the alarm that suits it best does not change that"
-    return (
-        f"{text}. The strategy makes the difference: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
-    )
+        return f"{text}. The cause is the strategy: the best alarm for it does not change that"
+    return f"{text}. The cause is the strategy: with {watched.candidate.alarm_text} it {otherwise}{still_in_doubt}"
 
 
 def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
@@ -403,7 +403,7 @@ def _judged(evaluation: Evaluation, goal: Goal) -> tuple[str, str]:
     limits = evaluation.limits(goal)
     broken = [f"{BREAKS[limit.name]} ({_estimated(limit)})" for limit in limits if limit.kept == "no"]
     doubt = ""
-    for which, who in ((False, "too few replications decide"), (True, "no number of replications shows")):
+    for which, who in ((False, "too few replications to decide"), (True, "no number of replications shows")):
         undecided = [
             f"{KEEPS[limit.name]} ({_estimated(limit)})"
             for limit in limits

@@ -22,7 +22,7 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.judgement import goal_of, limits_by_name, limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.views.cells import (
     Average,
@@ -552,7 +552,8 @@ def comparison_table(comparison: Comparison) -> Table:
         fields.append((waiting, lambda row: EstimatedNumber(row.estimates["pending"])))
     table = table_of(rows, fields)
     whose = "the" if twin is None else "a good"
-    full = f"full: {whose} version has all traffic after this time, if it is not stopped" if rolled_out else ""
+    shown = rolled_out and any((twin or comparison).time_to_full(row.name) is not None for row in rows)
+    full = f"full: {whose} version has all traffic after this time, if it is not stopped" if shown else ""
     notes = (full, repeated(table.columns, table.rows), comparison.undecided)
     return replace(table, caption="\n".join(filter(None, notes)))
 

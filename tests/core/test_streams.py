@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sim.core.streams import Streams
+from rollout_sim.errors import ScenarioError
 
 
 def numbers(seed: int, replication: int, name: str, *index: int) -> list[float]:
@@ -61,5 +62,5 @@ def test_global_random_state_is_neither_read_nor_written() -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ValueError, match="non-negative"):
+    with pytest.raises(ScenarioError, match="seed: needs a whole number from 0, got -1"):
         numbers(-1, 0, "arrivals")

@@ -35,7 +35,10 @@ def test_planes_go_from_the_fastest_to_the_one_that_runs_everything() -> None:
 
 def test_a_study_draws_counts_where_that_is_exact() -> None:
     choice = choose_engine(scenario())
-    assert (choice.engine, choice.reason) == ("aggregate", "no state links the invocations in what is read")
+    assert (choice.engine, choice.reason) == (
+        "aggregate",
+        "exact here: invocations share no state that the results depend on",
+    )
     assert choice.batch == 1024
 
 

@@ -305,6 +305,8 @@ def test_everything_is_visible_and_nothing_sticks_out(shown: WebDriver, file: Pa
         "&& one.getBoundingClientRect().right > window.innerWidth + 0.5).map(one => one.outerHTML.slice(0, 80))"
     )
     assert outside == []
+    hidden = "return [...document.querySelectorAll('.wide')].map(one => one.scrollWidth - one.clientWidth)"
+    assert shown.execute_script(hidden) == [0], "columns of the table are out of sight"
 
 
 @pytest.mark.parametrize(("width", "dark"), VIEWS)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,8 +26,12 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import choose_engine
 from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
+from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import NO_ROLLOUT
+from rollout_sim.study.backtest import backtest
 from rollout_sim.study.comparison import compare
+from rollout_sim.study.recommend.search import recommend
+from rollout_sim.study.when import when
 from rollout_sim.theory import erlang_b, no_request_probability
 
 SIGMAS = 4.5
@@ -574,3 +580,32 @@ def test_unknown_strategies_are_named() -> None:
         simulate(scenario(), "canari")
     with pytest.raises(ScenarioError, match="choose one, got none"):
         simulate(scenario())
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda _: simulate("scenarios/checkout.yaml"), "scenario: needs a Scenario, got 'scenarios/checkout.yaml'"),
+        (lambda _: list(simulate_each("checkout.yaml")), "scenario: needs a Scenario, got 'checkout.yaml'"),
+        (lambda _: compare("checkout.yaml", 2), "scenario: needs a Scenario, got 'checkout.yaml'"),
+        (lambda _: recommend("checkout.yaml"), "scenario: needs a Scenario, got 'checkout.yaml'"),
+        (lambda _: when("checkout.yaml"), "scenario: needs a Scenario, got 'checkout.yaml'"),
+        (lambda _: backtest("checkout.yaml", "."), "scenario: needs a Scenario, got 'checkout.yaml'"),
+        (lambda given: compare(given, 2, "canary"), "strategies: needs a list of names, got 'canary'"),
+        (lambda given: compare(given, "2"), "replications: needs a whole number from 1, got '2'"),
+        (lambda given: compare(given, 2, engine="fast"), "engine: choose one, got 'fast'; allowed auto, aggregate"),
+        (lambda given: simulate(given, "canary", seed=-1), "seed: needs a whole number from 0, got -1"),
+        (lambda given: simulate(given, "canary", seed=1.5), "seed: needs a whole number from 0, got 1.5"),
+        (lambda given: recommend(given, time=-1), "time: must be above 0, got -1"),
+        (lambda _: Scenario.from_dict("checkout.yaml"), "scenario: needs a mapping of fields, got 'checkout.yaml'"),
+    ],
+)
+def test_what_python_is_given_by_mistake_is_told_as_an_error_of_the_scenario(
+    call: Callable[[Scenario], Any], told: str
+) -> None:
+    with pytest.raises(ScenarioError, match=re.escape(told)):
+        call(scenario())
+
+
+def test_a_scenario_shows_itself_in_a_line() -> None:
+    assert repr(scenario(name="small")).startswith("small: prod from version 1 to 2, ")

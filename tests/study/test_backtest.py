@@ -305,12 +305,14 @@ def test_the_command_says_when_its_prediction_is_compiled(tmp_path: Path, monkey
     monkeypatch.setattr("rollout_sim.planes.compiled.kernel.ready", lambda **_: False)
     monkeypatch.setattr("rollout_sim.cli.console.progress", enough)
     record(tmp_path, [(60, 0)] * 12)
-    for engine, told in (
-        ("compiled", "compiling the kernel of the compiled plane: about ten seconds, once\n"),
-        ("simpy", ""),
+    compiling = "compiling the kernel of the compiled plane: about ten seconds, once\n"
+    for engine, options, told in (
+        ("compiled", [], compiling),
+        ("simpy", [], ""),
+        ("simpy", ["--engine", "compiled"], compiling),
     ):
         (tmp_path / "s.yaml").write_text(to_yaml(given(tmp_path, engine=engine).dump()), encoding="utf-8")
-        done = CliRunner().invoke(app, ["backtest", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "o")])
+        done = CliRunner().invoke(app, ["backtest", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "o"), *options])
         assert "enough" in str(done.exception)
         assert done.stderr == told
 
@@ -319,11 +321,12 @@ def test_the_command_says_when_its_prediction_is_compiled(tmp_path: Path, monkey
 def test_the_command_and_its_recipe(tmp_path: Path) -> None:
     record(tmp_path, drawn(Dispersed(mean=0.02, dispersion=0.02), 600))
     (tmp_path / "s.yaml").write_text(to_yaml(given(tmp_path).dump()), encoding="utf-8")
-    arguments = ["backtest", "s.yaml", "--replications", "20", "--out", "out"]
+    arguments = ["backtest", "s.yaml", "--replications", "20", "--engine", "simpy", "--out", "out"]
     printed = call(*arguments, "--json", cwd=tmp_path)
     entry = json.loads(printed.stdout)["strategies"][0]
     assert {"strategy", "stopped_for_nothing", "predicted", "by_hour", "caught", "time_to_stop_s"} <= entry.keys()
     again = call("backtest", "--recipe", "out/backtest_recipe.json", "--out", "again", cwd=tmp_path)
     assert "stopped for nothing" in again.stdout
+    assert json.loads((tmp_path / "again" / "backtest_recipe.json").read_text(encoding="utf-8"))["engine"] == "simpy"
     for name in ("backtest.csv", "backtest_recipe.json", "week.png", "prediction.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()

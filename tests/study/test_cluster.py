@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -24,7 +25,7 @@ from rollout_sim.study.comparison import batches_of
 from rollout_sim.study.executor import run_all
 
 pytestmark = pytest.mark.long
-pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -120,6 +121,19 @@ def test_what_dies_in_the_middle(
     problem = refusal(scheduler[0], count=20_000, progress=kill)
     assert expected in problem
     assert "what is finished is kept" in problem
+
+
+def test_a_scheduler_that_dies_before_the_work_begins(
+    scheduler: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = distributed.Client.wait_for_workers
+
+    def kill_and_wait(client: Any, count: int, timeout: float) -> None:
+        scheduler[1].kill()
+        wait(client, count, timeout)
+
+    monkeypatch.setattr(distributed.Client, "wait_for_workers", kill_and_wait)
+    assert "the scheduler is gone, or the connection to it is" in refusal(scheduler[0])
 
 
 @pytest.mark.parametrize("error", [CancelledError(), ConnectionResetError()])

@@ -164,7 +164,7 @@ def test_state_that_nothing_reads_is_no_reason_to_refuse() -> None:
 
 
 def test_bad_numbers_are_refused() -> None:
-    with pytest.raises(ScenarioError, match="at least 1, got 0"):
+    with pytest.raises(ScenarioError, match="needs a whole number from 1, got 0"):
         compare(scenario(), 0)
     with pytest.raises(ScenarioError, match="got 'canari'"):
         compare(scenario(), 10, ["canari"])

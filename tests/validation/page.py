@@ -224,6 +224,13 @@ def page() -> str:
         "For `recommend`, every candidate of a small grid is simulated with many replications: what the search recommends is",
         "the best of them or within its interval. Its intervals hold the truth as often as they say, and the requests,",
         "minutes and tests that it advises where nothing satisfies the goal do what it says, in simulation.",
+        "",
+        *summary(
+            {
+                group: [row.met for row in ROWS if row.group == group]
+                for group in dict.fromkeys(row.group for row in ROWS)
+            }
+        ),
     ]
     for group in dict.fromkeys(row.group for row in ROWS):
         text += ["", f"## {group}", "", "| what | expected | plane | ours | verdict |", "|---|---|---|---|---|"]
@@ -234,6 +241,13 @@ def page() -> str:
                     f"{'met' if row.met else 'MISSED'} |"
                 )
     return "\n".join([*text, *measured_table(), ""])
+
+
+def summary(verdicts: dict[str, list[bool]]) -> list[str]:
+    """How many rows of each group are met, as the lines of a paragraph; `verdicts` has one for each row."""
+    every = [met for group in verdicts.values() for met in group]
+    lines = [f"**{sum(every)} of {len(every)} rows are met.** By part:", ""]
+    return [*lines, *(f"- {group}: {sum(met)} of {len(met)}" for group, met in verdicts.items())]
 
 
 def number(value: float) -> str:

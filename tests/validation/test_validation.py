@@ -43,6 +43,8 @@ def test_the_page_is_current() -> None:
     assert [(one[0].removeprefix("| "), one[1], one[2]) for one in rows] == [
         (row.what, number(row.expected), row.plane) for row in ROWS
     ]
+    if MEASUREMENTS.exists():
+        assert f"**{len(ROWS)} of {len(ROWS)} rows are met.**" in text
 
 
 @pytest.mark.skipif(not unseen.TRACE.exists(), reason="the real trace is not beside the project")

@@ -128,7 +128,7 @@ def test_annotations_are_one_line_each() -> None:
     assert [re.match(r"::(\w+) ", line)[1] for line in lines[:-1]] == ["error", "warning", "notice"]  # type: ignore[index]
     assert lines[0].startswith("::error file=a b%2Cc%3Ad.yaml,line=3,title=RS201 nothing-watches::")
     assert "%0A::error::x%25, 100%25" in lines[0]
-    assert "%0AMend: alarms.errors.datapoints: 1 of 1" in lines[1]
+    assert "%0AFix: alarms.errors.datapoints: 1 of 1" in lines[1]
 
 
 def test_junit_has_a_case_for_each_rule() -> None:
@@ -156,15 +156,15 @@ def test_recommend_is_named_only_where_it_takes_the_scenario() -> None:
     for form in ("text", "markdown"):
         assert "`rollout-sim recommend` searches further" in FORMATS[form](EVERY)
         refused = FORMATS[form](CheckReport(checked=(replace(one, searchable=False),)))
-        assert "nothing that was tried mends it" in refused
+        assert "no change that was tried fixes it" in refused
         assert "recommend" not in refused
 
 
 def test_text_says_what_mends_it_and_what_is_silenced() -> None:
     text = FORMATS["text"](EVERY)
     assert text.startswith("rollouts/orders.yaml:16: warning RS102 alarm-hardly-fires\n  errors hardly fires")
-    assert "  mend: alarms.errors.datapoints: 1 of 1\n        then it catches 7.2% errors in 99%" in text
-    assert "mend: nothing that was tried mends it; `rollout-sim recommend` searches further" in text
+    assert "  fix: alarms.errors.datapoints: 1 of 1\n       then it catches 7.2% errors in 99%" in text
+    assert "fix: no change that was tried fixes it; `rollout-sim recommend` searches further" in text
     assert "silenced RS203: the hook runs everything" in text
     assert "note: orders: something is guessed" in text
     assert text.endswith("1 rollout checked: 1 error, 1 warning, 1 note, 1 silenced\n")

@@ -75,7 +75,7 @@ def test_where_nothing_is_stopped_no_strategy_stops_it_most_often() -> None:
     found = compared({"instant": (0.0, 900.0), "canary": (0.0, 880.0)}, {"instant": 0.0, "canary": 0.0})
     assert ": none stops it in any of the rollouts, 0% [0%, " in conclusion(found)[0]
     alone = conclusion(compared({"canary": (0.0, 880.0)}, {"canary": 0.0}))[0]
-    assert alone.startswith("canary does not tell version 2 from a good one: canary stops it in 0% [")
+    assert alone.startswith("canary does not tell version 2 from a good one: it stops it in 0% [")
 
 
 def test_a_good_version_is_best_left_alone() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rollout_sim.core.arrays import IntArray
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.clock import Clock
-from rollout_sim.formats.measurements.naming import Names, unknown_series
+from rollout_sim.formats.measurements.naming import Names, not_used, unknown_series
 from rollout_sim.formats.measurements.recording import RECORDS, Recording, Series, checked, number, period_of
 
 DOCUMENTS: Final[Mapping[str, str]] = {
@@ -153,7 +153,7 @@ def _left_out(recording: Recording, source: str, unknown: list[str], total: int)
     if unknown and len(unknown) == total:
         raise ValueError(unknown_series(source, unknown))
     for name in unknown:
-        recording.remark(f"{source}: left out: {shorten(name)}, which is none of the metrics that are used")
+        recording.remark(f"{source}: {not_used(name)}")
 
 
 def _list(document: Mapping[str, Any], key: str, source: str) -> list[Mapping[str, Any]]:

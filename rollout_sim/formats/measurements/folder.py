@@ -168,8 +168,12 @@ def _scope(table: Sequence[Measured], choices: Choices, recording: Recording) ->
     usable = [measured for measured in table if np.nansum(measured.columns["invocations"]) > 0]
     if not usable:
         what = "there are no invocations in it" if table else "there are no metrics in it"
+        reasons = [remark for remark in recording.remarks if "left out: " in remark or "is empty: " in remark]
         raise ScenarioError(
-            [f"the recording cannot be used: {what}; allowed at least Invocations and Errors, see --print-commands"]
+            [
+                f"the recording cannot be used: {what}; allowed at least Invocations and Errors, see --print-commands",
+                *reasons,
+            ]
         )
     for of in (f"alias:{choices.alias}", "function"):
         best = min(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rollout_sim.core.minutes import COLUMNS
+from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.recording import RECORDS
 
 LABEL: Final = re.compile(r"(?P<column>\w+) of (?P<of>function|alias:[\w-]+|version:\d+) every (?P<period>\d+) s")
@@ -108,10 +109,11 @@ class Names:
         version = re.search(r"(?i)version[\s:=_\"'-]*(\d+)|\bv(\d+)\b", rest)
         if version is not None:
             return f"version:{version[1] or version[2]}"
-        if self.function is not None and re.search(
-            rf"(?<![\w-]){re.escape(f'{self.function}:{self.alias}')}(?![\w-])", name
-        ):
-            return f"alias:{self.alias}"
+        of_function = None if self.function is None else re.search(
+            rf"(?<![\w-]){re.escape(self.function)}:([\w-]+)(?=[\s/,;]|$)", name
+        )  # fmt: skip
+        if of_function is not None and column_of(_lowered(of_function[1])) is None:
+            return f"{'version' if of_function[1].isdigit() else 'alias'}:{of_function[1]}"
         alias = re.search(r"(?i)alias[:=]\s*[\"']?([\w-]+)", rest)
         if alias is not None:
             return f"alias:{alias[1]}"
@@ -148,6 +150,12 @@ def _scale(lowered: str) -> float:
     if re.search(r"micro|(?<![a-z])us(?![a-z])", lowered):
         return 0.001
     return 1000.0 if re.search(r"second|(?<![a-z])sec(?![a-z])|\(s\)", lowered) else 1.0
+
+
+def not_used(name: str) -> str:
+    """The remark that a series of a file is left out."""
+    wanted = "a sum of invocations, errors or throttles, the concurrency, or an average, p50, p90, p99 or maximum of the duration"
+    return f"left out: {shorten(name)}, which is not one of these: {wanted}"
 
 
 def unknown_series(source: str, names: Iterable[str]) -> str:

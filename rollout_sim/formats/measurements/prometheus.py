@@ -11,7 +11,7 @@ from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.amazon import inside
 from rollout_sim.formats.measurements.clock import Clock
-from rollout_sim.formats.measurements.naming import Names, unknown_series
+from rollout_sim.formats.measurements.naming import Names, not_used, unknown_series
 from rollout_sim.formats.measurements.recording import COUNTS, MINUTE, Recording, Series, checked, number
 
 _FEW: Final = 10
@@ -77,7 +77,7 @@ def read_matrix(document: Mapping[str, Any], source: str, names: Names, clock: C
     if unknown and not recording.series:
         raise ValueError(unknown_series(source, unknown))
     for written in unknown:
-        recording.remark(f"{source}: left out: {shorten(written)}, which is none of the metrics that are used")
+        recording.remark(f"{source}: {not_used(written)}")
     if not data["result"]:
         recording.remark(f"{source}: the query found no series")
     return _added_up(recording)

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any, Final
 
-from rollout_sim.core.files import read_regular
+from rollout_sim.core.files import no_text, read_regular
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.amazon import is_answer, read_answer
 from rollout_sim.formats.measurements.clock import Clock
@@ -49,10 +49,11 @@ def read_files(paths: Sequence[Path], names: Names, zone: tzinfo, *, zone_named:
 
 
 def _read(path: Path, names: Names, clock: Clock) -> Recording:
+    content = read_regular(path, MAX_BYTES)
     try:
-        text = read_regular(path, MAX_BYTES).decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: is no UTF-8 text; allowed {_FORMS}") from None
+        raise ValueError(f"{path}: {no_text(content)}; allowed {_FORMS}") from None
     if not text.strip():
         return _nothing(path)
     if text.lstrip()[0] not in "{[":

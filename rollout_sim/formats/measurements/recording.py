@@ -25,6 +25,8 @@ RECORDS: Final = "records"
 """What a queue or stream took in, beside the columns of the table: it tells how many records a batch held."""
 COUNTS: Final = ("invocations", "errors", "throttles", RECORDS)
 """Columns that are whole numbers, and that add up over time."""
+_ROUNDED: Final = 0.1
+"""The share of all that a series counts by which rounding may change it: shares and rates per second would be lost."""
 LARGEST: Final = 1e9
 """No count and no duration (ms) of a period is larger."""
 FIRST: Final = 1_000_000_000
@@ -223,8 +225,16 @@ def checked(series: Series, remarks: list[str]) -> Series:
         times = times - off
     if series.column in COUNTS:
         whole = np.round(values)
+        if abs(float(whole.sum() - values.sum())) > _ROUNDED * float(values.sum()):
+            first = int(np.argmax(np.abs(whole - values)))
+            what = f"{series.column} of {series.of} is {values[first]:g} at {stamp(int(times[first]))}"
+            allowed = "whole numbers, the Sum of each period, not shares, averages or rates per second"
+            raise ValueError(f"{series.source}: {what}; allowed {allowed}")
         if not np.allclose(values, whole, atol=1e-6):
-            remarks.append(f"{series.source}: {series.column} are no whole numbers (interpolated?); they are rounded")
+            remarks.append(
+                f"{series.source}: {series.column} are no whole numbers (interpolated, averages, or rates per second?); they "
+                "are rounded; the Sum of each period is wanted"
+            )
         values = whole
     return Series(column=series.column, of=series.of, period=period, times=times, values=values, source=series.source)
 

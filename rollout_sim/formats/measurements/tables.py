@@ -18,7 +18,7 @@ from rollout_sim.core.units import UNITS
 from rollout_sim.core.yaml_io import shorten
 from rollout_sim.formats.measurements.clock import Clock
 from rollout_sim.formats.measurements.insights import read_reports
-from rollout_sim.formats.measurements.naming import Named, Names, unknown_series
+from rollout_sim.formats.measurements.naming import Named, Names, not_used, unknown_series
 from rollout_sim.formats.measurements.recording import MINUTE, Recording, Series, checked, number, period_of
 
 _TIMES: Final = ("time", "timestamp", "date", "datetime", "@timestamp", "_time")
@@ -87,7 +87,7 @@ def read_table(text: str, source: str, names: Names, clock: Clock) -> Recording:
     if not recording.series:
         raise ValueError(unknown_series(source, unknown))
     for name in unknown:
-        recording.remark(f"{source}: left out: the column {shorten(name)}, which is none of the metrics that are used")
+        recording.remark(f"{source}: {not_used(name)}")
     return recording
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.planes.base import PlaneSpec
 
-_EXACT: Final = "no state links the invocations in what is read"
+_EXACT: Final = "exact here: invocations share no state that the results depend on"
 SPEC: Final = PlaneSpec(
     engine="aggregate",
     speed=math.inf,

@@ -18,7 +18,7 @@ from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, 
 from rollout_sim.study.check.rule import Match, Rule
 from rollout_sim.study.check.rules import RULES
 from rollout_sim.study.executor import elsewhere
-from rollout_sim.study.recommend.search import obstacles
+from rollout_sim.study.recommend.defaults import obstacles
 
 EVERYWHERE: Final = "*"
 """The subject of a silence that holds for all."""

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullFormatter
 
 from rollout_sim.core.arrays import FloatArray
 from rollout_sim.core.formatting import show_duration
@@ -135,7 +135,7 @@ def _exceeded(fitted: Fitted, ax: Axes) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
     percent_axis(ax)
     ax.set_xlabel("share of errors in a period")
-    ax.set_ylabel("periods with as many")
+    ax.set_ylabel("share of periods\nwith at least so many")
     ax.legend(loc="upper right", fontsize=9)
     named = {
         "constant": "a constant rate",
@@ -158,9 +158,9 @@ def _clumping(fitted: Fitted, ax: Axes) -> None:
     ax.axhline(1, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), label="a constant rate")
     ax.set_xticks(places, [show_duration(float(span * fitted.errors.period)) for span in spans])
     ax.set_xlim(-0.5, len(spans) - 0.5)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, max(2.0, float(values.max())) * 1.25)  # room for the legend
     ax.set_ylabel("index of dispersion")
-    ax.legend(loc="upper left", fontsize=9)
+    ax.legend(loc="upper right", ncols=3, fontsize=9)
     subtitle(ax, "Dispersion of the errors", _how_well(fitted.errors.goodness))
 
 
@@ -187,13 +187,23 @@ def _durations(fitted: DurationFit | None, samples: FloatArray, ax: Axes, title:
         for at, share, name in known:
             ax.annotate(name, (at, share), xytext=(6, -12), textcoords="offset points", fontsize=9)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(_ticks(ax))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show_duration(value)))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(0, 1.02)
     percent_axis(ax)
-    ax.set_ylabel("as long or shorter")
+    ax.set_ylabel("share as short or shorter")
     ax.legend(loc="lower right", fontsize=9)
     subtitle(ax, title, _how_well(fitted.goodness))
+
+
+def _ticks(ax: Axes) -> Locator:
+    """Where a logarithmic axis of durations has figures: few, but some even within a decade."""
+    low, high = ax.get_xlim()
+    decades = math.log10(high / low)
+    if decades < 1:
+        return MaxNLocator(3)
+    return LogLocator(subs=(1, 3)) if decades < 3 else LogLocator(numticks=7)
 
 
 def _risk(fitted: Fitted, ax: Axes) -> None:

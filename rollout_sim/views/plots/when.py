@@ -7,6 +7,7 @@ from typing import Final
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from rollout_sim.study.when import HOURS, MEASURES, Hours
 from rollout_sim.views.plots.style import axes_or_new, drawable, headline, legend_of, look, strategy_index, styled
@@ -16,6 +17,8 @@ _LABELS: Final = {
     "time_to_stop_s": "minutes until it is stopped",
 }
 _MINUTE: Final = 60.0
+_FAR: Final = 20.0
+"""How far apart figures are that no common linear axis tells from each other."""
 
 
 def by_hour(result: Hours, measure: str = MEASURES[0], *, ax: Axes | None = None) -> Axes:
@@ -33,7 +36,13 @@ def by_hour(result: Hours, measure: str = MEASURES[0], *, ax: Axes | None = None
     ax.set_xticks(range(0, HOURS, 3), [f"{hour:02}" for hour in range(0, HOURS, 3)])
     ax.set_xlabel("hour at which the rollout begins, UTC")
     ax.set_ylabel(_LABELS[measure])
-    ax.set_ylim(bottom=0.0)
+    means = [e.mean for strategy in result.columns for e in result.estimates(strategy, measure) if e is not None]
+    if means and min(means) > 0 and max(means) > _FAR * min(means):
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_ylim(bottom=0.0)
     return ax
 
 

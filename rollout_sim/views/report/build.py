@@ -14,13 +14,14 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.run.batch import Samples
 from rollout_sim.run.result import RunResult
-from rollout_sim.run.simulate import Progress, part_of, simulate_each
+from rollout_sim.run.simulate import Progress, choose_for_runs, part_of, simulate_each
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.executor import starting, worth_sharing
 from rollout_sim.study.recommend.candidates import Candidate
-from rollout_sim.study.recommend.search import Recommendation, Search, prepare
+from rollout_sim.study.recommend.recommendation import Recommendation
+from rollout_sim.study.recommend.search import Search, prepare
 from rollout_sim.study.replications import nominal_seconds, nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
@@ -58,6 +59,28 @@ class Report:
     """The processes that made it, and draw it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planes:
+    """The data planes that a report's page needs."""
+
+    study: EngineChoice
+    """That of the comparison, and of what is simulated beside it."""
+    single: EngineChoice
+    """That of the runs that are drawn one by one."""
+
+
+def choose_planes(scenario: Scenario, strategies: Sequence[str] = (), engine: Engine | None = None) -> Planes:
+    """The data planes of a report with the same arguments. Raises ScenarioError for what cannot be run."""
+    study = choose_engine(scenario, engine)
+    return Planes(study=study, single=choose_for_runs(_for_single_runs(scenario, engine), strategies))
+
+
+def _for_single_runs(scenario: Scenario, engine: Engine | None) -> Scenario:
+    """The scenario with the engine of its single runs: the aggregate plane has none to look at."""
+    asked = engine or scenario.engine
+    return replace(scenario, engine="auto" if asked == "aggregate" else asked)
+
+
 def make_report(
     path: Path,
     *,
@@ -67,30 +90,31 @@ def make_report(
     engine: Engine | None = None,
     jobs: int | None = 1,
     progress: Progress | None = None,
-    plane: EngineChoice | None = None,
+    planes: Planes | None = None,
 ) -> Report:
     """Simulates what the page of the scenario in `path` needs, for the `strategies` (all by default).
 
     Without `replications` as many as the plane manages in seconds by its nominal speed, so that the number, and with it
     every figure, is the same on all machines. `seed` and `engine` replace the scenario's; `jobs` processes share the work (None:
-    as many as there are processors, where it is worth it). `progress` is called with the share that is done. `plane` is what
-    `choose_engine(scenario, engine)` said, where it was asked before. Raises ScenarioError for what cannot be run.
+    as many as there are processors, where it is worth it). `progress` is called with the share that is done. `planes` is what
+    `choose_planes` said of the same, where it was asked before. Raises ScenarioError for what cannot be run.
     """
     scenario = Scenario.load(path)
     command = _command(path, strategies, replications, seed, engine)
     seed = scenario.seed if seed is None else seed
-    plane = choose_engine(scenario, engine) if plane is None else plane
+    planes = choose_planes(scenario, strategies, engine) if planes is None else planes
+    plane = planes.study
     names = len(strategies or scenario.strategies) or 1
     count = replications or nominally_affordable(scenario, plane, 2 * names)
-    single = replace(scenario, engine=engine or scenario.engine)
-    if single.engine == "aggregate":  # it has no single runs to look at
-        single = replace(single, engine="auto")
+    single = _for_single_runs(scenario, engine)
     search = _search(scenario, path, seed, engine)
     if jobs is None:
-        work = nominal_seconds(scenario, plane, 2 * names * count) if isinstance(search, str) else search.effort.planned
+        work = nominal_seconds(scenario, plane, 2 * names * count) if isinstance(search, str) else search.sizes.work
         jobs = worth_sharing(work)
     with starting(jobs):
-        runs = tuple(simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25)))
+        runs = tuple(
+            simulate_each(single, strategies, seed=seed, progress=part_of(progress, 0.0, 0.25), choice=planes.single)
+        )
     compared = compare(
         scenario, count, strategies,
         seed=seed, engine=engine, jobs=jobs, progress=part_of(progress, 0.25, 0.5), plane=plane, keep=False,

@@ -222,7 +222,14 @@ def _answer(report: Report) -> dict[str, Any]:
         missing = shortcoming(recommendation.winner.plan)
         more = [f"CodeDeploy cannot carry that out: {missing}."] if missing is not None else []
         more += _better_elsewhere(report)
-        more += [f"These cannot be told from it in what is minimised: {ties}."] if ties else []
+        more += [f"In what is minimised there is no significant difference to: {ties}."] if ties else []
+        assert goal is not None
+        assert report.chosen is not None
+        verdict = Verdict(limits_of(report.shown, report.chosen, goal))
+        if verdict.tone != "good":
+            more.append(
+                f"The comparison below holds it against the goal once more, on other random numbers: {verdict.text}."
+            )
         return {"text": text, "more": more}
     if goal is None or not report.scenario.new:
         return {"text": "", "more": []}

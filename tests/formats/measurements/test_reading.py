@@ -15,6 +15,7 @@ from recorded import HISTORY, START, columns, metric_data, times, write_csv, wri
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.measurements.configuration import configured
+from rollout_sim.formats.measurements.folder import Choices, imported
 from rollout_sim.formats.measurements.history import releases
 from rollout_sim.formats.measurements.naming import Names
 from rollout_sim.formats.measurements.reading import read_files
@@ -250,7 +251,13 @@ WRONG = {
     "stamp.csv": ("time,invocations\nyesterday,5\n", "'yesterday' is no time; allowed ISO 8601"),
     "text.csv": ("time,invocations\n2026-11-24T14:00:00Z,many\n", ":2: invocations is a number, got text of 4 characters"),
     "minus.csv": ("time,invocations\n2026-11-24T14:00:00Z,-5\n", "invocations of alias:prod is -5 at 2026-11-24T14:00:00Z"),
-    "binary.csv": ("\udcff\udcfe", "is no UTF-8 text"),
+    "binary.csv": ("\udcff\udcfd", "is no UTF-8 text; allowed the JSON of aws cloudwatch"),
+    "windows.csv": ("\udcff\udcfet", "is UTF-16 text; save it as UTF-8; allowed the JSON of aws cloudwatch"),
+    "packed.csv.gz": ("\x1f\udc8b", "is compressed (gzip); unpack it; allowed the JSON of aws cloudwatch"),
+    "shares.csv": (
+        "time,invocations,errors\n2026-11-24T14:00:00Z,500,0.002\n2026-11-24T14:01:00Z,500,0.004\n",
+        "errors of alias:prod is 0.004 at 2026-11-24T14:01:00Z; allowed whole numbers, the Sum of each period",
+    ),
     "words.json": ('[{"@duration": "abc"}]', "needs a number, got text of 3 characters"),
     "reports.json": ('[{"@timestamp": "x"}]', "no row has @duration; ask Logs Insights for: fields"),
 }  # fmt: skip
@@ -272,6 +279,17 @@ def test_a_time_that_nobody_has_seen_yet_is_refused(tmp_path: Path, time: str) -
     path = write_csv(tmp_path / "a.csv", "time,prod invocations", ["2026-11-24T14:00:00Z,5", f"{time},5"])
     with pytest.raises(ScenarioError, match=r"a.csv: invocations: the time \d+ lies after 2099"):
         read(path)
+
+
+def test_a_recording_without_invocations_tells_what_was_left_out(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "a.csv", "time,prod invocations average,prod errors", ["2026-11-24T14:01:00Z,1,0"])
+    (tmp_path / "b.csv").write_text("")
+    with pytest.raises(ScenarioError) as caught:
+        imported(read(path, tmp_path / "b.csv"), Choices(function="orders", alias="prod"))
+    cannot, average, empty = caught.value.problems
+    assert "there are no invocations in it" in cannot
+    assert "a.csv: left out: prod invocations average, which is not one of these: a sum of invocations" in average
+    assert empty == "b.csv: is empty: nothing is read of it"
 
 
 def test_a_recording_longer_than_anybody_keeps_is_refused(tmp_path: Path) -> None:
@@ -325,6 +343,9 @@ def test_names(name: str, column: str | None, of: str | None) -> None:
         ("checkout-v2", "Resource: checkout-v2:prod, ExecutedVersion: 7, Errors", "errors", "version:7"),
         ("orders-prod", "orders-prod Errors of function", "errors", "function"),
         ("Errors", "Errors", "errors", None),
+        ("orders", "orders:live Errors", "errors", "alias:live"),
+        ("orders", "orders:7 Errors", "errors", "version:7"),
+        ("orders", "orders:Errors", "errors", None),
     ],
 )
 def test_the_name_of_the_function_says_nothing_of_the_metric_or_the_scope(
@@ -347,7 +368,7 @@ def test_the_name_of_a_file_tells_the_metric_of_a_series_only_where_it_is_alone(
     path = write_csv(tmp_path / "errors-and-invocations.csv", "time,prod Duration Minimum,prod Invocations", rows)
     recording = read(path)
     assert [series.column for series in recording.series] == ["invocations"]
-    assert any("left out: the column prod Duration Minimum" in remark for remark in recording.remarks)
+    assert any("left out: prod Duration Minimum" in remark for remark in recording.remarks)
     alone_in_it = write_csv(tmp_path / "prod-errors.csv", "time,A", ["2026-11-24T14:00:00Z,5"])
     assert [(series.column, series.of) for series in read(alone_in_it).series] == [("errors", "alias:prod")]
 

@@ -6,21 +6,28 @@ What is measured are the boxes of the renderer (`boxes`), at the resolution in w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
-from boxes import faults
+from boxes import drawn_texts, faults
 from builders import data, scenario
 from matplotlib.figure import Figure
+from recorded import columns, metric_data, write_csv, write_json
 
 mpl.use("Agg")
 
 from rollout_sim import Scenario, compare, recommend, simulate_each, sweep
 from rollout_sim.core.yaml_io import YamlDocument
+from rollout_sim.formats.measurements.folder import Choices, imported
+from rollout_sim.formats.measurements.naming import Names
+from rollout_sim.formats.measurements.reading import read_files
 from rollout_sim.views.output import pictures_of
+from rollout_sim.views.plots.fit import fit
 from rollout_sim.views.plots.style import drawable, styled, wrapped
 
 SCENARIOS = sorted((Path(__file__).parents[3] / "scenarios").glob("*.yaml"))
@@ -135,6 +142,28 @@ def test_a_trade_off_can_be_read_with_few_points_and_with_many(thresholds: Seque
     figure = pictures_of(swept)["trade_off"]()
     assert figure is not None
     assert faults(figure) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cold", [(300.0, 400.0, 500.0), (5.0, 300.0, 9000.0)])
+def test_the_picture_of_a_fit_can_be_read(tmp_path: Path, cold: tuple[float, ...]) -> None:
+    lines = [f"2026-11-24 14:{k:02}:00.000,{80 + k},{cold[k % 3] + k if k < 40 else ''}" for k in range(60)]
+    paths = [
+        write_json(tmp_path / "m.json", metric_data(columns(1, minutes=300, errors=0.02))),
+        write_csv(tmp_path / "r.csv", "@timestamp,@duration,@initDuration", lines),
+    ]
+    recording = read_files(paths, Names(function="checkout"), UTC, zone_named=False)
+    figure = fit(imported(recording, Choices(function="checkout", alias="prod")).fitted, "checkout")
+    assert faults(figure) == []
+    shown = [text for text, _ in drawn_texts(figure)]
+    assert "measured" in shown
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        assert sum(low <= tick <= high for tick in ax.get_xticks()) >= 2, f"{ax.get_title()}: no figures on its axis"
+        points = np.vstack([line.get_xydata() for line in ax.lines if line.get_marker() == "o"] or [np.empty((0, 2))])
+        boxes = [] if ax.get_legend() is None else [ax.get_legend().get_window_extent()]
+        covered = [box.contains(*ax.transData.transform(point)) for box in boxes for point in points]
+        assert not any(covered), f"{ax.get_title()}: the legend hides a point"
 
 
 def test_every_strategy_is_in_the_legend_under_its_own_name() -> None:
