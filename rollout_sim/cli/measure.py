@@ -155,7 +155,7 @@ def _print_commands(function: str | None, alias: str, days: float, region: str |
     from rollout_sim.formats.measurements.commands import command_lines
 
     for line in command_lines(function or "FUNCTION", alias, days, int(time.time()), region, profile):
-        click.echo(line)
+        console.echo(line)
 
 
 def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, options: dict[str, Any]) -> Recording:

@@ -208,10 +208,30 @@ def test_events_that_do_not_fit_are_refused(small: Path) -> None:
     assert "too many to keep (--events); allowed 5e+06" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
-    script = f"{' '.join(COMMAND)} schema | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("words", ["schema", "check --help", "run SMALL --jobs 1", "check SMALL"])
+@pytest.mark.slow
+def test_a_reader_that_goes_away_is_no_error(words: str, small: Path) -> None:
+    """The status of `check` says what it has found, whoever reads it."""
+    if words == "check SMALL":
+        small.write_text(yaml.safe_dump(data(alarms__errors__threshold="> 100000"), sort_keys=False))
+    script = f"{' '.join(COMMAND)} {words.replace('SMALL', small.name)} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=small.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1 if words == "check SMALL" else 0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(
+    ("redirected", "status", "errors"),
+    [
+        (">/dev/full", 2, "output: No space left on device\n"),
+        (">/dev/full 2>/dev/full", 2, ""),
+        (">&- 2>&- <&-", 0, ""),
+    ],
+)
+def test_what_cannot_be_told_is_told_by_the_status(redirected: str, status: int, errors: str, small: Path) -> None:
+    script = f"{' '.join(COMMAND)} validate {small.name} {redirected}"
+    done = subprocess.run(["bash", "-c", script], cwd=small.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, errors)
 
 
 def test_no_command_overwrites_what_another_one_wrote_into_the_same_folder() -> None:
