@@ -12,8 +12,10 @@ import os
 import statistics
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.recommend.candidates import strategies
 from rollout_sim.study.recommend.search import Search, prepare
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
@@ -24,10 +26,11 @@ STATEFUL = 30.0
 
 def alone(search: Search, runs: int) -> float:
     """CPU seconds that so many runs take where they are stops of one candidate, by those of a part of them."""
-    candidate = search.promising(keep_alarms=True)[0][0]
-    count = min(runs, 1 << 14 if search.single == 0 else 64)
+    sampler = search.sampler()
+    candidate = search.shortlist.promising(sampler.planner, keep_alarms=True)[0][0]
+    count = min(runs, 1 << 14 if search.problem.whole_periods else 64)
     began = time.process_time()
-    search.stops(candidate, "good", 1 << 12, count)
+    sampler.sample_stops(candidate, "good", 1 << 12, count)
     return (time.process_time() - began) * runs / count
 
 
@@ -46,14 +49,17 @@ def main() -> None:
     print(f"load of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())} on {os.cpu_count()} cores")
     for name in names:
         scenario = Scenario.load(SCENARIOS / f"{name}.yaml")
-        prepare(scenario).explore(prepare(scenario).promising(keep_alarms=False)[0][:1])  # compiles, if need be
+        search = prepare(scenario)
+        search.evaluations(strategies(scenario)[:1], search.sizes.explore)  # compiles, if need be
         ratios, clock, spent = [], [], []
         for _ in range(repeat):
             search = prepare(scenario)
             began = time.process_time()
-            answer = search.recommend()
+            with patch.object(search, "sampler", wraps=search.sampler) as sampler:
+                answer = search.recommend()
+            (effort,) = sampler.call_args.args
             spent.append(time.process_time() - began)
-            nominal, runs = search.effort.spent, search.effort.runs
+            nominal, runs = effort.spent, effort.runs
             ratios.append(spent[-1] / alone(prepare(scenario), runs))
             if options.jobs > 1:
                 began = time.perf_counter()

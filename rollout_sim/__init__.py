@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from rollout_sim.scenario.scenario import Scenario
     from rollout_sim.study.backtest import Backtest, backtest
     from rollout_sim.study.comparison import Comparison, compare
-    from rollout_sim.study.recommend.search import Recommendation, recommend
+    from rollout_sim.study.recommend.recommendation import Recommendation
+    from rollout_sim.study.recommend.search import recommend
     from rollout_sim.study.sweep import Sweep, sweep
     from rollout_sim.study.when import Hours, when
 
@@ -76,7 +77,7 @@ _HOMES = {
     "backtest": "study.backtest",
     "Comparison": "study.comparison",
     "compare": "study.comparison",
-    "Recommendation": "study.recommend.search",
+    "Recommendation": "study.recommend.recommendation",
     "recommend": "study.recommend.search",
     "Function": "function.lambda_api",
     "RunResult": "run.result",

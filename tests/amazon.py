@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import re
 import subprocess
 import sys
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,25 +88,21 @@ def answering(answers: dict[str, Answer]) -> Iterator[tuple[str, list[str]]]:
 
 @contextmanager
 def moto(log: Path) -> Iterator[str]:
-    """moto's server in a process of its own; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """moto's server in a process of its own, which takes a free port and says which; yields its URL."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"],
             stdout=output, stderr=subprocess.STDOUT, env=os.environ | CREDENTIALS,
         )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=2).close()
+        for _ in range(480):
+            if told := re.search(r"Running on (http://127\.0\.0\.1:[0-9]+)\s", log.read_text()):
                 break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                threading.Event().wait(0.25)  # a test may do away with sleep
-        yield url
+            assert process.poll() is None, log.read_text()
+            threading.Event().wait(0.25)  # a test may do away with sleep
+        else:
+            raise TimeoutError(f"moto did not start within two minutes: {log.read_text()}")
+        yield told[1]
     finally:
         process.terminate()
         process.wait(30)

@@ -1,7 +1,24 @@
-"""`python -m rollout_sim.cli`: the command line without its script."""
+"""`rollout-sim`, or `python -m rollout_sim.cli`: the entry point, which can be interrupted before the commands are loaded."""
 
 from __future__ import annotations
 
-from rollout_sim.cli.main import main
+import sys
 
-main()
+from rollout_sim.cli import interruption
+
+
+def main() -> None:
+    """Loads the commands and runs the one that is asked for."""
+    interruption.listen()
+    try:
+        from rollout_sim.cli.main import main as run_command
+    except KeyboardInterrupt:
+        interruption.ignore()
+        print("interrupted", file=sys.stderr)  # noqa: T201 - what prints otherwise is not loaded
+        interruption.forget()
+        raise SystemExit(interruption.status()) from None
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.cli import console, options
+from rollout_sim.cli import console, interruption, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ def compare(task: options.Task, other: Path | None, replications: int | None, tw
     task.deliver(compared, named, lambda: _shown(compared))
     if compared.interrupted is not None:
         kept = f"{compared.replications:,} of {compared.interrupted:,} replications are kept"
-        console.tell(f"interrupted: {kept}")
-        raise SystemExit(options.INTERRUPTED)
+        console.tell_interrupted(f": {kept}")
+        raise SystemExit(interruption.status())
 
 
 def _shown(compared: Comparison) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from rollout_sim.cli import interruption
 from rollout_sim.core.files import write_file
 from rollout_sim.errors import legible
 
@@ -60,6 +61,7 @@ def progress(label: str) -> Iterator[Progress]:
 
     def report(done: float) -> None:
         nonlocal told
+        interruption.check()
         now = time.monotonic()
         if not console.is_terminal:
             if now - told >= INTERVAL:
@@ -137,6 +139,13 @@ def tell(text: str) -> None:
     width = width_of(sys.stderr)
     for line in map(legible, text.split("\n")):
         click.echo(line if width is None else _wrapped(line, width), err=True)
+
+
+def tell_interrupted(kept: str = "") -> None:
+    """Says that the command was interrupted, and what is `kept`, with what stands between; not behind a terminal's ^C."""
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    tell(f"interrupted{kept}")
 
 
 def width_of(stream: TextIO) -> int | None:

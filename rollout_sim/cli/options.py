@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "rollout-sim"
 """What the program is called, however it was started; shells complete by this name."""
-INTERRUPTED = 130
-"""The exit status of an interrupted command."""
-TERMINATED = 143
-"""The same where SIGTERM interrupted it."""
 _SHOWN: Final = 12
 _SECTIONS: Final = (rb"^function\s*:", rb"^traffic\s*:")
 _HEAD: Final = 1 << 16

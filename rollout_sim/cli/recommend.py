@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.cli import console, options
+from rollout_sim.cli import console, interruption, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollout_sim.scenario.goals import DeployWith
+    from rollout_sim.study.recommend.recommendation import Recommendation
     from rollout_sim.study.recommend.recorded import Confirmation
-    from rollout_sim.study.recommend.search import Recommendation
 
 
 @click.command()
@@ -96,8 +96,8 @@ def recommend(
         lambda: _document(recommendation, confirmation),
     )
     if recommendation.interrupted:
-        console.tell(f"interrupted {recommendation.interrupted}")
-        raise SystemExit(options.INTERRUPTED)
+        console.tell_interrupted(f" {recommendation.interrupted}")
+        raise SystemExit(interruption.status())
 
 
 def _shown(task: options.Task, recommendation: Recommendation, confirmation: Confirmation | None) -> Iterator[Any]:

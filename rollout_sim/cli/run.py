@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_sim.cli import console, options
+from rollout_sim.cli import console, interruption, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,10 +77,9 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     if results:
         task.deliver(results, named, lambda: _shown(results, explain))
     if interrupted:
-        click.echo(
-            f"interrupted: {len(results)} of {len(strategies or loaded.strategies) or 1} strategies finished", err=True
-        )
-        raise SystemExit(options.INTERRUPTED)
+        count = len(strategies or loaded.strategies) or 1
+        console.tell_interrupted(f": {len(results)} of {count} strategies finished")
+        raise SystemExit(interruption.status())
 
 
 def _shown(results: list[RunResult], explain: str | None) -> Iterable[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rollout_sim.cli import console, options
+from rollout_sim.cli import console, interruption, options
 
 
 @click.command()
@@ -65,8 +65,8 @@ def sweep(
             swept = grid.run(jobs=task.jobs or 1, cluster=task.cluster, out=task.folder, progress=progress)
     except KeyboardInterrupt:
         kept = f"{len(list(cells.glob('*.json')))} cells are kept in {task.folder}"
-        console.tell(f"interrupted: {kept}; the same command goes on from there")
-        raise SystemExit(options.INTERRUPTED) from None
+        console.tell_interrupted(f": {kept}; the same command goes on from there")
+        raise SystemExit(interruption.status()) from None
     head = f"{swept.name}  {swept.replications:,} replications of each of {len(swept.cells):,} cells, seed {swept.seed}"
     notes = [f"note: {note}" for note in (*swept.notes, *remarks_about(loaded))]
     task.deliver(swept, task.named_files(swept.axes), lambda: (head, sweep_table(swept), *notes))

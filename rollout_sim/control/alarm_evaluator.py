@@ -71,7 +71,8 @@ class Before:
     invocations: FloatArray
     errors: FloatArray
     bad: FloatArray
-    """Errors and failed responses."""
+    """Errors, failed responses and throttles."""
+    throttles: FloatArray
     durations: tuple[Times | None, ...]
     """How long the invocations of each target take; None where there are none."""
     forecast: Callable[[float, float], FloatArray]
@@ -329,19 +330,22 @@ class AlarmEvaluator:
                 self._counted(reading.metric, own, end, number * period), targets, period, end, number
             )
             if past and before is not None:
-                each = before.each(before.bad)[list(targets)] if own.counts == "bad_requests" else np.ones(len(targets))
-                value = value + then @ each * own.share
+                per_second = before.bad - before.throttles if own.counts == "bad_requests" else before.invocations
+                value = value + then @ before.each(per_second)[list(targets)] * own.share
         elif reading.metric == "throttles":
             value = total(metrics.throttles)
-            samples = samples + value
             exists = exists | (value > 0)
+            if past and before is not None:
+                value = value + then @ before.each(before.throttles)[list(targets)]
+            samples = samples + value
         elif reading.metric == "responses_5xx":
             refused = total(metrics.throttles)
             value = refused + total(metrics.errors) + total(metrics.failed_responses)
-            samples = samples + refused
             exists = exists | (refused > 0)
             if past and before is not None:
+                refused = refused + then @ before.each(before.throttles)[list(targets)]
                 value = value + then @ before.each(before.bad)[list(targets)]
+            samples = samples + refused
         elif reading.metric in TIMES:
             value = total(metrics.duration_sum if reading.metric == "duration" else metrics.latency_sum)
             if past and before is not None:

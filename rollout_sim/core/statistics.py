@@ -69,7 +69,7 @@ def mean_of(values: FloatArray, *, tail: bool = True, unit: float = 0.0) -> Esti
         mean, width = float(known[0]), unit * wilson(0, known.size)[1]
         low, high = mean - width if mean < 0 else max(mean - width, 0.0), mean + width
     elif known.size > 1:
-        half = _t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
+        half = student_t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
         low, high = mean - half, mean + half
         if known[0] >= 0 and (low < 0 or known.size < EVEN * _skewness(known) ** 2):
             low, high = mean * math.exp(-half / mean), mean * math.exp(half / mean)
@@ -85,7 +85,7 @@ def _student(values: FloatArray) -> Estimate | None:
         return None
     mean, half = float(known.mean()), math.nan
     if known.size > 1:
-        half = _t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
+        half = student_t(known.size - 1) * float(known.std(ddof=1)) / math.sqrt(known.size)
     ends = (None, None) if math.isnan(half) else (mean - half, mean + half)
     return Estimate(n=known.size, mean=mean, low=ends[0], high=ends[1], quantiles={})
 
@@ -112,7 +112,7 @@ def difference(values: FloatArray, others: FloatArray, unit: float = 1.0) -> Est
 
 def wilson(hits: float, n: float) -> tuple[float, float]:
     """Wilson's score interval for the share behind `hits` of `n` (1927)."""
-    z, share = _z(), hits / n
+    z, share = normal_z(), hits / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return (0.0 if hits == 0 else middle - half, 1.0 if hits == n else middle + half)
@@ -191,7 +191,7 @@ def ratio_in_blocks(
         counts = np.random.default_rng(size).multinomial(size, np.full(size, 1 / size), _RESAMPLES)
         drawn = _products(counts @ sums.T)
         ratios = drawn[drawn[:, 1] != 0]
-        tail = float(ndtr(-math.sqrt(size / (size - 1)) * _t(size - 1, largest_of)))
+        tail = float(ndtr(-math.sqrt(size / (size - 1)) * student_t(size - 1, largest_of)))
         low, high = (float(end) for end in np.quantile(ratios[:, 0] / ratios[:, 1], [tail, 1 - tail]))
     mean = float(total[0] / total[1])
     return Estimate(
@@ -221,14 +221,16 @@ def share_in_blocks(hits: BoolArray, blocks: IntArray, independent: float) -> Es
     return Estimate(n=estimate.n, mean=estimate.mean, low=max(ends[0], 0.0), high=min(ends[1], 1.0), quantiles={})
 
 
-def _t(freedom: float, intervals: int = 1) -> float:
+def student_t(freedom: float, intervals: int = 1) -> float:
+    """How many standard errors an interval reaches to either side; with several `intervals`, so that all hold at once."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 1 - (1 - LEVEL) / 2 / intervals))
 
 
 @cache
-def _z() -> float:
+def normal_z() -> float:
+    """The same for a standard error that is known."""
     from scipy.special import ndtri
 
     return float(ndtri((1 + LEVEL) / 2))
@@ -252,7 +254,7 @@ def weighted_mean(parts: Sequence[FloatArray], weights: Sequence[float], *, unit
     half = 0.0
     if variance:
         terms = (v**2 / (part.size - 1) for v, part in zip(variances, units, strict=True) if v)
-        half = _t(variance**2 / math.fsum(terms)) * math.sqrt(variance)
+        half = student_t(variance**2 / math.fsum(terms)) * math.sqrt(variance)
     same = (w * wilson(0, part.size)[1] for part, w in zip(parts, weights, strict=True) if not np.ptp(part))
     half += unit * math.fsum(same)
     return Estimate(n=sum(part.size for part in parts), mean=mean, low=mean - half, high=mean + half, quantiles={})

@@ -17,6 +17,7 @@ from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import MISSHAPEN, read_documents, shorten, what_is_wrong
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.cloudwatch import METRICS
+from rollout_sim.formats.openslo import in_seconds
 from rollout_sim.formats.snippet import dashed, numbered
 from rollout_sim.formats.templates.deployed import LAG, Deployed
 from rollout_sim.formats.templates.watching import check
@@ -41,6 +42,12 @@ _KINDS: Final = {
 """What a measurement is about, by the words in its name or its query; the first that is there."""
 _PERCENT: Final = re.compile(r"[*-]\s*100\b|\b100(\.0)?\s*[*-]")
 _PROMOTION: Final = 100
+_EXACT: Final = re.compile(r"==\s*(\d+(?:\.\d+)?)\b")
+_QUANTILE: Final = re.compile(r"(?<![a-z0-9])p(?:ct)?(\d{2}\d*(?:\.\d+)?)|quantile\(\s*0?\.(\d+)", re.IGNORECASE)
+"""A percentile: p95, p99.9 or p999, `histogram_quantile(0.95, ...)`."""
+_AVERAGE: Final = re.compile(r"\b(?:avg|average|mean)(?:\b|_)|_sum\b.*/.*_count\b", re.IGNORECASE)
+_COUNTED: Final = re.compile(r"\b(?:(increase|count_over_time|delta)|rate|irate)\(")
+"""A query that counts events, or events a second; of a share it divides."""
 _NOT_READ: Final = {
     "stepWeightPromotion": "the promotion is one step here",
     "mirror": "no copy of the traffic is sent here",
@@ -334,7 +341,12 @@ def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
     failure, success = metric.get("failureCondition"), metric.get("successCondition")
     if not failure and not success:
         raise ValueError("it has no condition")
-    conditions = _CONDITION.findall(_GUARD.sub("", str(failure or success)))
+    condition = _GUARD.sub("", str(failure or success))
+    conditions = _CONDITION.findall(condition) or [
+        ("<=" if float(value) == 0 else ">=", value)
+        for value in _EXACT.findall(condition)
+        if success and float(value) in (0, 1, 100)  # nothing is below 0, and no share above 1
+    ]
     if len(conditions) != 1:
         what = "no limit" if not conditions else "several limits"
         raise ValueError(f"its condition {shorten(repr(failure or success))} has {what}")
@@ -343,9 +355,15 @@ def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
     provider = metric.get("provider")
     return Check(
         name=name, comparator=sign if failure else _MIRRORED[sign], limit=float(limit),
-        interval=_seconds(metric.get("interval", "1m")), failures=failures, checks=failures, clue=str(provider),
+        interval=_seconds(metric.get("interval", "1m")), failures=failures, checks=failures, clue=_asked(provider),
         known=_lambda_query(metric), lag=LAG if isinstance(provider, Mapping) and "cloudWatch" in provider else SCRAPED,
     )  # fmt: skip
+
+
+def _asked(provider: Any) -> str:
+    """The query of a provider, or all that is said of it where there is none."""
+    inner = next(iter(provider.values()), None) if isinstance(provider, Mapping) and len(provider) == 1 else None
+    return str(inner["query"]) if isinstance(inner, Mapping) and "query" in inner else str(provider)
 
 
 # --- Flagger ----------------------------------------------------------------------------------------------------------
@@ -437,7 +455,7 @@ def _query(metric: Mapping[str, Any], documents: list[Mapping[str, Any]]) -> str
 
 def _watch(deployed: Deployed, analysis: Check) -> None:
     """Adds a check as an alarm on the new version. Raises ValueError where nothing tells what it is about."""
-    period = max(60.0, -(-analysis.interval // 60) * 60)
+    period = _period(analysis)
     m, n = (max(1, math.ceil(count * analysis.interval / period)) for count in (analysis.failures, analysis.checks))
     fields = {"of": "new_version", "period": text(period, "duration"), **_meaning(analysis)}
     fields |= {"datapoints": f"{m} of {min(n, max(m, 1000))}", "missing": "not_breaching", "lag": analysis.lag}
@@ -450,8 +468,23 @@ def _watch(deployed: Deployed, analysis: Check) -> None:
         deployed.remarks.append(f"{analysis.name}: its query is not read: that it measures {what} is a GUESS")
 
 
+def _period(analysis: Check) -> float:
+    """The period (s) of the alarm that a check becomes: whole minutes."""
+    return max(60.0, -(-analysis.interval // 60) * 60)
+
+
+def _statistic(about: str) -> str:
+    """The statistic of durations by the words of a name and a query; p99 where they tell none."""
+    match = _QUANTILE.search(about)
+    if match is None:
+        return "average" if _AVERAGE.search(about) else "p99"
+    digits = match[1] or match[2].ljust(2, "0")
+    share = digits if "." in digits else f"{digits[:2]}.{digits[2:] or 0}"
+    return f"p{float(share):.10g}"
+
+
 def _meaning(analysis: Check) -> dict[str, Any]:
-    """The metric and the threshold of a analysis. Raises ValueError."""
+    """The metric and the threshold of an analysis. Raises ValueError."""
     if analysis.known is not None:
         if analysis.known["metric"] == "duration":
             limit = text(round(analysis.limit / 1000, 9), "duration")
@@ -465,12 +498,23 @@ def _meaning(analysis: Check) -> dict[str, Any]:
         (kind for source in (analysis.name, about) for kind, sign in _KINDS.items() if sign.search(source)), None
     )
     if kind == "duration":
-        milliseconds = analysis.limit >= 20 or analysis.name == "request-duration"
-        slowest = text(round(analysis.limit / 1000 if milliseconds else analysis.limit, 9), "duration")
-        return {"metric": "duration", "statistic": "p99", "threshold": f"{analysis.comparator} {slowest}"}
+        fast = analysis.name == "request-duration" or re.search(r"\*\s*1000\b", analysis.clue)
+        seconds = not fast and in_seconds(analysis.clue, analysis.limit)
+        slowest = text(round(analysis.limit if seconds else analysis.limit / 1000, 9), "duration")
+        return {
+            "metric": "duration", "statistic": _statistic(about), "threshold": f"{analysis.comparator} {slowest}",
+        }  # fmt: skip
+    counted = _COUNTED.search(analysis.clue)
+    if kind == "errors" and counted is not None and "/" not in analysis.clue:
+        most = analysis.limit if counted[1] else analysis.limit * _period(analysis)
+        if analysis.comparator in (">", ">="):
+            return {"metric": "errors", "threshold": f"{analysis.comparator} {most:.12g}"}
     # No share is above 100%, so that a limit of 1 is one percent; and a query that multiplies by 100 counts in percent.
     percent = (
-        analysis.limit >= 1 or analysis.name == "request-success-rate" or _PERCENT.search(analysis.clue) is not None
+        analysis.limit > 1
+        or (analysis.limit == 1 and kind != "success")  # nobody asks for a success of one percent
+        or analysis.name == "request-success-rate"
+        or _PERCENT.search(analysis.clue) is not None
     )
     share = analysis.limit / 100 if percent else analysis.limit
     if kind == "success":

@@ -220,20 +220,27 @@ def _entry(
     measured = _measured(spec, objective, named)
     target = objective["target"] if "target" in objective else objective["targetPercent"] / 100
     if not 0 < float(target) < 1:
-        raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}")
+        percent = "; in percent it is targetPercent" if 1 < float(target) < 100 and "target" in objective else ""
+        raise ValueError(f"objectives: the target must lie between 0 and 1, got {target}{percent}")
     entry: dict[str, Any] = {"name": label, "sli": "errors", "objective": text(round(float(target), 12), "share")}
     assumed: list[str] = []
     if "thresholdMetric" in measured:
         if objective.get("op") not in ("lte", "lt"):
             raise ValueError(f"objectives: op: got {objective.get('op')!r}; allowed lte, lt (a longest good latency)")
         value = float(objective["value"])
-        seconds = _in_seconds(measured["thresholdMetric"], value)
+        seconds = in_seconds(measured["thresholdMetric"], value)
         entry["sli"] = {"latency": text(round(value if seconds else value / 1000, 9), "duration")}
         assumed.append(
             f"{label}: the threshold {objective['value']} was taken as {'seconds' if seconds else 'milliseconds'}"
         )
+    elif (limit := _bucket(measured["ratioMetric"])) is not None:
+        entry["sli"] = {"latency": text(round(limit, 9), "duration")}
+        assumed.append(
+            f"{label}: good are requests within {text(limit, 'duration')}, by the bucket that its query counts: a GUESS"
+        )
     else:
-        assumed.append(f"{label}: the query is not read: bad are requests that fail")
+        late = ", though its name speaks of how long they take" if re.search("latenc|duration|slow", label) else ""
+        assumed.append(f"{label}: the query is not read: bad are requests that fail{late}")
     entry["window"] = _window(spec, label, assumed)
     entry |= _slices(spec, objective, label, assumed)
     _check(entry)
@@ -242,7 +249,17 @@ def _entry(
     return entry | ({"alias": alias} if alias else {})
 
 
-def _in_seconds(metric: Any, value: float) -> bool:
+def _bucket(ratio: Any) -> float | None:
+    """The longest good latency (s) where what is good are the calls in a bucket of Prometheus' histogram; None elsewhere."""
+    good = str(ratio.get("good")) if isinstance(ratio, Mapping) else ""
+    match = re.search(r"(\w*)_bucket\b[^}]*\ble\s*=~?\s*\\*[\"']([\d.]+)", good)
+    if match is None:
+        return None
+    value = float(match[2])
+    return value if in_seconds(match[1], value) else value / 1000
+
+
+def in_seconds(metric: Any, value: float) -> bool:
     """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
     query = str(metric).lower()
     if "aws/lambda" in query or re.search(r"milli|_ms\b|\bms\b", query):
@@ -319,13 +336,19 @@ def _window(spec: Mapping[str, Any], label: str, remarks: list[str]) -> str:
         remarks.append(f"{label}: there is no timeWindow; 30 d is the default")
         return "30 d"
     window = windows[0]
+    if len(windows) > 1:
+        remarks.append(f"{label}: left out: all but the first of its {len(windows)} time windows")
     calendar = not window.get("isRolling", False)
     match = re.fullmatch(r"([1-9]\d*)([mhdwMQY])", str(window["duration"]))
     if match is None:
         raise ValueError(f"timeWindow: got {window['duration']!r}; allowed such as 30d, 4w, 24h")
     if calendar:
-        days = f"{int(match[1]) * UNITS[match[2]] / DAY:g} days"
-        remarks.append(f"{label}: the calendar window {window['duration']} was taken as a rolling one of {days}")
+        long = int(match[1]) * UNITS[match[2]]
+        shown = f"{long / DAY:g} days" if long >= DAY else text(long, "duration")
+        month = "; a month is 1M" if match[2] == "m" else ""
+        remarks.append(
+            f"{label}: the calendar window {window['duration']} was taken as a rolling one of {shown}{month}"
+        )
     elif match[2] not in _EXACT:
         remarks.append(f"{label}: {window['duration']} was taken as {int(match[1]) * UNITS[match[2]] / DAY:g} days")
     return text(int(match[1]) * UNITS[match[2]], "duration")

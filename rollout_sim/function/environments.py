@@ -121,7 +121,7 @@ class EnvironmentPool:
         priority, since = environment[0], t
         if priority < _PROVISIONED // 2:
             if self._leaving:
-                self._leaving -= 1
+                self._let_go()
                 self._lived += t - environment[1]
                 return
             since = float("inf")
@@ -139,7 +139,7 @@ class EnvironmentPool:
         if environment[0] >= _PROVISIONED // 2:
             return
         if self._leaving:
-            self._leaving -= 1
+            self._let_go()
         else:
             self._add_provisioned(t)
 
@@ -150,10 +150,13 @@ class EnvironmentPool:
             self._add_provisioned(t)
 
     def deprovision(self, count: int, t: float) -> None:
-        """Takes `count` provisioned environments away at `t` (s): idle ones, the oldest first, and then those that are done first."""
-        self.fleet.limit += count
+        """Takes `count` provisioned environments away at `t` (s): idle ones, the oldest first, and then those that are done first.
+
+        Until they are done they count against the concurrency.
+        """
         idle = sorted(self.idle)
         gone = [environment for environment in idle[:count] if environment[0] < _PROVISIONED // 2]
+        self.fleet.limit += len(gone)
         for environment in gone:
             self._lived += t - environment[1]
         self.idle = idle[len(gone) :]
@@ -174,6 +177,11 @@ class EnvironmentPool:
         identity = self.fleet.made
         self.fleet.made = identity + 1
         heappush(self.idle, (_PROVISIONED + identity, t, identity, float("inf")))
+
+    def _let_go(self) -> None:
+        """One of the provisioned environments that were to go is done, and leaves its concurrency to others."""
+        self._leaving -= 1
+        self.fleet.limit += 1
 
     def _leave(self, environment: Environment, started: float, t: float) -> None:
         if environment[0] >= _PROVISIONED // 2:

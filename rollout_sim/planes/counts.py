@@ -94,9 +94,10 @@ class KeptDurations:
             new = math.floor(self._shown / key.every + ROUNDING)
             for column in range(min(self._changed // every, new), ended):
                 stop = (column + 1) * every
-                if stop - per < self._forgotten and column < new:
+                start = max(stop - per, 0)
+                if start < self._forgotten and column < new:
                     continue  # some of it is gone, and what was shown stays
-                points[self._replication, column] = self._percentile(key, range(max(stop - per, 0), stop))
+                points[self._replication, column] = self._percentile(key, range(start, stop))
         self._changed, self._shown = self.metrics.periods, now
         self._forget(now)
 

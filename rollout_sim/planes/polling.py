@@ -16,7 +16,7 @@ from rollout_sim.core.streams import BLOCK, Streams
 from rollout_sim.core.units import TICK, micros, seconds
 from rollout_sim.planes.draws import AttemptDraws, Draws, jitter
 from rollout_sim.scenario.scenario import Scenario
-from rollout_sim.traffic.pollers import DEAD_LETTER, FATES, GOOD, LOST, WRONG, Poller, Record, poller_of
+from rollout_sim.traffic.pollers import DEAD_LETTER, FATES, GOOD, LOST, PASSED_OVER, WRONG, Poller, Record, poller_of
 from rollout_sim.traffic.source import Source
 
 MOST_SAMPLES: Final = 20_000
@@ -229,8 +229,15 @@ class PolledSource:
         """Writes what CloudWatch samples of a queue at the end of a period, after `sample`, into replication 0."""
         if queue >= 0 and period < metrics.periods:
             metrics.gauges["messages_visible"][0, queue, period] = self.poller.visible()
-            metrics.gauges["oldest_message_age"][0, queue, period] = self._oldest[-1]
+            metrics.gauges["oldest_message_age"][0, queue, period] = self._age_of_oldest_message()
             metrics.gauges["messages_in_dlq"][0, queue, period] = self.fates[DEAD_LETTER]
+
+    def _age_of_oldest_message(self) -> float:
+        """As SQS has it at the newest look (s): without those that were received too often, but for a FIFO queue's."""
+        for record in self._unfinished:
+            if not record.over and (self.mapping.groups or record.receives < PASSED_OVER):
+                return self._times[-1] - record.arrived
+        return 0.0
 
     def unfinished(self) -> list[PolledRecord]:
         """The records without a fate."""

@@ -281,6 +281,7 @@ class SimpyPlane:
         for end in self._routing.stretches(self._clock.now, until, float(weights[0])):
             for number, count in self._allocations.taken_away(self._clock.now, self._routing.aliases):
                 self._versions[number].pool.deprovision(count, self._clock.now)
+            self._allocate(self._clock.now)
             for stop in instants(self._scenario, self._clock.now, end, self._allocations):
                 if self._mappings:
                     self._run_with_samples(stop)
@@ -330,10 +331,14 @@ class SimpyPlane:
         polled = tuple(source.polled.totals() for source in self._mappings if source.polled is not None)
         return totals_of(scenario, counts.metrics, counts.requests, (users,), (versions,), self._events, (polled,))
 
-    def _scale(self, t: float) -> None:
-        """What runs on managed instances has from `t` on the environments that its load comes to; what is allocated is there."""
+    def _allocate(self, t: float) -> None:
+        """What is allocated by `t` (s) is there."""
         for number, count in self._allocations.allocated(t):
             self._versions[number].pool.provision(count, t)
+
+    def _scale(self, t: float) -> None:
+        """What runs on managed instances has from `t` on the environments that its load comes to; what is allocated is there."""
+        self._allocate(t)
         for number, scaling in self._scalings.items():
             pool = self._versions[number].pool
             assert isinstance(pool, ManagedPool)

@@ -70,19 +70,20 @@ def _before(scenario: Scenario, rates: Mapping[str, float], metrics: Metrics) ->
         [rates.get(target.alias, 0.0) if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
     )
 
-    expected = _expected(scenario)
+    expected, let_in = _expected(scenario), 1.0 - function.mean_throttled
 
     def forecast(start: float, end: float) -> FloatArray:
         counts = expected(start, end)
-        return np.array(
+        return let_in * np.array(
             [counts[target.alias] if own else 0.0 for target, own in zip(metrics.targets, first, strict=True)]
         )
 
-    run = usual * (1.0 - function.mean_throttled)
+    run = usual * let_in
     return Before(
         invocations=run,
         errors=run * np.array([spec.mean_error_rate for spec in specs]),
         bad=usual * np.array([_mean_bad(function, spec) for spec in specs]),
+        throttles=usual - run,
         durations=tuple(spec.duration for spec in specs),
         forecast=cache(forecast),
     )
@@ -215,8 +216,9 @@ def _burn_source(scenario: Scenario, slo: Objective, metrics: Metrics) -> BurnSo
     if slo.latency is None:
         bad = _mean_bad(scenario.function, version)
         return BurnSource(objective=slo.objective, slices=slo.slices, history=history, history_bad=bad, targets=targets)
+    let_in = 1.0 - scenario.function.mean_throttled
     late = 1.0 - float(version.duration.cdf(np.array([slo.latency]))[0])
     return BurnSource(
         objective=slo.objective, slices=slo.slices, slow=metrics.slow_thresholds.index(slo.latency),
-        history=history, history_bad=late, targets=targets,
+        history=lambda start, end: let_in * history(start, end), history_bad=late, targets=targets,
     )  # fmt: skip

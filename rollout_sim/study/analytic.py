@@ -38,10 +38,10 @@ def _stop_probability(scenario: Scenario, strategy: str) -> float | None:
     from the fault rules. Not where periods slide by less than their length, for neighbouring evaluations then share minutes and
     are no chain of independent periods.
     """
-    alarm_name = scenario.rollout.alarms if scenario.rollout is not None else ()
-    if len(alarm_name) != 1 or scenario.new is None or inexactness(scenario):
+    acting = scenario.rollout.alarms if scenario.rollout is not None else ()
+    if len(acting) != 1 or scenario.new is None or inexactness(scenario):
         return None
-    alarm, spec = scenario.alarms[alarm_name[0]], scenario.function.versions[scenario.new]
+    alarm, spec = scenario.alarms[acting[0]], scenario.function.versions[scenario.new]
     sources = [source for source in scenario.traffic if source.alias == scenario.alias]
     plan = scenario.strategies[strategy].plan
     rows = faults.rows_of(scenario.faults_of(scenario.new), scenario.start)

@@ -40,9 +40,10 @@ from rollout_sim.study.when import with_fault
 if TYPE_CHECKING:
     import pandas as pd
 
-MAX_BYTES: Final = 1 << 29
 MINUTES_FILE: Final = "minutes.csv"
 """The file of a folder of recorded data that a backtest reads."""
+MAX_BYTES: Final = 1 << 29
+"""Of that file."""
 _MEMORY: Final = 2**27
 """Cells of the metrics that are held at a time."""
 _MOMENTS: Final = 24
@@ -160,9 +161,9 @@ class Backtest(Plotted):
         Of the `good` version, or of the one with the fault.
         """
         ended = (self.good if good else self.bad)[strategy].stopped
-        place = self.weekdays * 24 + self.hours
-        total = np.bincount(place, minlength=168).astype(float)
-        hits = np.bincount(place, weights=ended.astype(float), minlength=168)
+        hour_of_week = self.weekdays * 24 + self.hours
+        total = np.bincount(hour_of_week, minlength=168).astype(float)
+        hits = np.bincount(hour_of_week, weights=ended.astype(float), minlength=168)
         shares: FloatArray = np.divide(hits, total, out=np.full(168, math.nan), where=total > 0)
         return shares.reshape(7, 24)
 
@@ -184,24 +185,17 @@ class Backtest(Plotted):
 
         Empty where they do not.
         """
-        said = []
-        for what, measured, foreseen in (
-            (
-                "a good version is stopped",
-                self.stopped_for_nothing(strategy),
-                self.predicted_stops(strategy, good=True),
-            ),
-            (
-                "the fault is caught",
-                self.caught(strategy),
-                self.predicted_stops(strategy, good=False) if self.bad else None,
-            ),
-        ):
-            if measured is None or foreseen is None or not _apart(measured, foreseen):
-                continue
-            word = "less" if foreseen.mean < measured.mean else "more"
-            said.append(f"the scenario makes it {word} likely than the recording that {what}")
-        return tuple(said)
+        compared = [
+            ("a good version is stopped", self.stopped_for_nothing(strategy), self.predicted_stops(strategy, good=True))
+        ]
+        if (caught := self.caught(strategy)) is not None:
+            compared.append(("the fault is caught", caught, self.predicted_stops(strategy, good=False)))
+        sentences = []
+        for what, measured, predicted in compared:
+            if predicted is not None and _apart(measured, predicted):
+                word = "less" if predicted.mean < measured.mean else "more"
+                sentences.append(f"the scenario makes it {word} likely than the recording that {what}")
+        return tuple(sentences)
 
     def _share(self, hits: BoolArray, strategy: str) -> Estimate:
         plan = self.scenario.strategies[strategy].plan
@@ -301,15 +295,7 @@ def backtest(
     reasons = tuple(dict.fromkeys(reason for version in played for reason in shortcomings(version, recording)))
     if reasons:
         raise ScenarioError([f"{scenario.name}: recorded minutes do not tell: {reason}" for reason in reasons])
-    before = _lead(good)
-    after = max(_length(good, name) for name in names)
-    usable = np.arange(recording.size)
-    usable = usable[(usable * recording.period >= before) & ((recording.size - usable) * recording.period >= after)]
-    usable = usable[(usable >= first * recording.size) & (usable < last * recording.size)]
-    if not usable.size:
-        lasts = recording.size * recording.period / HOUR
-        needs = (before + after) / HOUR
-        raise ScenarioError([f"{data}: {lasts:.3g} h were recorded; alarms and rollouts together need {needs:.3g} h"])
+    usable = _beginnings(recording, _lead(good), max(_length(good, name) for name in names), first, last, data)
     parts = len(names) * len(played)
     results: list[dict[str, Played]] = []
     for number, version in enumerate(played):
@@ -318,12 +304,40 @@ def backtest(
             results[-1][name] = _play(version, name, recording, usable, seed)
             if progress is not None:
                 progress(0.7 * (number * len(names) + k + 1) / parts)
-    predicted, moments, why = _predict(
+    predicted, moments, why_no_moments = _predict(
         bad or good, names, recording, usable, seed=seed, engine=engine, replications=replications, jobs=jobs
     )
     if progress is not None:
         progress(1.0)
-    notes = [*approximated(scenario, recording), *([why] if why else [])]
+    return Backtest(
+        scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
+        begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],
+        bad=results[1] if bad is not None else {},
+        fault=fault, predicted=predicted, moments=moments, left_out=recording.size - usable.size,
+        notes=_notes(scenario, recording, why_no_moments),
+        differences=clumping(recording).against(scenario), asked=engine,
+    )  # fmt: skip
+
+
+def _beginnings(
+    recording: Minutes, before: float, after: float, first: float, last: float, data: str | Path
+) -> IntArray:
+    """The recorded minutes at which a rollout may begin: with `before` seconds ahead of them in the recording, and `after` behind.
+
+    They lie between the shares `first` and `last` of it. Raises ScenarioError, about the folder `data`, where there is none.
+    """
+    minutes = np.arange(recording.size)
+    room = (minutes * recording.period >= before) & ((recording.size - minutes) * recording.period >= after)
+    usable: IntArray = minutes[room & (minutes >= first * recording.size) & (minutes < last * recording.size)]
+    if not usable.size:
+        lasts, needs = recording.size * recording.period / HOUR, (before + after) / HOUR
+        raise ScenarioError([f"{data}: {lasts:.3g} h were recorded; alarms and rollouts together need {needs:.3g} h"])
+    return usable
+
+
+def _notes(scenario: Scenario, recording: Minutes, why_no_moments: str) -> tuple[str, ...]:
+    """What a backtest assumes, a sentence each, with that about the recorded moments at which nothing is predicted, if any."""
+    notes = [*approximated(scenario, recording), *([why_no_moments] if why_no_moments else [])]
     if scenario.incident:
         notes.append("the scenario's incident is left out: what happened is in the recording")
     if scenario.on_call is not None:
@@ -334,13 +348,7 @@ def backtest(
         )
     if recording.coarser:
         notes.append(f"{recording.coarser:,} rows of other periods were passed over")
-    return Backtest(
-        scenario=scenario, folder=str(data), recording=recording, seed=seed, replications=replications,
-        begins=np.asarray(recording.start + usable * recording.period, np.float64), good=results[0],
-        bad=results[1] if bad is not None else {},
-        fault=fault, predicted=predicted, moments=moments, left_out=recording.size - usable.size, notes=tuple(notes),
-        differences=clumping(recording).against(scenario), asked=engine,
-    )  # fmt: skip
+    return tuple(notes)
 
 
 def predicting_planes(scenario: Scenario, engine: Engine | None = None) -> tuple[EngineChoice, ...]:
@@ -379,17 +387,20 @@ def _versions(scenario: Scenario) -> tuple[Scenario, Scenario | None, str]:
 
 
 def _lookback(scenario: Scenario) -> float:
+    """How far the acting alarms and the objectives look back (s)."""
     return lookback([scenario.alarms[name] for name in scenario.evaluated], scenario.slos)
 
 
 def _lead(scenario: Scenario) -> float:
     """Seconds before the rollout's start that are played, because the alarms look at them: whole hours where states are kept."""
-    kept = any(
-        scenario.alarms[name].missing == "ignore" or scenario.alarms[name].low_samples == "ignore"
-        for name in scenario.evaluated
-    )
     needed: float = math.ceil((_lookback(scenario) + 60.0) / 60.0) * 60.0
-    return max(needed, HOUR) if kept else needed
+    return max(needed, HOUR) if _keeps_states(scenario) else needed
+
+
+def _keeps_states(scenario: Scenario) -> bool:
+    """Whether an acting alarm may keep the state that it had, whatever happened before it looks back."""
+    acting = [scenario.alarms[name] for name in scenario.evaluated]
+    return any("ignore" in (alarm.missing, alarm.low_samples) for alarm in acting)
 
 
 def _length(scenario: Scenario, strategy: str) -> float:
@@ -448,12 +459,9 @@ def _play_part(scenario: Scenario, strategy: str, recording: Minutes, starts: In
     replications = [Streams(seed=streams.seed, replication=int(start)) for start in starts]
     metrics = build_metrics(scenario, names, replications=size)
     evaluator = build_alarms(scenario, metrics, scenario.rates, replications, names)
-    remembered = any(
-        scenario.alarms[n].missing == "ignore" or scenario.alarms[n].low_samples == "ignore" for n in names
-    )
     controller = build_controller(
         scenario, scenario.strategies[strategy].plan, evaluator, replications,
-        record=False, watch_from=-1.0 if remembered else scenario.start - 60.0,
+        record=False, watch_from=-1.0 if _keeps_states(scenario) else scenario.start - 60.0,
     )  # fmt: skip
     assert scenario.rollout is not None
     begins = starts - round((scenario.rollout.start or 0.0) / recording.period)
@@ -537,12 +545,11 @@ def _joined(parts: Sequence[Comparison]) -> Comparison:
     )  # fmt: skip
 
 
-def _apart(one: Estimate, other: Estimate) -> bool:
+def _apart(first: Estimate, second: Estimate) -> bool:
     """Whether two intervals do not touch."""
-    if None in (one.low, one.high, other.low, other.high):
-        return False
-    assert one.low is not None
-    assert one.high is not None
-    assert other.low is not None
-    assert other.high is not None
-    return one.high < other.low or other.high < one.low
+    return _wholly_below(first, second) or _wholly_below(second, first)
+
+
+def _wholly_below(first: Estimate, second: Estimate) -> bool:
+    """Whether the first interval ends before the second begins, both of these ends being known."""
+    return first.high is not None and second.low is not None and first.high < second.low

@@ -44,17 +44,18 @@ class Change:
         sides = (self.before, self.after)
         columns = [side.columns[strategy] for side in sides]
         was, now = (stopped(side).astype(float) for side in columns)
-        told = {"stopped": difference(now, was), "good_version_stopped": None}
+        differences = {"stopped": difference(now, was), "good_version_stopped": None}
         good = [side if side.twin is None else side.twin for side in sides]
         if any(side.twin is not None for side in sides):
             was, now = (stopped(side.columns[strategy]).astype(float) for side in good)
-            told["good_version_stopped"] = difference(now, was)
+            differences["good_version_stopped"] = difference(now, was)
         units = units_of(self.before.scenario)
         shared = [name for name in columns[0] if name == "bad_requests" or name.startswith("budget_spent.")]
         for name in shared:
-            there = name in columns[1]
-            told[name] = difference(columns[1][name], columns[0][name], units.get(name, 1.0)) if there else None
-        return told
+            differences[name] = (
+                difference(columns[1][name], columns[0][name], units.get(name, 1.0)) if name in columns[1] else None
+            )
+        return differences
 
     def to_json(self) -> dict[str, Any]:
         """What `compare --json` prints of two files: plain data."""

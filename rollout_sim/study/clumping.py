@@ -37,35 +37,37 @@ class Clumping:
 
     def against(self, scenario: Scenario) -> tuple[str, ...]:
         """In what the recording differs from a scenario, as far as it bears on alarms: a sentence each."""
-        spec, said = scenario.function.versions[scenario.old], []
+        spec, sentences = scenario.function.versions[scenario.old], []
         rate = scenario.rates.get(scenario.alias, 0.0)
         if _outside(rate, self.rate):
-            said.append(
+            sentences.append(
                 f"{_written(self.rate, _number)} requests per second were recorded; the scenario has {rate:.3g}"
             )
         if _outside(spec.mean_error_rate, self.errors):
-            said.append(f"{_written(self.errors, share)} of them failed; in the scenario {share(spec.mean_error_rate)}")
+            sentences.append(
+                f"{_written(self.errors, share)} of them failed; in the scenario {share(spec.mean_error_rate)}"
+            )
         rate_of_errors = spec.error_rate
         assumed = rate_of_errors.dispersion if isinstance(rate_of_errors, Dispersed) else 0.0
         follows = isinstance(rate_of_errors, Spells | RecordedErrors)
         if self.within is not None and not follows and _outside(assumed, self.within):
             has = f"a dispersion of {assumed:.2g}" if assumed else "errors that are even"
-            said.append(
+            sentences.append(
                 f"errors clump within a minute, with a dispersion of {_written(self.within, _number)}; the scenario has {has}"
             )
         if self.between is not None and not follows and (self.between.low or 0.0) > 0:
-            said.append(
+            sentences.append(
                 f"bad minutes follow one another: a correlation of {_written(self.between, _number)} from one to the next; "
                 "the scenario's minutes are independent, so `spells` or recorded minutes fit better"
             )
         if self.worst_hour is not None and not isinstance(rate_of_errors, RecordedErrors):
             hour, times = self.worst_hour
             if (times.low or 0.0) > _HOURLY:
-                said.append(
+                sentences.append(
                     f"errors have their hours: {_written(times, _number)} times the mean from {hour:02}:00 UTC on; "
                     "the scenario has none"
                 )
-        return tuple(said)
+        return tuple(sentences)
 
 
 def clumping(recording: Minutes) -> Clumping:
@@ -91,6 +93,7 @@ def clumping(recording: Minutes) -> Clumping:
 
 
 def _always(estimate: Estimate | None) -> Estimate:
+    """The estimate, or where there is none 0 without an interval."""
     return estimate if estimate is not None else Estimate(n=0, mean=0.0, low=None, high=None, quantiles={})
 
 
@@ -112,6 +115,7 @@ def _worst_hour(
 
 
 def _outside(value: float, estimate: Estimate) -> bool:
+    """Whether a value lies outside an interval that is known."""
     return estimate.low is not None and estimate.high is not None and not estimate.low <= value <= estimate.high
 
 
@@ -120,6 +124,7 @@ def _number(value: float) -> str:
 
 
 def _written(estimate: Estimate, write: Callable[[float], str]) -> str:
+    """An estimate with its interval, as text."""
     assert estimate.low is not None
     assert estimate.high is not None
     return f"{write(estimate.mean)} [{write(estimate.low)} to {write(estimate.high)}]"

@@ -10,6 +10,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -40,9 +41,12 @@ def on_cluster(pieces: Sequence[Piece], work: Callable[[Piece], Result], address
     with _quiet(), _client(address) as client:
         import distributed
 
-        _check_versions(client, address)
-        # Not pure: a piece whose worker died is simply done again.
-        futures = client.map(work, pieces, pure=False, retries=_DEATHS)
+        try:
+            _check_versions(client, address)
+            # Not pure: a piece whose worker died is simply done again.
+            futures = client.map(work, pieces, pure=False, retries=_DEATHS)
+        except (OSError, CancelledError):
+            raise _disconnected(address) from None
         as_completed: Any = distributed.as_completed
         waiting = as_completed(futures, loop=client.loop)
         seen = checked = time.monotonic()
@@ -86,8 +90,6 @@ def _answers(address: str) -> bool:
 
 def _result(client: Client, future: Any, address: str) -> Any:
     """The result of a future that is done; it may still have to come from its worker, which may be gone."""
-    from concurrent.futures import CancelledError
-
     from distributed import KilledWorker
 
     try:
@@ -101,7 +103,11 @@ def _result(client: Client, future: Any, address: str) -> Any:
             raise _gone(client, address) from None
         # Only the scheduler cancels or hands over results. It need not be asked whether it is there: a process that has
         # just been killed may still take a connection.
-        raise _lost(address, "the scheduler is gone, or the connection to it is") from None
+        raise _disconnected(address) from None
+
+
+def _disconnected(address: str) -> ScenarioError:
+    return _lost(address, "the scheduler is gone, or the connection to it is")
 
 
 def _lost(address: str, what: str) -> ScenarioError:
@@ -148,7 +154,8 @@ def _check_versions(client: Client, address: str) -> None:
     versions = _versions_reader()
     own = versions()
     theirs: dict[str, object] = client.run(versions, on_error="return")
-    others = {worker: answer for worker, answer in theirs.items() if answer != own}
+    # A worker that could not be asked because it has just died gives no results at all.
+    others = {worker: answer for worker, answer in theirs.items() if answer != own and not isinstance(answer, OSError)}
     if others:
         worker, answer = next(iter(others.items()))
         got = ", ".join(answer) if isinstance(answer, tuple) else f"no rollout_sim ({answer})"

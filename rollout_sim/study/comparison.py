@@ -131,8 +131,8 @@ class Comparison(Plotted):
     @property
     def reasons(self) -> dict[str, str]:
         """By strategy what stopped the version, in words; no entry where nothing did in any replication."""
-        told = {strategy: _reason(self.estimates(strategy)) for strategy in self.columns}
-        return {strategy: words for strategy, words in told.items() if words}
+        reasons = {strategy: _reason(self.estimates(strategy)) for strategy in self.columns}
+        return {strategy: reason for strategy, reason in reasons.items() if reason}
 
     @property
     def approximations(self) -> tuple[str, ...]:
@@ -263,7 +263,7 @@ def _run(
         single = next(plane for _, plane in sides if plane.engine != "aggregate")
         runs.append((first, single, (NO_ROLLOUT,)))
     batches = [batches_of(scenario, plane, chosen, seed, replications) for scenario, plane, chosen in runs]
-    ends = [(batch.first + batch.count, side, batch) for side, several in enumerate(batches) for batch in several]
+    ends = [(_end(batch), side, batch) for side, of_side in enumerate(batches) for batch in of_side]
     work = {(side, end): [batch] for end, side, batch in sorted(ends, key=lambda entry: entry[:2])}
     results: dict[tuple[int, int], dict[str, Samples]] = {}
     try:
@@ -273,51 +273,44 @@ def _run(
         if not (keep and _done(batches, results)):
             raise
     done = _done(batches, results)
-    columns = [
-        {
-            name: {
-                label: column[:done]
-                for label, column in concatenate(
-                    [
-                        results[side, batch.first + batch.count][name]
-                        for batch in several
-                        if (side, batch.first + batch.count) in results
-                    ]
-                ).items()
-            }
-            for name in several[0].strategies
-        }
-        for side, several in enumerate(batches)
-    ]
+    columns = []
+    for side, of_side in enumerate(batches):
+        finished = [results[side, _end(batch)] for batch in of_side if (side, _end(batch)) in results]
+        columns.append({name: _first(done, [part[name] for part in finished]) for name in of_side[0].strategies})
     if len(columns) > len(sides):
-        still = columns.pop()[NO_ROLLOUT]
+        baseline = columns.pop()[NO_ROLLOUT]
         for (_, plane), side_columns in zip(sides, columns, strict=True):
             if plane.engine != "aggregate":
                 for name in names:
-                    side_columns[name] |= added_to(still, side_columns[name])
+                    side_columns[name] |= added_to(baseline, side_columns[name])
     return columns, done
 
 
+def _end(batch: Batch) -> int:
+    """The number after a batch's last replication."""
+    return batch.first + batch.count
+
+
+def _first(count: int, parts: Sequence[Samples]) -> Samples:
+    """The first `count` replications of samples that follow one another."""
+    return {label: column[:count] for label, column in concatenate(parts).items()}
+
+
 def _done(batches: Sequence[Sequence[Batch]], results: Mapping[tuple[int, int], object]) -> int:
-    """The replications, from the first, that are in the `results` of every side."""
-    done = []
-    for side, several in enumerate(batches):
-        ends = [batch.first + batch.count for batch in several]
-        done.append(
-            next(
-                (batch.first for batch, end in zip(several, ends, strict=True) if (side, end) not in results), ends[-1]
-            )
-        )
-    return min(done)
+    """The replications, from the first, that are in the `results`, by side and by the end of a batch, of every side."""
+    return min(
+        next((batch.first for batch in of_side if (side, _end(batch)) not in results), _end(of_side[-1]))
+        for side, of_side in enumerate(batches)
+    )
 
 
-def added_to(still: Samples, columns: Samples) -> Samples:
-    """The columns of what a rollout adds to the same replications without one."""
+def added_to(baseline: Samples, columns: Samples) -> Samples:
+    """The columns of what a rollout adds, by its `columns` and those of the same replications without one, the `baseline`."""
     prefix = "budget_spent."
     budgets = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
     return {
-        "bad_requests_added": columns["bad_requests"] - still["bad_requests"],
-        **{f"budget_spent_by_rollout.{name}": spent - still[prefix + name] for name, spent in budgets.items()},
+        "bad_requests_added": columns["bad_requests"] - baseline["bad_requests"],
+        **{f"budget_spent_by_rollout.{name}": spent - baseline[prefix + name] for name, spent in budgets.items()},
     }
 
 
@@ -444,6 +437,7 @@ def units_of(scenario: Scenario) -> dict[str, float]:
 
 
 def _estimated(columns: Samples, units: Mapping[str, float]) -> Estimates:
+    """The estimates in a strategy's columns, whose values differ by the `units` at least."""
     outcome = columns["outcome"]
     estimates: dict[str, Estimate | None] = {
         name: share_of(outcome == OUTCOMES.index(name))
@@ -486,6 +480,7 @@ def _comparable(columns: Samples) -> Samples:
 
 
 def _nested(estimates: Estimates) -> dict[str, Any]:
+    """Estimates as `nested` plain data."""
     return nested({name: None if estimate is None else estimate.to_json() for name, estimate in estimates.items()})
 
 

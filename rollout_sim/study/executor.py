@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import signal
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rollout_sim.core.garbage import look_seldom
@@ -116,22 +116,54 @@ def each_of(calls: Sequence[Callable[[], Made]], jobs: int) -> list[Made]:
 
     They are dealt out: another process loads what they need only if it gets some, and this one has loaded it.
     """
-    from joblib import Parallel, delayed, effective_n_jobs
+    from joblib import effective_n_jobs
 
     hands = min(effective_n_jobs(jobs), len(calls))
     if hands <= 1:
         return [call() for call in calls]
-    parallel = Parallel(n_jobs=jobs, return_as="generator")
-    with closing(parallel(delayed(_all_elsewhere)(calls[k::hands]) for k in range(1, hands))) as theirs:
+    with elsewhere([partial(_all_of, calls[k::hands]) for k in range(1, hands)], jobs) as theirs:
         made = {k: calls[k]() for k in range(0, len(calls), hands)}
         for k, results in enumerate(theirs, 1):
             made |= zip(range(k, len(calls), hands), results, strict=True)
     return [made[k] for k in range(len(calls))]
 
 
-def _all_elsewhere(calls: Sequence[Callable[[], Made]]) -> list[Made]:
+def _all_of(calls: Sequence[Callable[[], Made]]) -> list[Made]:
     look_seldom()
     return [call() for call in calls]
+
+
+@contextmanager
+def elsewhere(calls: Sequence[Callable[[], Made]], jobs: int, *, ordered: bool = True) -> Iterator[Iterator[Made]]:
+    """What so many other processes make of the `calls`, in their order or as it is done.
+
+    They begin at once. Where the context ends before they are through, they end with it.
+    """
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    parallel = Parallel(n_jobs=jobs, return_as="generator" if ordered else "generator_unordered")
+    results: Generator[Made] | None = None
+    through = False
+
+    def each(results: Iterator[Made]) -> Iterator[Made]:
+        nonlocal through
+        yield from results
+        through = True
+
+    try:
+        with _undisturbed():
+            results = parallel(delayed(call)() for call in calls)
+        yield each(results)
+    finally:
+        if results is not None and not through:
+            with warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "ignore", category=UserWarning, module=r"joblib\.parallel"
+                )  # of what is not used
+                results.close()
+            # joblib's processes would finish what they do, and so does who resizes them
+            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
 
 @contextmanager
@@ -140,12 +172,10 @@ def starting(jobs: int) -> Iterator[None]:
     if jobs == 1:
         yield
         return
-    from joblib import Parallel, delayed, effective_n_jobs
+    from joblib import effective_n_jobs
 
-    started = Parallel(n_jobs=jobs, return_as="generator")(delayed(_import)() for _ in range(effective_n_jobs(jobs)))
-    try:
+    with elsewhere([_import] * effective_n_jobs(jobs), jobs) as started:
         yield
-    finally:
         for _ in started:
             pass
 
@@ -170,7 +200,7 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
         others = min(effective_n_jobs(jobs), count) - 1
         if others < 1:
             return one_by_one(tasks, done, progress, count)
-        with _unheard_interrupts():
+        with _undisturbed():
             pools.append(ProcessPoolExecutor(max_workers=others))
         handed = _HandedOut(tasks, done, pools[-1])
         if not compiles:
@@ -242,7 +272,7 @@ class _HandedOut:
             name, call = task
             with self._lock:
                 self.unfinished += 1
-            with _unheard_interrupts():
+            with _undisturbed():
                 future = self.executor.submit(call)
             future.add_done_callback(partial(self._receive, name))
 
@@ -259,8 +289,11 @@ class _HandedOut:
 
 
 @contextmanager
-def _unheard_interrupts() -> Iterator[None]:
-    """This process hears a terminal's Ctrl-C afterwards; processes that begin meanwhile never do, and leave no tracebacks there."""
+def _undisturbed() -> Iterator[None]:
+    """This process hears a terminal's Ctrl-C afterwards; processes that begin meanwhile never do, and leave no tracebacks there.
+
+    Nor do those that joblib starts later, in place of others: the threads that do it begin here.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -270,11 +303,31 @@ def _unheard_interrupts() -> Iterator[None]:
 
     for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
         tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _postponed(signal.SIGINT, signal.SIGTERM):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _postponed(*numbers: signal.Signals) -> Iterator[None]:
+    """What Python does about these signals, it does afterwards, so that no process begins that nobody ends."""
+    if current_thread() is not main_thread():  # Python handles signals nowhere else
+        yield
+        return
+    heard: list[int] = []
+    handlers = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not None}
+    for number in handlers:
+        signal.signal(number, lambda number, _: heard.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for once in heard:
+            signal.raise_signal(once)
 
 
 def _import() -> None:
@@ -306,23 +359,12 @@ def affordable(seconds: float, each: float, *, fewest: int, most: int) -> int:
 
 
 def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[tuple[int, Result]]]:
-    from joblib import Parallel, delayed
-    from joblib.externals.loky import get_reusable_executor
-
     _, first = pieces[0][0]
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-    done = 0
-    try:
-        with _renewals_untold(), closing(parallel(delayed(_run)(piece) for piece in pieces)) as results:
-            for result in results:
-                yield result
-                done += 1
-    finally:
-        if done < len(pieces):  # joblib's processes would finish their batches, and so does who resizes them
-            get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+    with _renewals_untold(), elsewhere([partial(_run, piece) for piece in pieces], jobs, ordered=False) as results:
+        yield from results
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from rollout_sim.function.faults import Fault
 from rollout_sim.scenario.goals import Goal, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.comparison import Comparison
+from rollout_sim.study.recommend.defaults import default_goal
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import default_goal
 
 
 def goal_of(scenario: Scenario) -> Goal | None:

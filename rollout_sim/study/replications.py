@@ -1,8 +1,15 @@
 """Replications: how many a study has where nobody says, by what a run nominally costs and never by a clock.
 
-The number, and with it every figure, is the same on all machines. There are two models: `nominal_cost`, by which `recommend` plans its
-stages, counts the steps of the control plane as well; the default number of a comparison stays with the simpler one, for by the
-other a scenario of some days would have a fifth of the replications (2,000 instead of 10,000 of `quiet-service.yaml`).
+The number, and with it every figure, is the same on all machines. There are two models of what a run nominally takes:
+
+    `nominal_seconds`   one constant, and what its plane simulates: for the default number of replications of a comparison, and for
+                        whether work is worth sharing
+    `nominal_cost`      that of a batch, of a run in it, and of what all strategies share: for the stages of `recommend`, whose
+                        batches are small, so that the steps of the control plane are most of what they cost
+
+The second is closer to the clock. The first stays because figures hang on it: a comparison that is run without `--replications` has
+other replications if the model changes. By the second one three of the shipped scenarios would: `quiet-service` 2,000 instead of
+10,000, `nightly-report` 200 instead of 500, `image-resize` 500 instead of 400.
 """
 
 from __future__ import annotations
@@ -26,13 +33,16 @@ ENOUGH, PATIENCE = 400, 100.0
 
 Its runs share draws and a past, which no nominal speed knows of: half a minute on two cores.
 """
+
+# By `nominal_seconds`:
 PER_COUNT, PER_BATCHED, PER_RUN = 5e-8, 3e-6, 0.002
 """Nominal seconds: of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
 
+# By `nominal_cost`:
 PER_STEP: Final = 1.2e-4
 """Nominal seconds of the control plane in a period of a batch."""
 PER_DRAWN, PER_SIMULATED = 2.5e-7, 1e-3
-"""Beside that, of a period of a target and of a replication on the aggregate plane, and of a run on the others."""
+"""Beside that, of a period of a target of a replication on the aggregate plane, and of a run on the others."""
 PER_ARRIVAL, PER_WARPED = 3e-8, 1.5e-7
 """Of an arrival's draws, and beside that of one whose time follows from a rate that swings."""
 
@@ -40,7 +50,7 @@ PER_ARRIVAL, PER_WARPED = 3e-8, 1.5e-7
 def nominally_affordable(
     scenario: Scenario, plane: EngineChoice, runs: int, most: int = MOST, *, seconds: float = SECONDS
 ) -> int:
-    """Replications, each of so many `runs` (strategies, with their good twins), that nominally take so many `seconds`.
+    """Replications, each of so many `runs` (strategies, with their good twins), that take so many `nominal_seconds`.
 
     From `FEWEST` to `most`, rounded down to one digit.
     """
@@ -54,11 +64,12 @@ def compared_by_default(scenario: Scenario, plane: EngineChoice, runs: int) -> i
 
 
 def nominal_seconds(scenario: Scenario, plane: EngineChoice, runs: int) -> float:
-    """What so many runs nominally take, on one core."""
+    """What so many runs nominally take (s) on one core, by the model that the default number of replications follows."""
     return runs * _seconds_of_a_run(scenario, plane)
 
 
 def _seconds_of_a_run(scenario: Scenario, plane: EngineChoice) -> float:
+    """By the same model, as if nothing were shared and no batch had a beginning."""
     if plane.engine == "aggregate":
         return PER_BATCHED + PER_COUNT * counts_of(scenario)
     return PER_RUN + check_size(scenario) / PLANES[plane.engine].speed
@@ -66,7 +77,7 @@ def _seconds_of_a_run(scenario: Scenario, plane: EngineChoice) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NominalCost:
-    """What one core nominally takes (s) for a strategy: measured on the shipped scenarios."""
+    """What one core nominally takes (s) for a strategy, by the model that stages of a search follow: measured on the shipped ones."""
 
     batch: float
     """For a batch of its replications. In small ones most of it is the control plane, a step each period."""
@@ -77,7 +88,7 @@ class NominalCost:
 
 
 def nominal_cost(scenario: Scenario, plane: EngineChoice) -> NominalCost:
-    """What a strategy of the scenario nominally costs on a plane."""
+    """What a strategy of the scenario nominally costs on a plane, until the scenario's horizon."""
     per_batch = PER_STEP * scenario.horizon / scenario.resolution
     if plane.engine == "aggregate":
         return NominalCost(batch=per_batch, run=PER_DRAWN * counts_of(scenario), shared=0.0)

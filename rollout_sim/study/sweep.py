@@ -41,13 +41,15 @@ if TYPE_CHECKING:
 
 
 REPLICATIONS: Final = 1000
+"""Of each cell and strategy, where nobody says."""
 GOOD: Final = {"stopped": "good_version_stopped", "blocked": "good_version_blocked"}
 """What a cell says of its twin: the estimate and its name there."""
-_TOLD: Final = ("strategy", "engine", "estimate", "n")
-"""What a row says of an estimate, besides its values."""
+_ABOUT: Final = ("strategy", "engine", "estimate", "n")
+"""Of the keys of a row those that say what its values are of, besides the axes."""
 MAX_CELLS: Final = 50_000
 """Cells times strategies: their estimates take about 10 KB each in memory."""
 MAX_CELL_BYTES: Final = 1 << 26
+"""Of the file of a kept cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +126,14 @@ class Sweep(Plotted):
         for point, (_, rows) in zip(points, self.by_cell(), strict=True):
             estimates: dict[str, dict[str, Any]] = {}
             for row in rows:
-                estimate = {key: value for key, value in row.items() if key not in (*names, *_TOLD)}
+                estimate = {key: value for key, value in row.items() if key not in (*names, *_ABOUT)}
                 estimates.setdefault(row["strategy"], dict(unknown))[row["estimate"]] = estimate
             engine = rows[0]["engine"]
-            for strategy, its in estimates.items():
-                if GOOD["stopped"] in its:
-                    its["false_rollback"] = its.pop(GOOD["stopped"])
-                cells.append(
-                    dict(zip(names, point, strict=True)) | {"strategy": strategy, "engine": engine} | nested(its)
-                )
+            for strategy, of_strategy in estimates.items():
+                if GOOD["stopped"] in of_strategy:
+                    of_strategy["false_rollback"] = of_strategy.pop(GOOD["stopped"])
+                about = {"strategy": strategy, "engine": engine}
+                cells.append(dict(zip(names, point, strict=True)) | about | nested(of_strategy))
         return {
             "scenario": self.name,
             "seed": self.seed,
@@ -185,13 +186,13 @@ class Grid:
         folder = None if out is None else out / "cells"
         notes: list[str] = []
         # Cells that differ in the fault alone have the same twin.
-        every = {part.key: part for cell in self.cells for part in (cell, cell.twin) if part is not None}
-        kept = {key: rows for key in every if (rows := _read(folder, key, notes)) is not None}
-        waiting = {key: cell for key, cell in every.items() if key not in kept}
+        by_key = {part.key: part for cell in self.cells for part in (cell, cell.twin) if part is not None}
+        kept = {key: rows for key in by_key if (rows := _read_cell(folder, key, notes)) is not None}
+        waiting = {key: cell for key, cell in by_key.items() if key not in kept}
         work = {key: cell.batches for key, cell in waiting.items()}
         for key, columns in run_all(work, jobs=jobs, cluster=cluster, progress=progress):
-            kept[key] = _keep(folder, key, _rows(waiting[key], columns))
-        names = [varied.name for varied in self.axes]
+            kept[key] = _write_cell(folder, key, _estimate_rows(waiting[key], columns))
+        names = [axis.name for axis in self.axes]
         first = self.cells[0]
         parts = [_cell_rows(cell, kept, twin=self.twin) for cell in self.cells]
         return Sweep(
@@ -264,14 +265,14 @@ def prepare(
     """The grid of a sweep, before anything is simulated; parameters and errors are those of `sweep`."""
     if isinstance(source, str | Path):
         source = read_yaml(Path(source))
-    texts = axes if isinstance(axes, Mapping) else [varied for varied in axes if isinstance(varied, str)]
-    chosen = () if isinstance(axes, Mapping) else tuple(varied for varied in axes if not isinstance(varied, str))
+    texts = axes if isinstance(axes, Mapping) else [axis for axis in axes if isinstance(axis, str)]
+    chosen = () if isinstance(axes, Mapping) else tuple(axis for axis in axes if not isinstance(axis, str))
     if texts:
         source, written = written_axes(_document(source), texts, strategies)
         chosen += written
-        strategies = () if any(varied.name in ("percent", "interval") for varied in written) else strategies
+        strategies = () if any(axis.name in ("percent", "interval") for axis in written) else strategies
     return Grid(
-        cells=tuple(_grid(source, chosen, replications, tuple(strategies), seed, engine, twin=twin)),
+        cells=tuple(_checked_cells(source, chosen, replications, tuple(strategies), seed, engine, twin=twin)),
         axes=chosen,
         replications=replications,
         described=source.dump() if isinstance(source, Scenario) else source.data,
@@ -282,7 +283,7 @@ def prepare(
     )
 
 
-def _grid(
+def _checked_cells(
     source: YamlDocument | Scenario,
     axes: tuple[Axis | SeverityAxis, ...],
     replications: int,
@@ -293,12 +294,12 @@ def _grid(
     twin: bool,
 ) -> list[Cell]:
     """All cells, each of them checked, with their twins where they are asked for."""
-    if not axes or any(not varied.values for varied in axes):
+    if not axes or any(not axis.values for axis in axes):
         raise ScenarioError(["sweep: needs at least one axis with at least one value, such as --percent 1,5,10"])
-    twice = {varied.name for varied in axes if sum(varied.path == other.path for other in axes) > 1}
+    twice = {axis.name for axis in axes if sum(axis.path == other.path for other in axes) > 1}
     if twice:
         raise ScenarioError([f"sweep: two axes vary the same field: {', '.join(sorted(twice))}"])
-    size = math.prod(len(varied.values) for varied in axes)
+    size = math.prod(len(axis.values) for axis in axes)
     if size > MAX_CELLS:
         raise ScenarioError([f"sweep: {size} cells; allowed {MAX_CELLS}"])
     cells, reader = [], FileReader()
@@ -340,25 +341,25 @@ def _scenarios(
 
     Raises ScenarioError that says at which values the file stops making sense.
     """
-    fields = [varied for varied in axes if isinstance(varied, Axis)]
+    fields = [axis for axis in axes if isinstance(axis, Axis)]
     if fields:
         source = _document(source)
     read: dict[tuple[str, ...], Scenario] = {}
-    for levels in itertools.product(*(zip(varied.labels, varied.values, strict=True) for varied in axes)):
+    for levels in itertools.product(*(zip(axis.labels, axis.values, strict=True) for axis in axes)):
         labels = tuple(label for label, _ in levels)
         chosen = list(zip(axes, labels, (value for _, value in levels), strict=True))
-        place = tuple(label for varied, label, _ in chosen if isinstance(varied, Axis))
-        if isinstance(source, YamlDocument) and place not in read:
-            values = [value for varied, _, value in chosen if isinstance(varied, Axis)]
+        written = tuple(label for axis, label, _ in chosen if isinstance(axis, Axis))
+        if isinstance(source, YamlDocument) and written not in read:
+            values = [value for axis, _, value in chosen if isinstance(axis, Axis)]
             try:
-                read[place] = Scenario.parse(document_at(source, fields, values))
+                read[written] = Scenario.parse(document_at(source, fields, values))
             except ScenarioError as error:
-                where = ", ".join(f"{varied.name} {label}" for varied, label, _ in chosen)
+                where = ", ".join(f"{axis.name} {label}" for axis, label, _ in chosen)
                 raise ScenarioError([f"sweep: with {where}: {problem}" for problem in error.problems]) from None
-        scenario = source if isinstance(source, Scenario) else read[place]
-        for varied, _, value in chosen:
-            if isinstance(varied, SeverityAxis):
-                scenario = varied.applied(scenario, value)
+        scenario = source if isinstance(source, Scenario) else read[written]
+        for axis, _, value in chosen:
+            if isinstance(axis, SeverityAxis):
+                scenario = axis.applied(scenario, value)
         yield labels, scenario
 
 
@@ -412,7 +413,7 @@ def _files(scenario: Scenario, reader: FileReader) -> list[str]:
     return prints
 
 
-def _rows(cell: Cell, columns: dict[str, Samples]) -> list[dict[str, Any]]:
+def _estimate_rows(cell: Cell, columns: dict[str, Samples]) -> list[dict[str, Any]]:
     """A cell's part of `Sweep.rows`, without the axes."""
     first = cell.batches[0]
     compared = Comparison(
@@ -430,12 +431,12 @@ def _rows(cell: Cell, columns: dict[str, Samples]) -> list[dict[str, Any]]:
     ]
 
 
-def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any]] | None:
+def _read_cell(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any]] | None:
     """A cell that was finished before, None where there is none or where it is not as it was written, which `notes` tell."""
     if folder is None or not (path := folder / f"{key}.json").exists():
         return None
     try:
-        kept = json.loads(read_regular(path, MAX_CELL_BYTES), object_pairs_hook=_shared)
+        kept = json.loads(read_regular(path, MAX_CELL_BYTES), object_pairs_hook=_interned)
         rows: list[dict[str, Any]] = kept["rows"]
         if kept["sha256"] == _checksum(rows):
             return rows
@@ -445,16 +446,16 @@ def _read(folder: Path | None, key: str, notes: list[str]) -> list[dict[str, Any
     return None
 
 
-def _keep(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _write_cell(folder: Path | None, key: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Writes a finished cell, all of it or nothing, and returns what a later sweep would read."""
     text = json.dumps({"sha256": _checksum(rows), "rows": rows})
     if folder is not None:
         write_file(folder / f"{key}.json", text)
-    back: list[dict[str, Any]] = json.loads(text, object_pairs_hook=_shared)["rows"]
+    back: list[dict[str, Any]] = json.loads(text, object_pairs_hook=_interned)["rows"]
     return back
 
 
-def _shared(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A mapping whose texts are the same objects as those of all other rows."""
     return {sys.intern(key): sys.intern(value) if isinstance(value, str) else value for key, value in pairs}
 

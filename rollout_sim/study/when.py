@@ -34,14 +34,16 @@ HOURS: Final = 24
 _DAYS: Final = 7
 """Recorded days at most that each hour is simulated on, evenly spread."""
 MEASURES: Final = ("bad_requests_added", "time_to_stop_s")
+"""By which the best and the worst hour are told."""
 _OFTEN: Final = 0.5
+"""The share of the versions that must be stopped at an hour for its time to stop to count."""
 _FRESH: Final = 1_000_003
 """Added to the seed for the figures of the hours that were chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours(Plotted):
-    """What a bad version comes to by the hour of the day (UTC) at which its rollout begins."""
+    """What a bad version costs, and how soon it is stopped, by the hour of the day (UTC) at which its rollout begins."""
 
     scenario: Scenario
     """The scenario; its version with the fault is what is rolled out."""
@@ -102,20 +104,21 @@ class Hours(Plotted):
 
         A time counts of hours at which at least half of the versions are stopped: elsewhere it is that of a lucky few.
         """
-        often = [e is not None and e.mean >= _OFTEN for e in self.estimates(strategy, "stopped")]
+        stops = self.estimates(strategy, "stopped")
+        often = [estimate is not None and estimate.mean >= _OFTEN for estimate in stops]
         known = {
-            hour: e.mean
-            for hour, e in enumerate(self.estimates(strategy, measure))
-            if e is not None and (often[hour] or measure != "time_to_stop_s")
+            hour: estimate.mean
+            for hour, estimate in enumerate(self.estimates(strategy, measure))
+            if estimate is not None and (often[hour] or measure != "time_to_stop_s")
         }
         return (min(known, key=known.__getitem__), max(known, key=known.__getitem__)) if known else None
 
     def told_apart(self, strategy: str, measure: str) -> bool:
         """Whether the intervals of a `measure` of `strategy` do not touch in the best and in the worst hour."""
-        ends = self.extremes(strategy, measure)
-        if ends is None:
+        extremes = self.extremes(strategy, measure)
+        if extremes is None:
             return False
-        (_, least), (_, most) = ends
+        (_, least), (_, most) = extremes
         return least.high is not None and most.low is not None and least.high < most.low
 
     @property
@@ -144,19 +147,27 @@ class Hours(Plotted):
         for strategy in self.columns:
             entry: dict[str, Any] = {"strategy": strategy}
             for measure in MEASURES:
-                ends = self.extremes(strategy, measure)
-                entry[measure] = None if ends is None else {
-                    "best": {"hour": ends[0][0], **ends[0][1].to_json()},
-                    "worst": {"hour": ends[1][0], **ends[1][1].to_json()},
-                    "told_apart": self.told_apart(strategy, measure),
-                    "by_hour": [None if e is None else e.to_json() for e in self.estimates(strategy, measure)],
-                }  # fmt: skip
+                entry[measure] = self._entry(strategy, measure)
             entries.append(entry)
         return {
             "scenario": self.scenario.name, "fault": self.fault, "seed": self.seed, "replications": self.replications,
             "engine": self.plane.engine, "engine_reason": self.plane.reason, "approximations": list(self.approximations),
             "days": list(self.days), "strategies": entries,
         }  # fmt: skip
+
+    def _entry(self, strategy: str, measure: str) -> dict[str, Any] | None:
+        """What `when --json` prints of a `measure` of `strategy`; None where no hour has it."""
+        extremes = self.extremes(strategy, measure)
+        if extremes is None:
+            return None
+        (best, least), (worst, most) = extremes
+        estimates = self.estimates(strategy, measure)
+        return {
+            "best": {"hour": best, **least.to_json()},
+            "worst": {"hour": worst, **most.to_json()},
+            "told_apart": self.told_apart(strategy, measure),
+            "by_hour": [None if estimate is None else estimate.to_json() for estimate in estimates],
+        }
 
     def __repr__(self) -> str:
         return (
@@ -174,15 +185,15 @@ def when(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> Hours:
-    """What a bad version comes to, by the hour of the day (UTC) at which the rollout of `scenario` begins.
+    """What a bad version costs, and how soon it is stopped, by the hour of the day (UTC) at which `scenario`'s rollout begins.
 
     Under each of its `strategies` (all by default), from so many `replications` of each hour with the `seed` on the `engine` (by
     default the scenario's). `jobs` processes share the work, and `progress` is called with the share that is done.
     The bad version has the goal's smallest fault that must be caught; without one, its own faults. Raises ScenarioError where
     neither traffic nor errors know the time of day, or no fault is given.
     """
-    begun = prepare(scenario, strategies, replications=replications, seed=seed, engine=engine)
-    return begun.run(jobs=jobs, progress=progress)
+    beginnings = prepare(scenario, strategies, replications=replications, seed=seed, engine=engine)
+    return beginnings.run(jobs=jobs, progress=progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +207,8 @@ class Beginnings:
     asked: Engine | None
     """As in `Hours`."""
     strategies: tuple[str, ...]
-    begun: tuple[tuple[Scenario, ...], ...]
-    """By hour of the day, one of each day."""
+    by_hour: tuple[tuple[Scenario, ...], ...]
+    """By hour of the day the scenario with the fault that begins then, on each day."""
     plane: EngineChoice
     """The data plane that runs all of them."""
 
@@ -206,7 +217,7 @@ class Beginnings:
         columns = self._simulated(range(HOURS), self.seed, jobs, part_of(progress, 0.0, 0.8))
         result = Hours(
             scenario=self.scenario, fault=self.fault, seed=self.seed, replications=self.replications, plane=self.plane,
-            days=tuple(map(len, self.begun)), columns=columns, fresh=columns, asked=self.asked,
+            days=tuple(map(len, self.by_hour)), columns=columns, fresh=columns, asked=self.asked,
         )  # fmt: skip
         hours = {hour for name in columns for measure in MEASURES for hour in result.chosen(name, measure) or ()}
         fresh = self._simulated(sorted(hours), self.seed + _FRESH, jobs, part_of(progress, 0.8, 1.0))
@@ -218,8 +229,8 @@ class Beginnings:
             name: {key: [] for key in (*MEASURES, "stopped", "hour", "day")} for name in self.strategies
         }
         for number, hour in enumerate(hours):
-            each = max(math.ceil(self.replications / len(self.begun[hour])), 2)
-            for day, scenario in enumerate(self.begun[hour]):
+            each = max(math.ceil(self.replications / len(self.by_hour[hour])), 2)
+            for day, scenario in enumerate(self.by_hour[hour]):
                 compared = compare(
                     scenario,
                     each,
@@ -230,16 +241,16 @@ class Beginnings:
                     keep=False,
                     plane=self.plane,
                 )
-                for name, its in columns.items():
+                for name, parts in columns.items():
                     samples = compared.columns[name]
-                    its["bad_requests_added"].append(samples["bad_requests_added"])
-                    its["time_to_stop_s"].append(samples["time_to_rollback_s"])
-                    its["stopped"].append(stopped(samples).astype(float))
-                    its["hour"].append(np.full(each, float(hour)))
-                    its["day"].append(np.full(each, float(day)))
+                    parts["bad_requests_added"].append(samples["bad_requests_added"])
+                    parts["time_to_stop_s"].append(samples["time_to_rollback_s"])
+                    parts["stopped"].append(stopped(samples).astype(float))
+                    parts["hour"].append(np.full(each, float(hour)))
+                    parts["day"].append(np.full(each, float(day)))
             if progress is not None:
                 progress((number + 1) / len(hours))
-        return {name: {key: np.concatenate(parts) for key, parts in its.items()} for name, its in columns.items()}
+        return {name: {key: np.concatenate(arrays) for key, arrays in parts.items()} for name, parts in columns.items()}
 
 
 def prepare(
@@ -252,14 +263,14 @@ def prepare(
     bad, fault = with_fault(scenario)
     moments = _moments(bad)
     if min(map(len, moments)) == 0:
-        missing = ", ".join(f"{hour:02}:00" for hour, several in enumerate(moments) if not several)
+        missing = ", ".join(f"{hour:02}:00" for hour, of_hour in enumerate(moments) if not of_hour)
         raise ScenarioError([f"{scenario.name}: the recording has no room for a rollout at {missing} UTC"])
     files = FileReader()
-    begun = tuple(tuple(bad.at(moment, files) for moment in several) for several in moments)
+    by_hour = tuple(tuple(bad.at(moment, files) for moment in of_hour) for of_hour in moments)
     return Beginnings(
         scenario=scenario, fault=fault, seed=scenario.seed if seed is None else seed, replications=replications,
-        strategies=names, begun=begun, asked=engine,
-        plane=one_plane([choose_engine(moved, engine) for several in begun for moved in several]),
+        strategies=names, by_hour=by_hour, asked=engine,
+        plane=one_plane([choose_engine(moved, engine) for of_hour in by_hour for moved in of_hour]),
     )  # fmt: skip
 
 

@@ -43,6 +43,8 @@ FATES: Final = ("good", "wrong", "dead_letter", "expired", "discarded")
 """What becomes of a record: handled; handled with a wrong result; put aside in a dead-letter queue or on-failure destination; too
 old for its queue or stream; given up by the mapping. The last three are lost."""
 LOST: Final = FATES[DEAD_LETTER:]
+PASSED_OVER: Final = 3
+"""Receives from which on the age of a standard queue's oldest message passes over it: SQS moves it to the back."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

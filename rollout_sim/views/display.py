@@ -12,7 +12,7 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import Backtest
 from rollout_sim.study.comparison import Comparison
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.study.when import Hours
 from rollout_sim.views.backtest import backtest_table

@@ -28,7 +28,7 @@ from rollout_sim.study.backtest import MAX_BYTES as MAX_MINUTES_BYTES
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest
 from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.grid import Axis, SeverityAxis, document_at
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.study.when import Hours
 from rollout_sim.traffic import traces

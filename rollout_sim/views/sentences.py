@@ -19,7 +19,7 @@ from rollout_sim.study.comparison import Comparison, best_strategy
 from rollout_sim.study.judgement import limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Outstanding, Recommendation
+from rollout_sim.study.recommend.recommendation import Outstanding, Recommendation
 from rollout_sim.views.cells import Cell, EstimatedNumber, EstimatedShare, MedianDuration
 
 NOTICED: Final = 0.05

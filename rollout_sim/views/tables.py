@@ -22,7 +22,7 @@ from rollout_sim.study.comparison import Comparison
 from rollout_sim.study.judgement import goal_of, limits_by_name, limits_of
 from rollout_sim.study.recommend.hypotheses import Evaluation
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.sweep import Sweep
 from rollout_sim.views.cells import (
     Average,

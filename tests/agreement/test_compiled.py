@@ -290,7 +290,7 @@ def test_equal_with_provisioned_concurrency_of_an_alias(strategy: str) -> None:
             "1": {"duration": {"exponential": {"mean": "800 ms"}}, "cold_start": "700 ms"},
             "2": {"like": "1", "faults": [{"crash": "9%"}]},
         },
-        function__keep_alive="5 s", function__reserved_concurrency=30,
+        function__keep_alive="5 s", function__reserved_concurrency=10,
         function__provisioned={"prod": {"environments": 6, "allocation": "20 s"}},
         traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "10/s"}}],
         strategies={"instant": {"type": "all_at_once", "bake": "2 min"},

@@ -42,7 +42,7 @@ def check_counts(result: RunResult) -> None:
     counts, metrics = result.counts, result.metrics
     for name, values in (("requests", counts.requests), ("bad", counts.bad), ("invocations", metrics.invocations)):
         holds((values >= 0).all(), f"{name} are not negative")
-    holds((counts.bad <= counts.requests).all(), "no more bad requests than requests")
+    holds((counts.bad <= counts.judged).all(), "no more bad requests than requests")
     for bad in counts.bad_by:
         holds((bad <= counts.bad).all(), "what is bad for an objective is bad")
     holds((metrics.errors <= metrics.invocations).all(), "no more errors than invocations")
@@ -83,7 +83,7 @@ def check_deployment(result: RunResult) -> None:
     for shift in shifts:
         holds(0 <= shift.weight <= 1, f"weights lie in [0, 1], got {shift.weight}")
         holds(shift.before == weight != shift.weight, "each shift begins where the one before ended")
-        holds(before <= shift.at < scenario.horizon, "shifts come in order, within the rollout")
+        holds(before <= shift.at <= scenario.horizon, "shifts come in order, within the rollout")
         weight, before = shift.weight, shift.at
     outcome = result.outcome
     holds(outcome in ENDS, f"an outcome of a rollout, got {outcome}")
@@ -134,7 +134,7 @@ def check_history(result: RunResult) -> None:
         if entry.at >= scenario.start and entry.reason != "promotion" and entry.from_version is not None:
             moves.append((entry.at, 1.0 if version == scenario.new else routing.get(scenario.new or "", 0.0)))
     delay = scenario.function.propagation
-    told = [(shift.at + delay, shift.weight) for shift in result.shifts if shift.at + delay < scenario.horizon]
+    told = [(shift.at + delay, shift.weight) for shift in result.shifts if shift.at + delay <= scenario.horizon]
     same = len(told) == len(moves) and all(
         abs(a - b) < 1e-5 and abs(v - w) < 1e-12 for (a, v), (b, w) in zip(told, moves, strict=True)
     )

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 import yaml
 from builders import data
 from click.testing import CliRunner
-from command import COMMAND, call
+from command import COMMAND, call, hold
 
 from rollout_sim.cli.main import app
 from rollout_sim.planes import selection
@@ -126,32 +125,13 @@ def test_validate_and_schema(small: Path) -> None:
     assert json.loads(call("schema", cwd=small.parent).stdout)["title"] == "Scenario"
 
 
-HALF_WAY = """
-from contextlib import contextmanager
-from rollout_sim.cli import console, main
-
-@contextmanager
-def progress(label):
-    yield lambda done: print("half-way", flush=True) if done > 0.5 else None
-
-console.progress = progress
-main.main()
-"""
-"""The command line, which says when the first two of four runs are done: no rollout, and the first strategy."""
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     small.write_text(yaml.safe_dump(data(horizon="40 min", traffic=[http(poisson="20/s")]), sort_keys=False))
-    with subprocess.Popen(
-        [sys.executable, "-c", HALF_WAY, "run", str(small), "--engine", "simpy", "--out", "o"],
-        cwd=small.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline() == "half-way\n"
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+    process = hold("done > 0.5", "run", small, "--engine", "simpy", "--jobs", "1", "--out", "o", cwd=small.parent)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     assert errors == "interrupted: 1 of 3 strategies finished\n"
     assert list(pd.read_csv(small.parent / "o" / "summary.csv")["strategy"]) == ["instant"]

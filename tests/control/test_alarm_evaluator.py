@@ -516,7 +516,7 @@ def before(per_second: float, errors: float = 0.0) -> Before:
     """All traffic to the old version."""
     usual = np.array([per_second, 0.0, 0.0])
     return Before(
-        invocations=usual, errors=usual * errors, bad=usual * errors, durations=(Constant(0.2),) * 3,
+        invocations=usual, errors=usual * errors, bad=usual * errors, throttles=usual * 0.0, durations=(Constant(0.2),) * 3,
         forecast=lambda start, end: usual * (end - start),
     )  # fmt: skip
 

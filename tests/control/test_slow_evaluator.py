@@ -281,7 +281,7 @@ def as_arrays(histories: list[History], alarms: Sequence[Alarm], resolution: int
 
 THEN = Before(
     invocations=np.array(RATES), errors=np.array(RATES) * np.array(SHARES), bad=np.array(RATES) * np.array(SHARES),
-    durations=(Constant(TOOK),) * 3,
+    throttles=np.zeros(len(RATES)), durations=(Constant(TOOK),) * 3,
     forecast=lambda start, end: np.array(RATES) * (end - start),
 )  # fmt: skip
 """What came before the simulation."""

@@ -188,9 +188,9 @@ def test_an_alias_bomb_is_refused_without_being_expanded(file: Path) -> None:
     bomb = f"{letters[0]}: &{letters[0]} [x]\n"
     for before, letter in pairwise(letters):
         bomb += f"{letter}: &{letter} [{', '.join([f'*{before}'] * 10)}]\n"
-    start = time.perf_counter()
+    start = time.process_time()
     assert problems(file, bomb) == [":1: holds too many values, aliases written out; allowed 30000"]
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_too_many_values_are_refused_before_the_rest_is_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

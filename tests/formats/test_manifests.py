@@ -328,3 +328,36 @@ spec:
         "success-rate: count is left out", "success-rate: initialDelay is left out",
     ):  # fmt: skip
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "query", "expected"),
+    [
+        ("success-rate", "result[0] >= 1", "", ("error_rate", None, "> 0%")),  # nobody asks for a success of 1%
+        ("success-rate", "result[0] == 1", "", ("error_rate", None, "> 0%")),
+        ("errors", "result[0] == 0", "sum(increase(requests{code=~'5..'}[1m]))", ("errors", "sum", "> 0")),
+        ("errors", "result[0] <= 5", "sum(increase(requests{code=~'5..'}[2m]))", ("errors", "sum", "> 5")),
+        ("errors", "result[0] < 0.5", "sum(rate(requests{code=~'5..'}[2m]))", ("errors", "sum", ">= 60")),  # a second
+        ("errors", "result[0] < 0.5", "sum(rate(bad[2m])) / sum(rate(query_total[2m]))", ("error_rate", None, ">= 50%")),
+        ("latency", "result[0] < 0.2", "histogram_quantile(0.5, sum(rate(x_seconds_bucket[5m])) by (le))",
+         ("duration", "p50", ">= 0.2 s")),
+        ("latency", "result[0] < 25", "histogram_quantile(0.999, sum(rate(x_seconds_bucket[5m])))", ("duration", "p99.9", ">= 25 s")),
+        ("latency", "result[0] < 15", "avg(x_seconds) * 1000", ("duration", "average", ">= 15 ms")),
+        ("p95_latency", "result[0] < 500", "x", ("duration", "p95", ">= 0.5 s")),
+        ("latency-p999", "result[0] < 500", "x", ("duration", "p99.9", ">= 0.5 s")),
+    ],
+)  # fmt: skip
+def test_what_a_query_measures_is_guessed_by_its_words(
+    name: str, condition: str, query: str, expected: tuple[str, str | None, str], tmp_path: Path
+) -> None:
+    metric = {
+        "name": name, "interval": "2m", "successCondition": condition,
+        "provider": {"prometheus": {"address": "http://a/b", "query": query}},
+    }  # fmt: skip
+    template = {"kind": "AnalysisTemplate", "metadata": {"name": "checks"}, "spec": {"metrics": [metric]}}
+    rollout = next(iter(yaml.safe_load_all(ROLLOUT)))
+    loaded, _ = imported(tmp_path, yaml.safe_dump_all([rollout, template]))
+    (alarm,) = loaded.alarms.values()
+    metric_of, statistic, threshold = expected
+    assert (alarm.metric, alarm.threshold) == (metric_of, threshold)
+    assert statistic is None or alarm.statistic == statistic

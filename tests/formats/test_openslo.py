@@ -208,3 +208,41 @@ def test_a_time_slice_of_v1alpha_has_no_length_and_a_composite_is_taken_apart(tm
     assert entries[0]["slices"] == {"every": "1 min", "target": "90%"}
     assert "gold: openslo/v1alpha does not say how long a time slice is: 1 min is a GUESS" in remarks
     assert "a: its objectives with indicators of their own are one composite SLO; here each is an SLO" in remarks
+
+
+@pytest.mark.parametrize(
+    ("query", "latency"),
+    [
+        ('sum(rate(http_request_duration_seconds_bucket{job="x", le="0.4"}[5m]))', "0.4 s"),
+        ("sum(rate(latency_ms_bucket{le='800'}[5m]))", "0.8 s"),
+        ('sum(rate(apiserver_request_duration_seconds_bucket{le="5"}[{{.window}}]))', "5 s"),
+        ('sum(rate(requests_total{code!~"5.."}[5m]))', None),
+        ("sum(rate(queue_bucket[5m]))", None),
+    ],
+)
+def test_a_ratio_of_a_histogram_is_a_latency(query: str, latency: str | None, tmp_path: Path) -> None:
+    given = slo()
+    source = {"metricSource": {"type": "Prometheus", "spec": {"query": query}}}
+    given["spec"]["indicator"]["spec"] = {"ratioMetric": {"good": source, "total": {}}}
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(given))
+    ((entry,), remarks) = openslo.read(path)
+    assert entry["sli"] == ("errors" if latency is None else {"latency": latency})
+    assert any("by the bucket that its query counts: a GUESS" in remark for remark in remarks) is (latency is not None)
+
+
+def test_what_of_a_window_and_a_name_is_not_taken_is_said(tmp_path: Path) -> None:
+    given = slo("1m")
+    given["metadata"]["name"] = "checkout-latency"
+    given["spec"]["timeWindow"] = [{"duration": "1m", "isRolling": False}, {"duration": "7d", "isRolling": True}]
+    path = tmp_path / "slos.yaml"
+    path.write_text(to_yaml(given))
+    _, remarks = openslo.read(path)
+    assert remarks == [
+        "checkout-latency: the query is not read: bad are requests that fail, though its name speaks of how long they take",
+        "checkout-latency: left out: all but the first of its 2 time windows",
+        "checkout-latency: the calendar window 1m was taken as a rolling one of 1 min; a month is 1M",
+    ]
+    path.write_text(to_yaml(slo(target=99.9)))
+    with pytest.raises(ScenarioError, match=r"between 0 and 1, got 99\.9; in percent it is targetPercent"):
+        openslo.read(path)

@@ -121,10 +121,12 @@ def test_provisioned_ones_that_are_taken_away_go_idle_first_and_the_others_when_
     environments.provision(3, 0.0)
     taken = [environments.take(10.0) for _ in range(2)]
     environments.deprovision(3, 20.0)
-    assert environments.fleet.limit == 5
+    assert environments.fleet.limit == 3, "the two that are busy take up concurrency until they are done"
     assert environments.idle == []
     assert all(environment is not None for environment in taken)
     environments.destroy(taken[0], 10.0, 30.0)  # type: ignore[arg-type]
+    assert environments.fleet.limit == 4
     environments.give_back(taken[1], 10.0, 40.0)  # type: ignore[arg-type]
+    assert environments.fleet.limit == 5
     assert environments.seconds(50.0) == (20.0 + 30.0 + 40.0, 20.0 + 30.0)
     assert invoke(environments, 50, 51) == (3, True)

@@ -14,11 +14,11 @@ from rollout_sim.planes.counts import KeptDurations, PeriodCounts
 P90 = Percentile("alias", 0.9, 120.0)
 
 
-def metrics(*, slow: tuple[float, ...] = ()) -> Metrics:
-    """Two targets, ten periods of a minute, a 90th percentile of two minutes over both targets."""
+def metrics(*, slow: tuple[float, ...] = (), percentiles: tuple[Percentile, ...] = (P90,)) -> Metrics:
+    """Two targets, ten periods of a minute, by default a 90th percentile of two minutes over both targets."""
     return Metrics(
         replications=1, targets=(Target("prod", "1"), Target("prod", "2")), resolution=60.0, horizon=600.0,
-        scopes={"alias": (0, 1)}, percentiles=(P90,), slow_thresholds=slow,
+        scopes={"alias": (0, 1)}, percentiles=percentiles, slow_thresholds=slow,
     )  # fmt: skip
 
 
@@ -94,6 +94,17 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
         tables.append(shown.percentiles[P90])
     np.testing.assert_array_equal(*tables)
     assert np.isfinite(tables[0]).all()
+
+
+def test_a_late_duration_is_in_a_percentile_whose_period_began_before_time_zero() -> None:
+    early = Percentile("alias", 0.9, 180.0, step=60.0)
+    shown = metrics(percentiles=(early,))
+    kept = KeptDurations(shown, 1000.0)
+    kept.hand_over(60.0)
+    assert np.isnan(shown.percentiles[early]).all()
+    kept.add(0, 100.0)
+    kept.hand_over(120.0)
+    np.testing.assert_array_equal(shown.percentiles[early][0, :3], [100.0, 100.0, math.nan])
 
 
 def test_what_no_alarm_can_look_at_any_more_is_forgotten() -> None:

@@ -44,6 +44,23 @@ def test_the_second_version_of_a_weighted_alias_has_none_and_the_last_shift_take
     assert cold(events, "2", 390, 900) == (0, 255)
 
 
+def test_allocated_in_no_time_it_is_there_with_the_shift() -> None:
+    events = ran(function__provisioned={"prod": {"environments": 2, "allocation": "0 s"}})
+    assert cold(events, "2", 300, 900) == (0, 300)
+
+
+def test_what_still_runs_where_it_was_counts_against_the_concurrency() -> None:
+    """Three calls of 10 s run in the old version's environments when the alias moves: a fourth finds room for itself alone."""
+    events = ran(
+        function__versions={"1": {"duration": "10 s"}, "2": {"like": "1"}}, function__reserved_concurrency=4,
+        function__provisioned={"prod": {"environments": 3}}, function__timeout="1 min",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"fixed": "1 s", "offset": "297.5 s"}}],
+        strategies={"canary": {"type": "all_at_once"}},
+    )  # fmt: skip
+    outcomes = events[events.start_s < 7].outcome.tolist()
+    assert outcomes == ["ok"] * 4 + ["throttled"] * 6
+
+
 def test_of_versions_it_is_there_beforehand() -> None:
     events = ran(function__versions={"1": VERSION | {"provisioned": 2}, "2": {"like": "1"}})
     assert cold(events, "2", 0, 900)[0] == 0

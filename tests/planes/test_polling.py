@@ -273,6 +273,20 @@ def test_iterator_age_and_the_queue_s_metrics_stop_a_rollout() -> None:
         assert run(good, "instant").outcome == "promoted", metric
 
 
+@pytest.mark.parametrize(("fifo", "ages"), [({}, [60, 0, 0, 0]), ({"fifo": {"groups": 1}}, [60, 120, 180, 240])])
+def test_the_oldest_message_s_age_passes_over_what_was_received_three_times(
+    fifo: dict[str, Any], ages: list[int]
+) -> None:
+    """One message that fails for ever: received at 0 s, 50 s and 100 s. A FIFO queue's blocks its group and counts on."""
+    source = QUEUE | {"batch": {"size": 1}, "arrivals": {"fixed": "1 h"}, "visibility_timeout": "50 s"} | fifo
+    given_scenario = polled(
+        source, function__versions={"1": {"duration": "10 ms", "error_rate": "100%"}}, horizon="4 min",
+        rollout=None, strategies=None, alarms={"old": {"metric": "oldest_message_age", "threshold": "> 1 s"}},
+    )  # fmt: skip
+    gauge = run(given_scenario, "steady").metrics.gauges["oldest_message_age"][0, 0]
+    assert gauge.tolist() == ages
+
+
 def test_a_mapping_that_names_the_function_is_not_touched_by_a_rollout() -> None:
     source = {name: value for name, value in QUEUE.items() if name != "alias"} | {"function": True}
     versions = {

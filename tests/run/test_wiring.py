@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from builders import scenario
 
+from rollout_sim.control.readings import reading
 from rollout_sim.core.streams import Streams
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.simulate import simulate
@@ -56,6 +57,29 @@ def test_where_no_hour_is_known_the_mean_holds() -> None:
     ):
         source = {"source": "http", "alias": "prod", "arrivals": arrivals}
         assert history(watched(traffic=[source, {**source, "name": "b"}]), -3600.0, -60.0) == pytest.approx(6 * 3540)
+
+
+@pytest.mark.parametrize(
+    ("metric", "statistic", "expected"),
+    [
+        ("invocations", "sum", 48.0), ("errors", "sum", 4.8), ("errors", "average", 0.1), ("throttles", "sum", 12.0),
+        ("throttles", "average", 0.2), ("responses_5xx", "sum", 18.96), ("responses_5xx", "average", 0.316),
+        ("own", "sum", 6.96),
+    ],
+)  # fmt: skip
+def test_what_others_throttle_was_throttled_before_the_start_as_well(
+    metric: str, statistic: str, expected: float
+) -> None:
+    """Of 60 requests a minute 12 are throttled; of the 48 others 4.8 end in an error and 2.16 in a failed response."""
+    given = scenario(
+        function__throttled="20%", function__versions__1__error_rate="10%", function__versions__1__failed_responses="5%",
+        traffic=[{"source": "http", "alias": "prod", "arrivals": {"poisson": "1/s"}}],
+        metrics={"own": {"counts": "bad_requests"}},
+    )  # fmt: skip
+    bank = build_alarms(given, build_metrics(given), given.rates, [])
+    read = reading(metric, statistic, "alias", 60.0, 60.0)
+    values, _ = bank._series(read, 0.0, 1, remembered=True)
+    assert values[0, 0] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("engine", ["simpy", "aggregate"])

@@ -186,8 +186,8 @@ def test_planes_agree_where_it_is_drawn() -> None:
 
 def test_a_recommendation_draws_a_phase_for_each_severity() -> None:
     search = prepare(scenario(rollout__phase="random"))
-    stage = search.stages[0]
-    draws = search._draws(stage, 0, 1200.0, 900.0)
+    stage = search.sizes.brief
+    draws = search.sampler().draws(stage, 0, 1200.0, 900.0)
     starts = [draw.scenario.start for draw in draws if draw.hypothesis.stratum is not None]
     assert len(starts) == stage.strata * stage.draws
     assert len(set(starts)) == PARTS
@@ -232,7 +232,7 @@ def test_the_run_without_the_rollout_has_its_incident_at_the_same_time() -> None
         function__aliases={"test": 1, "prod": 1},
         traffic=[other, {"source": "http", "alias": "prod", "arrivals": {"poisson": "2/s"}}],
     )
-    still = prepare(found).still
+    still = prepare(found).problem.baseline
     (bad,) = [columns["bad_requests"] for columns in compare(still, 4, twin=False, engine="simpy").columns.values()]
     alone = [simulate(found, NO_ROLLOUT, replication=number).bad_requests for number in range(4)]
     assert still.alias == "prod"

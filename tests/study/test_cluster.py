@@ -6,17 +6,17 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import yaml
 from builders import scenario
+from command import scheduler_address
 
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import choose_engine
@@ -25,7 +25,7 @@ from rollout_sim.study.comparison import batches_of
 from rollout_sim.study.executor import run_all
 
 pytestmark = pytest.mark.long
-pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -55,21 +55,23 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture
 def scheduler(start: Start, tmp_path: Path) -> tuple[str, subprocess.Popen[bytes]]:
     process = start("scheduler", "--port", "0")
-    file, until = tmp_path / "scheduler.json", time.monotonic() + 60
-    while not file.exists():
-        assert time.monotonic() < until, "the scheduler did not start within a minute"
-        time.sleep(0.05)
-    return yaml.safe_load(file.read_text())["address"], process
+    return scheduler_address(tmp_path / "scheduler.json"), process
 
 
-def refusal(address: str, *, count: int = 2000, seconds: float = 90.0) -> str:
-    """The message, which comes before the `seconds` are over."""
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes its time to start a worker."""
+    monkeypatch.setattr(cluster, "PATIENCE", 120.0)
+
+
+def refusal(address: str, *, count: int = 2000, progress: Callable[[float], object] | None = None) -> str:
+    """The message, which comes in bounded time."""
     given = scenario(horizon="8 min", engine="simpy")
     work = {"all": batches_of(given, choose_engine(given), ("canary",), 1, count)}
     began = time.monotonic()
     with pytest.raises(ScenarioError) as caught:
-        list(run_all(work, cluster=address))
-    assert time.monotonic() - began < seconds
+        list(run_all(work, cluster=address, progress=progress))
+    assert time.monotonic() - began < 300
     (problem,) = caught.value.problems
     return problem
 
@@ -106,14 +108,32 @@ def test_a_worker_with_other_versions(
     ("victim", "expected"), [("worker", "the last worker is gone"), ("scheduler", "the scheduler is gone")]
 )
 def test_what_dies_in_the_middle(
-    victim: str, expected: str, scheduler: tuple[str, subprocess.Popen[bytes]], start: Start
-) -> None:
+    victim: str, expected: str, scheduler: tuple[str, subprocess.Popen[bytes]], start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     worker = start(*WORKER)
     process = worker if victim == "worker" else scheduler[1]
-    threading.Timer(8.0, process.kill).start()
-    problem = refusal(scheduler[0], count=20_000)
+
+    def kill(done: float) -> None:
+        monkeypatch.setattr(cluster, "PATIENCE", 4.0)  # nothing has to start any more
+        process.kill()
+
+    problem = refusal(scheduler[0], count=20_000, progress=kill)
     assert expected in problem
     assert "what is finished is kept" in problem
+
+
+def test_a_scheduler_that_dies_before_the_work_begins(
+    scheduler: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait = distributed.Client.wait_for_workers
+
+    def kill_and_wait(client: Any, count: int, timeout: float) -> None:
+        scheduler[1].kill()
+        wait(client, count, timeout)
+
+    monkeypatch.setattr(distributed.Client, "wait_for_workers", kill_and_wait)
+    assert "the scheduler is gone, or the connection to it is" in refusal(scheduler[0])
 
 
 @pytest.mark.parametrize("error", [CancelledError(), ConnectionResetError()])

@@ -104,7 +104,7 @@ def test_the_plane_that_is_told_is_the_one_that_runs(monkeypatch: pytest.MonkeyP
     begun = prepare(given(function__versions__2={"like": "1", "faults": [leak]}, goal={"catch": catch}), ["canary"])
     assert choose_engine(begun.scenario).engine != "aggregate"
     assert begun.plane.engine == "aggregate"
-    assert [len(moments) for moments in begun.begun] == [1] * HOURS
+    assert [len(moments) for moments in begun.by_hour] == [1] * HOURS
     told = []
 
     def compared(*_: Any, plane: EngineChoice, **__: Any) -> None:

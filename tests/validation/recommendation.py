@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -21,8 +21,13 @@ from rollout_sim.study.comparison import compare
 from rollout_sim.study.recommend import candidates
 from rollout_sim.study.recommend.advice import HOUR, needed_requests, needed_tests
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies
+from rollout_sim.study.recommend.confirmation import Confirmation
+from rollout_sim.study.recommend.defaults import default_goal
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, Evaluation
-from rollout_sim.study.recommend.search import APART, CONTENDING, FRESH, Search, Stage, default_goal, prepare, recommend
+from rollout_sim.study.recommend.race import INDIFFERENCE, Race, rank
+from rollout_sim.study.recommend.sampling import CONTENDING, FRESH
+from rollout_sim.study.recommend.search import Search, prepare, recommend
+from rollout_sim.study.recommend.stages import Stage
 
 CHECKOUT = Path(__file__).parents[2] / "scenarios" / "checkout.yaml"
 GRID = {
@@ -37,7 +42,7 @@ RUNS = 20_000
 RACED = ("Linear10PercentEvery1Minute", "linear 20% every 2 min")
 WATCHED = [("new_version", "> 2"), ("new_version", "> 5"), ("alias", "> 5")]
 """Of the races: a third cannot be had, for they stop a quarter of the good versions; the best two of the others differ by 8%."""
-SMALL = (Stage(strata=8, draws=2, each=64, others=64), *[Stage(strata=8, draws=2, each=64, others=256)] * 2)
+SMALL = Stage(strata=8, draws=2, each=64, others=256)
 RACES = 200
 """Races of a grid that can be enumerated."""
 RATE = 5.0
@@ -58,12 +63,13 @@ def enumerated(seed: int) -> tuple[Evaluation, Evaluation]:
         every = strategies(given)
         every += [candidate.watched_by(alarm) for candidate in every for alarm in alarms(given, latency=False)]
         every = [candidate for candidate in every if candidate.plan.time_to_full <= HOUR]
-        search.stages = (BRIEF, *search.stages[1:])
-        rough = search.rank(search.evaluations(every, 0))
-        closer = search.rank(search.evaluations([one.candidate for one in rough[:30]], 1, CONTENDING))[:10]
-        mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], 2, FRESH)
+        sizes = search.sizes
+        rough = rank(search.evaluations(every, BRIEF), found.goal)
+        best_thirty = [one.candidate for one in rough[:30]]
+        closer = rank(search.evaluations(best_thirty, sizes.contending, CONTENDING), found.goal)[:10]
+        mine, *others = search.evaluations([found.winner, *(one.candidate for one in closer)], sizes.confirming, FRESH)
     assert not mine.broken(found.goal)
-    return mine, next(one for one in search.rank(others) if not one.missed_on_average(found.goal))
+    return mine, next(one for one in rank(others, found.goal) if not one.missed_on_average(found.goal))
 
 
 def excess(seed: int) -> Ours:
@@ -77,11 +83,12 @@ def excess(seed: int) -> Ours:
 
 
 @cache
-def figures(seed: int, stage: int) -> Evaluation:
-    """The checkout's `SAM default` by a search with this seed, as much of it as the `stage` draws."""
+def figures(seed: int, wave: int) -> Evaluation:
+    """The checkout's `SAM default` by a search with this seed: briefly (0), or as much as the confirmed are drawn (2)."""
     given = Scenario.load(CHECKOUT)
     chosen = [Candidate(name="SAM default", strategy=given.strategies["SAM default"], alarm=None, complexity=0)]
-    return Search(given, goal=default_goal(given), risk=Risk(), seed=seed).evaluations(chosen, stage, stage)[0]
+    search = Search(given, goal=default_goal(given), risk=Risk(), seed=seed)
+    return search.evaluations(chosen, search.sizes.confirming if wave else search.sizes.brief, wave)[0]
 
 
 def covered(name: str) -> NDArray[np.bool_]:
@@ -116,11 +123,11 @@ def races(count: int | None = None) -> Searched:
     judge = prepare(given, seed=0)
     truth: dict[str, tuple[float, float, float]] = {}
     grid = []
-    good, catch = (list(judge.hypotheses).index(name) for name in (GOOD, CATCH))
+    good, catch = (list(judge.problem.hypotheses).index(name) for name in (GOOD, CATCH))
     for candidate in strategies(given):
-        screened = judge.screen.screen(candidate.plan)
-        costs = judge.screened_objective(candidate, screened)
-        for k, alarm in enumerate(judge.choices):
+        screened = judge.shortlist.screen.screen(candidate.plan)
+        costs = judge.shortlist.objective(candidate, screened)
+        for k, alarm in enumerate(judge.problem.alarms):
             if candidate.name in RACED and (alarm.of, alarm.threshold) in WATCHED and alarm.datapoints == "1 of 1":
                 grid.append(candidate.watched_by(alarm))
                 # On the alias it may be red before the start, by the old version's errors in the minute before.
@@ -131,11 +138,12 @@ def races(count: int | None = None) -> Searched:
     right, covered = [], {name: list[bool]() for name in ("false_rollback", "bad")}
     for seed in range(RACES if count is None else count):
         racing = prepare(given, seed=seed)
-        racing.stages = SMALL
-        selected = racing.compete(grid)[0][0].candidate
+        racing.sizes = replace(racing.sizes, contending=SMALL, confirming=SMALL)
+        sampler = racing.sampler()
+        selected = Race(sampler, grid).run().ranked[0].candidate
         false, caught, cost = truth[selected.label]
-        right.append(false <= 0.02 and caught >= 0.9 and cost <= (1 + APART) * best)
-        confirmed = racing.confirmed(selected)
+        right.append(false <= 0.02 and caught >= 0.9 and cost <= (1 + INDIFFERENCE) * best)
+        confirmed = Confirmation(sampler, racing.shortlist).evaluate(selected)
         for name, exact in (("false_rollback", false), ("bad", cost)):
             estimate = getattr(confirmed, name)
             covered[name].append(estimate.low <= exact <= estimate.high)

@@ -210,8 +210,14 @@ CALLERS: Final[Mapping[str, Caller]] = {
         service="apigateway", kind="http", where=("IntegrationUri",), together=True
     ),
     "AWS::ApiGatewayV2::Api": Caller(service="apigateway", kind="http", where=("Body", "Target"), together=True),
-    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
-    "AWS::Serverless::HttpApi": Caller(service="apigateway", kind="http", where=("DefinitionBody",), together=True),
+    "AWS::Serverless::Api": Caller(service="apigateway", kind="http", where=("DefinitionBody", "Auth"), together=True),
+    "AWS::Serverless::HttpApi": Caller(
+        service="apigateway", kind="http", where=("DefinitionBody", "Auth"), together=True
+    ),
+    "AWS::ApiGateway::Authorizer": Caller(service="apigateway", kind="http", where=("AuthorizerUri",), together=True),
+    "AWS::ApiGatewayV2::Authorizer": Caller(service="apigateway", kind="http", where=("AuthorizerUri",), together=True),
+    "AWS::KinesisFirehose::DeliveryStream": Caller(service="firehose", kind="http"),
+    "AWS::Bedrock::Agent": Caller(service="bedrock", kind="http", where=("ActionGroups",)),
     "AWS::ElasticLoadBalancingV2::TargetGroup": Caller(service="elasticloadbalancing", kind="http", where=("Targets",)),
     "AWS::Cognito::UserPool": Caller(service="cognito-idp", kind="http", where=("LambdaConfig",)),
     "AWS::Pipes::Pipe": Caller(service="pipes", kind="data", where=("Target", "Enrichment"), polled=True),
@@ -226,10 +232,19 @@ CALLERS: Final[Mapping[str, Caller]] = {
 class Around:
     """The resources of a template that call one function: event source mappings, rules, subscriptions, permissions.
 
-    Of the `services` given it is known already how they call.
+    Of the `services` given it is known already how they call; `called` tells whether events of the function's own do.
     """
 
-    def __init__(self, resolver: Resolver, callee: Callee, remarks: list[str], services: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        callee: Callee,
+        remarks: list[str],
+        services: Iterable[str] = (),
+        *,
+        called: bool = False,
+    ) -> None:
+        self.called = called
         self.resolver = resolver
         self.callee = callee
         self.remarks = remarks
@@ -246,7 +261,7 @@ class Around:
         kinds: Mapping[str, Callable[[str, Properties], None]] = {
             "AWS::Lambda::EventSourceMapping": self._mapping, "AWS::Events::Rule": self._rule,
             "AWS::Scheduler::Schedule": self._schedule, "AWS::SNS::Subscription": self._subscription,
-            "AWS::Lambda::Url": self._url,
+            "AWS::SNS::Topic": self._topic, "AWS::Lambda::Url": self._url,
         }  # fmt: skip
         for identity, resource in self.resolver.resources.items():
             read = kinds.get(str(resource.get("Type")))
@@ -361,6 +376,12 @@ class Around:
         target = self.callee.called(self.resolver, properties.given.get("Endpoint"))
         self._add(Event(name=name, kind="sns"), target, "this subscription")
 
+    def _topic(self, name: str, properties: Properties) -> None:
+        """The subscriptions that a topic has in itself."""
+        for entry in properties.items("Subscription"):
+            if isinstance(entry, Mapping):
+                self._subscription(name, Properties(self.resolver, entry, self.remarks, f"{name}."))
+
     def _url(self, name: str, properties: Properties) -> None:
         target = properties.given.get("TargetFunctionArn")
         reached = self.callee.called(self.resolver, target, properties.text("Qualifier"))
@@ -390,7 +411,10 @@ class Around:
                 )
         for service, targets in reached.items():
             target = "alias" if "alias" in targets else targets[0]
+            known = self.called or bool(self.events)  # then a permission alone is no sign of as much traffic as theirs
             self._add(Event(name=service, kind=PRINCIPALS[service]), target, "this service, by its permission,")
+            if known and target == "function":
+                self.past.pop()
 
 
 def exists(resolver: Resolver, resource: Mapping[str, Any]) -> bool:

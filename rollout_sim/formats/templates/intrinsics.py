@@ -37,6 +37,10 @@ class UnresolvedError(ValueError):
     """A value that the template alone does not tell; the message says which and why."""
 
 
+class BrokenError(UnresolvedError):
+    """A template that CloudFormation refuses, whatever the deployment knows."""
+
+
 class Symbol(str):
     """Stands for what only the deployment knows; its text is a logical id, an attribute such as `Orders.Arn`, or a parameter."""
 
@@ -103,11 +107,11 @@ class Resolver:
         """Whether the condition holds. Raises UnresolvedError."""
         conditions = self.template.get("Conditions", {})
         if name not in conditions:
-            raise UnresolvedError(f"there is no condition {name!r}")
+            raise BrokenError(f"there is no condition {name!r}")
         if name in self._held:
             return self._held[name]
         if name in self._asked:
-            raise UnresolvedError(f"the condition {name} refers to itself")
+            raise BrokenError(f"the condition {name} refers to itself")
         self._asked.append(name)
         lenient, self._lenient = self._lenient, 0  # what is unknown decides nothing
         try:
@@ -197,6 +201,8 @@ class Resolver:
             table: Any = self.template.get("Mappings", {})
             for key in values[:3]:
                 if not isinstance(table, Mapping) or str(key) not in table:
+                    if len(values) > 3 and isinstance(values[3], Mapping) and "DefaultValue" in values[3]:
+                        return values[3]["DefaultValue"]
                     raise UnresolvedError(f"Fn::FindInMap finds no {key!r}")
                 table = table[str(key)]
             return table
@@ -208,7 +214,8 @@ class Resolver:
             return all(values)
         if name == "Fn::Or":
             return any(values)
-        raise UnresolvedError(f"{name} is not known before the deployment")
+        of = f" of {shorten(values)}" if isinstance(values, str) else ""
+        raise UnresolvedError(f"{name}{of} is not known before the deployment")
 
     def _reference(self, name: str) -> Any:
         if name == "AWS::NoValue":
@@ -297,6 +304,28 @@ class Properties:
         if not isinstance(inner, list):
             inner = self.take(name, as_items, [])
         return list(inner)
+
+    def prefer(self, name: str, worth: Callable[[Any], int]) -> None:
+        """Takes, wherever in a property a condition is not known, the alternative that is worth more; a remark says so."""
+        if name in self.given:
+            self.given = {**self.given, name: self._preferred(name, self.given[name], worth)}
+
+    def _preferred(self, name: str, value: Any, worth: Callable[[Any], int]) -> Any:
+        if isinstance(value, list):
+            return [self._preferred(name, inner, worth) for inner in value]
+        chosen = value.get("Fn::If") if isinstance(value, Mapping) and len(value) == 1 else None
+        if not isinstance(chosen, list) or len(chosen) != 3:
+            return value
+        condition, yes, no = str(chosen[0]), *(self._preferred(name, inner, worth) for inner in chosen[1:])
+        try:
+            return yes if self.resolver.condition(condition) else no
+        except BrokenError:
+            raise
+        except UnresolvedError as error:
+            holds = worth(yes) >= worth(no)
+            taken = f"the condition {condition} was taken as {str(holds).lower()}"
+            self.remarks.append(f"{self.label}{name}: {error}; {taken}: a GUESS")
+            return yes if holds else no
 
     def has(self, name: str) -> bool:
         """Whether the property is given, and not as `AWS::NoValue`; what is not known counts as given."""

@@ -33,7 +33,7 @@ def stack_of(path: Path, parameters: Mapping[str, str] | None = None, rate: floa
 
     Raises ScenarioError.
     """
-    template = read_template(path)
+    template = read_template(path, parameters)
     check_parameters(template, parameters or {})
     return Stack(template, parameters or {}, f"template {path.name}", rate)
 

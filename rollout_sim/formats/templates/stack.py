@@ -19,8 +19,16 @@ from rollout_sim.core.yaml_io import suggest
 from rollout_sim.errors import ScenarioError, legible
 from rollout_sim.formats.codedeploy import strategy_of
 from rollout_sim.formats.templates.deployed import HOOK, Deployed
-from rollout_sim.formats.templates.events import Around, Callee, sam_events
-from rollout_sim.formats.templates.intrinsics import Properties, Resolver, Symbol, Unknown, UnresolvedError, as_switch
+from rollout_sim.formats.templates.events import Around, Callee, exists, sam_events
+from rollout_sim.formats.templates.intrinsics import (
+    BrokenError,
+    Properties,
+    Resolver,
+    Symbol,
+    Unknown,
+    UnresolvedError,
+    as_switch,
+)
 from rollout_sim.formats.templates.template import SAM_FUNCTION, Template
 from rollout_sim.formats.templates.watching import Watching
 from rollout_sim.function.managed import PER_VCPU, EnvironmentLimits
@@ -30,6 +38,7 @@ GROUP: Final = "AWS::CodeDeploy::DeploymentGroup"
 CUSTOM: Final = ("Custom::AWS", "AWS::CloudFormation::CustomResource")
 """What CDK makes a configuration of its own with: a call of CodeDeploy's API."""
 CONFIG: Final = "AWS::CodeDeploy::DeploymentConfig"
+SCALED: Final = "AWS::ApplicationAutoScaling::ScalableTarget"
 STOP_ON_ALARM: Final = "DEPLOYMENT_STOP_ON_ALARM"
 _SAM_HOOKS: Final = {"PreTraffic": "before_allow_traffic", "PostTraffic": "after_allow_traffic"}
 _HOOKS: Final = {"BeforeAllowTrafficHook": "before_allow_traffic", "AfterAllowTrafficHook": "after_allow_traffic"}
@@ -59,6 +68,7 @@ class Stack:
         groups: dict[str, None] = {
             identity: None for identity, resource in self.resources.items() if resource.get("Type") == GROUP
         }
+        loose = set(groups)
         for identity, resource in self.resources.items():
             properties = resource["Properties"]
             if resource.get("Type") == SAM_FUNCTION:
@@ -69,12 +79,12 @@ class Stack:
                 shift = policy.get("CodeDeployLambdaAliasUpdate") if isinstance(policy, Mapping) else None
                 if isinstance(shift, Mapping):
                     group = self._group_of(resolver, shift, groups)
-                    groups.pop(str(group), None)
+                    loose.discard(str(group))
                     function = self._function_of(resolver, properties)
                     name = function if function in self.resources and function not in rollouts else str(identity)
                     rollouts[name] = partial(self._alias, str(identity), function, group)
         for group in groups:
-            if is_of_lambda(self.resources, resolver, group):
+            if group in loose and is_of_lambda(self.resources, resolver, group):
                 rollouts[group] = partial(self._loose, group)
         return rollouts
 
@@ -85,7 +95,9 @@ class Stack:
             hint = suggest(function, names)
             raise ScenarioError([f"{path}: --function: got {function!r}; allowed {', '.join(names) or 'none'}{hint}"])
         if not names:
+            off = [identity for identity, given in self.resources.items() if _is_off(given)]
             what = f"no {SAM_FUNCTION} has an AutoPublishAlias, no {ALIAS} an UpdatePolicy with CodeDeploy"
+            what = f"the DeploymentPreference of {', '.join(off)} is not enabled" if off else what
             raise ScenarioError([f"{path}: Resources: {what}, so nothing is rolled out"])
         if function is None and len(names) > 1:
             what = f"several functions are rolled out; choose one with --function: {', '.join(names)}"
@@ -122,15 +134,19 @@ class Stack:
         callee = Callee(function=identity, alias=deployed.alias, timeout=deployed.timeout, aliases=aliases)
         own = sam_events(function, remarks, deployed.timeout)
         services = ("apigateway",) if any(event.kind == "http" for event in own) else ()
-        around = Around(resolver, callee, remarks, services)
+        around = Around(resolver, callee, remarks, services, called=bool(own))
         deployed.events, deployed.past = [*own, *around.read()], around.past
-        deployed.retries = _retries(function.inside("EventInvokeConfig"))
+        deployed.retries = self._invoke_config(callee, resolver, remarks) | _retries(
+            function.inside("EventInvokeConfig")
+        )
+        self._scale(deployed, callee, resolver, remarks)
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
         preference = function.inside("DeploymentPreference")
         if not preference.take("Enabled", as_switch, True):
             remarks.append("the DeploymentPreference is not enabled: the alias moves all at once, and nothing watches")
             preference = Properties(resolver, {}, remarks)
+        preference.prefer("Alarms", _watched_by)
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
         self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
@@ -150,6 +166,7 @@ class Stack:
         around = Around(resolver, callee, remarks)
         deployed.events, deployed.past = around.read(), around.past
         deployed.retries = self._invoke_config(callee, resolver, remarks)
+        self._scale(deployed, callee, resolver, remarks)
         shift = Properties(resolver, alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"], remarks)
         hooks = {name: shift.text(key) for key, name in _HOOKS.items() if shift.has(key)}
         if group is None:
@@ -205,6 +222,10 @@ class Stack:
         snap = function.inside("SnapStart").text("ApplyOn")
         sam = isinstance(resource, Mapping) and resource.get("Type") == SAM_FUNCTION
         provisioned = function.inside("ProvisionedConcurrencyConfig") if sam else Properties(function.resolver, {}, [])
+        if function.has("DurableConfig"):
+            function.remarks.append(
+                "left out: DurableConfig: executions that began on a version stay on it, and a rollback does not move them"
+            )
         return Deployed(
             identity=str(identity),
             name=function.take("FunctionName", str, str(generated)),
@@ -224,7 +245,9 @@ class Stack:
         given = self.resources[group]["Properties"] if group is not None else {}
         properties = Properties(resolver, given, remarks)
         self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
+        properties.prefer("AlarmConfiguration", _watched_by)
         alarms = properties.inside("AlarmConfiguration")
+        alarms.prefer("Alarms", _watched_by)
         entries = [
             entry.get("Name") if isinstance(entry, Mapping) and "Name" in entry else entry
             for entry in alarms.items("Alarms")
@@ -243,6 +266,7 @@ class Stack:
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
+        properties.prefer(name, lambda value: not str(value).endswith("AllAtOnce"))
         kind = properties.text(name) if name in properties.given else ""
         own = self._own_config(kind, properties) if kind else None
         if own is not None:
@@ -254,7 +278,13 @@ class Stack:
         try:
             deployed.strategy = strategy_of(config)
         except (ValueError, OverflowError) as error:
-            raise UnresolvedError(f"{where}: {error}") from None
+            by_name = _by_name(config) if isinstance(config, str) else None
+            if by_name is None:
+                raise UnresolvedError(f"{where}: {error}") from None
+            deployed.strategy = strategy_of(by_name)
+            properties.remarks.append(
+                f"{where}: the deployment configuration {config} is not in the template: what it does is a GUESS by its name"
+            )
 
     def _own_config(self, kind: str, properties: Properties) -> Any:
         """The routing of the configuration of the template that a reference or a name is about, if there is one."""
@@ -332,7 +362,15 @@ class Stack:
     ) -> Deployed:
         """The rollout with all its remarks: first what was decided about conditions and values."""
         condition = resource.get("Condition")
-        if condition is not None and not resolver.condition(str(condition)):
+        try:
+            deployed_at_all = condition is None or resolver.condition(str(condition))
+        except BrokenError:
+            raise
+        except UnresolvedError as error:
+            deployed_at_all = True
+            what = f"whether it is deployed at all is not known, for its condition {condition} is not: {error}"
+            remarks.append(f"{deployed.identity}: {what}")
+        if not deployed_at_all:
             what = f"is not deployed at all while its condition {condition} does not hold"
             remarks.append(f"{deployed.identity} {what}")
         deployed.remarks[:] = [*resolver.taken, *remarks, *deployed.remarks]
@@ -346,6 +384,22 @@ class Stack:
         holders = (alias, Properties(resolver, given, remarks, f"{named}."))
         configs = [holder.inside("ProvisionedConcurrencyConfig") for holder in holders]
         return max(int(config.take("ProvisionedConcurrentExecutions", int, 0)) for config in configs)
+
+    def _scale(self, deployed: Deployed, callee: Callee, resolver: Resolver, remarks: list[str]) -> None:
+        """Takes the least provisioned concurrency that Application Auto Scaling gives the alias, which it has at quiet times."""
+        for identity, resource in self.resources.items():
+            if resource.get("Type") != SCALED or not exists(resolver, resource):
+                continue
+            target = Properties(resolver, resource["Properties"], remarks, f"{identity}.")
+            named = resolver.inside(target.given.get("ResourceId", "")).removeprefix("function:")
+            of_lambda = target.text("ScalableDimension") == "lambda:function:ProvisionedConcurrency"
+            if of_lambda and callee.called(resolver, named) == "alias":
+                least, most = (target.take(f"{end}Capacity", int, deployed.provisioned) for end in ("Min", "Max"))
+                deployed.provisioned = max(deployed.provisioned, least)
+                remarks.append(
+                    f"{identity}: provisioned concurrency scales from {least} to {most} environments; here it is always "
+                    f"{deployed.provisioned}"
+                )
 
     def _group_of(self, resolver: Resolver, shift: Mapping[str, Any], groups: Mapping[str, None]) -> str | None:
         """The logical id of the deployment group that an alias names."""
@@ -402,6 +456,23 @@ def is_of_lambda(resources: Mapping[str, Any], resolver: Resolver, group: str) -
         ):
             return True
     return False
+
+
+def _by_name(config: str) -> dict[str, Any] | None:
+    """The routing that the name of a configuration of another stack tells: `Team.Canary25Percent10Minutes`; None elsewhere."""
+    match = re.search(r"(canary|linear)_?-?(\d{1,2})percent_?-?(?:every)?_?-?(\d{1,4})minutes?$", config, re.IGNORECASE)
+    if match is None or config.startswith("CodeDeployDefault.") or "ECS" in config:
+        return None
+    kind = match[1].title()
+    inner = {f"{kind}Percentage": int(match[2]), f"{kind}Interval": int(match[3])}
+    return {"Type": f"TimeBased{kind}", f"TimeBased{kind}": inner}
+
+
+def _watched_by(value: Any) -> int:
+    """How many alarms a part of a template lists."""
+    if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
+        return 0
+    return len(value) if isinstance(value, list | Mapping) else 1
 
 
 def _of_call(create: str) -> Any:
@@ -462,6 +533,13 @@ def _retries(config: Properties) -> dict[str, Any]:
     if age is not None:
         fields["max_event_age"] = text(float(age), "duration")
     return fields
+
+
+def _is_off(resource: Mapping[str, Any]) -> bool:
+    """Whether a SAM function would be rolled out if its deployment preference were enabled."""
+    properties = resource["Properties"]
+    aliased = resource.get("Type") == SAM_FUNCTION and "AutoPublishAlias" in properties
+    return aliased and _switched_off(properties.get("DeploymentPreference"))
 
 
 def _switched_off(preference: Any) -> bool:

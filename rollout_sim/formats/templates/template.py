@@ -18,7 +18,8 @@ from typing import Any, Final
 from rollout_sim.core.files import read_regular
 from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_documents, read_tagged, shorten, suggest
 from rollout_sim.errors import ScenarioError
-from rollout_sim.formats.templates.intrinsics import PSEUDO
+from rollout_sim.formats.templates.intrinsics import PSEUDO, Resolver
+from rollout_sim.formats.templates.loops import unrolled
 
 SAM_FUNCTION: Final = "AWS::Serverless::Function"
 SECTIONS: Final = ("Parameters", "Conditions", "Mappings")
@@ -55,33 +56,39 @@ def _key_of(tag: str) -> str:
     return name if name in ("Ref", "Condition") else f"Fn::{name}"
 
 
-def read_template(path: Path) -> Template:
-    """The template in a file. Raises ScenarioError for a file that cannot be read or that is none."""
+def read_template(path: Path, parameters: Mapping[str, str] | None = None) -> Template:
+    """The template in a file, its loops written out with the values of `parameters`.
+
+    Raises ScenarioError for a file that cannot be read or that is none.
+    """
     document = read_tagged(path, _key_of, "a template")
     given = document.data.get("Resources")
     if not isinstance(given, Mapping):
         raise ScenarioError([f"{path}: Resources: a template needs them as a mapping of resources with `Properties`"])
-    loops = [identity for identity in given if identity.startswith("Fn::")]
-    resources = {identity: resource for identity, resource in given.items() if identity not in loops}
-    for identity, resource in resources.items():
-        if not isinstance(resource, Mapping) or not isinstance(resource.get("Properties") or {}, Mapping):
-            line = document.lines.get(("Resources", identity), 1)
-            what = "a template needs them as a mapping of resources with `Properties`"
-            raise ScenarioError([f"{path}:{line}: Resources: {what}, got {identity}: {shorten(repr(resource))}"])
-    complete = dict(document.data)
+    complete, remarks = dict(document.data), list[str]()
     for section in SECTIONS:
         complete[section] = complete.get(section) or {}
         if not isinstance(complete[section], Mapping):
             raise ScenarioError([f"{path}: {section}: must be a mapping, got {shorten(str(complete[section]))}"])
+    resources: dict[str, Any] = {}
+    lines = dict(document.lines)
+    for identity, resource in given.items():
+        made = unrolled({identity: resource}, Resolver(complete, parameters or {}), remarks)
+        resources |= made
+        lines |= {("Resources", name): lines.get(("Resources", identity), 1) for name in made}
+    for identity, resource in resources.items():
+        if not isinstance(resource, Mapping) or not isinstance(resource.get("Properties") or {}, Mapping):
+            line = lines.get(("Resources", identity), 1)
+            what = "a template needs them as a mapping of resources with `Properties`"
+            raise ScenarioError([f"{path}:{line}: Resources: {what}, got {identity}: {shorten(repr(resource))}"])
     complete["Resources"] = {
         identity: {**resource, "Properties": resource.get("Properties") or {}}
         for identity, resource in resources.items()
     }
     if complete.get("Globals"):
         _merge_globals(path, complete)
-    remarks = [f"left out: {loop}: what it expands to is not read" for loop in loops]
     complete["Parameters"] = dict(_parameters(complete["Parameters"], remarks))
-    return Template(path=path, data=complete, lines=document.lines, remarks=tuple(remarks))
+    return Template(path=path, data=complete, lines=lines, remarks=tuple(remarks))
 
 
 def _parameters(given: Mapping[str, Any], remarks: list[str]) -> Iterator[tuple[str, Any]]:

@@ -38,6 +38,7 @@ _KINDS: Final = {
     "aws_cloudwatch_composite_alarm": "AWS::CloudWatch::CompositeAlarm",
     "aws_cloudwatch_event_rule": "AWS::Events::Rule",
     "aws_scheduler_schedule": "AWS::Scheduler::Schedule",
+    "aws_appautoscaling_target": "AWS::ApplicationAutoScaling::ScalableTarget",
     "aws_sns_topic_subscription": "AWS::SNS::Subscription",
     "aws_sfn_state_machine": "AWS::StepFunctions::StateMachine",
     "aws_appsync_datasource": "AWS::AppSync::DataSource",
@@ -68,7 +69,7 @@ _RENAMED: Final = {
 _BLOCKS: Final = (
     "snap_start", "alarm_configuration", "auto_rollback_configuration", "traffic_routing_config", "time_based_canary",
     "time_based_linear", "target", "scaling_config", "provisioned_poller_config", "destination_config", "on_failure",
-    "stream_mode_details",
+    "stream_mode_details", "retry_policy", "flexible_time_window", "ephemeral_storage",
     "capacity_provider_config", "lambda_managed_instances_capacity_provider_config",
 )  # fmt: skip
 """Blocks that Terraform has as lists, and CloudFormation once."""
@@ -233,6 +234,8 @@ class _Translation:
     def __init__(self, resources: list[_Resource]) -> None:
         self.resources = resources
         self.names = _names(resources)
+        arns = (str(resource.values.get("arn")).split(":") for resource in resources)
+        self._accounts = {parts[4] for parts in arns if len(parts) > 5}
         self.translated = {self.names[resource.address]: self._translate(resource) for resource in resources}
         self._targets()
         self._provisioned()
@@ -328,6 +331,8 @@ class _Translation:
     def _query(self, resource: _Resource, number: int, query: Mapping[str, Any]) -> dict[str, Any]:
         """One `metric_query` as an entry of `Metrics`."""
         result: dict[str, Any] = {"Id": query.get("id"), "ReturnData": query.get("return_data") is True}
+        if query.get("account_id") and query["account_id"] not in self._accounts:
+            result["AccountId"] = query["account_id"]
         if query.get("expression"):
             return result | {"Expression": query["expression"]}
         metric = next(iter(_listed(query, "metric")), {})
@@ -343,7 +348,7 @@ class _Translation:
             "Dimensions": dimensions,
         }
         stat = {"Metric": named, "Period": metric.get("period"), "Stat": metric.get("stat"), "Unit": metric.get("unit")}
-        return result | {"MetricStat": {key: value for key, value in stat.items() if value is not None}}
+        return result | {"MetricStat": {key: value for key, value in stat.items() if value not in (None, "")}}
 
     def _targets(self) -> None:
         """Puts the targets of rules, which are resources of their own, into their rules."""
@@ -356,7 +361,8 @@ class _Translation:
                         rule.get("Name"),
                         rule.get("Id"),
                     ):
-                        rule.setdefault("Targets", []).append({"Arn": target.get("Arn")})
+                        known = {key: target[key] for key in ("Arn", "RetryPolicy") if key in target}
+                        rule.setdefault("Targets", []).append(known)
 
     def _provisioned(self) -> None:
         """Puts provisioned concurrency, which is a resource of its own, to the alias that it names."""

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from rollout_sim.control.alarms import Alarm
-from rollout_sim.control.expressions import parse_expression, parse_rule, renamed
+from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.control.expressions import CODES, FUNCTIONS, parse_expression, parse_rule, renamed
 from rollout_sim.control.readings import AGES, STATISTICS, plain, samples_needed
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import MISSHAPEN, nearest, shorten, what_is_wrong
@@ -35,6 +35,7 @@ from rollout_sim.formats.templates.events import Callee, Event, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
+from rollout_sim.formats.templates.own_metrics import Own, Role, roles
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
@@ -84,6 +85,8 @@ _WORD: Final = re.compile(r"\"[^\"]*\"|'[^']*'|\b[a-z]\w*\b")
 _SYMBOL: Final = re.compile(r"⟨([^⟩]*)⟩")
 _ARNS: Final = (("AWS::Lambda::Alias", ""), ("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", ""))
 """What is an ARN, by the type of a resource and its attribute; `!Ref` is none."""
+_TRIMMED: Final = re.compile(r"TM\((?:0+(?:\.0*)?%)?:([\d.]+)%\)", re.IGNORECASE)
+"""A trimmed mean from the least value on, which is also written TM99."""
 _ALARM_ARN: Final = re.compile(r"arn:[^\"']*?:alarm:")
 
 
@@ -120,7 +123,7 @@ class Watching:
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self.own: dict[str, dict[str, Any]] = {}
-        self._owned: dict[tuple[str, str], str] = {}
+        self._owned: dict[tuple[Own, Role], str] = {}
         self._falling = False
         self.left: dict[str, LeftOut] = {}
         """The alarms that the rollout lists and that did not come through, by what the template calls them."""
@@ -143,6 +146,11 @@ class Watching:
             if identity is None:
                 self._leave(name, None, ValueError("it is not in the template"))
                 continue
+            if name == identity and not isinstance(name, Symbol) and not self._has_name(identity):
+                self.remarks.append(
+                    f"{identity} is listed as text, and no alarm has that name: it was taken as the alarm with that logical id, "
+                    "which !Ref gives"
+                )
             try:
                 own = self.alarm(identity)
                 if own not in self.acting:
@@ -150,6 +158,12 @@ class Watching:
             except MISSHAPEN as error:
                 self._leave(identity, identity, error)
         return listed
+
+    def _has_name(self, identity: str) -> bool:
+        """Whether an alarm is called by its own logical id, or by a name that is not known."""
+        own = self.resolver.resources[identity].get("Properties", {}).get("AlarmName")
+        text = "" if own is None else self.resolver.text(own)
+        return isinstance(text, Symbol) or text == identity
 
     def _referred(self, reference: Any) -> str | None:
         """The text of a reference; None where a condition leaves nothing."""
@@ -244,30 +258,48 @@ class Watching:
 
     def _called(self, identity: str, properties: Mapping[str, Any]) -> str:
         """The name that people know: the logical id, or the alarm's own where the id is a tool's (with a hash at its end)."""
-        own = self.resolver.text(properties.get("AlarmName", ""))
         bare = re.sub(r"(?<=.)[0-9A-F]{8}$", "", identity)
+        own = self.resolver.text(properties.get("AlarmName", "")) if bare != identity else ""
         named = own and "⟨" not in own and not isinstance(own, Symbol)
-        return dashed(spaced(own if bare != identity and named else bare))
+        return dashed(spaced(own if named else bare))
 
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
     def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         rule = str(self.resolver.text(properties["AlarmRule"]))
         names: dict[str, str] = {}
+        unsaid: dict[str, str] = {}
         for child in parse_rule(rule).names:
             inner = self.identity(child)
             if inner is None:
-                raise ValueError(f"its rule reads {child}, which is not in the template")
+                unsaid[child] = f"its rule reads {child}, which is not in the template"
+                rule = _without_child(rule, child, "OK", unsaid[child])
+                continue
             try:
                 names[child] = self.alarm(inner)
             except MISSHAPEN as error:
-                what = what_is_wrong(error, " is missing")
-                raise ValueError(f"its rule reads {inner}, which cannot be said: {what}") from None
+                why = what_is_wrong(error, " is missing")
+                unsaid[child] = (
+                    f"its rule reads {inner}, which cannot be said: {why} ({self.place('Resources', inner)})"
+                )
+                state = self._state_without_data(inner) if isinstance(error, _DeadError) else "OK"
+                rule = _without_child(rule, child, state, unsaid[child])
+        if unsaid:
+            reasons = "; ".join(unsaid.values())
+            if not _decides(rule, names):
+                raise ValueError(reasons)
+            self.remarks.append(f"{identity}: {reasons}; what is left of the rule is {renamed(rule, names).strip()}")
         if "ActionsSuppressor" in properties:
             self.remarks.append(
                 f"{identity}: ActionsSuppressor is left out: it mutes actions, and CodeDeploy goes by states"
             )
         return {"rule": renamed(rule, names).strip()}
+
+    def _state_without_data(self, identity: str) -> str:
+        """The state in which an alarm stays that never has data."""
+        properties = as_mapping(self.resolver.resources[identity].get("Properties", {}))
+        treatment = str(self._value(properties, "TreatMissingData") or "missing")
+        return {"notBreaching": "OK", "breaching": "ALARM"}.get(treatment, "INSUFFICIENT_DATA")
 
     # --- alarms on metrics --------------------------------------------------------------------------------------------
 
@@ -281,8 +313,12 @@ class Watching:
         else:
             stat = {key: self._value(properties, key) for key in ("Namespace", "MetricName", "Dimensions", "Unit")}
             statistic = self._value(properties, "ExtendedStatistic") or self._value(properties, "Statistic") or "Sum"
-            metric = self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
-            fields |= metric | {"threshold": _threshold(self._sign(properties), self._limit(properties), metric)}
+            metric = self._named(
+                identity, self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
+            )
+            sign, limit = self._sign(properties), self._limit(properties)
+            metric = self._of_readings(identity, metric, sign, limit)
+            fields |= metric | {"threshold": _threshold(sign, limit, metric)}
         periods = int(self._value(properties, "EvaluationPeriods") or 1)
         fields["datapoints"] = f"{int(self._value(properties, 'DatapointsToAlarm') or periods)} of {periods}"
         treatment = str(self._value(properties, "TreatMissingData") or "missing")
@@ -337,7 +373,7 @@ class Watching:
             raise ValueError(f"{what}, where CloudWatch wants one")
         sign, limit = self._sign(properties), self._limit(properties)
         if "MetricStat" in queries[returned[0]]:
-            metric = self._of_stat(identity, queries[returned[0]])
+            metric = self._named(identity, self._of_stat(identity, queries[returned[0]]))
             return metric | {"threshold": _threshold(sign, limit, metric)}
         expression = self._inlined(returned[0], queries, [])
         reads = _names(expression)
@@ -353,7 +389,11 @@ class Watching:
         if others:
             expression = self._without(expression, metrics, others, identity)
         if expression in metrics:
-            return metrics[expression] | {"threshold": _threshold(sign, limit, metrics[expression])}
+            metric = self._named(identity, metrics[expression])
+            return metric | {"threshold": _threshold(sign, limit, metric)}
+        expression, metrics = self._own_counted(
+            identity, expression, metrics, lambda value: bool(COMPARE[sign](value, limit))
+        )
         known = parse_expression(expression, tuple(metrics))
         rate = _as_rate(known, metrics)
         if rate is not None:
@@ -391,8 +431,8 @@ class Watching:
             return f"({self._inlined(match[0], queries, [*asked, key])})"
 
         result = _WORD.sub(part, expression).strip()
-        for name in ("SEARCH", "ANOMALY_DETECTION_BAND", "SELECT", "SLICE"):
-            if f"{name}(" in result.replace(" ", ""):
+        for name in re.findall(r"\b([A-Z][A-Z_0-9]*)\s*\(", result):
+            if name not in (*FUNCTIONS, "AND", "OR"):
                 raise ValueError(f"{name}() in {shorten(result)} cannot be said")
         if len(result) > 2000:
             raise ValueError("its expressions, written out, are too long")
@@ -434,7 +474,8 @@ class Watching:
         query = queries[match[1]]
         if "MetricStat" not in query:
             raise ValueError(f"its band is around the expression {match[1]}, which cannot be said")
-        return self._of_stat(identity, query) | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
+        metric = self._named(identity, self._of_stat(identity, query))
+        return metric | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
 
     def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
         account = self.resolver.text(query.get("AccountId", ""))
@@ -450,14 +491,22 @@ class Watching:
     def _metric(self, identity: str, given: Mapping[str, Any], statistic: Any, period: Any) -> dict[str, Any]:
         """One metric as a scenario has it: `metric`, `statistic`, `of` and `period`."""
         namespace, name = given["Namespace"], given["MetricName"]
+        statistic = _TRIMMED.sub(r"tm\1", str(statistic))
         if namespace is None or name is None:
             raise KeyError("MetricName" if name is None else "Namespace")
         dimensions = self._dimensions(given.get("Dimensions"))
+        if (
+            namespace != "AWS/Lambda"
+            and str(namespace).lower() in ("aws/lambda", "lambda")
+            and name in (*_LAMBDA, *OTHERS)
+        ):
+            self._without_data(f"the namespace is AWS/Lambda, not {namespace}", "Namespace", "AWS/Lambda")
+            namespace = "AWS/Lambda"
         if namespace == "AWS/SQS" and str(name) in _QUEUES:
             metric = self._of_queue(_QUEUES[str(name)], dimensions)
-            return {"metric": metric, "statistic": plain(str(statistic)), "of": "alias", "period": f"{int(period)} s"}
+            return {"metric": metric, "statistic": plain(statistic), "of": "alias", "period": f"{int(period)} s"}
         front = _FRONT.get((str(namespace), str(name)))
-        if str(name) in _REQUESTS and str(statistic) not in ("Sum", "SampleCount"):
+        if str(name) in _REQUESTS and statistic not in ("Sum", "SampleCount"):
             front = None
         if front is None and namespace == "AWS/Lambda" and name not in (*_LAMBDA, *OTHERS):
             meant = nearest(str(name), _LAMBDA)
@@ -465,13 +514,13 @@ class Watching:
                 self._without_data(f"Lambda publishes no metric {name}; did you mean {meant!r}?", "MetricName", meant)
                 name = meant
         if front is None and (namespace != "AWS/Lambda" or name not in _LAMBDA):
-            if str(namespace).startswith(_FOREIGN) or str(statistic) not in _COUNTED:
+            if str(namespace).startswith(_FOREIGN) or statistic not in _COUNTED:
                 raise ValueError(f"{namespace} {name} is not simulated")
             if "FunctionName" in dimensions:
                 self._check_function(identity, dimensions["FunctionName"])
-            own = self._own(identity, str(namespace), str(name))
-            return {"metric": own, "statistic": plain(str(statistic)), "of": "alias", "period": f"{int(period)} s"}
-        word = plain(str(statistic))
+            own = Own(str(namespace), str(name), tuple(sorted(dimensions.items())))
+            return {"metric": own, "statistic": plain(statistic), "of": "alias", "period": f"{int(period)} s"}
+        word = plain(statistic)
         if front is not None:
             shown = (
                 ", ".join(f"{key} {self._shown(value)}" for key, value in dimensions.items()) or "all of the account"
@@ -489,6 +538,17 @@ class Watching:
             raise ValueError(f"{name} is of streams, and none feeds the alias {self.callee.alias}")
         return {"metric": metric, "statistic": word, "of": scope, "period": f"{int(period)} s"}
 
+    def _of_readings(self, identity: str, metric: dict[str, Any], sign: str, limit: float) -> dict[str, Any]:
+        """The Sum of a queue's readings, of which there is one a minute, as their maximum where that comes to the same."""
+        if metric["metric"] not in QUEUE_METRICS or metric["statistic"] != "sum":
+            return metric
+        if metric["period"] != "60 s" and (sign, limit) not in ((">", 0.0), (">=", 1.0)):
+            return metric
+        self.remarks.append(
+            f"{identity}: a queue is read once a minute: the Sum of its readings was taken as their Maximum"
+        )
+        return metric | {"statistic": "maximum"}
+
     def _of_queue(self, metric: str, dimensions: Mapping[str, str]) -> str:
         """The metric of a queue that feeds the alias, or of its dead-letter queue. Raises ValueError for other queues."""
         name = dimensions.get("QueueName", "")
@@ -505,17 +565,67 @@ class Watching:
             f"it watches the queue {self._shown(name) or '(none)'}, which does not feed the alias {self.callee.alias}"
         )
 
-    def _own(self, identity: str, namespace: str, name: str) -> str:
-        """The scenario's own metric for one of the user's, which counts what is a guess: bad requests, or all where too few alarm."""
-        key = (namespace, name)
-        if key not in self._owned:
-            word = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
+    def _named(self, identity: str, metric: dict[str, Any]) -> dict[str, Any]:
+        """An alarm's only metric, by its name in the scenario where it is one of the user's own.
+
+        What such a metric counts is a guess: bad requests, or all where too few alarm.
+        """
+        own = metric["metric"]
+        if not isinstance(own, Own):
+            return metric
+        role: Role = "requests" if self._falling else "bad_requests"
+        self._guess(identity, own, role)
+        return metric | {"metric": self._own(own, role)}
+
+    def _own_counted(
+        self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], breaches: Callable[[float], bool]
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
+        """Metric maths in which the user's own metrics count something, by a guess. Raises ValueError where none makes sense."""
+        result = dict(metrics)
+        if not any(isinstance(metric["metric"], Own) for metric in metrics.values()):
+            return expression, result
+        for name, role in roles(expression, metrics, breaches).items():
+            own = metrics[name]["metric"]
+            self._guess(identity, own, role)
+            if role != "good_requests":
+                result[name] = metrics[name] | {"metric": self._own(own, role)}
+                continue
+            bad = numbered(f"{name}_bad", metrics).replace("-", "_")
+            expression = re.sub(rf"\b{re.escape(name)}\b", f"({name} - {bad})", expression)
+            parts: tuple[tuple[str, Role], ...] = ((name, "requests"), (bad, "bad_requests"))
+            result |= {part: metrics[name] | {"metric": self._own(own, counts)} for part, counts in parts}
+        return expression, result
+
+    def _own(self, own: Own, counts: Role) -> str:
+        """The scenario's own metric for one of the user's, which counts `bad_requests` or `requests`."""
+        if (own, counts) not in self._owned:
+            word = re.sub(r"[^A-Za-z0-9._-]+", "-", own.name).strip("-")[:80]
             word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
-            self._owned[key] = free = numbered(word, self.own)
-            self.own[free] = {"counts": "requests" if self._falling else "bad_requests", "of": "alias"}
-        counted = "each request" if self.own[self._owned[key]]["counts"] == "requests" else "each bad request"
-        self.remarks.append(f"{identity}: what {namespace} {name} counts is a GUESS: {counted} of the alias, once")
-        return self._owned[key]
+            self._owned[own, counts] = free = numbered(word, self.own)
+            self.own[free] = {"counts": counts, "of": self._of_version(own)}
+        return self._owned[own, counts]
+
+    def _guess(self, identity: str, own: Own, role: Role) -> None:
+        counted = {
+            "requests": "each request",
+            "bad_requests": "each bad request",
+            "good_requests": "each good request",
+        }
+        of = "".join(f", {name} {self._shown(value)}" for name, value in own.dimensions if name != "FunctionName")
+        what = f"what {own.namespace} {own.name}{of} counts is a GUESS"
+        whose = self._of_version(own).replace("_", " ")
+        self.remarks.append(f"{identity}: {what}: {counted[role]} of the {whose}, once")
+
+    def _of_version(self, own: Own) -> str:
+        """`new_version` where a dimension of a user's own metric is the version that is deployed, else `alias`."""
+        versions = (_SYMBOL.fullmatch(self._shown(value)) for _, value in own.dimensions)
+        mine = any(
+            match is not None
+            and re.search(r"\.Version\b", match[1])
+            and self._function_of(match[1].partition(".")[0]) == self.callee.function
+            for match in versions
+        )
+        return "new_version" if mine else "alias"
 
     @property
     def metrics(self) -> dict[str, dict[str, Any]]:
@@ -578,7 +688,18 @@ class Watching:
         version = dimensions["ExecutedVersion"]
         if not isinstance(version, Symbol) and "⟨" not in version:
             raise ValueError(f"it watches the version {version}, whatever is rolled out")
+        other = self._function_of(version.strip("⟨⟩").partition(".")[0])
+        if other not in (None, self.callee.function):
+            why = f"ExecutedVersion is a version of {other}, FunctionName {self.callee.function}"
+            return self._revived(identity, dimensions, why)
         return "new_version"
+
+    def _function_of(self, identity: str) -> str | None:
+        """The function that a logical id stands for, or that it is a version of; None where neither is in the template."""
+        if self._type(identity) == "AWS::Lambda::Version":
+            named = self.resolver.text(self.resolver.resources[identity].get("Properties", {}).get("FunctionName", ""))
+            identity = named.partition(".")[0] if isinstance(named, Symbol) else ""
+        return identity if self._type(identity).endswith("::Function") else None
 
     def _revived(self, identity: str, dimensions: Mapping[str, str], why: str) -> str:
         """The scope that an alarm has once its dimensions, which can have no data, are set right.
@@ -589,7 +710,9 @@ class Watching:
         own = self.resolver.physical(function).replace("⟨", "${").replace("⟩", "}")
         right = {"FunctionName": own}
         scope = "function"
-        if not dimensions.keys().isdisjoint(("Resource", "ExecutedVersion")) or "FunctionName" not in dimensions:
+        named = self._shown(dimensions.get("FunctionName", "")).removeprefix("arn:")
+        qualified = ":" in named and not named.startswith("aws")
+        if qualified or dimensions.keys() & {"Resource", "ExecutedVersion"} or "FunctionName" not in dimensions:
             right["Resource"], scope = f"{own}:{alias}", "alias"
         if "ExecutedVersion" in dimensions:
             right["ExecutedVersion"], scope = "the new version's number", "new_version"
@@ -661,6 +784,10 @@ class Watching:
             form = {"FunctionName": "the function's name", "Resource": "name:alias"}.get(name, "the version's number")
             return f"{name} is an ARN, where the metrics have {form}"
         base = shown.partition(":")[0]
+        if name == "FunctionName" and ":" in shown:
+            return (
+                f"FunctionName is {shown}, where the metrics have the function's name alone, and name:alias as Resource"
+            )
         if name != "ExecutedVersion" and self._type(base).endswith("::Function"):
             own = self.resolver.physical(base)
             if own != base and (own == Symbol(base).shown or "⟨" not in own):
@@ -688,6 +815,30 @@ class Watching:
         if operator not in _SIGNS:
             raise ValueError(f"ComparisonOperator: got {operator!r}; allowed {', '.join(_SIGNS)}")
         return _SIGNS[str(operator)]
+
+
+def _without_child(rule: str, child: str, state: str, why: str) -> str:
+    """A rule in which an alarm is always in one state. Raises ValueError with the reason `why` where it counts alarms."""
+
+    def held(match: re.Match[str]) -> str:
+        return "TRUE" if match[1] == state else "FALSE"
+
+    asked = rf"\b({'|'.join(CODES)})\s*\(\s*(?:\"{re.escape(child)}\"|{re.escape(child)})\s*\)"
+    result = re.sub(asked, held, rule)
+    if "AT_LEAST" in rule and child in rule:
+        raise ValueError(why)
+    return result
+
+
+def _decides(rule: str, children: Mapping[str, str]) -> bool:
+    """Whether some states of the alarms that a rule still reads make it hold, and others do not."""
+    if not children:
+        return False
+    states = np.array(np.meshgrid(*[list(CODES.values())] * min(len(children), 8))).reshape(min(len(children), 8), -1)
+    last = states[-1]
+    given = {child: states[k] if k < len(states) else last for k, child in enumerate(children)}
+    holds = parse_rule(rule).holds(given)
+    return bool(holds.any() and not holds.all())
 
 
 def _switched(value: Any) -> bool:

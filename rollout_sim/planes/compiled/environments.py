@@ -185,6 +185,7 @@ def leave(s: State, r: int, t: float) -> None:
         if priority < _HALF:
             if s.versions[v].leaving > 0:
                 s.versions[v].leaving -= 1
+                s.n[LIMIT] += 1
             else:
                 add_provisioned(s, v, t)
         return
@@ -198,6 +199,7 @@ def leave(s: State, r: int, t: float) -> None:
         return
     elif s.versions[v].leaving > 0:
         s.versions[v].leaving -= 1
+        s.n[LIMIT] += 1
         _gone(s, v, env, t - created)
         return
     push_idle(s, v, priority, env)
@@ -231,9 +233,10 @@ def remove_places(s: State, v: int, t: float, going: Sequence[int]) -> None:
 
 
 def remove_provisioned(s: State, v: int, t: float, count: int) -> None:
-    """`EnvironmentPool.deprovision`, without the limit."""
+    """`EnvironmentPool.deprovision`."""
     idle = int(s.versions[v]["idle"])
     provisioned = np.flatnonzero(s.idle[v, FENCE:][:idle] < _HALF * MAX_ENVIRONMENTS)[::-1][:count]
+    s.n[LIMIT] += provisioned.size
     s.versions[v]["leaving"] += count - provisioned.size
     _take_away(s, v, t, np.sort(provisioned))
 

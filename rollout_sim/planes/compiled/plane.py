@@ -300,8 +300,8 @@ class Run:
         Where the plane goes on beyond `end`, up to `until`, the aliases move at `end`.
         """
         for number, count in self._allocations.taken_away(start, aliases):
-            self.state.n[k.LIMIT] += count
             remove_provisioned(self.state, self.names.index(number), start, count)
+        self._allocate(start)
         for stop in instants(self.scenario, start, end, self._allocations):
             self.advance(stop, route, last=stop == until)
             self._scale(stop)

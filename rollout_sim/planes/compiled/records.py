@@ -76,7 +76,7 @@ from rollout_sim.planes.compiled.state import (
 from rollout_sim.planes.draws import FAULT, NO_USER_QUANTILE, ROUTE, SLOW
 from rollout_sim.planes.exposure import AFFECTED, EXPOSED, SPLIT, SPLIT_EXPOSED
 from rollout_sim.planes.polling import AGAIN
-from rollout_sim.traffic.pollers import DEAD_LETTER, WRONG
+from rollout_sim.traffic.pollers import DEAD_LETTER, PASSED_OVER, WRONG
 
 BATCH: Final = 2
 """What `test` says of a request that is the invocation of a batch, the first record of which is its `lead`."""
@@ -395,7 +395,11 @@ def _sample(s: State, p: Polls, t: float) -> None:
             period = round(t / s.x[RESOLUTION]) - 1
             if period < p.gauges.shape[2]:
                 p.gauges[0, queue, period] = p.sources[source].waiting
-                p.gauges[1, queue, period] = p.oldest[source, look]
+                while (
+                    oldest >= 0 and p.sources[source].groups == 0 and p.records[Index(oldest)].receives >= PASSED_OVER
+                ):
+                    oldest = p.records[Index(oldest)].newer
+                p.gauges[1, queue, period] = t - p.records[Index(oldest)].arrived if oldest >= 0 else 0.0
                 p.gauges[2, queue, period] = p.fates[source, DEAD_LETTER]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from rollout_sim.core.yaml_io import suggest
@@ -16,7 +17,8 @@ from rollout_sim.study.check.evidence import Evidence
 from rollout_sim.study.check.finding import SEVERITIES, Finding, Origin, Place, Severity, Unread
 from rollout_sim.study.check.rule import Match, Rule
 from rollout_sim.study.check.rules import RULES
-from rollout_sim.study.recommend.search import obstacles
+from rollout_sim.study.executor import elsewhere
+from rollout_sim.study.recommend.defaults import obstacles
 
 EVERYWHERE: Final = "*"
 """The subject of a silence that holds for all."""
@@ -142,13 +144,12 @@ def check(
 _Work = tuple[Subject, Goal | None, Risk | None, Silences]
 
 
-def _run(work: Sequence[_Work], jobs: int) -> Iterable[Checked]:
+def _run(work: Sequence[_Work], jobs: int) -> Iterator[Checked]:
     if jobs == 1 or len(work) <= 1:
-        return map(_checked, work)
-    from joblib import Parallel, delayed
-
-    done: Iterable[Checked] = Parallel(n_jobs=jobs, return_as="generator")(delayed(_checked)(item) for item in work)
-    return done
+        yield from map(_checked, work)
+        return
+    with elsewhere([partial(_checked, item) for item in work], jobs) as checked:
+        yield from checked
 
 
 def _checked(item: _Work) -> Checked:

@@ -31,7 +31,8 @@ from rollout_sim.scenario.warning_checks import ABOUT_RECORDS, warnings_about
 from rollout_sim.study.check.finding import Edit, Origin, Unread, edited
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.recommend.candidates import Candidate
-from rollout_sim.study.recommend.search import Search, default_goal, default_risk
+from rollout_sim.study.recommend.defaults import default_goal, default_risk
+from rollout_sim.study.recommend.search import Search
 from rollout_sim.study.replications import counts_of, nominal_seconds
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Source
@@ -302,7 +303,7 @@ class Evidence:
         if search.plane.engine != "aggregate":
             return None
         candidate = Candidate(name=strategy, strategy=scenario.strategies[strategy], alarm=None, complexity=0)
-        return search.evaluations([candidate], 1)[0].budget
+        return search.evaluations([candidate], search.sizes.contending)[0].budget
 
     @property
     def plane(self) -> EngineChoice:

@@ -385,7 +385,7 @@ def _roomy(evidence: Evidence, strategy: str, edits: Edits, runs: Runs) -> Verdi
         left = _throttled(good, strategy) or mean_of(column(good, strategy, "throttles"), tail=False, unit=1.0)
     if left is None or left.mean >= 1:
         return Verdict(grade=0, effect="", figures={})
-    effect = f"then it throttles {number_with_interval(left)} requests"
+    effect = f"then the shift adds {number_with_interval(left)} throttled requests"
     return Verdict(grade=KEEPS, effect=effect, figures={"throttles": left})
 
 

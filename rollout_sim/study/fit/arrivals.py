@@ -10,7 +10,7 @@ from typing import Final, Literal
 import numpy as np
 
 from rollout_sim.core.arrays import BoolArray, FloatArray, IntArray
-from rollout_sim.core.statistics import Estimate
+from rollout_sim.core.statistics import Estimate, student_t
 from rollout_sim.study.fit.goodness import Goodness, Verdict, estimate
 
 DAY: Final = 86400
@@ -25,7 +25,6 @@ _FAIR, _POOR = 1.5, 3.0
 _SURE: Final = 1e-9
 """How improbable silence must be to be no matter of chance."""
 _BLOCKS: Final = 8
-_Z: Final = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +107,8 @@ def dispersion(counts: FloatArray) -> Estimate:
     rest = below.sum() - below
     without = np.where(rest > 0, (above.sum() - above) / np.maximum(rest, 1e-300), value)
     error = math.sqrt((blocks - 1) / blocks * float(((without - without.mean()) ** 2).sum()))
-    return estimate(
-        value, max(value - _student(blocks - 1) * error, 0.0), value + _student(blocks - 1) * error, counts.size
-    )
-
-
-def _student(freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))
+    half = student_t(blocks - 1) * error
+    return estimate(value, max(value - half, 0.0), value + half, counts.size)
 
 
 def _rate(counts: IntArray, period: int) -> Estimate:
@@ -125,11 +117,12 @@ def _rate(counts: IntArray, period: int) -> Estimate:
     blocks = days if days >= _BLOCKS else min(_BLOCKS, counts.size)
     parts = np.array([part.mean() for part in np.array_split(counts, blocks)]) / period
     mean = float(counts.mean()) / period
-    half = _student(blocks - 1) * float(parts.std(ddof=1)) / math.sqrt(blocks) if blocks > 1 else 0.0
+    half = student_t(blocks - 1) * float(parts.std(ddof=1)) / math.sqrt(blocks) if blocks > 1 else 0.0
     return estimate(mean, max(mean - half, 0.0), mean + half, counts.size)
 
 
 def _goodness(dispersions: Mapping[int, Estimate], period: int) -> Goodness:
+    """Whether counts scatter as Poisson arrivals would, by the span (periods) that is surest that they do not."""
     if not dispersions:
         return Goodness(verdict="fair", figure="too few periods to tell", value=math.nan)
     span = max(dispersions, key=lambda span: dispersions[span].low or 0.0)
@@ -153,5 +146,6 @@ def _silences(times: IntArray, counts: IntArray, expected: FloatArray, period: i
 
 
 def _hour(times: IntArray, cycle: Literal["day", "week"]) -> IntArray:
+    """The hour of the day, or of the week from Monday, in UTC, of `times` (s since 1970)."""
     since = (times - MONDAY) % (WEEK if cycle == "week" else DAY)
     return np.asarray(since // HOUR, np.int64)

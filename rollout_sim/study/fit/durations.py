@@ -16,12 +16,12 @@ import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
-from rollout_sim.core.statistics import Estimate
+from rollout_sim.core.statistics import Estimate, normal_z, student_t
 from rollout_sim.study.fit.goodness import Goodness, Verdict, estimate
 
 SHARES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-_Z: Final = 1.959963984540054
 _Z99: Final = 2.3263478740408408
+"""The standard normal distribution's 99th percentile."""
 _FAIR, _POOR = 0.1, 0.3
 """How far a quantile may be off, as a share of it."""
 _FAIR_DISTANCE, _POOR_DISTANCE = 0.05, 0.1
@@ -31,8 +31,11 @@ _BLOCK: Final = 60
 _LEAST_BLOCKS: Final = 10
 """How many blocks there are at least, where there are as many periods; the fewer, the wider the interval."""
 _FEW_BLOCKS: Final = 5
+"""Of fewer blocks nothing is said of how they vary."""
 _MANY: Final = 1000
+"""Invocations beyond which a percentile's score and variance are taken from formulas for large samples."""
 _NODES: Final = 128
+"""Quantiles of a rank over which its normal score is averaged."""
 _WAVES: Final = 0.02
 """The variance of the logarithm of a period's median, beyond chance, above which durations change over time."""
 
@@ -175,25 +178,22 @@ def _line(z: FloatArray, y: FloatArray, w: FloatArray, block: IntArray) -> tuple
         # Too few to see how they vary: by the order statistics alone, as if all those of a period were one.
         return float(beta[0]), float(beta[1]), np.asarray(bread * beta[1] ** 2 * len(SHARES), float)
     few = blocks / (blocks - 1)
-    inflated = (_student(blocks - 1) / _Z) ** 2
+    inflated = (student_t(blocks - 1) / normal_z()) ** 2
     covariance = bread @ (scores @ scores.T) @ bread * few * inflated
     return float(beta[0]), float(beta[1]), np.asarray(covariance, float)
 
 
-def _student(freedom: int) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.975))
-
-
 def _normal(share: FloatArray) -> FloatArray:
+    """The standard normal distribution's quantiles at these shares."""
     from scipy.special import ndtri
 
     return np.asarray(ndtri(share), float)
 
 
 def _of_log(middle: float, error: float, n: int) -> Estimate:
-    return estimate(math.exp(middle), math.exp(middle - _Z * error), math.exp(middle + _Z * error), n)
+    """What has the logarithm `middle`, which has that standard `error`."""
+    half = normal_z() * error
+    return estimate(math.exp(middle), math.exp(middle - half), math.exp(middle + half), n)
 
 
 def _by_quantiles(quantiles: Mapping[str, tuple[float, float]]) -> Goodness:

@@ -20,7 +20,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from rollout_sim.core.arrays import FloatArray, IntArray
-from rollout_sim.core.statistics import Estimate, wilson
+from rollout_sim.core.statistics import Estimate, normal_z, wilson
 from rollout_sim.study.fit.goodness import Goodness, Verdict, estimate
 
 SPANS: Final = (1, 5, 15, 60)
@@ -31,8 +31,10 @@ _FAIR, _POOR = 0.2, 0.5
 """How far a figure may be off, as a share of what the description gives, beyond what chance explains."""
 _ENOUGH: Final = 10
 """Periods with so many errors from which on their number is compared. By two roots of it one of many levels is off by chance."""
-_Z: Final = 1.959963984540054
 _SMALLEST: Final = 1e-12
+"""The share of errors at least that the likelihood of a state takes, and 1 less that at most."""
+_BOTH_WAYS: Final = np.array([-1.0, 1.0])
+"""From an estimate to the ends of its interval."""
 Kind = Literal["constant", "scattered", "spells"]
 
 
@@ -134,6 +136,16 @@ class ErrorFit:
         return min(self.bic, key=lambda name: self.bic[name])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    """One of the descriptions that are fitted: `bic` says how well."""
+
+    kind: Kind
+    description: Constant | Scattered | Spells
+    bic: float
+    parameters: Mapping[str, Estimate]
+
+
 def fit_errors(times: IntArray, invocations: IntArray, errors: IntArray, period: int) -> ErrorFit:
     """The best description of `errors` of `invocations` in periods of `period` s that begin at `times` (rising; all (n,)).
 
@@ -148,34 +160,38 @@ def fit_errors(times: IntArray, invocations: IntArray, errors: IntArray, period:
     total, failed = int(invocations.sum()), int(errors.sum())
     low, high = wilson(failed, total)
     mean = failed / total
-    fits: dict[str, tuple[Kind, Constant | Scattered | Spells, float, Mapping[str, Estimate]]] = {}
-    constant = {"mean": estimate(mean, low, high, total)}
-    fits["constant"] = (
-        "constant",
-        Constant(mean=mean),
-        _bic(_binomial(invocations, errors, mean), 1, times.size),
-        constant,
-    )
+    fits = {
+        "constant": _Candidate(
+            kind="constant",
+            description=Constant(mean=mean),
+            bic=_bic(_binomial(invocations, errors, mean), 1, times.size),
+            parameters={"mean": estimate(mean, low, high, total)},
+        )
+    }
     if 0 < failed < total and times.size >= 2 * SPANS[-1]:
         for span in SPANS:
             scattered = fit_scattered(places, invocations, errors, span)
             if scattered is not None:
                 scattering, likelihood, parameters = scattered
                 name = "scattered" if span == 1 else f"scattered over {span * period // 60} min"
-                fits[name] = ("scattered", scattering, _bic(likelihood, 2, times.size), parameters)
+                fits[name] = _Candidate(
+                    kind="scattered", description=scattering, bic=_bic(likelihood, 2, times.size), parameters=parameters
+                )
         spells = fit_spells(places, invocations, errors)
         if spells is not None:
             spelled, likelihood, parameters = spells
-            inside = {
-                key: _times(value, period) if key in ("spell", "every") else value for key, value in parameters.items()
+            in_seconds = {
+                key: _in_seconds(value, period) if key in ("spell", "every") else value
+                for key, value in parameters.items()
             }
-            fits["spells"] = ("spells", spelled, _bic(likelihood, 4, times.size), inside)
-    best = min(fits, key=lambda name: fits[name][2])
-    kind, description, _, parameters = fits[best]
-    dispersions, exceeded = _compared(description, places, invocations, errors)
+            fits["spells"] = _Candidate(
+                kind="spells", description=spelled, bic=_bic(likelihood, 4, times.size), parameters=in_seconds
+            )
+    best = min(fits.values(), key=lambda fit: fit.bic)
+    dispersions, exceeded = _compared(best.description, places, invocations, errors)
     return ErrorFit(
-        kind=kind, description=description, period=period, parameters=parameters,
-        bic={name: fit[2] for name, fit in fits.items()}, dispersions=dispersions,
+        kind=best.kind, description=best.description, period=period, parameters=best.parameters,
+        bic={name: fit.bic for name, fit in fits.items()}, dispersions=dispersions,
         goodness=_goodness(dispersions, exceeded, times.size, period), exceeded=exceeded,
     )  # fmt: skip
 
@@ -211,15 +227,15 @@ def fit_scattered(
     excess = _index(n, k, share, weights) - 1
     typical = float((n**2 * weights).sum() / (n * weights).sum())
     start = np.array([logit(share), logit(min(max(excess / max(typical - 1, 1.0), 1e-6), 0.5))])
-    found = _maximum(minus, start)
-    if found is None:
+    maximum = _maximum(minus, start)
+    if maximum is None:
         return None
-    theta, error = found
+    theta, error = maximum
     if theta[1] < logit(1e-7):
         return None
     mean, dispersion = float(expit(theta[0])), float(expit(theta[1]))
     periods = int(weights.sum())
-    ends = expit(theta[:, None] + error[:, None] * np.array([-_Z, _Z]))
+    ends = expit(theta[:, None] + error[:, None] * _BOTH_WAYS * normal_z())
     parameters = {
         "mean": estimate(mean, float(ends[0, 0]), float(ends[0, 1]), periods),
         "dispersion": estimate(dispersion, float(ends[1, 0]), float(ends[1, 1]), periods),
@@ -260,10 +276,10 @@ def fit_spells(
     if not starts:
         return None
     start = min(starts, key=minus)
-    found = _maximum(minus, start)
-    if found is None:
+    maximum = _maximum(minus, start)
+    if maximum is None:
         return None
-    theta, error = found
+    theta, error = maximum
     calm, bad = (float(value) for value in expit(theta[:2]))
     if bad <= calm:
         return None
@@ -271,8 +287,8 @@ def fit_spells(
     periods = int(places.size)
     if every > 10 * periods or spell > 10 * periods:
         return None
-    shares = expit(theta[:2, None] + error[:2, None] * np.array([-_Z, _Z]))
-    lengths = 1 + np.exp(np.minimum(theta[2:, None] + error[2:, None] * np.array([-_Z, _Z]), 50.0))
+    shares = expit(theta[:2, None] + error[:2, None] * _BOTH_WAYS * normal_z())
+    lengths = 1 + np.exp(np.minimum(theta[2:, None] + error[2:, None] * _BOTH_WAYS * normal_z(), 50.0))
     parameters = {
         "calm": estimate(calm, float(shares[0, 0]), float(shares[0, 1]), periods),
         "bad": estimate(bad, float(shares[1, 0]), float(shares[1, 1]), periods),
@@ -331,8 +347,7 @@ def _maximum(minus: Callable[[FloatArray], float], start: FloatArray) -> tuple[F
     """Where `minus` is least, and the standard errors of the parameters there by its curvature; None where it has none."""
     from scipy.optimize import minimize
 
-    found = minimize(minus, start, method="BFGS", options={"gtol": 1e-4, "maxiter": 200})
-    theta = np.asarray(found.x, float)
+    theta = np.asarray(minimize(minus, start, method="BFGS", options={"gtol": 1e-4, "maxiter": 200}).x, float)
     if not np.isfinite(theta).all():
         return None
     size = theta.size
@@ -341,10 +356,10 @@ def _maximum(minus: Callable[[FloatArray], float], start: FloatArray) -> tuple[F
     for i in range(size):
         for j in range(i, size):
             corners = []
-            for one, other in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+            for first, second in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
                 moved = theta.copy()
-                moved[i] += one * steps[i]
-                moved[j] += other * steps[j]
+                moved[i] += first * steps[i]
+                moved[j] += second * steps[j]
                 corners.append(minus(moved))
             hessian[i, j] = hessian[j, i] = (corners[0] - corners[1] - corners[2] + corners[3]) / (
                 4 * steps[i] * steps[j]
@@ -359,6 +374,7 @@ def _maximum(minus: Callable[[FloatArray], float], start: FloatArray) -> tuple[F
 
 
 def _binomial(invocations: IntArray, errors: IntArray, mean: float) -> float:
+    """The log-likelihood of errors that all come with the same probability, without the terms that do not depend on it."""
     if not 0 < mean < 1:
         return 0.0
     failed = float(errors.sum())
@@ -366,10 +382,12 @@ def _binomial(invocations: IntArray, errors: IntArray, mean: float) -> float:
 
 
 def _bic(likelihood: float, parameters: int, n: int) -> float:
+    """The Bayesian information criterion, the less the better: of a log-likelihood of `n` periods by so many `parameters`."""
     return parameters * math.log(n) - 2 * likelihood
 
 
-def _times(value: Estimate, period: int) -> Estimate:
+def _in_seconds(value: Estimate, period: int) -> Estimate:
+    """An estimate in periods of `period` s, in seconds."""
     assert value.low is not None
     assert value.high is not None
     return estimate(value.mean * period, value.low * period, value.high * period, value.n)

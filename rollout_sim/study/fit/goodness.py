@@ -25,11 +25,6 @@ class Goodness:
     high: float | None = None
 
 
-def exact(value: float, n: int) -> Estimate:
-    """A figure that was counted, not estimated."""
-    return Estimate(n=n, mean=value, low=value, high=value, quantiles={})
-
-
 def estimate(value: float, low: float, high: float, n: int) -> Estimate:
     """A fitted parameter with its 95% interval, from `n` periods or samples."""
     return Estimate(n=n, mean=value, low=low, high=high, quantiles={})

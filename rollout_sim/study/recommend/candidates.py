@@ -50,6 +50,8 @@ GUARDS: Final = (20, 100)
 DATAPOINTS: Final = ("1 of 1", "2 of 2", "2 of 3", "3 of 3")
 SCOPES: Final[tuple[Scope, ...]] = ("new_version", "alias")
 ALARM_NAME: Final = "recommended"
+OBVIOUS: Final = ("Canary10Percent5Minutes", "AllAtOnce")
+"""CodeDeploy's names of the strategies that every recommendation is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,17 @@ def strategies(scenario: Scenario, *, tested: bool = False) -> list[Candidate]:
             known.append(plan)
             candidates[name] = Candidate(name=name, strategy=strategy, alarm=None, complexity=complexity)
     return list(candidates.values())
+
+
+def obvious(scenario: Scenario) -> list[Candidate]:
+    """The strategies that everybody thinks of, under the file's names for them, with the file's alarms."""
+    candidates = []
+    for predefined in OBVIOUS:
+        strategy = Predefined(type=predefined)
+        same = {name: own for name, own in scenario.strategies.items() if own.plan == strategy.plan}
+        name, chosen = next(iter(same.items()), (predefined, strategy))
+        candidates.append(Candidate(name=name, strategy=chosen, alarm=None, complexity=0))
+    return candidates
 
 
 def _grid(longest: float) -> Iterator[tuple[str, Any, int]]:

@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-WORK: Final = (16.0, 48.0)
-"""Nominal seconds of one core where nobody says: where whole periods are drawn, and where every invocation is simulated."""
 PATIENCE: Final = 3600.0
 """Nominal seconds at most to reach the precision that is asked for."""
 RACING, DECIDING = 0, 1

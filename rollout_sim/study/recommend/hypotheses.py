@@ -20,13 +20,16 @@ from rollout_sim.function.faults import Fault
 from rollout_sim.run.batch import Samples, stopped
 from rollout_sim.scenario.goals import Goal, Risk
 from rollout_sim.scenario.scenario import Scenario
+from rollout_sim.study.comparison import added_to
 from rollout_sim.study.recommend.candidates import Candidate
 from rollout_sim.study.recommend.limits import Limit, names
 
 STRATA: Final = 8
 """Parts of the risk's severities, of equal probability: where closed forms are asked, and where power is shown."""
 TAIL: Final = 0.95
+"""The quantile of the budget that a limit is about."""
 GOOD, CATCH = "good", "catch"
+"""The names of the release without a fault, and of the one with the fault that the goal wants caught."""
 STOPPED: Final = {GOOD: "stops of the good", CATCH: "stops of the catch"}
 """Under which name the evidence has more rollouts of a hypothesis, of which only what stops them is known."""
 
@@ -131,7 +134,7 @@ class Exposure:
 
     unwatched: Samples
     """Of the version that serves everybody from the start with no alarm, on the same random numbers."""
-    still: Samples | None
+    baseline: Samples | None
     """Without a rollout; None where the plane says itself what a rollout adds."""
     onset: float
     """When the fault sets in (s), as all times counted from the rollout's start."""
@@ -141,17 +144,17 @@ class Exposure:
     """How long a bad version serves everybody until it is found."""
 
 
-def outcomes_of(columns: Samples, still: Samples | None, exposure: Exposure | None, slo: str) -> Outcomes:
+def outcomes_of(columns: Samples, baseline: Samples | None, exposure: Exposure | None, slo: str) -> Outcomes:
     """The outcomes in a candidate's samples of one draw, of shape (replications,).
 
-    `still` are the samples without a rollout, None where the plane says itself what the rollout adds. With an `exposure`
+    `baseline` are the samples without a rollout, None where the plane says itself what the rollout adds. With an `exposure`
     a bad version that serves everybody goes on doing so until it is found, wherever the simulated time ends: what it adds
     beyond (or has added too much by) is taken at the rate at which it adds from its onset to that end, unwatched.
     """
-    added, spent = _added(columns, still, slo)
+    added, spent = _added(columns, baseline, slo)
     if exposure is not None:
         lasting = _unseen(columns, exposure)
-        per_request, per_budget = _added(exposure.unwatched, exposure.still, slo)
+        per_request, per_budget = _added(exposure.unwatched, exposure.baseline, slo)
         seen = exposure.until - exposure.onset
         added, spent = added + per_request / seen * lasting, spent + per_budget / seen * lasting
     blocked = columns["outcome"] == OUTCOMES.index("blocked")
@@ -165,14 +168,10 @@ def stops_of(columns: Samples) -> Outcomes:
     return Outcomes(stopped=stopped(columns)[None], blocked=blocked[None], added=nothing, spent=nothing)
 
 
-def _added(columns: Samples, still: Samples | None, slo: str) -> tuple[FloatArray, FloatArray]:
+def _added(columns: Samples, baseline: Samples | None, slo: str) -> tuple[FloatArray, FloatArray]:
     """Bad requests, and the share of the budget of `slo`, that a rollout adds to what is bad without it."""
-    if still is None:
-        return columns["bad_requests_added"], columns[f"budget_spent_by_rollout.{slo}"]
-    return (
-        columns["bad_requests"] - still["bad_requests"],
-        columns[f"budget_spent.{slo}"] - still[f"budget_spent.{slo}"],
-    )
+    added = columns if baseline is None else added_to(baseline, columns)
+    return added["bad_requests_added"], added[f"budget_spent_by_rollout.{slo}"]
 
 
 def _unseen(columns: Samples, exposure: Exposure) -> FloatArray:
@@ -187,7 +186,7 @@ def _unseen(columns: Samples, exposure: Exposure) -> FloatArray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What a candidate's rollout comes to, over the hypotheses with their probabilities."""
+    """A candidate's expected figures, over the hypotheses with their probabilities."""
 
     candidate: Candidate
     """The strategy and its alarm."""
@@ -247,8 +246,8 @@ def evaluate(
     """The evaluation of a candidate from its outcomes under each hypothesis."""
     likely = [hypothesis for hypothesis in hypotheses.values() if hypothesis.weight]
     weights = [hypothesis.weight for hypothesis in likely]
-    added = [_units(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
-    spent = [_units(hypothesis, outcomes[hypothesis.name].spent) for hypothesis in likely]
+    added = [_independent(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
+    spent = [_independent(hypothesis, outcomes[hypothesis.name].spent) for hypothesis in likely]
     bad = weighted_mean(added, weights, unit=1.0)
     good, catch = pooled(outcomes, GOOD), pooled(outcomes, CATCH)
     return Evaluation(
@@ -279,7 +278,7 @@ def difference(
     return _shifted(weighted_mean(pairs, [hypothesis.weight for hypothesis in likely]), fixed - other_fixed)
 
 
-def _units(hypothesis: Hypothesis, values: FloatArray) -> FloatArray:
+def _independent(hypothesis: Hypothesis, values: FloatArray) -> FloatArray:
     """The values of shape (draws, replications), all replications alike where the hypothesis is one severity."""
     return values.ravel() if hypothesis.stratum is None else values
 
@@ -288,7 +287,7 @@ def _costs(
     candidate: Candidate, outcomes: Mapping[str, Outcomes], likely: Sequence[Hypothesis], goal: Goal
 ) -> tuple[list[FloatArray], float]:
     """What is minimised of each replication of each hypothesis, and what of it is the same in all."""
-    added = [_units(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
+    added = [_independent(hypothesis, outcomes[hypothesis.name].added) for hypothesis in likely]
     if goal.minimise == "time_to_full":
         return [np.zeros_like(part) for part in added], candidate.plan.time_to_full
     if goal.prices is None:
@@ -305,6 +304,7 @@ def _costs(
 def _objective(
     candidate: Candidate, likely: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes], goal: Goal
 ) -> Estimate:
+    """What is minimised, over the `likely` hypotheses with their probabilities."""
     parts, fixed = _costs(candidate, outcomes, likely, goal)
     if goal.minimise == "time_to_full":
         return _exact(fixed, sum(part.size for part in parts))
@@ -313,7 +313,7 @@ def _objective(
 
 
 def _power(bad: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes]) -> tuple[tuple[float, Estimate], ...]:
-    """Of neighbouring strata together, so that there are up to `STRATA` parts."""
+    """`Evaluation.power`: of neighbouring strata together, so that there are up to `STRATA` parts."""
     power, size = [], max(len(bad) // STRATA, 1)
     for first in range(0, len(bad), size):
         part = bad[first : first + size]
@@ -324,10 +324,12 @@ def _power(bad: Sequence[Hypothesis], outcomes: Mapping[str, Outcomes]) -> tuple
 
 
 def _exact(value: float, n: int) -> Estimate:
+    """A value that is known without an error."""
     return Estimate(n=n, mean=value, low=value, high=value, quantiles={})
 
 
 def _shifted(estimate: Estimate, by: float) -> Estimate:
+    """An estimate with a constant added."""
     low, high = estimate.low, estimate.high
     return replace(
         estimate,

@@ -28,6 +28,11 @@ class Limit:
     """What it has to be at least, itself included."""
 
     @property
+    def on_stops(self) -> bool:
+        """Whether it is about how often rollouts are stopped, a probability."""
+        return self.name in ("catch", "false_rollback")
+
+    @property
     def kept(self) -> Kept:
         """`yes` where the whole interval is within the limit, `no` where none of it is, else `open`.
 
@@ -58,7 +63,7 @@ class Limit:
         bound = self.at_most if self.at_least is None else self.at_least
         assert bound is not None
         share = self.estimate.mean
-        if self.kept != "open" or self.name not in ("catch", "false_rollback") or share == bound:
+        if self.kept != "open" or not self.on_stops or share == bound:
             return None
         spread = max(share * (1 - share), bound * (1 - bound))
         return math.ceil(NORMAL**2 * spread / (share - bound) ** 2)
@@ -69,7 +74,7 @@ class Limit:
 
         0 for other limits. Looked at before, it could only be found broken, by chance as well.
         """
-        if self.name not in ("catch", "false_rollback"):
+        if not self.on_stops:
             return 0
         against = self.at_most if self.at_least is None else 1 - self.at_least
         assert against is not None
@@ -78,7 +83,7 @@ class Limit:
     @property
     def undecidable(self) -> bool:
         """Whether it is about all rollouts, or none: broken by a single one, and kept by no number of replications for sure."""
-        return self.name in ("catch", "false_rollback") and (self.at_least == 1 or self.at_most == 0)
+        return self.on_stops and (self.at_least == 1 or self.at_most == 0)
 
     def settled(self, precision: float | None = None) -> bool:
         """Whether the interval decides the limit, if any can, and, with a `precision`, is no wider than that to either side."""

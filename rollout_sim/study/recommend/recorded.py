@@ -23,7 +23,8 @@ from rollout_sim.planes.aggregate.exactness import inexactness
 from rollout_sim.study.backtest import MINUTES_FILE, Backtest, backtest, recorded
 from rollout_sim.study.recommend.candidates import with_candidates
 from rollout_sim.study.recommend.limits import Limit
-from rollout_sim.study.recommend.search import Recommendation, Search, prepare
+from rollout_sim.study.recommend.recommendation import Recommendation
+from rollout_sim.study.recommend.search import Search, prepare
 from rollout_sim.traffic.processes import arrival_process
 from rollout_sim.traffic.source import Arrivals, TraceFile
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rollout_sim.scenario.sections import Engine
 
 _LEARNT: Final = 2 / 3
+"""The share of the recorded days that is searched on, in whole days."""
 _FEWEST: Final = 3
 """Recorded days that are needed to search on some and to confirm on others."""
 
@@ -88,16 +90,16 @@ class RecordedSearch:
         searched = search.recommend(
             keep_alarms=keep_alarms, time=time, precision=precision, runs=runs, progress=progress
         )
-        told = f"searched on hours of {recording.of} that were recorded before {end} UTC, drawn by chance"
+        note = f"searched on hours of {recording.of} that were recorded before {end} UTC, drawn by chance"
         if searched.winner is None:
-            told += "; nothing is recommended, so nothing is played on the days after"
-        found = replace(searched, described=self.scenario, data=str(self.data), notes=(*searched.notes, told))
-        if found.winner is None:
-            return found, None
-        chosen = with_candidates(replace(self.scenario, goal=search.goal), [found.winner])
+            note += "; nothing is recommended, so nothing is played on the days after"
+        recommendation = replace(searched, described=self.scenario, data=str(self.data), notes=(*searched.notes, note))
+        if recommendation.winner is None:
+            return recommendation, None
+        chosen = with_candidates(replace(self.scenario, goal=search.problem.goal), [recommendation.winner])
         (strategy,) = chosen.strategies
-        played = backtest(chosen, self.data, seed=search.seed, first=self.split, jobs=search.jobs)
-        return found, Confirmation(played=played, strategy=strategy, until=end)
+        played = backtest(chosen, self.data, seed=search.problem.seed, first=self.split, jobs=search.jobs)
+        return recommendation, Confirmation(played=played, strategy=strategy, until=end)
 
 
 def prepare_recorded(
@@ -154,6 +156,7 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
         function = replace(function, throttled=throttles)
 
     def with_parts() -> Scenario:
+        """With the recorded traffic, and with what is in `parts` in every version that had the old one's."""
         old = function.versions[scenario.old]
         versions = {
             number: replace(
@@ -163,16 +166,16 @@ def on_recorded(scenario: Scenario, recording: Minutes, data: str | Path, end: f
         }
         return replace(scenario, traffic=tuple(sources), function=replace(function, versions=versions))
 
-    found = with_parts()
+    recorded_scenario = with_parts()
     old = function.versions[scenario.old]
     if (
         sum(not np.isnan(learnt.columns[name]).all() for name in MEASURED) >= FEWEST
         and not (old.per_mb or old.per_record)
-        and (_reads_durations(scenario) or inexactness(found))
+        and (_reads_durations(scenario) or inexactness(recorded_scenario))
     ):
         parts["duration"] = RecordedDurations(minutes=MINUTES_FILE, **hours).with_files(folder, files)
-        found = with_parts()
-    return found
+        recorded_scenario = with_parts()
+    return recorded_scenario
 
 
 def _reads_durations(scenario: Scenario) -> bool:

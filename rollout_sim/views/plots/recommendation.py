@@ -16,7 +16,7 @@ from rollout_sim.views.plots.style import GREY, axes_or_new, legend_beside, look
 if TYPE_CHECKING:
     from rollout_sim.scenario.goals import Goal
     from rollout_sim.study.recommend.hypotheses import Evaluation
-    from rollout_sim.study.recommend.search import Recommendation
+    from rollout_sim.study.recommend.recommendation import Recommendation
 
 
 RECOMMENDED: Final = "#D55E00"

@@ -20,7 +20,8 @@ from rollout_sim.scenario.sections import Engine
 from rollout_sim.study.comparison import Comparison, compare
 from rollout_sim.study.executor import starting, worth_sharing
 from rollout_sim.study.recommend.candidates import Candidate
-from rollout_sim.study.recommend.search import Recommendation, Search, prepare
+from rollout_sim.study.recommend.recommendation import Recommendation
+from rollout_sim.study.recommend.search import Search, prepare
 from rollout_sim.study.replications import nominal_seconds, nominally_affordable
 from rollout_sim.study.sensitivity import Sensitivity, sensitivity
 
@@ -108,7 +109,7 @@ def make_report(
     single = _for_single_runs(scenario, engine)
     search = _search(scenario, path, seed, engine)
     if jobs is None:
-        work = nominal_seconds(scenario, plane, 2 * names * count) if isinstance(search, str) else search.effort.planned
+        work = nominal_seconds(scenario, plane, 2 * names * count) if isinstance(search, str) else search.sizes.work
         jobs = worth_sharing(work)
     with starting(jobs):
         runs = tuple(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollout_sim.control.slo import Objective
     from rollout_sim.run.result import RunResult
     from rollout_sim.study.comparison import Comparison
-    from rollout_sim.study.recommend.search import Recommendation
+    from rollout_sim.study.recommend.recommendation import Recommendation
     from rollout_sim.study.sensitivity import Sensitivity
 
 

@@ -265,7 +265,7 @@ def test_intrinsics(value: Any, result: Any) -> None:
     ("value", "what"),
     [
         ({"Ref": "Nothing"}, "no parameter or resource 'Nothing'"),
-        ({"Fn::ImportValue": "x"}, "Fn::ImportValue is not known"),
+        ({"Fn::ImportValue": "x"}, "Fn::ImportValue of x is not known"),
         ({"Fn::Select": [7, ["a"]]}, "Fn::Select cannot be read"),
         ({"Fn::FindInMap": ["M", "a", "b"]}, "finds no 'M'"),
         ({"Ref": "S"}, "read from SSM"),

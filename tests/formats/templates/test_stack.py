@@ -417,9 +417,11 @@ def test_retries_of_queued_events(tmp_path: Path) -> None:
         },
     }
     loaded, _ = imported(tmp_path, cloudformation(None, resources))
-    assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == [
-        ("sns", 0, 60)
-    ]
+    retries = [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic]
+    assert retries == [("sns", 0, 60)]
+    resources.pop("Topic")
+    loaded, _ = imported(tmp_path, sam(None, {"News": {"Type": "SNS", "Properties": {}}}, resources))
+    assert [(source.source, source.async_retries, source.max_event_age) for source in loaded.traffic] == retries
 
 
 def test_retries_of_a_delivery(tmp_path: Path) -> None:
@@ -759,6 +761,11 @@ CALLING: list[tuple[str, dict[str, Any], str]] = [
     ("AWS::Pipes::Pipe", {"Source": "q", "Target": OF_ALIAS}, "data"),
     ("AWS::S3::Bucket", {"NotificationConfiguration": {"LambdaConfigurations": [{"Event": "x", "Function": OF_ALIAS}]}}, "s3"),
     ("AWS::Logs::SubscriptionFilter", {"DestinationArn": OF_ALIAS}, "data"),
+    ("AWS::SNS::Topic", {"Subscription": [{"Protocol": "lambda", "Endpoint": OF_ALIAS}]}, "sns"),
+    ("AWS::ApiGateway::Authorizer", {"AuthorizerUri": URI}, "http"),
+    ("AWS::Serverless::Api", {"Auth": {"Authorizers": {"Own": {"FunctionArn": OF_ALIAS}}}}, "http"),
+    ("AWS::KinesisFirehose::DeliveryStream", {"ExtendedS3DestinationConfiguration": {"ProcessingConfiguration": {"Processors": [
+        {"Parameters": [{"ParameterName": "LambdaArn", "ParameterValue": OF_ALIAS}]}]}}}, "http"),
     ("AWS::IoT::TopicRule", {"TopicRulePayload": {"Actions": [{"Lambda": {"FunctionArn": OF_ALIAS}}]}}, "data"),
 ]  # fmt: skip
 
@@ -791,6 +798,19 @@ def test_the_methods_of_an_api_and_its_permission_are_one_source(tmp_path: Path)
     other = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "orders"}}
     deployed = calling({"Get": method, "Post": method, "May": permission, "Bucket": other}, tmp_path)
     assert [event.name for event in deployed.events] == ["apigateway"]
+
+
+def test_a_permission_alone_is_no_traffic_beside_events(tmp_path: Path) -> None:
+    """Who may call past the alias is said; that half of all calls does is nothing that a permission tells."""
+    may = {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"FunctionName": OF_FUNCTION, "Principal": "events.amazonaws.com"},
+    }
+    mapping = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": {"FunctionName": OF_ALIAS}}
+    for others, past in (({}, ["events"]), ({"Queue": mapping}, [])):
+        deployed = calling({"May": may, **others}, tmp_path)
+        assert [event.name for event in deployed.past] == past
+        assert any(remark.startswith("events: this service, by its permission, calls") for remark in deployed.remarks)
 
 
 def test_the_alias_that_sam_makes_is_an_arn(tmp_path: Path) -> None:
@@ -844,3 +864,161 @@ def test_what_is_provisioned_twice_fits_into_the_concurrency(
     assert any("do not fit into the concurrency" in remark for remark in deployed.remarks) == (
         expected[1] < provisioned
     )
+
+
+@pytest.mark.parametrize(
+    ("resource", "dimension", "count"),
+    [
+        ({"Fn::Sub": "function:${Orders}:live"}, "lambda:function:ProvisionedConcurrency", 20),
+        ({"Fn::Join": [":", ["function", {"Ref": "Orders"}, "live"]]}, "lambda:function:ProvisionedConcurrency", 20),
+        ({"Fn::Sub": "function:${Orders}:other"}, "lambda:function:ProvisionedConcurrency", 5),
+        ({"Fn::Sub": "function:${Orders}:live"}, "dynamodb:table:ReadCapacityUnits", 5),
+    ],
+)
+def test_provisioned_concurrency_that_scales_has_its_least(
+    resource: Any, dimension: str, count: int, tmp_path: Path
+) -> None:
+    scaled = {"MinCapacity": 20, "MaxCapacity": 90, "ResourceId": resource, "ScalableDimension": dimension}
+    target = {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": scaled}
+    given = sam(None, None, {"Target": target}, ProvisionedConcurrencyConfig={"ProvisionedConcurrentExecutions": 5})
+    loaded, remarks = imported(tmp_path, given)
+    assert [version.provisioned for version in loaded.function.versions.values()] == [count, count]
+    what = "Target: provisioned concurrency scales from 20 to 90 environments; here it is always 20"
+    assert (what in remarks) is (count == 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("Team.Canary25Percent7Minutes", ("TimeBasedCanary", 25, 7)),
+        ("team-linear-20-percent-every-3-minutes", None),
+        ("TeamLinear20PercentEvery3Minutes", ("TimeBasedLinear", 20, 3)),
+        ("CodeDeployDefault.LambdaCanary25Percent7Minutes", None),
+        ("CodeDeployDefault.ECSCanary10Percent5Minutes", None),
+        ("Slow", None),
+    ],
+)
+def test_a_configuration_of_another_stack_by_its_name(
+    name: str, shape: tuple[str, int, int] | None, tmp_path: Path
+) -> None:
+    given = sam({"Type": name})
+    if shape is None:
+        with pytest.raises(ScenarioError, match="is not known; allowed Canary10Percent5Minutes"):
+            imported(tmp_path, given)
+        return
+    loaded, remarks = imported(tmp_path, given)
+    (strategy,) = loaded.dump()["strategies"].values()
+    assert tuple(strategy.values())[:3] == shape
+    what = f"the deployment configuration {name} is not in the template: what it does is a GUESS by its name"
+    assert f"DeploymentPreference.Type: {what}" in remarks
+
+
+def test_a_function_whose_condition_is_not_known_is_read(tmp_path: Path) -> None:
+    given = sam() | {
+        "Parameters": {"Stage": {"Type": "String"}},
+        "Conditions": {"Deployed": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+    }
+    given["Resources"]["Orders"]["Condition"] = "Deployed"
+    _, remarks = imported(tmp_path, given)
+    what = "whether it is deployed at all is not known, for its condition Deployed is not: the parameter Stage has no default"
+    assert any(remark.startswith(f"Orders: {what}") for remark in remarks)
+
+
+def test_a_preference_that_is_switched_off_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        ScenarioError, match="the DeploymentPreference of Orders is not enabled, so nothing is rolled out"
+    ):
+        imported(tmp_path, sam({"Type": "AllAtOnce", "Enabled": False}))
+
+
+LOOPED = """
+Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]
+Parameters:
+  Functions: {Type: CommaDelimitedList, Default: "Orders,Bills"}
+Globals: {Function: {Timeout: 9}}
+Resources:
+  Fn::ForEach::Functions:
+    - Name
+    - !Ref Functions
+    - ${Name}:
+        Type: AWS::Serverless::Function
+        Properties:
+          Handler: !Sub "${Name}.handler"
+          AutoPublishAlias: live
+          DeploymentPreference: {Type: Canary10Percent5Minutes, Alarms: [!Ref "{0}ErrorsAlarm", !Ref "{0}ThrottlesAlarm"]}
+      Fn::ForEach::Alarms:
+        - Metric
+        - [Errors, Throttles]
+        - "${Name}${Metric}Alarm":
+            Type: AWS::CloudWatch::Alarm
+            Properties:
+              Namespace: AWS/Lambda
+              MetricName: !Ref Metric
+              Dimensions: [{Name: FunctionName, Value: !Ref "${Name}"}]
+              Statistic: Sum
+              Period: 60
+              EvaluationPeriods: 2
+              Threshold: 3
+              ComparisonOperator: GreaterThanThreshold
+  Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
+""".replace("{0}", "${Name}")
+
+
+def test_a_loop_is_written_out(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(LOOPED)
+    for parameters, names in ({}, ["Orders", "Bills"]), ({"Functions": "Carts"}, ["Carts"]):
+        stack = stack_of(path, parameters)
+        assert list(stack.rollouts) == names
+        for name in names:
+            deployed = stack.read(name)
+            assert (deployed.timeout, deployed.line) == (9, 7)
+            assert {alarm["metric"]: alarm["threshold"] for alarm in deployed.alarms.values()} == {
+                "errors": "> 3", "throttles": "> 3",
+            }  # fmt: skip
+            what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
+            assert any(remark.startswith(what) for remark in deployed.remarks)
+
+
+def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"${L0}Topic": {"Type": "AWS::SNS::Topic"}}
+    values = [str(k) for k in range(100)]
+    for k in range(5):
+        given = {f"Fn::ForEach::Loop{k}": [f"L{k}", values, given]}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps({"Resources": {**sam()["Resources"], **given}}))
+    remarks = stack_of(path).read("Orders").remarks
+    assert any("what it expands to is not read: it takes more than 2000 turns" in remark for remark in remarks)
+
+
+def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(tmp_path: Path) -> None:
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+        "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
+        "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
+    }}  # fmt: skip
+    nothing = {"Ref": "AWS::NoValue"}
+    for alarms in (
+        {"Fn::If": ["Canary", [{"Ref": "Watch"}], nothing]},
+        {"Fn::If": ["Canary", nothing, [{"Ref": "Watch"}]]},
+        [{"Fn::If": ["Canary", {"Ref": "Watch"}, nothing]}],
+    ):
+        kind = {"Fn::If": ["Canary", "AllAtOnce", "Canary10Percent5Minutes"]}
+        given = sam({"Type": kind, "Alarms": alarms}, None, {"Watch": alarm}) | {
+            "Parameters": {"Stage": {"Type": "String"}},
+            "Conditions": {"Canary": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+        }
+        loaded, remarks = imported(tmp_path, given)
+        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
+        what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
+        assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
+
+
+def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
+    given = cloudformation()
+    twin = json.loads(json.dumps(given["Resources"]).replace("Orders", "Bills"))
+    given["Resources"] |= {name: twin[name] for name in ("Bills", "BillsVersion", "BillsLive")}
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(given))
+    read = every(stack_of(path))
+    assert [one.identity for one in read] == ["Orders", "Bills"]
+    assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)

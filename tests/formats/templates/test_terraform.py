@@ -268,3 +268,39 @@ def test_a_capacity_provider_makes_managed_instances(tmp_path: Path) -> None:
     scenario, _ = imported(tmp_path, state([function, *others]))
     assert scenario.function.managed is not None
     assert scenario.function.managed.concurrency == 12
+
+
+def test_an_empty_text_in_a_state_is_nothing(tmp_path: Path) -> None:
+    """What a refreshed state has of an alarm on metric maths: no unit, no account, no datapoints to alarm."""
+    rate = copy.deepcopy(RATE)
+    rate["values"] |= {"datapoints_to_alarm": 0, "statistic": "", "unit": "", "period": 0, "threshold_metric_id": ""}
+    for query in rate["values"]["metric_query"]:
+        query["account_id"] = ""
+        for metric in query["metric"]:
+            metric["unit"] = ""
+    loaded, remarks = imported(tmp_path, state([*RESOURCES[:5], rate]))
+    assert (loaded.alarms["rate"].metric, loaded.alarms["rate"].threshold) == ("error_rate", "> 5%")
+    rate["values"]["metric_query"][1]["account_id"] = "999999999999"
+    _, remarks = imported(tmp_path, state([*RESOURCES[:5], rate]))
+    assert any("left out: rate: it reads metrics of the account 999999999999" in remark for remark in remarks)
+    rate["values"]["arn"] = "arn:aws:cloudwatch:eu-west-1:999999999999:alarm:orders-rate"
+    loaded, _ = imported(tmp_path, state([*RESOURCES[:5], rate]))
+    assert loaded.alarms["rate"].metric == "error_rate"
+
+
+def test_the_retries_of_rules_and_schedules(tmp_path: Path) -> None:
+    target = "arn:aws:lambda:eu-west-1:1:function:orders-prod:live"
+    policy = [{"maximum_event_age_in_seconds": 60, "maximum_retry_attempts": 1}]
+    more = [
+        resource("aws_cloudwatch_event_rule", "tick", name="tick", schedule_expression="rate(5 minutes)"),
+        resource("aws_cloudwatch_event_target", "tick", rule="tick", arn=target, retry_policy=policy),
+        resource(
+            "aws_scheduler_schedule", "tock", name="tock", schedule_expression="rate(5 minutes)",
+            flexible_time_window=[{"mode": "FLEXIBLE", "maximum_window_in_minutes": 3}],
+            target=[{"arn": target, "retry_policy": policy}],
+        ),
+    ]  # fmt: skip
+    loaded, _ = imported(tmp_path, state([*RESOURCES[:6], *more]))
+    rule, schedule = loaded.dump()["traffic"]
+    assert rule["delivery"] == schedule["delivery"] == {"retries": 1, "max_age": "1 min"}
+    assert schedule["arrivals"]["cron"]["within"] == "3 min"

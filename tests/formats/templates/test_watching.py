@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ def single(tmp_path: Path, alarm: dict[str, Any]) -> Alarm:
         ("Duration", {"Statistic": "Minimum"}, 250, ("duration", "minimum", ">= 250 ms")),
         ("Duration", {"Statistic": None, "ExtendedStatistic": "p99.9"}, 850, ("duration", "p99.9", ">= 850 ms")),
         ("Duration", {"Statistic": None, "ExtendedStatistic": "TM99"}, 850, ("duration", "tm99", ">= 850 ms")),
+        ("Duration", {"Statistic": None, "ExtendedStatistic": "TM(0%:95%)"}, 850, ("duration", "tm95", ">= 850 ms")),
         ("Duration", {"Statistic": "SampleCount"}, 850, ("duration", "sample_count", ">= 850")),
     ],
 )
@@ -210,7 +212,7 @@ def test_a_composite_alarm_brings_the_alarms_that_it_reads(tmp_path: Path) -> No
 
 
 def test_a_composite_alarm_that_is_left_out_leaves_nothing_of_it(tmp_path: Path) -> None:
-    rule = "ALARM(Errors) OR ALARM(Age)"
+    rule = "ALARM(Errors) AND ALARM(Age)"
     alarms = {
         "Both": {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}},
         "Errors": plain(), "Age": plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=None),
@@ -223,6 +225,37 @@ def test_a_composite_alarm_that_is_left_out_leaves_nothing_of_it(tmp_path: Path)
     )
     loaded, _ = imported(tmp_path, alarms, listed=["Errors", "Both"])
     assert list(loaded.alarms) == ["errors"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        ('ALARM("Errors") OR ALARM(Age)', "ALARM(errors) OR FALSE"),
+        ('ALARM("Errors") AND NOT ALARM("maintenance window")', "ALARM(errors) AND NOT FALSE"),
+        ("OK(Age) AND (ALARM(Errors) OR INSUFFICIENT_DATA(Dead))", "TRUE AND (ALARM(errors) OR TRUE)"),
+        ("ALARM(Errors) AND NOT INSUFFICIENT_DATA(Quiet)", "ALARM(errors) AND NOT FALSE"),
+        ("ALARM(Errors) AND ALARM(Age)", None),
+        ("ALARM(Errors) OR OK(Age)", None),
+        ("AT_LEAST(1, ALARM, (Errors, Age))", None),
+    ],
+)
+def test_what_is_left_of_a_rule_without_an_alarm_that_cannot_be_said(
+    rule: str, left: str | None, tmp_path: Path
+) -> None:
+    without = dimensions(Alias="live")
+    alarms = {
+        "Both": {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": rule}},
+        "Errors": plain(), "Age": plain(Namespace="AWS/SQS", MetricName="Age", Dimensions=None),
+        "Dead": plain(Dimensions=without, TreatMissingData="missing"), "Quiet": plain(Dimensions=without),
+    }  # fmt: skip
+    loaded, remarks = imported(tmp_path, alarms, listed=["Both"])
+    said = next(remark for remark in remarks if "its rule reads" in remark)
+    if left is None or left == "TRUE AND (ALARM(errors) OR TRUE)":  # it never holds, or always does, or counts alarms
+        assert said.startswith("left out: Both: its rule reads ")
+        assert loaded.alarms == {}
+    else:
+        assert loaded.alarms["both"].rule == left
+        assert said.endswith(f"; what is left of the rule is {left}")
 
 
 def test_a_threshold_in_percent_on_a_share_is_told(tmp_path: Path) -> None:
@@ -309,6 +342,67 @@ def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "Log: what shop/logs Order failed counts is a GUESS: each bad request of the alias, once" in remarks
     assert "# GUESS: what the metrics of your own count" in (tmp_path / "scenario.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "expression", "sign", "limit", "shown"),
+    [
+        # Both guessed as the same, a success rate is 0 for ever and an error rate 100%.
+        ({"bad": "Failed", "all": "Placed"}, "1 - bad / all", "LessThanThreshold", 0.99, "1 - BAD / ALL"),
+        ({"bad": "5XXCount", "all": "Responses"}, "100 * bad / all", "GreaterThanThreshold", 5, "100 * BAD / ALL"),
+        ({"x": "Refused", "y": "Sold"}, "IF(x + y > 9, x / (x + y), 0)", "GreaterThanThreshold", 0.1,
+         "IF(BAD + ALL > 9, BAD / (BAD + ALL), 0)"),
+        ({"done": "Done", "begun": "Begun"}, "IF(begun - done > 5, done / begun)", "LessThanThreshold", 0.8,
+         "IF(ALL - (ALL - BAD) > 5, (ALL - BAD) / ALL)"),
+        ({"ok": "Completed"}, "invocations - ok", "GreaterThanThreshold", 5, "invocations - (ALL - BAD)"),
+        ({"ok": "Succeeded", "failed": "Failed"}, "100 * ok / (ok + failed)", "LessThanThreshold", 95,
+         "100 * (ALL - BAD) / ((ALL - BAD) + BAD)"),
+        ({"a": "Height", "b": "Width"}, "a / a + b / b", "GreaterThanThreshold", 5, None),
+    ],
+)  # fmt: skip
+def test_metric_maths_tells_what_own_metrics_count(
+    names: dict[str, str], expression: str, sign: str, limit: float, shown: str | None, tmp_path: Path
+) -> None:
+    def own(identity: str, name: str) -> dict[str, Any]:
+        metric = {"Namespace": "shop", "MetricName": name, "Dimensions": []}
+        return {"Id": identity, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Sum", "Period": 60}}
+
+    queries = [*(own(key, name) for key, name in names.items()), stat("invocations", "Invocations")]
+    alarm = of_maths(
+        Metrics=[*queries, {"Id": "r", "Expression": expression}], ComparisonOperator=sign, Threshold=limit
+    )
+    loaded, remarks = imported(tmp_path, {"Watch": alarm})
+    if shown is None:
+        assert loaded.alarms == {}
+        assert any("what its metrics of your own count is not known" in remark for remark in remarks)
+        return
+    only = loaded.alarms["watch"]
+    text = str(only.expression)
+    for key, query in only.metrics.items():
+        counts = loaded.metrics[query.metric].counts if query.metric in loaded.metrics else None
+        text = re.sub(rf"\b{key}\b", {"bad_requests": "BAD", "requests": "ALL"}.get(str(counts), key), text)
+    assert text == shown
+
+
+def test_an_own_metric_of_the_version_that_is_deployed(tmp_path: Path) -> None:
+    of = dimensions(Service="orders", Version=VERSION)
+    loaded, remarks = imported(tmp_path, {"Watch": plain(Namespace="shop", MetricName="Failed", Dimensions=of)})
+    assert [(metric.counts, metric.of) for metric in loaded.metrics.values()] == [("bad_requests", "new_version")]
+    assert any(remark.endswith("counts is a GUESS: each bad request of the new version, once") for remark in remarks)
+    other = dimensions(Version={"Fn::GetAtt": ["Bills", "Version.Version"]})
+    loaded, _ = imported(tmp_path, {"Watch": plain(Namespace="shop", MetricName="Failed", Dimensions=other)})
+    assert [metric.of for metric in loaded.metrics.values()] == ["alias"]
+
+
+def test_own_metrics_with_other_dimensions_are_others(tmp_path: Path) -> None:
+    def outcome(identity: str, result: str) -> dict[str, Any]:
+        metric = {"Namespace": "shop", "MetricName": "Outcome", "Dimensions": dimensions(Result=result)}
+        return {"Id": identity, "ReturnData": False, "MetricStat": {"Metric": metric, "Stat": "Sum", "Period": 60}}
+
+    queries = [outcome("a", "started"), outcome("b", "failed"), {"Id": "r", "Expression": "b / a"}]
+    loaded, remarks = imported(tmp_path, {"Watch": of_maths(Metrics=queries, Threshold=0.1)})
+    assert [metric.counts for metric in loaded.metrics.values()] == ["requests", "bad_requests"]
+    assert "Watch: what shop Outcome, Result failed counts is a GUESS: each bad request of the alias, once" in remarks
 
 
 def test_the_share_of_failed_responses_of_an_api(tmp_path: Path) -> None:
@@ -501,6 +595,10 @@ DEAD = [
     (plain(Dimensions=dimensions(FunctionName="Orders")), "the dimensions FunctionName ${Orders}", "function"),
     (plain(Dimensions=dimensions(FunctionName=REF, Resource="live")), "Resource ${Orders}:live", "alias"),
     (plain(Dimensions=dimensions(FunctionName={"Fn::GetAtt": ["Orders", "Arn"]})), "FunctionName ${Orders}", "function"),
+    (plain(Dimensions=dimensions(FunctionName=ALIAS)), "FunctionName ${Orders}, Resource ${Orders}:live", "alias"),
+    (plain(Dimensions=dimensions(FunctionName=REF, Resource=ALIAS, ExecutedVersion={"Fn::GetAtt": "Bills.Version.Version"})),
+     "ExecutedVersion the new version's number", "new_version"),
+    (plain(Namespace="AWS/lambda"), "Namespace AWS/Lambda", "new_version"),
     (plain(MetricName="Error"), "MetricName Errors", "new_version"),
     (plain(Unit="Percent"), "Unit Count", "new_version"),
     (plain(MetricName="Throttle", Unit="Bytes"), "MetricName Throttles; Unit Count", "new_version"),
@@ -569,3 +667,34 @@ def test_the_alias_that_sam_makes_is_no_name(tmp_path: Path) -> None:
     path.write_text(json.dumps(template({"Watch": alarm}), indent=1))
     left = stack_of(path).read("Orders").left["Watch"]
     assert (left.dead, "Resource is an ARN" in left.why) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("period", "sign", "limit", "through"),
+    [(60, "GreaterThanThreshold", 7, True), (300, "GreaterThanThreshold", 0, True), (300, "GreaterThanThreshold", 7, False)],
+)  # fmt: skip
+def test_the_sum_of_a_queue_s_readings(period: int, sign: str, limit: float, through: bool, tmp_path: Path) -> None:
+    """A queue is read once a minute: one reading is its own sum, and whether a sum is above 0 its maximum tells."""
+    alarm = plain(
+        Namespace="AWS/SQS", MetricName="ApproximateNumberOfMessagesVisible", Period=period, Threshold=limit,
+        ComparisonOperator=sign, Dimensions=dimensions(QueueName={"Fn::GetAtt": ["Jobs", "QueueName"]}),
+    )  # fmt: skip
+    redrive = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 3}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 60, "RedrivePolicy": redrive}}
+    event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Jobs", "Arn"]}}}
+    dead = alarm | {"Dimensions": dimensions(QueueName={"Fn::GetAtt": ["Dead", "QueueName"]})}
+    resources = {"Watch": alarm, "WatchDead": dead, "Jobs": queue, "Dead": {"Type": "AWS::SQS::Queue"}}
+    loaded, remarks = imported(tmp_path, resources, listed=["Watch", "WatchDead"], Events={"Jobs": event})
+    assert [alarm.statistic for alarm in loaded.alarms.values()] == ["maximum", "maximum"] * through
+    assert any("the Sum of its readings was taken as their Maximum" in remark for remark in remarks) is through
+
+
+@pytest.mark.parametrize(("name", "told"), [(None, True), ("Watch", False), ({"Ref": "Name"}, False)])
+def test_a_logical_id_as_text_is_no_name(name: Any, told: bool, tmp_path: Path) -> None:
+    given = template({"Watch": plain(AlarmName=name)})
+    given["Resources"]["Orders"]["Properties"]["DeploymentPreference"]["Alarms"] = ["Watch"]
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(given))
+    deployed = stack_of(path).read("Orders")
+    assert deployed.acting == ["watch"]
+    assert any("Watch is listed as text, and no alarm has that name" in remark for remark in deployed.remarks) is told

@@ -64,7 +64,9 @@ def at_once() -> Candidate:
     ],
 )
 def test_a_missed_fault_costs_until_it_is_found(columns: Samples, seconds: float) -> None:
-    exposure = Exposure(unwatched=samples("promoted", [100.0]), still=None, onset=0.0, until=100.0, found_after=500.0)
+    exposure = Exposure(
+        unwatched=samples("promoted", [100.0]), baseline=None, onset=0.0, until=100.0, found_after=500.0
+    )
     came_out = outcomes_of(columns, None, exposure, "availability")
     assert came_out.added.tolist() == [[columns["bad_requests_added"][0] + seconds]]
     assert came_out.spent[0, 0] == pytest.approx((columns["bad_requests_added"][0] + seconds) / 1000)
@@ -72,7 +74,7 @@ def test_a_missed_fault_costs_until_it_is_found(columns: Samples, seconds: float
 
 def test_what_was_found_within_the_simulated_time_costs_no_more_after_that() -> None:
     """Found 10 s after it serves everybody, of 100 s: the 90 s at one bad request a second are taken off again."""
-    exposure = Exposure(unwatched=samples("promoted", [100.0]), still=None, onset=0.0, until=100.0, found_after=10.0)
+    exposure = Exposure(unwatched=samples("promoted", [100.0]), baseline=None, onset=0.0, until=100.0, found_after=10.0)
     came_out = outcomes_of(samples("promoted", [100.0], full_at=0.0), None, exposure, "availability")
     assert came_out.added.tolist() == [[10.0]]
     late = samples("promoted", [60.0], full_at=0.0, paged_at=60.0)

@@ -21,7 +21,7 @@ from rollout_sim.planes.selection import EngineChoice, choose_engine
 from rollout_sim.scenario.goals import AtMost, Catch, Goal, LogUniform, Severity
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.backtest import recorded
-from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend import shortlist
 from rollout_sim.study.recommend.recorded import on_recorded, prepare_recorded
 from rollout_sim.views.backtest import confirmation_json, confirmed
 
@@ -73,13 +73,14 @@ def test_the_winner_is_played_on_days_that_the_search_has_not_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are worse than those that it has seen, and that is said."""
-    monkeypatch.setattr(search, "WORK", (0.5, 0.5))
-    every = search.strategies
-    monkeypatch.setattr(search, "strategies", lambda *args, **named: every(*args, **named)[:3])
+    every = shortlist.strategies
+    monkeypatch.setattr(shortlist, "strategies", lambda *args, **named: every(*args, **named)[:3])
     good, bad = drawn(Dispersed(mean=0.001, dispersion=0.001), 2880), drawn(Dispersed(mean=0.1, dispersion=0.05), 1440)
     record(tmp_path, good + bad)
     scenario = replace(given(tmp_path), goal=GOAL, on_call=None)
-    found, confirmation = prepare_recorded(scenario, tmp_path).recommend(keep_alarms=True)
+    prepared = prepare_recorded(scenario, tmp_path)
+    prepared.search.sizes = replace(prepared.search.sizes, work=0.5)
+    found, confirmation = prepared.recommend(keep_alarms=True)
     assert found.winner is not None
     assert confirmation is not None
     assert moment_of(confirmation.until) == START + 2 * DAY

@@ -26,10 +26,15 @@ from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.executor import MUCH
 from rollout_sim.study.recommend.advice import advise, needed_requests
 from rollout_sim.study.recommend.candidates import alarms, strategies
+from rollout_sim.study.recommend.confirmation import Confirmation, Confirmed, costs_hardly_more
+from rollout_sim.study.recommend.defaults import default_goal
 from rollout_sim.study.recommend.hypotheses import CATCH, GOOD, hypotheses_of
 from rollout_sim.study.recommend.limits import Limit
+from rollout_sim.study.recommend.notes import notes_on
+from rollout_sim.study.recommend.race import Placing, Race, left_in_queue
+from rollout_sim.study.recommend.recommendation import Recommendation
 from rollout_sim.study.recommend.screening import Screen
-from rollout_sim.study.recommend.search import Recommendation, _close, default_goal, prepare, recommend
+from rollout_sim.study.recommend.search import prepare, recommend
 from rollout_sim.theory import catch_probability
 from rollout_sim.views.output import to_json, write
 from rollout_sim.views.sentences import remarks, sentence
@@ -226,7 +231,8 @@ def test_what_deploys_it_can_carry_it_out(checkout: Recommendation) -> None:
     assert free.winner is not None
     assert shortcoming(free.winner.plan) is not None
     assert "CodeDeploy cannot carry it out" in " ".join(remarks(free))
-    argo = prepare(given, deploy_with="argo").promising(keep_alarms=True)[0]
+    search = prepare(given, deploy_with="argo")
+    argo, _ = search.shortlist.promising(search.sampler().planner, keep_alarms=True)
     assert argo
     assert all(candidate.plan.before is None for candidate in argo)
     assert any(shortcoming(candidate.plan) for candidate in argo)
@@ -253,8 +259,8 @@ def test_a_version_that_nothing_stops_costs_what_the_closed_form_says() -> None:
     # 95% of all releases: 2/3 of the bad ones. A month's budget is 0.1% of 50/s.
     tail = 0.999 * risk.severity.spread.quantile(2 / 3) * 3000 / (0.001 * 30 * 86400)
     assert tail == pytest.approx(0.0917, abs=1e-4)
-    for stage, width in ((1, 0.35), (2, 0.05)):
-        (found,) = search.evaluations([chosen], stage, wave=40 + stage)
+    for wave, (stage, width) in enumerate([(search.sizes.contending, 0.35), (search.sizes.confirming, 0.05)]):
+        (found,) = search.evaluations([chosen], stage, wave=41 + wave)
         assert found.bad.low is not None
         assert found.bad.high is not None
         assert found.bad.low <= exact <= found.bad.high
@@ -268,7 +274,7 @@ def test_a_good_version_adds_nothing_to_the_budget() -> None:
     """Whatever ordinary errors it has: not even noise, whose quantile a budget of a few requests would not hold."""
     given = scenario(function__versions__2={"like": "1"}, risk={"p_bad": "1%"})
     search = prepare(given)
-    (found,) = search.evaluations([strategies(given)[0]], 0)
+    (found,) = search.evaluations([strategies(given)[0]], search.sizes.brief)
     assert (found.budget.mean, found.budget.high) == (0.0, 0.0)
 
 
@@ -278,10 +284,11 @@ def test_candidates_that_a_trace_is_too_short_for_are_left_out(tmp_path: Path) -
     path = tmp_path / "s.yaml"
     path.write_text(yaml.safe_dump(data(traffic=[{"source": "http", "alias": "prod", "arrivals": trace}])))
     search = prepare(Scenario.load(path))
-    promising, _ = search.promising(keep_alarms=True)
+    promising, _ = search.shortlist.promising(search.sampler().planner, keep_alarms=True)
     assert "Canary10Percent15Minutes" in [one.name for one in promising]
-    assert "Canary10Percent30Minutes" in search.left_out
-    note = next(note for note in search.notes(None) if note.startswith("left out"))
+    assert "Canary10Percent30Minutes" in search.shortlist.left_out
+    notes = notes_on(search.problem, left_out=search.shortlist.left_out)
+    note = next(note for note in notes if note.startswith("left out"))
     assert "the traffic's trace ends at 30 min" in note
     assert "Canary10Percent30Minutes" in note
 
@@ -295,13 +302,15 @@ def test_where_the_effort_is_spent_nobody_else_is_confirmed(
     errs = replace(keeping[0], false_rollback=share_of(np.arange(400) < 100))
     for spent, looked_at in ((1.0, 1), (0.0, 3)):
         search = prepare(checkout.scenario)
-        search.effort.spend(spent * search.effort.planned, 0)
-        confirmed: list[str] = []
-        monkeypatch.setattr(search, "confirmed", lambda one, _, seen=confirmed: seen.append(one.label) or errs)
-        monkeypatch.setattr(search, "_compared", lambda _: [])
-        winner, _, _ = search.confirm(keeping, labels)
-        assert winner is None
-        assert (len(confirmed), search.unconfirmed) == (looked_at, 3 - looked_at)
+        sampler = search.sampler()
+        sampler.planner.effort.spend(spent * search.sizes.work, 0)
+        confirmation = Confirmation(sampler, search.shortlist)
+        fresh: list[str] = []
+        monkeypatch.setattr(confirmation, "evaluate", lambda one, _, seen=fresh: seen.append(one.label) or errs)
+        monkeypatch.setattr(confirmation, "compare", lambda _: [])
+        confirmed = confirmation.confirm(keeping, labels)
+        assert confirmed.winner is None
+        assert (len(fresh), confirmed.unconfirmed) == (looked_at, 3 - looked_at)
 
 
 @pytest.mark.slow
@@ -328,12 +337,15 @@ def test_where_the_effort_is_spent_nothing_is_called_infeasible_that_was_not_loo
     ]
     same = replace(others[0].candidate, alarm=err.candidate.alarm, name="same alarm")
     queue = [err.candidate, same, *(one.candidate for one in others if one.candidate.alarm != err.candidate.alarm)]
-    assert search._next(queue, [err.candidate], [err])[-1].name == "same alarm"
-    monkeypatch.setattr(search, "promising", lambda **_: ([one.candidate for one in checkout.explored], 4000))
-    monkeypatch.setattr(search, "explore", lambda *_: list(checkout.explored))
-    monkeypatch.setattr(search, "compete", lambda *_: ([err], {err.candidate.label}))
-    monkeypatch.setattr(search, "_affords", lambda *_: False)
-    monkeypatch.setattr(search, "confirm", lambda *_: (None, [], []))
+    assert left_in_queue(queue, [err.candidate], [err], checkout.goal)[-1].name == "same alarm"
+    monkeypatch.setattr(
+        search.shortlist, "promising", lambda *_, **__: ([one.candidate for one in checkout.explored], 4000)
+    )
+    monkeypatch.setattr("rollout_sim.study.recommend.search._explored", lambda *_: list(checkout.explored))
+    placing = Placing(ranked=(err,), undecided=frozenset({err.candidate.label}))
+    monkeypatch.setattr(Race, "run", lambda *_: placing)
+    monkeypatch.setattr("rollout_sim.study.recommend.search.affords_race", lambda *_: False)
+    monkeypatch.setattr(Confirmation, "confirm", lambda *_: Confirmed())
     found = search.recommend()
     assert found.unexamined > 0
     assert not found.decided
@@ -346,7 +358,7 @@ def test_an_open_limit_says_what_would_decide_it(checkout: Recommendation) -> No
     """So many replications more, about so long; with them it is decided."""
     few = replace(checkout.confirmed[0], false_rollback=share_of(np.arange(1000) < 6))
     search = prepare(checkout.scenario)
-    (outstanding,) = search._outstanding(few)
+    (outstanding,) = Confirmation(search.sampler(), search.shortlist).outstanding(few)
     assert outstanding.limit == "false_rollback"
     more = round(1.1 * (outstanding.replications + 1000))
     assert Limit(name="false_rollback", estimate=share_of(np.arange(more) < 0.006 * more), at_most=0.01).kept == "yes"
@@ -362,14 +374,14 @@ def test_an_interrupted_search_shows_what_it_has(monkeypatch: pytest.MonkeyPatch
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(search, "compete", interrupted)
+    monkeypatch.setattr(Race, "run", interrupted)
     found = search.recommend(keep_alarms=True)
     assert found.winner is None
     assert found.interrupted == "while the contenders were told apart"
     assert sentence(found) == "interrupted while the contenders were told apart"
     assert len(contender_table(found).rows) == len(found.contenders) > 3
     assert to_json(found)["interrupted"] == found.interrupted
-    monkeypatch.setattr(search, "explore", interrupted)
+    monkeypatch.setattr("rollout_sim.study.recommend.search._explored", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search.recommend(keep_alarms=True)
 
@@ -381,7 +393,7 @@ def test_all_processors_share_a_search_but_for_a_time_of_seconds(monkeypatch: py
         asked.append(jobs)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", interrupted)
+    monkeypatch.setattr("rollout_sim.study.recommend.sampling.run_all", interrupted)
     search = prepare(scenario(function__versions__2={"like": "1"}), jobs=None)
     for time in (None, 3.0, 60.0):
         with pytest.raises(KeyboardInterrupt):
@@ -489,9 +501,9 @@ def test_the_best_is_close_to_itself_whatever_its_sign(checkout: Recommendation,
     first = checkout.contenders[0]
     at = replace(first.objective, mean=best)
     near = replace(first, objective=replace(at, mean=best + 0.05 * abs(best)))
-    assert _close(replace(first, objective=at), replace(first, objective=at))
-    assert _close(near, replace(first, objective=at))
-    assert not _close(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
+    assert costs_hardly_more(replace(first, objective=at), replace(first, objective=at))
+    assert costs_hardly_more(near, replace(first, objective=at))
+    assert not costs_hardly_more(replace(first, objective=replace(at, mean=best + 0.05)), replace(first, objective=at))
 
 
 @pytest.mark.slow
@@ -548,7 +560,7 @@ def test_one_plane_runs_all_of_a_study(
             columns = {name: np.zeros(count) for name in (*names, *budgets)}
             yield key, dict.fromkeys(batches[0].strategies, columns)
 
-    monkeypatch.setattr("rollout_sim.study.recommend.search.run_all", record)
+    monkeypatch.setattr("rollout_sim.study.recommend.sampling.run_all", record)
     found = search.recommend()
     assert {batch.plane.engine for batch in ran} == {search.plane.engine}
     assert len({batch.scenario.resolution for batch in ran}) == 1

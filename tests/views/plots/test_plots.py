@@ -29,7 +29,8 @@ from rollout_sim.run.result import RunResult
 from rollout_sim.run.simulate import simulate, simulate_each
 from rollout_sim.study.comparison import compare
 from rollout_sim.study.grid import chosen_axes
-from rollout_sim.study.recommend.search import Recommendation, recommend
+from rollout_sim.study.recommend.recommendation import Recommendation
+from rollout_sim.study.recommend.search import recommend
 from rollout_sim.study.sweep import Sweep, sweep
 from rollout_sim.views.plots import budget as plots
 from rollout_sim.views.plots import comparison as comparison_plots

@@ -16,13 +16,14 @@ from rollout_sim.errors import ScenarioError
 from rollout_sim.planes import selection
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
-from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend import candidates, problem
 from rollout_sim.study.recommend.hypotheses import STRATA
+from rollout_sim.study.recommend.search import recommend
 from rollout_sim.views.report import build
 from rollout_sim.views.report.build import make_report
 from rollout_sim.views.report.page import html
 
-STUDIES = (comparison, sweep, search, build)
+STUDIES = (comparison, sweep, problem, build)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_report_asks_and_estimates_once(
 @pytest.mark.slow
 def test_a_search_asks_once_for_each_hypothesis(asked: list[Scenario]) -> None:
     given = Scenario.from_dict(data())
-    recommendation = search.recommend(given)
+    recommendation = recommend(given)
     assert len({evaluation.candidate.alarm for evaluation in recommendation.explored}) > 5
     assert len(asked) == 1 + 2 * (STRATA + 2)
 
@@ -95,11 +96,13 @@ def test_a_search_asks_once_for_each_hypothesis(asked: list[Scenario]) -> None:
 def test_a_plane_does_not_depend_on_what_is_tried(latency: bool) -> None:
     """Which is why it is asked for once."""
     given = Scenario.from_dict(data())
-    tried = search.alarms(given, latency=latency)
-    strategies = search.strategies(given, tested=True)
+    tried = candidates.alarms(given, latency=latency)
+    strategies = candidates.strategies(given, tested=True)
     choices = {
-        selection.choose_engine(search.with_candidates(given, [candidate.watched_by(alarm)]))
+        selection.choose_engine(candidates.with_candidates(given, [candidate.watched_by(alarm)]))
         for alarm, candidate in zip(tried * 9, strategies, strict=False)
     }
     assert len(choices) == 1
-    assert len({selection.choose_engine(search.with_candidates(given, [candidate])) for candidate in strategies}) == 1
+    assert (
+        len({selection.choose_engine(candidates.with_candidates(given, [candidate])) for candidate in strategies}) == 1
+    )
