@@ -355,7 +355,7 @@ def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> 
         (["compare", "--replications", "20"], 1),
         (["sweep", "--replications", "4", "--percent", "5,10"], 0),  # of its cells
         (["recommend"], 0),  # of its hypotheses
-        (["report"], 1),
+        (["report"], 2),  # for the study, and for the runs that are drawn one by one
     ],
 )
 def test_a_command_asks_once_which_plane_runs_a_scenario(
@@ -373,8 +373,8 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
         monkeypatch.setattr(module, "choose_engine", counted)
     handed: list[object] = []
 
-    def longer(*_: object, plane: object = None, **_others: object) -> None:
-        handed.append(plane)
+    def longer(*_: object, planes: object = None, **_others: object) -> None:
+        handed.append(planes)
         raise KeyboardInterrupt  # what comes then has tests of its own
 
     monkeypatch.setattr(build, "make_report", longer)
@@ -384,6 +384,6 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
     assert asked
     assert len({id(scenario) for scenario in asked}) == len(asked)
     assert asked.count(Scenario.load(small)) == of_the_file
-    assert [type(plane) for plane in handed] == {"report": [selection.EngineChoice], "recommend": [type(None)]}.get(
+    assert [type(planes) for planes in handed] == {"report": [build.Planes], "recommend": [type(None)]}.get(
         arguments[0], []
     )
