@@ -24,7 +24,7 @@ from rollout_sim.run import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend import problem, search
 from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
 from rollout_sim.views.report import build
 
@@ -369,7 +369,7 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
         return choose_engine(scenario, *more, **others)
 
     choose_engine = selection.choose_engine
-    for module in (selection, simulate, comparison, sweep, search):
+    for module in (selection, simulate, comparison, sweep, problem):
         monkeypatch.setattr(module, "choose_engine", counted)
     handed: list[object] = []
 
