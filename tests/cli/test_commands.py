@@ -369,7 +369,7 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
         return choose_engine(scenario, *more, **others)
 
     choose_engine = selection.choose_engine
-    for module in (selection, simulate, comparison, sweep, problem):
+    for module in (selection, simulate, comparison, sweep, problem, build):
         monkeypatch.setattr(module, "choose_engine", counted)
     handed: list[object] = []
 
