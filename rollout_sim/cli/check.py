@@ -31,14 +31,14 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
     help="Silences findings: YAML with `ignore: {RS103: reason}`, or for one function {RS103: {Orders: reason}}.",
 )  # fmt: skip
 @click.option(
-    "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Of the output."
+    "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Format of the output."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
     help="From which severity on the exit status is 1.",
 )  # fmt: skip
-@click.option("--function", metavar="LOGICAL_ID", help="Only this one of a template.")
+@click.option("--function", metavar="LOGICAL_ID", help="Only this function of a template.")
 @options.PARAMETER
 @options.PARAMETERS
 @options.ENVIRONMENT

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.repeatable
-@options.replications("How many  [default: as many as take about ten seconds, at most 10,000; longer for up to 400]")
+@options.replications(
+    "Replications of each strategy  [default: as many as take about ten seconds, at most 10,000; longer for up to 400]"
+)
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE

@@ -52,7 +52,7 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
 
 WARNING: Final = "warning: "
 FILE = click.argument("file", type=click.Path(path_type=Path))
-FUNCTION = click.option("--function", metavar="NAME", help="Which one, where the file rolls out several.")
+FUNCTION = click.option("--function", metavar="NAME", help="Which function, where the file rolls out several.")
 ALL = click.option(
     "--all", "every", is_flag=True, help="Each function that is rolled out, into a file of its own in --out."
 )

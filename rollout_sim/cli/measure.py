@@ -36,7 +36,7 @@ _OF_FILES: Final = ("timezone", "named", "period")
     multiple=True,
     help="A file to read instead of AWS; FILES are more of them.",
 )
-@click.option("--function", metavar="NAME", help="The function. Without --data it is asked of AWS.")
+@click.option("--function", metavar="NAME", help="Name of the function. Without --data its metrics are read from AWS.")
 @click.option("--alias", default="prod", show_default=True, help="The alias whose rollouts are meant.")
 @click.option("--days", type=click.FloatRange(0.05, 455), default=_DAYS, show_default=True, help="How far back.")
 @click.option("--region", help="AWS's Region; else that of the profile.")
@@ -49,10 +49,12 @@ _OF_FILES: Final = ("timezone", "named", "period")
     "--reports",
     type=FILE,
     multiple=True,
-    help="REPORT lines that Logs Insights exported, beside what AWS is asked: cold starts are in them.",
+    help="REPORT lines that Logs Insights exported, beside what is read from AWS: they hold the cold starts.",
 )
 @click.option(
-    "--timezone", metavar="ZONE", help="Of times in files that name none, such as Europe/Berlin.  [default: UTC]"
+    "--timezone",
+    metavar="ZONE",
+    help="Time zone of times in files that name none, such as Europe/Berlin.  [default: UTC]",
 )
 @click.option(
     "--series",
@@ -65,7 +67,7 @@ _OF_FILES: Final = ("timezone", "named", "period")
     "--period",
     type=above_zero("duration", 86_400.0),
     metavar="DURATION",
-    help="Of series in files that do not say theirs; else by their times.",
+    help="Period of series in files that do not say theirs; without it, told from their times.",
 )
 @click.option(
     "--rate",

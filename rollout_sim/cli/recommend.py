@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--deploy-with",
     type=click.Choice(["codedeploy", "argo", "any"]),
-    help="What has to be able to carry the rollout out.  [default: the goal's, which is codedeploy unless it says otherwise]",
+    help="Which tool must be able to carry out the rollout.  [default: the goal's, which is codedeploy unless it says otherwise]",
 )
 @click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
 @click.option(
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=options.above_zero("share", 0.5),
-    help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
+    help="Half-width wanted for the intervals of the goal's limits, such as 0.2%; takes up to an hour, or --time.  "
     "[default: until the limits are decided]",
 )
 @click.option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.SCENARIO
-@options.replications("How many  [default: what takes seconds on the plane, at most 10,000]")
+@options.replications("Replications of each strategy  [default: what takes seconds on the plane, at most 10,000]")
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE

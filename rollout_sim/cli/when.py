@@ -12,7 +12,7 @@ from rollout_sim.cli import console, options
 @click.command()
 @options.repeatable
 @options.STRATEGIES
-@options.replications("Of each strategy and hour.", default=200, least=2)
+@options.replications("Replications of each strategy and hour.", default=200, least=2)
 @options.SEED
 @options.ENGINE
 @options.JOBS

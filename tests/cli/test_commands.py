@@ -24,7 +24,7 @@ from rollout_sim.run import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend import problem, search
 from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
 from rollout_sim.views.report import build
 
@@ -375,7 +375,7 @@ def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> 
         (["compare", "--replications", "20"], 1),
         (["sweep", "--replications", "4", "--percent", "5,10"], 0),  # of its cells
         (["recommend"], 0),  # of its hypotheses
-        (["report"], 1),
+        (["report"], 2),  # for the study, and for the runs that are drawn one by one
     ],
 )
 def test_a_command_asks_once_which_plane_runs_a_scenario(
@@ -389,12 +389,12 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
         return choose_engine(scenario, *more, **others)
 
     choose_engine = selection.choose_engine
-    for module in (selection, simulate, comparison, sweep, search):
+    for module in (selection, simulate, comparison, sweep, problem, build):
         monkeypatch.setattr(module, "choose_engine", counted)
     handed: list[object] = []
 
-    def longer(*_: object, plane: object = None, **_others: object) -> None:
-        handed.append(plane)
+    def longer(*_: object, planes: object = None, **_others: object) -> None:
+        handed.append(planes)
         raise KeyboardInterrupt  # what comes then has tests of its own
 
     monkeypatch.setattr(build, "make_report", longer)
@@ -404,6 +404,6 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
     assert asked
     assert len({id(scenario) for scenario in asked}) == len(asked)
     assert asked.count(Scenario.load(small)) == of_the_file
-    assert [type(plane) for plane in handed] == {"report": [selection.EngineChoice], "recommend": [type(None)]}.get(
+    assert [type(planes) for planes in handed] == {"report": [build.Planes], "recommend": [type(None)]}.get(
         arguments[0], []
     )
