@@ -271,7 +271,9 @@ class Watching:
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
     def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-        rule = str(self.resolver.text(properties["AlarmRule"]))
+        rule = self.resolver.text(properties["AlarmRule"])
+        if isinstance(rule, Unknown):
+            raise ValueError(f"AlarmRule: {rule} is not known")
         names: dict[str, str] = {}
         unsaid: dict[str, str] = {}
         for child in parse_rule(rule).names:
