@@ -14,6 +14,8 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 
 from rollout_sim.control.expressions import parse_expression
+from rollout_sim.control.readings import STATISTICS, plain
+from rollout_sim.formats.snippet import numbered
 
 Role = Literal["bad_requests", "requests", "good_requests"]
 """What a metric counts: the last one is the difference of the first two."""
@@ -39,6 +41,40 @@ class Own(NamedTuple):
     dimensions: tuple[tuple[str, str], ...]
 
 
+class OwnMetrics:
+    """The scenario's own metrics for those of a user: `fields` by name."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, dict[str, str]] = {}
+        self._names: dict[tuple[Own, Role], str] = {}
+
+    def named(self, own: Own, counts: Role, of: str) -> str:
+        """The name of the one that counts `bad_requests` or `requests` of the scope `of`; it is made where there is none."""
+        if (own, counts) not in self._names:
+            word = re.sub(r"[^A-Za-z0-9._-]+", "-", own.name).strip("-")[:80]
+            word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
+            self._names[own, counts] = free = numbered(word, self.fields)
+            self.fields[free] = {"counts": counts, "of": of}
+        return self._names[own, counts]
+
+    def counted(
+        self, expression: str, metrics: Mapping[str, dict[str, Any]], told: Mapping[str, Role], of: Callable[[Own], str]
+    ) -> tuple[str, dict[str, dict[str, Any]]]:
+        """Metric maths and its metrics, in which the own ones count what is `told`; `of` is the scope of each."""
+        result = dict(metrics)
+        for name, role in told.items():
+            own = metrics[name]["metric"]
+            bad = numbered(f"{name}_bad", metrics).replace("-", "_")
+            parts: dict[str, Role] = {name: role}
+            if role == "good_requests":
+                expression = re.sub(rf"\b{re.escape(name)}\b", f"({name} - {bad})", expression)
+                parts = {name: "requests", bad: "bad_requests"}
+            result |= {
+                part: metrics[name] | {"metric": self.named(own, counts, of(own))} for part, counts in parts.items()
+            }
+        return expression, result
+
+
 def roles(
     expression: str, metrics: Mapping[str, Mapping[str, Any]], breaches: Callable[[float], bool]
 ) -> dict[str, Role]:
@@ -47,6 +83,8 @@ def roles(
     Raises ValueError where nothing that they may count makes the alarm fire for bad requests alone.
     """
     own = [name for name, metric in metrics.items() if isinstance(metric["metric"], Own)]
+    if not own:
+        return {}
     known = parse_expression(expression, tuple(metrics))
     if len(own) > _MOST:
         raise ValueError(f"it reads {len(own)} metrics of your own, and what each of them counts is not known")

@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from rollout_sim.control.alarms import COMPARE, Alarm
-from rollout_sim.control.expressions import CODES, FUNCTIONS, parse_expression, parse_rule, renamed
-from rollout_sim.control.readings import AGES, STATISTICS, plain, samples_needed
+from rollout_sim.control.expressions import FUNCTIONS, parse_expression, parse_rule, renamed
+from rollout_sim.control.readings import AGES, plain, samples_needed
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import MISSHAPEN, nearest, shorten, what_is_wrong
 from rollout_sim.formats.cloudwatch import (
@@ -35,7 +35,8 @@ from rollout_sim.formats.templates.events import Callee, Event, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
-from rollout_sim.formats.templates.own_metrics import Own, Role, roles
+from rollout_sim.formats.templates.own_metrics import Own, OwnMetrics, Role, roles
+from rollout_sim.formats.templates.rules import decides, without_child
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
@@ -122,8 +123,7 @@ class Watching:
         self.acting: list[str] = []
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
-        self.own: dict[str, dict[str, Any]] = {}
-        self._owned: dict[tuple[Own, Role], str] = {}
+        self.own = OwnMetrics()
         self._falling = False
         self.left: dict[str, LeftOut] = {}
         """The alarms that the rollout lists and that did not come through, by what the template calls them."""
@@ -271,14 +271,16 @@ class Watching:
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
     def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-        rule = str(self.resolver.text(properties["AlarmRule"]))
+        rule = self.resolver.text(properties["AlarmRule"])
+        if isinstance(rule, Unknown):
+            raise ValueError(f"AlarmRule: {rule} is not known")
         names: dict[str, str] = {}
         unsaid: dict[str, str] = {}
         for child in parse_rule(rule).names:
             inner = self.identity(child)
             if inner is None:
                 unsaid[child] = f"its rule reads {child}, which is not in the template"
-                rule = _without_child(rule, child, "OK", unsaid[child])
+                rule = without_child(rule, child, "OK", unsaid[child])
                 continue
             try:
                 names[child] = self.alarm(inner)
@@ -288,10 +290,10 @@ class Watching:
                     f"its rule reads {inner}, which cannot be said: {why} ({self.place('Resources', inner)})"
                 )
                 state = self._state_without_data(inner) if isinstance(error, _DeadError) else "OK"
-                rule = _without_child(rule, child, state, unsaid[child])
+                rule = without_child(rule, child, state, unsaid[child])
         if unsaid:
             reasons = "; ".join(unsaid.values())
-            if not _decides(rule, names):
+            if not decides(rule, names):
                 raise ValueError(reasons)
             self.remarks.append(f"{identity}: {reasons}; what is left of the rule is {renamed(rule, names).strip()}")
         if "ActionsSuppressor" in properties:
@@ -584,35 +586,16 @@ class Watching:
             return metric
         role: Role = "requests" if self._falling else "bad_requests"
         self._guess(identity, own, role)
-        return metric | {"metric": self._own(own, role)}
+        return metric | {"metric": self.own.named(own, role, self._of_version(own))}
 
     def _own_counted(
         self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], breaches: Callable[[float], bool]
     ) -> tuple[str, dict[str, dict[str, Any]]]:
         """Metric maths in which the user's own metrics count something, by a guess. Raises ValueError where none makes sense."""
-        result = dict(metrics)
-        if not any(isinstance(metric["metric"], Own) for metric in metrics.values()):
-            return expression, result
-        for name, role in roles(expression, metrics, breaches).items():
-            own = metrics[name]["metric"]
-            self._guess(identity, own, role)
-            if role != "good_requests":
-                result[name] = metrics[name] | {"metric": self._own(own, role)}
-                continue
-            bad = numbered(f"{name}_bad", metrics).replace("-", "_")
-            expression = re.sub(rf"\b{re.escape(name)}\b", f"({name} - {bad})", expression)
-            parts: tuple[tuple[str, Role], ...] = ((name, "requests"), (bad, "bad_requests"))
-            result |= {part: metrics[name] | {"metric": self._own(own, counts)} for part, counts in parts}
-        return expression, result
-
-    def _own(self, own: Own, counts: Role) -> str:
-        """The scenario's own metric for one of the user's, which counts `bad_requests` or `requests`."""
-        if (own, counts) not in self._owned:
-            word = re.sub(r"[^A-Za-z0-9._-]+", "-", own.name).strip("-")[:80]
-            word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
-            self._owned[own, counts] = free = numbered(word, self.own)
-            self.own[free] = {"counts": counts, "of": self._of_version(own)}
-        return self._owned[own, counts]
+        told = roles(expression, metrics, breaches)
+        for name, role in told.items():
+            self._guess(identity, metrics[name]["metric"], role)
+        return self.own.counted(expression, metrics, told, self._of_version)
 
     def _guess(self, identity: str, own: Own, role: Role) -> None:
         counted = {
@@ -643,7 +626,7 @@ class Watching:
         read |= {
             str(query["metric"]) for fields in self.alarms.values() for query in fields.get("metrics", {}).values()
         }
-        return {name: fields for name, fields in self.own.items() if name in read}
+        return {name: fields for name, fields in self.own.fields.items() if name in read}
 
     def _dimensions(self, given: Any) -> dict[str, str]:
         """The dimensions as text, in which symbols stand for what is not known."""
@@ -824,30 +807,6 @@ class Watching:
         if operator not in _SIGNS:
             raise ValueError(f"ComparisonOperator: got {operator!r}; allowed {', '.join(_SIGNS)}")
         return _SIGNS[str(operator)]
-
-
-def _without_child(rule: str, child: str, state: str, why: str) -> str:
-    """A rule in which an alarm is always in one state. Raises ValueError with the reason `why` where it counts alarms."""
-
-    def held(match: re.Match[str]) -> str:
-        return "TRUE" if match[1] == state else "FALSE"
-
-    asked = rf"\b({'|'.join(CODES)})\s*\(\s*(?:\"{re.escape(child)}\"|{re.escape(child)})\s*\)"
-    result = re.sub(asked, held, rule)
-    if "AT_LEAST" in rule and child in rule:
-        raise ValueError(why)
-    return result
-
-
-def _decides(rule: str, children: Mapping[str, str]) -> bool:
-    """Whether some states of the alarms that a rule still reads make it hold, and others do not."""
-    if not children:
-        return False
-    states = np.array(np.meshgrid(*[list(CODES.values())] * min(len(children), 8))).reshape(min(len(children), 8), -1)
-    last = states[-1]
-    given = {child: states[k] if k < len(states) else last for k, child in enumerate(children)}
-    holds = parse_rule(rule).holds(given)
-    return bool(holds.any() and not holds.all())
 
 
 def _switched(value: Any) -> bool:
