@@ -37,6 +37,8 @@ SOME: Final = 3.0
 """The same where this process does its share meanwhile, and waits for nobody's start."""
 RENEWED: Final = "A worker stopped while some jobs were given"
 """What joblib warns of where it renews a process whose memory has grown, as that of the compiled plane's draws; nothing is lost."""
+UNUSED: Final = r"\d+ tasks (which|have)"
+"""How joblib's warning begins that results are not used, as of what is interrupted."""
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
 Numbered = tuple[int, Batch]
@@ -152,16 +154,16 @@ def elsewhere(calls: Sequence[Callable[[], Made]], jobs: int, *, ordered: bool =
         through = True
 
     try:
-        with _undisturbed():
-            results = parallel(delayed(call)() for call in calls)
-        yield each(results)
+        with _joblib_untold():
+            try:
+                with _undisturbed():
+                    results = parallel(delayed(call)() for call in calls)
+                yield each(results)
+            finally:
+                if results is not None:
+                    results.close()
     finally:
-        if results is not None and not through:
-            with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", category=UserWarning, module=r"joblib\.parallel"
-                )  # of what is not used
-                results.close()
+        if not through:
             # joblib's processes would finish what they do, and so does who resizes them
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
@@ -363,14 +365,15 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
-    with _renewals_untold(), elsewhere([partial(_run, piece) for piece in pieces], jobs, ordered=False) as results:
+    with elsewhere([partial(_run, piece) for piece in pieces], jobs, ordered=False) as results:
         yield from results
 
 
 @contextmanager
-def _renewals_untold() -> Iterator[None]:
-    """As long as it lasts, nobody is warned that joblib renews a process; what others warn of is told as ever."""
+def _joblib_untold() -> Iterator[None]:
+    """As long as it lasts, nobody is warned that joblib renews a process or drops what it does; others are heard as ever."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", UNUSED, UserWarning, r"joblib\.parallel")
         warnings.filterwarnings("ignore", RENEWED, UserWarning, r"joblib\.externals\.loky")
         yield
 

@@ -8,7 +8,7 @@ import pickle
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -168,6 +168,14 @@ def test_who_is_interrupted_waits_for_no_other_process(tmp_path: Path) -> None:
         list(share(iter(calls), {}, None, 2))
     with pytest.raises(KeyboardInterrupt), executor.elsewhere([work], 2):
         interrupt()
+
+    def study() -> Generator[Any]:
+        with executor.elsewhere([partial(int, "1"), work], 2, ordered=False) as results:
+            yield from results
+
+    for result in (interrupted := study()):
+        assert result == 1
+        interrupted.close()  # joblib warns of nothing
     assert time.monotonic() - began < 300
 
 
