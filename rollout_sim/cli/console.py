@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import textwrap
@@ -184,7 +185,9 @@ def width_of(stream: TextIO | None) -> int | None:
 
 
 def _wrapped(line: str, width: int) -> str:
-    indent = line[: len(line) - len(line.lstrip())]
+    """A line broken at words, the rest below its first word, or below the text after an indented first column."""
+    begin = re.match(r" +\S.{0,14}? {2,}| *", line)
+    indent = " " * (len(begin[0]) if begin is not None else 0)
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
@@ -213,6 +216,8 @@ def show(*parts: Any) -> None:
     wide = console if narrow else Printed(width=WIDE)
     for part in parts:
         for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
+            if narrow and isinstance(lines, str) and lines.startswith(" "):
+                lines = _wrapped(lines, wide.width)  # noqa: PLW2901 - the same line, in several
             with while_read():
                 wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
 

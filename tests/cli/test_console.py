@@ -76,3 +76,13 @@ main()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "version" in done.stdout
     assert "found" not in done.stdout
+
+
+def test_what_is_broken_goes_on_below_its_own_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    console.show("     4 min  the alarm fires after 23 errors", "a line that does not begin with a time")
+    assert capsys.readouterr().out.split("\n")[:4] == [
+        "     4 min  the alarm fires", "            after 23 errors", "a line that does not begin ", "with a time",
+    ]  # fmt: skip
