@@ -72,6 +72,7 @@ class Resolver:
         self.taken: list[str] = []
         self._asked: list[str] = []
         self._held: dict[str, bool] = {}
+        self._assumed: set[str] = set()
         self._lenient = 0
 
     def value(self, value: Any) -> Any:
@@ -119,12 +120,14 @@ class Resolver:
                 self._asked.pop()
                 self._lenient = lenient
         holds = self._held[name]
-        self._take(f"the condition {name} was taken as {str(holds).lower()}")
+        if name not in self._assumed:
+            self._take(f"the condition {name} was taken as {str(holds).lower()}")
         return holds
 
     def assume(self, name: str, *, holds: bool) -> None:
-        """Takes a condition that is not known as held or not, from here on wherever it is asked."""
+        """Takes a condition that is not known as held or not, from here on wherever it is asked; who calls this says so."""
         self._held[name] = holds
+        self._assumed.add(name)
 
     def physical(self, symbol: str) -> str:
         """What `!Ref` of a resource gives in the deployment, as far as the template tells: its own name, or the shown symbol."""
