@@ -140,6 +140,7 @@ class Stack:
             function.inside("EventInvokeConfig")
         )
         self._scale(deployed, callee, resolver, remarks)
+        function.prefer("DeploymentPreference", _watched_by)
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
         preference = function.inside("DeploymentPreference")
@@ -268,7 +269,7 @@ class Stack:
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
-        properties.prefer(name, lambda value: not str(value).endswith("AllAtOnce"))
+        properties.prefer(name, partial(_gradual, properties.resolver))
         kind = properties.text(name) if name in properties.given else ""
         own = self._own_config(kind, properties) if kind else None
         if own is not None:
@@ -473,10 +474,29 @@ def _by_name(config: str) -> dict[str, Any] | None:
 
 
 def _watched_by(value: Any) -> int:
-    """How many alarms a part of a template lists."""
-    if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
-        return 0
-    return len(value) if isinstance(value, list | Mapping) else 1
+    """How many alarms a list in a template has, or what holds one; a function may stand for one, or choose among several."""
+    if isinstance(value, list):
+        return sum(map(_watched_by, value))
+    if not isinstance(value, Mapping):
+        return 1
+    if "Fn::If" in value and isinstance(value["Fn::If"], list):
+        return max(map(_watched_by, value["Fn::If"][1:]), default=0)
+    if "Alarms" in value:
+        return _watched_by(value["Alarms"])
+    return int(
+        any(
+            key == "Name" or (key == "Ref" and named != "AWS::NoValue") or key.startswith("Fn::")
+            for key, named in value.items()
+        )
+    )
+
+
+def _gradual(resolver: Resolver, value: Any) -> bool:
+    """Whether a deployment configuration is known, and shifts in more than one step as far as its name tells."""
+    if isinstance(value, Mapping) and isinstance(value.get("Fn::If"), list):
+        return any(_gradual(resolver, inner) for inner in value["Fn::If"][1:])
+    kind = resolver.text(value)
+    return not isinstance(kind, Unknown) and not kind.endswith("AllAtOnce")
 
 
 def _count(value: Any, least: int = 0) -> int:

@@ -983,7 +983,7 @@ def test_a_loop_is_written_out(tmp_path: Path) -> None:
 
 
 def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"${L0}Topic": {"Type": "AWS::SNS::Topic"}}
+    given: dict[str, Any] = {"Topic${L0}x${L1}x${L2}x${L3}x${L4}": {"Type": "AWS::SNS::Topic"}}
     values = [str(k) for k in range(100)]
     for k in range(5):
         given = {f"Fn::ForEach::Loop{k}": [f"L{k}", values, given]}
@@ -998,21 +998,56 @@ def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(t
         "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
         "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
     }}  # fmt: skip
-    nothing = {"Ref": "AWS::NoValue"}
-    for alarms in (
-        {"Fn::If": ["Canary", [{"Ref": "Watch"}], nothing]},
-        {"Fn::If": ["Canary", nothing, [{"Ref": "Watch"}]]},
-        [{"Fn::If": ["Canary", {"Ref": "Watch"}, nothing]}],
+    nothing, slowly = {"Ref": "AWS::NoValue"}, "Canary10Percent5Minutes"
+    watched = {"Type": slowly, "Alarms": [{"Ref": "Watch"}]}
+
+    def chosen(one: Any, other: Any) -> dict[str, Any]:
+        return {"Fn::If": ["Canary", one, other]}
+
+    for name, preference, strategy in (
+        ("Alarms", watched | {"Alarms": chosen([{"Ref": "Watch"}], nothing)}, slowly),
+        ("Alarms", watched | {"Alarms": chosen(nothing, [{"Ref": "Watch"}])}, slowly),
+        ("Alarms", watched | {"Alarms": [chosen({"Ref": "Watch"}, nothing)]}, slowly),
+        ("Alarms", {"Type": chosen("AllAtOnce", slowly), "Alarms": chosen(nothing, [{"Ref": "Watch"}])}, slowly),
+        # one condition is not both true and false
+        ("Alarms", {"Type": chosen("AllAtOnce", slowly), "Alarms": chosen([{"Ref": "Watch"}], nothing)}, "AllAtOnce"),
+        ("Type", watched | {"Type": chosen(nothing, slowly)}, slowly),
+        ("Type", watched | {"Type": chosen({"Ref": "Stage"}, slowly)}, slowly),
+        ("", chosen({"Type": "AllAtOnce", "Enabled": True}, watched), slowly),
+        ("", chosen(watched, nothing), slowly),
     ):
-        kind = {"Fn::If": ["Canary", "AllAtOnce", "Canary10Percent5Minutes"]}
-        given = sam({"Type": kind, "Alarms": alarms}, None, {"Watch": alarm}) | {
+        given = sam(preference, None, {"Watch": alarm}) | {
             "Parameters": {"Stage": {"Type": "String"}},
             "Conditions": {"Canary": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
         }
         loaded, remarks = imported(tmp_path, given)
-        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
+        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], [strategy]), preference
         what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
-        assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
+        where = f"DeploymentPreference.{name}".removesuffix(".")
+        assert [
+            remark.partition(" Canary was taken as")[0] for remark in remarks if "Canary was taken as" in remark
+        ] == [f"{where}: {what}".removesuffix(" Canary was taken as")]
+
+
+def test_a_condition_that_something_else_asked_first_is_said(tmp_path: Path) -> None:
+    kind = {"Fn::If": ["Canary", "Canary10Percent5Minutes", "AllAtOnce"]}
+    auth = {"Authorizers": {"Own": {"FunctionArn": {"Fn::If": ["Canary", "a", "b"]}}}}
+    web = {"Type": "AWS::Serverless::Api", "Properties": {"StageName": "v1", "Auth": auth}}
+    given = sam({"Type": kind}, None, {"Web": web}) | {"Conditions": {"Canary": {"Fn::Equals": ["a", "a"]}}}
+    assert "the condition Canary was taken as true" in imported(tmp_path, given)[1]
+
+
+def test_loops_make_conditions_and_nothing_twice(tmp_path: Path) -> None:
+    kind = {"Fn::If": ["Is1", "Canary10Percent5Minutes", "AllAtOnce"]}
+    queue = {"Type": "AWS::SQS::Queue"}
+    given = sam({"Type": kind}, None, {
+        "Jobs": queue, "Fn::ForEach::Same": ["N", ["a"], {"Jobs": {"Type": "AWS::SNS::Topic"}}],
+        "Fn::ForEach::Twice": ["N", ["a", "b"], {"More": queue}],
+    }) | {"Conditions": {"Fn::ForEach::Ones": ["N", ["1"], {"Is${N}": {"Fn::Equals": ["1", {"Ref": "N"}]}}]}}  # fmt: skip
+    loaded, remarks = imported(tmp_path, given)
+    assert list(loaded.strategies) == ["Canary10Percent5Minutes"]
+    assert "left out: Fn::ForEach::Same: Jobs would be there twice, which CloudFormation refuses" in remarks
+    assert "left out: Fn::ForEach::Twice: what it expands to is not read: More would be there twice" in remarks
 
 
 def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
