@@ -42,7 +42,7 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
         "openslo": lambda loaded, _: openslo.export(loaded),
     }
     if target == "openslo":
-        options.refuse_given("chooses a rollout, of which OpenSLO says nothing", "strategy")
+        options.refuse_given("chooses a rollout, and OpenSLO documents hold none", "strategy")
     snippet = exports[target](Scenario.load(scenario), strategy)
     console.put(snippet.text, out)
     if out is not None or not snippet.text.startswith("#"):

@@ -204,7 +204,7 @@ def data_folder(task: Task, data: Path | str | None, minutes: str | None) -> Pat
     folder = task.document.path.parent if data is None else Path(data)
     file = folder / MINUTES_FILE
     if data is None and not file.is_file():
-        raise ScenarioError([f"--data: names the folder with {MINUTES_FILE}, got none, and there is none in {folder}"])
+        raise ScenarioError([f"--data: needs the folder with {MINUTES_FILE}, got none; {folder} has no such file"])
     if minutes is not None and (got := digest(file, MAX_BYTES)) != minutes:
         raise ScenarioError([f"{file} has changed, got SHA-256 {got[:12]}...; allowed {minutes[:12]}..."])
     return folder

@@ -43,8 +43,8 @@ def run(task: options.Task, explain: str | None, at: str | None, events: bool) -
     from rollout_sim.views.files import RUN_FILES
 
     if explain is not None:
-        options.refuse_given("chooses what to run, and --explain has chosen it", "strategies")
-        options.refuse_given("prints a document, and --explain a run in words", "as_json")
+        options.refuse_given("cannot be combined with --explain, which names the strategy", "strategies")
+        options.refuse_given("cannot be combined with --explain, which prints text", "as_json")
     loaded = parsed = task.parse()
     task.check(RUN_FILES)
     strategies = task.strategies if explain is None else (explain,)

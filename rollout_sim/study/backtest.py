@@ -294,7 +294,7 @@ def backtest(
     played = [good] if bad is None else [good, bad]
     reasons = tuple(dict.fromkeys(reason for version in played for reason in shortcomings(version, recording)))
     if reasons:
-        raise ScenarioError([f"{scenario.name}: recorded minutes do not tell: {reason}" for reason in reasons])
+        raise ScenarioError([f"{scenario.name}: cannot be played on recorded minutes: {reason}" for reason in reasons])
     usable = _beginnings(recording, _lead(good), max(_length(good, name) for name in names), first, last, data)
     parts = len(names) * len(played)
     results: list[dict[str, Played]] = []

@@ -634,7 +634,7 @@ def change_table(change: Change, names: tuple[str, str]) -> Table:
             rows.append(_Strategy(name=name, file=file, estimates=estimates, limits=judged(side, name)))
         rows.append(_Strategy(name=name, file="change", estimates=change.differences(name), limits={}))
     paired = "replications are paired: both files meet the same traffic" if change.paired else ""
-    return table_of(rows, fields, paired or "replications are not paired: the traffic or the data plane is another")
+    return table_of(rows, fields, paired or "replications are not paired: the traffic or the data plane differs")
 
 
 def contender_table(recommendation: Recommendation) -> Table:

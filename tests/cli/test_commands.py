@@ -141,13 +141,22 @@ def test_an_interrupt_keeps_what_was_finished(small: Path) -> None:
     ("words", "why"),
     [
         (["compare", "SMALL", "--jobs", "2", "--cluster", "tcp://x:1"], "--jobs counts processes of this machine"),
-        (["run", "SMALL", "--explain", "canary", "--strategy", "linear"], "--strategy chooses what to run, and --exp"),
-        (["run", "SMALL", "--explain", "canary", "--json"], "--json prints a document, and --explain a run in words"),
+        (
+            ["run", "SMALL", "--explain", "canary", "--strategy", "linear"],
+            "--strategy cannot be combined with --explain",
+        ),
+        (
+            ["run", "SMALL", "--explain", "canary", "--json"],
+            "--json cannot be combined with --explain, which prints text",
+        ),
         (["recommend", "SMALL", "--codedeploy", "--deploy-with", "argo"], "--deploy-with argo exclude each other"),
         (["check", "SMALL", "--function", "Orders"], "--function is for templates, and none of the files is one"),
         (["check", "SMALL", "--parameter", "A=b"], "--parameter is for templates, and none of the files is one"),
         (["import", "sam", "SMALL", "--environment", "default"], "--environment chooses a part of the file of --param"),
-        (["export", "openslo", "SMALL", "--strategy", "canary"], "--strategy chooses a rollout, of which OpenSLO says"),
+        (
+            ["export", "openslo", "SMALL", "--strategy", "canary"],
+            "--strategy chooses a rollout, and OpenSLO documents hold none",
+        ),
         (["import", "cloudwatch", "SMALL", "--days", "14"], "--days is about what is asked of AWS, not about files"),
         (["import", "cloudwatch", "--function", "f", "--period", "1 h"], "--period is about files, and none is given"),
     ],
