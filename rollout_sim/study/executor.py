@@ -313,8 +313,13 @@ def _undisturbed() -> Iterator[None]:
 
     from joblib.externals.loky.backend import resource_tracker as of_loky
 
-    for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
-        tracker.ensure_running()
+    # A tracker clears up after all others: it must not end with them where a terminal is closed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
+            tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with _postponed(signal.SIGINT, signal.SIGTERM):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
