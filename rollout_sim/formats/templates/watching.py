@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from rollout_sim.control.alarms import COMPARE, Alarm
+from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.expressions import FUNCTIONS, parse_expression, parse_rule, renamed
 from rollout_sim.control.readings import AGES, plain, samples_needed
 from rollout_sim.core.units import text
@@ -35,7 +35,7 @@ from rollout_sim.formats.templates.events import Callee, Event, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
-from rollout_sim.formats.templates.own_metrics import Own, OwnMetrics, Role, roles
+from rollout_sim.formats.templates.own_metrics import Own, OwnMetrics, Role, role_alone, roles
 from rollout_sim.formats.templates.rules import decides, without_child
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
@@ -124,7 +124,6 @@ class Watching:
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
         self.own = OwnMetrics()
-        self._falling = False
         self.left: dict[str, LeftOut] = {}
         """The alarms that the rollout lists and that did not come through, by what the template calls them."""
         self.scales: dict[str, tuple[float, float]] = {}
@@ -313,19 +312,15 @@ class Watching:
     def _plain(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of an alarm on one metric, on metric maths or on a band."""
         fields: dict[str, Any] = {}
-        self._falling = "LessThan" in str(self._value(properties, "ComparisonOperator"))
         queries = self._queries(properties)
         if queries:
             fields |= self._of_queries(identity, properties, queries)
         else:
             stat = {key: self._value(properties, key) for key in ("Namespace", "MetricName", "Dimensions", "Unit")}
             statistic = self._value(properties, "ExtendedStatistic") or self._value(properties, "Statistic") or "Sum"
-            metric = self._named(
-                identity, self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
-            )
+            metric = self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
             sign, limit = self._sign(properties), self._limit(properties)
-            metric = self._of_readings(identity, metric, sign, limit)
-            fields |= metric | {"threshold": _threshold(sign, limit, metric)}
+            fields |= self._alone(identity, self._of_readings(identity, metric, sign, limit), sign, limit)
         periods = int(self._value(properties, "EvaluationPeriods") or 1)
         fields["datapoints"] = f"{int(self._value(properties, 'DatapointsToAlarm') or periods)} of {periods}"
         treatment = str(self._value(properties, "TreatMissingData") or "missing")
@@ -384,8 +379,7 @@ class Watching:
             raise ValueError(f"{what}, where CloudWatch wants one")
         sign, limit = self._sign(properties), self._limit(properties)
         if "MetricStat" in queries[returned[0]]:
-            metric = self._named(identity, self._of_stat(identity, queries[returned[0]]))
-            return metric | {"threshold": _threshold(sign, limit, metric)}
+            return self._alone(identity, self._of_stat(identity, queries[returned[0]]), sign, limit)
         expression = self._inlined(returned[0], queries, [])
         reads = _names(expression)
         everything = "METRICS(" in expression.replace(" ", "")
@@ -400,11 +394,9 @@ class Watching:
         if others:
             expression = self._without(expression, metrics, others, identity)
         if expression in metrics:
-            metric = self._named(identity, metrics[expression])
-            return metric | {"threshold": _threshold(sign, limit, metric)}
-        expression, metrics = self._own_counted(
-            identity, expression, metrics, lambda value: bool(COMPARE[sign](value, limit))
-        )
+            return self._alone(identity, metrics[expression], sign, limit)
+        told = roles(expression, metrics, sign, limit)
+        expression, metrics = self._counted(identity, expression, metrics, told)
         known = parse_expression(expression, tuple(metrics))
         rate = _as_rate(known, metrics)
         if rate is not None:
@@ -418,12 +410,7 @@ class Watching:
                     f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
                 )
             return {"metric": "error_rate", **of, "threshold": f"{sign} {text(share, 'share')}"}
-        periods = {metric.pop("period") for metric in metrics.values()}
-        if len(periods) > 1:
-            raise ValueError(f"its metrics have different periods ({', '.join(sorted(periods))})")
-        return {
-            "expression": expression, "metrics": metrics, "period": periods.pop(), "threshold": f"{sign} {limit:.12g}",
-        }  # fmt: skip
+        return _maths(expression, metrics, sign, limit)
 
     def _inlined(self, key: str, queries: Mapping[str, Mapping[str, Any]], asked: list[str]) -> str:
         """An expression with those that it refers to written out in it."""
@@ -485,7 +472,10 @@ class Watching:
         query = queries[match[1]]
         if "MetricStat" not in query:
             raise ValueError(f"its band is around the expression {match[1]}, which cannot be said")
-        metric = self._named(identity, self._of_stat(identity, query))
+        metric = self._of_stat(identity, query)
+        if isinstance(metric["metric"], Own):
+            role = role_alone(metric, falling="LessThan" in str(operator))
+            metric = self._counted(identity, "count", {"count": metric}, {"count": role})[1]["count"]
         return metric | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
 
     def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -576,23 +566,20 @@ class Watching:
             f"it watches the queue {self._shown(name) or '(none)'}, which does not feed the alias {self.callee.alias}"
         )
 
-    def _named(self, identity: str, metric: dict[str, Any]) -> dict[str, Any]:
-        """An alarm's only metric, by its name in the scenario where it is one of the user's own.
+    def _alone(self, identity: str, metric: dict[str, Any], sign: str, limit: float) -> dict[str, Any]:
+        """The fields of an alarm on one metric; what one of the user's own counts is a guess."""
+        if not isinstance(metric["metric"], Own):
+            return metric | {"threshold": _threshold(sign, limit, metric)}
+        role = role_alone(metric, falling=sign in ("<", "<="), sign=sign, limit=limit)
+        expression, metrics = self._counted(identity, "count", {"count": metric}, {"count": role})
+        if expression == "count":
+            return metrics["count"] | {"threshold": _threshold(sign, limit, metrics["count"])}
+        return _maths(expression, metrics, sign, limit)
 
-        What such a metric counts is a guess: bad requests, or all where too few alarm.
-        """
-        own = metric["metric"]
-        if not isinstance(own, Own):
-            return metric
-        role: Role = "requests" if self._falling else "bad_requests"
-        self._guess(identity, own, role)
-        return metric | {"metric": self.own.named(own, role, self._of_version(own))}
-
-    def _own_counted(
-        self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], breaches: Callable[[float], bool]
+    def _counted(
+        self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], told: Mapping[str, Role]
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Metric maths in which the user's own metrics count something, by a guess. Raises ValueError where none makes sense."""
-        told = roles(expression, metrics, breaches)
+        """Metric maths in which the user's own metrics count what is `told`, a guess that is said."""
         for name, role in told.items():
             self._guess(identity, metrics[name]["metric"], role)
         return self.own.counted(expression, metrics, told, self._of_version)
@@ -822,6 +809,16 @@ def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
     if metric["metric"] not in AGES or metric["statistic"] == "sample_count":
         return f"{sign} {limit:.12g}"
     return f"{sign} {text(limit / 1000 if metric['metric'] in MILLISECONDS else limit, 'duration')}"
+
+
+def _maths(expression: str, metrics: dict[str, dict[str, Any]], sign: str, limit: float) -> dict[str, Any]:
+    """The fields of an alarm on metric maths. Raises ValueError where its metrics have different periods."""
+    periods = {metric.pop("period") for metric in metrics.values()}
+    if len(periods) > 1:
+        raise ValueError(f"its metrics have different periods ({', '.join(sorted(periods))})")
+    return {
+        "expression": expression, "metrics": metrics, "period": periods.pop(), "threshold": f"{sign} {limit:.12g}",
+    }  # fmt: skip
 
 
 def _as_rate(known: Any, metrics: Mapping[str, dict[str, Any]]) -> tuple[float, float, dict[str, Any]] | None:
