@@ -1,7 +1,7 @@
 """Own metrics: what those of a user's own namespaces count, in the metric maths of an alarm.
 
 No template says it. What an expression must do tells most of it: an alarm keeps quiet while nothing is bad, and fires where
-everything is. What is left open is decided by the words in the metrics' names.
+everything is. Among what makes sense, the words in the metrics' names decide.
 """
 
 from __future__ import annotations
