@@ -63,9 +63,9 @@ def check(
     """Say what is wrong with the rollouts in FILES: templates (each function that is rolled out) and scenarios.
 
     Each finding is confirmed by simulation and has a stable code, its place in the file, and the smallest change that
-    mends it, simulated as well. A scenario silences a code with `check: {ignore: {RS103: reason}}`.
+    fixes it, simulated as well. A scenario silences a code with `check: {ignore: {RS103: reason}}`.
 
-    Exit status: 0 nothing that --fail-on names is found, 1 something is, 2 the input is wrong.
+    Exit status: 0 nothing that --fail-on names is found, 1 something is found, 2 the input is wrong.
     """
     from rollout_sim.errors import ScenarioError
     from rollout_sim.formats.rollouts import is_template, subjects_of

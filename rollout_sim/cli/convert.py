@@ -28,7 +28,7 @@ TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "ope
 def export(target: str, scenario: Path, strategy: str | None, out: Path | None) -> None:
     """Print a scenario's rollout for the tool that carries it out, or its SLOs as OpenSLO documents.
 
-    What TARGET cannot express is said: as comments, and on standard error.
+    What that tool cannot express is named in comments, and on standard error.
     """
     from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
     from rollout_sim.scenario.scenario import Scenario

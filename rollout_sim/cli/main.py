@@ -91,6 +91,8 @@ def main() -> None:
     try:
         app(prog_name=PROGRAM, standalone_mode=False)
     except ScenarioError as error:
+        if interruption.heard():  # who ends us may end the processes that share the work as well
+            _interrupted()
         _fail(str(error))
     except click.ClickException as error:
         shown = io.StringIO()

@@ -110,7 +110,7 @@ RECIPE = click.option(
     "--recipe",
     type=FILE,
     metavar="FILE",
-    help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, into its folder if without --out.",
+    help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, in its folder unless --out is given.",
 )
 STRICT = click.option("--strict", is_flag=True, help="Treat warnings about the scenario as errors.")
 STRATEGIES = click.option(
@@ -161,7 +161,7 @@ JOBS = click.option(
 )
 
 
-def shared_jobs(alone: str = "where it is over in seconds") -> Callable[..., Any]:
+def shared_jobs(alone: str = "where it takes only seconds") -> Callable[..., Any]:
     """The option `--jobs` of what takes all processors where nobody says, but for one where it runs `alone`."""
     return click.option("--jobs", type=int, help=f"Processes on this machine  [default: all processors; 1 {alone}]")
 

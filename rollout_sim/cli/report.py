@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.shared_jobs("where nothing is searched and it is over in seconds")
+@options.shared_jobs("where there is no rollout to recommend and it takes only seconds")
 @options.STRICT
 @click.option("--out", type=options.FILE, help="The file  [default: results/<scenario>/report.html]")
 def report(

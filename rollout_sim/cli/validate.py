@@ -20,7 +20,7 @@ from rollout_sim.cli.options import PROGRAM, STRICT, ScenarioPath, tell_warnings
 def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
     """Check scenario files, and do nothing else.
 
-    Warnings tell what is allowed and probably not meant, notes what is a guess of the defaults; both go to standard error.
+    Warnings name what is allowed but probably not meant, notes the defaults that are guesses; both go to standard error.
     """
     from rollout_sim.core.yaml_io import read_yaml, to_yaml
     from rollout_sim.errors import ScenarioError

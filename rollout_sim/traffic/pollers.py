@@ -378,7 +378,7 @@ class QueuePoller:
                 self.fates.append((record, EXPIRED))
 
     def _too_old(self, record: Record, t: float) -> bool:
-        return t >= record.arrived + self._mapping.retention
+        return t >= tick(record.arrived + self._mapping.retention)
 
     def _lost(self, record: Record, fate: int) -> None:
         record.over = True
@@ -515,9 +515,9 @@ class StreamPoller:
 
     def _lost_if_old(self, record: Record, t: float) -> bool:
         """Whether a record is too old at `t`; then it is lost."""
-        if t >= record.arrived + self._mapping.retention:
+        if t >= tick(record.arrived + self._mapping.retention):
             self._lost(record, EXPIRED)
-        elif t >= record.arrived + self._limit:
+        elif t >= tick(record.arrived + self._limit):
             self._lost(record, self._given_up)
         return record.over
 

@@ -185,6 +185,20 @@ def test_a_difference_in_the_rules_would_be_noticed(kind: str, wrong: dict[str, 
         assert_equal(right, other)
 
 
+def test_what_comes_back_as_its_retention_ends_is_lost_on_both_planes() -> None:
+    """A throttled message comes back after 60 s to the microsecond, however their sum is rounded."""
+    source = QUEUE | {"arrivals": {"fixed": "310007 us"}, "batch": {"size": 1}, "visibility_timeout": "10 s"}
+    versions = {"1": {"duration": "1 s"}, "2": {"like": "1"}}
+    given_ = scenario(
+        traffic=[source | {"retention": "60 s"}], horizon="100 s", rollout__start="1 min",
+        function__versions=versions, function__reserved_concurrency=1,
+    )  # fmt: skip
+    one, other = runs(given_, "canary")
+    assert one.events is not None
+    assert one.events["attempt"].max() == 6
+    assert_equal(one, other)
+
+
 def ceasing(tmp_path: Path, source: dict[str, Any], **changes: Any) -> Scenario:
     """A minute of traffic, and then none, in which all that is left is handled or grows too old."""
     (tmp_path / "minute.csv").write_text("\n".join(["count", "600", *["0"] * 9]))

@@ -24,6 +24,8 @@ from rollout_sim.traffic.polling import DAY, Mapping, ProvisionedPollers
 
 QUEUE = Mapping(stream=False, size=10, window=0.0, partial_failures=False, retention=4 * DAY, visibility_timeout=60.0)
 STREAM = Mapping(stream=True, size=3, window=0.0, partial_failures=False, retention=DAY)
+ODD = 1.096
+"""A time (s) to which 60 s are added inexactly: the sum lies above the microsecond that it stands for."""
 
 
 def arrive(poller: Poller, number: int, t: float = 0.0, *, first: int = 0, place: int = 0) -> list[Record]:
@@ -170,6 +172,15 @@ class TestQueues:
         assert poller.take(180.0) is None
         assert fates(poller) == [(0, EXPIRED)]
 
+    def test_a_message_that_comes_back_as_its_retention_ends_is_lost(self) -> None:
+        poller = QueuePoller(replace(QUEUE, retention=60.0))
+        arrive(poller, 1, ODD)
+        batch = poller.take(ODD)
+        assert batch is not None
+        poller.done(ODD, batch, None)
+        assert poller.take(tick(ODD + 60.0)) is None
+        assert fates(poller) == [(0, EXPIRED)]
+
     def test_a_window_that_ends_while_no_place_is_free_asks_for_no_wake_in_the_past(self) -> None:
         poller = QueuePoller(replace(QUEUE, window=1.0, concurrency=2))
         arrive(poller, 20)
@@ -299,6 +310,13 @@ class TestStreams:
         self.fail(poller, 1.0, [0], took=DAY)
         assert poller.take(DAY + 1.0) is None
         assert fates(poller) == [(0, EXPIRED)]
+
+    def test_a_record_that_is_looked_at_as_it_reaches_its_age_is_lost(self) -> None:
+        poller = StreamPoller(replace(STREAM, max_age=60.0))
+        arrive(poller, 1, ODD)
+        self.fail(poller, 2.0, [0], took=tick(ODD + 58.0))
+        assert poller.take(tick(ODD + 60.0)) is None
+        assert fates(poller) == [(0, DISCARDED)]
 
     def test_a_throttle_is_tried_again_after_a_second_and_uses_up_no_retry(self) -> None:
         poller = StreamPoller(replace(STREAM, attempts=0))

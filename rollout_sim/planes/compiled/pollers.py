@@ -85,9 +85,9 @@ def _lost(p: Polls, source: int, i: Index, fate: int) -> None:
 def fate_if_old(p: Polls, source: int, i: Index, t: float) -> int:
     """The fate of a record that is too old at `t`, -1 where it is not."""
     arrived = p.records[i].arrived
-    if t >= arrived + p.sources[source].retention:
+    if t >= tick(arrived + p.sources[source].retention):
         return EXPIRED
-    if t >= arrived + p.sources[source].limit:
+    if t >= tick(arrived + p.sources[source].limit):
         return int(p.sources[source].given_up)
     return -1
 
