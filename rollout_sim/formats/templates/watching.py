@@ -500,6 +500,9 @@ class Watching:
             namespace != "AWS/Lambda"
             and str(namespace).lower() in ("aws/lambda", "lambda")
             and name in (*_LAMBDA, *OTHERS)
+            and (
+                namespace != "Lambda" or (dimensions and dimensions.keys() <= {*_DIMENSIONS})
+            )  # else it may be a user's own
         ):
             self._without_data(f"the namespace is AWS/Lambda, not {namespace}", "Namespace", "AWS/Lambda")
             namespace = "AWS/Lambda"
