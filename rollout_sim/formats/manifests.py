@@ -45,9 +45,13 @@ _PROMOTION: Final = 100
 _EXACT: Final = re.compile(r"==\s*(\d+(?:\.\d+)?)\b")
 _QUANTILE: Final = re.compile(r"(?<![a-z0-9])p(?:ct)?(\d{2}\d*(?:\.\d+)?)|quantile\(\s*0?\.(\d+)", re.IGNORECASE)
 """A percentile: p95, p99.9 or p999, `histogram_quantile(0.95, ...)`."""
-_AVERAGE: Final = re.compile(r"\b(?:avg|average|mean)(?:\b|_)|_sum\b.*/.*_count\b", re.IGNORECASE)
+_AVERAGE: Final = re.compile(r"(?<![a-z])(?:avg|average|mean)(?![a-z])|_sum\b.*/.*_count\b", re.IGNORECASE)
+_INTO_MS: Final = re.compile(r"\*\s*(?:1000|1e3)\b|\b(?:1000|1e3)\s*\*")
+_INTO_SECONDS: Final = re.compile(r"/\s*(?:1000|1e3)\b")
 _COUNTED: Final = re.compile(r"\b(?:(increase|count_over_time|delta)|rate|irate)\(")
 """A query that counts events, or events a second; of a share it divides."""
+_RANGE: Final = re.compile(r"\[((?:\d+(?:ms|[smhd]))+)(?::[^\]]*)?\]")
+"""Over how long a query looks back."""
 _NOT_READ: Final = {
     "stepWeightPromotion": "the promotion is one step here",
     "mirror": "no copy of the traffic is sent here",
@@ -345,7 +349,7 @@ def _check_of(name: str, metric: Mapping[str, Any]) -> Check:
     conditions = _CONDITION.findall(condition) or [
         ("<=" if float(value) == 0 else ">=", value)
         for value in _EXACT.findall(condition)
-        if success and float(value) in (0, 1, 100)  # nothing is below 0, and no share above 1
+        if not failure and float(value) in (0, 1, 100)  # nothing is below 0, and no share above 1
     ]
     if len(conditions) != 1:
         what = "no limit" if not conditions else "several limits"
@@ -469,8 +473,23 @@ def _watch(deployed: Deployed, analysis: Check) -> None:
 
 
 def _period(analysis: Check) -> float:
-    """The period (s) of the alarm that a check becomes: whole minutes."""
-    return max(60.0, -(-analysis.interval // 60) * 60)
+    """The period (s) of the alarm that a check becomes: whole minutes, and as long as its query counts over."""
+    over = _RANGE.search(analysis.clue) if _counts(analysis) is not None else None
+    longest = _seconds(over[1]) if over is not None else 0.0
+    return max(60.0, -(-max(analysis.interval, longest) // 60) * 60)
+
+
+def _kind(analysis: Check) -> str | None:
+    """What a check is about by the words in its name, else in its query; None where none tells."""
+    sources = (analysis.name, f"{analysis.name} {analysis.clue}")
+    return next((kind for source in sources for kind, sign in _KINDS.items() if sign.search(source)), None)
+
+
+def _counts(analysis: Check) -> re.Match[str] | None:
+    """Where a query counts errors, or errors a second, and divides by nothing; None elsewhere. A path in quotes divides nothing."""
+    counted = _COUNTED.search(analysis.clue) if analysis.known is None and _kind(analysis) == "errors" else None
+    query = analysis.clue if analysis.clue.startswith("{") else re.sub(r"\"[^\"]*\"|'[^']*'", "", analysis.clue)
+    return None if counted is None or "/" in query else counted
 
 
 def _statistic(about: str) -> str:
@@ -479,6 +498,8 @@ def _statistic(about: str) -> str:
     if match is None:
         return "average" if _AVERAGE.search(about) else "p99"
     digits = match[1] or match[2].ljust(2, "0")
+    if digits == "100":
+        return "maximum"
     share = digits if "." in digits else f"{digits[:2]}.{digits[2:] or 0}"
     return f"p{float(share):.10g}"
 
@@ -494,18 +515,17 @@ def _meaning(analysis: Check) -> dict[str, Any]:
             )
         return {**analysis.known, "threshold": f"{analysis.comparator} {limit}"}
     about = f"{analysis.name} {analysis.clue}"
-    kind = next(
-        (kind for source in (analysis.name, about) for kind, sign in _KINDS.items() if sign.search(source)), None
-    )
+    kind = _kind(analysis)
     if kind == "duration":
-        fast = analysis.name == "request-duration" or re.search(r"\*\s*1000\b", analysis.clue)
-        seconds = not fast and in_seconds(analysis.clue, analysis.limit)
+        fast = analysis.name == "request-duration" or _INTO_MS.search(analysis.clue)
+        slow = _INTO_SECONDS.search(analysis.clue)
+        seconds = not fast and (slow is not None or in_seconds(analysis.clue, analysis.limit))
         slowest = text(round(analysis.limit if seconds else analysis.limit / 1000, 9), "duration")
         return {
             "metric": "duration", "statistic": _statistic(about), "threshold": f"{analysis.comparator} {slowest}",
         }  # fmt: skip
-    counted = _COUNTED.search(analysis.clue)
-    if kind == "errors" and counted is not None and "/" not in analysis.clue:
+    counted = _counts(analysis)
+    if counted is not None:
         most = analysis.limit if counted[1] else analysis.limit * _period(analysis)
         if analysis.comparator in (">", ">="):
             return {"metric": "errors", "threshold": f"{analysis.comparator} {most:.12g}"}

@@ -266,9 +266,9 @@ def _bucket(ratio: Any) -> float | None:
 def in_seconds(metric: Any, value: float) -> bool:
     """Whether a limit of a duration is in seconds: by what its query says, else because nothing is as quick as that many ms."""
     query = str(metric).lower()
-    if "aws/lambda" in query or re.search(r"milli|_ms\b|\bms\b", query):
+    if "aws/lambda" in query or re.search(r"milli|(?<![a-z])ms(?![a-z])", query):
         return False
-    return re.search(r"seconds|_s\b", query) is not None or value < QUICKEST
+    return re.search(r"seconds|_s(?![a-z])", query) is not None or value < QUICKEST
 
 
 def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, remarks: list[str]) -> dict[str, Any]:

@@ -361,6 +361,13 @@ spec:
         ("latency", "result[0] < 25", "histogram_quantile(0.999, sum(rate(x_seconds_bucket[5m])))", ("duration", "p99.9", ">= 25 s")),
         ("latency", "result[0] < 15", "avg(x_milliseconds) * 1000", ("duration", "average", ">= 15 ms")),
         ("p95_latency", "result[0] < 500", "x", ("duration", "p95", ">= 0.5 s")),
+        ("errors", "result[0] < 0.5", 'sum(rate(bad{path="/x"}[2m]))', ("errors", "sum", ">= 60")),
+        ("errors", "result[0] < 0.5", "sum(rate(bad{path='/x'}[10m]))", ("errors", "sum", ">= 300")),
+        ("latency", "result[0] < 0.5", "histogram_quantile(0.99, x_milliseconds_bucket) / 1000", ("duration", "p99", ">= 0.5 s")),
+        ("latency", "result[0] < 500", "1000 * histogram_quantile(0.9, x_seconds_bucket)", ("duration", "p90", ">= 0.5 s")),
+        ("latency", "result[0] < 10", "histogram_quantile(0.9, x_ms_bucket)", ("duration", "p90", ">= 10 ms")),
+        ("latency", "result[0] < 0.2", "request_latency_avg", ("duration", "average", ">= 0.2 s")),
+        ("p100-latency", "result[0] < 0.2", "x", ("duration", "maximum", ">= 0.2 s")),
         ("latency-p999", "result[0] < 500", "x", ("duration", "p99.9", ">= 0.5 s")),
     ],
 )  # fmt: skip
@@ -375,6 +382,21 @@ def test_what_a_query_measures_is_guessed_by_its_words(
     rollout = next(iter(yaml.safe_load_all(ROLLOUT)))
     loaded, _ = imported(tmp_path, yaml.safe_dump_all([rollout, template]))
     (alarm,) = loaded.alarms.values()
+    assert alarm.period == (600 if "[10m]" in query else 120)  # as long as a query counts over
     metric_of, statistic, threshold = expected
     assert (alarm.metric, alarm.threshold) == (metric_of, threshold)
     assert statistic is None or alarm.statistic == statistic
+
+
+def test_a_condition_on_one_value_that_fails_is_no_limit(tmp_path: Path) -> None:
+    metric = {
+        "name": "errors",
+        "failureCondition": "result[0] == 1",
+        "successCondition": "result[0] == 0",
+        "provider": {"job": {}},
+    }
+    template = {"kind": "AnalysisTemplate", "metadata": {"name": "checks"}, "spec": {"metrics": [metric]}}
+    rollout = next(iter(yaml.safe_load_all(ROLLOUT)))
+    loaded, remarks = imported(tmp_path, yaml.safe_dump_all([rollout, template]))
+    assert loaded.alarms == {}
+    assert any("'result[0] == 1' has no limit" in remark for remark in remarks)

@@ -110,7 +110,7 @@ class Names:
         if version is not None:
             return f"version:{version[1] or version[2]}"
         of_function = None if self.function is None else re.search(
-            rf"(?<![\w-]){re.escape(self.function)}:([\w-]+)(?=[\s/,;]|$)", name
+            rf"(?<![\w-]){re.escape(self.function)}:([\w-]+)(?=[\s/,;|\"')}}\]]|$)", name
         )  # fmt: skip
         if of_function is not None and column_of(_lowered(of_function[1])) is None:
             return f"{'version' if of_function[1].isdigit() else 'alias'}:{of_function[1]}"

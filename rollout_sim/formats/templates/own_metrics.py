@@ -1,7 +1,7 @@
 """Own metrics: what those of a user's own namespaces count, in the metric maths of an alarm.
 
 No template says it. What an expression must do tells most of it: an alarm keeps quiet while nothing is bad, and fires where
-everything is. What is left open is decided by the words in the metrics' names.
+everything is. Among what makes sense, the words in the metrics' names decide.
 """
 
 from __future__ import annotations
@@ -140,22 +140,20 @@ def roles(expression: str, metrics: Mapping[str, Mapping[str, Any]], sign: str, 
     return best[1]
 
 
-def role_alone(metric: Mapping[str, Any], *, falling: bool, sign: str = "", limit: float = 0.0) -> Role:
+def role_alone(metric: Mapping[str, Any], sign: str, limit: float) -> Role:
     """What an alarm's only metric counts: bad requests, or where too few alarm good ones or all, by the words in its name.
 
-    `sign` and `limit` are those of the threshold, if it is no band. Raises ValueError where that makes no sense.
+    Raises ValueError where the name says the contrary, or where no count is `sign` `limit`, at which the alarm fires.
     """
-    told = _told(metric["metric"])
-    role: Role = "bad_requests"
-    if falling:
-        role = "good_requests" if told[:1] == ["good_requests"] and sign and not _flag(metric) else "requests"
-    else:
-        _check_words(metric["metric"], told, role)
-    if sign in (">", ">=") and _flag(metric) and not COMPARE[sign](1.0, limit):
-        raise ValueError(
-            f"what {metric['metric'].name} measures is not known: a request counts at most once, and its limit is {limit:g}"
-        )
-    return role
+    own = metric["metric"]
+    told = _told(own)
+    if sign in ("<", "<="):
+        return "good_requests" if told[:1] == ["good_requests"] and not _flag(metric) else "requests"
+    _check_words(own, told, "bad_requests")
+    if _flag(metric) and not COMPARE[sign](1.0, limit):
+        what = f"a request counts at most once, and its limit is {limit:g}"
+        raise ValueError(f"what {own.name} measures is not known: {what}")
+    return "bad_requests"
 
 
 def _check_words(metric: Own, told: Sequence[Role], role: Role) -> None:

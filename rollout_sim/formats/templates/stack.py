@@ -399,11 +399,11 @@ class Stack:
             named = resolver.inside(target.given.get("ResourceId", "")).removeprefix("function:")
             of_lambda = target.text("ScalableDimension") == "lambda:function:ProvisionedConcurrency"
             if of_lambda and callee.called(resolver, named) == "alias":
-                least, most = (target.take(f"{end}Capacity", int, deployed.provisioned) for end in ("Min", "Max"))
-                deployed.provisioned = max(deployed.provisioned, least)
+                least, most = (target.take(f"{end}Capacity", int, None) for end in ("Min", "Max"))
+                deployed.provisioned = max(deployed.provisioned, least or 0)
+                shown = " to ".join("?" if end is None else str(end) for end in (least, most))
                 remarks.append(
-                    f"{identity}: provisioned concurrency scales from {least} to {most} environments; here it is always "
-                    f"{deployed.provisioned}"
+                    f"{identity}: provisioned concurrency scales from {shown} environments; here it is always {deployed.provisioned}"
                 )
 
     def _group_of(self, resolver: Resolver, shift: Mapping[str, Any], groups: Mapping[str, None]) -> str | None:

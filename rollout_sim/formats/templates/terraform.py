@@ -280,8 +280,10 @@ class _Translation:
         if resource.kind == "aws_codedeploy_deployment_group":
             alarms = properties.get("AlarmConfiguration")
             if isinstance(alarms, dict) and "Alarms" not in alarms:  # their names are known after apply
+                later = next(iter(_listed(resource.unknown, "alarm_configuration")), {})
                 block = next(iter(_listed(resource.expressions, "alarm_configuration")), {})
-                alarms["Alarms"] = self._alarms(resource, _references(block.get("alarms")))
+                if later.get("alarms"):
+                    alarms["Alarms"] = self._alarms(resource, _references(block.get("alarms")))
             if isinstance(alarms, dict) and isinstance(alarms.get("Alarms"), list):
                 alarms["Alarms"] = [{"Name": name} for name in alarms["Alarms"]]
         if resource.kind == "aws_codedeploy_deployment_config":
@@ -320,12 +322,31 @@ class _Translation:
         return {"Ref": f"{shown}, which is known after apply,"}
 
     def _alarms(self, resource: _Resource, references: list[str]) -> list[Any]:
-        """The alarms that a list refers to, each once, in their order."""
-        named = {re.sub(r"\.(id|arn|alarm_name)$", "", reference): None for reference in references}
-        every = (
-            self._reference(resource, [f"{address}.id"]) for address in named if address.startswith("aws_cloudwatch_")
-        )
-        return list(every)
+        """The alarms that a list refers to, each once, in their order: of several instances those that are meant, or all.
+
+        What else it refers to is the name of an alarm that is not there, so that it is said.
+        """
+        named = [re.sub(r"\.(id|arn|alarm_name)$", "", reference) for reference in references]
+        alarms = [name for name in dict.fromkeys(named) if name.startswith("aws_cloudwatch_")]
+        # Terraform names the whole of a resource beside each instance of it.
+        whole = {re.sub(r"\[[^]]*\]$", "", name) for name in alarms if name.endswith("]")}
+        index = re.search(r"\[[^]]*\]$", resource.address)
+        own = index[0] if index and any(name.startswith(("each.", "count.")) for name in named) else ""
+        result: list[Any] = []
+        inside = {
+            other.address.removeprefix(resource.module): self.names[other.address]
+            for other in self.resources if other.module == resource.module
+        }  # fmt: skip
+        for name in (name for name in alarms if name not in whole):
+            meant = [inside[exact] for exact in (name + own, name) if exact in inside][:1]
+            meant = meant or [
+                identity for address, identity in inside.items() if re.sub(r"\[[^]]*\]$", "", address) == name
+            ]
+            result += [{"Ref": identity} for identity in meant or [f"{name} (known after apply)"]]
+        if not alarms:
+            shown = next((name for name in named if "." in name), "a value")
+            result.append({"Ref": f"{shown} (known after apply)"})
+        return result
 
     def _dimensions(self, resource: _Resource, known: Any, unknown: Any, references: list[str]) -> list[dict[str, Any]]:
         """Dimensions as a list; those that are known after apply by what the configuration refers to."""

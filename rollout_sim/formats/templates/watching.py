@@ -474,8 +474,7 @@ class Watching:
             raise ValueError(f"its band is around the expression {match[1]}, which cannot be said")
         metric = self._of_stat(identity, query)
         if isinstance(metric["metric"], Own):
-            role = role_alone(metric, falling="LessThan" in str(operator))
-            metric = self._counted(identity, "count", {"count": metric}, {"count": role})[1]["count"]
+            raise ValueError(f"its band is around {metric['metric'].name}, a metric of your own, which cannot be said")
         return metric | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
 
     def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -500,6 +499,9 @@ class Watching:
             namespace != "AWS/Lambda"
             and str(namespace).lower() in ("aws/lambda", "lambda")
             and name in (*_LAMBDA, *OTHERS)
+            and (
+                namespace != "Lambda" or (dimensions and dimensions.keys() <= {*_DIMENSIONS})
+            )  # else it may be a user's own
         ):
             self._without_data(f"the namespace is AWS/Lambda, not {namespace}", "Namespace", "AWS/Lambda")
             namespace = "AWS/Lambda"
@@ -570,7 +572,7 @@ class Watching:
         """The fields of an alarm on one metric; what one of the user's own counts is a guess."""
         if not isinstance(metric["metric"], Own):
             return metric | {"threshold": _threshold(sign, limit, metric)}
-        role = role_alone(metric, falling=sign in ("<", "<="), sign=sign, limit=limit)
+        role = role_alone(metric, sign, limit)
         expression, metrics = self._counted(identity, "count", {"count": metric}, {"count": role})
         if expression == "count":
             return metrics["count"] | {"threshold": _threshold(sign, limit, metrics["count"])}

@@ -344,6 +344,8 @@ def test_names(name: str, column: str | None, of: str | None) -> None:
         ("orders-prod", "orders-prod Errors of function", "errors", "function"),
         ("Errors", "Errors", "errors", None),
         ("orders", "orders:live Errors", "errors", "alias:live"),
+        ("orders", "Errors (orders:live)", "errors", "alias:live"),
+        ("orders", 'Errors{Resource="orders:prod"}', "errors", "alias:prod"),
         ("orders", "orders:7 Errors", "errors", "version:7"),
         ("orders", "orders:Errors", "errors", None),
     ],

@@ -883,6 +883,10 @@ def test_provisioned_concurrency_that_scales_has_its_least(
     given = sam(None, None, {"Target": target}, ProvisionedConcurrencyConfig={"ProvisionedConcurrentExecutions": 5})
     loaded, remarks = imported(tmp_path, given)
     assert [version.provisioned for version in loaded.function.versions.values()] == [count, count]
+    scaled["MaxCapacity"] = {"Fn::ImportValue": "most"}
+    if count == 20:
+        what = "Target: provisioned concurrency scales from 20 to ? environments; here it is always 20"
+        assert what in imported(tmp_path, given)[1]
     what = "Target: provisioned concurrency scales from 20 to 90 environments; here it is always 20"
     assert (what in remarks) is (count == 20)
 

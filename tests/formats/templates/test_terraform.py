@@ -327,6 +327,36 @@ def test_alarms_and_dimensions_that_are_known_after_apply(tmp_path: Path) -> Non
     assert {name: alarm.of for name, alarm in loaded.alarms.items()} == {"errors": "new_version", "rate": "alias"}
 
 
+@pytest.mark.parametrize(
+    ("references", "listed"),
+    [
+        (["aws_cloudwatch_metric_alarm.errors"], ["errors-a", "errors-b"]),
+        (['aws_cloudwatch_metric_alarm.errors["b"].id', 'aws_cloudwatch_metric_alarm.errors["b"]',
+          "aws_cloudwatch_metric_alarm.errors"], ["errors-b"]),
+        (["local.alarms"], []),
+        (["aws_cloudwatch_metric_alarm.gone.id", "aws_cloudwatch_metric_alarm.gone", "aws_cloudwatch_metric_alarm.rate"], ["rate"]),
+    ],
+)  # fmt: skip
+def test_which_alarms_a_list_means_that_is_known_after_apply(
+    references: list[str], listed: list[str], tmp_path: Path
+) -> None:
+    data = plan()
+    resources = data["planned_values"]["root_module"]["resources"]
+    resources[3]["values"]["alarm_configuration"] = [{"enabled": True}]
+    expressions = {"alarm_configuration": [{"alarms": {"references": references}}]}
+    later(data, "aws_codedeploy_deployment_group.orders", {"alarm_configuration": [{"alarms": True}]}, expressions)
+    errors = resources.pop(4)
+    for key in "ab":
+        one = copy.deepcopy(errors) | {"address": f'aws_cloudwatch_metric_alarm.errors["{key}"]', "index": key}
+        one["values"]["alarm_name"] = f"errors-{key}"
+        resources.append(one)
+    loaded, remarks = imported(tmp_path, data)
+    assert list(loaded.alarms) == listed
+    gone = [remark.partition(":")[2].partition(":")[0] for remark in remarks if "it is not in the template" in remark]
+    shown = next((name for name in references if "local" in name or "gone" in name), "").removesuffix(".id")
+    assert gone == ([f" {shown} (known after apply)"] if shown else [])
+
+
 def test_a_rule_that_is_known_after_apply_is_said(tmp_path: Path) -> None:
     data = plan()
     resources = data["planned_values"]["root_module"]["resources"]

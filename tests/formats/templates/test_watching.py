@@ -413,6 +413,25 @@ def test_what_an_alarms_only_metric_counts_fits_its_name(
         assert any(shown in remark for remark in remarks)
 
 
+def test_the_namespace_lambda_may_be_a_users_own(tmp_path: Path) -> None:
+    own = plain(Namespace="Lambda", Dimensions=dimensions(Service="orders"))
+    loaded, remarks = imported(tmp_path, {"Own": own, "Meant": plain(Namespace="Lambda")})
+    assert (list(loaded.alarms), list(loaded.metrics)) == (["own"], ["own-Errors"])
+    assert any("left out: Meant: it can never have data: the namespace is AWS/Lambda" in remark for remark in remarks)
+
+
+def test_a_band_around_an_own_metric_cannot_be_said(tmp_path: Path) -> None:
+    own = {"Namespace": "shop", "MetricName": "Failed", "Dimensions": []}
+    query = {"Id": "m", "ReturnData": True, "MetricStat": {"Metric": own, "Stat": "Sum", "Period": 60}}
+    band = {"Id": "b", "Expression": "ANOMALY_DETECTION_BAND(m, 3)", "ReturnData": True}
+    alarm = of_maths(
+        Metrics=[query, band], ThresholdMetricId="b", ComparisonOperator="GreaterThanUpperThreshold", Threshold=None
+    )
+    loaded, remarks = imported(tmp_path, {"Watch": alarm})
+    assert loaded.alarms == {}
+    assert any("left out: Watch: its band is around Failed, a metric of your own" in remark for remark in remarks)
+
+
 def test_an_own_metric_of_the_version_that_is_deployed(tmp_path: Path) -> None:
     of = dimensions(Service="orders", Version=VERSION)
     loaded, remarks = imported(tmp_path, {"Watch": plain(Namespace="shop", MetricName="Failed", Dimensions=of)})
