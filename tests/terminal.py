@@ -19,7 +19,7 @@ from command import COMMAND
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3\d|4\d|9\d|10\d)(?:;\d+)*m")
 """A select-graphic-rendition sequence that sets a colour."""
-LIMIT = 60
+LIMIT = 180
 QUIET = 0.2
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

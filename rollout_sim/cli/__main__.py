@@ -15,7 +15,6 @@ def main() -> None:
     except KeyboardInterrupt:
         interruption.ignore()
         print("interrupted", file=sys.stderr)  # noqa: T201 - what prints otherwise is not loaded
-        interruption.forget()
         raise SystemExit(interruption.status()) from None
     run_command()
 

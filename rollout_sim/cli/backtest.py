@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     help="The folder with minutes.csv, as `import cloudwatch` writes it.  [default: the scenario's own]",
 )
 @options.STRATEGIES
-@options.replications("Of the prediction that stands beside the recording.", default=1000, least=2)
+@options.replications("Replications of the prediction that stands beside the recording.", default=1000, least=2)
 @options.SEED
 @options.ENGINE
 @options.JOBS

@@ -31,14 +31,14 @@ OUTPUTS: Final = ("text", "github", "sarif", "junit", "markdown", "json")
     help="Silences findings: YAML with `ignore: {RS103: reason}`, or for one function {RS103: {Orders: reason}}.",
 )  # fmt: skip
 @click.option(
-    "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Of the output."
+    "--format", "output", type=click.Choice(OUTPUTS), default="text", show_default=True, help="Format of the output."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
     help="From which severity on the exit status is 1.",
 )  # fmt: skip
-@click.option("--function", metavar="LOGICAL_ID", help="Only this one of a template.")
+@click.option("--function", metavar="LOGICAL_ID", help="Only this function of a template.")
 @options.PARAMETER
 @options.PARAMETERS
 @options.ENVIRONMENT
@@ -63,9 +63,9 @@ def check(
     """Say what is wrong with the rollouts in FILES: templates (each function that is rolled out) and scenarios.
 
     Each finding is confirmed by simulation and has a stable code, its place in the file, and the smallest change that
-    mends it, simulated as well. A scenario silences a code with `check: {ignore: {RS103: reason}}`.
+    fixes it, simulated as well. A scenario silences a code with `check: {ignore: {RS103: reason}}`.
 
-    Exit status: 0 nothing that --fail-on names is found, 1 something is, 2 the input is wrong.
+    Exit status: 0 nothing that --fail-on names is found, 1 something is found, 2 the input is wrong.
     """
     from rollout_sim.errors import ScenarioError
     from rollout_sim.formats.rollouts import is_template, subjects_of

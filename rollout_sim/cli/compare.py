@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.repeatable
-@options.replications("How many  [default: as many as take about ten seconds, at most 10,000; longer for up to 400]")
+@options.replications(
+    "Replications of each strategy  [default: as many as take about ten seconds, at most 10,000; up to 400 even if that takes longer]"
+)
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def compare(task: options.Task, other: Path | None, replications: int | None, twin: bool) -> None:
     """Compare strategies over many replications: how often a bad version is stopped, and a good one.
 
-    With OTHER, the file after a change, both stand beside each other, with what the change makes of each strategy.
+    With OTHER, the file after a change, both are shown side by side, with what changes for each strategy.
     """
     if other is not None:
         _change(task, task.beside(other), replications, twin=twin)

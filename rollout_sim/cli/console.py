@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -119,45 +121,73 @@ def deliver(write: Callable[[], object], shown: Callable[[], None], where: str |
 def put(text: str, file: Path | None) -> None:
     """Writes a text into a `file`, or to standard output where there is none."""
     if file is None:
-        click.echo(text, nl=False)
+        echo(text, end="")
     else:
         write_file(file, text)
+
+
+def echo(text: str, end: str = "\n") -> None:
+    """Writes a text to standard output, and after it `end`."""
+    with while_read():
+        click.echo(f"{text}{end}", nl=False)
+
+
+@contextmanager
+def while_read() -> Iterator[None]:
+    """Writes to standard output; where its reader goes away nothing is wrong with us, and what is written is dropped."""
+    try:
+        yield
+    except BrokenPipeError:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(sys.stdout.fileno(), 0)
+            if not poll.poll(0):  # another pipe
+                raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at the exit
 
 
 def echo_json(document: object, indent: int = 1) -> None:
     """Prints one JSON document."""
     import json
 
-    click.echo(json.dumps(document, indent=indent))
+    echo(json.dumps(document, indent=indent))
 
 
 def tell(text: str) -> None:
     """Says something on standard error, `legible` line by line, broken at words where there is a width to keep to.
 
-    What lies in a line without a space, such as a path, stays whole.
+    What lies in a line without a space, such as a path, stays whole. Where nobody can be told, as on a terminal that is gone,
+    that is no error: what the command does and its status say the rest.
     """
     width = width_of(sys.stderr)
-    for line in map(legible, text.split("\n")):
-        click.echo(line if width is None else _wrapped(line, width), err=True)
+    with suppress(OSError):
+        for line in map(legible, text.split("\n")):
+            click.echo(line if width is None else _wrapped(line, width), err=True)
 
 
 def tell_interrupted(kept: str = "") -> None:
     """Says that the command was interrupted, and what is `kept`, with what stands between; not behind a terminal's ^C."""
-    if sys.stderr.isatty():
-        click.echo(err=True)
-    tell(f"interrupted{kept}")
+    behind = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
+    tell(f"{behind}interrupted{kept}")
 
 
-def width_of(stream: TextIO) -> int | None:
-    """How wide what is printed on a stream may be: as COLUMNS says, or its terminal; None where neither does."""
+def width_of(stream: TextIO | None) -> int | None:
+    """How wide what is printed on a stream may be: as COLUMNS says, or its terminal; None where neither does.
+
+    The stream is None where it was closed before the command began.
+    """
     given = os.environ.get("COLUMNS", "")
     if given.isdigit() and int(given):
         return int(given)
-    return os.get_terminal_size(stream.fileno()).columns or None if stream.isatty() else None
+    if stream is None or not stream.isatty():
+        return None
+    return os.get_terminal_size(stream.fileno()).columns or None
 
 
 def _wrapped(line: str, width: int) -> str:
-    indent = line[: len(line) - len(line.lstrip())]
+    """A line broken at words, the rest below its first word, or below the text after an indented first column."""
+    begin = re.match(r" +\S.{0,14}? {2,}| *", line)
+    indent = " " * (len(begin[0]) if begin is not None else 0)
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
@@ -174,14 +204,22 @@ def show(*parts: Any) -> None:
 
     if in_markdown():
         for part in parts:
-            click.echo(f"{part.markdown() if isinstance(part, Table) else escaped_markdown(part)}\n")
+            echo(part.markdown() if isinstance(part, Table) else escaped_markdown(part), end="\n\n")
         return
-    console = Console()
+
+    class Printed(Console):
+        def on_broken_pipe(self) -> None:  # rich's own would end the command
+            raise BrokenPipeError
+
+    console = Printed()
     narrow = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
-    wide = console if narrow else Console(width=WIDE)
+    wide = console if narrow else Printed(width=WIDE)
     for part in parts:
         for lines in part.for_terminal(wide.width) if isinstance(part, Table) else map(escaped, part.split("\n")):
-            wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
+            if narrow and isinstance(lines, str) and lines.startswith(" "):
+                lines = _wrapped(lines, wide.width)  # noqa: PLW2901 - the same line, in several
+            with while_read():
+                wide.print(lines, highlight=False, markup=False, soft_wrap=isinstance(lines, str) and not narrow)
 
 
 def escaped_markdown(text: str) -> str:

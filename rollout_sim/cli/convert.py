@@ -28,7 +28,7 @@ TARGETS: Final = ("sam", "cloudformation", "codedeploy", "argo", "flagger", "ope
 def export(target: str, scenario: Path, strategy: str | None, out: Path | None) -> None:
     """Print a scenario's rollout for the tool that carries it out, or its SLOs as OpenSLO documents.
 
-    What TARGET cannot express is said: as comments, and on standard error.
+    What that tool cannot express is named in comments, and on standard error.
     """
     from rollout_sim.formats import cloudformation, codedeploy, kubernetes, openslo
     from rollout_sim.scenario.scenario import Scenario
@@ -52,7 +52,7 @@ def export(target: str, scenario: Path, strategy: str | None, out: Path | None) 
 
 WARNING: Final = "warning: "
 FILE = click.argument("file", type=click.Path(path_type=Path))
-FUNCTION = click.option("--function", metavar="NAME", help="Which one, where the file rolls out several.")
+FUNCTION = click.option("--function", metavar="NAME", help="Which function, where the file rolls out several.")
 ALL = click.option(
     "--all", "every", is_flag=True, help="Each function that is rolled out, into a file of its own in --out."
 )

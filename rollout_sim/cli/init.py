@@ -47,7 +47,7 @@ _ASKED = {
 @click.option(
     "--swing",
     type=_answer("swing", "SHARE"),
-    help="By how much the rate swings over a day, such as 40%; steady without.",
+    help="By how much the rate swings over a day, such as 40%; by default not at all.",
 )
 @click.option("--error-rate", type=_answer("error_rate", "SHARE"), help="The share that fails today, such as 0.1%.")
 @click.option(

@@ -58,25 +58,16 @@ def status() -> int:
 
 
 def ignore() -> None:
-    """Nothing interrupts this process from now on: it clears up."""
-    _set_all(signal.SIG_IGN)
-
-
-def forget() -> None:
-    """The signals end this process at once from now on: nothing is left to be lost. The exit status is what it is said to be.
+    """Nothing interrupts this process from now on: it clears up, and ends with the status that it says.
 
     Where KeyboardInterrupt has passed through an `exec` of text, as in the making of a dataclass, Python would end by SIGINT
     although it was caught; the next such `exec` makes it forget that.
     """
-    _set_all(signal.SIG_DFL)
-    exec("")  # noqa: S102 - see above
-
-
-def _set_all(handler: signal.Handlers) -> None:
     for number in _LISTENED:
-        signal.signal(number, handler)
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+    exec("")  # noqa: S102 - see above
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

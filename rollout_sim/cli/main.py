@@ -7,8 +7,8 @@ Exit status: 0 done, 1 `check` has found something, 2 the input is wrong, 130 in
 from __future__ import annotations
 
 import io
-import os
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -31,19 +31,29 @@ from rollout_sim.core.garbage import look_seldom
 
 
 class _Commands(click.Group):
-    """A group that leaves it to `main` to say that it was interrupted; click's own would print an empty line."""
+    """A group that leaves it to `main` to say that it was interrupted; click's own would print an empty line.
+
+    Help whose reader goes away is no error either, for which click has the status of a `check` that has found something.
+    """
 
     def make_context(self, *given: Any, **named: Any) -> click.Context:
-        try:
+        with _not_as_click():
             return super().make_context(*given, **named)
-        except KeyboardInterrupt:
-            raise click.Abort from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _not_as_click():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise click.Abort from None
+
+
+@contextmanager
+def _not_as_click() -> Iterator[None]:
+    try:
+        with console.while_read():
+            yield
+            return
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    raise click.exceptions.Exit(0)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,6 +91,8 @@ def main() -> None:
     try:
         app(prog_name=PROGRAM, standalone_mode=False)
     except ScenarioError as error:
+        if interruption.heard():  # who ends us may end the processes that share the work as well
+            _interrupted()
         _fail(str(error))
     except click.ClickException as error:
         shown = io.StringIO()
@@ -89,9 +101,6 @@ def main() -> None:
         raise SystemExit(2) from None
     except (click.Abort, KeyboardInterrupt):
         _interrupted()
-    except BrokenPipeError:
-        # The reader of our output went away; nothing is wrong with us, and nothing is left to flush at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if interruption.heard():  # an extension module may make an error of its own out of it
             _interrupted()
@@ -101,7 +110,6 @@ def main() -> None:
     finally:
         interruption.ignore()
         clear_interrupted()
-        interruption.forget()
 
 
 def _interrupted() -> NoReturn:

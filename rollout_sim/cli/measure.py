@@ -36,43 +36,47 @@ _OF_FILES: Final = ("timezone", "named", "period")
     multiple=True,
     help="A file to read instead of AWS; FILES are more of them.",
 )
-@click.option("--function", metavar="NAME", help="The function. Without --data it is asked of AWS.")
+@click.option("--function", metavar="NAME", help="Name of the function. Without --data its metrics are read from AWS.")
 @click.option("--alias", default="prod", show_default=True, help="The alias whose rollouts are meant.")
 @click.option("--days", type=click.FloatRange(0.05, 455), default=_DAYS, show_default=True, help="How far back.")
-@click.option("--region", help="AWS's Region; else that of the profile.")
+@click.option("--region", help="AWS Region; by default that of the profile.")
 @click.option("--profile", help="A profile of the AWS configuration.")
 @click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS's own, for all of its services.")
 @click.option(
-    "--group", metavar="APPLICATION/GROUP", help="The CodeDeploy deployment group; else the one that shifts the alias."
+    "--group",
+    metavar="APPLICATION/GROUP",
+    help="The CodeDeploy deployment group; by default the one that shifts the alias.",
 )
 @click.option(
     "--reports",
     type=FILE,
     multiple=True,
-    help="REPORT lines that Logs Insights exported, beside what AWS is asked: cold starts are in them.",
+    help="REPORT lines that Logs Insights exported, beside what is read from AWS: they hold the cold starts.",
 )
 @click.option(
-    "--timezone", metavar="ZONE", help="Of times in files that name none, such as Europe/Berlin.  [default: UTC]"
+    "--timezone",
+    metavar="ZONE",
+    help="Time zone of times in files that name none, such as Europe/Berlin.  [default: UTC]",
 )
 @click.option(
     "--series",
     "named",
     metavar="NAME=COLUMN",
     multiple=True,
-    help="Which column of minutes.csv a series of a file is, by its name; `records` of a queue or stream are one, too.",
+    help="Which column of minutes.csv the series with this name belongs to; one for queues and streams is `records`.",
 )
 @click.option(
     "--period",
     type=above_zero("duration", 86_400.0),
     metavar="DURATION",
-    help="Of series in files that do not say theirs; else by their times.",
+    help="Period of series in files that do not say theirs; without it, derived from their times.",
 )
 @click.option(
     "--rate",
     type=click.Choice(["trace", "profile"]),
     default="trace",
     show_default=True,
-    help="Replay the recorded traffic, or Poisson by its profile.",
+    help="Replay the recorded traffic, or draw Poisson arrivals at its mean rate of each hour.",
 )
 @click.option(
     "--errors",
@@ -155,7 +159,7 @@ def _print_commands(function: str | None, alias: str, days: float, region: str |
     from rollout_sim.formats.measurements.commands import command_lines
 
     for line in command_lines(function or "FUNCTION", alias, days, int(time.time()), region, profile):
-        click.echo(line)
+        console.echo(line)
 
 
 def _from_files(paths: tuple[Path, ...], function: str | None, alias: str, options: dict[str, Any]) -> Recording:

@@ -110,20 +110,22 @@ RECIPE = click.option(
     "--recipe",
     type=FILE,
     metavar="FILE",
-    help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, into its folder if without --out.",
+    help="Instead of SCENARIO: the recipe that the command wrote; makes the same files, in its folder unless --out is given.",
 )
-STRICT = click.option("--strict", is_flag=True, help="Take warnings about the scenario for errors.")
+STRICT = click.option("--strict", is_flag=True, help="Treat warnings about the scenario as errors.")
 STRATEGIES = click.option(
     "--strategy",
     "strategies",
     multiple=True,
     metavar="NAME",
-    help="Only this one; may be given several times.",
+    help="Only this strategy; may be given several times.",
     shell_complete=complete_strategy,
 )
-SEED = click.option("--seed", type=click.IntRange(0), help="Instead of the scenario's.")
+SEED = click.option("--seed", type=click.IntRange(0), help="Random seed instead of the scenario's.")
 ENGINE = click.option(
-    "--engine", type=click.Choice(["auto", "simpy", "compiled", "aggregate"]), help="Instead of the scenario's."
+    "--engine",
+    type=click.Choice(["auto", "simpy", "compiled", "aggregate"]),
+    help="Data plane instead of the scenario's.",
 )
 OUT = click.option("--out", type=FOLDER, help="Folder for the files  [default: results/<scenario>]")
 OUT_FILE = click.option("--out", type=FILE, help="A file instead of standard output.")
@@ -151,7 +153,7 @@ FORMAT = click.option(
     default=FORMATS[0],
     show_default=True,
     callback=_chosen_format,
-    help="Of the pictures; markdown prints the tables in Markdown.",
+    help="Format of the pictures; markdown prints the tables in Markdown.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 JOBS = click.option(
@@ -159,7 +161,7 @@ JOBS = click.option(
 )
 
 
-def shared_jobs(alone: str = "where it is over in seconds") -> Callable[..., Any]:
+def shared_jobs(alone: str = "where it takes only seconds") -> Callable[..., Any]:
     """The option `--jobs` of what takes all processors where nobody says, but for one where it runs `alone`."""
     return click.option("--jobs", type=int, help=f"Processes on this machine  [default: all processors; 1 {alone}]")
 
@@ -465,14 +467,17 @@ RATE: Final = click.option(
 )  # fmt: skip
 PARAMETER: Final = click.option(
     "--parameter", "given", multiple=True, metavar="NAME=VALUE",
-    help="Of the template, instead of its default; AWS::StackName and its like, too.",
+    help="A parameter of the template, instead of its default; also AWS::StackName and the like.",
 )  # fmt: skip
 PARAMETERS: Final = click.option(
     "--parameters", type=click.Path(path_type=Path), metavar="FILE",
-    help="Several: the JSON that the AWS command line takes, or a samconfig.toml.",
+    help="Several parameters: the JSON that the AWS command line takes, or a samconfig.toml.",
 )  # fmt: skip
 ENVIRONMENT: Final = click.option(
-    "--environment", default="default", show_default=True, help="Whose parameters, in a samconfig.toml."
+    "--environment",
+    default="default",
+    show_default=True,
+    help="Which environment of a samconfig.toml to take the parameters of.",
 )
 
 

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 @click.option(
     "--deploy-with",
     type=click.Choice(["codedeploy", "argo", "any"]),
-    help="What has to be able to carry the rollout out.  [default: the goal's, which is codedeploy unless it says otherwise]",
+    help="Which tool must be able to carry out the rollout.  [default: the goal's, which is codedeploy unless it says otherwise]",
 )
 @click.option("--codedeploy", is_flag=True, help="The same as --deploy-with codedeploy.")
 @click.option(
     "--time",
     type=options.above_zero("duration", 86400.0),
-    help="How long to search, by the clock, such as '2 min'; the recipe keeps where that ended.  [default: an amount of work "
+    help="How long to search, by the clock, such as '2 min'; the recipe records how far it came.  [default: an amount of work "
     "that is the same on all machines, and takes seconds]",
 )
 @click.option(
     "--precision",
     type=options.above_zero("share", 0.5),
-    help="Half-width that the intervals of the goal's limits are to have, such as 0.2%; takes up to an hour, or --time.  "
+    help="Half-width wanted for the intervals of the goal's limits, such as 0.2%; takes up to an hour, or --time.  "
     "[default: until the limits are decided]",
 )
 @click.option(
@@ -63,8 +63,8 @@ def recommend(
 ) -> None:
     """Recommend the rollout to use, and say why: percentage, bake, alarm.
 
-    Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until it is decided, or the effort is
-    spent, and says what it would take.
+    Goes by the scenario's `risk` and `goal`, or by defaults that it prints. Simulates until the answer is certain or the
+    effort is spent; what is still open then, it names, with the replications that would decide it.
     """
     from rollout_sim.study.recommend.recorded import prepare_recorded
     from rollout_sim.study.recommend.search import prepare

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.SCENARIO
-@options.replications("How many  [default: what takes seconds on the plane, at most 10,000]")
+@options.replications("Replications of each strategy  [default: what takes seconds on the plane, at most 10,000]")
 @options.STRATEGIES
 @options.SEED
 @options.ENGINE
-@options.shared_jobs("where nothing is searched and it is over in seconds")
+@options.shared_jobs("where there is no rollout to recommend and it takes only seconds")
 @options.STRICT
 @click.option("--out", type=options.FILE, help="The file  [default: results/<scenario>/report.html]")
 def report(

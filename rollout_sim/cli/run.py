@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--explain",
     metavar="STRATEGY",
-    help="Tell the run of this one in ten lines: what happened when, what the alarm saw, why it ended so.",
+    help="Explain the run of this strategy in ten lines: what happened when, what the alarm saw, and why it ended so.",
     shell_complete=options.complete_strategy,
 )
 @click.option(

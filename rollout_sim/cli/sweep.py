@@ -19,7 +19,7 @@ from rollout_sim.cli import console, interruption, options
     metavar="PATH=VALUES",
     help="Any field of the scenario, such as alarms.errors.lag=0 s,60 s; may be given several times.",
 )
-@options.replications("Of each cell.", default=1000)
+@options.replications("Replications of each cell.", default=1000)
 @options.STRATEGIES
 @click.option("--twin/--no-twin", default=True, help="Also run each cell with a good version, for the false alarms.")
 @options.SEED

@@ -20,7 +20,7 @@ from rollout_sim.cli.options import PROGRAM, STRICT, ScenarioPath, tell_warnings
 def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
     """Check scenario files, and do nothing else.
 
-    Warnings tell what is allowed and probably not meant, notes what is a guess of the defaults; both go to standard error.
+    Warnings name what is allowed but probably not meant, notes the defaults that are guesses; both go to standard error.
     """
     from rollout_sim.core.yaml_io import read_yaml, to_yaml
     from rollout_sim.errors import ScenarioError
@@ -39,9 +39,9 @@ def validate(scenarios: tuple[Path, ...], resolved: bool, strict: bool) -> None:
             problems += error.problems
             continue
         if resolved:
-            click.echo(to_yaml(loaded.dump()), nl=False)
+            console.echo(to_yaml(loaded.dump()), end="")
         else:
-            click.echo(f"{path}: valid")
+            console.echo(f"{path}: valid")
     for note in noted:
         console.tell(f"note: {note}")
     if problems:
@@ -53,7 +53,7 @@ def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from rollout_sim.scenario.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=1))
+    console.echo(json.dumps(json_schema(), indent=1))
 
 
 @click.command()
@@ -65,7 +65,7 @@ def explain(field: str) -> None:
     """
     from rollout_sim.scenario.reference import explained
 
-    click.echo("\n".join(explained(field, shutil.get_terminal_size((100, 24)).columns)))
+    console.echo("\n".join(explained(field, shutil.get_terminal_size((100, 24)).columns)))
 
 
 @click.command()
@@ -84,4 +84,4 @@ def completion(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None, shell
     variable = f"_{PROGRAM}_COMPLETE".replace("-", "_").upper()
-    click.echo(kind(context.find_root().command, {}, PROGRAM, variable).source())
+    console.echo(kind(context.find_root().command, {}, PROGRAM, variable).source())

@@ -12,7 +12,7 @@ from rollout_sim.cli import console, options
 @click.command()
 @options.repeatable
 @options.STRATEGIES
-@options.replications("Of each strategy and hour.", default=200, least=2)
+@options.replications("Replications of each strategy and hour.", default=200, least=2)
 @options.SEED
 @options.ENGINE
 @options.JOBS
@@ -20,7 +20,7 @@ from rollout_sim.cli import console, options
 def when(task: options.Task, replications: int) -> None:
     """Find the best and the worst hour to deploy, by bad requests and by the time until a bad version is stopped.
 
-    Needs traffic or errors that know the time: a trace with dates, a daily swing, a schedule, or recorded minutes.
+    Needs traffic or errors that depend on the time: a trace with dates, a daily swing, a schedule, or recorded minutes.
     """
     from rollout_sim.study.when import prepare
     from rollout_sim.views.files import WHEN_FILES

@@ -1,6 +1,7 @@
 """OpenSLO: SLOs as documents that other SLO tools read, and back into a scenario's `slos:`.
 
-Source: the OpenSLO specification; version 1 is written, v1alpha (what sloth reads) and the proposal v2alpha are read, too.
+Source: the OpenSLO specification; version 1 is written, v1alpha (what sloth reads), Nobl9's form of it and the
+proposal v2alpha are read, too.
 All three budgeting methods: Occurrences, Timeslices and RatioTimeslices. A calendar window is read as a rolling one.
 """
 
@@ -22,7 +23,9 @@ from rollout_sim.scenario.scenario import Scenario
 
 VERSION: Final = "openslo/v1"
 ALPHA: Final = "openslo/v1alpha"
-VERSIONS: Final = (VERSION, ALPHA, "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
+NOBL9: Final = "n9/v1alpha"
+"""Nobl9's own form, with a metric in each objective as v1alpha has it."""
+VERSIONS: Final = (VERSION, ALPHA, NOBL9, "openslo.com/v2alpha", "openslo.com/v2alpha1", "openslo/v2alpha")
 """What is read."""
 METHODS: Final = ("Occurrences", "Timeslices", "RatioTimeslices")
 """The budgeting methods, as OpenSLO calls them."""
@@ -200,10 +203,11 @@ def _entries(document: Mapping[str, Any], named: Mapping[Any, Any], remarks: lis
     for number, objective in enumerate(objectives, 1):
         label = name if len(objectives) == 1 else dashed(str(objective.get("displayName", f"{name}-{number}")))
         try:
-            assumed = {"timeSliceWindow": ALPHA_SLICE} if document.get("apiVersion") == ALPHA else {}
+            version = document.get("apiVersion")
+            assumed = {"timeSliceWindow": ALPHA_SLICE} if version in (ALPHA, NOBL9) else {}
             entry = _entry(spec, {**assumed, **objective}, label, named, remarks)
             if assumed and "slices" in entry and "timeSliceWindow" not in objective:
-                remarks.append(f"{label}: {ALPHA} does not say how long a time slice is: 1 min is a GUESS")
+                remarks.append(f"{label}: {version} does not say how long a time slice is: 1 min is a GUESS")
         except MISSHAPEN as error:
             problems.append(what_is_wrong(error))
             continue
@@ -293,8 +297,11 @@ def _slices(spec: Mapping[str, Any], objective: Mapping[str, Any], label: str, r
 
 def _measured(spec: Mapping[str, Any], objective: Mapping[str, Any], named: Mapping[Any, Any]) -> Mapping[str, Any]:
     """The metric of one objective: its own, that of the SLO, or that of an SLI in this file. Raises ValueError or KeyError."""
-    if "ratioMetrics" in objective:  # v1alpha
-        return {"ratioMetric": objective["ratioMetrics"]}
+    for ratio in ("ratioMetrics", "countMetrics"):  # of v1alpha, of Nobl9
+        if ratio in objective:
+            return {"ratioMetric": objective[ratio]}
+    if "rawMetric" in objective:
+        return {"thresholdMetric": objective["rawMetric"]}
     own = _current({"spec": objective})["spec"]
     holder = own if "indicator" in own or "indicatorRef" in own else spec
     indicator = holder.get("indicator")

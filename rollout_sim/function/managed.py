@@ -113,7 +113,7 @@ class Scaling:
             load, self._worked = (worked - self._worked) / managed.every, worked
             self._look(t, self._within(managed.needed(load)))
         while self._launching and self._launching[0][0] <= t:
-            self.ready += self._launching.popleft()[1]
+            self.ready = min(self.ready + self._launching.popleft()[1], self._limits.maximum)
 
     def _look(self, t: float, asked: int) -> None:
         """A look at `t` (s) asks for so many environments."""

@@ -37,6 +37,16 @@ SOME: Final = 3.0
 """The same where this process does its share meanwhile, and waits for nobody's start."""
 RENEWED: Final = "A worker stopped while some jobs were given"
 """What joblib warns of where it renews a process whose memory has grown, as that of the compiled plane's draws; nothing is lost."""
+UNUSED: Final = r"\d+ tasks (which|have)"
+"""How joblib's warning begins that results are not used, as of what is interrupted."""
+KILLED: Final = (
+    "--jobs: a process that shares the work was killed, most likely because memory ran out; "
+    "fewer processes need less of it, --jobs 1 the least"
+)
+ENDED: Final = (
+    "jobs: the processes that share the work were ended by another study in this process that failed or was interrupted; "
+    "nothing is wrong with this one, run it again"
+)
 Result = dict[str, Samples]
 """The samples of each strategy, by its name."""
 Numbered = tuple[int, Batch]
@@ -81,7 +91,7 @@ def run_batches(
     `jobs` processes on this machine (-1: one per processor), or the Dask scheduler at `cluster` (`tcp://host:port`),
     which needs the extra `cluster`. Batches that are alike go `together`, where that is asked for: what they have in common
     is made once, and they are done at the same time. Raises ScenarioError for a cluster that does not answer, see
-    `study.cluster`.
+    `study.cluster`, and where a process is killed.
     """
     check_jobs(jobs)
     pieces = _alike(batches) if together else [[pair] for pair in enumerate(batches)]
@@ -137,7 +147,8 @@ def _all_of(calls: Sequence[Callable[[], Made]]) -> list[Made]:
 def elsewhere(calls: Sequence[Callable[[], Made]], jobs: int, *, ordered: bool = True) -> Iterator[Iterator[Made]]:
     """What so many other processes make of the `calls`, in their order or as it is done.
 
-    They begin at once. Where the context ends before they are through, they end with it.
+    They begin at once. Where the context ends before they are through, they end with it, and so do those of other threads:
+    joblib has one set of processes for all. Raises ScenarioError where that happens, or where one of them is killed.
     """
     from joblib import Parallel, delayed
     from joblib.externals.loky import get_reusable_executor
@@ -152,16 +163,16 @@ def elsewhere(calls: Sequence[Callable[[], Made]], jobs: int, *, ordered: bool =
         through = True
 
     try:
-        with _undisturbed():
-            results = parallel(delayed(call)() for call in calls)
-        yield each(results)
+        with _joblib_untold(), _deaths_told():
+            try:
+                with _undisturbed():
+                    results = parallel(delayed(call)() for call in calls)
+                yield each(results)
+            finally:
+                if results is not None:
+                    results.close()
     finally:
-        if results is not None and not through:
-            with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", category=UserWarning, module=r"joblib\.parallel"
-                )  # of what is not used
-                results.close()
+        if not through:
             # joblib's processes would finish what they do, and so does who resizes them
             get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
 
@@ -208,7 +219,8 @@ def sharing(jobs: int, *, compiles: bool = False) -> Iterator[Share]:
         return handed.finish(progress, count, others if compiles else 0)
 
     try:
-        yield share
+        with _deaths_told():
+            yield share
     finally:
         for pool in pools:
             pool.shutdown(wait=True, kill_workers=True)  # milliseconds; a tracker may warn of leaks otherwise
@@ -301,8 +313,13 @@ def _undisturbed() -> Iterator[None]:
 
     from joblib.externals.loky.backend import resource_tracker as of_loky
 
-    for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
-        tracker.ensure_running()
+    # A tracker clears up after all others: it must not end with them where a terminal is closed.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        for tracker in (resource_tracker, of_loky):  # where one begins later, signals are heard again from then on
+            tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     with _postponed(signal.SIGINT, signal.SIGTERM):
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -363,16 +380,32 @@ def _on_processes(pieces: Sequence[list[Numbered]], jobs: int) -> Iterator[list[
     if not PLANES[first.plane.engine].ready(first.scenario):  # compiled here once, and not in each of the processes
         yield _run(pieces[0])
         pieces = pieces[1:]
-    with _renewals_untold(), elsewhere([partial(_run, piece) for piece in pieces], jobs, ordered=False) as results:
+    with elsewhere([partial(_run, piece) for piece in pieces], jobs, ordered=False) as results:
         yield from results
 
 
 @contextmanager
-def _renewals_untold() -> Iterator[None]:
-    """As long as it lasts, nobody is warned that joblib renews a process; what others warn of is told as ever."""
+def _joblib_untold() -> Iterator[None]:
+    """As long as it lasts, nobody is warned that joblib renews a process or drops what it does; others are heard as ever."""
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", UNUSED, UserWarning, r"joblib\.parallel")
         warnings.filterwarnings("ignore", RENEWED, UserWarning, r"joblib\.externals\.loky")
         yield
+
+
+@contextmanager
+def _deaths_told() -> Iterator[None]:
+    """Raises ScenarioError where a process is killed that shares the work, or where another thread ends all of them."""
+    from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
+
+    try:
+        yield
+    except TerminatedWorkerError:
+        raise ScenarioError([KILLED]) from None
+    except RuntimeError as error:
+        if isinstance(error, ShutdownExecutorError) or isinstance(error.__context__, ShutdownExecutorError):
+            raise ScenarioError([ENDED]) from None
+        raise
 
 
 def _run(piece: Sequence[Numbered]) -> list[tuple[int, Result]]:

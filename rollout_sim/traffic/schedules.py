@@ -22,7 +22,6 @@ _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 2199
 _FOUR_YEARS: Final = 1461
 _DAY: Final = 86400.0
-_ANY: Final = ("*", "?")
 
 
 class Schedule(Protocol):

@@ -93,7 +93,7 @@ def when_stopped(result: Backtest, strategy: str) -> str:
     played = result.good[strategy]
     by_hooks = played.stopped & ~np.any([played.stopped, *played.stopped_by.values()][1:], axis=0)
     causes = [
-        *sorted(alarms.items(), key=lambda cause: -cause[1]),
+        *((f"the alarm {name}", part) for name, part in sorted(alarms.items(), key=lambda cause: -cause[1])),
         ("failed tests of hooks", by_hooks.sum() / played.stopped.sum()),
     ]
     by = ", ".join(f"{name} ({share(part)})" for name, part in causes if part > 0)

@@ -47,7 +47,8 @@ def story(result: RunResult) -> list[str]:
     if result.baseline is not None:
         bad += f"; {result.bad_requests - result.baseline.bad_requests:,} more than without the rollout"
     judged = Judgement(result.outcome, bool(scenario.new and scenario.function.versions[scenario.new].faults)).text
-    reason = f" ({result.reason})" if result.reason and result.reason != result.outcome_text else ""
+    why = result.reason.removeprefix(f"{result.outcome_text}: ")
+    reason = f" ({why})" if why and why != result.outcome_text else ""
     return [
         head,
         *([f"it starts {show_duration(result.phase_s)} into a minute of the alarms"] if result.phase_s else []),

@@ -47,10 +47,13 @@ def test_random_scenarios_keep_the_laws(number: int, tmp_path: Path) -> None:
 
 
 def test_a_killed_sweep_goes_on_to_the_same_bytes() -> None:
-    kills = kill.campaign(2, 1.0, most=1)
-    assert kills.sweeps == 1
-    assert sum(kills.kills.values()) >= 1
-    assert kills.problems == []
+    for seed in range(2, 6):
+        kills = kill.campaign(seed, 1.0, most=1)
+        assert kills.sweeps == 1
+        assert kills.problems == []
+        if kills.kills:  # on a busy machine the first signal may come when the sweep is done
+            return
+    raise AssertionError("every signal came too late")
 
 
 SCENARIOS = (1, 2, 3, 5, 9, 13)

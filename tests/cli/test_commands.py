@@ -24,7 +24,7 @@ from rollout_sim.run import simulate
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study import comparison, sweep
 from rollout_sim.study.executor import run_all
-from rollout_sim.study.recommend import search
+from rollout_sim.study.recommend import problem, search
 from rollout_sim.views.output import COMPARISON_FILES, RECOMMENDATION_FILES, RUN_FILES, SWEEP_FILES
 from rollout_sim.views.report import build
 
@@ -208,10 +208,30 @@ def test_events_that_do_not_fit_are_refused(small: Path) -> None:
     assert "too many to keep (--events); allowed 5e+06" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
-    script = f"{' '.join(COMMAND)} schema | head -c 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("words", ["schema", "check --help", "run SMALL --jobs 1", "check SMALL"])
+@pytest.mark.slow
+def test_a_reader_that_goes_away_is_no_error(words: str, small: Path) -> None:
+    """The status of `check` says what it has found, whoever reads it."""
+    if words == "check SMALL":
+        small.write_text(yaml.safe_dump(data(alarms__errors__threshold="> 100000"), sort_keys=False))
+    script = f"{' '.join(COMMAND)} {words.replace('SMALL', small.name)} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=small.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1 if words == "check SMALL" else 0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(
+    ("redirected", "status", "errors"),
+    [
+        (">/dev/full", 2, "output: No space left on device\n"),
+        (">/dev/full 2>/dev/full", 2, ""),
+        (">&- 2>&- <&-", 0, ""),
+    ],
+)
+def test_what_cannot_be_told_is_told_by_the_status(redirected: str, status: int, errors: str, small: Path) -> None:
+    script = f"{' '.join(COMMAND)} validate {small.name} {redirected}"
+    done = subprocess.run(["bash", "-c", script], cwd=small.parent, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, errors)
 
 
 def test_no_command_overwrites_what_another_one_wrote_into_the_same_folder() -> None:
@@ -355,7 +375,7 @@ def test_tables_come_in_markdown_on_demand_and_the_verdict_comes_last(small) -> 
         (["compare", "--replications", "20"], 1),
         (["sweep", "--replications", "4", "--percent", "5,10"], 0),  # of its cells
         (["recommend"], 0),  # of its hypotheses
-        (["report"], 1),
+        (["report"], 2),  # for the study, and for the runs that are drawn one by one
     ],
 )
 def test_a_command_asks_once_which_plane_runs_a_scenario(
@@ -369,12 +389,12 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
         return choose_engine(scenario, *more, **others)
 
     choose_engine = selection.choose_engine
-    for module in (selection, simulate, comparison, sweep, search):
+    for module in (selection, simulate, comparison, sweep, problem, build):
         monkeypatch.setattr(module, "choose_engine", counted)
     handed: list[object] = []
 
-    def longer(*_: object, plane: object = None, **_others: object) -> None:
-        handed.append(plane)
+    def longer(*_: object, planes: object = None, **_others: object) -> None:
+        handed.append(planes)
         raise KeyboardInterrupt  # what comes then has tests of its own
 
     monkeypatch.setattr(build, "make_report", longer)
@@ -384,6 +404,6 @@ def test_a_command_asks_once_which_plane_runs_a_scenario(
     assert asked
     assert len({id(scenario) for scenario in asked}) == len(asked)
     assert asked.count(Scenario.load(small)) == of_the_file
-    assert [type(plane) for plane in handed] == {"report": [selection.EngineChoice], "recommend": [type(None)]}.get(
+    assert [type(planes) for planes in handed] == {"report": [build.Planes], "recommend": [type(None)]}.get(
         arguments[0], []
     )

@@ -55,6 +55,10 @@ def test_an_error_and_a_finding_keep_to_80_columns(tmp_path: Path) -> None:
     assert 70 < max(map(len, lines)) <= 80
 
 
+def test_a_closed_stream_has_no_width() -> None:
+    assert console.width_of(None) is None
+
+
 def test_the_end_of_a_command_does_not_go_through_all_that_there_is() -> None:
     """At its end Python looks for cycles, among all objects of matplotlib's and of the results: half a second."""
     script = """
@@ -72,3 +76,13 @@ main()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "version" in done.stdout
     assert "found" not in done.stdout
+
+
+def test_what_is_broken_goes_on_below_its_own_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    console.show("     4 min  the alarm fires after 23 errors", "a line that does not begin with a time")
+    assert capsys.readouterr().out.split("\n")[:4] == [
+        "     4 min  the alarm fires", "            after 23 errors", "a line that does not begin ", "with a time",
+    ]  # fmt: skip

@@ -84,6 +84,22 @@ def test_who_is_to_ignore_a_hangup_does() -> None:
     assert ended(script) == (0, "whole\n")
 
 
+@pytest.mark.slow
+def test_what_clears_up_after_the_processes_outlives_a_closed_terminal() -> None:
+    """Else another one takes its place, and tells tracebacks of what it does not know."""
+    script = """
+import os, signal, time
+from joblib.externals.loky.backend.resource_tracker import _resource_tracker
+from rollout_sim.study import executor
+
+with executor._undisturbed():
+    os.kill(_resource_tracker._pid, signal.SIGHUP)
+time.sleep(0.3)
+print(os.waitpid(_resource_tracker._pid, os.WNOHANG))
+"""
+    assert ended(script) == (0, "(0, 0)\n")
+
+
 def test_a_second_signal_does_not_interrupt_the_clearing_up() -> None:
     script = """
 import signal, sys

@@ -20,7 +20,8 @@ WHOLE = {
     "widths[k] + _BETWEEN for", "source.bad for", "source.lost for", "source.arrived for",
     "counted.values(", "count for _, count in self._launching", "provisioned.environments for", "not np.isnan(",
     "source.fates[fate] for", "lost.values(", "finding.meant is None or",
-    "source.owners.count for", "part.replications for", "rank for rank, _", "release.bad for", "map(box.overlaps, ",
+    "source.owners.count for", "part.replications for",
+    "rank for rank, _", "rows.size for rows", "release.bad for", "map(box.overlaps, ",
 }  # fmt: skip
 """What whole numbers are summed of."""
 

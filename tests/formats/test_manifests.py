@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from builders import scenario
@@ -143,6 +144,22 @@ def test_a_canarys_weights_and_checks(tmp_path: Path) -> None:
     said = "\n".join(remarks)
     assert "webhooks are left out" in said
     assert "left out: 404s: nothing tells what it measures; its limit is > 5" in said
+
+
+@pytest.mark.parametrize(
+    ("quantile", "statistic"), [("0.99", "p99"), ("0.5", "p50"), ("0.999", "p99.9"), ("", "average")]
+)
+def test_the_guessed_duration_does_not_set_off_the_alarms_on_it(quantile: str, statistic: str, tmp_path: Path) -> None:
+    query = f"histogram_quantile({quantile}, sum(rate(x_bucket[1m])) by (le))" if quantile else "avg(x_milliseconds)"
+    metric = f"{{name: duration, query: '{query}', thresholdRange: {{max: 40}}}}"
+    loaded, _ = imported(
+        tmp_path, CANARY.replace("{name: request-duration, thresholdRange: {max: 500}, interval: 30s}", metric)
+    )
+    (slow,) = (alarm for alarm in loaded.alarms.values() if alarm.metric == "duration")
+    assert slow.statistic == statistic
+    duration = loaded.function.versions["1"].duration
+    usual = duration.ppf(np.array([float(quantile)]))[0] if quantile else duration.mean
+    assert usual == pytest.approx(slow.limit / 2, rel=1e-4)
 
 
 def test_blue_green_of_both(tmp_path: Path) -> None:
@@ -342,7 +359,7 @@ spec:
         ("latency", "result[0] < 0.2", "histogram_quantile(0.5, sum(rate(x_seconds_bucket[5m])) by (le))",
          ("duration", "p50", ">= 0.2 s")),
         ("latency", "result[0] < 25", "histogram_quantile(0.999, sum(rate(x_seconds_bucket[5m])))", ("duration", "p99.9", ">= 25 s")),
-        ("latency", "result[0] < 15", "avg(x_seconds) * 1000", ("duration", "average", ">= 15 ms")),
+        ("latency", "result[0] < 15", "avg(x_milliseconds) * 1000", ("duration", "average", ">= 15 ms")),
         ("p95_latency", "result[0] < 500", "x", ("duration", "p95", ">= 0.5 s")),
         ("latency-p999", "result[0] < 500", "x", ("duration", "p99.9", ">= 0.5 s")),
     ],

@@ -246,3 +246,36 @@ def test_what_of_a_window_and_a_name_is_not_taken_is_said(tmp_path: Path) -> Non
     path.write_text(to_yaml(slo(target=99.9)))
     with pytest.raises(ScenarioError, match=r"between 0 and 1, got 99\.9; in percent it is targetPercent"):
         openslo.read(path)
+
+
+NOBL9 = """
+apiVersion: n9/v1alpha
+kind: SLO
+metadata: {name: checkout, project: shop}
+spec:
+  service: shop
+  budgetingMethod: Timeslices
+  indicator: {metricSource: {name: prometheus, project: shop}}
+  timeWindows: [{unit: Day, count: 28, isRolling: true}]
+  objectives:
+    - {displayName: Good, target: 0.99, timeSliceTarget: 0.9, value: 1,
+       countMetrics: {incremental: true, good: {prometheus: {promql: ok}}, total: {prometheus: {promql: all}}}}
+    - {displayName: Fast, target: 0.95, timeSliceTarget: 0.9, op: lte, value: 0.3, rawMetric: {query: {prometheus: {promql: x}}}}
+---
+apiVersion: n9/v1alpha
+kind: Service
+metadata: {name: shop}
+"""
+
+
+def test_nobl9_has_its_metrics_in_the_objectives(tmp_path: Path) -> None:
+    path = tmp_path / "slos.yaml"
+    path.write_text(NOBL9)
+    entries, remarks = openslo.read(path)
+    slices = {"every": "1 min", "target": "90%"}
+    assert entries == [
+        {"name": "good", "sli": "errors", "objective": "99%", "window": "28 d", "slices": slices},
+        {"name": "fast", "sli": {"latency": "0.3 s"}, "objective": "95%", "window": "28 d", "slices": slices},
+    ]
+    assert "document 2: a Service is not read; allowed SLO, SLI" in remarks
+    assert len(Scenario.from_dict(data(slos=entries)).slos) == 2

@@ -81,6 +81,14 @@ def test_limits_hold_and_a_minimum_can_be_raised() -> None:
     assert scaling.ready == 7
 
 
+def test_what_is_launched_while_the_minimum_is_raised_stays_within_the_maximum() -> None:
+    scaling = Scaling(TEN, EnvironmentLimits(minimum=3, maximum=7), load=0.0)
+    scaling.goes_on(60.0, 60.0 * 30)  # 30 at once need six of ten places each, half of them in use
+    scaling.raise_minimum(2)
+    scaling.goes_on(240.0, 60.0 * 30)
+    assert scaling.ready == 7
+
+
 def test_looks_and_launches_are_instants_of_their_own() -> None:
     managed = ManagedInstances(concurrency=1, every=60.0, launch=150.0)
     assert list(managed.instants(0.0, 300.0)) == [60.0, 120.0, 180.0, 210.0, 240.0, 270.0, 300.0]

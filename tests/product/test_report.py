@@ -150,6 +150,8 @@ def test_each_strategy_is_held_against_the_goal(made: Report, page: Page) -> Non
         kept = {limit.kept for limit in limits_of(made.shown, name, made.recommendation.goal)}
         for verdict, word in (("no", "broken:"), ("open", "open:")):
             assert verdict not in kept or word in text
+        judged = any(limit.name == "catch" for limit in limits_of(made.shown, name, made.recommendation.goal))
+        assert ("catch: not judged" in text) is not judged
 
 
 @pytest.mark.parametrize(("saved", "told"), [(5.0, True), (0.0, False), (-5.0, False)])
@@ -230,6 +232,7 @@ def test_what_a_file_says_is_text_and_never_markup(folder: Path) -> None:
         ({"function__versions__2": {"like": "1"}, "slos": None}, "Nothing is wrong with version 2."),
         ({"function__reserved_concurrency": 2}, "a search takes half a minute here"),
         ({"engine": "aggregate", "slos": None}, "Comparison: aggregate plane"),
+        ({"function__versions__2": {"like": "1"}, "function__reserved_concurrency": 2}, "catch: not judged"),
     ],
 )
 def test_what_a_scenario_lacks_is_said(changes: dict[str, Any], said: str, folder: Path) -> None:

@@ -174,7 +174,9 @@ def test_the_answer_names_a_strategy_that_catches_the_fault(tmp_path: Path) -> N
     assert sentence(result).startswith("bake would have caught 10% errors in 100%")
     alone = backtest(given(tmp_path, strategies={"at once": {"type": "all_at_once"}}), tmp_path, replications=4)
     assert sentence(alone).startswith("no strategy would have caught 10% errors in 95%")
-    lines = [line for line in remarks(result) if line.startswith("bake: stopped for nothing by errors (100%)")]
+    lines = [
+        line for line in remarks(result) if line.startswith("bake: stopped for nothing by the alarm errors (100%)")
+    ]
     assert len(lines) == 1
 
 

@@ -8,7 +8,7 @@ import pickle
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import scenario
+from joblib._parallel_backends import LokyBackend
 from joblib.externals.loky import process_executor
 
 from rollout_sim.errors import ScenarioError
@@ -102,6 +103,40 @@ def test_what_ends_another_process_is_told_here() -> None:
 
 
 @pytest.mark.slow
+def test_a_process_that_is_killed_is_one_message() -> None:
+    """As where memory runs out."""
+
+    def killed(progress: object = None) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ScenarioError, match="a process that shares the work was killed"):
+        executor.each_of([partial(abs, -1), killed], 2)
+
+    def tasks() -> Iterator[tuple[str, Any]]:
+        yield "there", killed
+        while True:
+            time.sleep(0.01)
+            yield "here", lambda progress: 1
+
+    with (
+        pytest.raises(ScenarioError, match="a process that shares the work was killed"),
+        executor.sharing(2) as share,
+    ):
+        for _ in share(tasks(), {}, None, 100):
+            pass
+
+
+def test_a_study_whose_processes_another_one_ends_says_so() -> None:
+    """In joblib's words a generator was collected that nobody knows of."""
+    future: Future[None] = Future()
+    future.set_exception(process_executor.ShutdownExecutorError())
+    with pytest.raises(ScenarioError, match="by another study"), executor._deaths_told():
+        LokyBackend().retrieve_result_callback(future)
+    with pytest.raises(RuntimeError, match="its own"), executor._deaths_told():
+        raise RuntimeError("its own")
+
+
+@pytest.mark.slow
 def test_another_process_does_not_hear_ctrl_c() -> None:
     """It would leave its traceback, where it has just begun."""
 
@@ -168,6 +203,14 @@ def test_who_is_interrupted_waits_for_no_other_process(tmp_path: Path) -> None:
         list(share(iter(calls), {}, None, 2))
     with pytest.raises(KeyboardInterrupt), executor.elsewhere([work], 2):
         interrupt()
+
+    def study() -> Generator[Any]:
+        with executor.elsewhere([partial(int, "1"), work], 2, ordered=False) as results:
+            yield from results
+
+    for result in (interrupted := study()):
+        assert result == 1
+        interrupted.close()  # joblib warns of nothing
     assert time.monotonic() - began < 300
 
 

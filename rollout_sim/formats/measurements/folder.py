@@ -186,7 +186,7 @@ def _scope(table: Sequence[Measured], choices: Choices, recording: Recording) ->
                 )
             return best
     others = sorted({measured.of for measured in usable})
-    hint = suggest(f"alias:{choices.alias}", others)
+    hint = suggest(f"alias:{choices.alias}", others).replace("'alias:", "'--alias ")
     raise ScenarioError(
         [f"no invocations of the alias {choices.alias} or of the function; got {', '.join(others)}{hint}"]
     )

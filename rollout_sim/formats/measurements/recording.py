@@ -158,9 +158,8 @@ class Recording:
             column[places] = series.values
         for name, count in different.items():
             if count:
-                self.remark(
-                    f"{name} of {of}: {count:,} periods were recorded twice with different values; the later one counts"
-                )
+                periods = "1 period was" if count == 1 else f"{count:,} periods were"
+                self.remark(f"{name} of {of}: {periods} recorded twice with different values; the later one counts")
         return Measured(of=of, period=period, times=times, columns=columns)
 
     def _finest(self, merged: list[Measured]) -> Iterator[Measured]:

@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Final
 
+from rollout_sim.control.readings import TIMES, reading, statistic_of
 from rollout_sim.control.strategies import ALLOCATION
 from rollout_sim.core.minutes import MINUTE, iso_of
-from rollout_sim.core.units import text
+from rollout_sim.core.units import parse, text
 from rollout_sim.core.yaml_io import commented
 from rollout_sim.errors import legible
 from rollout_sim.formats.templates.events import Event, first_call, sources
@@ -35,6 +37,10 @@ HOOK: Final = {"invocations": 1, "over": "1 s", "max_failures": 0}
 COLD_START: Final = "500 ms"
 RESTORE: Final = "200 ms"
 """The guessed cold start, and that of a function that is restored from a snapshot (SnapStart)."""
+_SPREAD: Final = 10.0
+"""How many times the median the 99th percentile of a guessed duration is; it is lognormal."""
+_SIGMA: Final = math.log(_SPREAD) / NormalDist().inv_cdf(0.99)
+"""The standard deviation of its logarithm."""
 RATES: Final = (
     "10/s", "5/s", "2/s", "1/s", "30/min", "10/min", "5/min", "2/min", "1/min", "30/h", "10/h", "5/h", "2/h", "1/h",
 )  # fmt: skip
@@ -124,9 +130,14 @@ class Deployed:
 
     @property
     def duration(self) -> tuple[float, float]:
-        """The guessed median and 99th percentile of the duration (s): within the timeout."""
-        slow = min(1.0, self.timeout / 2)
-        return slow / 10, slow
+        """The guessed median and 99th percentile of the duration (s): within the timeout, and no alarm's reason to fire."""
+        slow = min([1.0, self.timeout / 2, *self._quiet])
+        return slow / _SPREAD, slow
+
+    @property
+    def _quiet(self) -> list[float]:
+        """The 99th percentiles of the duration (s) that are half of what the alarms on it allow."""
+        return [slow for fields in self.alarms.values() if (slow := _quiet_at(fields)) is not None]
 
     @property
     def rate(self) -> str:
@@ -140,8 +151,7 @@ class Deployed:
             return text(round(self.given / (unknown + past), 9), "rate")
         if not self.reserved:
             return RATES[0]
-        median, _ = self.duration  # a tenth of the 99th percentile
-        mean = median * math.exp((math.log(10) / 2.326) ** 2 / 2)
+        mean = self.duration[0] * math.exp(_SIGMA**2 / 2)
         for rate in RATES:
             number, _, unit = rate.partition("/")
             load = float(number) * _PER_SECOND[unit] * unknown * mean
@@ -229,7 +239,10 @@ class Deployed:
         head += [f"- {legible(remark)}" for remark in self.remarks]
         slo = {"name": "availability", "sli": "errors", "objective": "99.9%", "window": "30 d"}
         about = f" ({', '.join(self.described)})" if self.described else ""
-        guessed = f"duration, cold start and error rate of version 1{about}, which runs; what is wrong with version 2, which is new."
+        within = (
+            " (half of what the alarms on it allow)" if min(self._quiet, default=math.inf) <= self.duration[1] else ""
+        )
+        guessed = f"duration{within}, cold start and error rate of version 1{about}, which runs; what is wrong with version 2."
         guesses = ["what the hooks do: one call of the new version, which must succeed"] if self.guessed_hooks else []
         strategy = dict(self.strategy)
         if self.provisioned and "allocation" not in strategy:
@@ -268,6 +281,25 @@ def _horizon(scenario: Scenario) -> float:
     """Where a simulation ends (s) that shows all of the rollout, and some time after it."""
     length: float = max(strategy.plan.length for strategy in scenario.strategies.values())
     return START + math.ceil(length / 60) * 60 + AFTER
+
+
+def _quiet_at(fields: Mapping[str, Any]) -> float | None:
+    """The 99th percentile of a guessed duration (s) of which an alarm with these fields sees half of its limit.
+
+    None for an alarm that is not on times, or that does not fire for long ones. A maximum is taken for the p99.99.
+    """
+    comparator, _, limit = str(fields.get("threshold", "")).partition(" ")
+    if fields.get("metric") not in TIMES or comparator not in (">", ">="):
+        return None
+    statistic = statistic_of(fields["metric"], fields.get("statistic"))
+    percentile = reading(fields["metric"], statistic, "alias", MINUTE, MINUTE).percentile
+    if statistic == "average" or (percentile is not None and percentile.trimmed):
+        medians = math.exp(_SIGMA**2 / 2)
+    elif percentile is not None and percentile.share > 0:
+        medians = math.exp(_SIGMA * NormalDist().inv_cdf(min(percentile.share, 0.9999)))
+    else:
+        return None
+    return parse(limit, "duration") / 2 / medians * _SPREAD
 
 
 def spaced(name: str) -> str:

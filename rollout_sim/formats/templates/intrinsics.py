@@ -72,6 +72,7 @@ class Resolver:
         self.taken: list[str] = []
         self._asked: list[str] = []
         self._held: dict[str, bool] = {}
+        self._assumed: set[str] = set()
         self._lenient = 0
 
     def value(self, value: Any) -> Any:
@@ -108,20 +109,25 @@ class Resolver:
         conditions = self.template.get("Conditions", {})
         if name not in conditions:
             raise BrokenError(f"there is no condition {name!r}")
-        if name in self._held:
-            return self._held[name]
-        if name in self._asked:
-            raise BrokenError(f"the condition {name} refers to itself")
-        self._asked.append(name)
-        lenient, self._lenient = self._lenient, 0  # what is unknown decides nothing
-        try:
-            holds = bool(self.value(conditions[name]))
-        finally:
-            self._asked.pop()
-            self._lenient = lenient
-        self._held[name] = holds
-        self._take(f"the condition {name} was taken as {str(holds).lower()}")
+        if name not in self._held:
+            if name in self._asked:
+                raise BrokenError(f"the condition {name} refers to itself")
+            self._asked.append(name)
+            lenient, self._lenient = self._lenient, 0  # what is unknown decides nothing
+            try:
+                self._held[name] = bool(self.value(conditions[name]))
+            finally:
+                self._asked.pop()
+                self._lenient = lenient
+        holds = self._held[name]
+        if name not in self._assumed:
+            self._take(f"the condition {name} was taken as {str(holds).lower()}")
         return holds
+
+    def assume(self, name: str, *, holds: bool) -> None:
+        """Takes a condition that is not known as held or not, from here on wherever it is asked; who calls this says so."""
+        self._held[name] = holds
+        self._assumed.add(name)
 
     def physical(self, symbol: str) -> str:
         """What `!Ref` of a resource gives in the deployment, as far as the template tells: its own name, or the shown symbol."""
@@ -152,7 +158,9 @@ class Resolver:
             suffix = f":{of_version if kind.endswith('Version') else self.inside(properties.get('Name'))}"
         else:
             return Symbol(symbol).shown
+        before = len(self.taken)
         where = ":".join(self.inside({"Ref": f"AWS::{part}"}) for part in ("Region", "AccountId"))
+        del self.taken[before:]  # who splits such an ARN is after the name or the alias in it
         return f"arn:aws:lambda:{where}:function:{name}{suffix}"
 
     def inside(self, value: Any) -> str:
@@ -284,7 +292,7 @@ class Properties:
             return default if value is MISSING or value is None else kind(value)
         except UnresolvedError as error:
             what = str(error)
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, KeyError):
             what = f"cannot be read, got {shorten(str(self.given[name]))}"
         self.remarks.append(f"{self.label}{name}: {what}" + (f"; {default} is the default" if default else ""))
         return default
@@ -316,16 +324,17 @@ class Properties:
         chosen = value.get("Fn::If") if isinstance(value, Mapping) and len(value) == 1 else None
         if not isinstance(chosen, list) or len(chosen) != 3:
             return value
-        condition, yes, no = str(chosen[0]), *(self._preferred(name, inner, worth) for inner in chosen[1:])
+        condition, yes, no = str(chosen[0]), chosen[1], chosen[2]
         try:
-            return yes if self.resolver.condition(condition) else no
+            holds = self.resolver.condition(condition)
         except BrokenError:
             raise
         except UnresolvedError as error:
             holds = worth(yes) >= worth(no)
+            self.resolver.assume(condition, holds=holds)
             taken = f"the condition {condition} was taken as {str(holds).lower()}"
             self.remarks.append(f"{self.label}{name}: {error}; {taken}: a GUESS")
-            return yes if holds else no
+        return self._preferred(name, yes if holds else no, worth)
 
     def has(self, name: str) -> bool:
         """Whether the property is given, and not as `AWS::NoValue`; what is not known counts as given."""

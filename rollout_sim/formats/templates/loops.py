@@ -17,12 +17,11 @@ MOST: Final = 2000
 """How many turns all loops of a template may take; CloudFormation takes 500 resources."""
 
 
-def unrolled(part: Any, resolver: Resolver, remarks: list[str], taken: list[None] | None = None) -> Any:
+def unrolled(part: Any, resolver: Resolver, remarks: list[str], taken: list[None]) -> Any:
     """A part of a template with its loops written out; a loop over what is not known is left out, which is a remark.
 
-    `taken` holds an entry for each turn that was taken before.
+    `taken` holds an entry for each turn that the template's loops took before.
     """
-    taken = [] if taken is None else taken
     if isinstance(part, list):
         return [unrolled(inner, resolver, remarks, taken) for inner in part]
     if not isinstance(part, Mapping):
@@ -34,10 +33,19 @@ def unrolled(part: Any, resolver: Resolver, remarks: list[str], taken: list[None
             continue
         try:
             for turn in _turns(inner, resolver, taken):
-                result |= unrolled(turn, resolver, remarks, taken)
+                made = unrolled(turn, resolver, remarks, taken)
+                _check_new(made, {*part, *result})
+                result |= made
         except (ValueError, TypeError) as error:  # UnresolvedError is a ValueError
             remarks.append(f"left out: {key}: what it expands to is not read: {error}")
     return result
+
+
+def _check_new(made: Mapping[str, Any], names: set[str]) -> None:
+    """Checks that what a turn made has none of the names that are there. Raises ValueError, as CloudFormation refuses it."""
+    twice = sorted(names.intersection(made))
+    if twice:
+        raise ValueError(f"{', '.join(twice)} would be there twice")
 
 
 def _turns(loop: Any, resolver: Resolver, taken: list[None]) -> Iterator[Mapping[str, Any]]:

@@ -140,6 +140,7 @@ class Stack:
             function.inside("EventInvokeConfig")
         )
         self._scale(deployed, callee, resolver, remarks)
+        function.prefer("DeploymentPreference", _watched_by)
         if not function.has("DeploymentPreference"):
             remarks.append("there is no DeploymentPreference: the alias moves all at once, and nothing watches")
         preference = function.inside("DeploymentPreference")
@@ -150,7 +151,8 @@ class Stack:
         self._shift(deployed, preference, "Type", "DeploymentPreference.Type")
         hooks = preference.inside("Hooks")
         self._hooks(deployed, {name: hooks.text(key) for key, name in _SAM_HOOKS.items() if hooks.has(key)}, resolver)
-        self._watch(deployed, callee, resolver, preference.items("Alarms"))
+        where = ("Resources", identity, "Properties", "DeploymentPreference", "Alarms")
+        self._watch(deployed, callee, resolver, preference.items("Alarms"), *where)
         return self._finished(deployed, resource, resolver, remarks)
 
     def _alias(self, identity: str, function: str, group: str | None) -> Deployed:
@@ -230,9 +232,9 @@ class Stack:
             identity=str(identity),
             name=function.take("FunctionName", str, str(generated)),
             origin="SAM template" if sam else self.origin,
-            timeout=float(function.take("Timeout", int, 3)),
-            reserved=function.take("ReservedConcurrentExecutions", int, None),
-            provisioned=provisioned.take("ProvisionedConcurrentExecutions", int, 0),
+            timeout=float(function.take("Timeout", lambda value: _count(value, least=1), 3)),
+            reserved=function.take("ReservedConcurrentExecutions", _count, None),
+            provisioned=provisioned.take("ProvisionedConcurrentExecutions", _count, 0),
             managed=_managed(function),
             snap_start=snap == "PublishedVersions",
             described=_described(function),
@@ -262,11 +264,12 @@ class Stack:
                 f"the AutoRollbackConfiguration has no {STOP_ON_ALARM}: an alarm stops the deployment, and nothing rolls it back; "
                 "here it is rolled back"
             )
-        self._watch(deployed, callee, resolver, entries)
+        where = ("Resources", group or deployed.identity, "Properties", "AlarmConfiguration", "Alarms")
+        self._watch(deployed, callee, resolver, entries, *where)
 
     def _shift(self, deployed: Deployed, properties: Properties, name: str, where: str) -> None:
         """The strategy: a configuration by its name, or one of the template. Raises UnresolvedError for one that is neither."""
-        properties.prefer(name, lambda value: not str(value).endswith("AllAtOnce"))
+        properties.prefer(name, partial(_gradual, properties.resolver))
         kind = properties.text(name) if name in properties.given else ""
         own = self._own_config(kind, properties) if kind else None
         if own is not None:
@@ -325,10 +328,12 @@ class Stack:
             )
             return dict(HOOK)
 
-    def _watch(self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any]) -> None:
-        """The alarms that stop the rollout."""
+    def _watch(
+        self, deployed: Deployed, callee: Callee, resolver: Resolver, references: list[Any], *where: str
+    ) -> None:
+        """The alarms that stop the rollout, whose list stands at `where`."""
         watching = Watching(resolver, callee, self.template.place, deployed.events)
-        deployed.listed = watching.read(references)
+        deployed.listed = watching.read(references, *where)
         deployed.alarms, deployed.acting, deployed.metrics = watching.alarms, watching.acting, watching.metrics
         deployed.lines = {name: self.template.line("Resources", identity) for identity, name in watching.names.items()}
         deployed.scales = watching.scales
@@ -469,10 +474,37 @@ def _by_name(config: str) -> dict[str, Any] | None:
 
 
 def _watched_by(value: Any) -> int:
-    """How many alarms a part of a template lists."""
-    if isinstance(value, Mapping) and value.get("Ref") == "AWS::NoValue":
-        return 0
-    return len(value) if isinstance(value, list | Mapping) else 1
+    """How many alarms a list in a template has, or what holds one; a function may stand for one, or choose among several."""
+    if isinstance(value, list):
+        return sum(map(_watched_by, value))
+    if not isinstance(value, Mapping):
+        return 1
+    if "Fn::If" in value and isinstance(value["Fn::If"], list):
+        return max(map(_watched_by, value["Fn::If"][1:]), default=0)
+    if "Alarms" in value:
+        return _watched_by(value["Alarms"])
+    return int(
+        any(
+            key == "Name" or (key == "Ref" and named != "AWS::NoValue") or key.startswith("Fn::")
+            for key, named in value.items()
+        )
+    )
+
+
+def _gradual(resolver: Resolver, value: Any) -> bool:
+    """Whether a deployment configuration is known, and shifts in more than one step as far as its name tells."""
+    if isinstance(value, Mapping) and isinstance(value.get("Fn::If"), list):
+        return any(_gradual(resolver, inner) for inner in value["Fn::If"][1:])
+    kind = resolver.text(value)
+    return not isinstance(kind, Unknown) and not kind.endswith("AllAtOnce")
+
+
+def _count(value: Any, least: int = 0) -> int:
+    """A whole number of at least `least`. Raises ValueError."""
+    count = int(value)
+    if count < least:
+        raise ValueError(f"must be at least {least}, got {count}")
+    return count
 
 
 def _of_call(create: str) -> Any:

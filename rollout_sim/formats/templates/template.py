@@ -19,7 +19,7 @@ from rollout_sim.core.files import read_regular
 from rollout_sim.core.yaml_io import MAX_BYTES, Where, read_documents, read_tagged, shorten, suggest
 from rollout_sim.errors import ScenarioError
 from rollout_sim.formats.templates.intrinsics import PSEUDO, Resolver
-from rollout_sim.formats.templates.loops import unrolled
+from rollout_sim.formats.templates.loops import LOOP, unrolled
 
 SAM_FUNCTION: Final = "AWS::Serverless::Function"
 SECTIONS: Final = ("Parameters", "Conditions", "Mappings")
@@ -72,8 +72,19 @@ def read_template(path: Path, parameters: Mapping[str, str] | None = None) -> Te
             raise ScenarioError([f"{path}: {section}: must be a mapping, got {shorten(str(complete[section]))}"])
     resources: dict[str, Any] = {}
     lines = dict(document.lines)
+    turns: list[None] = []
+    complete["Conditions"] = unrolled(complete["Conditions"], Resolver(complete, parameters or {}), remarks, turns)
     for identity, resource in given.items():
-        made = unrolled({identity: resource}, Resolver(complete, parameters or {}), remarks)
+        if identity.startswith("Fn::") and not identity.startswith(LOOP):
+            remarks.append(f"left out: {identity}: what it expands to is not read")
+            continue
+        made = unrolled({identity: resource}, Resolver(complete, parameters or {}), remarks, turns)
+        twice = [name for name in made if name in resources or (name != identity and name in given)]
+        if twice:
+            remarks.append(
+                f"left out: {identity}: {', '.join(twice)} would be there twice, which CloudFormation refuses"
+            )
+            continue
         resources |= made
         lines |= {("Resources", name): lines.get(("Resources", identity), 1) for name in made}
     for identity, resource in resources.items():

@@ -228,6 +228,16 @@ def _references(expression: Any) -> list[str]:
     return []
 
 
+def _any(attribute: str) -> bool:
+    """Wants each attribute that there is."""
+    return attribute != ""
+
+
+def _none(attribute: str) -> bool:  # noqa: ARG001 - as a wish of `_reference`
+    """Wants no attribute: what stands there is not known."""
+    return False
+
+
 class _Translation:
     """Resources as CloudFormation has them: `translated` by the short `names` that each address has."""
 
@@ -253,7 +263,8 @@ class _Translation:
             if key in known:
                 properties[name] = _converted(key, known[key])
             elif key in resource.expressions:
-                properties[name] = self._reference(resource, _references(resource.expressions[key]))
+                wanted = _none if key == "alarm_rule" else _any  # of a text around references none is all of it
+                properties[name] = self._reference(resource, _references(resource.expressions[key]), wanted)
         if resource.kind == "aws_cloudwatch_metric_alarm":
             references = _references(resource.expressions.get("dimensions"))
             later = resource.unknown.get("dimensions")
@@ -268,6 +279,9 @@ class _Translation:
             properties.pop("ReservedConcurrentExecutions")
         if resource.kind == "aws_codedeploy_deployment_group":
             alarms = properties.get("AlarmConfiguration")
+            if isinstance(alarms, dict) and "Alarms" not in alarms:  # their names are known after apply
+                block = next(iter(_listed(resource.expressions, "alarm_configuration")), {})
+                alarms["Alarms"] = self._alarms(resource, _references(block.get("alarms")))
             if isinstance(alarms, dict) and isinstance(alarms.get("Alarms"), list):
                 alarms["Alarms"] = [{"Name": name} for name in alarms["Alarms"]]
         if resource.kind == "aws_codedeploy_deployment_config":
@@ -280,7 +294,7 @@ class _Translation:
         self,
         resource: _Resource,
         references: list[str],
-        wanted: Callable[[str], bool] = lambda attribute: attribute != "",
+        wanted: Callable[[str], bool] = _any,
     ) -> Any:
         """What the first reference with a wanted attribute stands for: a value that is known, or a symbol of the resource."""
         for reference in references:
@@ -305,6 +319,14 @@ class _Translation:
         shown = next((reference for reference in references if "." in reference), "a value")
         return {"Ref": f"{shown}, which is known after apply,"}
 
+    def _alarms(self, resource: _Resource, references: list[str]) -> list[Any]:
+        """The alarms that a list refers to, each once, in their order."""
+        named = {re.sub(r"\.(id|arn|alarm_name)$", "", reference): None for reference in references}
+        every = (
+            self._reference(resource, [f"{address}.id"]) for address in named if address.startswith("aws_cloudwatch_")
+        )
+        return list(every)
+
     def _dimensions(self, resource: _Resource, known: Any, unknown: Any, references: list[str]) -> list[dict[str, Any]]:
         """Dimensions as a list; those that are known after apply by what the configuration refers to."""
         values: dict[str, Any] = dict(known) if isinstance(known, Mapping) else {}
@@ -316,9 +338,13 @@ class _Translation:
         later = unknown if isinstance(unknown, Mapping) else {}
         for name in later:
             if values.get(name) is None:
-                values[name] = self._reference(resource, references, wanted.get(name, lambda _: False))
+                values[name] = self._reference(resource, references, wanted.get(name, _none))
         if unknown is True:
             values["FunctionName"] = self._reference(resource, references, wanted["FunctionName"])
+            if any("aws_lambda_alias." in reference for reference in references):
+                values["Resource"] = self._reference(resource, references, _none)
+            if any(reference.endswith((".version", ".function_version")) for reference in references):
+                values["ExecutedVersion"] = self._reference(resource, references, wanted["ExecutedVersion"])
         for other in self.resources:
             own = other.kind == "aws_lambda_function" and other.values.get("function_name") == values.get(
                 "FunctionName"

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from rollout_sim.control.alarms import COMPARE, Alarm
-from rollout_sim.control.expressions import CODES, FUNCTIONS, parse_expression, parse_rule, renamed
-from rollout_sim.control.readings import AGES, STATISTICS, plain, samples_needed
+from rollout_sim.control.alarms import Alarm
+from rollout_sim.control.expressions import FUNCTIONS, parse_expression, parse_rule, renamed
+from rollout_sim.control.readings import AGES, plain, samples_needed
 from rollout_sim.core.units import text
 from rollout_sim.core.yaml_io import MISSHAPEN, nearest, shorten, what_is_wrong
 from rollout_sim.formats.cloudwatch import (
@@ -35,7 +35,8 @@ from rollout_sim.formats.templates.events import Callee, Event, exists
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
 from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
-from rollout_sim.formats.templates.own_metrics import Own, Role, roles
+from rollout_sim.formats.templates.own_metrics import Own, OwnMetrics, Role, role_alone, roles
+from rollout_sim.formats.templates.rules import decides, without_child
 
 ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE: Final = "AWS::CloudWatch::CompositeAlarm"
@@ -122,9 +123,7 @@ class Watching:
         self.acting: list[str] = []
         self.names: dict[str, str] = {}
         """The name in the scenario of each alarm that came through, by logical id."""
-        self.own: dict[str, dict[str, Any]] = {}
-        self._owned: dict[tuple[Own, Role], str] = {}
-        self._falling = False
+        self.own = OwnMetrics()
         self.left: dict[str, LeftOut] = {}
         """The alarms that the rollout lists and that did not come through, by what the template calls them."""
         self.scales: dict[str, tuple[float, float]] = {}
@@ -134,17 +133,22 @@ class Watching:
         self._mends: list[Repair] | None = None
         """While an alarm without data is read as it should be: the changes that this takes."""
 
-    def read(self, references: Iterable[Any]) -> int:
-        """Reads the alarms that a list refers to; returns how many it lists."""
+    def read(self, references: Iterable[Any], *where: str) -> int:
+        """Reads the alarms that a list refers to, which stands at `where`; returns how many it lists."""
         listed = 0
-        for reference in references:
+        for number, reference in enumerate(references):
             name = self._referred(reference)
             if name is None:
                 continue
             listed += 1
             identity = self.identity(name)
             if identity is None:
-                self._leave(name, None, ValueError("it is not in the template"))
+                what = (
+                    f"it is not in the template ({self.place(*where, number)})"
+                    if where
+                    else "it is not in the template"
+                )
+                self._leave(name, None, ValueError(what))
                 continue
             if name == identity and not isinstance(name, Symbol) and not self._has_name(identity):
                 self.remarks.append(
@@ -266,14 +270,16 @@ class Watching:
     # --- composite alarms ---------------------------------------------------------------------------------------------
 
     def _composite(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-        rule = str(self.resolver.text(properties["AlarmRule"]))
+        rule = self.resolver.text(properties["AlarmRule"])
+        if isinstance(rule, Unknown):
+            raise ValueError(f"AlarmRule: {rule} is not known")
         names: dict[str, str] = {}
         unsaid: dict[str, str] = {}
         for child in parse_rule(rule).names:
             inner = self.identity(child)
             if inner is None:
                 unsaid[child] = f"its rule reads {child}, which is not in the template"
-                rule = _without_child(rule, child, "OK", unsaid[child])
+                rule = without_child(rule, child, "OK", unsaid[child])
                 continue
             try:
                 names[child] = self.alarm(inner)
@@ -283,10 +289,10 @@ class Watching:
                     f"its rule reads {inner}, which cannot be said: {why} ({self.place('Resources', inner)})"
                 )
                 state = self._state_without_data(inner) if isinstance(error, _DeadError) else "OK"
-                rule = _without_child(rule, child, state, unsaid[child])
+                rule = without_child(rule, child, state, unsaid[child])
         if unsaid:
             reasons = "; ".join(unsaid.values())
-            if not _decides(rule, names):
+            if not decides(rule, names):
                 raise ValueError(reasons)
             self.remarks.append(f"{identity}: {reasons}; what is left of the rule is {renamed(rule, names).strip()}")
         if "ActionsSuppressor" in properties:
@@ -306,19 +312,15 @@ class Watching:
     def _plain(self, identity: str, properties: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of an alarm on one metric, on metric maths or on a band."""
         fields: dict[str, Any] = {}
-        self._falling = "LessThan" in str(self._value(properties, "ComparisonOperator"))
         queries = self._queries(properties)
         if queries:
             fields |= self._of_queries(identity, properties, queries)
         else:
             stat = {key: self._value(properties, key) for key in ("Namespace", "MetricName", "Dimensions", "Unit")}
             statistic = self._value(properties, "ExtendedStatistic") or self._value(properties, "Statistic") or "Sum"
-            metric = self._named(
-                identity, self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
-            )
+            metric = self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
             sign, limit = self._sign(properties), self._limit(properties)
-            metric = self._of_readings(identity, metric, sign, limit)
-            fields |= metric | {"threshold": _threshold(sign, limit, metric)}
+            fields |= self._alone(identity, self._of_readings(identity, metric, sign, limit), sign, limit)
         periods = int(self._value(properties, "EvaluationPeriods") or 1)
         fields["datapoints"] = f"{int(self._value(properties, 'DatapointsToAlarm') or periods)} of {periods}"
         treatment = str(self._value(properties, "TreatMissingData") or "missing")
@@ -328,6 +330,10 @@ class Watching:
         few = self._value(properties, "EvaluateLowSampleCountPercentile")
         if few == "ignore" and samples_needed(str(fields.get("statistic"))):  # of other statistics it says nothing
             fields["low_samples"] = "ignore"
+        if "WarmUpConfiguration" in properties:
+            self.remarks.append(
+                f"{identity}: WarmUpConfiguration is left out: for an alarm that the deployment makes, give `history: new`, `warm_up`"
+            )
         window = self._value(properties, "EvaluationWindow")
         if isinstance(window, Mapping) and "WallClockWindow" in window:
             fields["window"] = "wall_clock"
@@ -373,8 +379,7 @@ class Watching:
             raise ValueError(f"{what}, where CloudWatch wants one")
         sign, limit = self._sign(properties), self._limit(properties)
         if "MetricStat" in queries[returned[0]]:
-            metric = self._named(identity, self._of_stat(identity, queries[returned[0]]))
-            return metric | {"threshold": _threshold(sign, limit, metric)}
+            return self._alone(identity, self._of_stat(identity, queries[returned[0]]), sign, limit)
         expression = self._inlined(returned[0], queries, [])
         reads = _names(expression)
         everything = "METRICS(" in expression.replace(" ", "")
@@ -389,11 +394,9 @@ class Watching:
         if others:
             expression = self._without(expression, metrics, others, identity)
         if expression in metrics:
-            metric = self._named(identity, metrics[expression])
-            return metric | {"threshold": _threshold(sign, limit, metric)}
-        expression, metrics = self._own_counted(
-            identity, expression, metrics, lambda value: bool(COMPARE[sign](value, limit))
-        )
+            return self._alone(identity, metrics[expression], sign, limit)
+        told = roles(expression, metrics, sign, limit)
+        expression, metrics = self._counted(identity, expression, metrics, told)
         known = parse_expression(expression, tuple(metrics))
         rate = _as_rate(known, metrics)
         if rate is not None:
@@ -407,12 +410,7 @@ class Watching:
                     f"{identity} can never fire: no error rate is above {text(share, 'share')}, its threshold"
                 )
             return {"metric": "error_rate", **of, "threshold": f"{sign} {text(share, 'share')}"}
-        periods = {metric.pop("period") for metric in metrics.values()}
-        if len(periods) > 1:
-            raise ValueError(f"its metrics have different periods ({', '.join(sorted(periods))})")
-        return {
-            "expression": expression, "metrics": metrics, "period": periods.pop(), "threshold": f"{sign} {limit:.12g}",
-        }  # fmt: skip
+        return _maths(expression, metrics, sign, limit)
 
     def _inlined(self, key: str, queries: Mapping[str, Mapping[str, Any]], asked: list[str]) -> str:
         """An expression with those that it refers to written out in it."""
@@ -474,7 +472,10 @@ class Watching:
         query = queries[match[1]]
         if "MetricStat" not in query:
             raise ValueError(f"its band is around the expression {match[1]}, which cannot be said")
-        metric = self._named(identity, self._of_stat(identity, query))
+        metric = self._of_stat(identity, query)
+        if isinstance(metric["metric"], Own):
+            role = role_alone(metric, falling="LessThan" in str(operator))
+            metric = self._counted(identity, "count", {"count": metric}, {"count": role})[1]["count"]
         return metric | {"band": float(match[2] or 2), "threshold": _BANDS[str(operator)]}
 
     def _of_stat(self, identity: str, query: Mapping[str, Any]) -> dict[str, Any]:
@@ -565,45 +566,23 @@ class Watching:
             f"it watches the queue {self._shown(name) or '(none)'}, which does not feed the alias {self.callee.alias}"
         )
 
-    def _named(self, identity: str, metric: dict[str, Any]) -> dict[str, Any]:
-        """An alarm's only metric, by its name in the scenario where it is one of the user's own.
+    def _alone(self, identity: str, metric: dict[str, Any], sign: str, limit: float) -> dict[str, Any]:
+        """The fields of an alarm on one metric; what one of the user's own counts is a guess."""
+        if not isinstance(metric["metric"], Own):
+            return metric | {"threshold": _threshold(sign, limit, metric)}
+        role = role_alone(metric, falling=sign in ("<", "<="), sign=sign, limit=limit)
+        expression, metrics = self._counted(identity, "count", {"count": metric}, {"count": role})
+        if expression == "count":
+            return metrics["count"] | {"threshold": _threshold(sign, limit, metrics["count"])}
+        return _maths(expression, metrics, sign, limit)
 
-        What such a metric counts is a guess: bad requests, or all where too few alarm.
-        """
-        own = metric["metric"]
-        if not isinstance(own, Own):
-            return metric
-        role: Role = "requests" if self._falling else "bad_requests"
-        self._guess(identity, own, role)
-        return metric | {"metric": self._own(own, role)}
-
-    def _own_counted(
-        self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], breaches: Callable[[float], bool]
+    def _counted(
+        self, identity: str, expression: str, metrics: Mapping[str, dict[str, Any]], told: Mapping[str, Role]
     ) -> tuple[str, dict[str, dict[str, Any]]]:
-        """Metric maths in which the user's own metrics count something, by a guess. Raises ValueError where none makes sense."""
-        result = dict(metrics)
-        if not any(isinstance(metric["metric"], Own) for metric in metrics.values()):
-            return expression, result
-        for name, role in roles(expression, metrics, breaches).items():
-            own = metrics[name]["metric"]
-            self._guess(identity, own, role)
-            if role != "good_requests":
-                result[name] = metrics[name] | {"metric": self._own(own, role)}
-                continue
-            bad = numbered(f"{name}_bad", metrics).replace("-", "_")
-            expression = re.sub(rf"\b{re.escape(name)}\b", f"({name} - {bad})", expression)
-            parts: tuple[tuple[str, Role], ...] = ((name, "requests"), (bad, "bad_requests"))
-            result |= {part: metrics[name] | {"metric": self._own(own, counts)} for part, counts in parts}
-        return expression, result
-
-    def _own(self, own: Own, counts: Role) -> str:
-        """The scenario's own metric for one of the user's, which counts `bad_requests` or `requests`."""
-        if (own, counts) not in self._owned:
-            word = re.sub(r"[^A-Za-z0-9._-]+", "-", own.name).strip("-")[:80]
-            word = word if re.match(r"[A-Za-z]", word) and plain(word) not in STATISTICS else f"own-{word}"
-            self._owned[own, counts] = free = numbered(word, self.own)
-            self.own[free] = {"counts": counts, "of": self._of_version(own)}
-        return self._owned[own, counts]
+        """Metric maths in which the user's own metrics count what is `told`, a guess that is said."""
+        for name, role in told.items():
+            self._guess(identity, metrics[name]["metric"], role)
+        return self.own.counted(expression, metrics, told, self._of_version)
 
     def _guess(self, identity: str, own: Own, role: Role) -> None:
         counted = {
@@ -634,7 +613,7 @@ class Watching:
         read |= {
             str(query["metric"]) for fields in self.alarms.values() for query in fields.get("metrics", {}).values()
         }
-        return {name: fields for name, fields in self.own.items() if name in read}
+        return {name: fields for name, fields in self.own.fields.items() if name in read}
 
     def _dimensions(self, given: Any) -> dict[str, str]:
         """The dimensions as text, in which symbols stand for what is not known."""
@@ -817,30 +796,6 @@ class Watching:
         return _SIGNS[str(operator)]
 
 
-def _without_child(rule: str, child: str, state: str, why: str) -> str:
-    """A rule in which an alarm is always in one state. Raises ValueError with the reason `why` where it counts alarms."""
-
-    def held(match: re.Match[str]) -> str:
-        return "TRUE" if match[1] == state else "FALSE"
-
-    asked = rf"\b({'|'.join(CODES)})\s*\(\s*(?:\"{re.escape(child)}\"|{re.escape(child)})\s*\)"
-    result = re.sub(asked, held, rule)
-    if "AT_LEAST" in rule and child in rule:
-        raise ValueError(why)
-    return result
-
-
-def _decides(rule: str, children: Mapping[str, str]) -> bool:
-    """Whether some states of the alarms that a rule still reads make it hold, and others do not."""
-    if not children:
-        return False
-    states = np.array(np.meshgrid(*[list(CODES.values())] * min(len(children), 8))).reshape(min(len(children), 8), -1)
-    last = states[-1]
-    given = {child: states[k] if k < len(states) else last for k, child in enumerate(children)}
-    holds = parse_rule(rule).holds(given)
-    return bool(holds.any() and not holds.all())
-
-
 def _switched(value: Any) -> bool:
     """ReturnData, which is true where nobody says it."""
     return str(value).lower() not in ("false", "no", "off")
@@ -854,6 +809,16 @@ def _threshold(sign: str, limit: float, metric: Mapping[str, Any]) -> str:
     if metric["metric"] not in AGES or metric["statistic"] == "sample_count":
         return f"{sign} {limit:.12g}"
     return f"{sign} {text(limit / 1000 if metric['metric'] in MILLISECONDS else limit, 'duration')}"
+
+
+def _maths(expression: str, metrics: dict[str, dict[str, Any]], sign: str, limit: float) -> dict[str, Any]:
+    """The fields of an alarm on metric maths. Raises ValueError where its metrics have different periods."""
+    periods = {metric.pop("period") for metric in metrics.values()}
+    if len(periods) > 1:
+        raise ValueError(f"its metrics have different periods ({', '.join(sorted(periods))})")
+    return {
+        "expression": expression, "metrics": metrics, "period": periods.pop(), "threshold": f"{sign} {limit:.12g}",
+    }  # fmt: skip
 
 
 def _as_rate(known: Any, metrics: Mapping[str, dict[str, Any]]) -> tuple[float, float, dict[str, Any]] | None:

@@ -8,7 +8,8 @@ open then is reported as open.
 **Its error.** Each look may find a limit kept or broken by chance, on one side with 2.5%, and the chances of several looks add up:
 intervals are not widened for that. So there are few looks: each at least doubles the replications, while the effort lasts, and of
 what is recommended no limit counts as decided before as many are drawn as could show it to be kept (`Limit.fewest`). How often the
-reported intervals hold the truth after all that is measured in VALIDATION.md.
+reported intervals hold the truth after all that is measured in VALIDATION.md. The estimate itself is biased, as with all optional
+stopping: close to a limit, drawing ends sooner where the estimate happens to lie far from it.
 """
 
 from __future__ import annotations

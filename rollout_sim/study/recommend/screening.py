@@ -1,10 +1,10 @@
 """Screening: how often each candidate stops and what it costs, from closed forms, to choose what is worth simulating.
 
 Minutes are taken as independent, with Poisson counts at the traffic's mean rate; where a minute has few requests, their number
-varies in the share of those that fail. Where errors clump, the worst minutes that a rollout meets are taken to last as long as it
-does. Of periods of several minutes, which slide by one, each sum is taken to depend on the one before it alone. The rollout is
-taken to start with a whole minute, whatever its phase. Good enough to rank candidates, and not reported. What is reported is
-simulated.
+varies in the share of those that fail. Where errors clump, or recorded durations follow the time of day, the worst minutes that a
+rollout meets are taken to last as long as it does. Of periods of several minutes, which slide by one, each sum is taken to depend
+on the one before it alone. The rollout is taken to start with a whole minute, whatever its phase. Good enough to rank candidates,
+and not reported. What is reported is simulated.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import numpy as np
 
 from rollout_sim.control.alarms import Alarm
 from rollout_sim.control.strategies import Plan
-from rollout_sim.core.arrays import FloatArray
+from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.distributions import Distribution
-from rollout_sim.core.minutes import DAY
+from rollout_sim.core.minutes import DAY, HOUR
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.error_rates import Dispersed, paths_of, spans_of
 from rollout_sim.function.faults import bad_share, error_share, failure_shares, rows_of, slowdown
+from rollout_sim.function.recorded import RecordedDurations
 from rollout_sim.function.spec import VersionSpec
 from rollout_sim.planes.draws import NO_USER_QUANTILE
 from rollout_sim.scenario.scenario import Scenario
@@ -34,6 +35,10 @@ from rollout_sim.theory import alarm_run_chain
 MINUTE: Final = 60.0
 FEW: Final = 60.0
 """Requests of a period up to which their number varies; of more the mean stands for it."""
+DURATION_LEVELS: Final = 8
+"""Into so many levels recorded minutes are put by their durations."""
+SLOW_AT: Final = 0.99
+"""The share of its invocations at which recorded minutes are ranked by their durations."""
 DAYS: Final = 14
 """Days of error rates that are looked at where those clump."""
 RANKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.998, 1.0)
@@ -63,11 +68,25 @@ def screenable(alarm: Alarm) -> bool:
 
 
 class Levels:
-    """The error rate of a version, which clumps, as a few levels that are shares of its mean; one level, 1, where it is constant."""
+    """What varies of a version, as a few levels in rising order; a single one where nothing does.
 
-    def __init__(self, spec: VersionSpec) -> None:
+    That is its error rate, which clumps, or with `durations` how long the invocations of its recorded minutes take.
+    """
+
+    def __init__(self, spec: VersionSpec, *, durations: bool = False) -> None:
         self.factors: FloatArray = np.ones(1)
-        """The levels, as multiples of the mean, in rising order."""
+        """The error rate of each level, as a multiple of the mean."""
+        self._duration = spec.duration
+        self._rows: list[IntArray] = []
+        """The recorded minutes of each level of the durations; empty where errors are what varies."""
+        if durations and isinstance(spec.duration, RecordedDurations):
+            curves, size = spec.duration.curves, spec.duration.recording.size
+            ranked = np.argsort(curves.longest(np.arange(size), np.full(size, SLOW_AT)), kind="stable")
+            edges = np.round(np.linspace(0, size, DURATION_LEVELS + 1)).astype(np.int64)
+            self._rows = [ranked[low:high] for low, high in itertools.pairwise(edges.tolist()) if high > low]
+            self.factors = np.ones(len(self._rows))
+            self.independent = False
+            return
         self.independent = isinstance(spec.error_rate, Dispersed) and spec.error_rate.every <= MINUTE
         """Whether minutes do not depend on those before them."""
         self._minutes: FloatArray = np.ones(1)
@@ -86,6 +105,9 @@ class Levels:
         """P(so many consecutive minutes, the worst of a rollout that is watched for `minutes`, have each level on average)."""
         if self.factors.size == 1:
             return np.ones(1)
+        if self._rows:  # an hour that was recorded stays together, and one that follows is another
+            below = np.cumsum([rows.size for rows in self._rows]) / sum(rows.size for rows in self._rows)
+            return np.diff(below ** max(minutes * MINUTE / HOUR, 1.0), prepend=0.0)
         if self.independent:
             datapoints = minutes = 1
         key = (datapoints, max(minutes, 1))
@@ -97,6 +119,19 @@ class Levels:
             worst = maximum_filter1d(level, size=key[1], mode="nearest")
             self._known[key] = np.bincount(worst, minlength=self.factors.size) / worst.size
         return self._known[key]
+
+    def slow(self, spec: VersionSpec, limit: float) -> list[float]:
+        """The share of a version's invocations at each level that take longer than `limit` (s)."""
+        if not self._rows or spec.duration != self._duration:
+            return [1 - float(spec.duration.cdf(np.array([limit]))[0])] * self.factors.size
+        assert isinstance(spec.duration, RecordedDurations)
+        curves, invocations = spec.duration.curves, spec.duration.recording.invocations
+        shares = []
+        for rows in self._rows:
+            weights = invocations[rows] if invocations[rows].any() else None
+            below = curves.share_below(rows, np.full(rows.size, limit))
+            shares.append(1 - float(np.average(below, weights=weights)))
+        return shares
 
 
 class Screen:
@@ -114,7 +149,8 @@ class Screen:
         self.rate = rate
         self.found_after = found_after
         first = scenarios[0]
-        self._levels = Levels(first.function.versions[first.old])
+        durations = any(alarm.metric == "duration" for alarm in alarms)
+        self._levels = Levels(first.function.versions[first.old], durations=durations)
         self._breaches: dict[float, FloatArray] = {}
         self._by_minute = [k for k, alarm in enumerate(alarms) if alarm.period == MINUTE]
         self._sliding = [k for k, alarm in enumerate(alarms) if alarm.period > MINUTE]
@@ -191,10 +227,10 @@ class Screen:
         """
         latency, shares = self.scenarios[0].slos[0].latency, []
         for scenario in self.scenarios:
-            slow = 0.0 if latency is None else self._slow(scenario, latency)
-            for failing in self._shares(scenario):
+            slow = [0.0] * self._levels.factors.size if latency is None else self._slow(scenario, latency)
+            for failing, late in zip(self._shares(scenario), slow, strict=True):
                 error = bad_share(failing)
-                shares.append(error if latency is None else 1 - (1 - error) * (1 - slow))
+                shares.append(error if latency is None else 1 - (1 - error) * (1 - late))
         return np.array(shares)
 
     @cached_property
@@ -202,16 +238,19 @@ class Screen:
         """The share of the old version's requests that is bad for the first SLO, as `_failing` has it."""
         first = self.scenarios[0]
         spec, latency = first.function.versions[first.old], first.slos[0].latency
-        slow = 0.0 if latency is None else 1 - float(spec.duration.cdf(np.array([latency]))[0])
-        bad = [1 - (1 - share) * (1 - spec.failed_responses) * (1 - slow) for share in self._error_rates(spec)]
+        slow = [0.0] * self._levels.factors.size if latency is None else self._levels.slow(spec, latency)
+        bad = [
+            1 - (1 - share) * (1 - spec.failed_responses) * (1 - late)
+            for share, late in zip(self._error_rates(spec), slow, strict=True)
+        ]
         return np.array(bad * len(self.scenarios))
 
-    def _slow(self, scenario: Scenario, limit: float) -> float:
-        """The share of the new version's invocations that take longer than `limit` (s)."""
+    def _slow(self, scenario: Scenario, limit: float) -> list[float]:
+        """The share of the new version's invocations at each level that take longer than `limit` (s)."""
         assert scenario.new is not None
         spec, t = scenario.function.versions[scenario.new], scenario.start + self.found_after
         factor, add, _, _ = slowdown(rows_of(spec.faults, scenario.start), t, 0.0, 0, 0.0)
-        return 1 - float(spec.duration.cdf(np.array([(limit - add) / factor]))[0])
+        return self._levels.slow(spec, (limit - add) / factor)
 
     @staticmethod
     def _passes(plan: Plan, failing: float) -> float:
@@ -229,13 +268,13 @@ class Screen:
         key = alarm.limit if alarm.metric == "duration" else None
         if key not in self._counted:
             first = self.scenarios[0]
-            old, levels = first.function.versions[first.old], self._levels.factors.size
+            old = first.function.versions[first.old]
             if key is None:
                 usual = self._error_rates(old) * len(self.scenarios)
                 new = [error_share(failing) for scenario in self.scenarios for failing in self._shares(scenario)]
             else:
-                usual = [1 - float(old.duration.cdf(np.array([key]))[0])] * (levels * len(self.scenarios))
-                new = [self._slow(scenario, key) for scenario in self.scenarios for _ in range(levels)]
+                usual = self._levels.slow(old, key) * len(self.scenarios)
+                new = [share for scenario in self.scenarios for share in self._slow(scenario, key)]
             self._counted[key] = (usual, new)
         return self._counted[key]
 

@@ -94,6 +94,7 @@ def _content(report: Report) -> dict[str, Any]:
         "sentences": conclusion(report.compared),
         "answer": _answer(report),
         "best": _best(report),
+        "unjudged": _unjudged(report),
         "tiles": _tiles(report),
         "recommendation": _recommendation(report),
         "columns": (
@@ -205,6 +206,15 @@ def _goal(report: Report) -> Goal | None:
     return goal_of(report.scenario)
 
 
+def _unjudged(report: Report) -> bool:
+    """Whether the goal has a limit on catching that the file's version, whose faults are smaller or none, says nothing of."""
+    goal = _goal(report)
+    if goal is None or goal.catch is None:
+        return False
+    any_strategy = next(iter(report.compared.columns))
+    return all(limit.name != "catch" for limit in limits_of(report.compared, any_strategy, goal))
+
+
 def _best(report: Report) -> str:
     """The strategy that the page tells the reader to use."""
     goal = _goal(report)
@@ -289,7 +299,7 @@ def _rows(report: Report) -> list[Row]:
         if name == report.chosen and name not in report.compared.columns and winner is not None:
             note = "with the file's alarm" if winner.alarm is None else f"with the alarm {winner.alarm_text}"
         verdict = Verdict(limits_of(compared, name, goal)) if goal is not None else None
-        judged = [] if verdict is None else [verdict.lines]
+        judged = [] if verdict is None else [(*verdict.lines, *(["catch: not judged"] if _unjudged(report) else []))]
         kind = "recommended" if name == report.chosen else ""
         if report.chosen is None and goal is not None and len(compared.columns) > 1 and name == _best(report):
             kind = "keeps the goal best"

@@ -90,6 +90,14 @@ def test_what_aws_refuses_is_said_and_mended(tmp_path: Path) -> None:
     assert "Jobs: its FIFO queue has 100 message groups: a GUESS" in remarks
 
 
+def test_a_redrive_policy_without_a_count_is_said(tmp_path: Path) -> None:
+    behind = {"Type": "AWS::SQS::Queue", "Properties": {"RedrivePolicy": {"deadLetterTargetArn": "arn:x"}}}
+    event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Behind", "Arn"]}}}
+    read, remarks = traffic(tmp_path, sam(None, {"Jobs": event}, {"Behind": behind}))
+    assert "max_receives" not in read[0]
+    assert any(remark.startswith("Behind.RedrivePolicy: cannot be read") for remark in remarks)
+
+
 def test_other_mappings_stay_events_without_batches(tmp_path: Path) -> None:
     mapping = {"FunctionName": {"Ref": "OrdersLive"}, "Topics": ["t"], "SelfManagedEventSource": {}}
     given = cloudformation(None, {"Kafka": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": mapping}})

@@ -93,7 +93,7 @@ def test_the_names_of_cdk_and_of_the_serverless_framework(tmp_path: Path) -> Non
     loaded, remarks = imported(tmp_path, cloudformation(group, {"Watch": watch}))
     assert [strategy.type for strategy in loaded.strategies.values()] == ["Canary10Percent30Minutes"]
     assert [alarm.of for alarm in loaded.alarms.values()] == ["new_version"]
-    assert not any("left out" in remark for remark in remarks)
+    assert not any("left out" in remark or "us-east-1" in remark for remark in remarks)
 
 
 @pytest.mark.parametrize(
@@ -960,6 +960,7 @@ Resources:
               EvaluationPeriods: 2
               Threshold: 3
               ComparisonOperator: GreaterThanThreshold
+  Fn::Transform: {Name: AWS::Include, Parameters: {Location: "s3://shared/alarms.yaml"}}
   Fn::ForEach::Later: [Part, !ImportValue parts, {"${Part}": {Type: "AWS::SNS::Topic"}}]
 """.replace("{0}", "${Name}")
 
@@ -978,10 +979,11 @@ def test_a_loop_is_written_out(tmp_path: Path) -> None:
             }  # fmt: skip
             what = "left out: Fn::ForEach::Later: what it expands to is not read: Fn::ImportValue of parts is not known"
             assert any(remark.startswith(what) for remark in deployed.remarks)
+            assert "left out: Fn::Transform: what it expands to is not read" in deployed.remarks
 
 
 def test_a_bomb_of_loops_is_left_out(tmp_path: Path) -> None:
-    given: dict[str, Any] = {"${L0}Topic": {"Type": "AWS::SNS::Topic"}}
+    given: dict[str, Any] = {"Topic${L0}x${L1}x${L2}x${L3}x${L4}": {"Type": "AWS::SNS::Topic"}}
     values = [str(k) for k in range(100)]
     for k in range(5):
         given = {f"Fn::ForEach::Loop{k}": [f"L{k}", values, given]}
@@ -996,21 +998,56 @@ def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(t
         "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
         "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
     }}  # fmt: skip
-    nothing = {"Ref": "AWS::NoValue"}
-    for alarms in (
-        {"Fn::If": ["Canary", [{"Ref": "Watch"}], nothing]},
-        {"Fn::If": ["Canary", nothing, [{"Ref": "Watch"}]]},
-        [{"Fn::If": ["Canary", {"Ref": "Watch"}, nothing]}],
+    nothing, slowly = {"Ref": "AWS::NoValue"}, "Canary10Percent5Minutes"
+    watched = {"Type": slowly, "Alarms": [{"Ref": "Watch"}]}
+
+    def chosen(one: Any, other: Any) -> dict[str, Any]:
+        return {"Fn::If": ["Canary", one, other]}
+
+    for name, preference, strategy in (
+        ("Alarms", watched | {"Alarms": chosen([{"Ref": "Watch"}], nothing)}, slowly),
+        ("Alarms", watched | {"Alarms": chosen(nothing, [{"Ref": "Watch"}])}, slowly),
+        ("Alarms", watched | {"Alarms": [chosen({"Ref": "Watch"}, nothing)]}, slowly),
+        ("Alarms", {"Type": chosen("AllAtOnce", slowly), "Alarms": chosen(nothing, [{"Ref": "Watch"}])}, slowly),
+        # one condition is not both true and false
+        ("Alarms", {"Type": chosen("AllAtOnce", slowly), "Alarms": chosen([{"Ref": "Watch"}], nothing)}, "AllAtOnce"),
+        ("Type", watched | {"Type": chosen(nothing, slowly)}, slowly),
+        ("Type", watched | {"Type": chosen({"Ref": "Stage"}, slowly)}, slowly),
+        ("", chosen({"Type": "AllAtOnce", "Enabled": True}, watched), slowly),
+        ("", chosen(watched, nothing), slowly),
     ):
-        kind = {"Fn::If": ["Canary", "AllAtOnce", "Canary10Percent5Minutes"]}
-        given = sam({"Type": kind, "Alarms": alarms}, None, {"Watch": alarm}) | {
+        given = sam(preference, None, {"Watch": alarm}) | {
             "Parameters": {"Stage": {"Type": "String"}},
             "Conditions": {"Canary": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
         }
         loaded, remarks = imported(tmp_path, given)
-        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["Canary10Percent5Minutes"])
+        assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], [strategy]), preference
         what = "the parameter Stage has no default; give it with --parameter Stage=VALUE; the condition Canary was taken as"
-        assert any(remark.startswith(f"DeploymentPreference.Alarms: {what}") for remark in remarks)
+        where = f"DeploymentPreference.{name}".removesuffix(".")
+        assert [
+            remark.partition(" Canary was taken as")[0] for remark in remarks if "Canary was taken as" in remark
+        ] == [f"{where}: {what}".removesuffix(" Canary was taken as")]
+
+
+def test_a_condition_that_something_else_asked_first_is_said(tmp_path: Path) -> None:
+    kind = {"Fn::If": ["Canary", "Canary10Percent5Minutes", "AllAtOnce"]}
+    auth = {"Authorizers": {"Own": {"FunctionArn": {"Fn::If": ["Canary", "a", "b"]}}}}
+    web = {"Type": "AWS::Serverless::Api", "Properties": {"StageName": "v1", "Auth": auth}}
+    given = sam({"Type": kind}, None, {"Web": web}) | {"Conditions": {"Canary": {"Fn::Equals": ["a", "a"]}}}
+    assert "the condition Canary was taken as true" in imported(tmp_path, given)[1]
+
+
+def test_loops_make_conditions_and_nothing_twice(tmp_path: Path) -> None:
+    kind = {"Fn::If": ["Is1", "Canary10Percent5Minutes", "AllAtOnce"]}
+    queue = {"Type": "AWS::SQS::Queue"}
+    given = sam({"Type": kind}, None, {
+        "Jobs": queue, "Fn::ForEach::Same": ["N", ["a"], {"Jobs": {"Type": "AWS::SNS::Topic"}}],
+        "Fn::ForEach::Twice": ["N", ["a", "b"], {"More": queue}],
+    }) | {"Conditions": {"Fn::ForEach::Ones": ["N", ["1"], {"Is${N}": {"Fn::Equals": ["1", {"Ref": "N"}]}}]}}  # fmt: skip
+    loaded, remarks = imported(tmp_path, given)
+    assert list(loaded.strategies) == ["Canary10Percent5Minutes"]
+    assert "left out: Fn::ForEach::Same: Jobs would be there twice, which CloudFormation refuses" in remarks
+    assert "left out: Fn::ForEach::Twice: what it expands to is not read: More would be there twice" in remarks
 
 
 def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
@@ -1022,3 +1059,10 @@ def test_two_functions_may_share_a_deployment_group(tmp_path: Path) -> None:
     read = every(stack_of(path))
     assert [one.identity for one in read] == ["Orders", "Bills"]
     assert all(one.deployed is not None and one.deployed.shift == "Linear10PercentEvery1Minute" for one in read)
+
+
+def test_numbers_that_lambda_refuses_are_said(tmp_path: Path) -> None:
+    loaded, remarks = imported(tmp_path, sam(Timeout=-5, ReservedConcurrentExecutions=-1))
+    assert (loaded.function.timeout, loaded.function.reserved_concurrency) == (3, None)
+    assert "Timeout: cannot be read, got -5; 3 is the default" in remarks
+    assert "ReservedConcurrentExecutions: cannot be read, got -1" in remarks

@@ -304,3 +304,36 @@ def test_the_retries_of_rules_and_schedules(tmp_path: Path) -> None:
     rule, schedule = loaded.dump()["traffic"]
     assert rule["delivery"] == schedule["delivery"] == {"retries": 1, "max_age": "1 min"}
     assert schedule["arrivals"]["cron"]["within"] == "3 min"
+
+
+def later(data: dict[str, Any], address: str, unknown: Any, expressions: Any) -> None:
+    """Makes a part of a resource known after apply."""
+    data["resource_changes"].append({"address": address, "change": {"after_unknown": unknown}})
+    data["configuration"]["root_module"]["resources"].append({"address": address, "expressions": expressions})
+
+
+def test_alarms_and_dimensions_that_are_known_after_apply(tmp_path: Path) -> None:
+    data = plan()
+    by_address = {part["address"]: part["values"] for part in data["planned_values"]["root_module"]["resources"]}
+    by_address["aws_codedeploy_deployment_group.orders"]["alarm_configuration"] = [{"enabled": True}]
+    references = [f"aws_cloudwatch_metric_alarm.{name}{end}" for name in ("errors", "rate") for end in (".id", "")]
+    expressions = {"alarm_configuration": [{"alarms": {"references": references}}]}
+    later(data, "aws_codedeploy_deployment_group.orders", {"alarm_configuration": [{"alarms": True}]}, expressions)
+    by_address["aws_cloudwatch_metric_alarm.errors"]["dimensions"] = None
+    for change in data["resource_changes"]:
+        if change["address"] == "aws_cloudwatch_metric_alarm.errors":
+            change["change"]["after_unknown"] = {"dimensions": True}
+    loaded, _ = imported(tmp_path, data)
+    assert {name: alarm.of for name, alarm in loaded.alarms.items()} == {"errors": "new_version", "rate": "alias"}
+
+
+def test_a_rule_that_is_known_after_apply_is_said(tmp_path: Path) -> None:
+    data = plan()
+    resources = data["planned_values"]["root_module"]["resources"]
+    resources.append(resource("aws_cloudwatch_composite_alarm", "both", alarm_name="both"))
+    resources[3]["values"]["alarm_configuration"][0]["alarms"] = ["both"]
+    expressions = {"alarm_rule": {"references": ["aws_cloudwatch_metric_alarm.errors.arn"]}}
+    later(data, "aws_cloudwatch_composite_alarm.both", {"alarm_rule": True}, expressions)
+    _, remarks = imported(tmp_path, data)
+    what = "AlarmRule: aws_cloudwatch_metric_alarm.errors.arn, which is known after apply, is not known"
+    assert any(remark.startswith(f"left out: both: {what}") for remark in remarks)

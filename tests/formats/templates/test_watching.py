@@ -351,12 +351,19 @@ def test_a_metric_of_the_users_own_is_a_stub(tmp_path: Path) -> None:
         ({"bad": "Failed", "all": "Placed"}, "1 - bad / all", "LessThanThreshold", 0.99, "1 - BAD / ALL"),
         ({"bad": "5XXCount", "all": "Responses"}, "100 * bad / all", "GreaterThanThreshold", 5, "100 * BAD / ALL"),
         ({"x": "Refused", "y": "Sold"}, "IF(x + y > 9, x / (x + y), 0)", "GreaterThanThreshold", 0.1,
-         "IF(BAD + ALL > 9, BAD / (BAD + ALL), 0)"),
+         "IF(BAD + (ALL - BAD) > 9, BAD / (BAD + (ALL - BAD)), 0)"),
+        ({"some": "TotalCount", "bad": "ErrorCount"}, "some - bad", "LessThanThreshold", 5, "ALL - BAD"),
+        ({"cold": "ColdStarts", "all": "Runs"}, "cold / all", "GreaterThanThreshold", 0.5, "BAD / ALL"),
+        ({"a": "Http5XX", "b": "Http2XX", "c": "Http4XX"}, "a / (a + b + c)", "GreaterThanThreshold", 0.05,
+         "BAD / (BAD + (ALL - BAD) + BAD)"),
+        ({"seen": "Requests"}, "FILL(seen, 0)", "LessThanThreshold", 10, "FILL(ALL, 0)"),
+        ({"ok": "Succeeded"}, "ok / invocations", "GreaterThanThreshold", 0.5, None),
         ({"done": "Done", "begun": "Begun"}, "IF(begun - done > 5, done / begun)", "LessThanThreshold", 0.8,
          "IF(ALL - (ALL - BAD) > 5, (ALL - BAD) / ALL)"),
         ({"ok": "Completed"}, "invocations - ok", "GreaterThanThreshold", 5, "invocations - (ALL - BAD)"),
         ({"ok": "Succeeded", "failed": "Failed"}, "100 * ok / (ok + failed)", "LessThanThreshold", 95,
          "100 * (ALL - BAD) / ((ALL - BAD) + BAD)"),
+        ({"bad": "Failed"}, "IF(invocations > 100, bad, 0)", "GreaterThanThreshold", 5, "IF(invocations > 100, BAD, 0)"),
         ({"a": "Height", "b": "Width"}, "a / a + b / b", "GreaterThanThreshold", 5, None),
     ],
 )  # fmt: skip
@@ -374,7 +381,7 @@ def test_metric_maths_tells_what_own_metrics_count(
     loaded, remarks = imported(tmp_path, {"Watch": alarm})
     if shown is None:
         assert loaded.alarms == {}
-        assert any("what its metrics of your own count is not known" in remark for remark in remarks)
+        assert any(re.search("what .* counts? is not known", remark) for remark in remarks)
         return
     only = loaded.alarms["watch"]
     text = str(only.expression)
@@ -382,6 +389,28 @@ def test_metric_maths_tells_what_own_metrics_count(
         counts = loaded.metrics[query.metric].counts if query.metric in loaded.metrics else None
         text = re.sub(rf"\b{key}\b", {"bad_requests": "BAD", "requests": "ALL"}.get(str(counts), key), text)
     assert text == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "statistic", "sign", "limit", "shown"),
+    [
+        ("Succeeded", "Sum", "LessThanThreshold", 10, "count - count_bad"),
+        ("Requests", "Sum", "LessThanThreshold", 10, "Requests"),
+        ("Succeeded", "Maximum", "LessThanThreshold", 1, "Succeeded"),
+        ("Succeeded", "Sum", "GreaterThanThreshold", 10, "what Succeeded counts is not known"),
+        ("Overrides", "Maximum", "GreaterThanOrEqualToThreshold", 1, "Overrides"),
+        ("Seconds", "Maximum", "GreaterThanThreshold", 3, "what Seconds measures is not known"),
+    ],
+)
+def test_what_an_alarms_only_metric_counts_fits_its_name(
+    name: str, statistic: str, sign: str, limit: float, shown: str, tmp_path: Path
+) -> None:
+    alarm = plain(Namespace="shop", MetricName=name, Dimensions=None, Statistic=statistic, ComparisonOperator=sign)
+    loaded, remarks = imported(tmp_path, {"Watch": alarm | {"Threshold": limit}})
+    if loaded.alarms:
+        assert shown in (loaded.alarms["watch"].metric, str(loaded.alarms["watch"].expression).strip("()"))
+    else:
+        assert any(shown in remark for remark in remarks)
 
 
 def test_an_own_metric_of_the_version_that_is_deployed(tmp_path: Path) -> None:
@@ -698,3 +727,20 @@ def test_a_logical_id_as_text_is_no_name(name: Any, told: bool, tmp_path: Path) 
     deployed = stack_of(path).read("Orders")
     assert deployed.acting == ["watch"]
     assert any("Watch is listed as text, and no alarm has that name" in remark for remark in deployed.remarks) is told
+
+
+def test_an_alarm_of_another_stack_is_named_with_the_place_of_its_name(tmp_path: Path) -> None:
+    given = template({"Watch": plain()})
+    alarms = given["Resources"]["Orders"]["Properties"]["DeploymentPreference"]["Alarms"]
+    alarms += [{"Fn::GetAtt": ["Nested", "Outputs.Alarm"]}, {"Fn::ImportValue": "shared-alarm"}, "elsewhere"]
+    path = tmp_path / "template.json"
+    path.write_text(text := json.dumps(given, indent=1))
+    places = {
+        "Nested.Outputs.Alarm": '"Fn::GetAtt"', "elsewhere": '"elsewhere"',
+        "Fn::ImportValue of shared-alarm is not known before the deployment": '"Fn::ImportValue"',
+    }  # fmt: skip
+    remarks = stack_of(path).read("Orders").remarks
+    for name, mark in places.items():
+        (said,) = (remark for remark in remarks if remark.startswith(f"left out: {name}: it is not in the template ("))
+        line = int(said.rpartition(":")[2].rstrip(")"))
+        assert any(mark in shown for shown in text.splitlines()[line - 1 : line + 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from builders import scenario
 from scipy.stats import binom, poisson
 
 from rollout_sim.control.alarms import Alarm
+from rollout_sim.core.files import FileReader
+from rollout_sim.core.minutes import stamp_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.core.yaml_io import to_yaml
 from rollout_sim.function.error_rates import paths_of
+from rollout_sim.function.faults import Fault, Slowdown
+from rollout_sim.function.recorded import RecordedDurations
 from rollout_sim.scenario.scenario import Scenario
 from rollout_sim.study.recommend.candidates import Candidate, alarms, strategies, with_candidates
 from rollout_sim.study.recommend.screening import Screen, screenable
@@ -117,3 +122,24 @@ def test_what_the_closed_forms_do_not_know(changes: dict[str, object]) -> None:
     alarm = Alarm(metric="errors", of="new_version", threshold="> 3")
     assert screenable(alarm)
     assert not screenable(replace(alarm, **changes))
+
+
+def test_durations_that_follow_the_time_of_day_are_screened_by_their_levels(tmp_path: Path) -> None:
+    """A version that is three times as slow is found at hours that are slow anyway, not whenever the whole day's p99 is beyond."""
+    hours = np.repeat(np.tile(np.exp(0.7 * np.sin(2 * np.pi * np.arange(24) / 24)), 3), 60)
+    rows = [f"{stamp_of(60 * k)}:00,function,600,0,{80 * at:.1f},{400 * at:.1f}\n" for k, at in enumerate(hours)]
+    head = "time,of,invocations,errors,duration_p50_ms,duration_p99_ms\n"
+    (tmp_path / "minutes.csv").write_text(head + "".join(rows), encoding="utf-8")
+    recorded = RecordedDurations(minutes="minutes.csv", draw="blocks").with_files(tmp_path, FileReader())
+    given = scenario(**QUIET)
+    versions = {name: replace(spec, duration=recorded) for name, spec in given.function.versions.items()}
+    given = replace(given, function=replace(given.function, versions=versions))
+    slow = given.with_faults("2", [Fault(latency=Slowdown(factor=3.0))])
+    good = given.with_faults("2", [])
+    limit = 0.9
+    alarm = Alarm(metric="duration", statistic="p99", of="new_version", threshold=f"> {limit} s", datapoints="2 of 2")
+    stopped = Screen([slow, good], [alarm], 10.0, found_after=900.0).screen(given.strategies["c"].plan).stopped[0]
+    seen = float((3 * 0.4 * hours > limit).mean())
+    assert stopped[0] == pytest.approx(seen, abs=0.1)
+    assert 0.5 < seen < 0.9
+    assert stopped[1] < 0.1
