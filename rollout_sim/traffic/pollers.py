@@ -287,7 +287,8 @@ class QueuePoller:
         self._changed = math.inf  # since when there may be a batch that `take` was not asked for
 
     def arrive(self, t: float, record: Record) -> None:
-        """A message comes; where others wait for a place already it waits with them."""
+        """A message comes, after those that come back just now; where others wait for a place already it waits with them."""
+        self.settle(t)
         self._backlog.add(record)
         if not self.scaling.rising:
             self._changed = t
@@ -352,7 +353,7 @@ class QueuePoller:
     def settle(self, t: float) -> None:
         """Messages whose visibility timeout is over come back."""
         while self._invisible and self._invisible[0][0] <= t:
-            record = heappop(self._invisible)[2]
+            record, self._changed = heappop(self._invisible)[2], t
             if self._mapping.max_receives is not None and record.receives >= self._mapping.max_receives:
                 self._lost(record, DEAD_LETTER)
             elif self._too_old(record, t):

@@ -185,9 +185,13 @@ def test_a_difference_in_the_rules_would_be_noticed(kind: str, wrong: dict[str, 
         assert_equal(right, other)
 
 
-def test_what_comes_back_as_its_retention_ends_is_lost_on_both_planes() -> None:
-    """A throttled message comes back after 60 s to the microsecond, however their sum is rounded."""
-    source = QUEUE | {"arrivals": {"fixed": "310007 us"}, "batch": {"size": 1}, "visibility_timeout": "10 s"}
+@pytest.mark.parametrize(
+    "beat",
+    [pytest.param("310007 us", id="as its retention ends"), pytest.param("250 ms", id="as others arrive")],
+)
+def test_what_comes_back_at_the_moment_of_something_else(beat: str) -> None:
+    """The retention is 60 s to the microsecond, however their sum with an arrival is rounded."""
+    source = QUEUE | {"arrivals": {"fixed": beat}, "batch": {"size": 1}, "visibility_timeout": "10 s"}
     versions = {"1": {"duration": "1 s"}, "2": {"like": "1"}}
     given_ = scenario(
         traffic=[source | {"retention": "60 s"}], horizon="100 s", rollout__start="1 min",

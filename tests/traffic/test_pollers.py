@@ -181,6 +181,20 @@ class TestQueues:
         assert poller.take(tick(ODD + 60.0)) is None
         assert fates(poller) == [(0, EXPIRED)]
 
+    @pytest.mark.parametrize("looked_at", [False, True])
+    def test_a_message_that_comes_back_goes_before_one_that_arrives_at_that_moment(self, looked_at: bool) -> None:
+        """Also where the backlog is looked at then: a look changes nothing."""
+        poller = QueuePoller(replace(QUEUE, size=1))
+        arrive(poller, 1)
+        batch = poller.take(0.0)
+        assert batch is not None
+        poller.done(0.1, batch, [True])
+        if looked_at:
+            poller.settle(60.0)
+        arrive(poller, 1, 60.0, first=1)
+        assert poller.wake() == 60.0
+        assert [numbers(batch) for batch in take_all(poller, 60.0)] == [[0], [1]]
+
     def test_a_window_that_ends_while_no_place_is_free_asks_for_no_wake_in_the_past(self) -> None:
         poller = QueuePoller(replace(QUEUE, window=1.0, concurrency=2))
         arrive(poller, 20)

@@ -185,6 +185,7 @@ def settle(p: Polls, source: int, t: float) -> None:
     now = micros(t)
     while p.sources[source].stream == 0 and p.sources[source].entries > 0 and p.heap[source, 0, 0] <= now:
         i = Index(_pop(p, source))
+        p.sources[source].changed = now
         fate = fate_if_old(p, source, i, t)
         if 0 <= p.sources[source].max_receives <= p.records[i].receives:
             fate = DEAD_LETTER

@@ -194,6 +194,7 @@ def arrive_record(s: State, p: Polls, source: Index, t: float) -> None:
     if p.sources[source].stream == 1:
         enter(p, source, t, i)
     else:
+        settle(p, source, t)
         add(p, source, i)
         if p.sources[source].rising == 0:
             p.sources[source].changed = micros(t)
