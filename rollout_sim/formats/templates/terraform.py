@@ -301,7 +301,7 @@ class _Translation:
         """What the first reference with a wanted attribute stands for: a value that is known, or a symbol of the resource."""
         for reference in references:
             base = re.sub(r"\[[^]]*\]", "", resource.module + reference)
-            for other in self.resources:
+            for other in self._meant(resource, reference):
                 start = re.sub(r"\[[^]]*\]", "", other.address)
                 attribute = base.removeprefix(f"{start}.")
                 if attribute == base or "." in attribute or not wanted(attribute):
@@ -320,6 +320,17 @@ class _Translation:
                 return {"Ref": self.names[other.address]}
         shown = next((reference for reference in references if "." in reference), "a value")
         return {"Ref": f"{shown}, which is known after apply,"}
+
+    def _meant(self, resource: _Resource, reference: str) -> list[_Resource]:
+        """What a reference may be to, inside its own module: first the instance that it names, then that of the same key."""
+        index = re.search(r"\[[^]]*\]$", resource.address)
+
+        def distance(other: _Resource) -> int:
+            if f"{resource.module}{reference}.".startswith(f"{other.address}."):
+                return 0
+            return 1 if index is not None and other.address.endswith(index[0]) else 2
+
+        return sorted((other for other in self.resources if other.module == resource.module), key=distance)
 
     def _alarms(self, resource: _Resource, references: list[str]) -> list[Any]:
         """The alarms that a list refers to, each once, in their order: of several instances those that are meant, or all.

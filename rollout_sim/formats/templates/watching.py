@@ -670,7 +670,7 @@ class Watching:
         if not isinstance(version, Symbol) and "⟨" not in version:
             raise ValueError(f"it watches the version {version}, whatever is rolled out")
         other = self._function_of(version.strip("⟨⟩").partition(".")[0])
-        if other not in (None, self.callee.function):
+        if other is not None and self.callee.function not in (other, self.resolver.physical(other)):
             why = f"ExecutedVersion is a version of {other}, FunctionName {self.callee.function}"
             return self._revived(identity, dimensions, why)
         return "new_version"

@@ -357,6 +357,31 @@ def test_which_alarms_a_list_means_that_is_known_after_apply(
     assert gone == ([f" {shown} (known after apply)"] if shown else [])
 
 
+def test_each_instance_of_a_module_has_its_own_version_and_alarm(tmp_path: Path) -> None:
+    """What an instance refers to is inside of it: the other one's version would make an alarm that can have no data."""
+    data = plan()
+    references = ["aws_cloudwatch_metric_alarm.errors.alarm_name", "aws_cloudwatch_metric_alarm.errors"]
+    expressions = {"alarm_configuration": [{"alarms": {"references": references}}]}
+    later(data, "aws_codedeploy_deployment_group.orders", {"alarm_configuration": [{"alarms": True}]}, expressions)
+    root, changes = data["planned_values"]["root_module"], data["resource_changes"]
+    root["resources"][3]["values"]["alarm_configuration"] = [{"enabled": True}]
+    plain = json.dumps(root.pop("resources"))
+    root["child_modules"], data["resource_changes"] = [], []
+    for key, threshold in (("a", 3), ("b", 9)):
+        prefix = f'module.fn["{key}"]'
+        resources = json.loads(plain.replace("orders-prod", f"orders-{key}").replace("orders-errors", f"errors-{key}"))
+        for part in resources:
+            part["address"] = f"{prefix}.{part['address']}"
+        resources[4]["values"]["threshold"] = threshold
+        root["child_modules"].append({"address": prefix, "resources": resources})
+        data["resource_changes"] += [change | {"address": f"{prefix}.{change['address']}"} for change in changes]
+    configured = data["configuration"]["root_module"]
+    data["configuration"]["root_module"] = {"module_calls": {"fn": {"module": configured}}}
+    read = every(read_terraform(saved(tmp_path, data)))
+    alarms = [alarm for one in read if one.deployed is not None for alarm in one.deployed.alarms.values()]
+    assert [(alarm["of"], alarm["threshold"]) for alarm in alarms] == [("new_version", "> 3"), ("new_version", "> 9")]
+
+
 def test_a_rule_that_is_known_after_apply_is_said(tmp_path: Path) -> None:
     data = plan()
     resources = data["planned_values"]["root_module"]["resources"]
