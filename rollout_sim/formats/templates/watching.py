@@ -84,6 +84,8 @@ _DIMENSIONS: Final = ("FunctionName", "Resource", "ExecutedVersion")
 _BAND: Final = re.compile(r"\s*ANOMALY_DETECTION_BAND\(\s*(\w+)\s*(?:,\s*([\d.]+)\s*)?\)\s*")
 _WORD: Final = re.compile(r"\"[^\"]*\"|'[^']*'|\b[a-z]\w*\b")
 _SYMBOL: Final = re.compile(r"⟨([^⟩]*)⟩")
+_UNREAD: Final = re.compile(r"⟨[^⟩]*⟩|\{\{resolve:[^}]*\}\}")
+"""A symbol, or a reference that only the deployment resolves."""
 _ARNS: Final = (("AWS::Lambda::Alias", ""), ("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", ""))
 """What is an ARN, by the type of a resource and its attribute; `!Ref` is none."""
 _TRIMMED: Final = re.compile(r"TM\((?:0+(?:\.0*)?%)?:([\d.]+)%\)", re.IGNORECASE)
@@ -320,7 +322,7 @@ class Watching:
             statistic = self._value(properties, "ExtendedStatistic") or self._value(properties, "Statistic") or "Sum"
             metric = self._metric(identity, stat, statistic, self._value(properties, "Period") or 60)
             sign, limit = self._sign(properties), self._limit(properties)
-            fields |= self._alone(identity, self._of_readings(identity, metric, sign, limit), sign, limit)
+            fields |= self._alone(identity, metric, sign, limit)
         periods = int(self._value(properties, "EvaluationPeriods") or 1)
         fields["datapoints"] = f"{int(self._value(properties, 'DatapointsToAlarm') or periods)} of {periods}"
         treatment = str(self._value(properties, "TreatMissingData") or "missing")
@@ -571,6 +573,7 @@ class Watching:
     def _alone(self, identity: str, metric: dict[str, Any], sign: str, limit: float) -> dict[str, Any]:
         """The fields of an alarm on one metric; what one of the user's own counts is a guess."""
         if not isinstance(metric["metric"], Own):
+            metric = self._of_readings(identity, metric, sign, limit)
             return metric | {"threshold": _threshold(sign, limit, metric)}
         role = role_alone(metric, sign, limit)
         expression, metrics = self._counted(identity, "count", {"count": metric}, {"count": role})
@@ -603,7 +606,7 @@ class Watching:
         mine = any(
             match is not None
             and re.search(r"\.Version\b", match[1])
-            and self._function_of(match[1].partition(".")[0]) == self.callee.function
+            and self._is_own(self._function_of(match[1].partition(".")[0]) or "")
             for match in versions
         )
         return "new_version" if mine else "alias"
@@ -670,10 +673,14 @@ class Watching:
         if not isinstance(version, Symbol) and "⟨" not in version:
             raise ValueError(f"it watches the version {version}, whatever is rolled out")
         other = self._function_of(version.strip("⟨⟩").partition(".")[0])
-        if other is not None and self.callee.function not in (other, self.resolver.physical(other)):
+        if other is not None and not self._is_own(other):
             why = f"ExecutedVersion is a version of {other}, FunctionName {self.callee.function}"
             return self._revived(identity, dimensions, why)
         return "new_version"
+
+    def _is_own(self, identity: str) -> bool:
+        """Whether the function with this logical id is the one that is rolled out, which only its name may tell."""
+        return self.callee.function in (identity, self.resolver.physical(identity))
 
     def _function_of(self, identity: str) -> str | None:
         """The function that a logical id stands for, or that it is a version of; None where neither is in the template."""
@@ -691,8 +698,8 @@ class Watching:
         own = self.resolver.physical(function).replace("⟨", "${").replace("⟩", "}")
         right = {"FunctionName": own}
         scope = "function"
-        named = self._shown(dimensions.get("FunctionName", "")).removeprefix("arn:")
-        qualified = ":" in named and not named.startswith("aws")
+        named = self._shown(dimensions.get("FunctionName", ""))
+        qualified = _is_qualified(named) and not named.startswith("arn:")
         if qualified or dimensions.keys() & {"Resource", "ExecutedVersion"} or "FunctionName" not in dimensions:
             right["Resource"], scope = f"{own}:{alias}", "alias"
         if "ExecutedVersion" in dimensions:
@@ -765,7 +772,7 @@ class Watching:
             form = {"FunctionName": "the function's name", "Resource": "name:alias"}.get(name, "the version's number")
             return f"{name} is an ARN, where the metrics have {form}"
         base = shown.partition(":")[0]
-        if name == "FunctionName" and ":" in shown:
+        if name == "FunctionName" and _is_qualified(shown):
             return (
                 f"FunctionName is {shown}, where the metrics have the function's name alone, and name:alias as Resource"
             )
@@ -796,6 +803,11 @@ class Watching:
         if operator not in _SIGNS:
             raise ValueError(f"ComparisonOperator: got {operator!r}; allowed {', '.join(_SIGNS)}")
         return _SIGNS[str(operator)]
+
+
+def _is_qualified(name: str) -> bool:
+    """Whether a function's name has an alias or a version behind it; what stands for a value that is not known has none."""
+    return ":" in _UNREAD.sub("", name)
 
 
 def _switched(value: Any) -> bool:

@@ -413,6 +413,13 @@ def test_what_an_alarms_only_metric_counts_fits_its_name(
         assert any(shown in remark for remark in remarks)
 
 
+@pytest.mark.parametrize("name", [{"Fn::ImportValue": "orders"}, {"Fn::FindInMap": ["A", "b", "c"]}])
+def test_a_function_that_is_not_known_is_not_dead(name: Any, tmp_path: Path) -> None:
+    """The reason why it is not known has colons in it, and no alias."""
+    only = single(tmp_path, plain(Dimensions=dimensions(FunctionName=name)))
+    assert only.of == "function"
+
+
 def test_the_namespace_lambda_may_be_a_users_own(tmp_path: Path) -> None:
     own = plain(Namespace="Lambda", Dimensions=dimensions(Service="orders"))
     loaded, remarks = imported(tmp_path, {"Own": own, "Meant": plain(Namespace="Lambda")})
@@ -731,9 +738,12 @@ def test_the_sum_of_a_queue_s_readings(period: int, sign: str, limit: float, thr
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 60, "RedrivePolicy": redrive}}
     event = {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": ["Jobs", "Arn"]}}}
     dead = alarm | {"Dimensions": dimensions(QueueName={"Fn::GetAtt": ["Dead", "QueueName"]})}
-    resources = {"Watch": alarm, "WatchDead": dead, "Jobs": queue, "Dead": {"Type": "AWS::SQS::Queue"}}
-    loaded, remarks = imported(tmp_path, resources, listed=["Watch", "WatchDead"], Events={"Jobs": event})
-    assert [alarm.statistic for alarm in loaded.alarms.values()] == ["maximum", "maximum"] * through
+    named = {key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions")}
+    query = {"Id": "m", "ReturnData": True, "MetricStat": {"Metric": named, "Stat": "Sum", "Period": period}}
+    same = of_maths(Metrics=[query], ComparisonOperator=sign, Threshold=limit)
+    resources = {"Watch": alarm, "WatchDead": dead, "Same": same, "Jobs": queue, "Dead": {"Type": "AWS::SQS::Queue"}}
+    loaded, remarks = imported(tmp_path, resources, listed=["Watch", "WatchDead", "Same"], Events={"Jobs": event})
+    assert [alarm.statistic for alarm in loaded.alarms.values()] == ["maximum"] * 3 * through
     assert any("the Sum of its readings was taken as their Maximum" in remark for remark in remarks) is through
 
 
