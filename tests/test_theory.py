@@ -40,8 +40,9 @@ def test_the_readme_says_how_often_the_alarm_of_checkout_stops_a_good_version() 
     share = alarm_fired(1 - math.exp(-300 * 0.001), 2, 2, 5)
     for page in ("README.md", "docs/comparing.md"):
         text = " ".join((Path(__file__).parents[1] / page).read_text(encoding="utf-8").split())
-        printed = float(re.findall(r"in ([0-9.]+)%(?: to [0-9.]+%)? of the rollouts", text)[0]) / 100
-        assert abs(printed - share) < 3 * math.sqrt(share * (1 - share) / 10_000)  # as many replications as compare has
+        intervals = re.findall(r"in [0-9.]+% \[([0-9.]+)%, ([0-9.]+)%\] of the rollouts", text)
+        low, high = (float(end) / 100 for end in intervals[0])
+        assert low < share < high
 
 
 # --- detection ------------------------------------------------------------------------------------------------

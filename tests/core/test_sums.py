@@ -21,7 +21,7 @@ WHOLE = {
     "counted.values(", "count for _, count in self._launching", "provisioned.environments for", "not np.isnan(",
     "source.fates[fate] for", "lost.values(", "finding.meant is None or",
     "source.owners.count for", "part.replications for",
-    "rank for rank, _", "rows.size for rows", "release.bad for", "map(box.overlaps, ",
+    "rank for rank, _", "rows.size for rows", "map(_watched_by, value", "release.bad for", "map(box.overlaps, ",
 }  # fmt: skip
 """What whole numbers are summed of."""
 
