@@ -246,10 +246,10 @@ class Stack:
         """The deployment group: its configuration, its alarms, and whether it rolls back."""
         given = self.resources[group]["Properties"] if group is not None else {}
         properties = Properties(resolver, given, remarks)
-        self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
         properties.prefer("AlarmConfiguration", _watched_by)
         alarms = properties.inside("AlarmConfiguration")
         alarms.prefer("Alarms", _watched_by)
+        self._shift(deployed, properties, "DeploymentConfigName", "DeploymentConfigName")
         entries = [
             entry.get("Name") if isinstance(entry, Mapping) and "Name" in entry else entry
             for entry in alarms.items("Alarms")

@@ -1033,6 +1033,25 @@ def test_of_a_condition_that_is_not_known_the_alternative_with_alarms_is_taken(t
         ] == [f"{where}: {what}".removesuffix(" Canary was taken as")]
 
 
+def test_the_alarms_of_a_group_decide_before_its_shift(tmp_path: Path) -> None:
+    watched = {"Enabled": True, "Alarms": [{"Name": {"Ref": "Watch"}}]}
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+        "Namespace": "AWS/Lambda", "MetricName": "Errors", "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Orders"}}],
+        "Statistic": "Sum", "Period": 60, "EvaluationPeriods": 1, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold",
+    }}  # fmt: skip
+    shift = {"Fn::If": ["Prod", "CodeDeployDefault.LambdaAllAtOnce", "CodeDeployDefault.LambdaCanary10Percent5Minutes"]}
+    group = {
+        "DeploymentConfigName": shift,
+        "AlarmConfiguration": {"Fn::If": ["Prod", watched, {"Ref": "AWS::NoValue"}]},
+    }
+    given = cloudformation(group, {"Watch": alarm}) | {
+        "Parameters": {"Stage": {"Type": "String"}},
+        "Conditions": {"Prod": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}},
+    }
+    loaded, _ = imported(tmp_path, given)
+    assert (list(loaded.alarms), list(loaded.strategies)) == (["watch"], ["AllAtOnce"])
+
+
 def test_a_condition_that_something_else_asked_first_is_said(tmp_path: Path) -> None:
     kind = {"Fn::If": ["Canary", "Canary10Percent5Minutes", "AllAtOnce"]}
     auth = {"Authorizers": {"Own": {"FunctionArn": {"Fn::If": ["Canary", "a", "b"]}}}}
