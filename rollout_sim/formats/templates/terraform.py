@@ -278,6 +278,9 @@ class _Translation:
         if resource.kind == "aws_lambda_function" and properties.get("ReservedConcurrentExecutions") == -1:
             properties.pop("ReservedConcurrentExecutions")
         if resource.kind == "aws_codedeploy_deployment_group":
+            if "AlarmConfiguration" not in properties and resource.unknown.get("alarm_configuration") is True:
+                # A dynamic block, of which a plan does not even have the expressions.
+                properties["AlarmConfiguration"] = {"Alarms": self._alarms(resource, [])}
             alarms = properties.get("AlarmConfiguration")
             if isinstance(alarms, dict) and "Alarms" not in alarms:  # their names are known after apply
                 later = next(iter(_listed(resource.unknown, "alarm_configuration")), {})

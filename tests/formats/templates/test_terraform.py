@@ -357,6 +357,17 @@ def test_which_alarms_a_list_means_that_is_known_after_apply(
     assert gone == ([f" {shown} (known after apply)"] if shown else [])
 
 
+def test_a_dynamic_block_of_alarms_that_is_known_after_apply_is_said(tmp_path: Path) -> None:
+    data = plan()
+    group = data["planned_values"]["root_module"]["resources"][3]
+    del group["values"]["alarm_configuration"]
+    later(data, "aws_codedeploy_deployment_group.orders", {"alarm_configuration": True}, {})
+    loaded, remarks = imported(tmp_path, data)
+    assert not loaded.alarms
+    assert any("a value (known after apply): it is not in the template" in remark for remark in remarks)
+    assert any("nothing watches the rollout" in remark for remark in remarks)
+
+
 def test_each_instance_of_a_module_has_its_own_version_and_alarm(tmp_path: Path) -> None:
     """What an instance refers to is inside of it: the other one's version would make an alarm that can have no data."""
     data = plan()
