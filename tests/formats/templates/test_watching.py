@@ -413,7 +413,13 @@ def test_what_an_alarms_only_metric_counts_fits_its_name(
         assert any(shown in remark for remark in remarks)
 
 
-@pytest.mark.parametrize("name", [{"Fn::ImportValue": "orders"}, {"Fn::FindInMap": ["A", "b", "c"]}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        {"Fn::ImportValue": "orders"}, {"Fn::FindInMap": ["A", "b", "c"]},
+        "{{resolve:ssm:/orders/name:1}}", {"Fn::Sub": "{{resolve:ssm:/${AWS::StackName}/name}}"},
+    ],
+)  # fmt: skip
 def test_a_function_that_is_not_known_is_not_dead(name: Any, tmp_path: Path) -> None:
     """The reason why it is not known has colons in it, and no alias."""
     only = single(tmp_path, plain(Dimensions=dimensions(FunctionName=name)))
