@@ -1,7 +1,7 @@
 """Estimates: a mean with its interval, and quantiles where a mean hides the tail.
 
-All intervals are at `LEVEL`: Wilson's for shares, Student's t for means (on the logarithm of the mean where the values are
-too skewed for it), order statistics for quantiles.
+All intervals are at `LEVEL`: Wilson's for shares, Newcombe's for their differences, Student's t for means (on the logarithm of the
+mean where the values are too skewed for it), order statistics for quantiles.
 """
 
 from __future__ import annotations
@@ -108,6 +108,32 @@ def difference(values: FloatArray, others: FloatArray, unit: float = 1.0) -> Est
     return Estimate(
         n=estimate.n, mean=estimate.mean, low=estimate.mean - width, high=estimate.mean + width, quantiles={}
     )
+
+
+def share_difference(hits: BoolArray, others: BoolArray) -> Estimate:
+    """By how much larger the share of the replications is that `hits` have than the one that `others` have, pair by pair.
+
+    Both of shape (replications,). Newcombe's interval for paired shares (1998, method 10): how far each share is from the ends of
+    its own interval (Wilson's), added as two correlated errors are; so it never reaches beyond -1 or 1.
+    """
+    n = hits.size
+    both, first, second = (int(part.sum()) for part in (hits & others, hits & ~others, ~hits & others))
+    neither = n - both - first - second
+    share, other = (both + first) / n, (both + second) / n
+    below, above = (abs(share - end) for end in wilson(both + first, n))
+    other_below, other_above = (abs(other - end) for end in wilson(both + second, n))
+    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
+    agreement = float(both * neither - first * second)
+    if agreement > 0:
+        agreement = max(agreement - n / 2, 0.0)  # corrected for continuity
+    correlation = agreement / math.sqrt(margins) if margins else 0.0
+
+    def combined(distance: float, other_distance: float) -> float:
+        return math.sqrt(max(distance**2 - 2 * correlation * distance * other_distance + other_distance**2, 0.0))
+
+    mean = share - other
+    low, high = mean - combined(below, other_above), mean + combined(above, other_below)
+    return Estimate(n=n, mean=mean, low=low, high=high, quantiles={})
 
 
 def wilson(hits: float, n: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rollout_sim.core.statistics import Estimate, difference
+from rollout_sim.core.statistics import Estimate, difference, share_difference
 from rollout_sim.errors import ScenarioError
 from rollout_sim.run.batch import stopped
 from rollout_sim.study.comparison import Comparison, units_of
@@ -43,12 +43,12 @@ class Change:
         """
         sides = (self.before, self.after)
         columns = [side.columns[strategy] for side in sides]
-        was, now = (stopped(side).astype(float) for side in columns)
-        differences = {"stopped": difference(now, was), "good_version_stopped": None}
+        was, now = (stopped(side) for side in columns)
+        differences: dict[str, Estimate | None] = {"stopped": share_difference(now, was), "good_version_stopped": None}
         good = [side if side.twin is None else side.twin for side in sides]
         if any(side.twin is not None for side in sides):
-            was, now = (stopped(side.columns[strategy]).astype(float) for side in good)
-            differences["good_version_stopped"] = difference(now, was)
+            was, now = (stopped(side.columns[strategy]) for side in good)
+            differences["good_version_stopped"] = share_difference(now, was)
         units = units_of(self.before.scenario)
         shared = [name for name in columns[0] if name == "bad_requests" or name.startswith("budget_spent.")]
         for name in shared:

@@ -14,7 +14,7 @@ from rollout_sim.control.controller import OUTCOMES
 from rollout_sim.core.arrays import FloatArray, IntArray
 from rollout_sim.core.display import Plotted
 from rollout_sim.core.formatting import share
-from rollout_sim.core.statistics import Estimate, difference, mean_of, share_of
+from rollout_sim.core.statistics import Estimate, difference, mean_of, share_difference, share_of
 from rollout_sim.errors import ScenarioError
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
 from rollout_sim.run.batch import Batch, Samples, concatenate, stopped
@@ -105,9 +105,17 @@ class Comparison(Plotted):
 
     def differences(self, strategy: str) -> Estimates:
         """The mean differences of a `strategy` to the first one, replication by replication: strategy minus first."""
-        first, other = (_comparable(self.columns[name]) for name in (next(iter(self.columns)), strategy))
+        first, other = (self.columns[name] for name in (next(iter(self.columns)), strategy))
+        outcomes = (
+            (name, *(columns["outcome"] == OUTCOMES.index(name) for columns in (other, first)))
+            for name in ("rolled_back", "promoted")
+        )
         units = units_of(self.scenario)
-        return {name: difference(other[name], first[name], units.get(name, 1.0)) for name in other}
+        return {name: share_difference(now, was) for name, now, was in outcomes} | {
+            name: difference(other[name], first[name], units.get(name, 1.0))
+            for name in other
+            if name in PAIRED or name.startswith("budget_spent")
+        }
 
     @property
     def undecided(self) -> str:
@@ -469,14 +477,6 @@ def _reason(estimates: Estimates) -> str:
         if estimate is not None and estimate.mean:
             parts.append(f"{words} {share(estimate.mean)}")
     return ", ".join(parts)
-
-
-def _comparable(columns: Samples) -> Samples:
-    """The columns that differences are taken of."""
-    outcome = columns["outcome"]
-    shares = {name: (outcome == OUTCOMES.index(name)).astype(float) for name in ("rolled_back", "promoted")}
-    spent = {name: values for name, values in columns.items() if name.startswith("budget_spent")}
-    return {**shares, **{name: columns[name] for name in PAIRED if name in columns}, **spent}
 
 
 def _nested(estimates: Estimates) -> dict[str, Any]:

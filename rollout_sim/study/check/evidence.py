@@ -19,7 +19,7 @@ from rollout_sim.control.readings import POLLED
 from rollout_sim.control.slo import Objective
 from rollout_sim.control.strategies import Plan
 from rollout_sim.core.arrays import BoolArray, FloatArray
-from rollout_sim.core.statistics import Estimate, difference, share_of
+from rollout_sim.core.statistics import Estimate, share_difference, share_of
 from rollout_sim.core.streams import Streams
 from rollout_sim.function.faults import Fault, Slowdown
 from rollout_sim.planes.selection import EngineChoice, check_size, choose_engine
@@ -407,11 +407,9 @@ def often(compared: Comparison, strategy: str, outcome: str = "stopped") -> Esti
 
 def more(one: Comparison, other: Comparison, strategy: str, outcome: str = "stopped") -> Estimate:
     """By how much more often it is in `one` than in `other`: by pairs where they have the same replications."""
-    first, second = (hits(compared, strategy, outcome).astype(float) for compared in (one, other))
+    first, second = (hits(compared, strategy, outcome) for compared in (one, other))
     size = min(first.size, second.size)
-    estimate = difference(first[:size], second[:size])
-    assert estimate is not None
-    return estimate
+    return share_difference(first[:size], second[:size])
 
 
 def above(estimate: Estimate, limit: float) -> bool:
