@@ -50,10 +50,18 @@ main.main()
 """
 
 
+HEARD = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_DFL)
+"""
+"""Signals as a terminal gives them to a command, also where the tests themselves ignore some, as below `nohup`."""
+
+
 def ended(script: str) -> tuple[int, str]:
     """The exit status of a script of Python, and what it wrote to standard error."""
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", HEARD + script],
         capture_output=True,
         text=True,
         check=False,
@@ -80,7 +88,7 @@ def test_the_status_is_the_signals_also_where_python_would_end_by_another(name: 
 
 def test_who_is_to_ignore_a_hangup_does() -> None:
     body = "signal.raise_signal(signal.SIGHUP); print('whole')"
-    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + COMMAND.format(name="nohup", body=body)
+    script = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" + COMMAND.format(name="nohup", body=body)
     assert ended(script) == (0, "whole\n")
 
 
