@@ -10,11 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Final
+
+import numpy as np
 
 from rollout_sim.control.readings import TIMES, reading, statistic_of
 from rollout_sim.control.strategies import ALLOCATION
+from rollout_sim.core.distributions import Distribution
 from rollout_sim.core.minutes import MINUTE, iso_of
 from rollout_sim.core.units import parse, text
 from rollout_sim.core.yaml_io import commented
@@ -38,9 +40,9 @@ COLD_START: Final = "500 ms"
 RESTORE: Final = "200 ms"
 """The guessed cold start, and that of a function that is restored from a snapshot (SnapStart)."""
 _SPREAD: Final = 10.0
-"""How many times the median the 99th percentile of a guessed duration is; it is lognormal."""
-_SIGMA: Final = math.log(_SPREAD) / NormalDist().inv_cdf(0.99)
-"""The standard deviation of its logarithm."""
+"""How many times the median the 99th percentile of a guessed duration is."""
+_SHAPE: Final = Distribution("lognormal", (1 / _SPREAD, 1.0))
+"""A guessed duration, as a multiple of its 99th percentile."""
 RATES: Final = (
     "10/s", "5/s", "2/s", "1/s", "30/min", "10/min", "5/min", "2/min", "1/min", "30/h", "10/h", "5/h", "2/h", "1/h",
 )  # fmt: skip
@@ -151,7 +153,7 @@ class Deployed:
             return text(round(self.given / (unknown + past), 9), "rate")
         if not self.reserved:
             return RATES[0]
-        mean = self.duration[0] * math.exp(_SIGMA**2 / 2)
+        mean = self.duration[1] * _SHAPE.mean
         for rate in RATES:
             number, _, unit = rate.partition("/")
             load = float(number) * _PER_SECOND[unit] * unknown * mean
@@ -294,12 +296,12 @@ def _quiet_at(fields: Mapping[str, Any]) -> float | None:
     statistic = statistic_of(fields["metric"], fields.get("statistic"))
     percentile = reading(fields["metric"], statistic, "alias", MINUTE, MINUTE).percentile
     if statistic == "average" or (percentile is not None and percentile.trimmed):
-        medians = math.exp(_SIGMA**2 / 2)
+        seen = _SHAPE.mean
     elif percentile is not None and percentile.share > 0:
-        medians = math.exp(_SIGMA * NormalDist().inv_cdf(min(percentile.share, 0.9999)))
+        seen = float(_SHAPE.ppf(np.array([min(percentile.share, 0.9999)]))[0])
     else:
         return None
-    return parse(limit, "duration") / 2 / medians * _SPREAD
+    return parse(limit, "duration") / 2 / seen
 
 
 def spaced(name: str) -> str:

@@ -23,7 +23,7 @@ PSEUDO: Final[dict[str, Any]] = {
 _PLAIN: Final = ("AWS::NotificationARNs", "AWS::Partition", "AWS::URLSuffix")
 """The pseudo parameters that are nearly always the same, so that taking them needs no word."""
 _NAMES: Final = re.compile(r"\$\{(!?)([^}]+)\}")
-_DYNAMIC: Final = re.compile(r"\{\{resolve:.*\}\}")
+DYNAMIC: Final = re.compile(r"\{\{resolve:.*?\}\}")
 """A dynamic reference: a value that CloudFormation takes from Systems Manager or Secrets Manager."""
 OWN_NAMES: Final = {
     "AWS::Serverless::Function": "FunctionName",
@@ -104,7 +104,7 @@ class Resolver:
             self._lenient -= 1
         if resolved is MISSING:
             return Unknown("AWS::NoValue")
-        if isinstance(resolved, str) and _DYNAMIC.fullmatch(resolved):
+        if isinstance(resolved, str) and DYNAMIC.fullmatch(resolved):
             return Unknown(resolved)
         return resolved if isinstance(resolved, str) else str(resolved)
 

@@ -32,8 +32,8 @@ from rollout_sim.formats.cloudwatch import (
 from rollout_sim.formats.snippet import dashed, numbered
 from rollout_sim.formats.templates.deployed import LAG, LeftOut, Repair, spaced
 from rollout_sim.formats.templates.events import Callee, Event, exists
+from rollout_sim.formats.templates.intrinsics import DYNAMIC, Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.intrinsics import MISSING as NO_VALUE
-from rollout_sim.formats.templates.intrinsics import Resolver, Symbol, Unknown, as_mapping
 from rollout_sim.formats.templates.mappings import dead_letter_queue, same_queue
 from rollout_sim.formats.templates.own_metrics import Own, OwnMetrics, Role, role_alone, roles
 from rollout_sim.formats.templates.rules import decides, without_child
@@ -84,7 +84,7 @@ _DIMENSIONS: Final = ("FunctionName", "Resource", "ExecutedVersion")
 _BAND: Final = re.compile(r"\s*ANOMALY_DETECTION_BAND\(\s*(\w+)\s*(?:,\s*([\d.]+)\s*)?\)\s*")
 _WORD: Final = re.compile(r"\"[^\"]*\"|'[^']*'|\b[a-z]\w*\b")
 _SYMBOL: Final = re.compile(r"⟨([^⟩]*)⟩")
-_UNREAD: Final = re.compile(r"⟨[^⟩]*⟩|\{\{resolve:[^}]*\}\}")
+_UNREAD: Final = re.compile(rf"{_SYMBOL.pattern}|{DYNAMIC.pattern}")
 """A symbol, or a reference that only the deployment resolves."""
 _ARNS: Final = (("AWS::Lambda::Alias", ""), ("AWS::Lambda::Alias", "AliasArn"), ("AWS::Lambda::Version", ""))
 """What is an ARN, by the type of a resource and its attribute; `!Ref` is none."""
